@@ -1,0 +1,20 @@
+// Where lines go: the access log and the server log. Lines are whole, never mixed, never block the caller.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace iotax::driver {
+
+enum class Level : std::uint8_t { debug, info, warning, error, critical };
+
+/// Implemented by LogSink (log_sink.h) over Sys, and by recorders in tests.
+class Log {
+ public:
+  virtual ~Log() = default;
+  /// `line` without its line end. Copied. Never blocks, never throws; drops and counts whole lines when its buffer is full.
+  virtual void access(std::string_view line) noexcept = 0;
+  virtual void server(Level level, std::string_view text) noexcept = 0;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,48 @@
+"""The compiled half of iotax: one worker (loop, lead, bridge) and the log sink."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+__version__: Final[str]
+
+class Worker:
+    """One worker: serves `listeners` with `application` until stopped.
+
+    `options` holds the names of Config (config.h) and of the bridge: limits in bytes (int), times in seconds (float), booleans.
+    `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking; the caller keeps owning the
+    descriptors until run() takes duplicates of them.
+    Errors: TypeError or ValueError that name the option.
+    """
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listeners: Sequence[tuple[int, str]],
+        options: Mapping[str, object],
+    ) -> None: ...
+    def run(self) -> None:
+        """Serve in the calling thread (application thread 0) until stop(). Raises what a signal handler raised, OSError when the loop cannot be set up."""
+    def run_thread(self, thread: int) -> None:
+        """Be application thread `thread` (1 to threads - 1) until the worker has stopped. Called in a threading.Thread."""
+    def stop(self, how: str) -> None:
+        """how: "drain", "prompt" or "now". From any thread or signal handler."""
+    @property
+    def wakeup_fd(self) -> int:
+        """Non-blocking write end for signal.set_wakeup_fd()."""
+    def install_stop_signals(self) -> None:
+        """sigaction for INT and TERM on top of Python's handlers: the C handler writes to the wake-up descriptor, and chains."""
+    def restore_stop_signals(self) -> None: ...
+    def status(self) -> dict[str, int]:
+        """connections, running, queued, requests, threads; a snapshot."""
+
+def open_log(error_fd: int, access_fd: int, *, level: str, color: bool, prefix: bool) -> None:
+    """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID before each line."""
+
+def log(level: str, text: str) -> None:
+    """One server log line (or several, if text holds line ends). Never blocks, never raises for its encoding."""
+
+def flush_log(timeout: float) -> bool:
+    """Wait until what was logged is written, at most `timeout` seconds."""
+
+def after_fork_in_child() -> None:
+    """Close listeners, pollers, pipes and sessions of every worker; run() never goes on. For os.register_at_fork."""
