@@ -1,0 +1,46 @@
+# The extension module iotax._iotax from src/bridge/*.cc. It is put into PYTHON_ROOT/iotax of the build tree beside links to the
+# package's Python files, so that PYTHONPATH=<build>/python imports what was just built.
+file(GLOB bridge_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/bridge/*.cc")
+
+if(IOTAX_PYTHON)
+  set(Python_EXECUTABLE "${IOTAX_PYTHON}")
+elseif(NOT Python_EXECUTABLE AND EXISTS "${PROJECT_SOURCE_DIR}/build/venv/bin/python")
+  set(Python_EXECUTABLE "${PROJECT_SOURCE_DIR}/build/venv/bin/python")
+endif()
+find_package(Python 3.11 COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
+if(Python_Development.Module_FOUND AND NOT SKBUILD)
+  execute_process(COMMAND "${Python_EXECUTABLE}" -m pybind11 --cmakedir
+    OUTPUT_VARIABLE pybind11_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+if(Python_Development.Module_FOUND AND NOT IOTAX_EXTENSION STREQUAL "OFF")
+  set(PYBIND11_FINDPYTHON ON)
+  find_package(pybind11 3 CONFIG QUIET)
+endif()
+if(NOT pybind11_FOUND OR NOT bridge_sources)
+  if(IOTAX_EXTENSION STREQUAL "ON")
+    message(FATAL_ERROR "iotax: the extension needs src/bridge, CPython >= 3.11 with its headers, and pybind11 >= 3")
+  endif()
+  message(STATUS "iotax: the Python extension is not built")
+  return()
+endif()
+
+set(PYTHON_ROOT "${PROJECT_BINARY_DIR}/python")
+set(room "${PROJECT_BINARY_DIR}/rooms/bridge")
+file(MAKE_DIRECTORY "${room}" "${PYTHON_ROOT}/iotax")
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
+
+pybind11_add_module(_iotax MODULE NO_EXTRAS ${bridge_sources})
+target_include_directories(_iotax PRIVATE "${room}")
+target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}")
+target_link_libraries(_iotax PRIVATE iotax_driver iotax_core iotax_flags)
+target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL")
+set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}/iotax")
+install(TARGETS _iotax LIBRARY DESTINATION iotax)
+
+file(GLOB python_files CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src"
+  "${PROJECT_SOURCE_DIR}/src/*.py" "${PROJECT_SOURCE_DIR}/src/iotax/*")
+foreach(file IN LISTS python_files)
+  if(NOT file MATCHES "__pycache__")
+    file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/${file}" "${PYTHON_ROOT}/${file}" SYMBOLIC)
+  endif()
+endforeach()

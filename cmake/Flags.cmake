@@ -1,0 +1,34 @@
+# Warnings, hardening and sanitizers of our own targets: the interface target iotax_flags. Third-party code does not link it.
+add_library(iotax_flags INTERFACE)
+
+target_compile_options(iotax_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+if(IOTAX_WERROR)
+  target_compile_options(iotax_flags INTERFACE -Werror)
+endif()
+
+target_compile_options(iotax_flags INTERFACE -fno-semantic-interposition -fno-plt -fstack-protector-strong)
+target_link_options(iotax_flags INTERFACE "LINKER:-z,relro,-z,now,-z,noexecstack")
+
+if(IOTAX_SANITIZE)
+  target_compile_options(iotax_flags INTERFACE "-fsanitize=${IOTAX_SANITIZE}" -fno-omit-frame-pointer)
+  target_link_options(iotax_flags INTERFACE "-fsanitize=${IOTAX_SANITIZE}")
+  if(IOTAX_SANITIZE MATCHES undefined)
+    target_compile_options(iotax_flags INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  # Some distributions define it already, with another level.
+  target_compile_options(iotax_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+set(CMAKE_C_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+if(IOTAX_LTO)
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT iotax_ipo OUTPUT iotax_ipo_why LANGUAGES CXX)
+  if(iotax_ipo)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+  else()
+    message(STATUS "iotax: no optimisation at link time: ${iotax_ipo_why}")
+  endif()
+endif()

@@ -1,0 +1,23 @@
+# fuzz/fuzz_<surface>.cc with fuzz/main.cc: an executable that replays fuzz/corpus/<surface>. With IOTAX_FUZZ (preset fuzz, Clang)
+# also fuzz_<surface>_engine, the same target under libFuzzer.
+option(IOTAX_FUZZ "Build the fuzz targets with libFuzzer as well" OFF)
+
+file(GLOB targets CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/fuzz/fuzz_*.cc")
+if(IOTAX_FUZZ)
+  # Coverage for the engine; the replayers link it too, so every target gets the runtime without main().
+  target_compile_options(iotax_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(iotax_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+foreach(source IN LISTS targets)
+  get_filename_component(name "${source}" NAME_WE)
+  string(REPLACE "fuzz_" "" surface "${name}")
+  add_executable(${name} "${source}" "${PROJECT_SOURCE_DIR}/fuzz/main.cc")
+  target_link_libraries(${name} PRIVATE iotax_test_flags iotax_driver)
+  add_test(NAME fuzz.${surface} COMMAND ${name} "${PROJECT_SOURCE_DIR}/fuzz/corpus/${surface}")
+  set_tests_properties(fuzz.${surface} PROPERTIES LABELS fuzz)
+  if(IOTAX_FUZZ)
+    add_executable(${name}_engine "${source}")
+    target_link_libraries(${name}_engine PRIVATE iotax_test_flags iotax_driver)
+    target_link_options(${name}_engine PRIVATE -fsanitize=fuzzer)
+  endif()
+endforeach()

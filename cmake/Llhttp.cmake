@@ -1,0 +1,72 @@
+# llhttp >= 9.2, always linked statically: the interface target iotax_llhttp. Looked for in this order:
+#   1. installed (a CMake package, else header and libllhttp.a);
+#   2. Debian 13's package, unpacked privately below build/llhttp by cmake/fetch_llhttp (machines with apt and Debian's keyring);
+#   3. the upstream release tag through FetchContent (FETCHCONTENT_SOURCE_DIR_LLHTTP names a source tree to use instead).
+set(IOTAX_LLHTTP_VERSION 9.2)
+set(IOTAX_LLHTTP_TAG release/v9.2.1)
+set(IOTAX_LLHTTP_PREFIX "${PROJECT_SOURCE_DIR}/build/llhttp/usr" CACHE PATH "Where a privately unpacked llhttp lies")
+option(IOTAX_LLHTTP_FETCH_PACKAGE "Let cmake/fetch_llhttp unpack the Debian package when llhttp is not installed" ON)
+
+add_library(iotax_llhttp INTERFACE)
+
+# Sets iotax_llhttp_header and iotax_llhttp_archive if both lie below the given prefixes (or the system's, if none) and are new enough.
+function(iotax_find_llhttp)
+  if(ARGN)
+    set(where PATHS ${ARGN} NO_DEFAULT_PATH)
+  endif()
+  unset(header CACHE)
+  unset(archive CACHE)
+  find_path(header llhttp.h ${where} PATH_SUFFIXES include NO_CACHE)
+  find_library(archive libllhttp.a ${where} PATH_SUFFIXES lib "lib/${CMAKE_LIBRARY_ARCHITECTURE}" NO_CACHE)
+  if(NOT header OR NOT archive)
+    return()
+  endif()
+  file(STRINGS "${header}/llhttp.h" lines REGEX "define LLHTTP_VERSION_(MAJOR|MINOR)")
+  string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*" "\\1.\\2" version "${lines}")
+  if(version VERSION_LESS IOTAX_LLHTTP_VERSION)
+    message(STATUS "iotax: ${archive} is llhttp ${version}, older than ${IOTAX_LLHTTP_VERSION}")
+    return()
+  endif()
+  set(iotax_llhttp_header "${header}" PARENT_SCOPE)
+  set(iotax_llhttp_archive "${archive}" PARENT_SCOPE)
+endfunction()
+
+# Debian's own CMake config exports only the shared target; other builds export llhttp::llhttp_static. Both leave the archive
+# beside the header's prefix, which the search below finds too; the package is asked first, for prefixes that only it knows.
+find_package(llhttp ${IOTAX_LLHTTP_VERSION} CONFIG QUIET)
+if(TARGET llhttp::llhttp_static)
+  target_link_libraries(iotax_llhttp INTERFACE llhttp::llhttp_static)
+  message(STATUS "iotax: llhttp from ${llhttp_DIR}")
+  return()
+endif()
+
+iotax_find_llhttp()
+if(NOT iotax_llhttp_archive)
+  iotax_find_llhttp("${IOTAX_LLHTTP_PREFIX}")
+endif()
+if(NOT iotax_llhttp_archive AND IOTAX_LLHTTP_FETCH_PACKAGE AND NOT FETCHCONTENT_SOURCE_DIR_LLHTTP)
+  set(private "${PROJECT_BINARY_DIR}/llhttp")
+  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/cmake/fetch_llhttp" "${private}" RESULT_VARIABLE failed)
+  if(NOT failed)
+    iotax_find_llhttp("${private}/usr")
+  endif()
+endif()
+if(iotax_llhttp_archive)
+  target_include_directories(iotax_llhttp SYSTEM INTERFACE "${iotax_llhttp_header}")
+  target_link_libraries(iotax_llhttp INTERFACE "${iotax_llhttp_archive}")
+  message(STATUS "iotax: llhttp from ${iotax_llhttp_archive}")
+  return()
+endif()
+
+include(FetchContent)
+set(BUILD_SHARED_LIBS OFF)
+set(BUILD_STATIC_LIBS ON)
+FetchContent_Declare(llhttp
+  URL "https://github.com/nodejs/llhttp/archive/refs/tags/${IOTAX_LLHTTP_TAG}.tar.gz"
+  EXCLUDE_FROM_ALL)
+FetchContent_GetProperties(llhttp)
+if(NOT llhttp_POPULATED)
+  FetchContent_MakeAvailable(llhttp)
+endif()
+target_link_libraries(iotax_llhttp INTERFACE llhttp_static)
+message(STATUS "iotax: llhttp from ${llhttp_SOURCE_DIR}")

@@ -1,0 +1,55 @@
+# The tests of every level, by ctest label: unit, property, sim, fuzz, conformance, e2e.
+# tests/unit/<room>/*.cc is one executable per room. In it a suite whose name starts with Property or Sim has that label.
+find_package(GTest REQUIRED CONFIG)
+find_package(rapidcheck REQUIRED CONFIG)
+
+set(unit "${PROJECT_SOURCE_DIR}/tests/unit")
+
+# What the tests of all rooms share: recorder, scripted Sys, clock.
+file(GLOB support_sources CONFIGURE_DEPENDS "${unit}/support/*.cc")
+add_library(iotax_test_flags INTERFACE)
+target_include_directories(iotax_test_flags INTERFACE "${unit}")
+target_link_libraries(iotax_test_flags INTERFACE iotax_flags GTest::gtest rapidcheck)
+if(support_sources)
+  add_library(iotax_test_support STATIC ${support_sources})
+  target_link_libraries(iotax_test_support PRIVATE iotax_test_flags iotax_driver)
+  target_link_libraries(iotax_test_flags INTERFACE iotax_test_support)
+endif()
+
+# iotax_suites(LIST PREFIX): does a test suite of the files in LIST start with PREFIX?
+function(iotax_has_suite result prefix)
+  set(${result} FALSE PARENT_SCOPE)
+  foreach(source IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
+    file(STRINGS "${source}" hits LIMIT_COUNT 1 REGEX "^[A-Z_]+\\(.*${prefix}[A-Za-z0-9]*")
+    if(hits)
+      set(${result} TRUE PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+endfunction()
+
+foreach(room core driver)
+  file(GLOB sources CONFIGURE_DEPENDS "${unit}/${room}/*.cc")
+  if(NOT sources)
+    continue()
+  endif()
+  add_executable(test_${room} ${sources})
+  target_link_libraries(test_${room} PRIVATE iotax_test_flags iotax_${room} GTest::gtest_main)
+
+  add_test(NAME unit.${room} COMMAND test_${room} "--gtest_filter=*:-Property*:Sim*:*/Property*:*/Sim*")
+  set_tests_properties(unit.${room} PROPERTIES LABELS unit)
+  foreach(prefix Property Sim)
+    iotax_has_suite(found ${prefix} ${sources})
+    if(found)
+      string(TOLOWER ${prefix} label)
+      add_test(NAME ${label}.${room} COMMAND test_${room} "--gtest_filter=${prefix}*:*/${prefix}*")
+      set_tests_properties(${label}.${room} PROPERTIES LABELS ${label})
+    endif()
+  endforeach()
+endforeach()
+
+include(MustNotCompile)
+include(Fuzz)
+include(Conformance)
+include(PythonTests)
