@@ -8,7 +8,15 @@ __version__: Final[str]
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
 
-    `options` holds the names of Config (config.h) and of the bridge: limits in bytes (int), times in seconds (float), booleans.
+    `options` holds every one of these keys; the meanings and the bounds are those of the command's options (config.py).
+    threads, keep_alive_requests, limit_fields, max_connections (0: the descriptor limit - 64), max_queued: int.
+    limit_head, limit_request_line, limit_field, limit_body, body_memory, answer_memory, spool_max: int, bytes.
+    min_rate: int, bytes per second.
+    keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout, shutdown_delay: float, seconds.
+    request_buffering, access_log, multiprocess: bool.
+    spool_dir, server_header, server_name: str, "" for the system's, none, and the address a connection came in on.
+    forwarded_allow_ips: list[str]; addresses and networks as the ipaddress module prints them, "unix", "*".
+    0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out except shutdown_delay (none).
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking; the caller keeps owning the
     descriptors until run() takes duplicates of them.
     Errors: TypeError or ValueError that name the option.
