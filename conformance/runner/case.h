@@ -1,0 +1,76 @@
+// A conformance case as data, and how it is read from the JSON lines of conformance/http1. It must
+// not know who runs it: core and driver levels share it. The form is described in
+// conformance/http1/README.md.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/instant.h"
+
+namespace iotax::conformance {
+
+/// One final answer that may come: a 2xx of the application, or one of these statuses.
+struct WantedAnswer {
+  bool served = false;
+  std::vector<int> statuses;  // 0: closed without an answer
+};
+
+/// A request as the application has to see it.
+struct WantedRequest {
+  std::string method;
+  std::string path_info;
+  std::string query;
+  std::string body;
+  /// Keys of environ and their values; nothing: the key must not be there.
+  std::map<std::string, std::optional<std::string>> environ;
+};
+
+enum class Interim : std::uint8_t { optional, required, forbidden };
+
+struct Expectation {
+  bool pending = false;               // neither answered nor closed for half a second
+  WantedAnswer first;                 // `status`
+  std::vector<WantedAnswer> answers;  // `responses`, or what stands for it when it is absent
+  std::vector<WantedRequest> requests;
+  std::optional<bool> close;
+  Interim interim = Interim::optional;
+  std::map<std::string, std::string>
+      fields;        // of the first answer: name in lower case, part of its value
+  std::string text;  // the JSON, for people
+};
+
+/// Send `bytes`, then wait for the interim status `await` (0: none), or let `pause` pass.
+struct SendStep {
+  std::string bytes;
+  int await = 0;
+  core::Duration pause{};
+};
+
+struct Case {
+  std::string id;
+  std::string group;
+  std::string rule;
+  std::string why;
+  std::string raw;
+  bool eof = false;
+  bool noread = false;
+  bool stepwise = false;                  // `steps` was given
+  std::vector<SendStep> steps;            // one when `steps` is absent
+  std::vector<Expectation> expectations;  // `expect`, then `alt`; one of them has to be met
+};
+
+/// All cases of the `*.jsonl` files in `folder`, in the order of file names and lines.
+/// Throws std::runtime_error with file and line for an unknown key, a wrong type or an id that is
+/// there twice.
+[[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& folder);
+
+/// Octets for people: printable ASCII as it is, the rest as \r \n \t \xNN; shortened beyond
+/// `bytes_max`.
+[[nodiscard]] std::string escaped(std::string_view octets, std::size_t bytes_max = 2000);
+
+}  // namespace iotax::conformance

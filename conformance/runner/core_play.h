@@ -1,0 +1,66 @@
+// The reference application playing against core::Connection: it is the driver and the application
+// in one, on a virtual clock. Shared by the conformance runner and the fuzz target. Rules of the
+// seam that no case speaks of are checked on the way and recorded as violations.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/connection.h"
+#include "runner/observed.h"
+
+namespace iotax::conformance {
+
+/// When the application is called.
+enum class Calling : std::uint8_t {
+  complete,  // when the content is there: the default of the server
+  early,  // when the head is there (--no-request-buffering): /noread answers before the content has
+          // been looked at
+};
+
+class CorePlay {
+ public:
+  /// `limits` and `policy` are borrowed.
+  CorePlay(const core::Limits& limits, const core::Policy& policy, Calling calling);
+
+  /// Octets of the client. Ignored once the server has closed, as a lingering close ignores them.
+  void receive(std::string_view octets);
+  void eof();
+  /// Let time pass.
+  void pass(core::Duration time);
+  [[nodiscard]] bool closed() const noexcept { return observed_.closed; }
+  /// An interim answer `status` is among the octets sent since the last call.
+  [[nodiscard]] bool saw_interim(int status);
+  [[nodiscard]] const Observed& observed() const noexcept { return observed_; }
+
+ private:
+  void turn(std::size_t received_bytes);
+  bool take(const core::Step& step);  // false: the turn is over
+  void on(const core::Head& head);
+  void on(const core::BodyData& data);
+  void on(const core::BodyEnd& end);
+  void on(const core::Rejected& rejected);
+  void answer();
+  void flush();
+  void violate(std::string what);
+
+  const core::Limits& limits_;
+  Calling calling_;
+  core::Instant now_{};
+  core::Connection connection_;
+  Observed observed_;
+  std::size_t looked_at_ = 0;  // of the output, by saw_interim()
+
+  // the request in progress
+  core::RequestId last_id_ = core::RequestId::none;
+  bool in_progress_ = false;
+  bool answered_ = false;  // an early answer: the rest of the content belongs to nobody
+  bool rejected_ = false;
+  core::Content content_ = core::Content::none;
+  std::uint64_t content_bytes_ = 0;
+  SeenRequest request_;
+  std::string body_;
+};
+
+}  // namespace iotax::conformance

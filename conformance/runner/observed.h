@@ -1,0 +1,48 @@
+// What a run of a case showed, at whatever level: requests as the application saw them, octets as
+// the client saw them; and the verdict over it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/events.h"
+#include "runner/case.h"
+
+namespace iotax::conformance {
+
+/// A request the application has completed.
+struct SeenRequest {
+  std::string method;
+  std::string path_info;  // decoded once
+  std::string query;
+  std::string body;
+  std::map<std::string, std::string> environ;
+
+  bool operator==(const SeenRequest&) const = default;
+};
+
+struct Observed {
+  std::vector<SeenRequest> requests;
+  std::vector<std::string> methods;  // of the heads that were accepted, whether completed or not
+  std::string output;                // all octets of the server
+  bool closed = false;
+  std::string fault;  // the server's own word for its refusal; empty when there was none
+  std::vector<std::string> violations;  // broken rules of the seams, whatever the case expects
+};
+
+/// The request as environ shows it to a WSGI application, apart from the content and what depends
+/// on the listener: fields joined with ", ", Cookie with "; " (http1-policy 18), HTTP_HOST from an
+/// absolute-form target (11).
+[[nodiscard]] SeenRequest seen_request(const core::Head& head);
+/// The content has been read to its end: CONTENT_LENGTH of a chunked request becomes its size.
+void complete(SeenRequest& request, std::string body, core::Content content);
+
+/// Why no expectation of the case is met, one line per expectation; nothing when one is.
+[[nodiscard]] std::optional<std::string> objection(const Case& subject, const Observed& observed);
+
+/// Several lines for people: requests, answers, close, fault, violations.
+[[nodiscard]] std::string describe(const Observed& observed);
+
+}  // namespace iotax::conformance
