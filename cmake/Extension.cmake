@@ -35,7 +35,10 @@ target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}")
 target_link_libraries(_iotax PRIVATE iotax_driver iotax_core iotax_flags)
 target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL")
 set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}/iotax")
-install(TARGETS _iotax LIBRARY DESTINATION iotax)
+install(TARGETS _iotax LIBRARY DESTINATION iotax COMPONENT iotax)
+if(EXISTS "${PROJECT_SOURCE_DIR}/src/iotaX.py")
+  install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" DESTINATION . COMPONENT iotax)
+endif()
 
 file(GLOB python_files CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src"
   "${PROJECT_SOURCE_DIR}/src/*.py" "${PROJECT_SOURCE_DIR}/src/iotax/*")

@@ -58,15 +58,15 @@ if(iotax_llhttp_archive)
   return()
 endif()
 
+# The release's three C files are compiled here and its own build files left alone: they vary from version to version.
 include(FetchContent)
-set(BUILD_SHARED_LIBS OFF)
-set(BUILD_STATIC_LIBS ON)
 FetchContent_Declare(llhttp
   URL "https://github.com/nodejs/llhttp/archive/refs/tags/${IOTAX_LLHTTP_TAG}.tar.gz"
-  EXCLUDE_FROM_ALL)
-FetchContent_GetProperties(llhttp)
-if(NOT llhttp_POPULATED)
-  FetchContent_MakeAvailable(llhttp)
-endif()
-target_link_libraries(iotax_llhttp INTERFACE llhttp_static)
-message(STATUS "iotax: llhttp from ${llhttp_SOURCE_DIR}")
+  DOWNLOAD_EXTRACT_TIMESTAMP TRUE
+  SOURCE_SUBDIR no-build-files)
+FetchContent_MakeAvailable(llhttp)
+set(source "${llhttp_SOURCE_DIR}")
+add_library(iotax_llhttp_static STATIC "${source}/src/api.c" "${source}/src/http.c" "${source}/src/llhttp.c")
+target_include_directories(iotax_llhttp_static SYSTEM PUBLIC "${source}/include")
+target_link_libraries(iotax_llhttp INTERFACE iotax_llhttp_static)
+message(STATUS "iotax: llhttp from ${source}")
