@@ -8,17 +8,21 @@ __version__: Final[str]
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
 
-    `options` holds every one of these keys; the meanings and the bounds are those of the command's options (config.py).
-    threads, keep_alive_requests, limit_fields, max_connections (0: the descriptor limit - 64), max_queued: int.
-    limit_head, limit_request_line, limit_field, limit_body, body_memory, answer_memory, spool_max: int, bytes.
-    min_rate: int, bytes per second.
-    keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout, shutdown_delay: float, seconds.
-    request_buffering, access_log, multiprocess: bool.
-    spool_dir, server_header, server_name: str, "" for the system's, none, and the address a connection came in on.
-    forwarded_allow_ips: list[str]; addresses and networks as the ipaddress module prints them, "unix", "*".
-    0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out except shutdown_delay (none).
-    `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking; the caller keeps owning the
-    descriptors until run() takes duplicates of them.
+    `options` holds every one of these keys, with the meanings and bounds of options.py; units:
+    - int: threads, keep_alive_requests, limit_fields, max_queued, max_connections (0: the
+      descriptor limit - 64);
+    - int, bytes: limit_head, limit_request_line, limit_field, limit_body, body_memory,
+      answer_memory, spool_max; bytes per second: min_rate;
+    - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
+      shutdown_delay;
+    - bool: request_buffering, access_log, multiprocess;
+    - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
+      connection came in on);
+    - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
+    0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out but
+    shutdown_delay.
+    `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
+    the caller keeps owning the descriptors until run() takes duplicates of them.
     Errors: TypeError or ValueError that name the option.
     """
 
@@ -29,28 +33,34 @@ class Worker:
         options: Mapping[str, object],
     ) -> None: ...
     def run(self) -> None:
-        """Serve in the calling thread (application thread 0) until stop(). Raises what a signal handler raised, OSError when the loop cannot be set up."""
+        """Serve in the calling thread (application thread 0) until stop(). Raises what a signal
+        handler raised, OSError when the loop cannot be set up."""
     def run_thread(self, thread: int) -> None:
-        """Be application thread `thread` (1 to threads - 1) until the worker has stopped. Called in a threading.Thread."""
+        """Be application thread `thread` (1 to threads - 1) until the worker has stopped. Called in
+        a threading.Thread."""
     def stop(self, how: str) -> None:
         """how: "drain", "prompt" or "now". From any thread or signal handler."""
     @property
     def wakeup_fd(self) -> int:
         """Non-blocking write end for signal.set_wakeup_fd()."""
     def install_stop_signals(self) -> None:
-        """sigaction for INT and TERM on top of Python's handlers: the C handler writes to the wake-up descriptor, and chains."""
+        """sigaction for INT and TERM on top of Python's handlers: the C handler writes to the
+        wake-up descriptor, and chains."""
     def restore_stop_signals(self) -> None: ...
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 
 def open_log(error_fd: int, access_fd: int, *, level: str, color: bool, prefix: bool) -> None:
-    """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID before each line."""
+    """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID
+    before each line."""
 
 def log(level: str, text: str) -> None:
-    """One server log line (or several, if text holds line ends). Never blocks, never raises for its encoding."""
+    """One server log line (or several, if text holds line ends). Never blocks, never raises for its
+    encoding."""
 
 def flush_log(timeout: float) -> bool:
     """Wait until what was logged is written, at most `timeout` seconds."""
 
 def after_fork_in_child() -> None:
-    """Close listeners, pollers, pipes and sessions of every worker; run() never goes on. For os.register_at_fork."""
+    """Close listeners, pollers, pipes and sessions of every worker; run() never goes on. For
+    os.register_at_fork."""
