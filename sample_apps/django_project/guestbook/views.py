@@ -1,4 +1,4 @@
-"""A page, JSON, a form with CSRF protection and an upload, a stream, a file, a session, a redirect."""
+"""A page, JSON, a form with CSRF and an upload, a stream, a file, a session, a redirect."""
 
 import hashlib
 from pathlib import Path

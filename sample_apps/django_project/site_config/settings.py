@@ -1,4 +1,4 @@
-"""Settings of the sample project. All that it writes lies in one folder: SAMPLE_DATA_DIR, else a new one for each start."""
+"""Settings of the sample project. All that it writes lies in SAMPLE_DATA_DIR, else in a new folder."""
 
 import os
 import tempfile

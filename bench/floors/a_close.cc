@@ -1,0 +1,16 @@
+// Floor A': accept, read once, answer a constant, close. What a connection costs that is not kept
+// alive.
+#include "floors/serve.h"
+
+namespace {
+
+struct Session {
+  static iotax::bench::Then receive(std::string_view, iotax::bench::Answers& answers) {
+    answers.append(iotax::bench::kAnswerAndClose);
+    return iotax::bench::Then::close;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { return iotax::bench::run<Session>(argc, argv); }

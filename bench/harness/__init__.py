@@ -1,0 +1,1 @@
+"""How bench/run builds, starts, loads and measures servers."""

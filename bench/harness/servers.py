@@ -1,0 +1,194 @@
+"""Every server that is measured: how it is built or installed, and started."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+ROOT = BENCH.parent
+BUILD = ROOT / "build" / "bench"
+FLOORS = ("A", "A'", "A1", "B0", "B")
+PEERS = ("fastpysgi", "fastwsgi", "bjoern", "granian", "gunicorn", "waitress")
+START_SECONDS = 120  # under valgrind an interpreter takes a while
+
+
+class Unavailable(Exception):
+    """The server cannot be started here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where things are. `server_cpu` and `load_cpu` are the same on a machine with one core."""
+
+    python: str  # the interpreter that has iotax, and that the floors are built for
+    server_cpu: int
+    load_cpu: int
+
+    @property
+    def peers_python(self):
+        return str(BUILD / "peers" / "bin" / "python")
+
+
+def make_context(python):
+    cpus = sorted(os.sched_getaffinity(0))
+    return Context(python=python, server_cpu=cpus[0], load_cpu=cpus[-1])
+
+
+def build_floors(context):
+    """Configure and build the floors with the project's own build, in build/bench/floors."""
+    where = BUILD / "floors"
+    configure = ["cmake", "-S", ROOT, "-B", where, "-DCMAKE_BUILD_TYPE=Release", "-DIOTAX_BENCH=ON"]
+    configure += ["-DIOTAX_TESTS=OFF", "-DIOTAX_EXTENSION=OFF", f"-DIOTAX_PYTHON={context.python}"]
+    for command in (configure, ["cmake", "--build", where, "--target", "floors"]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"the floors could not be built:\n{done.stdout}{done.stderr}")
+
+
+def install_peers(context):
+    """Returns {peer: why it is missing} for those that could not be installed."""
+    missing = {}
+    if not Path(context.peers_python).exists():
+        subprocess.run([context.python, "-m", "venv", BUILD / "peers"], check=True)
+    for line in (BENCH / "peers.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        install = [context.peers_python, "-m", "pip", "install", "--quiet", line]
+        if subprocess.run(install, capture_output=True).returncode:
+            missing[line.partition("==")[0]] = f"pip install {line} failed"
+    return missing
+
+
+def command_of(name, context, app, threads, port):
+    """The command line of a server. With port 0 it prints the one that it got."""
+    floors = BUILD / "floors" / "bench"
+    if name in ("A", "A'", "A1"):
+        return [floors / {"A": "floor_a", "A'": "floor_a_close", "A1": "floor_a1"}[name], str(port)]
+    if name in ("B0", "B"):
+        serve = BENCH / "floors" / "serve.py"
+        return [context.python, serve, name, "--module-dir", floors, "--port", str(port)]
+    if name == "iotax":
+        options = [
+            "--port",
+            str(port),
+            "--threads",
+            str(threads),
+            "--no-access-log",
+            "--keep-alive-requests",
+            "0",
+        ]
+        return [context.python, "-m", "iotax", app, *options]
+    python, bind = context.peers_python, f"127.0.0.1:{port}"
+    if name in ("fastpysgi", "fastwsgi", "bjoern"):
+        return [python, BENCH / "harness" / "start_peer.py", name, app, str(port)]
+    if name == "granian":
+        options = [
+            "--interface",
+            "wsgi",
+            "--no-log",
+            "--workers",
+            "1",
+            "--blocking-threads",
+            str(threads),
+        ]
+        return [python, "-m", "granian", *options, "--host", "127.0.0.1", "--port", str(port), app]
+    if name == "gunicorn":
+        options = [
+            "-k",
+            "gthread",
+            "--threads",
+            str(max(threads, 4)),
+            "--log-level",
+            "error",
+            "--keep-alive",
+            "60",
+        ]
+        return [python, "-m", "gunicorn", *options, "--bind", bind, app]
+    if name == "waitress":
+        return [python, "-m", "waitress", f"--threads={max(threads, 4)}", f"--listen={bind}", app]
+    raise Unavailable(f"no server is called {name}")
+
+
+def takes_threads(name):
+    return name in ("iotax", "granian", "gunicorn", "waitress")
+
+
+class Running:
+    """A started server: `with Running("iotax", context, threads=4) as server: server.port`."""
+
+    def __init__(self, name, context, app="app:hello", *, threads=1, under=()):
+        self.name = name
+        # Peers cannot say which port they got, so theirs is looked for here; nothing reserves it.
+        self.port = free_port() if name in PEERS else 0
+        command = [*under, *command_of(name, context, app, threads, self.port)]
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(). No pipe: nobody would read it under load
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=BENCH,
+            env=dict(os.environ, PYTHONPATH=str(BENCH)),
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {context.server_cpu}),
+        )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable(f"{self.name} does not start: {self._printed().strip()[-300:]}")
+            time.sleep(0.02)
+
+    def _answers(self):
+        if self.port == 0:
+            found = re.search(r"Listening on http://\S*:(\d+)\s", self._printed())
+            self.port = int(found[1]) if found else 0
+        if self.port == 0:
+            return False
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def _printed(self):
+        return os.pread(self.output.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def stop(self):
+        """TERM, and half a minute later KILL to whatever is left of the process group."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            self.process.wait()
+        self.output.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
