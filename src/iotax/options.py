@@ -1,0 +1,288 @@
+"""The options: their one table.
+
+The fields of Config are the table. From it come the command's help, the variables IOTAX_NAME, the
+library's keyword arguments, the table in the README and the tests that walk it.
+Says nothing about where values come from (config.py) or what becomes of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from iotax.address import Address, TcpAddress
+from iotax.values import (
+    GIB,
+    KIB,
+    MIB,
+    Binds,
+    Choice,
+    Folders,
+    Kind,
+    Mode,
+    Peers,
+    Size,
+    Switch,
+    Text,
+    Time,
+    Whole,
+)
+
+VARIABLE_PREFIX: Final = "IOTAX_"
+HEAD_BYTES_MAX: Final = 16 * MIB
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table. `name` is the keyword; `example` a value as one would type it."""
+
+    kind: Kind
+    default: object
+    section: str
+    help: str
+    example: str
+    short: str = ""  # "-b"
+    shown: str = ""  # the default in words, where the value says too little
+    variable_too: str = ""  # a second, common variable; IOTAX_NAME beats it
+    for_path_only: bool = False  # speaks of loading: no use to someone who hands over a callable
+    negative: bool = False  # has a --no-NAME
+    name: str = ""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return VARIABLE_PREFIX + self.name.upper()
+
+    @property
+    def default_text(self) -> str:
+        return self.shown or self.kind.show(self.default)
+
+
+def option(default: object, kind: Kind, section: str, example: str, help: str, **more: Any) -> Any:
+    return field(
+        default=default, metadata={"option": Option(kind, default, section, help, example, **more)}
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option with its value: bytes, seconds, booleans, texts. Immutable."""
+
+    # fmt: off
+    host: str = option(
+        "127.0.0.1", Text("a name or an IP address", "HOST"), "Address", "0.0.0.0",
+        "name or address to listen on; localhost binds all that it resolves to, :: takes IPv4"
+        " too",
+    )
+    port: int = option(
+        8000, Whole(0, 65535, "PORT"), "Address", "8001",
+        "port to listen on, 0 for a free one; the variable PORT sets it too, and then the "
+        "host is 0.0.0.0 unless given", variable_too="PORT",
+    )
+    bind: tuple[Address, ...] = option(
+        (), Binds(split=False), "Address", "127.0.0.1:8001",
+        "listen on host:port, [v6]:port, :port or unix:PATH instead of --host and --port; "
+        "repeatable", short="-b",
+    )
+    unix_mode: int | None = option(
+        None, Mode(), "Address", "660",
+        "permissions of a UNIX socket, in octal", shown="666 & ~umask",
+    )
+    backlog: int = option(
+        2048, Whole(1, 65535), "Address", "4096",
+        "connections that wait to be accepted, per listener",
+    )
+
+    factory: bool = option(
+        False, Switch(), "Application", "1",
+        "call the attribute without arguments to get the application, as 'app:create_app()' "
+        "does", for_path_only=True,
+    )
+    chdir: str = option(
+        "", Text("a folder", "FOLDER"), "Application", "/srv/project",
+        "change to this folder first; relative paths of all options start there",
+        shown="none", for_path_only=True,
+    )
+    pythonpath: tuple[str, ...] = option(
+        (), Folders(split=True), "Application", "lib,plugins",
+        "folders to import from, before all others; repeatable", for_path_only=True,
+    )
+
+    threads: int = option(
+        1, Whole(1, 1000), "Capacity", "8",
+        "application calls at once",
+    )
+    max_connections: int = option(
+        0, Whole(0, 10_000_000), "Capacity", "5000",
+        "open connections; 0: the descriptor limit - 64", shown="descriptor limit - 64",
+    )
+    max_queued: int = option(
+        1024, Whole(1, 10_000_000), "Capacity", "256",
+        "requests that wait for a thread; beyond: 503 with Retry-After",
+    )
+    queue_timeout: float = option(
+        30.0, Time(), "Capacity", "10s",
+        "longest wait of a request for a thread, then 503; 0: no limit",
+    )
+
+    limit_head: int = option(
+        64 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "128K",
+        "request line and header fields together (431)",
+    )
+    limit_request_line: int = option(
+        8 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "16K",
+        "request line (414)",
+    )
+    limit_field: int = option(
+        16 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "32K",
+        "one header field (431)",
+    )
+    limit_fields: int = option(
+        100, Whole(1, 10_000), "Limits", "200",
+        "number of header fields (431)",
+    )
+    limit_body: int = option(
+        MIB, Size(0), "Limits", "10M",
+        "request body (413, before it is read); 0: no limit",
+    )
+
+    keep_alive: float = option(
+        15.0, Time(), "Time-outs", "75s",
+        "idle connections are closed after this time; 0: no limit",
+    )
+    keep_alive_requests: int = option(
+        100, Whole(0, 2**32 - 1), "Time-outs", "1000",
+        "requests per connection; 0: no limit",
+    )
+    receive_timeout: float = option(
+        10.0, Time(), "Time-outs", "30s",
+        "time for a whole head (408), and between two reads of a body; 0: no limit",
+    )
+    send_timeout: float = option(
+        30.0, Time(), "Time-outs", "60s",
+        "longest time in which a reader takes nothing; 0: no limit",
+    )
+    min_rate: int = option(
+        500, Size(0, unit="bytes per second"), "Time-outs", "2K",
+        "bytes per second of a body coming in and an answer going out, after a grace of 10 s;"
+        " 0: no limit", shown="500 B/s",
+    )
+
+    no_request_buffering: bool = option(
+        False, Switch(), "Bodies and answers", "1",
+        "call the application when the head is there and let it read while data comes, at 64 "
+        "KiB/s or more",
+    )
+    body_memory: int = option(
+        256 * KIB, Size(), "Bodies and answers", "1M",
+        "memory for a request body; beyond: an unlinked temporary file",
+    )
+    answer_memory: int = option(
+        MIB, Size(), "Bodies and answers", "4M",
+        "memory for an unsent answer; beyond: an unlinked temporary file",
+    )
+    spool_dir: str = option(
+        "", Text("a folder", "FOLDER"), "Bodies and answers", "/var/tmp",
+        "folder of the temporary files", shown="the system's",
+    )
+    spool_max: int = option(
+        GIB, Size(0), "Bodies and answers", "4G",
+        "size of all temporary files together; beyond: 503",
+    )
+    server_header: str = option(
+        "iotax", Text("visible ASCII, or nothing", "TEXT", empty=True, field=True),
+        "Bodies and answers", "web",
+        "Server field of every answer; empty: none",
+    )
+
+    graceful_timeout: float = option(
+        30.0, Time(), "Stopping", "60s",
+        "longest time to finish what runs when asked to stop; 0: no limit",
+    )
+    shutdown_delay: float = option(
+        0.0, Time(), "Stopping", "5s",
+        "after TERM go on accepting for this time, for load balancers",
+    )
+
+    forwarded_allow_ips: tuple[str, ...] = option(
+        (), Peers(split=True), "Behind a proxy", "127.0.0.1,10.0.0.0/8",
+        "peers whose X-Forwarded-Proto, -For, -Host, -Port and -Prefix are believed: "
+        "addresses, networks, unix, *", variable_too="FORWARDED_ALLOW_IPS",
+    )
+
+    log_level: str = option(
+        "info", Choice("debug", "info", "warning", "error", "critical"), "Logs", "warning",
+        "least important lines of the server log that are written",
+    )
+    access_log: bool = option(
+        True, Switch(), "Logs", "0",
+        "one line per request", negative=True,
+    )
+    access_logfile: str = option(
+        "-", Text("a file, or - for standard output", "FILE"), "Logs", "access.log",
+        "where to; -: standard output",
+    )
+    error_logfile: str = option(
+        "-", Text("a file, or - for standard error", "FILE"), "Logs", "server.log",
+        "where the server log goes; -: standard error",
+    )
+    color: str = option(
+        "auto", Choice("auto", "always", "never"), "Logs", "never",
+        "colours; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say",
+    )
+    # fmt: on
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return self.bind or (TcpAddress(self.host, self.port),)
+
+    def worker_options(self) -> dict[str, object]:
+        """The keys of _iotax.Worker's `options`, in its types."""
+        names = [key for key in WORKER_KEYS if key in OPTIONS]
+        (address, *others) = self.addresses
+        known = (
+            isinstance(address, TcpAddress) and not others and address.host not in ("0.0.0.0", "::")
+        )
+        return {
+            **{name: getattr(self, name) for name in names},
+            "request_buffering": not self.no_request_buffering,
+            "forwarded_allow_ips": list(self.forwarded_allow_ips),
+            "server_name": address.host if known and isinstance(address, TcpAddress) else "",
+            "multiprocess": False,
+        }
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    row.name: replace(row.metadata["option"], name=row.name) for row in fields(Config)
+}
+
+WORKER_KEYS: Final = (
+    "threads",
+    "request_buffering",
+    "limit_head",
+    "limit_request_line",
+    "limit_field",
+    "limit_fields",
+    "limit_body",
+    "keep_alive",
+    "keep_alive_requests",
+    "receive_timeout",
+    "send_timeout",
+    "min_rate",
+    "body_memory",
+    "answer_memory",
+    "spool_dir",
+    "spool_max",
+    "max_connections",
+    "max_queued",
+    "queue_timeout",
+    "graceful_timeout",
+    "shutdown_delay",
+    "forwarded_allow_ips",
+    "server_header",
+    "access_log",
+    "server_name",
+    "multiprocess",
+)
