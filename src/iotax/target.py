@@ -1,0 +1,109 @@
+"""APP, taken apart: `module`, `module:attribute` or `module:factory("literal")`.
+
+Says what is wrong with another form and what to write instead. Imports nothing.
+"""
+
+import ast
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+class TargetError(ValueError):
+    """A text that names no application. `fix` says what to write."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(problem)
+        self.problem, self.fix = problem, fix
+
+
+@dataclass(frozen=True)
+class Target:
+    """APP, taken apart. `attribute` "" means: one of the usual names. `call` is None when nothing
+    is to be called."""
+
+    text: str
+    module: str
+    attribute: str
+    call: tuple[tuple[Any, ...], dict[str, Any]] | None
+
+
+def parse_target(text: str) -> Target:
+    """Errors: TargetError."""
+    as_path = _from_path(text)
+    if as_path:
+        raise TargetError(
+            f"{text} is a file; APP is a module and an attribute",
+            f"iotax {as_path}",
+        )
+    module, colon, expression = text.partition(":")
+    if not module or not all(part.isidentifier() for part in module.split(".")):
+        raise TargetError(
+            f'"{module}" is no name of a module',
+            "name module and attribute, e.g. iotax main:app",
+        )
+    if colon and not expression:
+        raise TargetError(
+            "nothing follows the colon",
+            f"name the attribute, e.g. iotax {module}:app",
+        )
+    if not colon:
+        return Target(text, module, "", None)
+    return Target(text, module, *_parse_attribute(module, expression))
+
+
+def _from_path(text: str) -> str:
+    """`module:attribute` for what looks like a file (main.py, ./src/main.py:app), else ""."""
+    path, colon, attribute = text.partition(":")
+    if not path.endswith(".py") and os.sep not in path:
+        return ""
+    parts = [part for part in os.path.normpath(path.removesuffix(".py")).split(os.sep) if part]
+    if os.path.isabs(path) or ".." in parts or not all(part.isidentifier() for part in parts):
+        folder, stem = os.path.split(os.path.abspath(path.removesuffix(".py")))
+        return f"--chdir {folder} {stem}:{attribute or 'app'}"
+    return f"{'.'.join(parts)}{colon}{attribute}" if colon else f"{'.'.join(parts)}:app"
+
+
+def _parse_attribute(
+    module: str, expression: str
+) -> tuple[str, tuple[tuple[Any, ...], dict[str, Any]] | None]:
+    """Dotted names, or a call of one with literal arguments."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError):
+        node = None
+    callee = node.func if isinstance(node, ast.Call) else node
+    if callee is None or not all(
+        isinstance(part, ast.Name | ast.Attribute) for part in _chain(callee)
+    ):
+        raise TargetError(
+            f'"{expression}" is neither an attribute nor a call of one',
+            f"iotax {module}:app, or with a factory: iotax '{module}:create_app()'",
+        )
+    if not isinstance(node, ast.Call):
+        return expression, None
+    try:
+        positional = tuple(ast.literal_eval(argument) for argument in node.args)
+        named = {
+            str(keyword.arg): ast.literal_eval(keyword.value)
+            for keyword in node.keywords
+            if keyword.arg
+        }
+        complete = len(named) == len(node.keywords)
+    except (TypeError, ValueError):
+        complete = False
+    if not complete:
+        raise TargetError(
+            f'"{expression}" has an argument that is no literal',
+            "write literals (texts in quotes, numbers, True, None, lists),"
+            f""" e.g. iotax '{module}:create_app("test")'""",
+        )
+    return ast.unparse(node.func), (positional, named)
+
+
+def _chain(node: ast.expr) -> Iterable[ast.expr]:
+    yield node
+    while isinstance(node, ast.Attribute):
+        node = node.value
+        yield node
