@@ -1,0 +1,305 @@
+"""The command: reads its arguments, prints what a person sees at the start, and ends with the exit
+codes of the README.
+
+Decides: words and order of the start, hints for options of other servers, exit codes.
+Knows nothing of single options: options.py has their table.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Final, NoReturn
+
+from iotax import _iotax, importer, log
+from iotax.address import TcpAddress
+from iotax.config import ConfigError, from_command, nearest
+from iotax.listeners import BindError, Listeners, open_listeners
+from iotax.load_error import LoadError
+from iotax.options import OPTIONS, Config
+from iotax.values import Many, Switch
+from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, Worker, leave_now
+
+EXIT_STOPPED: Final = 0
+EXIT_INTERNAL: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_LOAD: Final = 3
+EXIT_BIND: Final = 4
+
+USAGE: Final = "iotax [options] APP"
+EXAMPLES: Final = """\
+APP names the application: module:attribute, a factory call, or a module that holds `application` or
+`app`.
+
+Examples:
+  iotax main:app
+  iotax --host 0.0.0.0 --port 80 --threads 8 'mysite.factory:create_app("live")'
+"""
+VARIABLES: Final = """\
+Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option beats it."""
+
+# Habits from other servers: what to use instead. {name} stands for an option; a part is left out
+# while its option does not exist.
+FOREIGN: Final[Mapping[str, tuple[str, ...]]] = {
+    "--timeout": (
+        "{request-timeout} for calls of the application",
+        "{receive-timeout} for clients that send slowly",
+    ),
+    "-t": (
+        "{request-timeout} for calls of the application",
+        "{receive-timeout} for clients that send slowly",
+    ),
+    "--worker-class": ("{threads} for calls at once",),
+    "-k": ("{threads} for calls at once",),
+    "--uds": ("{bind} unix:PATH",),
+    "--limit-max-requests": ("{max-requests}",),
+    "--timeout-keep-alive": ("{keep-alive}",),
+    "--http": ("{bind}, e.g. --bind :8000",),
+    "-p": ("{port}",),
+    "-w": ("{workers}", "{threads} for calls at once"),
+    "--workers": ("{workers}", "{threads} for calls at once"),
+    "-c": (),
+    "--config": (),
+    "--interface": (),
+}
+NOTES: Final[Mapping[str, str]] = {
+    "-c": "there is no configuration file yet: use options, or variables IOTAX_NAME",
+    "--config": "there is no configuration file yet: use options, or variables IOTAX_NAME",
+    "--interface": "WSGI is the only interface: leave it out",
+}
+
+
+class UsageError(Exception):
+    """A command line that cannot be obeyed."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process's arguments). Returns the exit code."""
+    log.open_missing_standard_streams()
+    try:
+        return _run(sys.argv[1:] if argv is None else list(argv))
+    except (UsageError, ConfigError) as error:
+        return _fail(EXIT_USAGE, f"iotax: {error}")
+    except LoadError as error:
+        return _fail(EXIT_LOAD, f"\n{error}")
+    except BindError as error:
+        return _fail(EXIT_BIND, f"iotax: {error}")
+    except KeyboardInterrupt:
+        return EXIT_STOPPED
+    except Exception:
+        return _fail(
+            EXIT_INTERNAL,
+            f"{traceback.format_exc()}iotax: internal error, please report the lines above",
+        )
+
+
+def _fail(code: int, text: str) -> int:
+    log.say(text)
+    return code
+
+
+def _run(argv: list[str]) -> int:
+    parser = make_parser()
+    app, flags = _read(parser, argv)
+    if app is None:
+        if not flags:
+            return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
+        raise UsageError("APP is missing, e.g. iotax main:app")
+    if app == "check":
+        raise UsageError(
+            "iotax check is not in this version; an application in a module named check is"
+            " check:app"
+        )
+    config, warnings = from_command(flags, os.environ)
+    importer.prepare(config.chdir, config.pythonpath)
+    log.open_log(config, os.environ)
+    with _open(config) as listeners:
+        _greet(app, listeners, warnings)
+        return _serve(app, config, listeners)
+
+
+# ---- the command line
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="iotax",
+        usage=USAGE,
+        description="Serve a WSGI application.",
+        epilog=f"{EXAMPLES}\n{VARIABLES}",
+        allow_abbrev=False,
+        add_help=False,
+        exit_on_error=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "app",
+        metavar="APP",
+        nargs="?",
+        help="module:attribute, e.g. main:app or 'main:create_app()'",
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for row in OPTIONS.values():
+        if row.section not in groups:
+            groups[row.section] = parser.add_argument_group(row.section)
+        group = groups[row.section]
+        flags = [flag for flag in (row.short, row.flag) if flag]
+        text = f"{row.help} (default: {row.default_text})".replace("%", "%%")
+        if isinstance(row.kind, Switch):
+            group.add_argument(*flags, dest=row.name, action="store_const", const=True, help=text)
+            if row.negative:
+                no = f"--no-{row.flag.removeprefix('--')}"
+                group.add_argument(
+                    no,
+                    dest=row.name,
+                    action="store_const",
+                    const=False,
+                    help=f"the opposite of {row.flag}",
+                )
+        else:
+            action = "append" if isinstance(row.kind, Many) else "store"
+            group.add_argument(
+                *flags, dest=row.name, action=action, metavar=row.kind.metavar, help=text
+            )
+    about = parser.add_argument_group("About")
+    about.add_argument("-h", "--help", action="help", help="print this and exit")
+    about.add_argument(
+        "--version",
+        action="version",
+        version=f"iotax {_iotax.__version__}",
+        help="print the version and exit",
+    )
+    return parser
+
+
+def _read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, dict[str, object]]:
+    """APP, and what was typed for each option that was given. Errors: UsageError."""
+    try:
+        found, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise UsageError(_explain(error)) from None
+    for word in rest:
+        if word.startswith("-") and word != "-":
+            raise UsageError(_unknown(word))
+    if rest:
+        raise UsageError(
+            f'"{rest[0]}" is one argument too many: there is one APP, e.g. iotax main:app'
+        )
+    typed = {
+        name: value for name, value in vars(found).items() if name != "app" and value is not None
+    }
+    return found.app, typed
+
+
+def _explain(error: argparse.ArgumentError) -> str:
+    flag = (error.argument_name or "").split("/")[-1]
+    row = next((row for row in OPTIONS.values() if row.flag == flag), None)
+    if row is None:
+        return str(error)
+    if isinstance(row.kind, Switch):
+        return f"{flag} takes no value: it is on when it is named"
+    return f"{flag} needs a value: {row.kind.allowed}, e.g. {flag} {row.example}"
+
+
+def _unknown(word: str) -> str:
+    flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+    if flag in FOREIGN:
+        if flag in NOTES:
+            return f"{flag}: {NOTES[flag]}"
+        known = [part for part in FOREIGN[flag] if _option_in(part) in OPTIONS]
+        if not known:
+            return f"{flag} has no counterpart in this version of iotax"
+        instead = ", or ".join(part.replace("{", "--").replace("}", "") for part in known)
+        return f"{flag} is an option of other servers: use {instead}"
+    flags = [row.flag for row in OPTIONS.values()]
+    flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
+        "--help",
+        "--version",
+    ]
+    if not word.startswith("--"):
+        return f"unknown option {flag}: iotax -h lists the options"
+    return f"unknown option {flag}: the nearest is {nearest(flag, flags)}; iotax -h lists all"
+
+
+def _option_in(part: str) -> str:
+    named = re.search(r"\{(.+?)\}", part)
+    assert named is not None
+    return named[1].replace("-", "_")
+
+
+# ---- the start
+
+
+def _open(config: Config) -> Listeners:
+    def example(address: TcpAddress) -> str:
+        return f"--bind {address}" if config.bind else f"--port {address.port}"
+
+    return open_listeners(
+        config.addresses, backlog=config.backlog, unix_mode=config.unix_mode, example=example
+    )
+
+
+def _greet(app: str, listeners: Listeners, warnings: list[str]) -> None:
+    lines = [f"iotax v{_iotax.__version__}", f"Running {app}"]
+    for listener in listeners.all:
+        lines.append(f"Address: {listener.url}")
+        if listener.clickable:
+            lines.append(f"Address: {listener.clickable} (from this machine)")
+    log.say("\n".join(lines))
+    for text in warnings:
+        log.warning(text)
+    if os.getpid() == 1 and all(_is_loopback(listener.label) for listener in listeners.all):
+        log.warning(
+            "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
+        )
+    log.info(f"Started server process [{os.getpid()}]")
+
+
+def _is_loopback(label: str) -> bool:
+    return label.startswith(("127.", "[::1]:"))
+
+
+def _serve(app: str, config: Config, listeners: Listeners) -> int:
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+    # As PID 1, TERM without a handler would be lost while the application is imported.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    loaded = importer.load(app, factory=config.factory)
+    if loaded.name != app and ":" not in app:
+        log.info(f"Taking {loaded.name}: no attribute was named")
+
+    def at_once(number: int) -> None:
+        log.warning(
+            f"Stopped at once by {signal.Signals(number).name}; requests cut: {worker.running()}"
+        )
+        listeners.close()
+        leave_now(128 + number)
+
+    def while_leaving(number: int, _frame: FrameType | None) -> None:
+        if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
+            at_once(number)
+
+    worker = Worker(loaded.application, listeners, config)
+    all_back = worker.run(at_once=at_once, quit_too=True, ready=_say_how_to_stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, while_leaving)
+    listeners.close()
+    if not all_back:
+        leave_now(EXIT_STOPPED)
+    if config.graceful_timeout:
+        ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
+    return EXIT_STOPPED
+
+
+def _say_how_to_stop() -> None:
+    if log.is_terminal():
+        log.say("Press Ctrl-C to stop")

@@ -1,0 +1,254 @@
+"""The library: Server, serve(), run() and load_app(). Serves in the calling process and thread.
+
+Reads no environment variables: what is not given as an argument has its default.
+"""
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self, TypedDict, Unpack
+
+from iotax import importer, log
+from iotax.address import TcpAddress
+from iotax.config import from_arguments
+from iotax.listeners import Listeners, open_listeners
+from iotax.options import Config
+from iotax.worker import Worker, leave_now
+
+
+class ServerOptions(TypedDict, total=False):
+    """The options of Config that concern a loaded application; sizes and times also as text ("10M",
+    "30s")."""
+
+    bind: str | Sequence[str]
+    unix_mode: int | str | None
+    backlog: int
+    threads: int
+    max_connections: int
+    max_queued: int
+    queue_timeout: float | str
+    limit_head: int | str
+    limit_request_line: int | str
+    limit_field: int | str
+    limit_fields: int
+    limit_body: int | str
+    keep_alive: float | str
+    keep_alive_requests: int
+    receive_timeout: float | str
+    send_timeout: float | str
+    min_rate: int | str
+    no_request_buffering: bool
+    body_memory: int | str
+    answer_memory: int | str
+    spool_dir: str
+    spool_max: int | str
+    server_header: str
+    graceful_timeout: float | str
+    shutdown_delay: float | str
+    forwarded_allow_ips: str | Sequence[str]
+    log_level: str
+    access_log: bool
+    access_logfile: str
+    error_logfile: str
+    color: str
+
+
+class PathOptions(ServerOptions, total=False):
+    """Those that concern loading too."""
+
+    factory: bool
+    chdir: str
+    pythonpath: str | Sequence[str]
+
+
+class Server:
+    """Serves one WSGI application.
+
+    serve() blocks until signal_exit(), or, in the main thread, until INT or TERM; it can be called
+    again afterwards.
+    Errors: TypeError and ValueError that name the argument; BindError (an OSError) when an address
+    cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        **options: Unpack[ServerOptions],
+    ) -> None:
+        if not callable(app):
+            raise TypeError(
+                f"app is {type(app).__name__}, which cannot be called; serve() takes"
+                ' "module:attribute"'
+            )
+        self._app: Final = app
+        self._config: Final = from_arguments(_with_address(host, port, options), path=False)
+        self._listeners: Listeners | None = None
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+        self._exit_asked = False
+
+    @property
+    def port(self) -> int:
+        """The real port, once bound; before that the one asked for. 0 with UNIX sockets only."""
+        if self._listeners is not None:
+            return self._listeners.port
+        return next(
+            (address.port for address in self._config.addresses if isinstance(address, TcpAddress)),
+            0,
+        )
+
+    def bind(self) -> Self:
+        """Open the listeners, if they are not open yet. serve() does it too; earlier, it makes
+        `port` real."""
+        if self._listeners is None:
+            self._listeners = _open(self._config)
+        return self
+
+    def serve(self) -> None:
+        """Serve in this thread until asked to stop."""
+        with self._lock:
+            if self._worker is not None:
+                raise RuntimeError("this Server is serving already")
+            listeners = self.bind()._listeners
+            assert listeners is not None
+            log.open_log(self._config, os.environ)
+            log.info(f"Started server process [{os.getpid()}]")
+            self._worker = worker = Worker(self._app, listeners, self._config)
+        try:
+            if not self._exit_asked and not worker.run(at_once=_interrupt):
+                _Leaving.hard = True
+        except KeyboardInterrupt:
+            if worker.stop_asked_at is None:
+                raise  # not from our handler
+        finally:
+            self.close()
+            self._worker, self._exit_asked = None, False
+            log.flush()
+
+    def signal_exit(self) -> None:
+        """Stop: finish the requests that run, then let serve() return. From any thread or signal
+        handler."""
+        self._exit_asked = True
+        worker = self._worker
+        if worker is not None:
+            worker.stop("prompt")
+
+    def close(self) -> None:
+        """Close the listeners, if serve() has not done so."""
+        listeners, self._listeners = self._listeners, None
+        if listeners is not None:
+            listeners.close()
+
+    @contextmanager
+    def background(self) -> Iterator[Self]:
+        """Serve from a thread of its own while the block runs; it has stopped when the block is
+        left.
+
+        The port is open when the block begins. What serve() raises is raised at the end of the
+        block.
+        """
+        self.bind()
+        failures: list[BaseException] = []
+
+        def serve() -> None:
+            try:
+                self.serve()
+            except BaseException as error:  # carried over to the thread that waits
+                failures.append(error)
+
+        thread = threading.Thread(target=serve, name="iotax-0", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.signal_exit()
+            thread.join()
+        if failures:
+            raise failures[0]
+
+
+def load_app(path: str, reload: bool = False, *, factory: bool = False) -> Callable[..., Any]:
+    """The application that `path` names, as the command takes it: "module:attribute",
+    "module:factory()", "module".
+
+    `reload` imports a module that is there already anew, with importlib.reload(). Errors:
+    LoadError.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f'path is {type(path).__name__}, not a text such as "main:app"')
+    return importer.load(path, factory=factory, reload=reload).application
+
+
+def run(
+    app: Callable[..., Any],
+    host: str | None = None,
+    port: int | None = None,
+    **options: Unpack[ServerOptions],
+) -> None:
+    """Serve the application object `app`, as Server(app, …).serve() does."""
+    Server(app, host=host, port=port, **options).serve()
+
+
+def serve(
+    app: str, host: str | None = None, port: int | None = None, **options: Unpack[PathOptions]
+) -> None:
+    """Bind, load the application that `app` names ("main:app"), and serve it. Errors: LoadError,
+    and those of Server."""
+    if not isinstance(app, str):
+        raise TypeError(
+            f'app is {type(app).__name__}, not a text such as "main:app"; run() takes the object'
+            " itself"
+        )
+    config = from_arguments(_with_address(host, port, options), path=True)
+    importer.prepare(config.chdir, config.pythonpath)
+    with _open(config) as listeners:
+        loaded = importer.load(app, factory=config.factory)
+        for name in ("factory", "chdir", "pythonpath"):
+            options.pop(name, None)  # type: ignore[misc]  # what is left is ServerOptions
+        server = Server(loaded.application, host=host, port=port, **options)  # type: ignore[misc]  # the same
+        server._listeners = listeners
+        server.serve()
+
+
+def _with_address(
+    host: str | None, port: int | None, options: Mapping[str, object]
+) -> dict[str, object]:
+    given = {"host": host, "port": port}
+    return {**{name: value for name, value in given.items() if value is not None}, **options}
+
+
+def _open(config: Config) -> Listeners:
+    return open_listeners(
+        config.addresses,
+        backlog=config.backlog,
+        unix_mode=config.unix_mode,
+        example=lambda address: f'bind="{address}"' if config.bind else f"port={address.port}",
+    )
+
+
+def _interrupt(_number: int) -> None:
+    """A second signal: break what runs in the main thread, as Ctrl-C does in any program."""
+    raise KeyboardInterrupt
+
+
+class _Leaving:
+    """Whether an application thread is still held by the application when Python exits."""
+
+    hard = False
+
+
+def _leave() -> None:
+    if _Leaving.hard:
+        failed = getattr(sys, "last_value", None) is not None
+        leave_now(1 if failed else 0)
+
+
+# Registered when this module is imported, so that it runs after the functions that the program
+# registers later.
+atexit.register(_leave)

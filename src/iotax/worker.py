@@ -1,0 +1,200 @@
+"""One worker in this process, from its first thread to its last: application threads, stop signals,
+leaving.
+
+Decides: which signals are taken and given back, how long leaving may take. Knows nothing of how the
+application was found or where the listeners came from. The loop, the drain and its time limit are
+the extension's.
+"""
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from iotax import _iotax, log
+from iotax.listeners import Listeners
+from iotax.options import Config
+
+# A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
+# (group and wrapper).
+SECOND_SIGNAL_SECONDS: Final = 0.5
+# Threads come back as soon as the worker has stopped, unless the application holds them.
+JOIN_SECONDS: Final = 2.0
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class Worker:
+    """Runs `application` on `listeners`. `name` starts the names of the application threads."""
+
+    def __init__(
+        self, application: Callable[..., Any], listeners: Listeners, config: Config
+    ) -> None:
+        raise_descriptor_limit()
+        self._config, self._listeners = config, listeners
+        self._worker = _iotax.Worker(application, listeners.descriptors(), config.worker_options())
+        self.stop_asked_at: float | None = None
+
+    def run(
+        self,
+        *,
+        at_once: Callable[[int], None],
+        quit_too: bool = False,
+        ready: Callable[[], None] | None = None,
+    ) -> bool:
+        """Serve in this thread until stopped; in the main thread INT and TERM (QUIT if `quit_too`)
+        stop it meanwhile.
+
+        `at_once` is called in the main thread by a second signal or QUIT, with its number; `ready`
+        before the first request.
+        Returns whether every application thread has come back. Errors: OSError when the loop cannot
+        be set up.
+        """
+        threads = [
+            threading.Thread(
+                target=self._worker.run_thread, args=(number,), name=f"iotax-{number}", daemon=True
+            )
+            for number in range(1, self._config.threads)
+        ]
+        in_main = threading.current_thread() is threading.main_thread()
+        signals = (
+            StopSignals(self._worker, self.stop, at_once, quit_too=quit_too) if in_main else None
+        )
+        try:
+            if signals is not None:
+                signals.install()
+            for thread in threads:
+                thread.start()
+            for listener in self._listeners.all:
+                log.info(f"Listening on {listener.url}")
+            if ready is not None:
+                ready()
+            self._worker.run()
+        finally:
+            if signals is not None:
+                signals.restore()
+            self._worker.stop("now")
+            back = _join(threads)
+        return back
+
+    def stop(self, how: str) -> None:
+        """ "drain", "prompt" or "now"; from any thread or signal handler."""
+        if self.stop_asked_at is None:
+            self.stop_asked_at = time.monotonic()
+        self._worker.stop(how)
+
+    def seconds_since_stop(self) -> float:
+        return time.monotonic() - (self.stop_asked_at or time.monotonic())
+
+    def seconds_left(self) -> float:
+        """What is left of the graceful time-out for the application's own threads and exit
+        functions; at least 1."""
+        return max(1.0, self._config.graceful_timeout - self.seconds_since_stop())
+
+    def running(self) -> int:
+        return self._worker.status()["running"]
+
+
+class StopSignals:
+    """INT and TERM while a worker runs in the main thread; the former handlers come back
+    afterwards.
+
+    signal.signal() first, so that getsignal() shows this object and asyncio's runner leaves it
+    alone; then the extension's sigaction() on top, which reaches the loop even while Python code or
+    a library holds the main thread.
+    """
+
+    def __init__(
+        self,
+        worker: _iotax.Worker,
+        stop: Callable[[str], None],
+        at_once: Callable[[int], None],
+        *,
+        quit_too: bool,
+    ) -> None:
+        self._worker, self._stop, self._at_once = worker, stop, at_once
+        self._numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGQUIT] if quit_too else [])]
+        self._former: dict[int, _Handler] = {}
+        self._former_wakeup_fd = -1
+        self._first: float | None = None
+
+    def install(self) -> None:
+        self._former = {number: signal.getsignal(number) for number in self._numbers}
+        for number in self._numbers:
+            signal.signal(number, self.handle)
+        self._worker.install_stop_signals()
+        self._former_wakeup_fd = signal.set_wakeup_fd(
+            self._worker.wakeup_fd, warn_on_full_buffer=False
+        )
+
+    def restore(self) -> None:
+        signal.set_wakeup_fd(self._former_wakeup_fd)
+        self._worker.restore_stop_signals()
+        for number, handler in self._former.items():
+            if handler is not None:  # None: not installed from Python, and not ours to name
+                signal.signal(number, handler)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number != signal.SIGQUIT and self._first is None:
+            self._first = now
+            self._stop("prompt" if number == signal.SIGINT else "drain")
+        elif number == signal.SIGQUIT or now - (self._first or now) >= SECOND_SIGNAL_SECONDS:
+            self._stop("now")
+            self._at_once(number)
+
+
+class ExitGuard:
+    """Ends the process when leaving takes too long: the application's own threads or atexit
+    functions may hang.
+
+    A daemon thread can do this: Python waits for threads and runs atexit functions before it stops
+    daemon threads.
+    """
+
+    def __init__(self, seconds: float, code: int) -> None:
+        self._seconds, self._code = seconds, code
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="iotax-exit", daemon=True).start()
+
+    def _run(self) -> None:
+        threading.Event().wait(self._seconds)
+        names = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        others = [name for name in names if name != threading.main_thread().name]
+        what = f"threads {', '.join(others)}" if others else "what the application does at exit"
+        log.warning(f"Leaving without waiting any longer for {what}")
+        leave_now(self._code)
+
+
+def leave_now(code: int) -> None:
+    """End the process without finalising Python: a thread that the application holds would abort
+    that."""
+    log.flush()
+    os._exit(code)
+
+
+def raise_descriptor_limit() -> None:
+    """The soft limit on descriptors up to the hard one; connections are bounded by it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            return  # a system that allows less than it says: the soft limit holds
+
+
+def _join(threads: list[threading.Thread]) -> bool:
+    deadline = time.monotonic() + JOIN_SECONDS
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+# A child that the application forks must not hold the port or answer for its parent.
+os.register_at_fork(after_in_child=_iotax.after_fork_in_child)
