@@ -1,0 +1,297 @@
+// An operating system for tests: virtual clock, sockets with a scripted client side, files in memory, threads under a seed. Every call
+// is counted and can be made to fail. It satisfies SysLike, so the driver runs on it unchanged.
+//
+// A test in short:
+//   ScriptedSys sys(seed);
+//   const int listener = sys.listen();
+//   ScriptedClient client = sys.connect(listener);
+//   client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+//   ... let the driver run turns ...
+//   EXPECT_EQ(client.received(), "HTTP/1.1 200 OK...");
+//   EXPECT_EQ(sys.calls("send"), 1U);
+//
+// A call that has to wait lets other threads run, else passes time up to its time-out or the next at(). When all wait for ever, the
+// on_stuck() hook may feed something; without one the test is aborted with the seed.
+// Descriptor numbers start at 10000, so that a UniqueFd that closes one meets no real descriptor; use ScriptedSys::close().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "driver/sys.h"
+#include "support/scripted_scheduler.h"
+
+namespace iotax::support {
+
+using driver::Errno;
+using driver::Result;
+
+namespace scripted {
+
+/// One connection, both ends.
+struct Link {
+  std::string to_server;             // sent by the client, not yet received
+  std::string to_client;             // sent by the server, not yet read by a client that reads by hand
+  std::string received;              // read by the client
+  std::size_t room = SIZE_MAX;       // how much to_client can hold; SIZE_MAX: the client reads at once
+  std::size_t unacked = 0;
+  int pending_error = 0;             // the server's next call gets it
+  std::uint16_t port = 0;            // the client's
+  bool unix_socket = false;
+  bool client_ended = false;         // no more bytes from the client
+  bool client_gone = false;          // closed: the next bytes of the server are answered with a reset
+  bool reset_by_client = false;
+  bool server_ended = false;         // shut down for writing, or closed in order
+  bool server_deaf = false;          // shut down for reading
+  bool server_closed = false;
+  bool reset_by_server = false;
+};
+
+/// Where a log goes: each write as it came.
+struct Sink {
+  std::vector<std::string> writes;
+  bool stuck = false;   // a reader that stopped reading: writes wait
+  bool broken = false;  // no reader: EPIPE
+  int fd = -1;
+
+  [[nodiscard]] std::string text() const;
+};
+
+struct Pipe {
+  std::string bytes;
+  std::size_t capacity = 65536;
+  int readers = 0;
+  int writers = 0;
+};
+
+/// An open file description.
+struct File {
+  enum class Kind : std::uint8_t { listener, socket, pipe_read, pipe_write, epoll, regular, sink };
+  explicit File(Kind k) : kind(k) {}
+
+  Kind kind;
+  int holders = 0;
+  bool unix_socket = false;
+  bool linger_zero = false;
+  std::deque<std::shared_ptr<Link>> backlog;  // listener
+  std::shared_ptr<Link> link;                 // socket
+  std::shared_ptr<Pipe> pipe;
+  std::shared_ptr<Sink> sink;
+  std::string content;                        // regular
+  struct Watch {
+    int fd;
+    std::uint32_t events;
+    std::uint64_t data;
+  };
+  std::deque<Watch> watched;                  // epoll; those given out last stand at the end
+};
+
+}  // namespace scripted
+
+/// The client's end of a connection. A handle: copies are the same client. What the server sends is read at once unless read_by_hand().
+class ScriptedClient {
+ public:
+  ScriptedClient() = default;
+  explicit ScriptedClient(std::shared_ptr<scripted::Link> link) : link_(std::move(link)) {}
+
+  void send(std::string_view bytes);
+  /// No more bytes come from the client; it still reads.
+  void half_close() { link_->client_ended = true; }
+  /// Closed in order: the server sees the end, and a reset as soon as it sends.
+  void close();
+  void reset();
+
+  /// All that was read so far.
+  [[nodiscard]] const std::string& received() const { return link_->received; }
+  /// The same, and forget it.
+  std::string take() { return std::exchange(link_->received, {}); }
+  /// The server has ended its side, and all it sent has been read.
+  [[nodiscard]] bool ended() const { return link_->server_ended && link_->to_client.empty(); }
+  [[nodiscard]] bool was_reset() const { return link_->reset_by_server; }
+  [[nodiscard]] bool closed_by_server() const { return link_->server_closed; }
+  /// Bytes of the client that the server has not received.
+  [[nodiscard]] std::size_t unread_by_server() const { return link_->to_server.size(); }
+  [[nodiscard]] std::uint16_t port() const { return link_->port; }
+
+  /// From now on the server can have `room` bytes under way, and only read() takes them off.
+  void read_by_hand(std::size_t room) { link_->room = room; }
+  void read(std::size_t bytes);
+  /// What unacked_bytes() says to the server.
+  void set_unacked(std::size_t bytes) { link_->unacked = bytes; }
+
+ private:
+  std::shared_ptr<scripted::Link> link_;
+};
+
+class ScriptedSys {
+ public:
+  class Thread {
+   public:
+    Thread() = default;
+    Thread(ScriptedSys* sys, std::size_t id) : sys_(sys), id_(id) {}
+    Thread(Thread&& other) noexcept : sys_(std::exchange(other.sys_, nullptr)), id_(other.id_) {}
+    Thread& operator=(Thread&& other) noexcept;
+    ~Thread() { join(); }
+    [[nodiscard]] bool joinable() const noexcept { return sys_ != nullptr; }
+    void join() noexcept;
+    void forget() noexcept { sys_ = nullptr; }
+
+   private:
+    ScriptedSys* sys_ = nullptr;
+    std::size_t id_ = 0;
+  };
+
+  static constexpr int kFirstFd = 10000;
+  static constexpr std::string_view kServerAddress = "127.0.0.1";  // of every connection, on kServerPort
+  static constexpr std::uint16_t kServerPort = 8000;
+
+  explicit ScriptedSys(std::uint64_t seed = 1);
+  ~ScriptedSys();
+
+  // ---- the script: clients, files, logs
+  [[nodiscard]] int listen(bool unix_socket = false);
+  /// Waits in the listen queue until the server accepts it.
+  ScriptedClient connect(int listener);
+  /// A regular file, as the application would open it.
+  [[nodiscard]] int open_file(std::string content);
+  [[nodiscard]] std::shared_ptr<scripted::Sink> open_sink();
+  /// The sink that open_append(path) made last; null when there is none.
+  [[nodiscard]] std::shared_ptr<scripted::Sink> sink_at(const std::string& path);
+  /// Somebody moved the file away: the next open_append() makes a new one.
+  void rotate(const std::string& path) { paths_.erase(path); }
+
+  // ---- the script: time and threads
+  void advance(core::Duration by) { scheduler_.advance(by); }
+  void at(core::Instant when, std::function<void()> action) { scheduler_.at(when, std::move(action)); }
+  void after(core::Duration delay, std::function<void()> action) { scheduler_.at(scheduler_.now() + delay, std::move(action)); }
+  /// The calling thread sleeps, others run: a slow view.
+  void sleep(core::Duration for_how_long);
+  /// The calling thread waits for a condition that another thread or an action makes true, e.g. a lock of the test's own.
+  void wait_until(std::function<bool()> ready) { scheduler_.wait("wait_until", std::move(ready), core::kNever); }
+  /// Called when every thread waits for ever; true: something was changed, look again.
+  void on_stuck(std::function<bool()> hook) { scheduler_.on_stuck = std::move(hook); }
+  /// start_thread() only records; run_recorded() runs the n-th body in the calling thread.
+  void record_threads() { record_threads_ = true; }
+  void run_recorded(std::size_t n) { recorded_.at(n)(); }
+  [[nodiscard]] std::size_t threads_started() const { return recorded_.size(); }
+  /// The number of the running thread: 0 is the test's, then in order of start_thread().
+  [[nodiscard]] std::size_t running_thread() const { return scheduler_.running(); }
+  /// Each now() moves the clock by this much. For code that reads the clock until time has passed.
+  void set_clock_step(core::Duration step) { clock_step_ = step; }
+  void set_unix_time(core::Duration since_1970) { unix_offset_ = since_1970 - scheduler_.now().time_since_epoch(); }
+
+  // ---- the script: trouble
+  /// The `nth` call (1: the next) of that name fails, and the `times - 1` after it. Names are those of the members.
+  void fail(std::string_view call, std::uint64_t nth, int error, std::uint64_t times = 1);
+  void fail_always(std::string_view call, int error) { fail(call, 1, error, UINT64_MAX / 2); }
+  /// The `nth` call (1: the next) of those that can fail, whatever its name. For "fails at call n, for every n".
+  void fail_nth(std::uint64_t nth, int error);
+  void heal();
+  /// Reads and writes move 1 to all of the bytes asked for, by the seed.
+  void set_short_io(bool on) { short_io_ = on; }
+  /// So many descriptors can be open at once; then EMFILE.
+  void set_descriptors_max(std::size_t n) { descriptors_max_ = n; }
+  /// So many more bytes fit into temporary files; then ENOSPC.
+  void set_disk_room(std::uint64_t bytes) { disk_room_ = bytes; }
+  void set_environment(const std::string& name, const std::string& value) { environment_[name] = value; }
+
+  // ---- the script: evidence
+  [[nodiscard]] std::uint64_t calls(std::string_view name) const;
+  /// Of those that can fail.
+  [[nodiscard]] std::uint64_t calls() const { return failable_calls_; }
+  void reset_calls();
+  [[nodiscard]] std::size_t open_descriptors() const { return files_.size(); }
+  [[nodiscard]] bool is_open(int fd) const { return files_.count(fd) != 0; }
+  /// How many descriptors were closed while an epoll still watched them.
+  [[nodiscard]] std::size_t closed_while_watched() const { return closed_while_watched_; }
+
+  // ---- SysLike
+  Result<std::size_t> recv(int fd, std::span<std::byte> into);
+  Result<std::size_t> send(int fd, std::span<const std::byte> bytes, bool more = false);
+  Result<std::size_t> send_gathered(int fd, std::span<const iovec> pieces, bool more = false);
+  Result<std::size_t> sendfile(int out, int in, std::uint64_t offset, std::size_t bytes);
+  Result<driver::Accepted> accept(int listener);
+  Result<driver::SocketAddress> getsockname(int fd);
+  Result<void> shutdown(int fd, int how);
+  Result<void> set_linger_zero(int fd);
+  Result<void> set_nodelay(int fd);
+  Result<std::size_t> unacked_bytes(int fd);
+  void close(int fd);
+  Result<std::size_t> read(int fd, std::span<std::byte> into);
+  Result<std::size_t> write(int fd, std::span<const std::byte> bytes);
+  Result<std::size_t> pread(int fd, std::span<std::byte> into, std::uint64_t offset);
+  Result<std::size_t> pwrite(int fd, std::span<const std::byte> bytes, std::uint64_t offset);
+  Result<int> duplicate(int fd);
+  Result<driver::PipeEnds> pipe();
+  Result<driver::FileInfo> file_info(int fd);
+  Result<int> open_temporary(const std::string& dir);
+  Result<int> open_append(const std::string& path);
+  std::size_t descriptor_limit() { return kFirstFd + descriptors_max_; }
+#if IOTAX_LINUX
+  Result<int> epoll_create();
+  Result<void> epoll_ctl(int epoll, int operation, int fd, epoll_event event);
+  Result<std::size_t> epoll_wait(int epoll, std::span<epoll_event> into, core::Duration timeout);
+#endif
+  Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout);
+  core::Instant now();
+  core::Duration unix_time();
+  bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, core::Duration timeout);
+  void futex_wake(const std::atomic<std::uint32_t>& word, unsigned waiters);
+  Result<Thread> start_thread(const char* name, std::function<void()> body);
+  Result<void> set_slice(core::Duration slice);
+  int process_id() { return 4712; }
+  std::optional<std::string> environment(const char* name);
+  std::uint64_t random() { return scheduler_.draw(UINT64_MAX); }
+
+ private:
+  using File = scripted::File;
+  struct Failure {
+    std::uint64_t first, last;
+    int error;
+  };
+  struct Waiter {
+    const void* word;
+    bool woken = false;
+  };
+
+  int enter(std::string_view name);
+  int open(std::shared_ptr<File> file);
+  File* find(int fd, File::Kind kind) const;
+  [[nodiscard]] short state_of(int fd) const;
+  [[nodiscard]] short socket_state(const scripted::Link& link) const;
+  [[nodiscard]] bool any_ready(const File& epoll) const;
+  std::size_t portion(std::size_t asked);
+  Result<std::size_t> send_now(int fd, std::string_view bytes);
+  Result<std::size_t> write_sink(scripted::Sink& sink, std::string_view bytes);
+  Result<std::size_t> write_pipe(scripted::Pipe& pipe, std::string_view bytes);
+  [[nodiscard]] core::Instant deadline_after(core::Duration timeout) const;
+
+  Scheduler scheduler_;
+  std::map<int, std::shared_ptr<File>> files_;
+  std::map<std::string, std::shared_ptr<scripted::Sink>> paths_;
+  std::map<std::string, std::string, std::less<>> environment_;
+  std::map<std::string, std::uint64_t, std::less<>> counts_;
+  std::map<std::string, std::vector<Failure>, std::less<>> failures_;
+  std::vector<Failure> failures_at_;
+  std::deque<Waiter*> waiters_;
+  std::vector<std::function<void()>> recorded_;
+  std::uint64_t failable_calls_ = 0;
+  std::uint64_t disk_room_ = UINT64_MAX;
+  core::Duration clock_step_{};
+  core::Duration unix_offset_;
+  std::size_t descriptors_max_ = 4096;
+  std::size_t closed_while_watched_ = 0;
+  std::uint16_t next_port_ = 40000;
+  bool short_io_ = false;
+  bool record_threads_ = false;
+};
+
+static_assert(driver::SysLike<ScriptedSys>);
+
+}  // namespace iotax::support
