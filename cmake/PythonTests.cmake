@@ -1,26 +1,49 @@
-# The pytest suites as ctest tests. They run with IOTAX_PYTHON (build/venv when it is there) and import the package of this build
+# The Python suites as ctest tests. They run with IOTAX_PYTHON (build/venv when it is there) and import the package of this build
 # tree, or the installed one with IOTAX_TEST_INSTALLED.
-if(NOT Python_Interpreter_FOUND)
-  message(STATUS "iotax: no CPython >= 3.11, so the Python tests are not registered")
+set(IOTAX_E2E_MARK "" CACHE STRING "Only the end-to-end tests with this pytest mark; empty: all")
+
+if(NOT Python_Interpreter_FOUND OR NOT (IOTAX_TEST_INSTALLED OR TARGET _iotax))
+  message(STATUS "iotax: without the extension the Python tests are not registered")
   return()
 endif()
 
-# iotax_pytest(NAME LABEL PATH): registered when PATH holds a test file.
-function(iotax_pytest name label path)
-  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${path}/test_*.py")
-  if(NOT files)
-    return()
+set(python_environment PYTHONDONTWRITEBYTECODE=1)
+if(NOT IOTAX_TEST_INSTALLED)
+  list(APPEND python_environment "PYTHONPATH=${PROJECT_BINARY_DIR}/python")
+  if(IOTAX_SANITIZE MATCHES address)
+    # The interpreter is not instrumented: the runtime has to be there first, and libstdc++ with it, so that it can wrap exceptions.
+    foreach(library libasan.so libstdc++.so)
+      execute_process(COMMAND "${CMAKE_CXX_COMPILER}" "-print-file-name=${library}"
+        OUTPUT_VARIABLE path OUTPUT_STRIP_TRAILING_WHITESPACE)
+      list(APPEND preload "${path}")
+    endforeach()
+    list(JOIN preload ":" preload)
+    list(APPEND python_environment "LD_PRELOAD=${preload}" "ASAN_OPTIONS=detect_leaks=0")
   endif()
-  add_test(NAME ${name} COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider "${path}"
-    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-  set(environment "PYTHONDONTWRITEBYTECODE=1")
-  if(NOT IOTAX_TEST_INSTALLED)
-    list(APPEND environment "PYTHONPATH=${PROJECT_BINARY_DIR}/python")
-  endif()
-  set_tests_properties(${name} PROPERTIES LABELS ${label} ENVIRONMENT "${environment}")
+endif()
+
+# iotax_python_test(NAME LABEL COMMAND...): with the interpreter in front; alone, since most of them look at how long things take.
+function(iotax_python_test name label)
+  add_test(NAME ${name} COMMAND "${Python_EXECUTABLE}" ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES
+    LABELS ${label} ENVIRONMENT "${python_environment}" RUN_SERIAL TRUE TIMEOUT 1200)
 endfunction()
 
+# iotax_pytest(NAME LABEL PATH [ARGUMENT...]): registered when PATH holds a test file.
+function(iotax_pytest name label path)
+  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${path}/test_*.py")
+  if(files)
+    iotax_python_test(${name} ${label} -m pytest -q -p no:cacheprovider ${ARGN} "${path}")
+  endif()
+endfunction()
+
+if(IOTAX_E2E_MARK)
+  set(mark -m "${IOTAX_E2E_MARK}")
+endif()
 iotax_pytest(unit.bridge unit tests/unit/bridge)
 iotax_pytest(unit.cli unit tests/unit/cli)
-iotax_pytest(conformance.live conformance conformance/runner)
-iotax_pytest(e2e e2e tests/e2e)
+iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
+iotax_pytest(e2e e2e tests/e2e ${mark})
+if(EXISTS "${PROJECT_SOURCE_DIR}/conformance/runner/run")
+  iotax_python_test(conformance.live conformance conformance/runner/run live)
+endif()
