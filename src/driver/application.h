@@ -96,6 +96,9 @@ class Application {
   virtual void call(unsigned thread, Exchange& exchange) noexcept = 0;
   /// Run pending signal handlers (thread 0 only). Entered. true: a handler asked to stop (it raised).
   [[nodiscard]] virtual bool run_signal_handlers() noexcept = 0;
+  /// Stopping is over its time and a call has not returned: flush the logs and end the process, without the interpreter. Returns only
+  /// in tests, and where the process is not the server's own (then the worker goes on waiting for the call). Not entered.
+  virtual void end_process(int exit_code) noexcept = 0;
 };
 
 }  // namespace iotax::driver

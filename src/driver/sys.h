@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -98,6 +99,7 @@ class NativeThread {
 class Sys {
  public:
   using Thread = NativeThread;
+  using Mutex = std::mutex;
 
   // ---- sockets
   /// 0: the peer has shut down its sending side. EAGAIN: nothing there.
@@ -173,7 +175,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into, std::span<co
                            std::span<const iovec> pieces, std::span<pollfd> fds, std::uint64_t offset, std::size_t size,
                            const std::string& path, core::Duration timeout, const std::atomic<std::uint32_t>& word,
                            std::uint32_t expected, std::function<void()> body, const char* name,
-                           typename S::Thread thread) {
+                           typename S::Thread thread, typename S::Mutex mutex) {
   { s.recv(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes, true) } -> std::same_as<Result<std::size_t>>;
@@ -210,6 +212,8 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into, std::span<co
   { thread.joinable() } -> std::same_as<bool>;
   { thread.join() } -> std::same_as<void>;
   { thread.forget() } -> std::same_as<void>;
+  { mutex.lock() } -> std::same_as<void>;
+  { mutex.unlock() } -> std::same_as<void>;
   { s.set_slice(timeout) } -> std::same_as<Result<void>>;
   { s.process_id() } -> std::same_as<int>;
   { s.environment(name) } -> std::same_as<std::optional<std::string>>;

@@ -136,7 +136,12 @@ Result<void> ScriptedSys::set_slice(core::Duration) {
 // ---- the script
 
 ScriptedSys::ScriptedSys(std::uint64_t seed)
-    : scheduler_(seed, kStart), unix_offset_(kUnixStart - kStart.time_since_epoch()) {}
+    : scheduler_(seed, kStart), unix_offset_(kUnixStart - kStart.time_since_epoch()) { newest_ = this;}
+
+void ScriptedSys::Mutex::lock() {
+  if (held_) sys_->scheduler_.wait("mutex", [this] { return !held_; }, core::kNever);
+  held_ = true;
+}
 
 ScriptedSys::~ScriptedSys() = default;
 

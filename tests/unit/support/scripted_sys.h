@@ -147,6 +147,17 @@ class ScriptedSys {
     std::size_t id_ = 0;
   };
 
+  /// A lock that lets others run while it waits. Belongs to the ScriptedSys made last before it.
+  class Mutex {
+   public:
+    void lock();
+    void unlock() { held_ = false; }
+
+   private:
+    ScriptedSys* sys_ = newest_;
+    bool held_ = false;
+  };
+
   static constexpr int kFirstFd = 10000;
   static constexpr std::string_view kServerAddress = "127.0.0.1";  // of every connection, on kServerPort
   static constexpr std::uint16_t kServerPort = 8000;
@@ -271,6 +282,8 @@ class ScriptedSys {
   Result<std::size_t> write_sink(scripted::Sink& sink, std::string_view bytes);
   Result<std::size_t> write_pipe(scripted::Pipe& pipe, std::string_view bytes);
   [[nodiscard]] core::Instant deadline_after(core::Duration timeout) const;
+
+  static inline ScriptedSys* newest_ = nullptr;
 
   Scheduler scheduler_;
   std::map<int, std::shared_ptr<File>> files_;

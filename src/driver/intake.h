@@ -1,0 +1,228 @@
+// From the machine's steps to a request that is ready to run, and the answers that the server makes itself.
+// It must not know who leads, pollers or the application. advance() is the leader's; the rest is for whoever owns the session.
+#pragma once
+
+#include <atomic>
+#include <charconv>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "core/connection.h"
+#include "core/fault.h"
+#include "driver/access_log.h"
+#include "driver/address.h"
+#include "driver/config.h"
+#include "driver/date.h"
+#include "driver/log.h"
+#include "driver/session.h"
+#include "driver/spool.h"
+
+namespace iotax::driver {
+
+enum class Progress : std::uint8_t {
+  waiting,   // for more input
+  ready,     // a request can be run; the session may be lent
+  answered,  // the server answered or refused: there is output, and perhaps a close
+};
+
+template <class Sys>
+class Intake {
+ public:
+  Intake(Sys& sys, const Config& config, Log& log)
+      : sys_(sys), config_(config), log_(log), budget_(config.spool_bytes_max) {
+    policy_.continue_when_accepted = config.request_buffering;
+    prefix_ = hex(sys.random()).substr(0, 8) + '-';
+  }
+
+  [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
+  [[nodiscard]] SpoolBudget& budget() noexcept { return budget_; }
+
+  /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By the owner of `s`.
+  Progress advance(Session<Sys>& s, core::Instant now) {
+    Progress progress = Progress::waiting;
+    for (;;) {
+      core::Step step = s.machine.step();
+      if (std::holds_alternative<core::NeedInput>(step) ||
+          std::holds_alternative<core::Paused>(step)) {
+        return progress;
+      }
+      if (const auto* head = std::get_if<core::Head>(&step)) {
+        begin(s, *head, now);
+        if (s.streaming) progress = Progress::ready;
+      } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
+        if (!store(s, data->bytes)) {
+          answer(s, 503, "The server has no room for the content of this request.");
+          return Progress::answered;
+        }
+      } else if (std::holds_alternative<core::BodyEnd>(step)) {
+        s.body_ended = true;
+        s.ready_at = now;
+        if (s.machine.head().asterisk) {
+          answer_asterisk(s);
+          progress = Progress::answered;
+        } else {
+          progress = Progress::ready;
+        }
+      } else {
+        refuse(s, std::get<core::Rejected>(step));
+        return Progress::answered;
+      }
+    }
+  }
+
+  /// Keep content of the request in progress. False: neither memory nor the temporary file has room.
+  [[nodiscard]] bool store(Session<Sys>& s, std::span<const std::byte> bytes) {
+    if (!s.body) {
+      s.body = std::make_unique<ByteStore<Sys>>(sys_, budget_, config_.spool_dir,
+                                                config_.body_memory_bytes);
+    }
+    return s.body->append(bytes) == Stored::ok;
+  }
+
+  /// A whole answer by the server to the request in progress, with its WARNING and its line in the access log.
+  void answer(Session<Sys>& s, int status, std::string_view sentence, bool close = true) {
+    warn(s, status, sentence, s.line.view());
+    core::ServerAnswer made = server_answer(s, status, sentence);
+    if (status == 503) made.retry_after_s = kRetryAfter;
+    made.close = close;
+    s.status = status;
+    log_access(s, sys_.now());
+    s.machine.answer(core_id(s), made);
+  }
+
+  /// The line of the request in progress, before its answer ends (its views end with it). 499 when the client has left.
+  void log_access(const Session<Sys>& s, core::Instant now) {
+    if (!config_.access_log) return;
+    const core::Head& head = s.machine.head();
+    AccessEntry entry;
+    entry.peer = peer_text(s.peer);
+    entry.method = head.method;
+    entry.target = head.target;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.status = s.gone.load(std::memory_order_relaxed) ? 499 : s.status;
+    entry.bytes = s.answer_bytes;
+    entry.duration = now - s.ready_at;
+    entry.request_id = s.id.view();
+    log_.access(format_access(entry));
+  }
+
+  /// Refuse what the peer sent: the WARNING, and the answer if there is to be one.
+  void refuse(Session<Sys>& s, const core::Rejected& rejected) {
+    if (rejected.status == 0) return;
+    if (rejected.in_body_of == core::RequestId::none) make_id(s, {});
+    const std::string rule = core::describe(rejected, config_.limits);
+    warn(s, rejected.status, rule, rejected.offending);
+    s.machine.refuse(server_answer(s, rejected.status, rule));
+  }
+
+  [[nodiscard]] core::ServerAnswer server_answer(Session<Sys>& s, int status,
+                                                 std::string_view sentence) {
+    core::ServerAnswer made;
+    made.status = status;
+    made.sentence = sentence;
+    made.request_id = s.id.view();
+    made.date = date();
+    made.server = config_.server_header;
+    return made;
+  }
+
+  /// IMF-fixdate of now. The view lasts until this thread's next call.
+  [[nodiscard]] std::string_view date() noexcept {
+    thread_local DateCache cache;
+    return cache.at(sys_.unix_time());
+  }
+
+  /// One WARNING about an answer that the server made, at most ten a second.
+  void warn(const Session<Sys>& s, int status, std::string_view rule, std::string_view offending) {
+    std::string text = peer_text(s.peer) + " - " + std::to_string(status) + ' ';
+    text += rule;
+    if (!offending.empty()) {
+      text += ": \"";
+      append_escaped(text, offending.substr(0, kOffendingBytesMax));
+      text += '"';
+    }
+    const std::lock_guard lock(warnings_mutex_);
+    warnings_.pass(sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); },
+                   text);
+  }
+
+ private:
+  static constexpr std::uint32_t kRetryAfter = 1;  // seconds: the queue turns over faster than any smaller number can say
+
+  static std::string hex(std::uint64_t value) {
+    char text[17] = "0000000000000000";
+    char digits[16];
+    const auto end = std::to_chars(digits, digits + sizeof digits, value, 16).ptr;
+    const auto n = static_cast<std::size_t>(end - digits);
+    std::copy(digits, end, text + 16 - n);
+    return {text, 16};
+  }
+
+  static core::RequestId core_id(const Session<Sys>& s) noexcept { return s.machine.head().id; }
+
+  void make_id(Session<Sys>& s, std::string_view given) noexcept {
+    if (!given.empty()) {
+      s.id.assign(given);
+      return;
+    }
+    char digits[16];
+    const std::uint64_t number = counter_.fetch_add(1, std::memory_order_relaxed) + 1;
+    const auto end = std::to_chars(digits, digits + sizeof digits, number, 16).ptr;
+    s.id.assign(prefix_);
+    s.id.append({digits, static_cast<std::size_t>(end - digits)});
+  }
+
+  void begin(Session<Sys>& s, const core::Head& head, core::Instant now) {
+    make_id(s, head.request_id);
+    s.line.assign(head.method);
+    s.line.append(" ");
+    s.line.append(head.path);
+    s.body.reset();
+    s.body_taken = 0;
+    s.body_ended = false;
+    s.body_error = BodyError::none;
+    s.streaming = !config_.request_buffering && head.content != core::Content::none;
+    s.ready_at = now;
+    s.status = 0;
+    s.answer_bytes = 0;
+    if (!head.dropped_name.empty()) log_dropped(head.dropped_name);
+  }
+
+  void answer_asterisk(Session<Sys>& s) {
+    core::ServerAnswer made = server_answer(s, 204, {});
+    made.close = false;
+    s.machine.answer(core_id(s), made);
+  }
+
+  /// A field name that never reaches the application is logged once per name; the set of names is bounded.
+  void log_dropped(std::string_view name) {
+    const std::lock_guard lock(warnings_mutex_);
+    if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;
+    std::string text = "field \"";
+    append_escaped(text, name.substr(0, kOffendingBytesMax));
+    text += "\" is dropped: names with \"_\" and the name Proxy never reach the application";
+    log_.server(Level::warning, text);
+  }
+
+  static constexpr std::size_t kOffendingBytesMax = 80;
+  static constexpr std::size_t kDroppedNamesMax = 64;
+
+  Sys& sys_;
+  const Config& config_;
+  Log& log_;
+  SpoolBudget budget_;
+  core::Policy policy_;
+  std::string prefix_;
+  std::atomic<std::uint64_t> counter_{0};
+  typename Sys::Mutex warnings_mutex_;
+  WarningLimit warnings_;
+  std::set<std::string, std::less<>> dropped_;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,227 @@
+// One turn of the network: events in, requests ready, answers out, timers, accepting, closing. Everything here belongs to whoever
+// holds the lead; nothing here waits, and nothing here knows which thread that is (worker.h moves the lead).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/connection.h"
+#include "driver/config.h"
+#include "driver/fd_table.h"
+#include "driver/intake.h"
+#include "driver/log.h"
+#include "driver/outgoing.h"
+#include "driver/poller.h"
+#include "driver/session.h"
+#include "driver/timers.h"
+
+namespace iotax::driver {
+
+using namespace std::chrono_literals;
+
+/// First in, first out, without a bound of its own: the loop's admission keeps it below Config::queued_max.
+template <class T>
+class Fifo {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return items_.size() - head_; }
+  void push(T item) { items_.push_back(item); }
+  [[nodiscard]] T front() const noexcept { return items_[head_]; }
+  T pop() noexcept {
+    const T item = items_[head_++];
+    if (head_ == items_.size()) {
+      items_.clear();
+      head_ = 0;
+    } else if (head_ >= 1024 && head_ * 2 >= items_.size()) {
+      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+      head_ = 0;
+    }
+    return item;
+  }
+
+ private:
+  std::vector<T> items_;
+  std::size_t head_ = 0;
+};
+
+struct Listener : Source {
+  Listener(int descriptor, std::string name)
+      : Source(Kind::listener), fd(descriptor), authority(std::move(name)) {}
+  int fd;
+  std::string authority;  // "127.0.0.1:8000", "unix:PATH": for messages
+  bool in_poller = false;
+};
+
+/// Where stopping stands.
+enum class Stopping : std::uint8_t {
+  no,
+  delayed,   // still accepting, answers say close
+  draining,  // listeners closed, what runs may finish
+  cut,       // the drain's time is over, or it was asked to stop now
+};
+
+template <class Sys, class Poller>
+class Loop {
+ public:
+  using Session = driver::Session<Sys>;
+
+  Loop(Sys& sys, const Config& config, Log& log)
+      : sys_(sys), config_(config), log_(log), intake_(sys, config, log), outgoing_(sys, config, intake_.budget()) {}
+  ~Loop() { close_everything(); }
+  Loop(Loop&&) = delete;
+
+  // ---- setting up
+  Result<void> open(int wakeup_fd);
+  /// Takes the descriptor over.
+  void add_listener(int fd, std::string authority);
+  Result<void> listen();
+
+  // ---- a turn
+  /// Ask the poller. `timeout` zero: only look. The events stay with the caller until process().
+  Result<std::size_t> poll(std::span<Event> events, core::Duration timeout) {
+    return poller_.wait(events, timeout);
+  }
+  /// Network in: receive, step, make requests ready, send the server's own answers.
+  void process(std::span<const Event> events);
+  /// Network out: one send for each session with complete answers that are not sent.
+  void flush();
+  /// How long a poll may wait before a timer is due; kForever when none is.
+  [[nodiscard]] core::Duration patience() const noexcept;
+  [[nodiscard]] typename Poller::Parking park_view() const { return poller_.park_view(); }
+  /// Wait beside the holder of the lead; touches nothing of the loop's (poller.h).
+  [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd, core::Duration timeout) const {
+    return poller_.park(view, kick_fd, timeout);
+  }
+
+  // ---- requests
+  Fifo<Session*>& ready() noexcept { return ready_; }
+  /// The request of `s` is over and its output lies in the session; flush() sends it.
+  void answered(Session& s) { answered_.push_back(&s); }
+  /// A session comes back from a thread that did not lead.
+  void take_back(Session& s);
+  /// `s` is lent, and its outbox waits for room in the socket.
+  void watch_writable(Session& s);
+  /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next request of `s` is ready, or `s` is
+  /// answered().
+  void advance_behind(Session& s);
+  /// Whether the request of `s` is still worth running: its client is there, and it did not wait too long. If not, it is answered
+  /// or dropped here, and its session is to be given back. By the owner of `s`.
+  bool admit(Session& s, core::Instant now);
+
+  [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
+  [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
+  [[nodiscard]] core::Instant now() const noexcept { return now_; }
+  [[nodiscard]] std::size_t connections() const noexcept {
+    return connections_.load(std::memory_order_relaxed);
+  }
+  /// Requests that wait in the queue outside of the loop (direct dispatch, or a leader that runs none).
+  /// `oldest`: since when the first of them waits.
+  void set_queue(std::size_t n, core::Instant oldest) noexcept {
+    queued_elsewhere_ = n;
+    queue_due_ = oldest == core::kNever || config_.queue_timeout <= core::Duration::zero()
+                     ? core::kNever
+                     : oldest + config_.queue_timeout + 1ms;
+  }
+
+  // ---- stopping and signals
+  void stop(Stop how);
+  [[nodiscard]] bool stopped() const noexcept {
+    return stopping_ != Stopping::no && stopping_ != Stopping::delayed && sessions_ == nullptr;
+  }
+  [[nodiscard]] bool overdue() const noexcept { return stopping_ == Stopping::cut; }
+  /// Signal numbers arrived through the wake-up pipe since the last call.
+  bool take_signals() noexcept { return std::exchange(signals_, false); }
+  [[nodiscard]] FdTable& descriptors() noexcept { return descriptors_; }
+
+ private:
+  static constexpr std::size_t kAcceptsPerTurn = 64;
+  static constexpr std::uint64_t kDrainBytesPerTurn = 1U << 20;
+  static constexpr std::size_t kReceiveBytes = 64 * 1024;
+
+  struct Bell : Source {
+    Bell() : Source(Kind::wakeup) {}
+    int fd = -1;
+  };
+
+  enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted };
+
+  void on_wakeup();
+  void on_listener(Listener& listener);
+  Accepting accept_one(Listener& listener);
+  void open_session(const Accepted& accepted);
+  void on_session(Session& s, const Event& event);
+  bool on_event_while_lent(Session& s, const Event& event);
+  void receive(Session& s);
+  void step(Session& s);
+  void make_ready(Session& s);
+  void discard(Session& s);
+  void give_back(Session& s);
+  void drain(Session& s);
+  void drain_while_lent(Session& s);
+  void settle(Session& s);
+  void begin_closing(Session& s);
+  void finish_reset(Session& s);
+  void register_as(Session& s, Interest interest);
+  void deregister(Session& s);
+  void close(Session& s);
+  void set_timer(Session& s);
+  void run_timers();
+  void on_timer(Session& s);
+  void warn_slow(const Session& s);
+  void pause_accepting(Listener& listener, core::Duration pause);
+  void resume_accepting();
+  bool close_oldest_idle();
+  [[nodiscard]] bool is_idle(const Session& s) const noexcept;
+  void on_loop_timers();
+  void begin_draining();
+  void close_idle();
+  void cut();
+  void report_drain();
+  [[nodiscard]] std::string held_up();
+  void close_everything();
+
+  Sys& sys_;
+  const Config& config_;
+  Log& log_;
+  Intake<Sys> intake_;
+  Outgoing<Sys> outgoing_;
+  Poller poller_;
+  Timers timers_;
+  FdTable descriptors_;
+  Bell bell_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  Fifo<Session*> ready_;
+  std::vector<Session*> answered_;
+  std::vector<Session*> behind_;  // lent for the next request, with complete answers in `pending`
+  std::vector<std::unique_ptr<Session>> doomed_;  // closed in this turn: events of the same turn may still name them
+  Session* sessions_ = nullptr;
+  std::atomic<std::size_t> connections_{0};
+  std::size_t connections_max_ = 0;
+  std::size_t queued_elsewhere_ = 0;
+  core::Instant now_{};
+  bool signals_ = false;
+  std::array<std::byte, kReceiveBytes> scratch_;
+
+  core::Instant accept_again_ = core::kNever;
+  core::Instant queue_due_ = core::kNever;
+  Stop asked_ = Stop::none;
+  Stopping stopping_ = Stopping::no;
+  core::Instant delay_ends_ = core::kNever;
+  core::Instant idle_ends_ = core::kNever;
+  bool closing_idle_ = false;
+  core::Instant drain_ends_ = core::kNever;
+  core::Instant next_report_ = core::kNever;
+};
+
+}  // namespace iotax::driver
+
+#include "driver/loop_impl.h"

@@ -1,0 +1,684 @@
+// The member functions of Loop (loop.h), in the order of a turn: setting up, network in, network out, timers, stopping.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "driver/address.h"
+#include "driver/loop.h"
+
+namespace iotax::driver {
+
+// ---- setting up
+
+template <class Sys, class Poller>
+Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
+  now_ = sys_.now();
+  connections_max_ = config_.connections_max;
+  if (connections_max_ == 0) {
+    const std::size_t limit = sys_.descriptor_limit();
+    connections_max_ = limit > 128 ? limit - 64 : 64;
+  }
+  if (Result<void> opened = poller_.open(sys_); !opened) return opened;
+  bell_.fd = wakeup_fd;
+  return poller_.add(wakeup_fd, &bell_, Interest{true, false});
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
+  descriptors_.add(fd);
+  listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
+}
+
+template <class Sys, class Poller>
+Result<void> Loop<Sys, Poller>::listen() {
+  for (const auto& listener : listeners_) {
+    Source* source = listener.get();
+    if (Result<void> added = poller_.add(listener->fd, source, Interest{true, false}); !added) {
+      return added;
+    }
+    listener->in_poller = true;
+  }
+  return {};
+}
+
+// ---- network in
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::process(std::span<const Event> events) {
+  now_ = sys_.now();
+  for (const Event& event : events) {
+    auto* source = static_cast<Source*>(event.token);
+    switch (source->kind) {
+      case Source::Kind::session:
+        on_session(*static_cast<Session*>(source), event);
+        break;
+      case Source::Kind::listener:
+        on_listener(*static_cast<Listener*>(source));
+        break;
+      case Source::Kind::wakeup:
+        on_wakeup();
+        break;
+    }
+  }
+  run_timers();
+  doomed_.clear();
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_wakeup() {
+  std::array<std::byte, 256> bytes;
+  for (;;) {
+    const Result<std::size_t> got = sys_.read(bell_.fd, bytes);
+    if (!got || *got == 0) return;
+    for (const std::byte b : std::span(bytes).first(*got)) {
+      if (b != std::byte{0}) signals_ = true;  // Python writes the signal's number; our own wake-ups write 0
+    }
+    if (*got < bytes.size()) return;
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_listener(Listener& listener) {
+  for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
+    if (connections_ >= connections_max_ && !close_oldest_idle()) {
+      pause_accepting(listener, 1s);  // or until a connection closes
+      return;
+    }
+    switch (accept_one(listener)) {
+      case Accepting::took:
+      case Accepting::skipped:
+        break;
+      case Accepting::nothing:
+        return;
+      case Accepting::exhausted:
+        pause_accepting(listener, 100ms);
+        return;
+    }
+  }
+}
+
+template <class Sys, class Poller>
+auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
+  const Result<Accepted> accepted = sys_.accept(listener.fd);
+  if (accepted) {
+    open_session(*accepted);
+    return Accepting::took;
+  }
+  switch (accepted.error()) {
+    case ECONNABORTED:  // the client left while it waited, or its network did: the next one may be fine
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case EPERM:  // a firewall rule
+      return Accepting::skipped;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return Accepting::exhausted;
+    default:
+      return Accepting::nothing;  // EAGAIN: that was all
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
+  descriptors_.add(accepted.fd);
+  const Result<SocketAddress> local = sys_.getsockname(accepted.fd);
+  auto made = std::make_unique<Session>(
+      accepted.fd, peer_of(accepted.peer, local ? *local : SocketAddress{}), config_.limits,
+      intake_.policy(), now_);
+  Session& s = *made.release();  // owned by the list from here; close() takes it out again
+  s.next = sessions_;
+  if (sessions_ != nullptr) sessions_->previous = &s;
+  sessions_ = &s;
+  ++connections_;
+  if (stopping_ != Stopping::no) s.machine.close_soon();
+  settle(s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
+  if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
+    if (on_event_while_lent(s, event)) return;
+  }
+  if (event.writable) {
+    drain(s);
+    if (s.fd < 0) return;
+  }
+  if (!event.readable && !event.hangup && !event.broken) return;
+  if (s.phase != Phase::open) {
+    discard(s);
+  } else {
+    receive(s);
+  }
+}
+
+/// True: dealt with. False: the session came back meanwhile, and the event is the loop's to handle.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::on_event_while_lent(Session& s, const Event& event) {
+  if (event.broken) s.gone.store(true, std::memory_order_relaxed);
+  if (event.hangup) s.peer_finished.store(true, std::memory_order_relaxed);
+  const bool writing = s.interest.write;
+  if (event.broken) {
+    if (writing) s.outbox->clear();
+  } else if (writing && event.writable) {
+    drain_while_lent(s);
+  }
+  if (!event.readable && !event.hangup && !event.broken) return true;
+  // Silence it. Taking it out, since an error and a hang-up cannot be masked; what waits to be written stays watched.
+  if (writing && !event.broken && s.backlogged()) {
+    register_as(s, Interest{false, true});
+  } else {
+    deregister(s);
+  }
+  Owner expected = Owner::lent;
+  if (s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel)) {
+    return true;
+  }
+  if (expected == Owner::surprised) return true;
+  return false;
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::receive(Session& s) {
+  const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
+  if (!got) {
+    if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) return;
+    s.gone.store(true, std::memory_order_relaxed);
+    close(s);
+    return;
+  }
+  s.machine.on_time(now_);
+  if (*got == 0) {
+    s.peer_finished.store(true, std::memory_order_relaxed);
+    s.machine.receive_eof();
+  } else {
+    s.machine.receive(std::span(scratch_).first(*got));
+  }
+  step(s);
+}
+
+/// Let the machine of `s` go on, and do what follows. `s` belongs to the loop.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::step(Session& s) {
+  if (intake_.advance(s, now_) == Progress::ready) {
+    make_ready(s);
+  } else {
+    outgoing_.send_output(s, now_);
+    settle(s);
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::make_ready(Session& s) {
+  if (ready_.size() + queued_elsewhere_ >= config_.queued_max) {
+    intake_.answer(s, 503, "Too many requests are waiting; try again shortly.");
+    outgoing_.send_output(s, now_);
+    settle(s);
+    return;
+  }
+  s.owner.store(Owner::lent, std::memory_order_relaxed);
+  ready_.push(&s);
+}
+
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
+  const core::Duration waited = now - s.ready_at;
+  const bool left = s.gone.load(std::memory_order_relaxed) ||
+                    (waited > 1s && s.peer_finished.load(std::memory_order_relaxed));
+  if (left) {
+    s.gone.store(true, std::memory_order_relaxed);
+    intake_.log_access(s, now);
+    return false;
+  }
+  if (config_.queue_timeout > core::Duration::zero() && waited > config_.queue_timeout) {
+    intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.");
+    return false;
+  }
+  return true;
+}
+
+/// Read away what comes behind the last answer.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::discard(Session& s) {
+  const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
+  if (got && *got > 0) {
+    s.phase_idle = now_ + config_.limits.linger_idle;
+    set_timer(s);
+    return;
+  }
+  if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) return;
+  if (s.phase == Phase::resetting) {
+    finish_reset(s);
+  } else {
+    close(s);
+  }
+}
+
+// ---- network out
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::flush() {
+  for (Session* s : answered_) {
+    outgoing_.send_output(*s, now_);
+    give_back(*s);
+  }
+  answered_.clear();
+  // After the others: a session whose last answer is complete by now has sent all of them in one.
+  for (Session* s : behind_) outgoing_.send_pending(*s, now_);
+  behind_.clear();
+  doomed_.clear();
+}
+
+/// The session is the loop's again, in whatever thread its request ran.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::give_back(Session& s) {
+  s.write_wanted = false;
+  s.owner.store(Owner::loop, std::memory_order_relaxed);
+  settle(s);  // also after a surprise: it registers what is not
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::take_back(Session& s) {
+  if (stopping_ != Stopping::no) s.machine.close_soon();
+  outgoing_.send_output(s, now_);
+  give_back(s);
+  if (s.fd >= 0 && s.phase == Phase::open && !s.backlogged()) {
+    s.machine.on_time(now_);
+    step(s);  // what came behind the request meanwhile
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::watch_writable(Session& s) {
+  const bool silenced = s.owner.load(std::memory_order_relaxed) == Owner::surprised;
+  register_as(s, Interest{!silenced, true});
+  timers_.set(s, now_ + 1s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::advance_behind(Session& s) {
+  if (s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
+      intake_.advance(s, now_) != Progress::ready) {
+    answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
+    return;
+  }
+  outgoing_.set_aside(s);
+  behind_.push_back(&s);
+  ready_.push(&s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::drain_while_lent(Session& s) {
+  switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
+    case Drained::broken:
+      s.gone.store(true, std::memory_order_relaxed);
+      [[fallthrough]];
+    case Drained::empty:
+      if (s.interest.read) {
+        register_as(s, Interest{true, false});
+      } else {
+        deregister(s);
+      }
+      break;
+    case Drained::blocked:
+    case Drained::more:
+      break;
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::drain(Session& s) {
+  if (!s.backlogged()) {
+    settle(s);
+    return;
+  }
+  switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
+    case Drained::broken:
+      close(s);
+      return;
+    case Drained::empty:
+      if (s.phase == Phase::open && s.machine.closing() == core::Closing::no) {
+        s.machine.on_time(now_);
+        step(s);  // what was pipelined behind the answer
+        return;
+      }
+      break;
+    case Drained::blocked:
+    case Drained::more:
+      break;
+  }
+  settle(s);
+}
+
+/// Bring registration, phase and timer of `s` in line with its machine and its output. `s` belongs to the loop.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::settle(Session& s) {
+  if (s.gone.load(std::memory_order_relaxed)) {
+    close(s);
+    return;
+  }
+  const bool writing = s.backlogged();
+  if (!writing && s.phase == Phase::open && s.machine.closing() != core::Closing::no) {
+    begin_closing(s);
+    if (s.fd < 0) return;
+  }
+  const bool reading = s.phase != Phase::open || s.machine.wants_input();
+  register_as(s, Interest{reading, writing});
+  set_timer(s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::begin_closing(Session& s) {
+  const core::Limits& limits = config_.limits;
+  if (s.machine.closing() == core::Closing::reset) {
+    s.phase = Phase::resetting;
+    s.phase_ends = now_ + 1s;
+    finish_reset(s);
+    return;
+  }
+  if (s.peer_finished.load(std::memory_order_relaxed)) {
+    close(s);  // nothing can come any more
+    return;
+  }
+  (void)sys_.shutdown(s.fd, SHUT_WR);
+  s.phase = Phase::lingering;
+  const bool stopping = stopping_ != Stopping::no;
+  s.phase_idle = now_ + (stopping ? std::min(limits.linger_idle, core::Duration{1s}) : limits.linger_idle);
+  s.phase_ends = now_ + (stopping ? std::min(limits.linger_total, core::Duration{1s}) : limits.linger_total);
+}
+
+/// Close with RST, so that a close-delimited answer that broke off cannot be taken for a whole one; but only when the bytes before
+/// it have arrived, or after a second.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::finish_reset(Session& s) {
+  const Result<std::size_t> unacked = sys_.unacked_bytes(s.fd);
+  if (unacked && *unacked > 0 && now_ < s.phase_ends) {
+    s.phase_idle = std::min(s.phase_ends, now_ + 5ms);
+    return;
+  }
+  (void)sys_.set_linger_zero(s.fd);
+  close(s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
+  if (s.in_poller && s.interest.read == interest.read && s.interest.write == interest.write) return;
+  Source* source = &s;
+  if (!interest.read && !interest.write) {
+    deregister(s);
+    return;
+  }
+  const Result<void> done = s.in_poller ? poller_.modify(s.fd, source, interest)
+                                        : poller_.add(s.fd, source, interest);
+  s.in_poller = bool(done);
+  s.interest = interest;
+  if (!done) s.gone.store(true, std::memory_order_relaxed);  // it could never be heard again
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::deregister(Session& s) {
+  if (!s.in_poller) return;
+  poller_.remove(s.fd);
+  s.in_poller = false;
+  s.interest = Interest{};
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::close(Session& s) {
+  if (s.fd < 0) return;
+  deregister(s);
+  timers_.remove(s);
+  // A copy of the descriptor in a child that the application forked must not keep the connection open.
+  if (s.phase != Phase::resetting) (void)sys_.shutdown(s.fd, SHUT_RDWR);
+  descriptors_.remove(s.fd);
+  sys_.close(s.fd);
+  s.fd = -1;
+  if (s.previous != nullptr) {
+    s.previous->next = s.next;
+  } else {
+    sessions_ = s.next;
+  }
+  if (s.next != nullptr) s.next->previous = s.previous;
+  --connections_;
+  doomed_.emplace_back(&s);
+  if (accept_again_ != core::kNever) resume_accepting();
+}
+
+// ---- timers
+
+template <class Sys, class Poller>
+core::Duration Loop<Sys, Poller>::patience() const noexcept {
+  const core::Instant next =
+      std::min({timers_.next(), accept_again_, queue_due_, delay_ends_, idle_ends_, drain_ends_, next_report_});
+  if (next == core::kNever) return kForever;
+  return std::max(core::Duration::zero(), next - now_);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::set_timer(Session& s) {
+  core::Instant due;
+  if (s.phase != Phase::open) {
+    due = std::min(s.phase_ends, s.phase_idle);
+  } else {
+    due = s.machine.deadline();
+    if (s.backlogged()) due = std::min(due, s.outbox->deadline());
+  }
+  timers_.set(s, due);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::run_timers() {
+  timers_.expire(now_, [this](TimerEntry& entry) { on_timer(static_cast<Session&>(entry)); });
+  on_loop_timers();
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_timer(Session& s) {
+  if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
+    if (s.interest.write && s.outbox->late(now_)) {
+      warn_slow(s);
+      s.gone.store(true, std::memory_order_relaxed);
+      (void)sys_.shutdown(s.fd, SHUT_RDWR);
+      s.outbox->clear();
+      deregister(s);
+      Owner expected = Owner::lent;
+      s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel);
+    }
+    timers_.set(s, now_ + 1s);  // it is another thread's; look again
+    return;
+  }
+  switch (s.phase) {
+    case Phase::lingering:
+      close(s);
+      return;
+    case Phase::resetting:
+      finish_reset(s);
+      if (s.fd >= 0) set_timer(s);
+      return;
+    case Phase::open:
+      break;
+  }
+  if (s.backlogged() && s.outbox->late(now_)) {
+    warn_slow(s);
+    (void)sys_.set_linger_zero(s.fd);
+    close(s);
+    return;
+  }
+  s.machine.on_time(now_);
+  step(s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::warn_slow(const Session& s) {
+  intake_.warn(s, s.status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
+               s.line.view());
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause) {
+  if (listener.in_poller) {
+    poller_.remove(listener.fd);
+    listener.in_poller = false;
+  }
+  accept_again_ = std::min(accept_again_, now_ + pause);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::resume_accepting() {
+  accept_again_ = core::kNever;
+  for (const auto& listener : listeners_) {
+    if (listener->in_poller) continue;
+    Source* source = listener.get();
+    listener->in_poller = bool(poller_.add(listener->fd, source, Interest{true, false}));
+    if (!listener->in_poller) accept_again_ = now_ + 100ms;
+  }
+}
+
+/// Room for a new connection: the idle one that has waited longest. False: none is idle.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::close_oldest_idle() {
+  Session* oldest = nullptr;
+  for (Session* s = sessions_; s != nullptr; s = s->next) {
+    if (!is_idle(*s)) continue;
+    if (oldest == nullptr || s->deadline() < oldest->deadline()) oldest = s;
+  }
+  if (oldest == nullptr) return false;
+  close(*oldest);
+  return true;
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_loop_timers() {
+  if (now_ >= accept_again_) resume_accepting();
+  if (stopping_ == Stopping::no) return;
+  if (now_ >= delay_ends_) begin_draining();
+  if (now_ >= idle_ends_) {
+    idle_ends_ = core::kNever;
+    closing_idle_ = true;
+  }
+  if (closing_idle_) close_idle();  // in every turn: late threads give sessions back without a word
+  if (now_ >= next_report_) {
+    report_drain();
+    next_report_ = now_ + 10s;
+  }
+  if (now_ >= drain_ends_) cut();
+}
+
+// ---- stopping
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::stop(Stop how) {
+  if (how <= asked_) return;
+  const bool first = asked_ == Stop::none;
+  asked_ = how;
+  now_ = sys_.now();
+  if (first) {
+    for (Session* s = sessions_; s != nullptr; s = s->next) {
+      if (s->owner.load(std::memory_order_acquire) == Owner::loop) s->machine.close_soon();
+    }
+    stopping_ = Stopping::delayed;
+    delay_ends_ = how == Stop::drain ? now_ + config_.shutdown_delay : now_;
+  }
+  if (how != Stop::drain || now_ >= delay_ends_) begin_draining();
+  if (how == Stop::now) cut();
+  doomed_.clear();
+}
+
+/// Serve what the system has accepted for us, then refuse the others.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::begin_draining() {
+  if (stopping_ == Stopping::delayed) {
+    stopping_ = Stopping::draining;
+    delay_ends_ = core::kNever;
+    for (const auto& listener : listeners_) {
+      for (Accepting last = Accepting::took; last == Accepting::took || last == Accepting::skipped;) {
+        last = accept_one(*listener);
+      }
+      if (listener->in_poller) poller_.remove(listener->fd);
+      descriptors_.remove(listener->fd);
+      sys_.close(listener->fd);
+    }
+    listeners_.clear();
+    accept_again_ = core::kNever;
+    drain_ends_ = now_ + config_.graceful_timeout;
+    next_report_ = now_ + 2s;
+    idle_ends_ = now_ + 2s;
+  }
+  if (asked_ != Stop::drain) {
+    closing_idle_ = true;
+    close_idle();
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::close_idle() {
+  for (Session* s = sessions_; s != nullptr;) {
+    Session* const following = s->next;
+    if (is_idle(*s)) receive(*s);  // a request may have arrived: it is served
+    if (s->fd >= 0 && is_idle(*s)) close(*s);
+    s = following;
+  }
+}
+
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::is_idle(const Session& s) const noexcept {
+  return s.owner.load(std::memory_order_acquire) == Owner::loop && s.phase == Phase::open &&
+         !s.backlogged() && s.machine.idle();
+}
+
+/// The drain is over: everything closes that no application thread holds.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::cut() {
+  drain_ends_ = core::kNever;
+  next_report_ = core::kNever;
+  if (stopping_ == Stopping::cut) return;
+  stopping_ = Stopping::cut;
+  if (const std::string held = held_up(); !held.empty()) {
+    log_.server(Level::warning, "stopped waiting for " + held);
+  }
+  for (Session* s = sessions_; s != nullptr;) {
+    Session* const following = s->next;
+    s->gone.store(true, std::memory_order_relaxed);
+    if (s->owner.load(std::memory_order_acquire) == Owner::loop) close(*s);
+    s = following;
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::report_drain() {
+  if (const std::string held = held_up(); !held.empty()) {
+    log_.server(Level::info, "waiting for " + held);
+  }
+}
+
+/// "2 requests (GET /a, 4 s; GET /b, 1 s)"; empty when nothing runs or waits.
+template <class Sys, class Poller>
+std::string Loop<Sys, Poller>::held_up() {
+  std::size_t count = 0;
+  std::string named;
+  for (Session* s = sessions_; s != nullptr; s = s->next) {
+    if (s->owner.load(std::memory_order_acquire) == Owner::loop && !s->backlogged()) continue;
+    ++count;
+    if (count > 5) continue;
+    if (!named.empty()) named += "; ";
+    append_escaped(named, s->line.view());
+    named += ", " + std::to_string((now_ - s->ready_at) / 1s) + " s";
+  }
+  if (count == 0) return {};
+  if (count > 5) named += "; …";
+  return std::to_string(count) + (count == 1 ? " request (" : " requests (") + named + ")";
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::close_everything() {
+  while (sessions_ != nullptr) close(*sessions_);
+  for (const auto& listener : listeners_) sys_.close(listener->fd);
+  listeners_.clear();
+  doomed_.clear();
+}
+
+}  // namespace iotax::driver

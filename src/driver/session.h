@@ -1,0 +1,111 @@
+// One connection as the driver holds it: descriptor, machine, the request in progress and what waits to be sent.
+// It must not know threads (lead.h decides who may touch it) or what a request means.
+//
+// Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead. `lent`: the queue, or the thread
+// that runs the request. `surprised`: lent, and an event came meanwhile, so the leader has silenced the descriptor; every way back
+// to `loop` has to look for it. Exceptions, each with its own rule: `gone` and `peer_finished` are hints set by the leader at any
+// time; `pending` stays with the lead (the taker of the lead sends it while the request behind it runs); `outbox` has its own lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/connection.h"
+#include "driver/application.h"
+#include "driver/outbox.h"
+#include "driver/poller.h"
+#include "driver/spool.h"
+#include "driver/timers.h"
+
+namespace iotax::driver {
+
+enum class Owner : std::uint8_t { loop, lent, surprised };
+
+/// What an event of the poller belongs to. The token of a registration points to one of these.
+struct Source {
+  enum class Kind : std::uint8_t { wakeup, listener, session };
+  explicit Source(Kind k) noexcept : kind(k) {}
+  Kind kind;
+};
+
+/// Text of bounded length, cut where it does not fit.
+template <std::size_t N>
+class ShortText {
+ public:
+  void assign(std::string_view text) noexcept {
+    size_ = 0;
+    append(text);
+  }
+  void append(std::string_view text) noexcept {
+    const std::size_t n = text.size() < N - size_ ? text.size() : N - size_;
+    std::memcpy(bytes_.data() + size_, text.data(), n);
+    size_ += n;
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+
+ private:
+  std::array<char, N> bytes_;
+  std::size_t size_ = 0;
+};
+
+/// A connection's life behind its last answer.
+enum class Phase : std::uint8_t {
+  open,
+  lingering,  // our side is shut down; what still comes is read away, for a bounded time
+  resetting,  // waiting until everything is acknowledged before the RST
+};
+
+template <class Sys>
+struct Session : Source, TimerEntry {
+  Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
+          core::Instant now)
+      : Source(Kind::session), fd(socket), peer(std::move(ends)), machine(limits, policy, now) {}
+
+  int fd;  // closed by the loop, through Sys
+  Peer peer;
+  core::Connection machine;
+  Session* next = nullptr;  // the loop's list of all sessions
+  Session* previous = nullptr;
+
+  std::atomic<Owner> owner{Owner::loop};
+  std::atomic<bool> gone{false};           // reset, or took nothing for too long
+  std::atomic<bool> peer_finished{false};  // a FIN is behind the request
+
+  // ---- the leader's
+  bool in_poller = false;
+  Interest interest;  // as registered, while in_poller
+  Phase phase = Phase::open;
+  core::Instant phase_ends = core::kNever;  // lingering, resetting: the last moment
+  core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
+  ShortText<96> line;                       // "GET /path" of the request in progress, for people
+  std::string pending;                      // complete answers before the request that runs
+
+  // ---- of the request in progress
+  core::Instant ready_at{};
+  ShortText<128> id;
+  std::unique_ptr<ByteStore<Sys>> body;  // buffered content; none when there is none
+  std::uint64_t body_taken = 0;          // of it, read by the application
+  bool streaming = false;                // the application reads while it arrives
+  bool body_ended = false;
+  bool behind_pending = false;           // `pending` held earlier answers when this request was lent
+  UniqueFd file;                         // of body_file()
+  std::uint64_t file_offset = 0;
+  BodyError body_error = BodyError::none;
+  int status = 0;                        // of the answer, for the log
+  std::uint64_t answer_bytes = 0;
+
+  // ---- answers that the socket did not take at once; created under the lead's mutex
+  std::unique_ptr<Outbox<Sys>> outbox;
+  bool write_wanted = false;  // the leader was asked to watch for writability
+
+  [[nodiscard]] bool backlogged() const noexcept { return outbox && !outbox->empty(); }
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,822 @@
+// The member functions of BasicWorker (worker.h): setting up and stopping, the interpreter, application threads, the lead, the spare.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "driver/worker.h"
+
+namespace iotax::driver {
+
+// ---- setting up and stopping
+
+template <class Sys, class Poller>
+BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Application& application,
+                                      Log& log, const LeadTuning& tuning)
+    : sys_(sys),
+      config_(config),
+      application_(application),
+      log_(log),
+      tuning_(tuning),
+      loop_(sys, config, log) {
+  for (unsigned thread = 0; thread < config.threads; ++thread) {
+    slots_.push_back(std::make_unique<Slot>(*this, thread));
+  }
+}
+
+template <class Sys, class Poller>
+BasicWorker<Sys, Poller>::~BasicWorker() {
+  if (finished_.load(std::memory_order_acquire) && abandoned_) return;
+  for (const int fd : {wake_.read, wake_.write, kick_.read, kick_.write}) {
+    if (fd >= 0) sys_.close(fd);
+  }
+}
+
+template <class Sys, class Poller>
+Result<void> BasicWorker<Sys, Poller>::open() {
+  for (PipeEnds* const ends : {&wake_, &kick_}) {
+    const Result<PipeEnds> made = sys_.pipe();
+    if (!made) return Errno{made.error()};
+    *ends = *made;
+    loop_.descriptors().add(made->read);
+    loop_.descriptors().add(made->write);
+  }
+  return loop_.open(wake_.read);
+}
+
+template <class Sys, class Poller>
+Result<void> BasicWorker<Sys, Poller>::add_listener(int fd, std::string authority) {
+  const Result<int> own = sys_.duplicate(fd);
+  if (!own) return Errno{own.error()};
+  loop_.add_listener(*own, std::move(authority));
+  return {};
+}
+
+template <class Sys, class Poller>
+Result<void> BasicWorker<Sys, Poller>::run() {
+  if (const Result<void> listening = loop_.listen(); !listening) return listening;
+  Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
+  if (!spare) return Errno{spare.error()};
+  spare_ = std::move(*spare);
+  app_loop(0, true);
+  spare_.join();
+  return {};
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::run_thread(unsigned thread) {
+  app_loop(thread, false);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::stop(Stop how, int exit_code) noexcept {
+  const std::uint32_t wanted =
+      static_cast<std::uint32_t>(how) | static_cast<std::uint32_t>(exit_code) << 8;
+  std::uint32_t seen = stop_.load(std::memory_order_relaxed);
+  while ((seen & 0xff) < static_cast<std::uint32_t>(how) &&
+         !stop_.compare_exchange_weak(seen, wanted)) {
+  }
+  ring(wake_.write);
+}
+
+template <class Sys, class Poller>
+Status BasicWorker<Sys, Poller>::status() const noexcept {
+  Status status;
+  status.connections = loop_.connections();
+  status.queued = queued_.load(std::memory_order_relaxed);
+  status.threads = config_.threads;
+  for (const auto& slot : slots_) {
+    status.requests += slot->requests.load(std::memory_order_relaxed);
+    status.running += slot->running.load(std::memory_order_relaxed) ? 1 : 0;
+  }
+  return status;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::abandon_in_child() noexcept {
+  abandoned_ = true;
+  finished_.store(true, std::memory_order_release);
+  loop_.descriptors().close_all();
+  spare_.forget();
+}
+
+/// Nothing is left to serve: every thread may go. By the holder of the lead.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::end_if_stopped() {
+  if (!loop_.stopped()) {
+    if (loop_.overdue() && !std::exchange(ended_process_, true)) {
+      application_.end_process(static_cast<int>(stop_.load(std::memory_order_relaxed) >> 8));
+    }
+    return false;
+  }
+  std::vector<unsigned> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    finished_.store(true, std::memory_order_release);
+    idle.swap(idle_);
+    idle_count_.store(0, std::memory_order_relaxed);
+    for (const unsigned thread : idle) mark(thread, kWakeExit);
+  }
+  for (const unsigned thread : idle) sys_.futex_wake(slots_[thread]->wake, 1);
+  watch(kNow);
+  ring(kick_.write);
+  return true;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::ring(int fd) noexcept {
+  static constexpr std::array kOurs{std::byte{0}};
+  (void)sys_.write(fd, kOurs);  // EAGAIN: the pipe is full, so the reader wakes anyway
+}
+
+// ---- the interpreter
+
+/// Take the interpreter for a phase. Who waited long for it may keep it as long: an equal share beside a thread that computes.
+/// Returns the time at which it was had, since waiting for it is not the call's fault.
+template <class Sys, class Poller>
+core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
+  Slot& slot = *slots_[thread];
+  const core::Instant asked = sys_.now();
+  slot.gil.store(Gil::waiting, std::memory_order_relaxed);
+  application_.enter(thread);
+  slot.gil.store(Gil::has, std::memory_order_relaxed);
+  slot.entered = true;
+  const core::Instant had = sys_.now();
+  const core::Duration waited = had - asked;
+  slot.credit_until = waited > tuning_.long_wait ? had + waited : core::Instant{};
+  return had;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::leave(unsigned thread) {
+  Slot& slot = *slots_[thread];
+  if (!slot.entered) return;
+  slot.entered = false;
+  slot.credit_until = {};
+  slot.gil.store(Gil::out, std::memory_order_relaxed);
+  application_.leave(thread);
+}
+
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::has_credit(const Slot& slot) {
+  return slot.credit_until != core::Instant{} && sys_.now() < slot.credit_until;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::leave_unless_credit(unsigned thread) {
+  if (slots_[thread]->entered && !has_credit(*slots_[thread])) leave(thread);
+}
+
+// ---- application threads
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
+  Slot& slot = *slots_[thread];
+  if (leading) {
+    lead_.store(LeadWord{1, thread, LeadState::held}, std::memory_order_relaxed);
+    lead_loop(thread);
+  }
+  while (!finished_.load(std::memory_order_acquire)) {
+    std::unique_lock lock(mutex_);
+    leave_direct_if_calm();
+    LeadWord seen = lead_.load();
+    const bool may_take = !queue_.empty() && (direct_ || seen.holder() != LeadWord::kSpare);
+    if (slot.incoming && !may_take) slot.incoming = waking_ = false;
+    if (finished_.load(std::memory_order_relaxed)) break;
+    if (!direct_ && seen.state() == LeadState::parked &&
+        lead_.compare_exchange_strong(seen, seen.next(thread, LeadState::held))) {
+      lock.unlock();
+      lead_loop(thread);
+      continue;
+    }
+    if (may_take) {
+      Session& s = *queue_.pop();
+      queued_.store(queue_.size(), std::memory_order_relaxed);
+      lock.unlock();
+      run_queued(thread, s);
+      continue;
+    }
+    slot.gil.store(Gil::out, std::memory_order_relaxed);
+    slot.wake.fetch_and(kWakeSignals, std::memory_order_relaxed);
+    idle_.push_back(thread);
+    idle_count_.store(static_cast<unsigned>(idle_.size()), std::memory_order_relaxed);
+    const bool keep_for_grant = slot.entered && !direct_;
+    lock.unlock();
+    if (wait_idle(thread, keep_for_grant)) lead_loop(thread);
+  }
+  leave(thread);
+}
+
+/// Sleep until woken. True: the lead was granted. `keep_for_grant`: our share of the interpreter lasts, and the spare's turn ends soon.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::wait_idle(unsigned thread, bool keep_for_grant) {
+  Slot& slot = *slots_[thread];
+  if (keep_for_grant && has_credit(slot) && slot.wake.load(std::memory_order_acquire) == 0) {
+    sys_.futex_wait(slot.wake, 0, 2 * tuning_.patience);
+  }
+  std::uint32_t bits = slot.wake.load(std::memory_order_acquire);
+  if (bits == 0) leave(thread);
+  while ((bits & ~kWakeSignals) == 0) {
+    if ((bits & kWakeSignals) != 0) {
+      slot.wake.fetch_and(~std::uint32_t{kWakeSignals}, std::memory_order_relaxed);
+      run_signal_handlers(thread);
+    } else {
+      sys_.futex_wait(slot.wake, 0, kForever);
+    }
+    bits = slot.wake.load(std::memory_order_acquire);
+  }
+  slot.incoming = (bits & kWakeRequest) != 0;
+  return (bits & kWakeLead) != 0;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::run_signal_handlers(unsigned thread) {
+  const bool entered = slots_[thread]->entered;
+  if (!entered) enter(thread);
+  if (application_.run_signal_handlers()) stop(Stop::prompt);
+  if (!entered) leave(thread);
+}
+
+/// Lead until the lead is lost or the worker has stopped.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
+  parked_.store(false, std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(mutex_);
+    while (!queue_.empty()) loop_.ready().push(queue_.pop());
+    queued_.store(0, std::memory_order_relaxed);
+    loop_.set_queue(0, core::kNever);
+  }
+  Events events;
+  for (;;) {
+    const std::size_t n = wait_for_events(thread, events);
+    loop_.process(std::span(events).first(n));
+    if (!after_network(thread)) return;
+    if (end_if_stopped()) break;
+    if (!run_ready(thread)) return;
+    leave_unless_credit(thread);
+    loop_.flush();
+    if (end_if_stopped()) break;
+  }
+  leave(thread);
+}
+
+template <class Sys, class Poller>
+std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& events) {
+  Slot& slot = *slots_[thread];
+  const auto look = [&](core::Duration timeout) {
+    const Result<std::size_t> n = loop_.poll(events, timeout);
+    return n ? *n : 0;
+  };
+  std::size_t n = 0;
+  const bool more = !loop_.ready().empty() || mail_.load(std::memory_order_relaxed);
+  if (many_ || slot.entered || more) n = look(core::Duration::zero());
+  if (n == 0 && slot.entered && !more) n = look(tuning_.patience);  // our share of the interpreter lasts
+  if (n == 0 && !more) {
+    leave(thread);
+    const core::Duration timeout = loop_.patience();
+    parked_.store(true);
+    if (!mail_.load()) n = look(timeout);
+    parked_.store(false, std::memory_order_relaxed);
+  }
+  many_ = n > 1;
+  return n;
+}
+
+/// Call the application for all that is ready, one request at a time. False: the lead was lost.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
+  Slot& slot = *slots_[thread];
+  core::Instant called = slot.entered ? sys_.now() : core::Instant{};
+  core::Instant first{};  // the first unsent answer of this turn
+  while (!loop_.ready().empty()) {
+    Session& s = *loop_.ready().pop();
+    if (!loop_.admit(s, loop_.now())) {
+      loop_.answered(s);
+      continue;
+    }
+    lend(thread, s);
+    if (!slot.entered) called = enter(thread);
+    run(thread, s);
+    if (!take_back(thread)) {
+      finish_late(thread, s, called);
+      return false;
+    }
+    if (finished_.load(std::memory_order_relaxed)) return false;  // the child of a fork came back here
+    share_.quick();
+    loop_.advance_behind(s);
+    if (loop_.ready().empty()) break;
+    const core::Instant t = sys_.now();
+    if (first == core::Instant{}) first = called;
+    const bool others_wait = late_.load(std::memory_order_relaxed) != 0;
+    if (t - first > tuning_.flush_after || (others_wait && t - called > tuning_.busy_after)) {
+      leave_unless_credit(thread);
+      loop_.flush();
+      first = {};
+    }
+    called = t;
+  }
+  return true;
+}
+
+/// Run the request of `s` in this thread. Entered.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s) {
+  Slot& slot = *slots_[thread];
+  slot.running.store(true, std::memory_order_relaxed);
+  slot.exchange.begin(s);
+  application_.call(thread, slot.exchange);
+  slot.requests.store(slot.requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  slot.running.store(false, std::memory_order_relaxed);
+}
+
+/// The call of this thread outlasted the watch: the lead is another's. What is left is to finish the answer.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::Instant called) {
+  late_.fetch_add(1, std::memory_order_relaxed);
+  { const std::lock_guard taker_has_flushed(mutex_); }
+  judge(called);
+  leave_unless_credit(thread);
+  end_unled(s);
+  late_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// Run a request of the queue, without the lead.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
+  Slot& slot = *slots_[thread];
+  late_.fetch_add(1, std::memory_order_relaxed);
+  const core::Instant called = slot.entered ? sys_.now() : enter(thread);
+  if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
+  if (loop_.admit(s, called)) {
+    s.behind_pending = false;
+    run(thread, s);
+    judge(called);
+  }
+  leave_unless_credit(thread);
+  end_unled(s);
+  late_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::judge(core::Instant called) {
+  if (sys_.now() - called > tuning_.slow) {
+    share_.slow();
+  } else {
+    share_.quick();
+  }
+}
+
+/// Send the answer of `s` and give the session back, without the lead. By mail only when the leader has something to do for it.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::end_unled(Session& s) {
+  const core::Instant t = sys_.now();
+  loop_.outgoing().send_output(s, t);
+  s.machine.on_time(t);
+  const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
+                     !s.backlogged() && !s.write_wanted && !s.gone.load(std::memory_order_relaxed) &&
+                     !stopping();
+  Owner expected = Owner::lent;
+  if (quiet && s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
+    if (stopping()) ring(wake_.write);  // the leader may have looked just before
+    return;
+  }
+  post(returned_, s);
+}
+
+// ---- the exchange's waiting
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::step_out(unsigned thread) {
+  slots_[thread]->gil.store(Gil::out, std::memory_order_relaxed);
+  application_.leave(thread);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::step_in(unsigned thread) {
+  slots_[thread]->gil.store(Gil::waiting, std::memory_order_relaxed);
+  application_.enter(thread);
+  slots_[thread]->gil.store(Gil::has, std::memory_order_relaxed);
+}
+
+template <class Sys, class Poller>
+Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
+  if (!s.machine.output().empty() || s.behind_pending) {
+    step_out(thread);
+    send_for_application(s);
+    while (s.backlogged() && s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed)) {
+      give_up_lead_soon(thread);
+      const std::uint32_t progress = s.outbox->progress().load(std::memory_order_acquire);
+      if (s.outbox->overfull()) sys_.futex_wait(s.outbox->progress(), progress, 1s);
+    }
+    step_in(thread);
+  }
+  return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::send_for_application(Session& s) {
+  const core::Instant t = sys_.now();
+  if (std::exchange(s.behind_pending, false)) {
+    const std::lock_guard lock(mutex_);  // a taker of the lead sends it too
+    loop_.outgoing().send_pending(s, t);
+  }
+  loop_.outgoing().send_output(s, t);
+  if (s.backlogged() && !std::exchange(s.write_wanted, true)) post(writable_, s);
+}
+
+template <class Sys, class Poller>
+BodyRead BasicWorker<Sys, Poller>::read_body(unsigned thread, Session& s,
+                                             std::span<std::byte> into) {
+  if (into.empty()) return {};
+  for (;;) {
+    if (s.body && s.body_taken < s.body->size()) return take_stored(thread, s, into);
+    if (s.body_error != BodyError::none) return {0, s.body_error};
+    if (s.body_ended || !s.streaming) return {};
+    s.body.reset();
+    s.body_taken = 0;
+    step_out(thread);
+    receive_body(thread, s);
+    step_in(thread);
+  }
+}
+
+template <class Sys, class Poller>
+BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
+                                               std::span<std::byte> into) {
+  const bool on_disk = !s.body->in_memory();
+  if (on_disk) step_out(thread);
+  const Result<std::size_t> got = s.body->read_at(s.body_taken, into);
+  if (on_disk) step_in(thread);
+  if (!got || *got == 0) return {0, s.body_error = BodyError::storage};
+  s.body_taken += *got;
+  return {*got, BodyError::none};
+}
+
+/// Bring more content of a request that the application reads while it arrives; wait for it if need be. Not entered.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
+  core::Step step = s.machine.step();
+  if (const auto* data = std::get_if<core::BodyData>(&step)) {
+    if (!intake().store(s, data->bytes)) s.body_error = BodyError::storage;
+    return;
+  }
+  if (std::holds_alternative<core::BodyEnd>(step)) {
+    s.body_ended = true;
+    return;
+  }
+  if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+    s.body_error = s.peer_finished.load(std::memory_order_relaxed) ? BodyError::disconnected
+                   : rejected->status == 408                       ? BodyError::timed_out
+                                                                   : BodyError::malformed;
+    intake().refuse(s, *rejected);
+    send_for_application(s);
+    return;
+  }
+  s.machine.continue_100(s.machine.head().id);
+  send_for_application(s);
+  wait_for_input(thread, s);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
+  static constexpr std::size_t kReceiveBytes = 16 * 1024;
+  std::array<std::byte, kReceiveBytes> block;
+  Result<std::size_t> got = sys_.recv(s.fd, block);
+  if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) {
+    give_up_lead_soon(thread);
+    const core::Instant due = s.machine.deadline();
+    pollfd fd{s.fd, POLLIN, 0};
+    const core::Instant before = sys_.now();
+    const core::Duration timeout = due == core::kNever ? kForever : due - before;
+    if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
+    got = sys_.recv(s.fd, block);
+  }
+  s.machine.on_time(sys_.now());
+  if (got && *got > 0) {
+    s.machine.receive(std::span(block).first(*got));
+    core::Step step = s.machine.step();  // the block ends with this function: take what lies in it
+    while (const auto* data = std::get_if<core::BodyData>(&step)) {
+      if (!intake().store(s, data->bytes)) s.body_error = BodyError::storage;
+      step = s.machine.step();
+    }
+    if (std::holds_alternative<core::BodyEnd>(step)) s.body_ended = true;
+    if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+      s.body_error = BodyError::malformed;
+      intake().refuse(s, *rejected);
+      send_for_application(s);
+    }
+    if (s.body_ended) (void)s.machine.step();  // Paused: what lies behind the content is kept
+    return;
+  }
+  if (got) {
+    s.peer_finished.store(true, std::memory_order_relaxed);
+    s.machine.receive_eof();
+  } else if (got.error() != EAGAIN && got.error() != EWOULDBLOCK) {
+    s.gone.store(true, std::memory_order_relaxed);
+    s.body_error = BodyError::disconnected;
+  }
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::log_access(Session& s) {
+  if (config_.access_log) intake().log_access(s, sys_.now());
+}
+
+// ---- the lead
+
+/// Lend the lead for one call: from here on the spare may take it. The leader's queue and unsent answers go with it.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::lend(unsigned thread, Session& s) {
+  Slot& slot = *slots_[thread];
+  s.behind_pending = !s.pending.empty();
+  // A taker must know why we may be late: said before lending.
+  if (!slot.entered) slot.gil.store(Gil::waiting, std::memory_order_relaxed);
+  slot.lent = lead_.load(std::memory_order_relaxed).next(thread, LeadState::lent);
+  lead_.store(slot.lent);
+  if (spare_state_.load() != kWatch) watch(kWatch);
+}
+
+/// False: the spare took the lead meanwhile. Then nothing of the loop is ours any more.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::take_back(unsigned thread) {
+  LeadWord expected = slots_[thread]->lent;
+  const LeadWord held{expected.sequence(), thread, LeadState::held};
+  if (!lead_.compare_exchange_strong(expected, held, std::memory_order_acq_rel)) return false;
+  return true;
+}
+
+/// Have the spare watch (kWatch), or act at once (kNow).
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::watch(SpareState wanted) {
+  const std::uint32_t was = spare_state_.exchange(wanted);
+  if (was == kAsleep || wanted == kNow) sys_.futex_wake(spare_state_, 1);
+  if (was == kPoll) ring(kick_.write);
+}
+
+/// The application is about to wait inside the server: the spare need not find out by itself.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::give_up_lead_soon(unsigned thread) {
+  if (lead_.load() == slots_[thread]->lent) watch(kNow);
+}
+
+/// What other threads and the system asked for. False: running signal handlers cost us the lead.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::after_network(unsigned thread) {
+  if (mail_.load(std::memory_order_relaxed)) read_mail();
+  const std::uint32_t stop = stop_.load(std::memory_order_relaxed);
+  if (stop != 0) loop_.stop(static_cast<Stop>(stop & 0xff));
+  if (!loop_.take_signals()) return true;
+  if (thread != 0) {
+    mark(0, kWakeSignals);
+    sys_.futex_wake(slots_[0]->wake, 1);
+    return true;
+  }
+  // A handler may take long: the lead is lent meanwhile, as for a call.
+  slots_[0]->lent = lead_.load(std::memory_order_relaxed).next(0, LeadState::lent);
+  lead_.store(slots_[0]->lent);
+  if (spare_state_.load() != kWatch) watch(kWatch);
+  run_signal_handlers(0);
+  return take_back(0);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::post(std::vector<Session*>& box, Session& s) {
+  {
+    const std::lock_guard lock(mutex_);
+    box.push_back(&s);
+    mail_.store(true);
+  }
+  if (parked_.load()) ring(wake_.write);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::read_mail() {
+  std::vector<Session*> writable;
+  std::vector<Session*> returned;
+  {
+    const std::lock_guard lock(mutex_);
+    writable.swap(writable_);
+    returned.swap(returned_);
+    mail_.store(false);
+  }
+  for (Session* s : writable) loop_.watch_writable(*s);
+  for (Session* s : returned) loop_.take_back(*s);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::mark(unsigned thread, WakeBits bits) {
+  slots_[thread]->wake.fetch_or(bits, std::memory_order_release);
+}
+
+// ---- the spare
+
+/// Watch while the lead is being lent, sleep while it is not.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::spare_main() {
+  (void)sys_.set_slice(tuning_.slice);
+  unsigned quiet = 0;
+  LeadWord last{};
+  while (!finished_.load(std::memory_order_acquire)) {
+    std::uint32_t expected = kPoll;
+    spare_state_.compare_exchange_strong(expected, kWatch);
+    if (spare_state_.load() != kNow) sys_.futex_wait(spare_state_, kWatch, tuning_.tick);
+    expected = kNow;
+    const bool asked = spare_state_.compare_exchange_strong(expected, kWatch);
+    const LeadWord seen = lead_.load();
+    if (seen.state() == LeadState::lent && (seen == last || asked)) {
+      take_over(seen);
+      quiet = 0;
+      last = {};
+      continue;
+    }
+    quiet = seen == last ? quiet + 1 : 0;
+    last = seen;
+    if (quiet > tuning_.quiet_ticks && seen.state() != LeadState::lent && fall_asleep()) {
+      quiet = 0;
+      last = {};
+    }
+  }
+}
+
+/// False: somebody lends just now.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::fall_asleep() {
+  std::uint32_t expected = kWatch;
+  if (!spare_state_.compare_exchange_strong(expected, kAsleep)) return false;
+  if (lead_.load().state() == LeadState::lent || finished_.load()) {
+    expected = kAsleep;  // the lender may have looked before we lay down
+    spare_state_.compare_exchange_strong(expected, kWatch);
+    return false;
+  }
+  while (spare_state_.load() == kAsleep) sys_.futex_wait(spare_state_, kAsleep, kForever);
+  return true;
+}
+
+/// The call that `seen` was lent for lasts too long: take the lead, send what is complete, and find somebody to lead.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
+  {
+    std::unique_lock lock(mutex_);
+    LeadWord expected = seen;
+    if (!lead_.compare_exchange_strong(expected, seen.next(LeadWord::kSpare, LeadState::held),
+                                       std::memory_order_acquire)) {
+      return;
+    }
+    parked_.store(false, std::memory_order_relaxed);
+    loop_.flush();  // of the session in flight only what was complete before the lend: the late thread is writing the rest
+    if (share_.high()) direct_ = true;
+    taken_from_ = seen.holder();
+    has_since_ = {};
+    taker_waits_ = slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::waiting;
+    if (pass_on(lock)) return;
+  }
+  spare_lead();
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::spare_lead() {
+  Events events;
+  for (;;) {
+    Result<std::size_t> n = loop_.poll(events, core::Duration::zero());
+    if ((!n || *n == 0) && !mail_.load(std::memory_order_relaxed)) {
+      if (!spare_park()) return;
+      n = loop_.poll(events, core::Duration::zero());
+    }
+    loop_.process(std::span(events).first(n ? *n : 0));
+    (void)after_network(LeadWord::kSpare);
+    loop_.flush();
+    if (end_if_stopped()) return;
+    std::unique_lock lock(mutex_);
+    if (pass_on(lock)) return;
+  }
+}
+
+/// Give the lead to an idle application thread (true), or what is ready to the queue. Unlocks.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
+  leave_direct_if_calm();
+  const bool held_up = !idle_.empty() && somebody_waits_for_interpreter();
+  const bool granted = !direct_ && !idle_.empty() && !held_up;
+  int woken = -1;
+  if (granted) {
+    woken = static_cast<int>(grant());
+  } else {
+    hand_to_queue();
+    if (direct_ && !held_up) woken = wake_one();
+  }
+  lock.unlock();
+  if (woken >= 0) sys_.futex_wake(slots_[static_cast<unsigned>(woken)]->wake, 1);
+  return granted;
+}
+
+/// Wait for the network without holding anything: a late thread may take the lead from here without a word. False: one did, or an idle
+/// thread was granted the lead.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::spare_park() {
+  std::unique_lock lock(mutex_);
+  const bool held_up = !idle_.empty() && (!direct_ || !queue_.empty()) && somebody_waits_for_interpreter();
+  if (!idle_.empty() && !held_up && (!direct_ || !queue_.empty())) {
+    if (pass_on(lock)) return false;
+    return true;
+  }
+  if (mail_.load()) return true;
+  auto view = loop_.park_view();
+  const core::Duration timeout = held_up ? tuning_.tick : loop_.patience();
+  const LeadWord word = lead_.load(std::memory_order_relaxed).next(LeadWord::kSpare, LeadState::parked);
+  spare_state_.store(kPoll);
+  parked_.store(true);
+  lead_.store(word);
+  lock.unlock();
+  const Result<Parked> parked = loop_.park(view, kick_.read, timeout);
+  LeadWord expected = word;
+  const bool ours = lead_.compare_exchange_strong(
+      expected, word.next(LeadWord::kSpare, LeadState::held), std::memory_order_acquire);
+  if (!ours || (parked && parked->kicked)) drain_kicks();
+  // Overtaken: `parked_` is the new holder's to write.
+  if (ours) parked_.store(false, std::memory_order_relaxed);
+  return ours;
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::drain_kicks() {
+  std::array<std::byte, 64> bytes;
+  (void)sys_.read(kick_.read, bytes);
+}
+
+/// The thread to wake afterwards. Under the mutex.
+template <class Sys, class Poller>
+unsigned BasicWorker<Sys, Poller>::grant() {
+  const unsigned thread = pop_idle();
+  lead_.store(lead_.load(std::memory_order_relaxed).next(thread, LeadState::held),
+              std::memory_order_release);
+  mark(thread, kWakeLead);
+  return thread;
+}
+
+template <class Sys, class Poller>
+unsigned BasicWorker<Sys, Poller>::pop_idle() {
+  const unsigned thread = idle_.back();
+  idle_.pop_back();
+  idle_count_.store(static_cast<unsigned>(idle_.size()), std::memory_order_relaxed);
+  return thread;
+}
+
+/// A thread that waits for the interpreter will come back for all that is ready. A second one in that queue only makes it longer, and a
+/// third can starve beside a thread that computes. The thread that lost the lead counts for as long as its call is not slow.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
+  for (const auto& slot : slots_) {
+    if (slot->gil.load(std::memory_order_relaxed) == Gil::waiting) return true;
+  }
+  if (!taker_waits_) return false;
+  if (slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::has) {
+    const core::Instant t = sys_.now();
+    if (has_since_ == core::Instant{}) has_since_ = t;
+    if (t - has_since_ < tuning_.slow) return true;
+  }
+  taker_waits_ = false;
+  return false;
+}
+
+/// What is ready waits where threads without the lead find it; what has waited too long is answered. Under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::hand_to_queue() {
+  while (!loop_.ready().empty()) queue_.push(loop_.ready().pop());
+  while (!queue_.empty() && !loop_.admit(*queue_.front(), loop_.now())) {
+    loop_.answered(*queue_.pop());
+  }
+  loop_.flush();
+  queued_.store(queue_.size(), std::memory_order_relaxed);
+  loop_.set_queue(queue_.size(), queue_.empty() ? core::kNever : queue_.front()->ready_at);
+}
+
+/// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller wakes it afterwards.
+template <class Sys, class Poller>
+int BasicWorker<Sys, Poller>::wake_one() {
+  if (waking_ || idle_.empty() || queue_.empty()) return -1;
+  waking_ = true;
+  const unsigned thread = pop_idle();
+  mark(thread, kWakeRequest);
+  return static_cast<int>(thread);
+}
+
+/// With the interpreter, before the call: the next thread may come now. So at most one woken thread is on its way to the interpreter.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::chain(unsigned thread) {
+  int woken = -1;
+  {
+    const std::lock_guard lock(mutex_);
+    if (slots_[thread]->incoming) slots_[thread]->incoming = waking_ = false;
+    woken = wake_one();
+  }
+  if (woken >= 0) sys_.futex_wake(slots_[static_cast<unsigned>(woken)]->wake, 1);
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::leave_direct_if_calm() {
+  if (direct_ && share_.low()) direct_ = false;
+}
+
+}  // namespace iotax::driver
