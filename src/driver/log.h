@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/instant.h"
+
 namespace iotax::driver {
 
 enum class Level : std::uint8_t { debug, info, warning, error, critical };
@@ -15,6 +17,8 @@ class Log {
   /// `line` without its line end. Copied. Never blocks, never throws; drops and counts whole lines when its buffer is full.
   virtual void access(std::string_view line) noexcept = 0;
   virtual void server(Level level, std::string_view text) noexcept = 0;
+  /// Wait until what was logged so far is written, at most `timeout`. False: it was not.
+  virtual bool flush(core::Duration timeout) noexcept = 0;
 };
 
 }  // namespace iotax::driver
