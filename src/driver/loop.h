@@ -28,7 +28,7 @@ namespace iotax::driver {
 
 using namespace std::chrono_literals;
 
-/// First in, first out, without a bound of its own: the loop's admission keeps it below Config::queued_max.
+/// First in, first out, without a bound of its own: a turn's events, or Config::queued_max, bound it.
 template <class T>
 class Fifo {
  public:
@@ -117,16 +117,17 @@ class Loop {
   /// or dropped here, and its session is to be given back. By the owner of `s`.
   bool admit(Session& s, core::Instant now);
 
+  /// 503: the queue is full.
+  void turn_away(Session& s);
+
   [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
   [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
   [[nodiscard]] std::size_t connections() const noexcept {
     return connections_.load(std::memory_order_relaxed);
   }
-  /// Requests that wait in the queue outside of the loop (direct dispatch, or a leader that runs none).
-  /// `oldest`: since when the first of them waits.
-  void set_queue(std::size_t n, core::Instant oldest) noexcept {
-    queued_elsewhere_ = n;
+  /// Since when the first of the requests waits that were handed to other threads; kNever: none does.
+  void set_queue_since(core::Instant oldest) noexcept {
     queue_due_ = oldest == core::kNever || config_.queue_timeout <= core::Duration::zero()
                      ? core::kNever
                      : oldest + config_.queue_timeout + 1ms;
@@ -162,7 +163,6 @@ class Loop {
   bool on_event_while_lent(Session& s, const Event& event);
   void receive(Session& s);
   void step(Session& s);
-  void make_ready(Session& s);
   void discard(Session& s);
   void give_back(Session& s);
   void drain(Session& s);
@@ -206,7 +206,6 @@ class Loop {
   Session* sessions_ = nullptr;
   std::atomic<std::size_t> connections_{0};
   std::size_t connections_max_ = 0;
-  std::size_t queued_elsewhere_ = 0;
   core::Instant now_{};
   bool signals_ = false;
   std::array<std::byte, kReceiveBytes> scratch_;

@@ -141,6 +141,7 @@ void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
+  if (s.fd < 0) return;  // closed earlier in this turn
   if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
     if (on_event_while_lent(s, event)) return;
   }
@@ -205,7 +206,8 @@ void Loop<Sys, Poller>::receive(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::step(Session& s) {
   if (intake_.advance(s, now_) == Progress::ready) {
-    make_ready(s);
+    s.owner.store(Owner::lent, std::memory_order_relaxed);
+    ready_.push(&s);
   } else {
     outgoing_.send_output(s, now_);
     settle(s);
@@ -213,15 +215,9 @@ void Loop<Sys, Poller>::step(Session& s) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::make_ready(Session& s) {
-  if (ready_.size() + queued_elsewhere_ >= config_.queued_max) {
-    intake_.answer(s, 503, "Too many requests are waiting; try again shortly.");
-    outgoing_.send_output(s, now_);
-    settle(s);
-    return;
-  }
-  s.owner.store(Owner::lent, std::memory_order_relaxed);
-  ready_.push(&s);
+void Loop<Sys, Poller>::turn_away(Session& s) {
+  intake_.answer(s, 503, "Too many requests are waiting; try again shortly.");
+  answered_.push_back(&s);
 }
 
 template <class Sys, class Poller>
@@ -246,7 +242,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::discard(Session& s) {
   const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
   if (got && *got > 0) {
-    s.phase_idle = now_ + config_.limits.linger_idle;
+    if (s.phase == Phase::lingering) s.phase_idle = now_ + config_.limits.linger_idle;
     set_timer(s);
     return;
   }

@@ -246,7 +246,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     const std::lock_guard lock(mutex_);
     while (!queue_.empty()) loop_.ready().push(queue_.pop());
     queued_.store(0, std::memory_order_relaxed);
-    loop_.set_queue(0, core::kNever);
+    loop_.set_queue_since(core::kNever);
   }
   Events events;
   for (;;) {
@@ -716,10 +716,16 @@ bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::spare_park() {
   std::unique_lock lock(mutex_);
-  const bool held_up = !idle_.empty() && (!direct_ || !queue_.empty()) && somebody_waits_for_interpreter();
-  if (!idle_.empty() && !held_up && (!direct_ || !queue_.empty())) {
-    if (pass_on(lock)) return false;
-    return true;
+  leave_direct_if_calm();
+  const bool wanted = !idle_.empty() && (!direct_ || !queue_.empty());
+  const bool held_up = wanted && somebody_waits_for_interpreter();
+  if (wanted && !held_up && !direct_) return !pass_on(lock);
+  if (wanted && !held_up) {
+    if (const int woken = wake_one(); woken >= 0) {
+      lock.unlock();
+      sys_.futex_wake(slots_[static_cast<unsigned>(woken)]->wake, 1);
+      return true;
+    }
   }
   if (mail_.load()) return true;
   auto view = loop_.park_view();
@@ -783,13 +789,20 @@ bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
 /// What is ready waits where threads without the lead find it; what has waited too long is answered. Under the mutex.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::hand_to_queue() {
-  while (!loop_.ready().empty()) queue_.push(loop_.ready().pop());
+  while (!loop_.ready().empty()) {
+    Session* const s = loop_.ready().pop();
+    if (queue_.size() < config_.queued_max) {
+      queue_.push(s);
+    } else {
+      loop_.turn_away(*s);
+    }
+  }
   while (!queue_.empty() && !loop_.admit(*queue_.front(), loop_.now())) {
     loop_.answered(*queue_.pop());
   }
   loop_.flush();
   queued_.store(queue_.size(), std::memory_order_relaxed);
-  loop_.set_queue(queue_.size(), queue_.empty() ? core::kNever : queue_.front()->ready_at);
+  loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at);
 }
 
 /// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller wakes it afterwards.
