@@ -58,6 +58,9 @@ class Connection {
   void refuse(const ServerAnswer& answer);
   /// From now on the next answer says close, and an idle connection closes (graceful stop).
   void close_soon() noexcept;
+  /// While held, the peer's time-outs stand still: the driver does not read because nobody takes the content, or it still sends
+  /// an answer that it stored elsewhere. Release it to let them run on.
+  void hold_clock(bool held) noexcept;
   /// Nothing of a next request has arrived and no answer is in progress.
   [[nodiscard]] bool idle() const noexcept;
 

@@ -1,0 +1,85 @@
+// A byte buffer that grows and that can be given back whole. It knows nothing of what it holds.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace iotax::core {
+
+class Bytes {
+ public:
+  Bytes() = default;
+  Bytes(Bytes&& other) noexcept { swap(other); }
+  Bytes& operator=(Bytes&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Bytes() { std::free(data_); }
+
+  [[nodiscard]] char* data() noexcept { return data_; }
+  [[nodiscard]] const char* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::string_view text() const noexcept { return {data_, size_}; }
+
+  /// Room for `more` bytes behind the present ones. Moves the bytes when it has to grow.
+  void make_room(std::size_t more) {
+    if (capacity_ - size_ >= more) return;
+    const std::size_t wanted = std::max({kSmallest, capacity_ * 2, size_ + more});
+    void* grown = std::realloc(data_, wanted);
+    if (grown == nullptr) throw std::bad_alloc();
+    data_ = static_cast<char*>(grown);
+    capacity_ = wanted;
+  }
+  void append(const void* from, std::size_t count) {
+    if (count == 0) return;
+    make_room(count);
+    std::memcpy(data_ + size_, from, count);
+    size_ += count;
+  }
+  void append(std::string_view text) { append(text.data(), text.size()); }
+  /// Without a look at the room: make_room() came before.
+  void put(std::string_view text) noexcept {
+    if (text.empty()) return;
+    std::memcpy(data_ + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+  void truncate(std::size_t size) noexcept { size_ = size; }
+  /// Forget the first `count` bytes; the others move to the front.
+  void drop_front(std::size_t count) noexcept {
+    size_ -= count;
+    if (size_ != 0) std::memmove(data_, data_ + count, size_);
+  }
+  void clear() noexcept { size_ = 0; }
+  void release() noexcept {
+    std::free(std::exchange(data_, nullptr));
+    size_ = capacity_ = 0;
+  }
+  void swap(Bytes& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+ private:
+  static constexpr std::size_t kSmallest = 512;  // a small head or answer; the allocator serves it from a thread's own bin
+  char* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+inline std::string_view text_of(std::span<const std::byte> bytes) noexcept {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+}  // namespace iotax::core

@@ -1,0 +1,64 @@
+// The bounds on chunked content that the parser does not have: lines, extensions, trailers, the size of the body.
+// It counts octets by place; the grammar is the parser's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/fault.h"
+#include "core/limits.h"
+
+namespace iotax::core {
+
+class ChunkLimits {
+ public:
+  enum class Place : std::uint8_t { line, data, trailers };
+
+  explicit ChunkLimits(const Limits& limits) noexcept : limits_(limits) {}
+  ChunkLimits(Limits&&) = delete;
+
+  void start() noexcept;
+  [[nodiscard]] Place place() const noexcept { return place_; }
+  /// How many octets may be looked at before a bound has to be checked again; at least 1.
+  [[nodiscard]] std::size_t window() const noexcept;
+  /// These octets were looked at, in one place.
+  void count(std::string_view octets) noexcept;
+  /// After count(), when the line or the trailers are not complete: whether they can still become so.
+  [[nodiscard]] Fault still_open() const noexcept;
+
+  /// A chunk line is complete and announces `size_bytes`; 0: trailers follow.
+  [[nodiscard]] Fault line_complete(std::uint64_t size_bytes) noexcept;
+  void data_complete() noexcept;
+
+  void extension_octets(std::size_t count) noexcept { extension_part_bytes_ += count; }
+  /// The name or value of an extension is complete. RFC 9112 §7.1.1: neither is empty.
+  [[nodiscard]] Fault extension_part_complete() noexcept;
+  void trailer_name(std::string_view piece) noexcept;
+  [[nodiscard]] Fault trailer_complete() noexcept;
+
+  /// The first octets of the present line, for the log.
+  [[nodiscard]] std::string_view shown() const noexcept { return {shown_.data(), shown_bytes_}; }
+  /// The size of the body with the chunk that was announced last.
+  [[nodiscard]] std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+
+ private:
+  void next_line() noexcept;
+
+  const Limits& limits_;
+  Place place_ = Place::line;
+  std::uint64_t body_bytes_ = 0;
+  std::size_t line_bytes_ = 0;
+  std::size_t extension_bytes_ = 0;       // of the whole body
+  std::size_t extension_part_bytes_ = 0;  // of the present name or value
+  std::size_t trailer_bytes_ = 0;
+  std::size_t trailers_ = 0;
+  std::size_t name_bytes_ = 0;
+  std::size_t shown_bytes_ = 0;
+  bool line_ended_ = false;
+  std::array<char, 18> name_{};           // one more than the longest forbidden name
+  std::array<char, 80> shown_{};
+};
+
+}  // namespace iotax::core

@@ -1,0 +1,330 @@
+// The input side of Connection: from bytes, EOF and time to events. Order is asked of transitions.h, text of Parser.
+#include "core/connection.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "core/connection_state.h"
+
+namespace iotax::core {
+namespace {
+
+/// How much of a receive is copied at first when a head begins in it; a usual head fits. Then as much again as is there.
+constexpr std::size_t kFirstHeadBytes = 1024;
+
+Pace::Rules pace_rules(const Limits& limits, const Policy& policy) noexcept {
+  return {limits.receive_timeout, limits.rate_grace,
+          policy.continue_when_accepted ? limits.rate_bytes_min : limits.streaming_rate_bytes_min};
+}
+
+}  // namespace
+
+Connection::State::State(const Limits& limits_lent, const Policy& policy_lent, Instant at) noexcept
+    : limits(limits_lent), policy(policy_lent), now(at), since(at), pace(pace_rules(limits, policy)), parser(limits) {}
+
+Connection::Connection(const Limits& limits, const Policy& policy, Instant now) noexcept
+    : state_(std::make_unique<State>(limits, policy, now)) {}
+
+Connection::~Connection() = default;
+
+// ---- from the driver
+
+void Connection::on_time(Instant now) noexcept { state_->now = std::max(state_->now, now); }
+
+void Connection::receive(std::span<const std::byte> bytes) noexcept {
+  State& s = *state_;
+  if (bytes.empty() || s.ended || s.over() || s.peer == Peer::refused) return;
+  if (s.peer == Peer::body) {
+    s.pace.progress(s.now, bytes.size());
+    s.continue_owed = false;
+  }
+  if (s.feed.empty()) [[likely]] {
+    s.feed = text_of(bytes);
+    s.feed_owned = false;
+    return;
+  }
+  s.own_feed();
+  const bool in_rest = s.feed.data() >= s.rest.data() && s.feed.data() < s.rest.data() + s.rest.size();
+  if (in_rest) {
+    s.rest.drop_front(static_cast<std::size_t>(s.feed.data() - s.rest.data()));
+  } else {
+    s.rest.clear();
+    s.rest.append(s.feed);
+  }
+  s.rest.append(text_of(bytes));
+  s.feed = s.rest.text();
+}
+
+void Connection::receive_eof() noexcept { state_->ended = true; }
+
+void Connection::close_soon() noexcept {
+  state_->soon = true;
+  if (state_->feed.empty()) state_->advance();
+}
+
+void Connection::hold_clock(bool held) noexcept {
+  State& s = *state_;
+  if (held == (s.held_since != kNever)) return;
+  if (held) {
+    s.held_since = s.now;
+    return;
+  }
+  const Duration stood = s.now - s.held_since;
+  s.since = later(s.since, stood);
+  s.pace.shift(stood);
+  s.held_since = kNever;
+}
+
+bool Connection::idle() const noexcept {
+  return state_->peer == Peer::idle && state_->us == Us::idle && state_->feed.empty();
+}
+
+// ---- out
+
+Step Connection::step() noexcept {
+  State& s = *state_;
+  for (;;) {
+    if (s.over() || s.peer == Peer::refused) return Paused{};
+    if (s.peer == Peer::done || s.peer == Peer::closed) {
+      s.own_feed();
+      if (s.peer == Peer::done && s.ended && s.feed.empty()) s.peer = next(s.peer, Saw::eof);
+      return Paused{};
+    }
+    if (s.peer == Peer::body) {
+      Step step;
+      if (s.take_content(step)) return step;
+      continue;
+    }
+    if (s.feed.empty()) return s.out_of_input();
+    Step step = s.take_head();
+    if (!std::holds_alternative<NeedInput>(step)) return step;
+  }
+}
+
+std::span<const Slice> Connection::output() const noexcept { return state_->out.slices(); }
+
+void Connection::sent(std::uint64_t bytes) noexcept {
+  State& s = *state_;
+  s.out.take(bytes);
+  if (!s.out.empty() || s.us != Us::idle || s.peer != Peer::idle) return;
+  s.since = s.now;
+  s.release_when_idle();
+}
+
+Instant Connection::deadline() const noexcept { return state_->due(); }
+
+bool Connection::wants_input() const noexcept {
+  const State& s = *state_;
+  if (s.over() || s.ended || s.peer == Peer::refused || s.peer == Peer::closed) return false;
+  return s.peer != Peer::done || s.feed.empty();
+}
+
+Closing Connection::closing() const noexcept {
+  switch (state_->us) {
+    case Us::last: return Closing::after_flush;
+    case Us::broken: return Closing::reset;
+    case Us::idle:
+    case Us::owed:
+    case Us::held:
+    case Us::open:
+    case Us::answered: break;
+  }
+  return Closing::no;
+}
+
+const Head& Connection::head() const noexcept { return state_->head; }
+
+// ---- inside
+
+/// NeedInput: the input was used up, or nothing but an empty line was there.
+Step Connection::State::take_head() noexcept {
+  if (peer == Peer::idle) {
+    feed.remove_prefix(parser.skip_line_end(feed));
+    if (feed.empty()) return NeedInput{};
+    if (parser.refusal().fault != Fault::none) return reject(parser.refusal().fault, parser.refusal().offending, 0);
+    peer = next(peer, Saw::begin);
+    since = now;
+    parser.start_head();
+    gather_head();
+  } else {
+    IOTAX_CHECK(more_head());
+  }
+  do {
+    switch (parser.parse_head(head_text.text().substr(head_begin))) {
+      case Parser::Found::head: return accept_head();
+      case Parser::Found::fault:
+        return reject(parser.refusal().fault, parser.refusal().offending, parser.refusal().size_bytes);
+      case Parser::Found::nothing_yet: break;
+      case Parser::Found::data:
+      case Parser::Found::end: IOTAX_CHECK(false);
+    }
+  } while (more_head());
+  return NeedInput{};
+}
+
+/// Put the beginning of a head where it can stay. Bytes that are ours already stay in place.
+void Connection::State::gather_head() noexcept {
+  if (!feed_owned) {
+    head_text.clear();
+    head_begin = 0;
+    static_cast<void>(more_head());
+    return;
+  }
+  const bool in_rest = feed.data() >= rest.data() && feed.data() < rest.data() + rest.size();
+  if (in_rest) head_text.swap(rest);
+  rest.clear();
+  head_begin = static_cast<std::size_t>(feed.data() - head_text.data());
+  feed = {};
+}
+
+/// More of an unfinished head from the feed. What it takes too much, accept_head() gives back.
+bool Connection::State::more_head() noexcept {
+  if (feed.empty()) return false;
+  if (head_begin != 0) {
+    head_text.drop_front(head_begin);
+    head_begin = 0;
+  }
+  const std::size_t part = std::min(feed.size(), std::max(kFirstHeadBytes, head_text.size()));
+  head_text.append(feed.substr(0, part));
+  feed.remove_prefix(part);
+  return true;
+}
+
+Step Connection::State::accept_head() {
+  const std::size_t end = head_begin + parser.head_bytes();
+  const std::size_t behind = head_text.size() - end;
+  if (feed.data() == nullptr) {  // the head lies in bytes that are ours: so does what follows
+    feed = head_text.text().substr(end);
+  } else {                       // what follows was copied from the end of what the feed has lost
+    feed = {feed.data() - behind, feed.size() + behind};
+    head_text.truncate(end);
+  }
+  peer = next(peer, Saw::head);
+  us = next(us, Did::take);
+  parser.fill(head_text.text().substr(head_begin, parser.head_bytes()), head);
+  head.id = static_cast<RequestId>(++requests);
+  request_persists =
+      parser.persists() && (limits.keep_alive_requests == 0 || requests < limits.keep_alive_requests);
+  content_left = head.content_bytes;
+  if (head.content == Content::chunked) parser.start_content();
+  if (head.content == Content::chunked || content_left != 0) {
+    pace.start(now);
+    continue_owed = head.expects_continue && feed.empty();
+    if (continue_owed && policy.continue_when_accepted) {
+      out.add(kContinue);
+      continue_owed = false;
+    }
+  }
+  return head;
+}
+
+/// One piece of the content, or its end; false when the caller has to look at the state again.
+bool Connection::State::take_content(Step& step) noexcept {
+  const bool unread = us == Us::answered;
+  std::string_view data;
+  bool end = false;
+  if (head.content == Content::chunked) {
+    if (feed.empty()) {
+      step = out_of_input();
+      return true;
+    }
+    std::size_t used = 0;
+    const Parser::Found found = parser.parse_content(feed, used, data);
+    feed.remove_prefix(used);
+    if (unread) drained_bytes += used;
+    if (found == Parser::Found::fault) {
+      step = reject(parser.refusal().fault, parser.refusal().offending, parser.refusal().size_bytes);
+      return true;
+    }
+    end = found == Parser::Found::end;
+  } else if (content_left == 0) {
+    end = true;
+  } else if (feed.empty()) {
+    step = out_of_input();
+    return true;
+  } else {
+    data = feed.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, feed.size())));
+    content_left -= data.size();
+    feed.remove_prefix(data.size());
+    if (unread) drained_bytes += data.size();
+  }
+  if (end) peer = next(peer, Saw::end);
+  if (!data.empty()) peer = next(peer, Saw::data);
+  if (unread) {
+    advance();
+    return false;
+  }
+  if (end) {
+    step = BodyEnd{head.id};
+  } else if (!data.empty()) {
+    step = BodyData{head.id, bytes_of(data)};
+  }
+  return end || !data.empty();
+}
+
+/// Everything received is used up: is there an end, or is somebody late?
+Step Connection::State::out_of_input() noexcept {
+  if (ended) {
+    if (peer == Peer::head) return reject(Fault::eof_in_head, head_text.text().substr(head_begin), 0);
+    if (peer == Peer::body) return reject(Fault::eof_in_body, {}, 0);
+    peer = next(peer, Saw::eof);
+    advance();
+    return Rejected{Fault::eof_between, 0, {}, 0, RequestId::none};
+  }
+  if (now >= due()) return reject(late_fault(), {}, 0);
+  if (us == Us::idle && peer == Peer::idle && out.empty()) release_when_idle();
+  return NeedInput{};
+}
+
+Instant Connection::State::due() const noexcept {
+  if (held_since != kNever || over()) return kNever;
+  const auto after = [this](Duration time) { return time == Duration::zero() ? kNever : later(since, time); };
+  switch (peer) {
+    case Peer::idle: return us == Us::idle && out.empty() ? after(limits.keep_alive) : kNever;
+    case Peer::head: return after(limits.receive_timeout);
+    case Peer::body: return head.content == Content::chunked || content_left != 0 ? pace.deadline() : kNever;
+    case Peer::done:
+    case Peer::closed:
+    case Peer::refused: break;
+  }
+  return kNever;
+}
+
+Fault Connection::State::late_fault() const noexcept {
+  if (peer == Peer::idle) return Fault::idle_timeout;
+  if (peer == Peer::head) return Fault::head_timeout;
+  return pace.late_for_rate(now) ? Fault::body_rate : Fault::body_timeout;
+}
+
+/// The answer in progress goes on where its head is out; then the fault has no answer of its own.
+Step Connection::State::reject(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept {
+  constexpr std::size_t kShownMax = 80;
+  const bool in_body = peer == Peer::body;
+  peer = next(peer, Saw::fault);
+  Rejected rejected{fault, status_of(fault), offending.substr(0, kShownMax), size_bytes, RequestId::none};
+  if (in_body && us != Us::answered) rejected.in_body_of = head.id;
+  if (us == Us::open || us == Us::answered) rejected.status = 0;
+  if (us == Us::idle && rejected.status == 0) us = next(us, Did::close);
+  advance();
+  return rejected;
+}
+
+/// The driver's bytes end with this step: keep what waits behind the request in progress.
+void Connection::State::own_feed() {
+  if (feed_owned || feed.empty()) return;
+  rest.clear();
+  rest.append(feed);
+  feed = rest.text();
+  feed_owned = true;
+}
+
+void Connection::State::release_when_idle() noexcept {
+  if (!feed.empty()) return;
+  head_text.release();
+  rest.release();
+  held_head.release();
+  parser.release();
+  if (out.empty()) out.release();
+}
+
+}  // namespace iotax::core

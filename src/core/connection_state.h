@@ -1,0 +1,86 @@
+// The inside of Connection: the two half-machines and what they carry. The input side is in connection.cc, the answer side in
+// connection_answer.cc. Only these two include it.
+#pragma once
+
+#include <string_view>
+
+#include "core/bytes.h"
+#include "core/connection.h"
+#include "core/framing.h"
+#include "core/output.h"
+#include "core/pace.h"
+#include "core/parser.h"
+#include "core/serialise.h"
+#include "core/transitions.h"
+
+namespace iotax::core {
+
+struct Connection::State {
+  State(const Limits& limits_lent, const Policy& policy_lent, Instant at) noexcept;
+
+  const Limits& limits;
+  const Policy& policy;
+
+  // ---- time
+  Instant now;
+  Instant since;          // idle: since when; head: since its first byte
+  Instant held_since = kNever;
+  Pace pace;              // of the content coming in
+
+  // ---- the halves
+  Peer peer = Peer::idle;
+  Us us = Us::idle;
+
+  // ---- input
+  /// Not looked at yet. Lies with the caller, or, when `feed_owned`, in `rest` or behind the head in `head_text`.
+  std::string_view feed;
+  bool feed_owned = false;
+  bool ended = false;     // the peer's EOF waits behind `feed`
+  Bytes head_text;        // the head of the request in progress, from `head_begin` on; does not move until its end
+  std::size_t head_begin = 0;
+  Bytes rest;
+  Parser parser;
+  Head head;
+  std::uint64_t requests = 0;
+
+  // ---- content of the request
+  std::uint64_t content_left = 0;   // Content::length
+  std::uint64_t drained_bytes = 0;  // read away behind a complete answer
+  bool continue_owed = false;       // 100 is expected, not sent, and no content has arrived
+
+  // ---- the answer
+  Output out;
+  Bytes held_head;                  // Us::held: the head without its framing, which goes in at `held_split`
+  std::size_t held_split = 0;
+  Framing framing = Framing::undecided;
+  std::uint64_t answer_left = 0;    // Framing::length
+  bool soon = false;                // close_soon()
+  bool request_persists = true;     // RFC 9112 §9.3
+
+  // ---- connection.cc
+  [[nodiscard]] Step take_head() noexcept;
+  void gather_head() noexcept;
+  [[nodiscard]] bool more_head() noexcept;
+  [[nodiscard]] Step accept_head();
+  [[nodiscard]] bool take_content(Step& step) noexcept;
+  [[nodiscard]] Step out_of_input() noexcept;
+  [[nodiscard]] Step reject(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept;
+  [[nodiscard]] Fault late_fault() const noexcept;
+  [[nodiscard]] Instant due() const noexcept;
+  void own_feed();
+  void release_when_idle() noexcept;
+
+  // ---- connection_answer.cc
+  /// Nothing more will be said.
+  [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
+  [[nodiscard]] bool in_progress(RequestId id) const noexcept { return id == head.id && id != RequestId::none; }
+  [[nodiscard]] bool persists() const noexcept;
+  [[nodiscard]] bool drainable() const noexcept;
+  [[nodiscard]] Persist persist_words(bool stays) const noexcept;
+  void open_held(bool is_end);
+  void advance() noexcept;
+  void next_request() noexcept;
+  void end_request() noexcept;
+};
+
+}  // namespace iotax::core

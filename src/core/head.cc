@@ -1,0 +1,224 @@
+// Target, Host and field rules. Every loop is one table look-up per octet.
+#include "core/head.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/octets.h"
+
+namespace iotax::core {
+namespace {
+
+/// RFC 3986 path octets; each "%" with two hex digits, never "%00" (rule 7).
+Fault check_path(std::string_view path) noexcept {
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (is(path[i], kPath)) [[likely]]
+      continue;
+    if (path[i] == '#') return Fault::target_fragment;
+    if (path[i] != '%') return Fault::path_octet;
+    if (path.size() - i < 3 || !is(path[i + 1], kHex) || !is(path[i + 2], kHex)) return Fault::path_percent;
+    if (path[i + 1] == '0' && path[i + 2] == '0') return Fault::path_nul;
+    i += 2;
+  }
+  return Fault::none;
+}
+
+/// 0x21-0x7E but "#", raw (rule 8).
+Fault check_query(std::string_view query) noexcept {
+  for (const char c : query)
+    if (!is(c, kQuery)) [[unlikely]]
+      return c == '#' ? Fault::target_fragment : Fault::target_octet;
+  return Fault::none;
+}
+
+Fault split_path(std::string_view text, Target& parts) noexcept {
+  const std::size_t mark = text.find('?');
+  parts.path = text.substr(0, mark);
+  if (mark != std::string_view::npos) parts.query = text.substr(mark + 1);
+  if (const Fault fault = check_path(parts.path); fault != Fault::none) return fault;
+  return check_query(parts.query);
+}
+
+/// scheme "://" authority [path] ["?" query]
+Fault parse_absolute(std::string_view target, Target& parts) noexcept {
+  const std::size_t colon = target.find(':');
+  const std::string_view scheme = target.substr(0, colon);
+  if (colon == std::string_view::npos || target.substr(colon, 3) != "://") return Fault::target_form;
+  if (same_token(scheme, "https")) return Fault::target_https;
+  if (!same_token(scheme, "http")) return Fault::target_scheme;
+  const std::string_view rest = target.substr(colon + 3);
+  const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  parts.authority = rest.substr(0, end);
+  if (parts.authority.find('@') != std::string_view::npos) return Fault::target_userinfo;
+  if (!is_host(parts.authority)) return Fault::target_host;
+  return split_path(rest.substr(end), parts);
+}
+
+bool is_port(std::string_view text) noexcept {
+  if (text.size() > 5 || !all(text, kDigit)) return false;
+  unsigned port = 0;
+  for (const char c : text) port = port * 10 + static_cast<unsigned>(c - '0');
+  return port <= 65535;
+}
+
+/// The inside of "[…]": an IPv6 address by its octets, or IPvFuture. What it means is the application's matter.
+bool is_ip_literal(std::string_view text) noexcept {
+  if (text.empty()) return false;
+  if (text.front() == 'v' || text.front() == 'V') {
+    const std::size_t dot = text.find('.');
+    if (dot == std::string_view::npos || dot < 2 || dot + 1 == text.size()) return false;
+    if (!all(text.substr(1, dot - 1), kHex)) return false;
+    for (const char c : text.substr(dot + 1))
+      if (!is(c, kHost) && c != ':') return false;
+    return true;
+  }
+  bool colon = false;
+  for (const char c : text) {
+    colon = colon || c == ':';
+    if (!is(c, kHex) && c != ':' && c != '.') return false;
+  }
+  return colon;
+}
+
+}  // namespace
+
+Fault parse_target(std::string_view target, std::string_view method, Target& parts) noexcept {
+  if (!target.empty() && target.front() == '/') [[likely]]
+    return split_path(target, parts);
+  if (!target.empty() && target.front() == '*') {
+    if (target.size() != 1 || method != "OPTIONS") return Fault::target_asterisk;
+    parts.path = target;
+    parts.asterisk = true;
+    return Fault::none;
+  }
+  return parse_absolute(target, parts);
+}
+
+bool is_host(std::string_view text) noexcept {
+  std::size_t end = 0;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
+    end = close + 1;
+  } else {
+    for (; end < text.size() && text[end] != ':'; ++end) {
+      if (is(text[end], kHost)) [[likely]]
+        continue;
+      if (text[end] != '%' || text.size() - end < 3 || !is(text[end + 1], kHex) || !is(text[end + 2], kHex)) return false;
+      end += 2;
+    }
+    if (end == 0) return false;
+  }
+  if (end == text.size()) return true;
+  return text[end] == ':' && is_port(text.substr(end + 1));
+}
+
+bool is_known_method(std::string_view method) noexcept {
+  static constexpr std::array<std::string_view, 34> kMethods{
+      "GET",       "HEAD",     "POST",       "PUT",      "DELETE",   "CONNECT",   "OPTIONS",     "TRACE",  "PATCH",
+      "COPY",      "LOCK",     "MKCOL",      "MOVE",     "PROPFIND", "PROPPATCH", "SEARCH",      "UNLOCK", "BIND",
+      "REBIND",    "UNBIND",   "ACL",        "REPORT",   "MKACTIVITY", "CHECKOUT", "MERGE",      "M-SEARCH", "NOTIFY",
+      "SUBSCRIBE", "UNSUBSCRIBE", "PURGE",   "MKCALENDAR", "LINK",   "UNLINK",    "QUERY"};
+  for (const std::string_view known : kMethods)
+    if (method == known) return true;
+  return false;
+}
+
+std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept {
+  if (digits.empty()) return std::nullopt;
+  std::uint64_t value = 0;
+  for (const char c : digits) {
+    if (!is(c, kDigit)) return std::nullopt;
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (value > (UINT64_MAX - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+bool FieldRules::first(Seen what) noexcept {
+  const bool first = (seen_ & what) == 0;
+  seen_ = static_cast<std::uint16_t>(seen_ | what);
+  return first;
+}
+
+Fault FieldRules::add_length(std::string_view value) noexcept {
+  if (!first(kLengthSeen)) return Fault::length_twice;
+  if (has_coding()) return Fault::length_and_coding;
+  const std::optional<std::uint64_t> length = parse_length(value);
+  if (!length || (value.size() > 1 && value.front() == '0')) return Fault::length_form;
+  length_ = *length;
+  return Fault::none;
+}
+
+/// Exactly one line that says "chunked" (rule 22): lists, empty members, parameters and other codings all desync somewhere.
+Fault FieldRules::add_coding(std::string_view value) noexcept {
+  if (!first(kCodingSeen)) return Fault::coding_twice;
+  if (has_length()) return Fault::length_and_coding;
+  if (value.empty() || !all(value, kToken)) return Fault::coding_form;
+  return same_token(value, "chunked") ? Fault::none : Fault::coding_unknown;
+}
+
+void FieldRules::add_connection(std::string_view value) noexcept {
+  while (!value.empty()) {
+    const std::size_t comma = std::min(value.find(','), value.size());
+    const std::string_view option = trimmed(value.substr(0, comma));
+    if (all(option, kToken)) {
+      if (same_token(option, "close")) seen_ |= kCloseSeen;
+      if (same_token(option, "keep-alive")) seen_ |= kKeepAliveSeen;
+    }
+    value.remove_prefix(std::min(comma + 1, value.size()));
+  }
+}
+
+Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t index, Keep& keep) noexcept {
+  keep = Keep::yes;
+  switch (name.size()) {  // only lengths at which a name has a rule of its own
+    case 4:
+      if (!same_token(name, "host")) break;
+      if (!first(kHostSeen)) return Fault::host_twice;
+      host_ = index;
+      return is_host(value) ? Fault::none : Fault::host_form;
+    case 5:
+      if (same_token(name, "proxy")) keep = Keep::named_not;
+      break;
+    case 6:
+      if (!same_token(name, "expect")) break;
+      seen_ |= all(value, kToken) && same_token(value, "100-continue") ? kExpectContinue : kExpectOther;
+      return Fault::none;
+    case 7:
+      if (same_token(name, "trailer")) keep = Keep::silently_not;
+      break;
+    case 10:
+      if (!same_token(name, "connection")) break;
+      add_connection(value);
+      return Fault::none;
+    case 12:
+      if (same_token(name, "content-type")) return first(kContentTypeSeen) ? Fault::none : Fault::content_type_twice;
+      if (!same_token(name, "x-request-id")) break;
+      if (request_id_ == kNone && !value.empty() && value.size() <= 128 && all(value, kRequestId)) request_id_ = index;
+      return Fault::none;
+    case 13:
+      if (!same_token(name, "authorization")) break;
+      return first(kAuthorizationSeen) ? Fault::none : Fault::authorization_twice;
+    case 14:
+      if (same_token(name, "content-length")) return add_length(value);
+      break;
+    case 17:
+      if (!same_token(name, "transfer-encoding")) break;
+      keep = Keep::silently_not;
+      return add_coding(value);
+    default:
+      break;
+  }
+  if (std::memchr(name.data(), '_', name.size()) != nullptr) keep = Keep::named_not;
+  return Fault::none;
+}
+
+bool FieldRules::persists(Version version) const noexcept {
+  if ((seen_ & kCloseSeen) != 0) return false;
+  return version == Version::http_1_1 || (seen_ & kKeepAliveSeen) != 0;
+}
+
+}  // namespace iotax::core

@@ -1,0 +1,435 @@
+// The only file that includes llhttp. Its callbacks note where pieces lie, ask the rules, and stop; nothing more.
+#include "core/parser.h"
+
+#include <llhttp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "core/explain.h"
+#include "core/octets.h"
+
+namespace iotax::core {
+namespace {
+
+constexpr std::size_t kShownMax = 80;
+constexpr std::size_t kUsualFields = 16;
+
+std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
+
+/// Rule 5: llhttp's HTTP methods but SOURCE; rule 6: neither CONNECT nor TRACE.
+constexpr std::uint64_t methods_passed_on() noexcept {
+  std::uint64_t bits = 0;
+  for (int number = HTTP_DELETE; number <= HTTP_UNLINK; ++number) bits |= std::uint64_t{1} << number;
+  bits |= std::uint64_t{1} << HTTP_QUERY;
+  bits &= ~(std::uint64_t{1} << HTTP_CONNECT);
+  bits &= ~(std::uint64_t{1} << HTTP_TRACE);
+  return bits;
+}
+
+bool same_host(std::string_view one, std::string_view other) noexcept {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [lower](char a, char b) { return lower(a) == lower(b); });
+}
+
+Parser& parser_of(const llhttp_t* machine) noexcept { return *static_cast<Parser*>(machine->data); }
+
+}  // namespace
+
+struct Callbacks {
+  static std::uint32_t offset(const Parser& parser, const char* at) noexcept {
+    return static_cast<std::uint32_t>(at - parser.base_);
+  }
+
+  // A piece may come in several calls when the bytes were cut inside it.
+  static int on_url(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    Parser& parser = parser_of(machine);
+    const std::uint32_t begin = offset(parser, at);
+    if (parser.target_.end == 0) parser.target_.begin = begin;
+    parser.target_.end = begin + static_cast<std::uint32_t>(length);
+    return 0;
+  }
+  static int on_version_complete(llhttp_t* machine) noexcept {
+    return parser_of(machine).accept_request_line() ? 0 : -1;
+  }
+  static int on_field_name(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    Parser& parser = parser_of(machine);
+    const std::uint32_t begin = offset(parser, at);
+    if (!parser.in_name_) {
+      parser.in_name_ = true;
+      parser.line_.name.begin = begin;
+      parser.line_.value = {};
+    }
+    parser.line_.name.end = begin + static_cast<std::uint32_t>(length);
+    return 0;
+  }
+  static int on_field_value(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    Parser& parser = parser_of(machine);
+    const std::uint32_t begin = offset(parser, at);
+    if (parser.line_.value.end == 0) parser.line_.value.begin = begin;
+    parser.line_.value.end = begin + static_cast<std::uint32_t>(length);
+    return 0;
+  }
+  static int on_field_complete(llhttp_t* machine) noexcept { return parser_of(machine).accept_field() ? 0 : -1; }
+  static int on_head_complete(llhttp_t* machine) noexcept {
+    machine->upgrade = 0;  // rule 37: what follows stays HTTP/1.1
+    return parser_of(machine).accept_head() ? HPE_PAUSED : -1;
+  }
+
+  // Content. At most one on_data() lies between two stops.
+  static int on_data(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    parser_of(machine).data_ = {at, length};
+    return 0;
+  }
+  static int on_chunk_header(llhttp_t* machine) noexcept {
+    parser_of(machine).chunk_bytes_ = machine->content_length;
+    parser_of(machine).stop_ = Parser::Stop::chunk_line;
+    return HPE_PAUSED;
+  }
+  static int on_chunk_complete(llhttp_t* machine) noexcept {
+    Parser& parser = parser_of(machine);
+    if (parser.chunks_.place() == ChunkLimits::Place::trailers) return 0;  // the end of the message follows at once
+    parser.stop_ = Parser::Stop::chunk_data;
+    return HPE_PAUSED;
+  }
+  static int on_end(llhttp_t* machine) noexcept {
+    parser_of(machine).stop_ = Parser::Stop::end;
+    return HPE_PAUSED;
+  }
+  static int on_extension(llhttp_t* machine, const char*, std::size_t length) noexcept {
+    parser_of(machine).chunks_.extension_octets(length);
+    return 0;
+  }
+  static int judged(Parser& parser, Fault fault) noexcept {
+    if (fault == Fault::none) return 0;
+    parser.refusal_.fault = fault;
+    return -1;
+  }
+  static int on_extension_complete(llhttp_t* machine) noexcept {
+    Parser& parser = parser_of(machine);
+    return judged(parser, parser.chunks_.extension_part_complete());
+  }
+  static int on_trailer_name(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    parser_of(machine).chunks_.trailer_name({at, length});
+    return 0;
+  }
+  static int on_trailer_complete(llhttp_t* machine) noexcept {
+    Parser& parser = parser_of(machine);
+    return judged(parser, parser.chunks_.trailer_complete());
+  }
+};
+
+namespace {
+
+const llhttp_settings_t& head_settings() noexcept {
+  static const llhttp_settings_t settings = [] {
+    llhttp_settings_t made{};
+    made.on_url = Callbacks::on_url;
+    made.on_version_complete = Callbacks::on_version_complete;
+    made.on_header_field = Callbacks::on_field_name;
+    made.on_header_value = Callbacks::on_field_value;
+    made.on_header_value_complete = Callbacks::on_field_complete;
+    made.on_headers_complete = Callbacks::on_head_complete;
+    return made;
+  }();
+  return settings;
+}
+
+const llhttp_settings_t& content_settings() noexcept {
+  static const llhttp_settings_t settings = [] {
+    llhttp_settings_t made{};
+    made.on_body = Callbacks::on_data;
+    made.on_chunk_header = Callbacks::on_chunk_header;
+    made.on_chunk_complete = Callbacks::on_chunk_complete;
+    made.on_message_complete = Callbacks::on_end;
+    made.on_chunk_extension_name = Callbacks::on_extension;
+    made.on_chunk_extension_value = Callbacks::on_extension;
+    made.on_chunk_extension_name_complete = Callbacks::on_extension_complete;
+    made.on_chunk_extension_value_complete = Callbacks::on_extension_complete;
+    made.on_header_field = Callbacks::on_trailer_name;
+    made.on_header_value_complete = Callbacks::on_trailer_complete;
+    return made;
+  }();
+  return settings;
+}
+
+}  // namespace
+
+llhttp_t* Parser::machine() noexcept { return std::launder(reinterpret_cast<llhttp_t*>(machine_.data())); }
+
+Parser::Found Parser::fail(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept {
+  refusal_ = {fault, shortened(offending), size_bytes};
+  return Found::fault;
+}
+
+std::size_t Parser::skip_line_end(std::string_view bytes) noexcept {
+  std::size_t taken = 0;
+  for (; taken < bytes.size(); ++taken) {
+    const char octet = bytes[taken];
+    const bool wants_feed = leading_ == Leading::carriage_return;
+    if (octet == '\n' && wants_feed) {
+      leading_ = Leading::line_end;
+    } else if (octet == '\r' && leading_ == Leading::nothing) {
+      leading_ = Leading::carriage_return;
+    } else {
+      if (wants_feed || octet == '\r' || octet == '\n')
+        static_cast<void>(fail(Fault::leading_line_end, bytes.substr(taken, 1)));
+      break;
+    }
+  }
+  return taken;
+}
+
+void Parser::start_head() noexcept {
+  static_assert(sizeof(llhttp_t) <= sizeof machine_ && alignof(llhttp_t) <= alignof(void*));
+  ::new (static_cast<void*>(machine_.data())) llhttp_t;
+  llhttp_init(machine(), HTTP_REQUEST, &head_settings());
+  machine()->data = this;
+  phase_ = Phase::request_line;
+  leading_ = Leading::nothing;
+  looked_at_ = scanned_ = line_begin_ = head_bytes_ = field_count_ = 0;
+  target_ = host_ = request_id_ = dropped_name_ = {};
+  in_name_ = false;
+  lines_.clear();
+  rules_ = {};
+  refusal_ = {};
+}
+
+Parser::Found Parser::parse_head(std::string_view head) noexcept {
+  const std::string_view seen = head.substr(0, limits_.head_bytes_max);
+  if (phase_ == Phase::explaining) return explain(seen);
+  base_ = head.data();
+  const int error = llhttp_execute(machine(), base_ + looked_at_, seen.size() - looked_at_);
+  if (error == HPE_OK) {
+    looked_at_ = static_cast<std::uint32_t>(seen.size());
+    if (line_over_limit(seen)) return Found::fault;
+    if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, head, seen.size());
+    return Found::nothing_yet;
+  }
+  const auto at = static_cast<std::size_t>(llhttp_get_error_pos(machine()) - base_);
+  if (error != HPE_PAUSED) return refuse_head(seen, at);
+  if (line_over_limit(head.substr(0, at))) return Found::fault;
+  head_bytes_ = static_cast<std::uint32_t>(at);
+  return Found::head;
+}
+
+/// Looks for a line over its limit in what has not been scanned yet. Costs nothing for a head that is shorter than either limit.
+bool Parser::line_over_limit(std::string_view seen) noexcept {
+  if (seen.size() <= std::min(limits_.request_line_bytes_max, limits_.field_line_bytes_max)) [[likely]]
+    return false;
+  while (scanned_ < seen.size()) {
+    const std::size_t feed = std::min(seen.find('\n', scanned_), seen.size());
+    const std::string_view line = seen.substr(line_begin_, feed - line_begin_);
+    const bool request_line = line_begin_ == 0;
+    const std::size_t most = request_line ? limits_.request_line_bytes_max : limits_.field_line_bytes_max;
+    if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
+      static_cast<void>(fail(request_line ? Fault::request_line_limit : Fault::field_line_limit, line, line.size()));
+      return true;
+    }
+    scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
+    if (feed < seen.size()) line_begin_ = scanned_;
+  }
+  return false;
+}
+
+/// The request-line is refused; what for may take its remaining octets to say.
+Parser::Found Parser::explain(std::string_view seen) noexcept {
+  const std::size_t most = limits_.request_line_bytes_max;
+  const std::string_view line = seen.substr(0, most + 2);
+  if (const auto found = explain_request_line(line)) return fail(found->fault, found->shown);
+  if (line.size() == most + 2 || (line.size() == most + 1 && line.back() != '\r'))
+    return fail(Fault::request_line_limit, line, line.size());
+  if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
+  return Found::nothing_yet;
+}
+
+/// llhttp or a rule has refused the octet at `at`.
+Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcept {
+  if (phase_ == Phase::request_line) {
+    phase_ = Phase::explaining;
+    return explain(seen);
+  }
+  const Refusal by_rule = refusal_;
+  if (line_over_limit(seen.substr(0, at + 1))) return Found::fault;
+  if (by_rule.fault != Fault::none) {
+    refusal_ = by_rule;
+    return Found::fault;
+  }
+  const std::size_t feed = at == 0 ? std::string_view::npos : seen.rfind('\n', at - 1);
+  const std::size_t begin = feed == std::string_view::npos ? 0 : feed + 1;
+  const std::string_view line = seen.substr(begin, at + 1 - begin);
+  switch (llhttp_get_errno(machine())) {
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+      return fail(rules_.has_coding() ? Fault::length_and_coding : Fault::length_twice, line);
+    case HPE_INVALID_CONTENT_LENGTH:
+      return fail(rules_.has_coding() ? Fault::length_and_coding : Fault::length_form, line);
+    case HPE_INVALID_TRANSFER_ENCODING:
+      return fail(rules_.has_length() ? Fault::length_and_coding : Fault::coding_form, line);
+    default:
+      return fail(explain_field_line(line), line);
+  }
+}
+
+/// Rules 3 to 13, on the whole line. On refusal explain() finds the words.
+bool Parser::accept_request_line() noexcept {
+  constexpr std::uint64_t kPassedOn = methods_passed_on();
+  constexpr std::string_view kVersion = " HTTP/1.";
+  const std::size_t method_end = target_.begin - std::size_t{1};
+  if (target_.begin < 2 || base_[method_end] != ' ' || base_[method_end - 1] == ' ') return false;
+  if (((kPassedOn >> machine()->method) & 1) == 0) return false;
+  const char* behind = base_ + target_.end;
+  if (std::memcmp(behind, kVersion.data(), kVersion.size()) != 0) return false;
+  const char minor = behind[kVersion.size()];
+  if (minor != '1' && minor != '0') return false;
+  version_ = minor == '1' ? Version::http_1_1 : Version::http_1_0;
+
+  Target parts;
+  if (parse_target(target_.in(base_), {base_, method_end}, parts) != Fault::none) return false;
+  const auto range = [this](std::string_view part) -> Range {
+    if (part.empty()) return {};
+    const std::uint32_t begin = Callbacks::offset(*this, part.data());
+    return {begin, begin + static_cast<std::uint32_t>(part.size())};
+  };
+  path_ = range(parts.path);
+  query_ = range(parts.query);
+  authority_ = range(parts.authority);
+  asterisk_ = parts.asterisk;
+  phase_ = Phase::fields;
+  return true;
+}
+
+/// One field line is complete. Rules 14 to 24, 31, 32, 35.
+bool Parser::accept_field() noexcept {
+  if (phase_ != Phase::fields) return false;  // llhttp took the line above for HTTP/0.9
+  in_name_ = false;
+  Range& value = line_.value;
+  while (value.end > value.begin && (base_[value.end - 1] == ' ' || base_[value.end - 1] == '\t')) --value.end;
+  const std::string_view name_text = line_.name.in(base_), value_text = value.in(base_);
+  FieldRules::Keep keep{};
+  Fault fault = Fault::fields_limit;
+  if (field_count_ < limits_.fields_max) fault = rules_.add(name_text, value_text, field_count_, keep);
+  if (fault != Fault::none) {
+    const std::size_t end = std::max(value.end, line_.name.end);
+    static_cast<void>(fail(fault, {base_ + line_.name.begin, end - line_.name.begin}, field_count_ + std::size_t{1}));
+    return false;
+  }
+  if (rules_.host_index() == field_count_) host_ = value;
+  if (rules_.request_id_index() == field_count_) request_id_ = value;
+  ++field_count_;
+  if (keep == FieldRules::Keep::yes) {
+    if (lines_.capacity() == 0) lines_.reserve(kUsualFields);
+    lines_.push_back(line_);
+  } else if (keep == FieldRules::Keep::named_not && dropped_name_.end == 0) {
+    dropped_name_ = line_.name;
+  }
+  return true;
+}
+
+/// The rules that need the whole head: 12, 20, 24, 35 and the limit of the body, in this order.
+bool Parser::accept_head() noexcept {
+  if (phase_ != Phase::fields) return false;
+  const std::string_view line{base_, target_.end + std::size_t{9}};
+  if (version_ == Version::http_1_1 && !rules_.has_host()) return refuse_whole(Fault::host_missing, line);
+  if (authority_.end != 0 && rules_.has_host() && !same_host(authority_.in(base_), host_.in(base_)))
+    return refuse_whole(Fault::target_host_differs, line);
+  if (rules_.has_coding() && version_ == Version::http_1_0) return refuse_whole(Fault::coding_http_1_0, line);
+  if (rules_.unknown_expectation()) return refuse_whole(Fault::expectation, line);
+  if (limits_.body_bytes_max != 0 && rules_.length() > limits_.body_bytes_max)
+    return refuse_whole(Fault::body_limit, line, rules_.length());
+  return true;
+}
+
+bool Parser::refuse_whole(Fault fault, std::string_view line, std::uint64_t size_bytes) noexcept {
+  static_cast<void>(fail(fault, line, size_bytes));
+  return false;
+}
+
+void Parser::fill(std::string_view head, Head& out) {
+  const char* base = head.data();
+  fields_.resize(lines_.size());
+  for (std::size_t i = 0; i < lines_.size(); ++i) fields_[i] = {lines_[i].name.in(base), lines_[i].value.in(base)};
+  out.method = {base, target_.begin - std::size_t{1}};
+  out.target = target_.in(base);
+  out.path = path_.end == 0 ? std::string_view("/") : path_.in(base);
+  out.query = query_.in(base);
+  out.authority = authority_.end != 0 ? authority_.in(base) : host_.in(base);
+  out.request_id = request_id_.in(base);
+  out.fields = fields_;
+  out.dropped_name = dropped_name_.in(base);
+  out.version = version_;
+  out.asterisk = asterisk_;
+  out.content = rules_.has_coding() ? Content::chunked : rules_.has_length() ? Content::length : Content::none;
+  out.content_bytes = rules_.length();
+  out.expects_continue = rules_.expects_continue() && version_ == Version::http_1_1 &&
+                         (out.content == Content::chunked || out.content_bytes != 0);
+}
+
+void Parser::start_content() noexcept {
+  machine()->settings = const_cast<llhttp_settings_t*>(&content_settings());  // llhttp only reads it
+  chunks_.start();
+  refusal_ = {};
+}
+
+/// What a refused octet of content means, by its place.
+Fault Parser::content_fault(int error, bool after_data) const noexcept {
+  if (after_data) return Fault::chunk_data_end;
+  if (chunks_.place() == ChunkLimits::Place::trailers) {
+    const bool framing = error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
+                         error == HPE_INVALID_TRANSFER_ENCODING;
+    return framing ? Fault::trailer_forbidden : Fault::trailer_form;
+  }
+  const std::string_view line = chunks_.shown();
+  const char refused = line.empty() ? '\0' : line.back();
+  const bool behind_return = line.size() > 1 && line[line.size() - 2] == '\r';
+  if (behind_return || refused == '\n') return Fault::chunk_line_end;
+  return line.find(';') == std::string_view::npos ? Fault::chunk_size : Fault::chunk_extension;
+}
+
+Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, std::string_view& data) noexcept {
+  used = 0;
+  data = {};
+  while (refusal_.fault == Fault::none && used < bytes.size()) {
+    const std::string_view window = bytes.substr(used, chunks_.window());
+    const bool in_data = chunks_.place() == ChunkLimits::Place::data;
+    data_ = {};
+    stop_ = Stop::no;
+    llhttp_resume(machine());
+    const int error = llhttp_execute(machine(), window.data(), window.size());
+    const std::size_t at = error == HPE_OK
+                               ? window.size()
+                               : static_cast<std::size_t>(llhttp_get_error_pos(machine()) - window.data());
+    if (error == HPE_OK || error == HPE_PAUSED) {
+      used += at;
+      chunks_.count(window.substr(0, at));
+      refusal_.fault = judge_stop();
+    } else {
+      used += at;
+      chunks_.count(window.substr(0, at + 1));
+      if (refusal_.fault == Fault::none) refusal_.fault = content_fault(error, in_data);
+    }
+    data = data_;
+    if (!data.empty()) return Found::data;
+    if (stop_ == Stop::end && refusal_.fault == Fault::none) return Found::end;
+  }
+  if (refusal_.fault == Fault::none) return Found::nothing_yet;
+  return fail(refusal_.fault, chunks_.shown(), refusal_.fault == Fault::body_limit ? chunks_.body_bytes() : 0);
+}
+
+Fault Parser::judge_stop() noexcept {
+  switch (stop_) {
+    case Stop::no: return chunks_.still_open();
+    case Stop::chunk_line: return chunks_.line_complete(chunk_bytes_);
+    case Stop::chunk_data: chunks_.data_complete(); break;
+    case Stop::end: break;
+  }
+  return Fault::none;
+}
+
+void Parser::release() noexcept {
+  lines_ = {};
+  fields_ = {};
+}
+
+}  // namespace iotax::core

@@ -1,0 +1,117 @@
+// From bytes to a request head and to content: the only user of llhttp (9.2 or later, all lenient flags off), and the place of
+// what llhttp leaves to its user (http1-policy, the 13 gaps). It knows nothing of answers, time or what comes when.
+//
+// Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the one whose octet comes first wins.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/chunked.h"
+#include "core/events.h"
+#include "core/head.h"
+#include "core/limits.h"
+
+struct llhttp__internal_s;
+
+namespace iotax::core {
+
+/// A fault with what is to be shown of it. The view lies in the text that was given, or in the parser.
+struct Refusal {
+  Fault fault = Fault::none;
+  std::string_view offending;
+  std::uint64_t size_bytes = 0;
+};
+
+class Parser {
+ public:
+  enum class Found : std::uint8_t { nothing_yet, head, data, end, fault };
+
+  explicit Parser(const Limits& limits) noexcept : limits_(limits), chunks_(limits) {}
+  Parser(Limits&&) = delete;
+  Parser(Parser&&) = delete;
+
+  // ---- in front of a head
+  /// Skip the one CRLF that may stand before a request-line (rule 2). Returns how many of `bytes` it took; less than all means
+  /// that a head, or with refusal() the fault, starts there.
+  [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
+
+  // ---- a head
+  void start_head() noexcept;
+  /// `head` is everything of the head so far, in one piece, and may be followed by other bytes; it may move between calls but
+  /// only grows. Looks at what is new. Found::head: the head ends at head_bytes().
+  [[nodiscard]] Found parse_head(std::string_view head) noexcept;
+  [[nodiscard]] std::size_t head_bytes() const noexcept { return head_bytes_; }
+  /// The accepted head as views into `head`, the text that was parsed; `id` is left alone.
+  void fill(std::string_view head, Head& out);
+  [[nodiscard]] bool persists() const noexcept { return rules_.persists(version_); }
+
+  // ---- chunked content, behind a head that announced it
+  void start_content() noexcept;
+  /// Looks at `bytes` and says how many it used. Found::data: `data` is a piece of the content within them.
+  [[nodiscard]] Found parse_content(std::string_view bytes, std::size_t& used, std::string_view& data) noexcept;
+
+  [[nodiscard]] const Refusal& refusal() const noexcept { return refusal_; }
+  /// Give back the memory of the last head.
+  void release() noexcept;
+
+ private:
+  friend struct Callbacks;
+
+  struct Range {
+    std::uint32_t begin = 0, end = 0;
+    [[nodiscard]] std::string_view in(const char* base) const noexcept { return {base + begin, end - begin}; }
+  };
+  struct Line {  // one field line; offsets, because the text may move while the head arrives
+    Range name, value;
+  };
+  enum class Phase : std::uint8_t { request_line, explaining, fields };
+  enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
+  enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
+
+  [[nodiscard]] llhttp__internal_s* machine() noexcept;
+  [[nodiscard]] Found fail(Fault fault, std::string_view offending, std::uint64_t size_bytes = 0) noexcept;
+  [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
+  [[nodiscard]] Found explain(std::string_view seen) noexcept;
+  [[nodiscard]] Found refuse_head(std::string_view seen, std::size_t at) noexcept;
+  [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line, std::uint64_t size_bytes = 0) noexcept;
+  [[nodiscard]] bool accept_request_line() noexcept;
+  [[nodiscard]] bool accept_field() noexcept;
+  [[nodiscard]] bool accept_head() noexcept;
+  [[nodiscard]] Fault judge_stop() noexcept;
+  [[nodiscard]] Fault content_fault(int error, bool after_data) const noexcept;
+
+  const Limits& limits_;
+  alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t; its type stays in parser.cc
+
+  // the head
+  const char* base_ = nullptr;  // of the text that is being looked at, during a call only
+  Phase phase_ = Phase::request_line;
+  Leading leading_ = Leading::nothing;
+  Version version_ = Version::http_1_1;
+  bool asterisk_ = false;
+  bool in_name_ = false;
+  std::uint32_t looked_at_ = 0;                 // by llhttp
+  std::uint32_t scanned_ = 0, line_begin_ = 0;  // by line_over_limit()
+  std::uint32_t head_bytes_ = 0;
+  std::uint32_t field_count_ = 0;               // with those that are dropped
+  Range target_, path_, query_, authority_, host_, request_id_, dropped_name_;
+  Line line_;
+  std::vector<Line> lines_;
+  std::vector<Field> fields_;
+  FieldRules rules_;
+
+  // content
+  std::string_view data_;  // during a call only
+  std::uint64_t chunk_bytes_ = 0;
+  Stop stop_ = Stop::no;
+  ChunkLimits chunks_;
+
+  Refusal refusal_;
+};
+
+}  // namespace iotax::core

@@ -1,0 +1,47 @@
+// The text of answers: status line, fields, framing fields, the server's own answers. It writes what it is told; what is to be
+// written is decided in framing.h and by the connection.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/bytes.h"
+#include "core/framing.h"
+#include "core/response.h"
+
+namespace iotax::core {
+
+/// The Connection field of an answer (RFC 9112 §9.3): nothing for HTTP/1.1 that persists.
+enum class Persist : std::uint8_t { silently, said, close };
+
+/// What the application's fields say about framing and about the fields that the server would add.
+struct FieldFacts {
+  bool date = false;
+  bool server = false;
+  std::optional<std::uint64_t> length;
+  std::size_t bytes = 0;  // of all field lines on the wire
+};
+[[nodiscard]] FieldFacts look_at(std::span<const Field> fields) noexcept;
+
+/// The code in front of a checked status.
+[[nodiscard]] int code_of(std::string_view status) noexcept;
+
+/// Status line, Date and Server: what comes before the framing.
+void write_start(Bytes& out, const ResponseHead& head, const FieldFacts& facts);
+/// Connection and the framing field.
+void write_framing(Bytes& out, Persist persist, const Decision& decision);
+/// The application's fields and the empty line. Content-Length goes out at most once, and only when `decision` keeps it.
+void write_fields(Bytes& out, std::span<const Field> fields, const FieldFacts& facts, const Decision& decision);
+
+/// RFC 9112 §7.1: the line before `bytes` of chunk data.
+void write_chunk_line(Bytes& out, std::uint64_t bytes);
+
+void write_interim(Bytes& out, int status, std::span<const Field> fields);
+/// A whole answer: text/plain, the sentence and the request id. Without content for HEAD and 204. 405 and 204 name the methods.
+void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request);
+
+inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+}  // namespace iotax::core
