@@ -65,6 +65,13 @@ void CorePlay::pass(core::Duration time) {
   turn(0);
 }
 
+bool CorePlay::pass_to_deadline() {
+  const core::Instant deadline = connection_.deadline();
+  if (deadline == core::kNever) return false;
+  pass(deadline > now_ ? deadline - now_ : core::Duration{});
+  return true;
+}
+
 bool CorePlay::saw_interim(int status) {
   const auto wanted = "HTTP/1.1 " + std::to_string(status) + " ";
   const bool found = observed_.output.find(wanted, looked_at_) != std::string::npos;

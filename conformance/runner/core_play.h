@@ -29,6 +29,9 @@ class CorePlay {
   void eof();
   /// Let time pass.
   void pass(core::Duration time);
+  /// Let time pass until the core's next deadline. False when there is none, so that the connection
+  /// would stay for ever.
+  [[nodiscard]] bool pass_to_deadline();
   [[nodiscard]] bool closed() const noexcept { return observed_.closed; }
   /// An interim answer `status` is among the octets sent since the last call.
   [[nodiscard]] bool saw_interim(int status);

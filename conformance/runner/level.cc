@@ -6,8 +6,6 @@
 #include <iostream>
 #include <optional>
 
-#include "runner/answers.h"
-
 namespace iotax::conformance {
 namespace {
 
@@ -36,18 +34,6 @@ bool chosen(const Case& subject, const std::vector<std::string>& only) {
   return only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& name) {
            return name == subject.id || name == subject.group;
          });
-}
-
-/// How `cut` differs from the run in one piece; both have met the expectation by then.
-std::string difference(const Observed& whole, const Observed& cut) {
-  if (whole.requests != cut.requests) return "the requests differ from those of the whole";
-  if (whole.closed != cut.closed) return "the close differs from that of the whole";
-  if (whole.fault != cut.fault) return "the fault differs from that of the whole: " + whole.fault;
-  const auto octets = [](const Observed& run) {
-    return read_answers(run.output, run.methods, run.closed).final_octets;
-  };
-  if (octets(whole) != octets(cut)) return "the answers differ from those of the whole";
-  return {};
 }
 
 std::string in_words(const Cuts& cuts, std::size_t raw_bytes) {

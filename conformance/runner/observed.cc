@@ -168,6 +168,17 @@ std::optional<std::string> objection(const Case& subject, const Observed& observ
   return all;
 }
 
+std::string difference(const Observed& whole, const Observed& cut) {
+  if (whole.requests != cut.requests) return "the requests differ from those of the whole";
+  if (whole.closed != cut.closed) return "the close differs from that of the whole";
+  if (whole.fault != cut.fault) return "the fault differs from that of the whole: " + whole.fault;
+  const auto octets = [](const Observed& run) {
+    return read_answers(run.output, run.methods, run.closed).final_octets;
+  };
+  if (octets(whole) != octets(cut)) return "the answers differ from those of the whole";
+  return {};
+}
+
 std::string describe(const Observed& observed) {
   std::ostringstream out;
   for (const auto& request : observed.requests) {

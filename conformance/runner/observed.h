@@ -42,6 +42,10 @@ void complete(SeenRequest& request, std::string body, core::Content content);
 /// Why no expectation of the case is met, one line per expectation; nothing when one is.
 [[nodiscard]] std::optional<std::string> objection(const Case& subject, const Observed& observed);
 
+/// How two runs of the same octets differ, which only the cuts may tell apart; empty when they do
+/// not. An interim answer may be there or not (core/connection.h, invariant 1).
+[[nodiscard]] std::string difference(const Observed& whole, const Observed& cut);
+
 /// Several lines for people: requests, answers, close, fault, violations.
 [[nodiscard]] std::string describe(const Observed& observed);
 

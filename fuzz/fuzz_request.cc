@@ -1,0 +1,180 @@
+// Octets of a client, cut in some way, against the core with the reference application. It asserts
+// more than "no crash":
+//  - cut in pieces the octets give the same requests, refusal and answers as in one piece;
+//  - the answers are well-formed, one per completed request and at most one refusal, which is the
+//  last;
+//  - every connection comes to its end when time passes;
+//  - what the core holds between turns is bounded by the limits, and next to nothing when it is
+//  idle;
+//  - the rules of the seam that CorePlay checks: order of events, progress of steps, nothing after
+//  a close.
+//
+// Input: an octet of flags, an octet that seeds the cuts (0: single octets), then the client's
+// octets.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/connection.h"
+#include "heap_meter.h"
+#include "runner/answers.h"
+#include "runner/core_play.h"
+#include "runner/cuts.h"
+
+namespace {
+
+using namespace iotax;
+
+constexpr std::uint8_t kEarly = 1;        // the application is called at the head
+constexpr std::uint8_t kSmallLimits = 2;  // so that short inputs reach all of them
+constexpr std::uint8_t kEof = 4;          // the client shuts down its side in the end
+
+struct Setup {
+  core::Limits limits;
+  core::Policy policy;
+  conformance::Calling calling = conformance::Calling::complete;
+  bool eof = false;
+};
+
+Setup setup_of(std::uint8_t flags) {
+  Setup setup;
+  if ((flags & kEarly) != 0) {
+    setup.calling = conformance::Calling::early;
+    setup.policy.continue_when_accepted = false;
+  }
+  setup.eof = (flags & kEof) != 0;
+  if ((flags & kSmallLimits) == 0) return setup;
+  core::Limits& limits = setup.limits;
+  limits.request_line_bytes_max = 48;
+  limits.field_line_bytes_max = 48;
+  limits.head_bytes_max = 160;
+  limits.fields_max = 4;
+  limits.body_bytes_max = 24;
+  limits.chunk_line_bytes_max = 16;
+  limits.chunk_extension_bytes_max = 24;
+  limits.trailer_bytes_max = 48;
+  limits.trailers_max = 2;
+  limits.keep_alive_requests = 3;
+  limits.drain_bytes_max = 8;
+  return setup;
+}
+
+/// Lengths that favour single octets and short pieces.
+conformance::Cuts cuts_of(std::uint8_t seed, std::size_t bytes) {
+  if (seed == 0) return conformance::single_octets(bytes);
+  conformance::Cuts cuts;
+  std::uint32_t state = seed;
+  for (std::size_t at = 0; at < bytes;) {
+    state = state * 1664525U + 1013904223U;
+    const std::uint32_t draw = state >> 24U;
+    at += draw < 128 ? 1 : draw % 61 + 1;
+    if (at < bytes) cuts.push_back(at);
+  }
+  return cuts;
+}
+
+[[noreturn]] void die(std::string_view raw, const std::string& why,
+                      const conformance::Observed& run) {
+  std::fprintf(stderr, "%s\n  sent      %s\n%s", why.c_str(), conformance::escaped(raw).c_str(),
+               conformance::describe(run).c_str());
+  std::abort();
+}
+
+void check_answers(std::string_view raw, const conformance::Observed& run) {
+  const auto answers = conformance::read_answers(run.output, run.methods, run.closed);
+  if (!answers.error.empty()) die(raw, "output: " + answers.error, run);
+  std::size_t served = 0;
+  for (std::size_t i = 0; i < answers.finals.size(); ++i) {
+    const auto& answer = answers.finals[i];
+    const bool last = i + 1 == answers.finals.size();
+    if (!answer.complete) die(raw, "an answer breaks off", run);
+    if (answer.status == 200) ++served;
+    if (answer.status >= 300 && !(last && run.closed)) die(raw, "a refusal is not the end", run);
+  }
+  if (served != run.requests.size()) die(raw, "not one answer for each completed request", run);
+  if (answers.finals.size() > run.methods.size() + 1) die(raw, "more answers than requests", run);
+}
+
+conformance::Observed play(const Setup& setup, std::string_view raw,
+                           const conformance::Cuts& cuts) {
+  constexpr int kDeadlinesMax = 16;
+  conformance::CorePlay play(setup.limits, setup.policy, setup.calling);
+  for (const std::string_view piece : conformance::pieces(raw, 0, cuts)) {
+    if (!piece.empty()) play.receive(piece);
+  }
+  if (setup.eof) play.eof();
+  for (int i = 0; !play.closed(); ++i) {
+    if (i == kDeadlinesMax || !play.pass_to_deadline()) die(raw, "never closes", play.observed());
+  }
+  if (!play.observed().violations.empty())
+    die(raw, play.observed().violations.front(), play.observed());
+  check_answers(raw, play.observed());
+  return play.observed();
+}
+
+core::ServerAnswer text_of(int status, bool close) {
+  core::ServerAnswer text;
+  text.status = status;
+  text.close = close;
+  return text;
+}
+
+/// Plays without any memory of its own, so that what is on the heap is the core's.
+void check_memory(const Setup& setup, std::string_view raw, const conformance::Cuts& cuts) {
+  const core::Limits& limits = setup.limits;
+  // The state, a head in a buffer that doubles, its fields, and one line of chunk or trailer.
+  const std::size_t at_work = 8192 + 4 * limits.head_bytes_max +
+                              4 * limits.fields_max * sizeof(core::Field) +
+                              2 * limits.trailer_bytes_max;
+  constexpr std::size_t kIdleBytes = 2048;
+  const auto pieces = conformance::pieces(raw, 0, cuts);
+  const fuzz::HeapMeter meter;
+  core::Connection connection(limits, setup.policy, core::Instant{});
+  for (const std::string_view piece : pieces) {
+    connection.receive(std::as_bytes(std::span(piece.data(), piece.size())));
+    for (bool more = true; more;) {
+      const core::Step step = connection.step();
+      more = false;
+      if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+        if (rejected->status != 0) connection.refuse(text_of(rejected->status, true));
+      } else if (const auto* end = std::get_if<core::BodyEnd>(&step)) {
+        connection.answer(end->id, text_of(200, false));
+        more = true;
+      } else {
+        more = std::holds_alternative<core::Head>(step) ||
+               std::holds_alternative<core::BodyData>(step);
+      }
+      std::uint64_t sent = 0;
+      for (const core::Slice& slice : connection.output()) sent += slice.bytes.size();
+      connection.sent(sent);
+    }
+    const std::size_t held = meter.bytes();
+    const std::size_t bound = connection.idle() ? kIdleBytes : at_work;
+    if (held > bound) {
+      std::fprintf(stderr, "%zu bytes are held, %s\n", held,
+                   connection.idle() ? "when idle" : "at work");
+      std::abort();
+    }
+    if (connection.closing() != core::Closing::no) return;
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  const Setup setup = setup_of(data[0]);
+  const std::string_view raw(reinterpret_cast<const char*>(data) + 2, size - 2);
+  const auto cuts = cuts_of(data[1], raw.size());
+  const auto whole = play(setup, raw, {});
+  const auto cut = play(setup, raw, cuts);
+  const auto differs = conformance::difference(whole, cut);
+  if (!differs.empty()) die(raw, differs, cut);
+  check_memory(setup, raw, cuts);
+  return 0;
+}
