@@ -20,7 +20,7 @@ class Worker:
       connection came in on);
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
     0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out but
-    shutdown_delay.
+    graceful_timeout and shutdown_delay.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the caller keeps owning the descriptors until run() takes duplicates of them.
     Errors: TypeError or ValueError that name the option.

@@ -6,6 +6,7 @@ Knows nothing of single options: options.py has their table.
 """
 
 import argparse
+import difflib
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Final, NoReturn
 
 from iotax import _iotax, importer, log
 from iotax.address import TcpAddress
-from iotax.config import ConfigError, from_command, nearest
+from iotax.config import ConfigError, from_command
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
 from iotax.options import OPTIONS, Config
@@ -42,34 +43,25 @@ Examples:
 VARIABLES: Final = """\
 Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option beats it."""
 
-# Habits from other servers: what to use instead. {name} stands for an option; a part is left out
-# while its option does not exist.
-FOREIGN: Final[Mapping[str, tuple[str, ...]]] = {
-    "--timeout": (
-        "{request-timeout} for calls of the application",
-        "{receive-timeout} for clients that send slowly",
-    ),
-    "-t": (
-        "{request-timeout} for calls of the application",
-        "{receive-timeout} for clients that send slowly",
-    ),
-    "--worker-class": ("{threads} for calls at once",),
-    "-k": ("{threads} for calls at once",),
-    "--uds": ("{bind} unix:PATH",),
-    "--limit-max-requests": ("{max-requests}",),
-    "--timeout-keep-alive": ("{keep-alive}",),
-    "--http": ("{bind}, e.g. --bind :8000",),
-    "-p": ("{port}",),
-    "-w": ("{workers}", "{threads} for calls at once"),
-    "--workers": ("{workers}", "{threads} for calls at once"),
-    "-c": (),
-    "--config": (),
-    "--interface": (),
-}
-NOTES: Final[Mapping[str, str]] = {
-    "-c": "there is no configuration file yet: use options, or variables IOTAX_NAME",
-    "--config": "there is no configuration file yet: use options, or variables IOTAX_NAME",
-    "--interface": "WSGI is the only interface: leave it out",
+# Habits from other servers, and what to do instead. {name} stands for an option.
+_ONE_PROCESS = "this version serves in one process, use {threads} for calls at once"
+_NO_FILE = "there is no configuration file yet, use options or variables IOTAX_NAME"
+_TIMEOUTS = "use {request-timeout} for calls, {receive-timeout} for clients"
+FOREIGN: Final[Mapping[str, str]] = {
+    "--timeout": _TIMEOUTS,
+    "-t": _TIMEOUTS,
+    "--worker-class": "use {threads} for calls at once",
+    "-k": "use {threads} for calls at once",
+    "--workers": _ONE_PROCESS,
+    "-w": _ONE_PROCESS,
+    "--config": _NO_FILE,
+    "-c": _NO_FILE,
+    "--uds": "use {bind} unix:PATH",
+    "--http": "use {bind}, e.g. --bind :8000",
+    "--limit-max-requests": "use {max-requests}",
+    "--timeout-keep-alive": "use {keep-alive}",
+    "--interface": "WSGI is the only interface, leave it out",
+    "-p": "use {port}",
 }
 
 
@@ -141,13 +133,14 @@ def make_parser() -> argparse.ArgumentParser:
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    application = parser.add_argument_group("Application")
+    application.add_argument(
         "app",
         metavar="APP",
         nargs="?",
         help="module:attribute, e.g. main:app or 'main:create_app()'",
     )
-    groups: dict[str, argparse._ArgumentGroup] = {}
+    groups = {"Application": application}
     for row in OPTIONS.values():
         if row.section not in groups:
             groups[row.section] = parser.add_argument_group(row.section)
@@ -213,27 +206,27 @@ def _explain(error: argparse.ArgumentError) -> str:
 def _unknown(word: str) -> str:
     flag = word.partition("=")[0] if word.startswith("--") else word[:2]
     if flag in FOREIGN:
-        if flag in NOTES:
-            return f"{flag}: {NOTES[flag]}"
-        known = [part for part in FOREIGN[flag] if _option_in(part) in OPTIONS]
-        if not known:
-            return f"{flag} has no counterpart in this version of iotax"
-        instead = ", or ".join(part.replace("{", "--").replace("}", "") for part in known)
-        return f"{flag} is an option of other servers: use {instead}"
+        return f"{flag} is an option of other servers: {_spelled(FOREIGN[flag])}"
     flags = [row.flag for row in OPTIONS.values()]
     flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
         "--help",
         "--version",
     ]
     if not word.startswith("--"):
-        return f"unknown option {flag}: iotax -h lists the options"
-    return f"unknown option {flag}: the nearest is {nearest(flag, flags)}; iotax -h lists all"
+        return f"unknown option {flag}: iotax -h lists all"
+    close = difflib.get_close_matches(flag, flags, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown option {flag}: {hint}iotax -h lists all"
 
 
-def _option_in(part: str) -> str:
-    named = re.search(r"\{(.+?)\}", part)
-    assert named is not None
-    return named[1].replace("-", "_")
+def _spelled(text: str) -> str:
+    """`text` with each {option} as one types it, and a word where this version does not have it."""
+
+    def spell(found: re.Match[str]) -> str:
+        missing = "" if found[1].replace("-", "_") in OPTIONS else " (not in this version yet)"
+        return f"--{found[1]}{missing}"
+
+    return re.sub(r"\{(.+?)\}", spell, text)
 
 
 # ---- the start
@@ -295,8 +288,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
     listeners.close()
     if not all_back:
         leave_now(EXIT_STOPPED)
-    if config.graceful_timeout:
-        ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
+    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED
 
 

@@ -280,10 +280,11 @@ def _call(target: Target, factory: object, module: types.ModuleType) -> object:
             tried=tried,
             module=module,
         )
-    if made is None:
+    if not callable(made):
+        what = "None" if made is None else a_kind(made)
         raise load_error(
             target,
-            f"{target.attribute}() returned None",
+            f"{target.attribute}() returned {what}, which cannot be called",
             f"let {target.attribute} return the application",
             tried=tried,
             module=module,

@@ -199,7 +199,7 @@ class Config:
 
     graceful_timeout: float = option(
         30.0, Time(), "Stopping", "60s",
-        "longest time to finish what runs when asked to stop; 0: no limit",
+        "longest time to finish what runs when asked to stop; 0: none, it is cut off",
     )
     shutdown_delay: float = option(
         0.0, Time(), "Stopping", "5s",
@@ -222,7 +222,7 @@ class Config:
     )
     access_logfile: str = option(
         "-", Text("a file, or - for standard output", "FILE"), "Logs", "access.log",
-        "where to; -: standard output",
+        "where the access log goes; -: standard output",
     )
     error_logfile: str = option(
         "-", Text("a file, or - for standard error", "FILE"), "Logs", "server.log",
