@@ -78,14 +78,84 @@ std::optional<Explanation> explain_request_line(std::string_view text) noexcept 
   return Explanation{Fault::request_line_form, text.substr(0, end), version->decided};
 }
 
-Fault explain_field_line(std::string_view line) noexcept {
-  const char refused = line.back();
-  const std::string_view before = line.substr(0, line.size() - 1);
-  if (before.empty() && (refused == ' ' || refused == '\t')) return Fault::field_fold;
-  if (!before.empty() && before.back() == '\r') return Fault::line_end;
-  const bool in_value = before.find(':') != std::string_view::npos;
-  if (refused == '\n' || refused == '\r') return in_value || before.empty() ? Fault::line_end : Fault::field_name;
-  return in_value ? Fault::field_value : Fault::field_name;
+std::optional<Explanation> explain_fields(std::string_view text) noexcept {
+  enum class At : std::uint8_t { line, name, value, feed };
+  At at = At::line;
+  std::size_t line_begin = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    Fault fault = Fault::none;
+    switch (at) {
+      case At::line:
+        line_begin = i;
+        if (c == '\r') {
+          at = At::feed;
+        } else if (is(c, kToken)) {
+          at = At::name;
+        } else {
+          fault = c == ' ' || c == '\t' ? Fault::field_fold : c == '\n' ? Fault::line_end : Fault::field_name;
+        }
+        break;
+      case At::name:
+        if (c == ':') {
+          at = At::value;
+        } else if (!is(c, kToken)) {
+          fault = Fault::field_name;
+        }
+        break;
+      case At::value:
+        if (c == '\r') {
+          at = At::feed;
+        } else if (!is(c, kValue)) {
+          fault = c == '\n' ? Fault::line_end : Fault::field_value;
+        }
+        break;
+      case At::feed:
+        if (c != '\n') fault = Fault::line_end;
+        at = At::line;
+        break;
+    }
+    if (fault != Fault::none) return Explanation{fault, text.substr(line_begin, i + 1 - line_begin), i + 1};
+  }
+  return std::nullopt;
+}
+
+std::optional<Explanation> explain_chunk_line(std::string_view text) noexcept {
+  constexpr std::size_t kDigitsMax = 16;
+  std::size_t i = 0;
+  const auto at = [&](char octet) { return i < text.size() && text[i] == octet; };
+  const auto broken = [&](Fault fault) -> std::optional<Explanation> {
+    if (i >= text.size()) return std::nullopt;
+    return Explanation{fault, text.substr(0, i + 1), i + 1};
+  };
+  const auto skip_token = [&] {
+    const std::size_t begin = i;
+    while (i < text.size() && is(text[i], kToken)) ++i;
+    return i != begin;
+  };
+  const auto skip_quoted = [&] {
+    for (++i; i < text.size() && is(text[i], kValue); ++i) {
+      if (text[i] == '"') return ++i, true;
+      if (text[i] == '\\' && (++i >= text.size() || !is(text[i], kValue))) break;
+    }
+    return false;
+  };
+
+  while (i < std::min(text.size(), kDigitsMax) && is(text[i], kHex)) ++i;
+  if (i == 0) return broken(Fault::chunk_size);
+  Fault fault = Fault::chunk_size;
+  while (at(';')) {
+    fault = Fault::chunk_extension;
+    ++i;
+    if (!skip_token()) return broken(fault);
+    if (!at('=')) continue;
+    ++i;
+    if (!(at('"') ? skip_quoted() : skip_token())) return broken(fault);
+  }
+  if (at('\n')) return broken(Fault::chunk_line_end);
+  if (!at('\r')) return broken(fault);
+  ++i;
+  return at('\n') ? std::nullopt : broken(Fault::chunk_line_end);
 }
 
 }  // namespace iotax::core

@@ -21,8 +21,11 @@ struct Explanation {
 /// change the answer, so that the fault is the same however the bytes were cut.
 [[nodiscard]] std::optional<Explanation> explain_request_line(std::string_view text) noexcept;
 
-/// `line` starts at a field line (or at the empty line) and its last octet is the one that was refused.
-/// Faults of framing fields are not told apart here.
-[[nodiscard]] Fault explain_field_line(std::string_view line) noexcept;
+/// `text` starts at a field line, of a head or of trailers, and may hold more of them and stop anywhere: the first octet that
+/// breaks their form. Nothing when the form is kept; what the fields mean is not looked at.
+[[nodiscard]] std::optional<Explanation> explain_fields(std::string_view text) noexcept;
+
+/// The same for a chunk line. RFC 9112 §7.1, http1-policy rules 26 and 27.
+[[nodiscard]] std::optional<Explanation> explain_chunk_line(std::string_view text) noexcept;
 
 }  // namespace iotax::core

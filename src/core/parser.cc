@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kShownMax = 80;
 constexpr std::size_t kUsualFields = 16;
+constexpr std::string_view kContentLength = "content-length";
 
 std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
 
@@ -70,6 +71,15 @@ struct Callbacks {
     const std::uint32_t begin = offset(parser, at);
     if (parser.line_.value.end == 0) parser.line_.value.begin = begin;
     parser.line_.value.end = begin + static_cast<std::uint32_t>(length);
+    return 0;
+  }
+  /// Content-Length is judged by FieldRules alone: llhttp 9.2 refuses HTAB behind its digits (RFC 9110 §5.5 allows it), and
+  /// counts no content here.
+  static int on_name_complete(llhttp_t* machine) noexcept {
+    const Parser& parser = parser_of(machine);
+    const std::string_view name = parser.line_.name.in(parser.base_);
+    constexpr std::uint8_t kOrdinary = 0;
+    if (name.size() == kContentLength.size() && same_token(name, kContentLength)) machine->header_state = kOrdinary;
     return 0;
   }
   static int on_field_complete(llhttp_t* machine) noexcept { return parser_of(machine).accept_field() ? 0 : -1; }
@@ -129,6 +139,7 @@ const llhttp_settings_t& head_settings() noexcept {
     made.on_url = Callbacks::on_url;
     made.on_version_complete = Callbacks::on_version_complete;
     made.on_header_field = Callbacks::on_field_name;
+    made.on_header_field_complete = Callbacks::on_name_complete;
     made.on_header_value = Callbacks::on_field_value;
     made.on_header_value_complete = Callbacks::on_field_complete;
     made.on_headers_complete = Callbacks::on_head_complete;
@@ -245,31 +256,24 @@ Parser::Found Parser::explain(std::string_view seen) noexcept {
   return Found::nothing_yet;
 }
 
-/// llhttp or a rule has refused the octet at `at`.
+/// llhttp or a rule has refused the head, at `at` or, as llhttp counts in some states, one octet before it: so the octet at `at`
+/// may only confirm what the text before it shows.
 Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcept {
-  if (phase_ == Phase::request_line) {
+  constexpr std::size_t kVersionBytes = 9;  // with the space before it
+  if (phase_ == Phase::request_line || !seen.substr(target_.end + kVersionBytes).starts_with("\r\n")) {
     phase_ = Phase::explaining;
     return explain(seen);
   }
   const Refusal by_rule = refusal_;
-  if (line_over_limit(seen.substr(0, at + 1))) return Found::fault;
+  if (line_over_limit(seen.substr(0, at))) return Found::fault;
   if (by_rule.fault != Fault::none) {
     refusal_ = by_rule;
     return Found::fault;
   }
-  const std::size_t feed = at == 0 ? std::string_view::npos : seen.rfind('\n', at - 1);
-  const std::size_t begin = feed == std::string_view::npos ? 0 : feed + 1;
-  const std::string_view line = seen.substr(begin, at + 1 - begin);
-  switch (llhttp_get_errno(machine())) {
-    case HPE_UNEXPECTED_CONTENT_LENGTH:
-      return fail(rules_.has_coding() ? Fault::length_and_coding : Fault::length_twice, line);
-    case HPE_INVALID_CONTENT_LENGTH:
-      return fail(rules_.has_coding() ? Fault::length_and_coding : Fault::length_form, line);
-    case HPE_INVALID_TRANSFER_ENCODING:
-      return fail(rules_.has_length() ? Fault::length_and_coding : Fault::coding_form, line);
-    default:
-      return fail(explain_field_line(line), line);
-  }
+  const std::size_t fields_begin = seen.find('\n') + 1;
+  if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
+    return fail(broken->fault, broken->shown);
+  return fail(rules_.has_length() ? Fault::length_and_coding : Fault::coding_form, seen.substr(fields_begin, at - fields_begin));
 }
 
 /// Rules 3 to 13, on the whole line. On refusal explain() finds the words.
@@ -372,19 +376,18 @@ void Parser::start_content() noexcept {
   refusal_ = {};
 }
 
-/// What a refused octet of content means, by its place.
-Fault Parser::content_fault(int error, bool after_data) const noexcept {
-  if (after_data) return Fault::chunk_data_end;
-  if (chunks_.place() == ChunkLimits::Place::trailers) {
-    const bool framing = error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
-                         error == HPE_INVALID_TRANSFER_ENCODING;
-    return framing ? Fault::trailer_forbidden : Fault::trailer_form;
+/// What llhttp has refused in content, at `rest` or, as it counts in some states, one octet before it.
+Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
+  using Place = ChunkLimits::Place;
+  const Place place = chunks_.place();
+  if (place == Place::data) return fail(Fault::chunk_data_end, {});
+  for (int more = 0; more < 2; ++more) {
+    const std::string_view line = chunks_.shown();
+    const auto broken = place == Place::line ? explain_chunk_line(line) : explain_fields(line);
+    if (broken) return fail(place == Place::line ? broken->fault : Fault::trailer_form, broken->shown);
+    chunks_.count(rest.substr(0, 1));
   }
-  const std::string_view line = chunks_.shown();
-  const char refused = line.empty() ? '\0' : line.back();
-  const bool behind_return = line.size() > 1 && line[line.size() - 2] == '\r';
-  if (behind_return || refused == '\n') return Fault::chunk_line_end;
-  return line.find(';') == std::string_view::npos ? Fault::chunk_size : Fault::chunk_extension;
+  return fail(place == Place::line ? Fault::chunk_size : Fault::trailer_forbidden, chunks_.shown());
 }
 
 Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, std::string_view& data) noexcept {
@@ -392,7 +395,6 @@ Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, s
   data = {};
   while (refusal_.fault == Fault::none && used < bytes.size()) {
     const std::string_view window = bytes.substr(used, chunks_.window());
-    const bool in_data = chunks_.place() == ChunkLimits::Place::data;
     data_ = {};
     stop_ = Stop::no;
     llhttp_resume(machine());
@@ -400,21 +402,20 @@ Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, s
     const std::size_t at = error == HPE_OK
                                ? window.size()
                                : static_cast<std::size_t>(llhttp_get_error_pos(machine()) - window.data());
-    if (error == HPE_OK || error == HPE_PAUSED) {
-      used += at;
-      chunks_.count(window.substr(0, at));
-      refusal_.fault = judge_stop();
-    } else {
-      used += at;
-      chunks_.count(window.substr(0, at + 1));
-      if (refusal_.fault == Fault::none) refusal_.fault = content_fault(error, in_data);
-    }
+    used += at;
+    chunks_.count(window.substr(0, at));
     data = data_;
+    if (error == HPE_OK || error == HPE_PAUSED) {
+      if (const Fault fault = judge_stop(); fault != Fault::none)
+        static_cast<void>(fail(fault, chunks_.shown(), fault == Fault::body_limit ? chunks_.body_bytes() : 0));
+      else if (stop_ == Stop::end)
+        return Found::end;
+    } else if (refusal_.fault == Fault::none) {
+      static_cast<void>(refuse_content(window.substr(at)));
+    }
     if (!data.empty()) return Found::data;
-    if (stop_ == Stop::end && refusal_.fault == Fault::none) return Found::end;
   }
-  if (refusal_.fault == Fault::none) return Found::nothing_yet;
-  return fail(refusal_.fault, chunks_.shown(), refusal_.fault == Fault::body_limit ? chunks_.body_bytes() : 0);
+  return refusal_.fault == Fault::none ? Found::nothing_yet : Found::fault;
 }
 
 Fault Parser::judge_stop() noexcept {

@@ -83,7 +83,7 @@ class Parser {
   [[nodiscard]] bool accept_field() noexcept;
   [[nodiscard]] bool accept_head() noexcept;
   [[nodiscard]] Fault judge_stop() noexcept;
-  [[nodiscard]] Fault content_fault(int error, bool after_data) const noexcept;
+  [[nodiscard]] Found refuse_content(std::string_view rest) noexcept;
 
   const Limits& limits_;
   alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t; its type stays in parser.cc
