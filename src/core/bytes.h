@@ -45,12 +45,12 @@ class Bytes {
     size_ += count;
   }
   void append(std::string_view text) { append(text.data(), text.size()); }
-  /// Without a look at the room: make_room() came before.
-  void put(std::string_view text) noexcept {
-    if (text.empty()) return;
-    std::memcpy(data_ + size_, text.data(), text.size());
-    size_ += text.size();
+  /// Write at most `most` bytes at the returned place, then say with close() where they end.
+  [[nodiscard]] char* open(std::size_t most) {
+    make_room(most);
+    return data_ + size_;
   }
+  void close(const char* end) noexcept { size_ = static_cast<std::size_t>(end - data_); }
   void truncate(std::size_t size) noexcept { size_ = size; }
   /// Forget the first `count` bytes; the others move to the front.
   void drop_front(std::size_t count) noexcept {

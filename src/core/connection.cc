@@ -84,20 +84,15 @@ bool Connection::idle() const noexcept {
 Step Connection::step() noexcept {
   State& s = *state_;
   for (;;) {
-    if (s.over() || s.peer == Peer::refused) return Paused{};
-    if (s.peer == Peer::done || s.peer == Peer::closed) {
-      s.own_feed();
-      if (s.peer == Peer::done && s.ended && s.feed.empty()) s.peer = next(s.peer, Saw::eof);
-      return Paused{};
+    switch (s.turn()) {
+      case State::Turn::again: continue;
+      case State::Turn::input: return NeedInput{};
+      case State::Turn::paused: return Paused{};
+      case State::Turn::head: return s.head;
+      case State::Turn::data: return BodyData{s.head.id, bytes_of(s.data)};
+      case State::Turn::end: return BodyEnd{s.head.id};
+      case State::Turn::rejected: return s.rejected;
     }
-    if (s.peer == Peer::body) {
-      Step step;
-      if (s.take_content(step)) return step;
-      continue;
-    }
-    if (s.feed.empty()) return s.out_of_input();
-    Step step = s.take_head();
-    if (!std::holds_alternative<NeedInput>(step)) return step;
   }
 }
 
@@ -136,34 +131,52 @@ const Head& Connection::head() const noexcept { return state_->head; }
 
 // ---- inside
 
-/// NeedInput: the input was used up, or nothing but an empty line was there.
-Step Connection::State::take_head() noexcept {
+Connection::State::Turn Connection::State::turn() noexcept {
+  if (over()) return Turn::paused;
+  switch (peer) {
+    case Peer::idle:
+    case Peer::head: return feed.empty() ? out_of_input() : take_head();
+    case Peer::body: return take_content();
+    case Peer::done:
+    case Peer::closed: return pause();
+    case Peer::refused: break;
+  }
+  return Turn::paused;
+}
+
+/// The request in progress is complete and waits for its answer.
+Connection::State::Turn Connection::State::pause() {
+  own_feed();
+  if (ended && feed.empty() && peer == Peer::done) peer = next(peer, Saw::eof);
+  return Turn::paused;
+}
+
+Connection::State::Turn Connection::State::take_head() noexcept {
   if (peer == Peer::idle) {
     feed.remove_prefix(parser.skip_line_end(feed));
-    if (feed.empty()) return NeedInput{};
-    if (parser.refusal().fault != Fault::none) return reject(parser.refusal().fault, parser.refusal().offending, 0);
+    if (feed.empty()) return Turn::again;
+    if (parser.refusal().fault != Fault::none) return reject(parser.refusal());
     peer = next(peer, Saw::begin);
     since = now;
     parser.start_head();
     gather_head();
   } else {
-    IOTAX_CHECK(more_head());
+    static_cast<void>(more_head());
   }
   do {
     switch (parser.parse_head(head_text.text().substr(head_begin))) {
       case Parser::Found::head: return accept_head();
-      case Parser::Found::fault:
-        return reject(parser.refusal().fault, parser.refusal().offending, parser.refusal().size_bytes);
+      case Parser::Found::fault: return reject(parser.refusal());
       case Parser::Found::nothing_yet: break;
       case Parser::Found::data:
       case Parser::Found::end: IOTAX_CHECK(false);
     }
   } while (more_head());
-  return NeedInput{};
+  return Turn::again;
 }
 
 /// Put the beginning of a head where it can stay. Bytes that are ours already stay in place.
-void Connection::State::gather_head() noexcept {
+void Connection::State::gather_head() {
   if (!feed_owned) {
     head_text.clear();
     head_begin = 0;
@@ -178,7 +191,7 @@ void Connection::State::gather_head() noexcept {
 }
 
 /// More of an unfinished head from the feed. What it takes too much, accept_head() gives back.
-bool Connection::State::more_head() noexcept {
+bool Connection::State::more_head() {
   if (feed.empty()) return false;
   if (head_begin != 0) {
     head_text.drop_front(head_begin);
@@ -190,7 +203,7 @@ bool Connection::State::more_head() noexcept {
   return true;
 }
 
-Step Connection::State::accept_head() {
+Connection::State::Turn Connection::State::accept_head() {
   const std::size_t end = head_begin + parser.head_bytes();
   const std::size_t behind = head_text.size() - end;
   if (feed.data() == nullptr) {  // the head lies in bytes that are ours: so does what follows
@@ -201,7 +214,7 @@ Step Connection::State::accept_head() {
   }
   peer = next(peer, Saw::head);
   us = next(us, Did::take);
-  parser.fill(head_text.text().substr(head_begin, parser.head_bytes()), head);
+  parser.fill(head);
   head.id = static_cast<RequestId>(++requests);
   request_persists =
       parser.persists() && (limits.keep_alive_requests == 0 || requests < limits.keep_alive_requests);
@@ -215,65 +228,54 @@ Step Connection::State::accept_head() {
       continue_owed = false;
     }
   }
-  return head;
+  return Turn::head;
 }
 
-/// One piece of the content, or its end; false when the caller has to look at the state again.
-bool Connection::State::take_content(Step& step) noexcept {
-  const bool unread = us == Us::answered;
-  std::string_view data;
+/// One piece of the content, or its end. Behind a complete answer nobody is told: it is only read away.
+Connection::State::Turn Connection::State::take_content() noexcept {
+  const std::size_t before = feed.size();
+  data = {};
   bool end = false;
-  if (head.content == Content::chunked) {
-    if (feed.empty()) {
-      step = out_of_input();
-      return true;
-    }
-    std::size_t used = 0;
-    const Parser::Found found = parser.parse_content(feed, used, data);
-    feed.remove_prefix(used);
-    if (unread) drained_bytes += used;
-    if (found == Parser::Found::fault) {
-      step = reject(parser.refusal().fault, parser.refusal().offending, parser.refusal().size_bytes);
-      return true;
-    }
-    end = found == Parser::Found::end;
-  } else if (content_left == 0) {
-    end = true;
-  } else if (feed.empty()) {
-    step = out_of_input();
-    return true;
-  } else {
+  if (head.content != Content::chunked) {
+    end = content_left == 0;
     data = feed.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, feed.size())));
     content_left -= data.size();
     feed.remove_prefix(data.size());
-    if (unread) drained_bytes += data.size();
-  }
-  if (end) peer = next(peer, Saw::end);
-  if (!data.empty()) peer = next(peer, Saw::data);
-  if (unread) {
-    advance();
-    return false;
+  } else if (!feed.empty()) {
+    std::size_t used = 0;
+    const Parser::Found found = parser.parse_content(feed, used, data);
+    feed.remove_prefix(used);
+    if (found == Parser::Found::fault) return reject(parser.refusal());
+    end = found == Parser::Found::end;
   }
   if (end) {
-    step = BodyEnd{head.id};
+    peer = next(peer, Saw::end);
   } else if (!data.empty()) {
-    step = BodyData{head.id, bytes_of(data)};
+    peer = next(peer, Saw::data);
+  } else if (before == 0) {
+    return out_of_input();
   }
-  return end || !data.empty();
+  if (us == Us::answered) {
+    drained_bytes += before - feed.size();
+    advance();
+    return Turn::again;
+  }
+  return end ? Turn::end : data.empty() ? Turn::again : Turn::data;
 }
 
 /// Everything received is used up: is there an end, or is somebody late?
-Step Connection::State::out_of_input() noexcept {
+Connection::State::Turn Connection::State::out_of_input() noexcept {
   if (ended) {
-    if (peer == Peer::head) return reject(Fault::eof_in_head, head_text.text().substr(head_begin), 0);
-    if (peer == Peer::body) return reject(Fault::eof_in_body, {}, 0);
+    if (peer == Peer::head) return reject({Fault::eof_in_head, head_text.text().substr(head_begin), 0});
+    if (peer == Peer::body) return reject({Fault::eof_in_body, {}, 0});
     peer = next(peer, Saw::eof);
+    rejected = {Fault::eof_between, 0, {}, 0, RequestId::none};
     advance();
-    return Rejected{Fault::eof_between, 0, {}, 0, RequestId::none};
+    return Turn::rejected;
   }
-  if (now >= due()) return reject(late_fault(), {}, 0);
-  if (us == Us::idle && peer == Peer::idle && out.empty()) release_when_idle();
-  return NeedInput{};
+  if (now >= due()) return reject({late_fault(), {}, 0});
+  if (peer == Peer::idle && out.empty()) release_when_idle();
+  return Turn::input;
 }
 
 Instant Connection::State::due() const noexcept {
@@ -296,17 +298,18 @@ Fault Connection::State::late_fault() const noexcept {
   return pace.late_for_rate(now) ? Fault::body_rate : Fault::body_timeout;
 }
 
-/// The answer in progress goes on where its head is out; then the fault has no answer of its own.
-Step Connection::State::reject(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept {
+/// An answer in progress goes on where its head is out; then the fault has no answer of its own.
+Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexcept {
   constexpr std::size_t kShownMax = 80;
   const bool in_body = peer == Peer::body;
   peer = next(peer, Saw::fault);
-  Rejected rejected{fault, status_of(fault), offending.substr(0, kShownMax), size_bytes, RequestId::none};
+  rejected = {refusal.fault, status_of(refusal.fault), refusal.offending.substr(0, kShownMax), refusal.size_bytes,
+              RequestId::none};
   if (in_body && us != Us::answered) rejected.in_body_of = head.id;
   if (us == Us::open || us == Us::answered) rejected.status = 0;
   if (us == Us::idle && rejected.status == 0) us = next(us, Did::close);
   advance();
-  return rejected;
+  return Turn::rejected;
 }
 
 /// The driver's bytes end with this step: keep what waits behind the request in progress.
@@ -319,7 +322,7 @@ void Connection::State::own_feed() {
 }
 
 void Connection::State::release_when_idle() noexcept {
-  if (!feed.empty()) return;
+  if (!feed.empty() || (head_text.capacity() == 0 && rest.capacity() == 0 && out.capacity() == 0)) return;
   head_text.release();
   rest.release();
   held_head.release();

@@ -13,7 +13,7 @@ void Connection::refuse(const ServerAnswer& answer) {
   IOTAX_CHECK(s.peer == Peer::refused);
   if (!allowed(s.us, Did::refuse)) return;  // the application's own answer came first
   s.us = next(s.us, Did::refuse);
-  write_answer(s.out.copied(), answer, Persist::close, s.head.method == "HEAD");
+  write_answer(s.out.copied(), answer, Persist::close, s.is_head_request());
   s.end_request();
 }
 
@@ -35,7 +35,7 @@ void Connection::respond(RequestId id, const ResponseHead& head) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
   const FieldFacts facts = look_at(head.fields);
-  const bool head_request = s.head.method == "HEAD";
+  const bool head_request = s.is_head_request();
   const Decision decision =
       decide({code_of(head.status), head_request, s.head.version, facts.length, head.content_bytes});
   s.framing = decision.framing;
@@ -43,16 +43,11 @@ void Connection::respond(RequestId id, const ResponseHead& head) {
   if (decision.framing == Framing::undecided) {
     s.us = next(s.us, Did::hold);
     s.held_head.clear();
-    write_start(s.held_head, head, facts);
-    s.held_split = s.held_head.size();
-    write_fields(s.held_head, head.fields, facts, decision);
+    s.held_split = write_open_head(s.held_head, head, facts);
     return;
   }
   s.us = next(s.us, Did::head);
-  Bytes& out = s.out.copied();
-  write_start(out, head, facts);
-  write_framing(out, s.persist_words(s.persists()), decision);
-  write_fields(out, head.fields, facts, decision);
+  write_head(s.out.copied(), head, facts, s.persist_words(s.persists()), decision);
 }
 
 Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
@@ -122,7 +117,7 @@ void Connection::answer(RequestId id, const ServerAnswer& answer) {
   if (!s.in_progress(id)) return;
   s.us = next(s.us, Did::answer);
   if (answer.close) s.request_persists = false;
-  write_answer(s.out.copied(), answer, s.persist_words(s.persists()), s.head.method == "HEAD");
+  write_answer(s.out.copied(), answer, s.persist_words(s.persists()), s.is_head_request());
   s.advance();
 }
 
@@ -180,7 +175,7 @@ void Connection::State::next_request() noexcept {
 }
 
 void Connection::State::end_request() noexcept {
-  head = {};
+  head.id = RequestId::none;
   framing = Framing::undecided;
   answer_left = drained_bytes = 0;
   continue_owed = false;

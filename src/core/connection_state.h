@@ -58,13 +58,19 @@ struct Connection::State {
   bool request_persists = true;     // RFC 9112 §9.3
 
   // ---- connection.cc
-  [[nodiscard]] Step take_head() noexcept;
-  void gather_head() noexcept;
-  [[nodiscard]] bool more_head() noexcept;
-  [[nodiscard]] Step accept_head();
-  [[nodiscard]] bool take_content(Step& step) noexcept;
-  [[nodiscard]] Step out_of_input() noexcept;
-  [[nodiscard]] Step reject(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept;
+  /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
+  enum class Turn : std::uint8_t { again, input, paused, head, data, end, rejected };
+  std::string_view data;
+  Rejected rejected;
+  [[nodiscard]] Turn turn() noexcept;
+  [[nodiscard]] Turn pause();
+  [[nodiscard]] Turn take_head() noexcept;
+  [[nodiscard]] Turn take_content() noexcept;
+  [[nodiscard]] Turn out_of_input() noexcept;
+  [[nodiscard]] Turn accept_head();
+  [[nodiscard]] Turn reject(const Refusal& refusal) noexcept;
+  void gather_head();
+  [[nodiscard]] bool more_head();
   [[nodiscard]] Fault late_fault() const noexcept;
   [[nodiscard]] Instant due() const noexcept;
   void own_feed();
@@ -74,6 +80,7 @@ struct Connection::State {
   /// Nothing more will be said.
   [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
   [[nodiscard]] bool in_progress(RequestId id) const noexcept { return id == head.id && id != RequestId::none; }
+  [[nodiscard]] bool is_head_request() const noexcept { return head.id != RequestId::none && head.method == "HEAD"; }
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;
   [[nodiscard]] Persist persist_words(bool stays) const noexcept;

@@ -102,11 +102,11 @@ bool is_host(std::string_view text) noexcept {
     if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
     end = close + 1;
   } else {
-    for (; end < text.size() && text[end] != ':'; ++end) {
-      if (is(text[end], kHost)) [[likely]]
-        continue;
+    for (;;) {
+      while (end < text.size() && is(text[end], kHost)) ++end;
+      if (end == text.size() || text[end] == ':') break;
       if (text[end] != '%' || text.size() - end < 3 || !is(text[end + 1], kHex) || !is(text[end + 2], kHex)) return false;
-      end += 2;
+      end += 3;
     }
     if (end == 0) return false;
   }

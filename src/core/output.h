@@ -24,6 +24,7 @@ class Output {
   [[nodiscard]] std::span<const Slice> slices() const noexcept;
   void take(std::uint64_t bytes) noexcept;
   [[nodiscard]] bool empty() const noexcept { return begin_ == copied_.size() && others_.empty(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return copied_.capacity(); }
   void release() noexcept;
 
  private:

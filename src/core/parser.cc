@@ -14,7 +14,7 @@ namespace iotax::core {
 namespace {
 
 constexpr std::size_t kShownMax = 80;
-constexpr std::size_t kUsualFields = 16;
+constexpr std::size_t kUsualFields = 8;
 constexpr std::string_view kContentLength = "content-length";
 
 std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
@@ -60,24 +60,24 @@ struct Callbacks {
     const std::uint32_t begin = offset(parser, at);
     if (!parser.in_name_) {
       parser.in_name_ = true;
-      parser.line_.name.begin = begin;
-      parser.line_.value = {};
+      parser.name_.begin = begin;
+      parser.value_ = {};
     }
-    parser.line_.name.end = begin + static_cast<std::uint32_t>(length);
+    parser.name_.end = begin + static_cast<std::uint32_t>(length);
     return 0;
   }
   static int on_field_value(llhttp_t* machine, const char* at, std::size_t length) noexcept {
     Parser& parser = parser_of(machine);
     const std::uint32_t begin = offset(parser, at);
-    if (parser.line_.value.end == 0) parser.line_.value.begin = begin;
-    parser.line_.value.end = begin + static_cast<std::uint32_t>(length);
+    if (parser.value_.end == 0) parser.value_.begin = begin;
+    parser.value_.end = begin + static_cast<std::uint32_t>(length);
     return 0;
   }
   /// Content-Length is judged by FieldRules alone: llhttp 9.2 refuses HTAB behind its digits (RFC 9110 §5.5 allows it), and
   /// counts no content here.
   static int on_name_complete(llhttp_t* machine) noexcept {
     const Parser& parser = parser_of(machine);
-    const std::string_view name = parser.line_.name.in(parser.base_);
+    const std::string_view name = parser.name_.in(parser.base_);
     constexpr std::uint8_t kOrdinary = 0;
     if (name.size() == kContentLength.size() && same_token(name, kContentLength)) machine->header_state = kOrdinary;
     return 0;
@@ -203,7 +203,8 @@ void Parser::start_head() noexcept {
   looked_at_ = scanned_ = line_begin_ = head_bytes_ = field_count_ = 0;
   target_ = host_ = request_id_ = dropped_name_ = {};
   in_name_ = false;
-  lines_.clear();
+  base_ = nullptr;
+  fields_.clear();
   rules_ = {};
   refusal_ = {};
 }
@@ -211,7 +212,7 @@ void Parser::start_head() noexcept {
 Parser::Found Parser::parse_head(std::string_view head) noexcept {
   const std::string_view seen = head.substr(0, limits_.head_bytes_max);
   if (phase_ == Phase::explaining) return explain(seen);
-  base_ = head.data();
+  if (base_ != head.data()) follow(head.data());
   const int error = llhttp_execute(machine(), base_ + looked_at_, seen.size() - looked_at_);
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
@@ -224,6 +225,16 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
   if (line_over_limit(head.substr(0, at))) return Found::fault;
   head_bytes_ = static_cast<std::uint32_t>(at);
   return Found::head;
+}
+
+/// The text of the head has moved: so do the views of the fields that are complete.
+void Parser::follow(const char* base) noexcept {
+  const auto was = reinterpret_cast<std::uintptr_t>(base_);
+  const auto moved = [was, base](std::string_view text) {
+    return std::string_view(base + (reinterpret_cast<std::uintptr_t>(text.data()) - was), text.size());
+  };
+  for (Field& field : fields_) field = {moved(field.name), moved(field.value)};
+  base_ = base;
 }
 
 /// Looks for a line over its limit in what has not been scanned yet. Costs nothing for a head that is shorter than either limit.
@@ -308,25 +319,25 @@ bool Parser::accept_request_line() noexcept {
 bool Parser::accept_field() noexcept {
   if (phase_ != Phase::fields) return false;  // llhttp took the line above for HTTP/0.9
   in_name_ = false;
-  Range& value = line_.value;
-  while (value.end > value.begin && (base_[value.end - 1] == ' ' || base_[value.end - 1] == '\t')) --value.end;
-  const std::string_view name_text = line_.name.in(base_), value_text = value.in(base_);
+  while (value_.end > value_.begin && (base_[value_.end - 1] == ' ' || base_[value_.end - 1] == '\t')) --value_.end;
+  const Field field{name_.in(base_), value_.in(base_)};
   FieldRules::Keep keep{};
   Fault fault = Fault::fields_limit;
-  if (field_count_ < limits_.fields_max) fault = rules_.add(name_text, value_text, field_count_, keep);
-  if (fault != Fault::none) {
-    const std::size_t end = std::max(value.end, line_.name.end);
-    static_cast<void>(fail(fault, {base_ + line_.name.begin, end - line_.name.begin}, field_count_ + std::size_t{1}));
+  if (field_count_ < limits_.fields_max) [[likely]]
+    fault = rules_.add(field.name, field.value, field_count_, keep);
+  if (fault != Fault::none) [[unlikely]] {
+    const std::size_t end = std::max(value_.end, name_.end);
+    static_cast<void>(fail(fault, {base_ + name_.begin, end - name_.begin}, field_count_ + std::size_t{1}));
     return false;
   }
-  if (rules_.host_index() == field_count_) host_ = value;
-  if (rules_.request_id_index() == field_count_) request_id_ = value;
+  if (rules_.host_index() == field_count_) host_ = value_;
+  if (rules_.request_id_index() == field_count_) request_id_ = value_;
   ++field_count_;
-  if (keep == FieldRules::Keep::yes) {
-    if (lines_.capacity() == 0) lines_.reserve(kUsualFields);
-    lines_.push_back(line_);
+  if (keep == FieldRules::Keep::yes) [[likely]] {
+    if (fields_.capacity() == 0) fields_.reserve(kUsualFields);
+    fields_.push_back(field);
   } else if (keep == FieldRules::Keep::named_not && dropped_name_.end == 0) {
-    dropped_name_ = line_.name;
+    dropped_name_ = name_;
   }
   return true;
 }
@@ -350,18 +361,15 @@ bool Parser::refuse_whole(Fault fault, std::string_view line, std::uint64_t size
   return false;
 }
 
-void Parser::fill(std::string_view head, Head& out) {
-  const char* base = head.data();
-  fields_.resize(lines_.size());
-  for (std::size_t i = 0; i < lines_.size(); ++i) fields_[i] = {lines_[i].name.in(base), lines_[i].value.in(base)};
-  out.method = {base, target_.begin - std::size_t{1}};
-  out.target = target_.in(base);
-  out.path = path_.end == 0 ? std::string_view("/") : path_.in(base);
-  out.query = query_.in(base);
-  out.authority = authority_.end != 0 ? authority_.in(base) : host_.in(base);
-  out.request_id = request_id_.in(base);
+void Parser::fill(Head& out) const noexcept {
+  out.method = {base_, target_.begin - std::size_t{1}};
+  out.target = target_.in(base_);
+  out.path = path_.end == 0 ? std::string_view("/") : path_.in(base_);
+  out.query = query_.in(base_);
+  out.authority = authority_.end != 0 ? authority_.in(base_) : host_.in(base_);
+  out.request_id = request_id_.in(base_);
   out.fields = fields_;
-  out.dropped_name = dropped_name_.in(base);
+  out.dropped_name = dropped_name_.in(base_);
   out.version = version_;
   out.asterisk = asterisk_;
   out.content = rules_.has_coding() ? Content::chunked : rules_.has_length() ? Content::length : Content::none;
@@ -429,7 +437,6 @@ Fault Parser::judge_stop() noexcept {
 }
 
 void Parser::release() noexcept {
-  lines_ = {};
   fields_ = {};
 }
 

@@ -46,8 +46,8 @@ class Parser {
   /// only grows. Looks at what is new. Found::head: the head ends at head_bytes().
   [[nodiscard]] Found parse_head(std::string_view head) noexcept;
   [[nodiscard]] std::size_t head_bytes() const noexcept { return head_bytes_; }
-  /// The accepted head as views into `head`, the text that was parsed; `id` is left alone.
-  void fill(std::string_view head, Head& out);
+  /// The accepted head as views into the text that was parsed; `id` is left alone.
+  void fill(Head& out) const noexcept;
   [[nodiscard]] bool persists() const noexcept { return rules_.persists(version_); }
 
   // ---- chunked content, behind a head that announced it
@@ -66,15 +66,13 @@ class Parser {
     std::uint32_t begin = 0, end = 0;
     [[nodiscard]] std::string_view in(const char* base) const noexcept { return {base + begin, end - begin}; }
   };
-  struct Line {  // one field line; offsets, because the text may move while the head arrives
-    Range name, value;
-  };
   enum class Phase : std::uint8_t { request_line, explaining, fields };
   enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
   [[nodiscard]] llhttp__internal_s* machine() noexcept;
   [[nodiscard]] Found fail(Fault fault, std::string_view offending, std::uint64_t size_bytes = 0) noexcept;
+  void follow(const char* base) noexcept;
   [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
   [[nodiscard]] Found explain(std::string_view seen) noexcept;
   [[nodiscard]] Found refuse_head(std::string_view seen, std::size_t at) noexcept;
@@ -89,7 +87,7 @@ class Parser {
   alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t; its type stays in parser.cc
 
   // the head
-  const char* base_ = nullptr;  // of the text that is being looked at, during a call only
+  const char* base_ = nullptr;  // of the text of the head
   Phase phase_ = Phase::request_line;
   Leading leading_ = Leading::nothing;
   Version version_ = Version::http_1_1;
@@ -99,9 +97,9 @@ class Parser {
   std::uint32_t scanned_ = 0, line_begin_ = 0;  // by line_over_limit()
   std::uint32_t head_bytes_ = 0;
   std::uint32_t field_count_ = 0;               // with those that are dropped
+  // Offsets, because the text may move while the head arrives; only complete fields are views, and move with it.
   Range target_, path_, query_, authority_, host_, request_id_, dropped_name_;
-  Line line_;
-  std::vector<Line> lines_;
+  Range name_, value_;          // of the field line that is arriving
   std::vector<Field> fields_;
   FieldRules rules_;
 

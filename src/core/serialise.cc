@@ -1,8 +1,8 @@
 // Room is made once per head; behind that every piece is one copy.
 #include "core/serialise.h"
 
-#include <array>
 #include <charconv>
+#include <cstring>
 
 #include "core/head.h"
 #include "core/octets.h"
@@ -13,31 +13,89 @@ namespace {
 constexpr std::string_view kAllow = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
 constexpr std::size_t kNumberMax = 20;
 
-struct Number {
-  explicit Number(std::uint64_t value, int base = 10) noexcept
-      : end(std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr) {}
-  [[nodiscard]] std::string_view text() const noexcept { return {digits.data(), static_cast<std::size_t>(end - digits.data())}; }
-  std::array<char, kNumberMax> digits;
-  const char* end;
+/// Appends at a place with enough room behind it.
+class Pen {
+ public:
+  explicit Pen(char* at) noexcept : at_(at) {}
+  [[nodiscard]] char* at() const noexcept { return at_; }
+
+  template <std::size_t N>
+  void put(const char (&literal)[N]) noexcept {
+    std::memcpy(at_, literal, N - 1);
+    at_ += N - 1;
+  }
+  void text(std::string_view text) noexcept {
+    if (text.empty()) return;
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void number(std::uint64_t value, int base = 10) noexcept { at_ = std::to_chars(at_, at_ + kNumberMax, value, base).ptr; }
+  void field(const Field& field) noexcept {
+    text(field.name);
+    put(": ");
+    text(trimmed(field.value));
+    put("\r\n");
+  }
+
+ private:
+  char* at_;
 };
 
-void put_field(Bytes& out, std::string_view name, std::string_view value) noexcept {
-  out.put(name);
-  out.put(": ");
-  out.put(value);
-  out.put("\r\n");
-}
-
-std::string_view connection_field(Persist persist) noexcept {
+void put_connection(Pen& pen, Persist persist) noexcept {
   switch (persist) {
-    case Persist::silently: return "";
-    case Persist::said: return "Connection: keep-alive\r\n";
-    case Persist::close: return "Connection: close\r\n";
+    case Persist::silently: break;
+    case Persist::said: pen.put("Connection: keep-alive\r\n"); break;
+    case Persist::close: pen.put("Connection: close\r\n"); break;
   }
-  return "";
 }
 
 bool is_length(std::string_view name) noexcept { return name.size() == 14 && same_token(name, "content-length"); }
+
+/// What stands around the texts of the application and of the driver in a head, at most.
+constexpr std::size_t kAround = 192;
+
+std::size_t room_for(const ResponseHead& head, const FieldFacts& facts) noexcept {
+  return head.status.size() + head.date.size() + head.server.size() + facts.bytes + kAround;
+}
+
+void put_start(Pen& pen, const ResponseHead& head, const FieldFacts& facts) noexcept {
+  pen.put("HTTP/1.1 ");
+  pen.text(head.status);
+  if (head.status.size() == 3) {
+    pen.put(" ");
+    pen.text(reason_phrase(code_of(head.status)));
+  }
+  if (!facts.date && !head.date.empty()) {
+    pen.put("\r\nDate: ");
+    pen.text(head.date);
+  }
+  if (!facts.server && !head.server.empty()) {
+    pen.put("\r\nServer: ");
+    pen.text(head.server);
+  }
+  pen.put("\r\n");
+}
+
+void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
+  put_connection(pen, persist);
+  if (decision.add_length) {
+    pen.put("Content-Length: ");
+    pen.number(*decision.add_length);
+    pen.put("\r\n");
+  }
+  if (decision.framing == Framing::chunked) pen.put("Transfer-Encoding: chunked\r\n");
+}
+
+void put_fields(Pen& pen, std::span<const Field> fields, bool keep_length) noexcept {
+  for (const Field& field : fields) {
+    if (is_length(field.name)) {
+      if (!keep_length) continue;
+      keep_length = false;
+    }
+    pen.field(field);
+  }
+  pen.put("\r\n");
+}
 
 }  // namespace
 
@@ -61,85 +119,85 @@ int code_of(std::string_view status) noexcept {
   return (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
 }
 
-void write_start(Bytes& out, const ResponseHead& head, const FieldFacts& facts) {
-  constexpr std::size_t kFixed = 256;  // everything the server writes around the application's text
-  out.make_room(head.status.size() + head.date.size() + head.server.size() + facts.bytes + kFixed);
-  out.put("HTTP/1.1 ");
-  out.put(head.status);
-  if (head.status.size() == 3) {
-    out.put(" ");
-    out.put(reason_phrase(code_of(head.status)));
-  }
-  out.put("\r\n");
-  if (!facts.date && !head.date.empty()) put_field(out, "Date", head.date);
-  if (!facts.server && !head.server.empty()) put_field(out, "Server", head.server);
+void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist, const Decision& decision) {
+  Pen pen(out.open(room_for(head, facts)));
+  put_start(pen, head, facts);
+  put_framing(pen, persist, decision);
+  put_fields(pen, head.fields, decision.keep_own_length);
+  out.close(pen.at());
+}
+
+std::size_t write_open_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts) {
+  Pen pen(out.open(room_for(head, facts)));
+  put_start(pen, head, facts);
+  const auto framing_at = static_cast<std::size_t>(pen.at() - out.data());
+  put_fields(pen, head.fields, false);
+  out.close(pen.at());
+  return framing_at;
 }
 
 void write_framing(Bytes& out, Persist persist, const Decision& decision) {
-  constexpr std::size_t kMost = 96;
-  out.make_room(kMost);
-  out.put(connection_field(persist));
-  if (decision.add_length) put_field(out, "Content-Length", Number(*decision.add_length).text());
-  if (decision.framing == Framing::chunked) out.put("Transfer-Encoding: chunked\r\n");
-}
-
-void write_fields(Bytes& out, std::span<const Field> fields, const FieldFacts& facts, const Decision& decision) {
-  out.make_room(facts.bytes + 2);
-  bool length_out = !decision.keep_own_length;
-  for (const Field& field : fields) {
-    if (is_length(field.name)) {
-      if (length_out) continue;
-      length_out = true;
-    }
-    put_field(out, field.name, trimmed(field.value));
-  }
-  out.put("\r\n");
+  Pen pen(out.open(kAround));
+  put_framing(pen, persist, decision);
+  out.close(pen.at());
 }
 
 void write_chunk_line(Bytes& out, std::uint64_t bytes) {
-  out.append(Number(bytes, 16).text());
-  out.append("\r\n");
+  Pen pen(out.open(kNumberMax + 2));
+  pen.number(bytes, 16);
+  pen.put("\r\n");
+  out.close(pen.at());
 }
 
 void write_interim(Bytes& out, int status, std::span<const Field> fields) {
-  const FieldFacts facts = look_at(fields);
-  out.append("HTTP/1.1 ");
-  out.append(Number(static_cast<std::uint64_t>(status)).text());
-  out.append(" ");
-  out.append(reason_phrase(status));
-  out.append("\r\n");
-  write_fields(out, fields, facts, Decision{});
+  Pen pen(out.open(look_at(fields).bytes + kAround));
+  pen.put("HTTP/1.1 ");
+  pen.number(static_cast<std::uint64_t>(status));
+  pen.put(" ");
+  pen.text(reason_phrase(status));
+  pen.put("\r\n");
+  put_fields(pen, fields, false);
+  out.close(pen.at());
 }
 
 void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request) {
   constexpr std::string_view kIdLabel = "Request ID: ";
+  constexpr std::size_t kAroundAnswer = 512;
+  const std::string_view phrase = reason_phrase(answer.status);
   const bool content = answer.status != 204;
   const std::size_t id_line = answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
   const std::size_t content_bytes = answer.sentence.size() + 1 + id_line;
-  constexpr std::size_t kFixed = 512;
-  out.make_room(answer.date.size() + answer.server.size() + content_bytes + kFixed);
-  out.put("HTTP/1.1 ");
-  out.put(Number(static_cast<std::uint64_t>(answer.status)).text());
-  out.put(" ");
-  out.put(reason_phrase(answer.status));
-  out.put("\r\n");
-  if (!answer.date.empty()) put_field(out, "Date", answer.date);
-  if (!answer.server.empty()) put_field(out, "Server", answer.server);
-  out.put(connection_field(persist));
-  if (answer.status == 405 || answer.status == 204) out.put(kAllow);
-  if (answer.retry_after_s != 0) put_field(out, "Retry-After", Number(answer.retry_after_s).text());
-  if (content) {
-    put_field(out, "Content-Type", "text/plain; charset=utf-8");
-    put_field(out, "Content-Length", Number(content_bytes).text());
+  Pen pen(out.open(answer.date.size() + answer.server.size() + content_bytes + kAroundAnswer));
+  pen.put("HTTP/1.1 ");
+  pen.number(static_cast<std::uint64_t>(answer.status));
+  pen.put(" ");
+  pen.text(phrase);
+  pen.put("\r\n");
+  if (!answer.date.empty()) pen.field({"Date", answer.date});
+  if (!answer.server.empty()) pen.field({"Server", answer.server});
+  put_connection(pen, persist);
+  if (answer.status == 405 || answer.status == 204) pen.text(kAllow);
+  if (answer.retry_after_s != 0) {
+    pen.put("Retry-After: ");
+    pen.number(answer.retry_after_s);
+    pen.put("\r\n");
   }
-  out.put("\r\n");
-  if (!content || head_request) return;
-  out.put(answer.sentence);
-  out.put("\n");
-  if (id_line == 0) return;
-  out.put(kIdLabel);
-  out.put(answer.request_id);
-  out.put("\n");
+  if (content) {
+    pen.put("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
+    pen.number(content_bytes);
+    pen.put("\r\n");
+  }
+  pen.put("\r\n");
+  if (content && !head_request) {
+    pen.text(answer.sentence);
+    pen.put("\n");
+    if (id_line != 0) {
+      pen.text(kIdLabel);
+      pen.text(answer.request_id);
+      pen.put("\n");
+    }
+  }
+  out.close(pen.at());
 }
 
 }  // namespace iotax::core

@@ -27,12 +27,12 @@ struct FieldFacts {
 /// The code in front of a checked status.
 [[nodiscard]] int code_of(std::string_view status) noexcept;
 
-/// Status line, Date and Server: what comes before the framing.
-void write_start(Bytes& out, const ResponseHead& head, const FieldFacts& facts);
-/// Connection and the framing field.
+/// A whole head. Server fields come first, then the application's in its order and spelling; its Content-Length goes out at most
+/// once, and only when `decision` keeps it.
+void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist, const Decision& decision);
+/// A head whose framing is not known yet. Returns where write_framing() has to go in.
+[[nodiscard]] std::size_t write_open_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts);
 void write_framing(Bytes& out, Persist persist, const Decision& decision);
-/// The application's fields and the empty line. Content-Length goes out at most once, and only when `decision` keeps it.
-void write_fields(Bytes& out, std::span<const Field> fields, const FieldFacts& facts, const Decision& decision);
 
 /// RFC 9112 §7.1: the line before `bytes` of chunk data.
 void write_chunk_line(Bytes& out, std::uint64_t bytes);
