@@ -16,17 +16,24 @@ if(support_sources)
   target_link_libraries(iotax_test_flags INTERFACE iotax_test_support)
 endif()
 
-# iotax_suites(LIST PREFIX): does a test suite of the files in LIST start with PREFIX?
+# iotax_has_suite(RESULT PREFIX FILE...): does the name of a test suite in the files start with PREFIX?
 function(iotax_has_suite result prefix)
   set(${result} FALSE PARENT_SCOPE)
   foreach(source IN LISTS ARGN)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
-    file(STRINGS "${source}" hits LIMIT_COUNT 1 REGEX "^[A-Z_]+\\(.*${prefix}[A-Za-z0-9]*")
+    file(STRINGS "${source}" hits LIMIT_COUNT 1 REGEX "^[A-Z_]+\\( *${prefix}")
     if(hits)
       set(${result} TRUE PARENT_SCOPE)
       return()
     endif()
   endforeach()
+endfunction()
+
+# A run that selects no test fails.
+function(iotax_gtest label room filter)
+  add_test(NAME ${label}.${room} COMMAND test_${room} "--gtest_filter=${filter}")
+  set_tests_properties(${label}.${room} PROPERTIES
+    LABELS ${label} TIMEOUT 600 FAIL_REGULAR_EXPRESSION "PASSED  . 0 tests")
 endfunction()
 
 foreach(room core driver)
@@ -37,14 +44,12 @@ foreach(room core driver)
   add_executable(test_${room} ${sources})
   target_link_libraries(test_${room} PRIVATE iotax_test_flags iotax_${room} GTest::gtest_main)
 
-  add_test(NAME unit.${room} COMMAND test_${room} "--gtest_filter=*:-Property*:Sim*:*/Property*:*/Sim*")
-  set_tests_properties(unit.${room} PROPERTIES LABELS unit)
+  iotax_gtest(unit ${room} "*:-Property*:Sim*:*/Property*:*/Sim*")
   foreach(prefix Property Sim)
     iotax_has_suite(found ${prefix} ${sources})
     if(found)
       string(TOLOWER ${prefix} label)
-      add_test(NAME ${label}.${room} COMMAND test_${room} "--gtest_filter=${prefix}*:*/${prefix}*")
-      set_tests_properties(${label}.${room} PROPERTIES LABELS ${label})
+      iotax_gtest(${label} ${room} "${prefix}*:*/${prefix}*")
     endif()
   endforeach()
 endforeach()

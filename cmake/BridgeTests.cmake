@@ -1,0 +1,15 @@
+# _iotax_test, the bridge over a scripted exchange (tests/unit/bridge/*.cc), and the Python tests that drive it. It lies apart from the
+# package, so that the tests also find it beside an installed one.
+if(NOT TARGET _iotax OR NOT TEST unit.bridge)
+  return()
+endif()
+
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/bridge/*.cc")
+set(bridge_tested ${bridge_sources})
+list(FILTER bridge_tested EXCLUDE REGEX "/module\\.cc$|/worker[a-z_]*\\.cc$|/options\\.cc$")
+pybind11_add_module(_iotax_test MODULE NO_EXTRAS ${sources} ${bridge_tested})
+target_include_directories(_iotax_test PRIVATE "${PROJECT_BINARY_DIR}/rooms/bridge" "${PROJECT_SOURCE_DIR}/tests/unit/bridge")
+target_link_libraries(_iotax_test PRIVATE iotax_driver iotax_core iotax_flags)
+set_target_properties(_iotax_test PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bridge_tests")
+set_tests_properties(unit.bridge PROPERTIES
+  ENVIRONMENT_MODIFICATION "PYTHONPATH=path_list_prepend:${PROJECT_BINARY_DIR}/bridge_tests")
