@@ -1,0 +1,34 @@
+// The Date of an answer as text, made once a second. No locale, no C library calendar. It must not know a clock.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "core/instant.h"
+
+namespace iotax::driver {
+
+/// A day and a time of the proleptic Gregorian calendar, in UTC.
+struct CivilTime {
+  std::int64_t year;
+  unsigned month, day;          // from 1
+  unsigned hour, minute, second;
+  unsigned weekday;             // 0: Sunday
+};
+
+[[nodiscard]] CivilTime civil_time(std::int64_t unix_seconds) noexcept;
+
+/// IMF-fixdate (RFC 9110 §5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT". One thread at a time.
+class DateCache {
+ public:
+  /// `unix_time` is the time since 1970-01-01T00:00:00Z, in the years 0 to 9999. The view ends with the next call.
+  [[nodiscard]] std::string_view at(core::Duration unix_time) noexcept;
+
+ private:
+  static constexpr std::size_t kBytes = 29;
+  std::array<char, kBytes> text_{};
+  std::int64_t second_ = INT64_MIN;
+};
+
+}  // namespace iotax::driver
