@@ -179,7 +179,7 @@ class Loop {
   void warn_slow(const Session& s);
   void pause_accepting(Listener& listener, core::Duration pause);
   void resume_accepting();
-  bool close_oldest_idle();
+  [[nodiscard]] Session* oldest_idle() const noexcept;
   [[nodiscard]] bool is_idle(const Session& s) const noexcept;
   void on_loop_timers();
   void begin_draining();

@@ -80,12 +80,15 @@ void Loop<Sys, Poller>::on_wakeup() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_listener(Listener& listener) {
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
-    if (connections_ >= connections_max_ && !close_oldest_idle()) {
+    Session* const idle = connections_ < connections_max_ ? nullptr : oldest_idle();
+    if (connections_ >= connections_max_ && idle == nullptr) {
       pause_accepting(listener, 1s);  // or until a connection closes
       return;
     }
     switch (accept_one(listener)) {
       case Accepting::took:
+        if (idle != nullptr) close(*idle);
+        break;
       case Accepting::skipped:
         break;
       case Accepting::nothing:
@@ -135,7 +138,6 @@ void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
   if (sessions_ != nullptr) sessions_->previous = &s;
   sessions_ = &s;
   ++connections_;
-  if (stopping_ != Stopping::no) s.machine.close_soon();
   settle(s);
 }
 
@@ -279,7 +281,6 @@ void Loop<Sys, Poller>::give_back(Session& s) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::take_back(Session& s) {
-  if (stopping_ != Stopping::no) s.machine.close_soon();
   outgoing_.send_output(s, now_);
   give_back(s);
   if (s.fd >= 0 && s.phase == Phase::open && !s.backlogged()) {
@@ -534,17 +535,14 @@ void Loop<Sys, Poller>::resume_accepting() {
   }
 }
 
-/// Room for a new connection: the idle one that has waited longest. False: none is idle.
+/// The connection that has to go first when there are too many; null: none is idle.
 template <class Sys, class Poller>
-bool Loop<Sys, Poller>::close_oldest_idle() {
+auto Loop<Sys, Poller>::oldest_idle() const noexcept -> Session* {
   Session* oldest = nullptr;
   for (Session* s = sessions_; s != nullptr; s = s->next) {
-    if (!is_idle(*s)) continue;
-    if (oldest == nullptr || s->deadline() < oldest->deadline()) oldest = s;
+    if (is_idle(*s) && (oldest == nullptr || s->deadline() < oldest->deadline())) oldest = s;
   }
-  if (oldest == nullptr) return false;
-  close(*oldest);
-  return true;
+  return oldest;
 }
 
 template <class Sys, class Poller>
@@ -573,9 +571,6 @@ void Loop<Sys, Poller>::stop(Stop how) {
   asked_ = how;
   now_ = sys_.now();
   if (first) {
-    for (Session* s = sessions_; s != nullptr; s = s->next) {
-      if (s->owner.load(std::memory_order_acquire) == Owner::loop) s->machine.close_soon();
-    }
     stopping_ = Stopping::delayed;
     delay_ends_ = how == Stop::drain ? now_ + config_.shutdown_delay : now_;
   }

@@ -46,7 +46,7 @@ bool Scheduler::wait(const char* what, Condition ready, core::Instant deadline) 
 }
 
 void Scheduler::give_way() {
-  if (tasks_.size() > 1 && draw(4) == 0) hand_over(choose());
+  if (!in_action_ && tasks_.size() > 1 && draw(4) == 0) hand_over(choose());
 }
 
 std::size_t Scheduler::start(std::string name, std::function<void()> body) {
@@ -103,7 +103,9 @@ void Scheduler::run_actions() {
   while (!actions_.empty() && actions_.begin()->first <= now_) {
     const auto action = std::move(actions_.begin()->second);
     actions_.erase(actions_.begin());
+    in_action_ = true;
     action();
+    in_action_ = false;
   }
 }
 

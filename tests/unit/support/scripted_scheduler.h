@@ -37,7 +37,7 @@ class Scheduler {
 
   /// Let other threads run until `ready` or the deadline. false: the deadline came first. `what` names the wait.
   bool wait(const char* what, Condition ready, core::Instant deadline);
-  /// Perhaps let another thread run.
+  /// Perhaps let another thread run. Not from within an action.
   void give_way();
 
   /// A new thread, which runs when its turn comes. `name` is for the message when all are stuck.
@@ -73,6 +73,7 @@ class Scheduler {
   std::mutex baton_;                        // guards running_ while it changes hands
   std::vector<std::unique_ptr<Task>> tasks_;
   std::size_t running_ = 0;
+  bool in_action_ = false;
 };
 
 }  // namespace iotax::support

@@ -1,0 +1,633 @@
+// The worker on the scripted system: what the loop does for clients, and what the lead does when calls last.
+#include "driver/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "support/fake_application.h"
+
+namespace iotax {
+namespace {
+
+using namespace std::chrono_literals;
+using driver::Config;
+using driver::Exchange;
+using driver::Sent;
+using driver::Stop;
+using support::FakeApplication;
+using support::Rig;
+using support::ScriptedClient;
+
+std::size_t count(std::string_view text, std::string_view word) {
+  std::size_t n = 0;
+  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) ++n;
+  return n;
+}
+
+bool has(std::string_view text, std::string_view word) { return count(text, word) > 0; }
+
+Config with_threads(unsigned threads) {
+  Config config;
+  config.threads = threads;
+  return config;
+}
+
+// ---- what a turn costs
+
+TEST(WorkerTurn, OneRecvAndOneSendPerRequestAndNoEpollCtl) {
+  Rig rig;
+  ScriptedClient client = rig.get("/");
+  std::uint64_t recvs = 0;
+  std::uint64_t sends = 0;
+  std::uint64_t controls = 0;
+  rig.sys.after(100ms, [&] {
+    recvs = rig.sys.calls("recv");
+    sends = rig.sys.calls("send") + rig.sys.calls("send_gathered");
+    controls = rig.sys.calls("epoll_ctl");
+  });
+  for (int n = 1; n <= 10; ++n) {
+    rig.sys.after(100ms + n * 1ms, [&] { client.send(Rig<>::request("/")); });
+  }
+  rig.sys.after(200ms, [&] {
+    EXPECT_EQ(rig.sys.calls("recv") - recvs, 10U);
+    EXPECT_EQ(rig.sys.calls("send") + rig.sys.calls("send_gathered") - sends, 10U);
+    EXPECT_EQ(rig.sys.calls("epoll_ctl") - controls, 0U);
+  });
+  rig.stop_after(300ms);
+  rig.run();
+  EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 11U);
+}
+
+TEST(WorkerTurn, SixteenPipelinedRequestsLeaveInOneSend) {
+  Rig rig;
+  ScriptedClient client = rig.connect();
+  rig.sys.after(10ms, [&] {
+    rig.sys.reset_calls();
+    std::string all;
+    for (int n = 0; n < 16; ++n) all += Rig<>::request("/");
+    client.send(all);
+  });
+  rig.sys.after(20ms, [&] {
+    EXPECT_EQ(rig.sys.calls("recv"), 1U);
+    EXPECT_EQ(rig.sys.calls("send") + rig.sys.calls("send_gathered"), 1U);
+  });
+  rig.stop_after(30ms);
+  rig.run();
+  EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 16U);
+}
+
+TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
+  Rig rig(with_threads(4));
+  ScriptedClient client = rig.get("/");
+  rig.sys.after(1s, [&] { client.close(); });
+  std::uint64_t before = 0;
+  const auto all = [&] {
+    return rig.sys.calls() + rig.sys.calls("futex_wait") + rig.sys.calls("epoll_wait") + rig.sys.calls("poll");
+  };
+  rig.sys.after(2s, [&] { before = all(); });
+  rig.sys.after(3600s, [&] { EXPECT_EQ(all(), before); });
+  rig.stop_after(3601s);
+  rig.run();
+}
+
+// ---- the lead
+
+TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
+  Rig rig;
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient slow = rig.get("/slow");
+  ScriptedClient bad;
+  ScriptedClient half = rig.connect();
+  half.send("GET / HT");
+  rig.sys.after(100ms, [&] {
+    bad = rig.connect();
+    bad.send("GET  / HTTP/1.1\r\n\r\n");
+  });
+  rig.sys.after(104ms, [&] { EXPECT_TRUE(has(bad.received(), "HTTP/1.1 400")); });
+  rig.sys.after(6s, [&] { EXPECT_TRUE(has(slow.received(), "slow")); });
+  rig.sys.after(10100ms, [&] { EXPECT_TRUE(has(half.received(), "HTTP/1.1 408")); });
+  rig.stop_after(11s);
+  rig.run();
+}
+
+TEST(Lead, AnswersBeforeASlowCallGoOutAtOnce) {
+  Rig rig;
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient client = rig.connect();
+  client.send(Rig<>::request("/") + Rig<>::request("/") + Rig<>::request("/slow") + Rig<>::request("/"));
+  rig.sys.after(5ms, [&] { EXPECT_EQ(count(client.received(), "hello"), 2U); });
+  rig.stop_after(6s);
+  rig.run();
+  EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 4U);
+  EXPECT_LT(client.received().find("slow"), client.received().rfind("hello"));
+}
+
+TEST(Lead, OneThreadRunsEveryCallOfManyQuickAndSlowOnes) {
+  Rig rig;
+  int n = 0;
+  rig.app.views["/mixed"] = [&](Exchange& e) {
+    if (++n % 7 == 0) rig.app.sleep(4ms);
+    FakeApplication::answer(e, "mixed");
+  };
+  std::vector<ScriptedClient> clients;
+  for (int c = 0; c < 20; ++c) clients.push_back(rig.connect());
+  for (int turn = 0; turn < 50; ++turn) {
+    rig.sys.after(1ms + turn * 3ms, [&] {
+      for (ScriptedClient& client : clients) client.send(Rig<>::request("/mixed"));
+    });
+  }
+  rig.stop_after(20s);
+  rig.run();
+  EXPECT_EQ(rig.app.calls.size(), 1000U);
+  for (const auto& call : rig.app.calls) EXPECT_EQ(call.native_thread, 0U);
+  for (const ScriptedClient& client : clients) EXPECT_EQ(count(client.received(), "mixed"), 50U);
+}
+
+TEST(Lead, EightThreadsRunEightCallsAtOnce) {
+  Rig rig(with_threads(8));
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  std::vector<ScriptedClient> clients;
+  for (int c = 0; c < 8; ++c) clients.push_back(rig.get("/slow"));
+  rig.sys.after(5500ms, [&] {
+    for (const ScriptedClient& client : clients) EXPECT_TRUE(has(client.received(), "slow"));
+  });
+  rig.stop_after(6s);
+  rig.run();
+  EXPECT_EQ(rig.app.running_most, 8U);
+}
+
+TEST(Lead, QuickCallsGoOnBesideAHungOne) {
+  Rig rig(with_threads(2));
+  rig.app.views["/hung"] = [&](Exchange& e) {
+    rig.app.sleep(60s);
+    FakeApplication::answer(e, "hung");
+  };
+  ScriptedClient hung = rig.get("/hung");
+  ScriptedClient quick = rig.connect();
+  for (int n = 0; n < 100; ++n) {
+    rig.sys.after(10ms + n * 10ms, [&] { quick.send(Rig<>::request("/")); });
+    rig.sys.after(14ms + n * 10ms, [&, n] {
+      EXPECT_EQ(count(quick.received(), "hello"), static_cast<std::size_t>(n) + 1);
+    });
+  }
+  rig.stop_after(61s);
+  rig.run();
+}
+
+TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
+  // A ready session is masked while it waits, answered by the next leader, and must be in the poller afterwards.
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Rig rig(with_threads(2), seed);
+    rig.app.views["/slow"] = [&](Exchange& e) {
+      rig.app.sleep(3ms);
+      FakeApplication::answer(e, "slow");
+    };
+    std::vector<ScriptedClient> clients;
+    for (int c = 0; c < 6; ++c) {
+      clients.push_back(rig.get(c % 2 == 0 ? "/slow" : "/"));
+      rig.sys.after(1ms + c * 300us, [&rig, &clients, c] {
+        clients[static_cast<std::size_t>(c)].send(Rig<>::request("/"));
+      });
+      rig.sys.after(200ms, [&rig, &clients, c] {
+        clients[static_cast<std::size_t>(c)].send(Rig<>::request("/"));
+      });
+    }
+    rig.stop_after(1s);
+    rig.run();
+    for (const ScriptedClient& client : clients) {
+      EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 3U) << "seed " << seed;
+    }
+  }
+}
+
+TEST(Lead, AResetDuringACallDoesNotMakeTheLeaderSpin) {
+  Rig rig;
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    EXPECT_TRUE(e.gone());
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient client = rig.get("/slow");
+  rig.sys.after(100ms, [&] { client.reset(); });
+  std::uint64_t before = 0;
+  rig.sys.after(200ms, [&] { before = rig.sys.calls(); });
+  rig.sys.after(4900ms, [&] { EXPECT_LT(rig.sys.calls() - before, 50U); });
+  rig.stop_after(6s);
+  rig.run();
+  ASSERT_EQ(rig.log.access_lines.size(), 1U);
+  EXPECT_TRUE(has(rig.log.access_lines[0], " 499 "));
+}
+
+// ---- content before the call, answers after it
+
+TEST(Content, IsCompleteBeforeTheCall) {
+  Rig rig;
+  std::string seen;
+  rig.app.views["/in"] = [&](Exchange& e) {
+    std::array<std::byte, 100> block;
+    for (;;) {
+      const driver::BodyRead got = e.read_body(block);
+      if (got.bytes == 0) break;
+      seen.append(reinterpret_cast<const char*>(block.data()), got.bytes);
+    }
+    FakeApplication::answer(e, "got it");
+  };
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\nExpect: 100-continue\r\n\r\n");
+  rig.sys.after(1s, [&] {
+    EXPECT_TRUE(has(client.received(), "HTTP/1.1 100 Continue"));
+    EXPECT_TRUE(rig.app.calls.empty());
+    client.send(std::string(100, 'a'));
+  });
+  rig.sys.after(2s, [&] {
+    EXPECT_TRUE(rig.app.calls.empty());
+    client.send(std::string(200, 'b'));
+  });
+  rig.stop_after(3s);
+  rig.run();
+  EXPECT_EQ(seen, std::string(100, 'a') + std::string(200, 'b'));
+  EXPECT_TRUE(has(client.received(), "got it"));
+}
+
+TEST(Content, BeyondMemoryGoesToATemporaryFile) {
+  Config config;
+  config.body_memory_bytes = 1000;
+  Rig rig(config);
+  std::string seen;
+  rig.app.views["/in"] = [&](Exchange& e) {
+    EXPECT_FALSE(e.body_in_memory());
+    EXPECT_EQ(e.body_bytes(), 50000U);
+    std::array<std::byte, 4096> block;
+    for (;;) {
+      const driver::BodyRead got = e.read_body(block);
+      if (got.bytes == 0) break;
+      seen.append(reinterpret_cast<const char*>(block.data()), got.bytes);
+    }
+    FakeApplication::answer(e, "got it");
+  };
+  std::string sent;
+  for (int n = 0; sent.size() < 50000; ++n) sent += std::to_string(n);
+  sent.resize(50000);
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + sent);
+  rig.stop_after(3s);
+  rig.run();
+  EXPECT_EQ(seen, sent);
+  EXPECT_GT(rig.sys.calls("open_temporary"), 0U);
+}
+
+TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
+  Config config;
+  config.body_memory_bytes = 1000;
+  Rig rig(config);
+  rig.sys.set_disk_room(5000);
+  ScriptedClient client = rig.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + std::string(50000, 'x'));
+  ScriptedClient other;
+  rig.sys.after(1s, [&] { other = rig.get("/"); });
+  rig.stop_after(3s);
+  rig.run();
+  EXPECT_TRUE(has(client.received(), "HTTP/1.1 503"));
+  EXPECT_TRUE(has(other.received(), "hello"));
+}
+
+TEST(Content, CanBeReadWhileItArrives) {
+  Config config;
+  config.request_buffering = false;
+  Rig rig(config);
+  std::string seen;
+  rig.app.views["/in"] = [&](Exchange& e) {
+    std::array<std::byte, 100> block;
+    for (;;) {
+      const driver::BodyRead got = e.read_body(block);
+      if (got.bytes == 0) {
+        EXPECT_EQ(got.error, driver::BodyError::none);
+        break;
+      }
+      seen.append(reinterpret_cast<const char*>(block.data()), got.bytes);
+      seen += '|';
+    }
+    FakeApplication::answer(e, "got it");
+  };
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ScriptedClient other;
+  rig.sys.after(1s, [&] {
+    EXPECT_EQ(seen, "abc|");
+    other = rig.connect();
+    other.send("nonsense\r\n\r\n");
+  });
+  rig.sys.after(1005ms, [&] { EXPECT_TRUE(has(other.received(), " 400 ")); });  // the lead was given up at once
+  rig.sys.after(2s, [&] { client.send("2\r\nde\r\n0\r\n\r\n" + Rig<>::request("/")); });
+  rig.stop_after(3s);
+  rig.run();
+  EXPECT_EQ(seen, "abc|de|");
+  EXPECT_TRUE(has(client.received(), "got it"));
+  EXPECT_TRUE(has(client.received(), "hello"));
+}
+
+TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
+  Config config;
+  config.request_buffering = false;
+  Rig rig(config);
+  std::vector<driver::BodyError> errors;
+  rig.app.views["/in"] = [&](Exchange& e) {
+    std::array<std::byte, 100> block;
+    driver::BodyRead got{};
+    do {
+      got = e.read_body(block);
+    } while (got.bytes > 0);
+    errors.push_back(got.error);
+    errors.push_back(e.read_body(block).error);
+    e.fail(500, "failed");
+  };
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+  rig.sys.after(1s, [&] { client.half_close(); });
+  rig.stop_after(3s);
+  rig.run();
+  EXPECT_EQ(errors, (std::vector{driver::BodyError::disconnected, driver::BodyError::disconnected}));
+  EXPECT_TRUE(has(client.received(), "HTTP/1.1 400"));
+  EXPECT_FALSE(has(client.received(), "HTTP/1.1 500"));
+}
+
+TEST(Answers, ASlowReaderHoldsNoThread) {
+  Config config;
+  config.answer_memory_bytes = 10000;
+  Rig rig(config);
+  const std::string big(300000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/big"));
+  ScriptedClient other;
+  rig.sys.after(100ms, [&] { other = rig.get("/"); });
+  rig.sys.after(105ms, [&] { EXPECT_TRUE(has(other.received(), "hello")); });
+  for (int n = 0; n < 400; ++n) {
+    rig.sys.after(200ms + n * 10ms, [&] { slow.read(1000); });
+  }
+  rig.stop_after(10s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "#"), big.size());
+}
+
+TEST(Answers, AFileIsSentByTheLeader) {
+  Rig rig;
+  std::string content;
+  for (int n = 0; content.size() < 200000; ++n) content += std::to_string(n) + ' ';
+  rig.app.views["/file"] = [&](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.content_bytes = content.size() - 10;
+    e.respond(head);
+    e.body_file(driver::UniqueFd(rig.sys.open_file(content)), 10, content.size() - 10);
+    e.finish();
+  };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(5000);
+  slow.send(Rig<>::request("/file"));
+  for (int n = 0; n < 100; ++n) rig.sys.after(100ms + n * 10ms, [&] { slow.read(5000); });
+  rig.stop_after(10s);
+  const std::size_t before = rig.sys.open_descriptors();
+  rig.run();
+  EXPECT_TRUE(has(slow.received(), content.substr(10)));
+  EXPECT_LE(rig.sys.open_descriptors(), before + 3);  // the worker's poller and pipes are closed with it
+}
+
+TEST(Answers, AReaderThatTakesNothingIsLeft) {
+  Config config;
+  config.limits.rate_bytes_min = 0;
+  Rig rig(config);
+  const std::string big(300000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient stuck = rig.connect();
+  stuck.read_by_hand(1000);
+  stuck.send(Rig<>::request("/big"));
+  rig.sys.after(29s, [&] { EXPECT_FALSE(stuck.closed_by_server()); });
+  rig.sys.after(31s, [&] { EXPECT_TRUE(stuck.closed_by_server()); });
+  rig.stop_after(32s);
+  rig.run();
+}
+
+TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {
+  Config config;
+  config.answer_memory_bytes = 10000;
+  config.spool_bytes_max = 20000;
+  Rig rig(config);
+  std::size_t given = 0;
+  rig.app.views["/endless"] = [&](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    e.respond(head);
+    const std::string block(5000, '#');
+    for (int n = 0; n < 100; ++n) {
+      e.body(std::as_bytes(std::span(block)));
+      if (e.deliver() == Sent::gone) return e.abort();
+      given += block.size();
+    }
+    e.finish();
+  };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/endless"));
+  ScriptedClient bad;
+  rig.sys.after(1s, [&] {
+    EXPECT_LT(given, 60000U);
+    bad = rig.connect();
+    bad.send("nonsense\r\n\r\n");
+  });
+  rig.sys.after(1005ms, [&] { EXPECT_TRUE(has(bad.received(), " 400 ")); });
+  for (int n = 0; n < 600; ++n) rig.sys.after(2s + n * 10ms, [&] { slow.read(1000); });
+  rig.stop_after(20s);
+  rig.run();
+  EXPECT_EQ(given, 500000U);
+  EXPECT_EQ(count(slow.received(), "#"), 500000U);
+}
+
+// ---- admission
+
+TEST(Admission, AFullQueueIs503) {
+  Config config;
+  config.queued_max = 2;
+  Rig rig(config);
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient slow = rig.get("/slow");
+  std::vector<ScriptedClient> others(4);
+  rig.sys.after(100ms, [&] {
+    for (ScriptedClient& other : others) other = rig.get("/");
+  });
+  rig.sys.after(110ms, [&] {
+    EXPECT_EQ(std::count_if(others.begin(), others.end(),
+                            [](const auto& c) { return has(c.received(), "HTTP/1.1 503"); }), 2);
+  });
+  rig.stop_after(6s);
+  rig.run();
+  EXPECT_EQ(std::count_if(others.begin(), others.end(), [](const auto& c) { return has(c.received(), "hello"); }), 2);
+}
+
+TEST(Admission, ARequestThatWaitedTooLongIs503) {
+  Config config;
+  config.queue_timeout = 2s;
+  Rig rig(config);
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient slow = rig.get("/slow");
+  ScriptedClient other;
+  rig.sys.after(100ms, [&] { other = rig.get("/"); });
+  rig.sys.after(2050ms, [&] { EXPECT_EQ(other.received(), ""); });
+  rig.sys.after(2200ms, [&] { EXPECT_TRUE(has(other.received(), "HTTP/1.1 503")); });
+  rig.stop_after(6s);
+  rig.run();
+}
+
+TEST(Admission, ARequestWhoseClientLeftIsNotRun) {
+  Rig rig;
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient slow = rig.get("/slow");
+  ScriptedClient other;
+  rig.sys.after(100ms, [&] { other = rig.get("/"); });
+  rig.sys.after(200ms, [&] { other.reset(); });
+  rig.stop_after(6s);
+  rig.run();
+  EXPECT_EQ(rig.app.calls.size(), 1U);
+}
+
+TEST(Admission, DescriptorsRunOutAndComeBack) {
+  Rig rig;
+  ScriptedClient first = rig.get("/");
+  ScriptedClient second;
+  rig.sys.after(10ms, [&] {
+    rig.sys.fail_always("accept", EMFILE);
+    second = rig.get("/");
+  });
+  std::uint64_t tries = 0;
+  rig.sys.after(20ms, [&] { tries = rig.sys.calls("accept"); });
+  rig.sys.after(1s, [&] {
+    EXPECT_LT(rig.sys.calls("accept") - tries, 20U);
+    EXPECT_EQ(second.received(), "");
+    rig.sys.heal();
+  });
+  rig.sys.after(1200ms, [&] { EXPECT_TRUE(has(second.received(), "hello")); });
+  rig.stop_after(2s);
+  rig.run();
+}
+
+TEST(Admission, TheLongestIdleConnectionMakesRoom) {
+  Config config;
+  config.connections_max = 2;
+  Rig rig(config);
+  ScriptedClient first = rig.get("/");
+  ScriptedClient second;
+  ScriptedClient third;
+  rig.sys.after(1s, [&] { second = rig.get("/"); });
+  rig.sys.after(2s, [&] { third = rig.get("/"); });
+  rig.sys.after(2100ms, [&] {
+    EXPECT_TRUE(has(third.received(), "hello"));
+    EXPECT_TRUE(first.closed_by_server());
+    EXPECT_FALSE(second.closed_by_server());
+  });
+  rig.stop_after(3s);
+  rig.run();
+}
+
+// ---- stopping and signals
+
+TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
+  Rig rig;
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  ScriptedClient idle = rig.get("/");
+  ScriptedClient slow;
+  rig.sys.after(1s, [&] { slow = rig.get("/slow"); });
+  rig.stop_after(2s);
+  rig.sys.after(2100ms, [&] { EXPECT_TRUE(idle.closed_by_server()); });
+  rig.run();
+  EXPECT_TRUE(has(slow.received(), "slow"));
+  EXPECT_TRUE(has(slow.received(), "Connection: close"));
+  EXPECT_TRUE(rig.app.ended_with.empty());
+  EXPECT_GE(rig.sys.now(), support::ScriptedSys(1).now() + 6s);
+}
+
+TEST(Stopping, ADrainLetsIdleConnectionsAskOnceMore) {
+  Rig rig;
+  ScriptedClient idle = rig.get("/");
+  rig.stop_after(1s, Stop::drain);
+  rig.sys.after(2s, [&] { idle.send(Rig<>::request("/")); });
+  rig.run();
+  EXPECT_EQ(count(idle.received(), "hello"), 2U);
+  EXPECT_EQ(count(idle.received(), "Connection: close"), 1U);
+}
+
+TEST(Stopping, AHungCallEndsTheProcessWhenTheDrainIsOver) {
+  Config config;
+  config.graceful_timeout = 3s;
+  Rig rig(config);
+  rig.app.views["/hung"] = [&](Exchange& e) {
+    rig.app.sleep(60s);
+    FakeApplication::answer(e, "hung");
+  };
+  ScriptedClient hung = rig.get("/hung");
+  rig.stop_after(1s);
+  rig.sys.after(3900ms, [&] { EXPECT_TRUE(rig.app.ended_with.empty()); });
+  rig.sys.after(4100ms, [&] { EXPECT_EQ(rig.app.ended_with, std::vector{0}); });
+  rig.run();
+  EXPECT_TRUE(std::any_of(rig.log.server_lines.begin(), rig.log.server_lines.end(),
+                          [](const auto& line) { return has(line, "GET /hung, 4 s"); }));
+}
+
+TEST(Signals, RunInThreadZeroWhoeverLeads) {
+  Rig rig(with_threads(2));
+  rig.app.views["/slow"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "slow");
+  };
+  const auto signal = [&] {
+    const std::byte alarm{14};
+    (void)rig.sys.write(rig.worker->wakeup_fd(), std::span(&alarm, 1));
+  };
+  rig.sys.after(1s, signal);  // thread 0 leads and waits
+  rig.sys.after(1100ms, [&] { EXPECT_EQ(rig.app.signal_runs.size(), 1U); });
+  ScriptedClient slow;
+  ScriptedClient slow2;
+  rig.sys.after(2s, [&] { slow = rig.get("/slow"); });
+  rig.sys.after(2100ms, [&] { slow2 = rig.get("/slow"); });
+  rig.sys.after(7050ms, signal);  // thread 0 is back, the other one is in its call
+  rig.sys.after(7090ms, [&] { EXPECT_EQ(rig.app.signal_runs.size(), 2U); });
+  rig.stop_after(9s);
+  rig.run();
+  for (const std::size_t thread : rig.app.signal_runs) EXPECT_EQ(thread, 0U);
+}
+
+TEST(Signals, AHandlerThatRaisesStopsTheServer) {
+  Rig rig;
+  rig.app.signal_handler_raises = true;
+  rig.sys.after(1s, [&] {
+    const std::byte interrupt{2};
+    (void)rig.sys.write(rig.worker->wakeup_fd(), std::span(&interrupt, 1));
+  });
+  rig.run();
+}
+
+}  // namespace
+}  // namespace iotax

@@ -1,0 +1,133 @@
+// An application of the test's own behind the driver's seam, with a lock of its own in place of the interpreter's, and a worker around
+// it on the scripted system. Everything runs on virtual time under a seed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "driver/worker.h"
+#include "support/scripted_sys.h"
+
+namespace iotax::support {
+
+/// What was logged, in order.
+class RecordingLog final : public driver::Log {
+ public:
+  void access(std::string_view line) noexcept override { access_lines.emplace_back(line); }
+  void server(driver::Level, std::string_view text) noexcept override { server_lines.emplace_back(text); }
+  bool flush(core::Duration) noexcept override { return true; }
+
+  std::vector<std::string> access_lines;
+  std::vector<std::string> server_lines;
+};
+
+/// Calls a view by path; the interpreter is a lock that one thread holds at a time.
+class FakeApplication final : public driver::Application {
+ public:
+  using View = std::function<void(driver::Exchange&)>;
+  struct Call {
+    std::string path;
+    unsigned thread;
+    std::size_t native_thread;
+    core::Instant at;
+  };
+
+  explicit FakeApplication(ScriptedSys& sys) : sys_(sys) {}
+
+  void enter(unsigned) noexcept override { interpreter_.lock(); }
+  void leave(unsigned) noexcept override { interpreter_.unlock(); }
+  void call(unsigned thread, driver::Exchange& exchange) noexcept override {
+    const std::string path(exchange.head().path);
+    calls.push_back({path, thread, sys_.running_thread(), sys_.now()});
+    running.push_back(path);
+    running_most = std::max(running_most, running.size());
+    const auto view = views.find(path);
+    if (view == views.end()) {
+      answer(exchange, "hello");
+    } else {
+      view->second(exchange);
+    }
+    running.erase(std::find(running.begin(), running.end(), path));
+  }
+  bool run_signal_handlers() noexcept override {
+    signal_runs.push_back(sys_.running_thread());
+    return signal_handler_raises;
+  }
+  void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
+
+  /// 200 with `content`, its length known.
+  static void answer(driver::Exchange& exchange, std::string_view content) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.content_bytes = content.size();
+    exchange.respond(head);
+    exchange.body(std::as_bytes(std::span(content)));
+    exchange.finish();
+  }
+  /// Sleep as a blocking call does: without the interpreter.
+  void sleep(core::Duration how_long) {
+    interpreter_.unlock();
+    sys_.sleep(how_long);
+    interpreter_.lock();
+  }
+
+  std::map<std::string, View, std::less<>> views;
+  std::vector<Call> calls;
+  std::vector<std::string> running;
+  std::size_t running_most = 0;
+  std::vector<std::size_t> signal_runs;  // the native thread of each
+  bool signal_handler_raises = false;
+  std::vector<int> ended_with;
+
+ private:
+  ScriptedSys& sys_;
+  ScriptedSys::Mutex interpreter_;
+};
+
+/// A worker, its application threads and one listener. Script the clients with at() and after(), then run().
+template <class Poller = driver::EpollPoller<ScriptedSys>>
+class Rig {
+ public:
+  using Worker = driver::BasicWorker<ScriptedSys, Poller>;
+
+  explicit Rig(driver::Config settings = {}, std::uint64_t seed = 1)
+      : sys(seed), config(std::move(settings)), app(sys) {
+    listener = sys.listen();
+    worker = std::make_unique<Worker>(sys, config, app, log);
+    if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
+  }
+
+  /// Serve until somebody calls stop(). The calling thread is application thread 0.
+  void run() {
+    std::vector<ScriptedSys::Thread> threads;
+    for (unsigned n = 1; n < config.threads; ++n) {
+      threads.push_back(std::move(*sys.start_thread("app", [this, n] { worker->run_thread(n); })));
+    }
+    if (!worker->run()) std::abort();
+  }
+  void stop_after(core::Duration delay, driver::Stop how = driver::Stop::prompt) {
+    sys.after(delay, [this, how] { worker->stop(how); });
+  }
+  ScriptedClient connect() { return sys.connect(listener); }
+  ScriptedClient get(std::string_view path) {
+    ScriptedClient client = connect();
+    client.send(request(path));
+    return client;
+  }
+  static std::string request(std::string_view path) {
+    return "GET " + std::string(path) + " HTTP/1.1\r\nHost: iotax.test\r\n\r\n";
+  }
+
+  ScriptedSys sys;
+  driver::Config config;
+  RecordingLog log;
+  FakeApplication app;
+  std::unique_ptr<Worker> worker;
+  int listener = -1;
+};
+
+}  // namespace iotax::support
