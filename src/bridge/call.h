@@ -1,0 +1,80 @@
+// The bridge's half of the seam: enters Python and runs one request to its end in one thread and
+// one contextvars.Context. It decides which objects a request gets and what becomes of those that
+// an application keeps.
+#pragma once
+
+#include <Python.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "bridge/environ.h"
+#include "bridge/gil.h"
+#include "bridge/ref.h"
+#include "bridge/request.h"
+#include "driver/application.h"
+#include "driver/log.h"
+
+namespace iotax::bridge {
+
+/// Everything that the types and tables of the bridge need, once per process. false: a Python
+/// exception is set.
+[[nodiscard]] bool init_bridge(const Gil& gil, PyObject* module);
+
+class Caller final : public driver::Application {
+ public:
+  /// `application` is called for each request. `log` is borrowed for the object's life. Made and
+  /// destroyed with the GIL.
+  Caller(const Gil& gil, Ref application, unsigned threads, EnvironOptions options,
+         driver::Log& log);
+  ~Caller() override;
+
+  void enter(unsigned thread) noexcept override { states_.enter(thread); }
+  void leave(unsigned thread) noexcept override { states_.leave(thread); }
+  void call(unsigned thread, driver::Exchange& exchange) noexcept override;
+  [[nodiscard]] bool run_signal_handlers() noexcept override;
+
+  /// Only after own_process(). Python may be held by whoever does not return, so it is not asked.
+  void end_process(int exit_code) noexcept override;
+
+  /// The process is the server's own: when stopping takes too long, end_process() ends it.
+  /// Otherwise that does nothing.
+  void own_process() noexcept { own_process_.store(true, std::memory_order_relaxed); }
+  /// The server is stopping: a KeyboardInterrupt in application thread 0 is not the application's
+  /// fault. Async-signal-safe.
+  void stopping() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+  /// What the first signal handler that raised has raised; empty when none did.
+  [[nodiscard]] Ref take_raised(const Gil& gil) noexcept;
+
+ private:
+  /// What one application thread uses for all its requests.
+  struct Slot {
+    Slot(const EnvironOptions& options, EnvironTables& tables, driver::Log& log) noexcept
+        : request(log), environ(options, tables, log) {}
+    Request request;
+    Environ environ;
+    Ref start_response;
+    Ref input;
+    Ref errors;
+    Ref early_hints;
+    Ref client_disconnected;
+    bool ready = false;
+  };
+
+  [[nodiscard]] bool prepare(const Gil& gil, Slot& slot);
+  void run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& exchange) noexcept;
+  void take_back(Slot& slot) noexcept;
+
+  Ref application_;
+  driver::Log& log_;
+  EnvironOptions options_;
+  EnvironTables tables_;
+  ThreadStates states_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  Ref raised_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> own_process_{false};
+};
+
+}  // namespace iotax::bridge

@@ -1,0 +1,23 @@
+// wsgi.errors: a text stream whose lines go to the server log (PEP 3333, "Input and Error
+// Streams"). It is no part of a request: an application may keep it, and write to it from any
+// thread.
+#pragma once
+
+#include <Python.h>
+
+#include "bridge/ref.h"
+#include "driver/log.h"
+
+namespace iotax::bridge {
+
+/// false: a Python exception is set.
+[[nodiscard]] bool init_error_stream_type();
+/// Empty with an exception when there is no memory. `log` must live until cut_off_error_stream().
+[[nodiscard]] Ref make_error_stream(driver::Log& log) noexcept;
+/// A last line without a line feed is written as a line of its own (S-ERR-01). Called when a
+/// request ends.
+void flush_error_stream(PyObject* stream) noexcept;
+/// The log goes away; what is written later is dropped.
+void cut_off_error_stream(PyObject* stream) noexcept;
+
+}  // namespace iotax::bridge

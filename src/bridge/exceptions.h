@@ -1,0 +1,28 @@
+// The exceptions that the server raises into the application about a client: subclasses of
+// ConnectionError, so of OSError, which frameworks handle already. Importable from iotax.
+#pragma once
+
+#include <Python.h>
+
+#include "driver/application.h"
+
+namespace iotax::bridge {
+
+struct Exceptions {
+  PyObject* client_disconnected;  // iotax.ClientDisconnected
+  PyObject* body_timed_out;       // iotax.BodyTimedOut
+  PyObject* body_malformed;       // iotax.BodyMalformed
+};
+
+/// Makes them and adds them to `module`. false: a Python exception is set.
+[[nodiscard]] bool init_exceptions(PyObject* module);
+[[nodiscard]] const Exceptions& exceptions() noexcept;
+
+/// What became of reading a body, in words.
+[[nodiscard]] const char* text_of(driver::BodyError error) noexcept;
+/// Raises what became of reading a body. Beyond 1.3: now and on every later read.
+void raise_body_error(driver::BodyError error);
+/// Raises that nothing more can be sent. Beyond 5.4.
+void raise_gone();
+
+}  // namespace iotax::bridge

@@ -1,0 +1,45 @@
+// wsgi.early_hints and iotax.client_disconnected, the two callables that iotax adds to environ
+// (beyond 4.12 and 5.4). early_hints replaces no part of WSGI: it only adds interim answers, and
+// middleware that buffers or replaces the answer cannot stop it (PEP 3333, S-EXT-01).
+#include <Python.h>
+
+#include "bridge/bound.h"
+#include "bridge/fields.h"
+
+namespace iotax::bridge {
+namespace {
+
+constexpr int kEarlyHints = 103;  // RFC 8297
+
+}  // namespace
+
+PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  if (!one_argument("wsgi.early_hints", nargsf, kwnames)) return nullptr;
+  Fields fields;
+  if (!fields.take(args[0], "wsgi.early_hints")) return nullptr;
+  Request* const request = request_of(self);
+  if (request == nullptr) {
+    raise_ended("wsgi.early_hints");
+    return nullptr;
+  }
+  const Use use{*request};
+  if (use.exchange() == nullptr) {
+    raise_ended("wsgi.early_hints");
+    return nullptr;
+  }
+  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields.view());
+  Py_RETURN_NONE;
+}
+
+PyObject* client_disconnected(PyObject* self, PyObject* const* /*args*/, size_t nargsf,
+                              PyObject* kwnames) {
+  if (PyVectorcall_NARGS(nargsf) != 0 || kwnames != nullptr) {
+    PyErr_SetString(PyExc_TypeError, "iotax.client_disconnected takes no arguments");
+    return nullptr;
+  }
+  const Request* const request = request_of(self);
+  const driver::Exchange* const exchange = request == nullptr ? nullptr : request->exchange();
+  return PyBool_FromLong(exchange == nullptr || exchange->gone() ? 1 : 0);
+}
+
+}  // namespace iotax::bridge

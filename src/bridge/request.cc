@@ -1,0 +1,98 @@
+#include "bridge/request.h"
+
+#include <charconv>
+#include <span>
+#include <string_view>
+
+#include "bridge/text.h"
+
+namespace iotax::bridge {
+namespace {
+
+bool same_name(std::string_view a, std::string_view lower) noexcept {
+  if (a.size() != lower.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const char c = a[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void Request::begin(driver::Exchange& exchange) noexcept {
+  exchange_ = &exchange;
+  head = Head::none;
+  is_head = exchange.head().method == "HEAD";
+  without_body = is_head;
+}
+
+void Request::end() noexcept {
+  status.reset();
+  fields.clear();
+  texts = {};
+}
+
+driver::Exchange& Request::take_exchange() noexcept {
+  while (in_use_) wait_for_other_thread();
+  return *std::exchange(exchange_, nullptr);
+}
+
+void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
+  core::ResponseHead out;
+  if (!latin1_view(status.get(), out.status)) out.status = "500";  // was checked by start_response
+  out.fields = fields.view();
+  out.content_bytes = content_bytes;
+  head = Head::sent;
+  exchange.respond(out);
+  fields.clear();
+}
+
+driver::Sent Request::send_block(driver::Exchange& exchange, PyObject* bytes) {
+  const std::span<const char> block{PyBytes_AS_STRING(bytes),
+                                    static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
+  return exchange.body(std::as_bytes(block));
+}
+
+std::optional<std::uint64_t> Request::declared_bytes() const noexcept {
+  for (const core::Field& field : fields.view()) {
+    if (!same_name(field.name, "content-length")) continue;
+    std::uint64_t bytes = 0;
+    const auto [end, error] =
+        std::from_chars(field.value.data(), field.value.data() + field.value.size(), bytes);
+    if (error == std::errc{} && end == field.value.data() + field.value.size()) return bytes;
+  }
+  return std::nullopt;
+}
+
+std::string Request::described() const {
+  std::string text = texts.method ? utf8(texts.method.get()) : "request";
+  if (texts.target) text += ' ' + utf8(texts.target.get());
+  if (texts.id) text += " (" + utf8(texts.id.get()) + ')';
+  return text;
+}
+
+void Request::wait_for_other_thread() noexcept {
+  std::unique_lock lock{mutex_};
+  const std::uint64_t seen = released_;
+  ++waiting_;
+  PyThreadState* const state = PyEval_SaveThread();
+  released_cond_.wait(lock, [&] { return released_ != seen; });
+  lock.unlock();  // before the GIL is waited for: whoever holds the GIL may want the mutex
+  PyEval_RestoreThread(state);
+  --waiting_;
+}
+
+void Use::wake() noexcept {
+  {
+    const std::lock_guard lock{request_.mutex_};
+    ++request_.released_;
+  }
+  request_.released_cond_.notify_all();
+}
+
+void raise_ended(const char* what) {
+  PyErr_Format(PyExc_RuntimeError, "%s was used after its request had ended", what);
+}
+
+}  // namespace iotax::bridge

@@ -1,0 +1,119 @@
+// _iotax_test: the bridge without a driver. Python tests run one request at a time through Caller
+// and look at what the exchange was told.
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bridge/call.h"
+#include "bridge/forwarded.h"
+#include "bridge/ip_address.h"
+#include "bridge/text.h"
+#include "scripted_exchange.h"
+
+namespace iotax::bridge::testing {
+namespace {
+
+class RecordingLog final : public driver::Log {
+ public:
+  void access(std::string_view) noexcept override {}
+  void server(driver::Level level, std::string_view text) noexcept override {
+    const std::lock_guard lock{mutex_};
+    lines_.emplace_back(static_cast<int>(level), std::string{text});
+  }
+  bool flush(core::Duration) noexcept override { return true; }
+
+  [[nodiscard]] std::vector<std::pair<int, std::string>> take() {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(lines_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::pair<int, std::string>> lines_;
+};
+
+class Harness {
+ public:
+  Harness(py::object application, unsigned threads, const py::dict& options) {
+    EnvironOptions environ;
+    environ.multithread = threads > 1;
+    environ.version = "1.2.3";
+    if (options.contains("multiprocess"))
+      environ.multiprocess = options["multiprocess"].cast<bool>();
+    if (options.contains("server_name"))
+      environ.server_name = options["server_name"].cast<std::string>();
+    if (options.contains("trusted")) {
+      for (const auto& entry : options["trusted"].cast<std::vector<std::string>>()) {
+        if (!environ.trusted.add(entry)) throw py::value_error(entry);
+      }
+    }
+    caller_ = std::make_unique<Caller>(Gil::held(), Ref::steal(application.release().ptr()),
+                                       threads, std::move(environ), log_);
+  }
+
+  /// Runs one request; returns how often its exchange was ended.
+  int run(const py::dict& request, py::object events, unsigned thread) {
+    ScriptedExchange exchange{request, std::move(events), *caller_, thread};
+    caller_->call(thread, exchange);
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return exchange.ends();
+  }
+
+  /// Runs a request `times` times without a record of it.
+  void repeat(const py::dict& request, unsigned times) {
+    for (unsigned i = 0; i < times; ++i) {
+      ScriptedExchange exchange{request, py::none(), *caller_, 0};
+      caller_->call(0, exchange);
+    }
+  }
+
+  [[nodiscard]] std::vector<std::pair<int, std::string>> take_log() { return log_.take(); }
+  [[nodiscard]] bool run_signal_handlers() { return caller_->run_signal_handlers(); }
+  void stopping() { caller_->stopping(); }
+
+  [[nodiscard]] py::object take_raised() {
+    Ref raised = caller_->take_raised(Gil::held());
+    return raised ? py::reinterpret_steal<py::object>(raised.release()) : py::none();
+  }
+
+ private:
+  RecordingLog log_;
+  std::unique_ptr<Caller> caller_;
+};
+
+bool trusts(const std::vector<std::string>& trusted, const std::string& address) {
+  TrustedPeers peers;
+  for (const std::string& entry : trusted) {
+    if (!peers.add(entry)) throw py::value_error(entry);
+  }
+  return peers.contains(address);
+}
+
+}  // namespace
+}  // namespace iotax::bridge::testing
+
+PYBIND11_MODULE(_iotax_test, module) {
+  using namespace iotax::bridge;
+  using namespace iotax::bridge::testing;
+  if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
+  py::class_<Harness>(module, "Harness")
+      .def(py::init<py::object, unsigned, const py::dict&>())
+      .def("run", &Harness::run)
+      .def("repeat", &Harness::repeat)
+      .def("take_log", &Harness::take_log)
+      .def("run_signal_handlers", &Harness::run_signal_handlers)
+      .def("take_raised", &Harness::take_raised)
+      .def("stopping", &Harness::stopping);
+  module.def("trusts", &trusts);
+  module.def("is_ip", [](const std::string& text) { return parse_ip(text).has_value(); });
+  module.def("ip_bytes", [](const std::string& text) {
+    const auto address = parse_ip(text).value();
+    return py::bytes(reinterpret_cast<const char*>(address.data()), address.size());
+  });
+  module.def("percent_decoded",
+             [](const std::string& text) { return py::bytes(percent_decoded(text)); });
+}
