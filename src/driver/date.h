@@ -22,7 +22,7 @@ struct CivilTime {
 /// IMF-fixdate (RFC 9110 §5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT". One thread at a time.
 class DateCache {
  public:
-  /// `unix_time` is the time since 1970-01-01T00:00:00Z, in the years 0 to 9999. The view ends with the next call.
+  /// `unix_time` is the time since 1970-01-01T00:00:00Z. The view ends with the next call.
   [[nodiscard]] std::string_view at(core::Duration unix_time) noexcept;
 
  private:
