@@ -37,7 +37,7 @@ void Connection::respond(RequestId id, const ResponseHead& head) {
   const FieldFacts facts = look_at(head.fields);
   const bool head_request = s.is_head_request();
   const Decision decision =
-      decide({code_of(head.status), head_request, s.head.version, facts.length, head.content_bytes});
+      decide({code_of(head.status), head_request, facts.length, head.content_bytes});
   s.framing = decision.framing;
   s.answer_left = decision.length;
   if (decision.framing == Framing::undecided) {

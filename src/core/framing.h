@@ -20,7 +20,6 @@ enum class Framing : std::uint8_t {
 struct AnswerFacts {
   int status = 200;
   bool head_request = false;
-  Version version = Version::http_1_1;
   std::optional<std::uint64_t> own_length;      // Content-Length of the application
   std::optional<std::uint64_t> content_bytes;   // known to the server
 };

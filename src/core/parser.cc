@@ -216,6 +216,10 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
   const int error = llhttp_execute(machine(), base_ + looked_at_, seen.size() - looked_at_);
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
+    if (phase_ == Phase::request_line && seen.find('\n') != std::string_view::npos) {
+      phase_ = Phase::explaining;  // llhttp goes on with HTTP/0.9
+      return explain(seen);
+    }
     if (line_over_limit(seen)) return Found::fault;
     if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, head, seen.size());
     return Found::nothing_yet;
@@ -247,7 +251,7 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
     const bool request_line = line_begin_ == 0;
     const std::size_t most = request_line ? limits_.request_line_bytes_max : limits_.field_line_bytes_max;
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
-      static_cast<void>(fail(request_line ? Fault::request_line_limit : Fault::field_line_limit, line, line.size()));
+      static_cast<void>(fail(request_line ? Fault::request_line_limit : Fault::field_line_limit, line, most + 1));
       return true;
     }
     scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
@@ -262,7 +266,7 @@ Parser::Found Parser::explain(std::string_view seen) noexcept {
   const std::string_view line = seen.substr(0, most + 2);
   if (const auto found = explain_request_line(line)) return fail(found->fault, found->shown);
   if (line.size() == most + 2 || (line.size() == most + 1 && line.back() != '\r'))
-    return fail(Fault::request_line_limit, line, line.size());
+    return fail(Fault::request_line_limit, line, most + 1);
   if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
   return Found::nothing_yet;
 }
@@ -284,7 +288,13 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   const std::size_t fields_begin = seen.find('\n') + 1;
   if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
     return fail(broken->fault, broken->shown);
-  return fail(rules_.has_length() ? Fault::length_and_coding : Fault::coding_form, seen.substr(fields_begin, at - fields_begin));
+  // The form is kept, so it was a Transfer-Encoding line: the only field whose value llhttp judges here.
+  const std::string_view before = seen.substr(0, at);
+  const std::string_view line = before.substr(before.rfind('\n', at < 2 ? 0 : at - 2) + 1);
+  return fail(rules_.has_length()   ? Fault::length_and_coding
+              : rules_.has_coding() ? Fault::coding_twice
+                                    : Fault::coding_form,
+              line);
 }
 
 /// Rules 3 to 13, on the whole line. On refusal explain() finds the words.

@@ -1,0 +1,85 @@
+// What may stand in an answer's head, and the framing that follows from its facts.
+#include "core/response.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/framing.h"
+
+namespace iotax::core {
+namespace {
+
+TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
+  for (const std::string_view good : {"200 OK", "200", "200 ", "404 Not Found", "999 \xE9"}) EXPECT_EQ(check_status(good), HeadFault::none) << good;
+  for (const std::string_view bad : {"", "20", "2000", "OK", "200OK", "+20 OK", "20x OK"}) EXPECT_EQ(check_status(bad), HeadFault::status_form) << bad;
+  EXPECT_EQ(check_status("099 Low"), HeadFault::status_range);
+  EXPECT_EQ(check_status("103 Early Hints"), HeadFault::status_interim);
+  for (const std::string_view bad : {"200 O\r\nK", "200 O\nK", "200 \x7F", "200\tOK", "200 O\tK"})
+    EXPECT_EQ(check_status(bad), HeadFault::status_control) << bad;
+}
+
+TEST(CheckField, RefusesWhatWouldInjectOrFrame) {
+  EXPECT_EQ(check_field({"X-A", "b\tc \xE9"}), HeadFault::none);
+  EXPECT_EQ(check_field({"X-A", ""}), HeadFault::none);
+  for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9"}) EXPECT_EQ(check_field({bad, "v"}), HeadFault::name_token) << bad;
+  for (const std::string_view bad : {"a\r\nB: c", "a\n", "\r", "\x7F", "\x01"}) EXPECT_EQ(check_field({"X", bad}), HeadFault::value_control) << bad;
+  EXPECT_EQ(check_field({"X", std::string_view("a\0b", 3)}), HeadFault::value_control);
+  for (const std::string_view hop : {"Connection", "keep-alive", "Proxy-Authenticate", "PROXY-AUTHORIZATION", "TE", "Trailer", "Trailers",
+                                     "Transfer-Encoding", "Upgrade"})
+    EXPECT_EQ(check_field({hop, "x"}), HeadFault::hop_by_hop) << hop;
+  for (const std::string_view bad : {"", "-1", "+3", "3,3", "0x3", "99999999999999999999"})
+    EXPECT_EQ(check_field({"content-length", bad}), HeadFault::length_form) << bad;
+  EXPECT_EQ(check_field({"Content-Length", " 3 "}), HeadFault::none);
+}
+
+TEST(CheckFields, LengthsMayRepeatButNotDiffer) {
+  const Field same[]{{"Content-Length", "3"}, {"X", "y"}, {"content-length", "3"}};
+  const Field differ[]{{"Content-Length", "3"}, {"content-length", "4"}};
+  EXPECT_EQ(check_fields(same), HeadFault::none);
+  EXPECT_EQ(check_fields(differ), HeadFault::length_conflict);
+}
+
+TEST(Explain, SaysSomethingOfItsOwnForEachFault) {
+  std::set<std::string_view> texts;
+  for (int number = 0; number <= static_cast<int>(HeadFault::length_conflict); ++number)
+    EXPECT_TRUE(texts.insert(explain(static_cast<HeadFault>(number))).second);
+  EXPECT_FALSE(texts.contains(""));
+}
+
+TEST(ReasonPhrase, IsTheRegisteredOne) {
+  EXPECT_EQ(reason_phrase(404), "Not Found");
+  EXPECT_EQ(reason_phrase(413), "Content Too Large");
+  EXPECT_EQ(reason_phrase(299), "");
+}
+
+TEST(Framing, FollowsFromTheStrongestFact) {
+  const auto made = [](int status, bool head, std::optional<std::uint64_t> own, std::optional<std::uint64_t> known) {
+    return decide({status, head, own, known});
+  };
+  const std::optional<std::uint64_t> none;
+  EXPECT_EQ(made(200, false, none, none).framing, Framing::undecided);
+  EXPECT_EQ(made(200, false, 5, 3).length, 5U);
+  EXPECT_TRUE(made(200, false, 5, 3).keep_own_length);
+  EXPECT_EQ(made(200, false, none, 3).add_length, 3U);
+  EXPECT_EQ(made(200, false, none, 0).add_length, 0U);
+  for (const std::optional<std::uint64_t> own : {none, std::optional<std::uint64_t>(5)}) {
+    EXPECT_EQ(made(204, false, own, 0).framing, Framing::none);
+    EXPECT_FALSE(made(204, false, own, 0).keep_own_length || made(204, false, own, 0).add_length);
+    EXPECT_EQ(made(304, false, own, 0).framing, Framing::none);
+    EXPECT_EQ(made(304, false, own, 0).keep_own_length, own.has_value());
+    EXPECT_FALSE(made(304, false, own, 0).add_length);
+    EXPECT_EQ(made(205, false, own, none).add_length, 0U);
+    EXPECT_FALSE(made(205, false, own, none).keep_own_length);
+    EXPECT_EQ(made(200, true, own, none).framing, Framing::none);
+    EXPECT_EQ(made(200, true, own, none).keep_own_length, own.has_value());
+  }
+  EXPECT_EQ(made(200, true, none, 3).add_length, 3U);
+  EXPECT_FALSE(made(200, true, none, 0).add_length) << "a 0 is never invented for HEAD";
+  EXPECT_EQ(decide_late(Version::http_1_1, false).framing, Framing::chunked);
+  EXPECT_EQ(decide_late(Version::http_1_0, false).framing, Framing::until_close);
+  EXPECT_EQ(decide_late(Version::http_1_0, true).add_length, 0U);
+}
+
+}  // namespace
+}  // namespace iotax::core
