@@ -295,7 +295,7 @@ Instant Connection::State::due() const noexcept {
 Fault Connection::State::late_fault() const noexcept {
   if (peer == Peer::idle) return Fault::idle_timeout;
   if (peer == Peer::head) return Fault::head_timeout;
-  return pace.late_for_rate(now) ? Fault::body_rate : Fault::body_timeout;
+  return pace.late_for_gap(now) ? Fault::body_timeout : Fault::body_rate;
 }
 
 /// An answer in progress goes on where its head is out; then the fault has no answer of its own.

@@ -26,8 +26,8 @@ class Pace {
   /// When it will be late if nothing more comes; kNever before start() or without rules.
   [[nodiscard]] Instant deadline() const noexcept;
   [[nodiscard]] bool late(Instant now) const noexcept { return now >= deadline(); }
-  /// Late for the average rate, not for a gap. Only meaningful when late().
-  [[nodiscard]] bool late_for_rate(Instant now) const noexcept { return now >= rate_deadline(); }
+  /// Late for a gap; a late one that is not is too slow on average.
+  [[nodiscard]] bool late_for_gap(Instant now) const noexcept { return now >= gap_deadline(); }
 
  private:
   [[nodiscard]] Instant gap_deadline() const noexcept;

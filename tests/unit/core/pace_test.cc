@@ -31,7 +31,7 @@ TEST(Pace, TheGapCountsFromTheLastProgress) {
   pace.progress(kStart + seconds{7}, 1);
   EXPECT_FALSE(pace.late(kStart + seconds{17} - kTick));
   EXPECT_TRUE(pace.late(kStart + seconds{17}));
-  EXPECT_FALSE(pace.late_for_rate(kStart + seconds{17}));
+  EXPECT_TRUE(pace.late_for_gap(kStart + seconds{17}));
 }
 
 TEST(Pace, TheRateCountsAfterTheGrace) {
@@ -42,7 +42,8 @@ TEST(Pace, TheRateCountsAfterTheGrace) {
   EXPECT_EQ(pace.deadline(), kStart + seconds{10} + milliseconds{500});
   pace.progress(kStart + seconds{10}, 1250);
   EXPECT_FALSE(pace.late(kStart + seconds{13} - kTick));
-  EXPECT_TRUE(pace.late_for_rate(kStart + seconds{13}));
+  EXPECT_TRUE(pace.late(kStart + seconds{13}));
+  EXPECT_FALSE(pace.late_for_gap(kStart + seconds{13}));
 }
 
 TEST(Pace, TheEarlierOfBothDeadlinesHolds) {
