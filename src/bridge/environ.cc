@@ -150,9 +150,7 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
     if (PyDict_SetItem(made.get(), key, value) != 0) return false;
   }
   template_ = Ref::borrow(made.get());
-  // The template names no connection now.
-  remote_addr_ = "?";
-  local_addr_ = "?";
+  follows_ = false;
   return true;
 }
 
@@ -160,12 +158,12 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
 /// nothing is to be done.
 bool Environ::follow_connection(const driver::Peer& peer) {
   const Names& name = names();
-  if (peer.remote_addr != remote_addr_) {
+  if (!follows_ || peer.remote_addr != remote_addr_) {
     if (!set(template_.get(), name.remote_addr, tables_.addresses.get(peer.remote_addr)))
       return false;
     remote_addr_ = peer.remote_addr;
   }
-  if (peer.local_addr != local_addr_ || peer.local_port != local_port_) {
+  if (!follows_ || peer.local_addr != local_addr_ || peer.local_port != local_port_) {
     // A UNIX socket has neither; a URL needs both (S-ENV-11, S-ENV-12, beyond 3.9).
     std::string host = options_.server_name;
     if (host.empty()) host = peer.unix_socket ? "localhost" : peer.local_addr;
@@ -177,7 +175,7 @@ bool Environ::follow_connection(const driver::Peer& peer) {
     local_addr_ = peer.local_addr;
     local_port_ = peer.local_port;
   }
-  return true;
+  return follows_ = true;
 }
 
 bool Environ::set_target(PyObject* env, const core::Head& head, RequestTexts& texts) {

@@ -105,7 +105,8 @@ class Environ {
   EnvironTables& tables_;
   driver::Log& log_;
   Ref template_;
-  // The connection whose addresses the template holds.
+  // The connection whose addresses the template holds, if it holds any.
+  bool follows_ = false;
   std::string remote_addr_;
   std::string local_addr_;
   std::string local_port_;

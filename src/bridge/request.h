@@ -1,6 +1,6 @@
 // The request that one application thread is running: what the Python objects of that request
-// (start_response, write, wsgi.input, …) point to. One per application thread, used again for each
-// request. It must not know how an answer is iterated.
+// (start_response, write, wsgi.input and the rest) point to. One per application thread, used again
+// for each request. It must not know how an answer is iterated.
 //
 // Invariants:
 //  1. `exchange` is null unless the request runs. It becomes null before the last call to the

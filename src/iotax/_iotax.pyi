@@ -5,6 +5,15 @@ from typing import Any, Final
 
 __version__: Final[str]
 
+class ClientDisconnected(ConnectionError):
+    """The client is gone: nothing more comes from it or gets to it."""
+
+class BodyTimedOut(ConnectionError):
+    """The client sent the rest of the body too slowly."""
+
+class BodyMalformed(ConnectionError):
+    """The rest of the body breaks the framing, or is over the limit."""
+
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
 
@@ -43,9 +52,11 @@ class Worker:
     @property
     def wakeup_fd(self) -> int:
         """Non-blocking write end for signal.set_wakeup_fd()."""
-    def install_stop_signals(self) -> None:
-        """sigaction for INT and TERM on top of Python's handlers: the C handler writes to the
-        wake-up descriptor, and chains."""
+    def install_stop_signals(self, *, own_process: bool = False) -> None:
+        """sigaction for INT and TERM on top of Python's handlers: the C handler stops the worker,
+        and chains.
+        `own_process`: QUIT too, and a call that has not returned when stopping has taken its time
+        ends the process (exit code 0, or 128 + the signal that said "now")."""
     def restore_stop_signals(self) -> None: ...
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""

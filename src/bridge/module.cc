@@ -1,0 +1,206 @@
+// iotax._iotax: the Python face of the worker and of the log (_iotax.pyi). It decides how Python's
+// threads, signals and forks meet the driver; everything that happens per request lies in call and
+// below.
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bridge/call.h"
+#include "bridge/process_log.h"
+#include "bridge/py_error.h"
+#include "bridge/stop_signals.h"
+#include "bridge/text.h"
+#include "bridge/worker_options.h"
+#include "driver/worker.h"
+
+namespace iotax::bridge {
+namespace {
+
+namespace py = pybind11;
+
+[[noreturn]] void throw_os_error(int error) {
+  errno = error;
+  PyErr_SetFromErrno(PyExc_OSError);
+  throw py::error_already_set();
+}
+
+driver::Stop stop_of(const std::string& how) {
+  if (how == "drain") return driver::Stop::drain;
+  if (how == "prompt") return driver::Stop::prompt;
+  if (how == "now") return driver::Stop::now;
+  throw py::value_error("how is '" + how + "'; it can be 'drain', 'prompt' or 'now'");
+}
+
+driver::Level level_of(const std::string& name) {
+  if (name == "debug") return driver::Level::debug;
+  if (name == "info") return driver::Level::info;
+  if (name == "warning") return driver::Level::warning;
+  if (name == "error") return driver::Level::error;
+  if (name == "critical") return driver::Level::critical;
+  throw py::value_error("level is '" + name +
+                        "'; it can be 'debug', 'info', 'warning', 'error' or 'critical'");
+}
+
+/// The Worker of _iotax.pyi. Every member is called with the GIL.
+class PyWorker {
+ public:
+  PyWorker(py::object application, const py::sequence& listeners, const py::dict& options)
+      : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options)) {}
+  PyWorker(const PyWorker&) = delete;
+  ~PyWorker() {
+    restore_stop_signals(worker_);
+    std::erase(all(), this);
+  }
+
+  void run() {
+    if (std::exchange(started_, true)) throw std::runtime_error("a Worker runs once");
+    for (const Listener& listener : listeners_) {
+      if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
+        throw_os_error(added.error());
+    }
+    caller_.leave(0);
+    const driver::Result<void> served = worker_.run();
+    caller_.enter(0);
+    if (Ref raised = caller_.take_raised(Gil::held())) {
+      restore_exception(std::move(raised));
+      throw py::error_already_set();
+    }
+    if (!served) throw_os_error(served.error());
+  }
+
+  void run_thread(unsigned thread) {
+    if (thread == 0 || thread >= options_.config.threads) {
+      throw py::value_error("thread is " + std::to_string(thread) + "; it can be 1 to threads - 1");
+    }
+    caller_.leave(thread);
+    worker_.run_thread(thread);
+    caller_.enter(thread);
+  }
+
+  void stop(const std::string& how) {
+    const driver::Stop wanted = stop_of(how);
+    caller_.stopping();
+    worker_.stop(wanted);
+  }
+
+  [[nodiscard]] int wakeup_fd() const { return worker_.wakeup_fd(); }
+
+  void install_signals(bool own_process) {
+    if (own_process) caller_.own_process();
+    if (const int error = install_stop_signals(worker_, caller_, own_process); error != 0)
+      throw_os_error(error);
+  }
+
+  void restore_signals() { restore_stop_signals(worker_); }
+
+  [[nodiscard]] py::dict status() const {
+    const driver::Status now = worker_.status();
+    py::dict status;
+    status["connections"] = now.connections;
+    status["running"] = now.running;
+    status["queued"] = now.queued;
+    status["requests"] = now.requests;
+    status["threads"] = now.threads;
+    return status;
+  }
+
+  static void abandon_all_in_child() {
+    drop_stop_signals_in_child();
+    for (PyWorker* const worker : all()) worker->worker_.abandon_in_child();
+  }
+
+ private:
+  struct Listener {
+    int fd;
+    std::string authority;
+  };
+
+  PyWorker(py::object application, std::vector<Listener> listeners, WorkerOptions options)
+      : options_(std::move(options)),
+        listeners_(std::move(listeners)),
+        caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
+                with_version(std::move(options_.environ)), process_log()),
+        worker_(sys_, options_.config, caller_, process_log()) {
+    if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
+    all().push_back(this);
+  }
+
+  static EnvironOptions with_version(EnvironOptions options) {
+    options.version = IOTAX_VERSION;
+    return options;
+  }
+
+  static std::vector<Listener> read_listeners(const py::sequence& given) {
+    std::vector<Listener> listeners;
+    for (const py::handle one : given) {
+      const auto [fd, authority] = one.cast<std::pair<int, std::string>>();
+      listeners.push_back({fd, authority});
+    }
+    return listeners;
+  }
+
+  /// Those of this process, for the child of a fork. Touched under the GIL.
+  static std::vector<PyWorker*>& all() {
+    static std::vector<PyWorker*> workers;
+    return workers;
+  }
+
+  WorkerOptions options_;
+  std::vector<Listener> listeners_;
+  driver::Sys sys_;
+  Caller caller_;
+  driver::Worker worker_;
+  bool started_ = false;
+};
+
+void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix) {
+  open_process_log({.error_fd = error_fd,
+                    .access_fd = access_fd,
+                    .level = level_of(level),
+                    .color = color,
+                    .prefix = prefix});
+}
+
+void log_line(const std::string& level, const py::str& text) {
+  process_log().server(level_of(level), utf8(text.ptr()));
+}
+
+bool flush_log(double timeout) {
+  const auto bound = std::chrono::duration_cast<core::Duration>(
+      std::chrono::duration<double>{std::clamp(timeout, 0.0, 3600.0)});
+  const py::gil_scoped_release
+      released;  // once per process and stop: not the hot path that gil.h speaks of
+  return process_log().flush(bound);
+}
+
+}  // namespace
+}  // namespace iotax::bridge
+
+PYBIND11_MODULE(_iotax, module) {
+  using namespace iotax::bridge;
+  namespace py = pybind11;
+  if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
+  module.attr("__version__") = IOTAX_VERSION;
+  py::class_<PyWorker>(module, "Worker")
+      .def(py::init<py::object, const py::sequence&, const py::dict&>(), py::arg("application"),
+           py::arg("listeners"), py::arg("options"))
+      .def("run", &PyWorker::run)
+      .def("run_thread", &PyWorker::run_thread, py::arg("thread"))
+      .def("stop", &PyWorker::stop, py::arg("how"))
+      .def_property_readonly("wakeup_fd", &PyWorker::wakeup_fd)
+      .def("install_stop_signals", &PyWorker::install_signals, py::kw_only(),
+           py::arg("own_process") = false)
+      .def("restore_stop_signals", &PyWorker::restore_signals)
+      .def("status", &PyWorker::status);
+  module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
+             py::arg("level"), py::arg("color"), py::arg("prefix"));
+  module.def("log", &log_line, py::arg("level"), py::arg("text"));
+  module.def("flush_log", &flush_log, py::arg("timeout"));
+  module.def("after_fork_in_child", &PyWorker::abandon_all_in_child);
+}
