@@ -127,6 +127,10 @@ Closing Connection::closing() const noexcept {
   return Closing::no;
 }
 
+std::size_t Connection::buffered_bytes() const noexcept {
+  return state_->head_text.capacity() + state_->rest.capacity();
+}
+
 const Head& Connection::head() const noexcept { return state_->head; }
 
 // ---- inside
