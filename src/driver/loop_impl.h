@@ -149,7 +149,8 @@ void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
   }
   if (event.writable) {
     drain(s);
-    if (s.fd < 0) return;
+    // It may have gone, or be lent for the request that was behind the answer.
+    if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
   }
   if (!event.readable && !event.hangup && !event.broken) return;
   if (s.phase != Phase::open) {
@@ -277,16 +278,15 @@ void Loop<Sys, Poller>::give_back(Session& s) {
   s.write_wanted = false;
   s.owner.store(Owner::loop, std::memory_order_relaxed);
   settle(s);  // also after a surprise: it registers what is not
+  if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
+  s.machine.on_time(now_);
+  step(s);  // what came behind the request meanwhile
 }
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::take_back(Session& s) {
   outgoing_.send_output(s, now_);
   give_back(s);
-  if (s.fd >= 0 && s.phase == Phase::open && !s.backlogged()) {
-    s.machine.on_time(now_);
-    step(s);  // what came behind the request meanwhile
-  }
 }
 
 template <class Sys, class Poller>

@@ -2,6 +2,7 @@
 // For whoever owns the session. It must not know who leads, what waits for writability, or what an answer means.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -25,9 +26,12 @@ class Outgoing {
 
   /// Move the complete answers of `s` to `pending`, where a taker of the lead can send them while the request behind them runs.
   void set_aside(Session<Sys>& s) {
+    const std::span<const core::Slice> slices = s.machine.output();
+    const bool file = std::any_of(slices.begin(), slices.end(),
+                                  [](const core::Slice& slice) { return slice.file_bytes != 0; });
+    if (file) return send_output(s, sys_.now());  // a file cannot be set aside
     std::uint64_t taken = 0;
-    for (const core::Slice& slice : s.machine.output()) {
-      if (slice.file_bytes != 0) return send_output(s, sys_.now());  // a file cannot be set aside
+    for (const core::Slice& slice : slices) {
       s.pending.append(reinterpret_cast<const char*>(slice.bytes.data()), slice.bytes.size());
       taken += slice.bytes.size();
     }
