@@ -15,8 +15,11 @@ app.json.ensure_ascii = False
 
 FORM = """<!doctype html>
 <title>Sign</title>
-<form method="post" enctype="multipart/form-data">
-  <input name="name"> <input name="file" type="file"> <button>Send</button>
+<form action="/form" method="post">
+  <input name="name"> <button>Sign</button>
+</form>
+<form action="/upload" method="post" enctype="multipart/form-data">
+  <input name="file" type="file"> <button>Upload</button>
 </form>
 """
 

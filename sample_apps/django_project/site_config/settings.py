@@ -1,4 +1,4 @@
-"""Settings of the sample project. All that it writes lies in SAMPLE_DATA_DIR, else in a new folder."""
+"""Settings of the sample project. All that it writes lies in SAMPLE_DATA_DIR, or a new folder."""
 
 import os
 import tempfile
@@ -23,3 +23,9 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}}
 FILE_UPLOAD_TEMP_DIR = DATA_DIR
 USE_TZ = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

@@ -1,0 +1,13 @@
+"""The application's side of support/gates.py."""
+
+import os
+from pathlib import Path
+
+
+def stay(name, mark=b"."):
+    """Tell the test that this call is at gate `name`, and stay until it is let go."""
+    folder = Path(os.environ["GATES"])
+    with (folder / f"{name}.entered").open("wb", buffering=0) as entered:
+        entered.write(mark)
+    with (folder / f"{name}.go").open("rb", buffering=0) as go:
+        go.read(1)

@@ -1,0 +1,53 @@
+"""Fixtures: start servers, make gates, and leave nothing running behind.
+
+Each test waits for lines, sockets, pipes or processes; support/patience.py bounds a test that
+fails. Nothing here waits for time to pass.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.gates import Gate
+from support.server import Server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "smoke: the small part that every Python runs")
+    config.addinivalue_line("markers", "browser: drives headless Chromium")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Server]]:
+    """start("views", "--threads", "2") returns a server that listens. Stopped after the test by
+    INT, and its exit code must be 0, unless the test has ended it already."""
+    servers: list[Server] = []
+
+    def launch(*arguments: str, **more: Any) -> Server:
+        servers.append(Server(*arguments, **more))
+        return servers[-1].wait_until_listening()
+
+    try:
+        yield launch
+        for server in servers:
+            if server.process.poll() is None:
+                server.stop()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+@pytest.fixture
+def gates(start: Callable[..., Server], tmp_path: Path) -> Iterator[Callable[[str], Gate]]:
+    """gates("a") makes gate a. Give the server env={"GATES": str(tmp_path)}. Whoever is still
+    inside at the end of the test is let go, before the server is stopped."""
+    made: list[Gate] = []
+
+    def make(name: str) -> Gate:
+        made.append(Gate(tmp_path, name))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.close()

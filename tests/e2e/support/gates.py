@@ -1,0 +1,47 @@
+"""A gate: a call of the application says that it is inside, and stays until the test lets it go.
+
+Made of two named pipes in a folder that the application knows from the variable GATES, so that no
+test has to guess how long anything takes. The application's side is apps/gate.py.
+"""
+
+import os
+import select
+from pathlib import Path
+
+from . import patience
+
+
+class Gate:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self._entered = _pipe(folder / f"{name}.entered")
+        self._go = _pipe(folder / f"{name}.go")
+
+    def wait_entered(self, count: int = 1) -> bytes:
+        """Wait for `count` calls to come in. Returns what they wrote, one byte each."""
+        data = b""
+        while len(data) < count:
+            if not select.select([self._entered], [], [], patience.SECONDS)[0]:
+                raise AssertionError(f"only {len(data)} of {count} calls came to gate {self.name}")
+            data += os.read(self._entered, count - len(data))
+        return data
+
+    def is_empty(self) -> bool:
+        """Nobody has come in since the last wait_entered()."""
+        return not select.select([self._entered], [], [], 0)[0]
+
+    def let_go(self, count: int = 1) -> None:
+        os.write(self._go, b"." * count)
+
+    def close(self) -> None:
+        """Whoever is still inside reads the end of the pipe, and goes on."""
+        for descriptor in (self._entered, self._go):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._entered = self._go = -1
+
+
+def _pipe(path: Path) -> int:
+    """Open for both directions, so that neither side waits for the other to open it."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)

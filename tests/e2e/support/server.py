@@ -1,0 +1,143 @@
+"""A server process: started as a person starts it, read until it listens, stopped by a signal.
+
+The variable E2E_COMMAND replaces the command, so that tests can be tried with another server:
+"python -m waitress --listen=127.0.0.1:{port} {app}".
+"""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from . import patience
+from .lines import Lines
+
+HERE = Path(__file__).resolve().parent.parent
+APPS = HERE / "apps"
+SAMPLES = HERE.parent.parent / "sample_apps"
+LISTENING = r"Listening on (?:http://(?P<host>\S+):(?P<port>\d+)|unix:(?P<path>\S+))"
+# What is not the test's own choice must not come from the environment that the tests run in.
+FOREIGN = re.compile(r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$")
+
+
+def environment(more: Mapping[str, str] = {}) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+class Server:
+    """`python -m iotax ARGUMENTS`, on a port that the system chooses unless they name an address.
+
+    `stdout`, `stderr`: PIPE (read into .out and .err as it comes) or a descriptor of the test's.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path = APPS,
+        env: Mapping[str, str] = {},
+        stdout: int | None = subprocess.PIPE,
+        before_start: Callable[[], None] | None = None,
+    ) -> None:
+        self.port = 0
+        self.process = subprocess.Popen(
+            self._command(list(arguments)),
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            preexec_fn=before_start,
+        )
+        self.err = Lines(_stream(self.process.stderr), "standard error")
+        self.out: Lines | None = None
+        if stdout == subprocess.PIPE:
+            self.out = Lines(_stream(self.process.stdout), "standard output")
+
+    def _command(self, arguments: list[str]) -> list[str]:
+        if other := os.environ.get("E2E_COMMAND"):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            return shlex.split(other.format(port=self.port, app=arguments[0]))
+        addressed = any(a.split("=")[0] in ("--port", "--host", "-b", "--bind") for a in arguments)
+        return [sys.executable, "-m", "iotax", *arguments, *([] if addressed else ["--port", "0"])]
+
+    def wait_until_listening(self) -> "Server":
+        if self.port:
+            self._wait_for_connection()
+        else:
+            self.port = int(self.err.wait_for(LISTENING)["port"] or 0)
+        return self
+
+    def _wait_for_connection(self) -> None:
+        """For other servers, which print something else."""
+        while self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), patience.SECONDS).close()
+            except ConnectionRefusedError:
+                continue
+            return
+        raise AssertionError(f"the server has ended:\n{self.err.wait_for_end()}")
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def send_signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        try:
+            return self.process.wait(patience.SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the server does not end:\n{self.err.text}") from None
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """By a signal, and it ends as one that was asked to."""
+        if self.process.poll() is None:
+            self.send_signal(number)
+        code = self.wait()
+        if not os.environ.get("E2E_COMMAND"):
+            assert code == 0, f"exit code {code}:\n{self.err.wait_for_end()}"
+
+    def kill(self) -> None:
+        """Whatever is left when a test is over."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream
+
+
+def run_command(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] = {},
+    module: str = "iotax",
+    **more: Any,
+) -> Any:
+    """`python -m iotax ARGUMENTS` that is meant to end by itself: a CompletedProcess with text."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=environment(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=patience.SECONDS,
+        **more,
+    )

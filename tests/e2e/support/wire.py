@@ -1,0 +1,178 @@
+"""A connection that sends and receives bytes as they are, and answers taken apart strictly."""
+
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Self
+
+from . import patience
+
+
+@dataclass
+class Answer:
+    """One answer. `complete`: its end was seen (length, last chunk, or the close that ends it)."""
+
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: bytes = b""
+    complete: bool = False
+    chunks: list[bytes] = field(default_factory=list)
+
+    def get(self, name: str) -> str | None:
+        found = [value for key, value in self.fields if key.lower() == name.lower()]
+        assert len(found) <= 1, f"{name} came {len(found)} times"
+        return found[0] if found else None
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Connection:
+    """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
+
+    def __init__(self, port: int = 0, *, path: str = "", receive_buffer: int = 0) -> None:
+        family = socket.AF_UNIX if path else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(patience.SECONDS)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(path or ("127.0.0.1", port))
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Close by a reset, as a client that died does."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def end_sending(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
+    # ---- receiving
+
+    def receive(self, count: int = 65536) -> bytes:
+        """Up to `count` bytes; b"" at the end."""
+        if self._received:
+            data, self._received = self._received[:count], self._received[count:]
+            return data
+        return self.socket.recv(count)
+
+    def exactly(self, count: int) -> bytes:
+        while len(self._received) < count:
+            data = self.socket.recv(65536)
+            assert data, f"the connection ended after {self._received!r}"
+            self._received += data
+        return self.receive(count)
+
+    def until(self, mark: bytes) -> bytes:
+        """What comes up to and with `mark`."""
+        while mark not in self._received:
+            data = self.socket.recv(65536)
+            assert data, f"the connection ended after {self._received!r}"
+            self._received += data
+        end = self._received.index(mark) + len(mark)
+        return self.receive(end)
+
+    def rest(self) -> bytes:
+        """Everything up to the end of the connection, however it ends."""
+        data = b""
+        try:
+            while more := self.receive():
+                data += more
+        except ConnectionResetError:
+            pass
+        return data
+
+    def is_closed(self) -> bool:
+        """The next thing is the end."""
+        try:
+            return not self.receive(1)
+        except ConnectionResetError:
+            return True
+
+    # ---- whole messages
+
+    def get(self, path: str, *fields: str, method: str = "GET") -> None:
+        self.request(method, path, *fields)
+
+    def request(self, method: str, path: str, *fields: str, body: bytes | None = None) -> None:
+        lines = [f"{method} {path} HTTP/1.1", "Host: test", *fields]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        self.send("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+
+    def ask(
+        self, path: str, *fields: str, method: str = "GET", body: bytes | None = None
+    ) -> Answer:
+        self.request(method, path, *fields, body=body)
+        return self.answer(method)
+
+    def head(self) -> Answer:
+        """The next status line and header fields."""
+        block = self.until(b"\r\n\r\n").decode("latin-1")
+        first, *lines = block[:-4].split("\r\n")
+        version, status, reason = first.split(" ", 2)
+        assert version == "HTTP/1.1", first
+        fields = []
+        for line in lines:
+            name, colon, value = line.partition(":")
+            assert colon, line
+            assert name == name.strip(), line
+            fields.append((name, value.strip()))
+        return Answer(int(status), reason, fields)
+
+    def answer(self, method: str = "GET") -> Answer:
+        """The next answer to its end; one that breaks off has `complete` False."""
+        answer = self.head()
+        length = answer.get("Content-Length")
+        if method == "HEAD" or answer.status in (204, 304) or answer.status < 200:
+            answer.complete = True
+        elif answer.get("Transfer-Encoding") == "chunked":
+            assert length is None
+            self._read_chunks(answer)
+        elif length is not None:
+            self._read_length(answer, int(length))
+        else:
+            answer.body = self.rest()
+            answer.complete = True
+        return answer
+
+    def chunk(self) -> bytes:
+        """The next chunk of an answer; b"" for the last one."""
+        size = int(self.until(b"\r\n"), 16)
+        data = self.exactly(size)
+        assert self.exactly(2) == b"\r\n"
+        return data
+
+    def _read_chunks(self, answer: Answer) -> None:
+        try:
+            while data := self.chunk():
+                answer.chunks.append(data)
+            answer.complete = True
+        except (AssertionError, ConnectionResetError):
+            answer.complete = False
+        answer.body = b"".join(answer.chunks)
+
+    def _read_length(self, answer: Answer, length: int) -> None:
+        parts, missing = [], length
+        try:
+            while missing and (data := self.receive(min(missing, 1 << 20))):
+                parts.append(data)
+                missing -= len(data)
+        except ConnectionResetError:
+            pass
+        answer.body = b"".join(parts)
+        answer.complete = not missing

@@ -1,0 +1,205 @@
+"""Many clients, slow clients and hostile clients beside an honest one, with one application thread.
+
+A slow client moves one step each time the honest one has been answered; so the test says that
+nothing waits for the slow ones without waiting itself.
+"""
+
+import contextlib
+import resource
+
+import pytest
+from support.wire import Connection
+
+
+@pytest.fixture
+def server(start):
+    return start("views", "--no-access-log", "--keep-alive-requests", "0")
+
+
+def serve_honestly_beside(port, step, rounds=30):
+    """An honest client is answered while every slow one moves once a round."""
+    with Connection(port) as honest:
+        for number in range(rounds):
+            answer = honest.ask("/digest", method="POST", body=b"honest")
+            assert answer.status == 200
+            assert answer.complete
+            step(number)
+
+
+@contextlib.contextmanager
+def many(count, port, **more):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Connection(port, **more)) for _ in range(count)]
+
+
+def test_200_clients_that_drip_heads(server):
+    head = b"GET /hello HTTP/1.1\r\nHost: slow.example\r\n"
+    with many(200, server.port) as slow:
+
+        def step(number):
+            for connection in slow:
+                connection.send(head[number : number + 1])
+
+        serve_honestly_beside(server.port, step)
+        for connection in slow:  # and they are served like others when they come to the end
+            connection.send(head[30:] + b"\r\n")
+            assert connection.answer().text == "Hello, World!\n"
+
+
+@pytest.mark.parametrize("expect", [(), ("Expect: 100-continue",)])
+def test_200_clients_that_drip_content(server, expect):
+    with many(200, server.port) as slow:
+        for connection in slow:
+            connection.request("POST", "/digest", "Content-Length: 31", *expect)
+            if expect:
+                assert connection.head().status == 100
+
+        def step(_number):
+            for connection in slow:
+                connection.send(b"x")
+
+        serve_honestly_beside(server.port, step)
+        for connection in slow:
+            connection.send(b"x")
+            assert connection.answer().text.startswith("31 ")
+
+
+def test_200_clients_that_drip_chunks(server):
+    with many(200, server.port) as slow:
+        for connection in slow:
+            connection.request("POST", "/digest", "Transfer-Encoding: chunked")
+
+        def step(_number):
+            for connection in slow:
+                connection.send(b"1\r\nx\r\n")
+
+        serve_honestly_beside(server.port, step)
+        for connection in slow:
+            connection.send(b"0\r\n\r\n")
+            assert connection.answer().text.startswith("30 ")
+
+
+def test_200_clients_that_read_slowly(server):
+    """Each answer is larger than what socket buffers hold, so the server keeps the rest of it."""
+    with many(200, server.port, receive_buffer=4096) as slow:
+        for connection in slow:
+            connection.get("/big?bytes=1000000")
+            connection.head()
+
+        def step(_number):
+            for connection in slow:
+                assert connection.receive(1) == b"x"
+
+        serve_honestly_beside(server.port, step)
+        for connection in slow[:20]:
+            assert connection.exactly(1_000_000 - 30) == b"x" * (1_000_000 - 30)
+
+
+def test_slow_readers_of_answers_beyond_memory(server):
+    """Larger than --answer-memory: what is not read lies in temporary files."""
+    size = 8_000_000
+    with many(20, server.port, receive_buffer=4096) as slow:
+        for connection in slow:
+            connection.get(f"/big?bytes={size}")
+            connection.head()
+
+        def step(_number):
+            for connection in slow:
+                assert connection.receive(1) == b"x"
+
+        serve_honestly_beside(server.port, step)
+        for connection in slow:
+            assert connection.exactly(size - 30) == b"x" * (size - 30)
+
+
+def test_four_slow_readers_of_a_large_file_hold_no_thread(start, tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+        file.seek(0)
+        file.write(b"begin")
+    server = start("views", env={"FILE": str(path)})
+    with many(4, server.port, receive_buffer=4096) as slow:
+        for connection in slow:
+            connection.get("/file")
+            assert connection.head().get("Content-Length") == str(100 * 1024 * 1024)
+            assert connection.exactly(5) == b"begin"
+
+        def step(_number):
+            for connection in slow:
+                assert connection.exactly(1024) == bytes(1024)
+
+        serve_honestly_beside(server.port, step)
+        rest = 100 * 1024 * 1024 - 5 - 30 * 1024
+        assert slow[0].exactly(rest) == bytes(rest)
+
+
+def test_1000_idle_connections_beside_one_that_works(server):
+    with many(1000, server.port) as idle:
+        serve_honestly_beside(server.port, lambda _number: None)
+        for connection in idle[::50]:
+            assert connection.ask("/hello").status == 200
+
+
+def test_clients_that_reset_while_they_are_served(start, gates, tmp_path):
+    gate = gates("a")
+    server = start("views", "--threads", "2", env={"GATES": str(tmp_path)})
+    for _ in range(20):
+        with Connection(server.port) as connection:
+            connection.get("/gate/a")
+            gate.wait_entered()
+            connection.reset()
+        gate.let_go()
+    serve_honestly_beside(server.port, lambda _number: None)
+
+
+def test_client_that_breaks_off_its_content_is_never_run(start):
+    server = start("views")
+    for _ in range(20):
+        with Connection(server.port) as connection:
+            connection.request("POST", "/print?line=must+not+run", "Content-Length: 100")
+            connection.send(b"half")
+            connection.end_sending()
+            assert connection.rest()[9:12] in (b"400", b"408", b"")
+    with Connection(server.port) as connection:
+        assert connection.ask("/print?line=last").status == 200
+    server.out.wait_for("^last$")
+    assert "must not run" not in [line.strip() for line in server.out.text.splitlines()]
+
+
+def test_half_closed_client_gets_its_answer(server):
+    with Connection(server.port) as connection:
+        connection.request("POST", "/digest", body=b"whole")
+        connection.end_sending()
+        assert connection.answer().text.startswith("5 ")
+        assert connection.is_closed()
+
+
+def test_descriptors_run_out_and_come_back(start):
+    """The application takes every descriptor; who comes then waits, and is served afterwards."""
+
+    def few_descriptors():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+    server = start("views", before_start=few_descriptors)
+    with Connection(server.port) as early, contextlib.ExitStack() as stack:
+        assert int(early.ask("/exhaust").text) > 100
+        late = [stack.enter_context(Connection(server.port)) for _ in range(10)]
+        for connection in late:
+            connection.get("/hello")
+        assert early.ask("/hello").status == 200  # who is connected is served all the while
+        assert early.ask("/give_back").status == 200
+        for connection in late:
+            assert connection.answer().text == "Hello, World!\n"
+
+
+def test_more_connections_than_allowed_wait(start):
+    server = start("views", "--max-connections", "10")
+    with many(10, server.port) as first:
+        for connection in first:
+            assert connection.ask("/hello").status == 200
+        with Connection(server.port) as late:
+            late.get("/hello")
+            assert first[0].ask("/hello").status == 200
+            first[0].close()
+            assert late.answer().text == "Hello, World!\n"

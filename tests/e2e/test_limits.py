@@ -1,0 +1,247 @@
+"""Every limit and time-out, at the client's end of the connection and in the log."""
+
+import hashlib
+
+import pytest
+from support.wire import Connection
+
+
+def ask(server, path, *fields):
+    with Connection(server.port) as connection:
+        return connection.ask(path, *fields)
+
+
+# ---- sizes
+
+
+def test_limit_body(start):
+    server = start("views", "--limit-body", "10")
+    with Connection(server.port) as connection:
+        answer = connection.ask("/digest", method="POST", body=b"0123456789")
+        assert answer.text == f"10 {hashlib.sha256(b'0123456789').hexdigest()}\n"
+        connection.request("POST", "/digest", "Content-Length: 11")
+        assert connection.answer().status == 413
+    server.err.wait_for("WARNING: .*413 body of 11 B is over --limit-body 10 B")
+
+
+def test_limit_body_of_chunks(start):
+    server = start("views", "--limit-body", "10")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/digest", "Transfer-Encoding: chunked")
+        connection.send(b"6\r\nsix...\r\n6\r\nsix...\r\n0\r\n\r\n")
+        assert connection.answer().status == 413
+    server.err.wait_for("WARNING: .*413.*--limit-body")
+
+
+def test_limit_body_answers_before_the_content_is_sent(start):
+    server = start("views", "--limit-body", "10")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 11")
+        assert connection.head().status == 413
+
+
+def test_no_limit_on_the_body(start):
+    server = start("views", "--limit-body", "0")
+    with Connection(server.port) as connection:
+        answer = connection.ask("/digest", method="POST", body=b"x" * 3_000_000)
+        assert answer.text.startswith("3000000 ")
+
+
+def test_limit_request_line(start):
+    server = start("views", "--limit-request-line", "100")
+    fits = "/hello?" + "x" * (100 - len("GET /hello? HTTP/1.1\r\n"))
+    assert ask(server, fits).status == 200
+    assert ask(server, fits + "xxx").status == 414
+    server.err.wait_for("WARNING: .*414.*--limit-request-line")
+
+
+def test_limit_field(start):
+    server = start("views", "--limit-field", "100")
+    assert ask(server, "/hello", "X-Long: " + "y" * 80).status == 200
+    assert ask(server, "/hello", "X-Long: " + "y" * 200).status == 431
+    server.err.wait_for("WARNING: .*431.*--limit-field")
+
+
+def test_limit_fields(start):
+    server = start("views", "--limit-fields", "10")
+    assert ask(server, "/hello", *[f"X-{n}: y" for n in range(9)]).status == 200
+    assert ask(server, "/hello", *[f"X-{n}: y" for n in range(10)]).status == 431
+    server.err.wait_for("WARNING: .*431.*--limit-fields")
+
+
+def test_limit_head(start):
+    server = start("views", "--limit-head", "1K")
+    assert ask(server, "/hello", *[f"X-{n}: {'y' * 80}" for n in range(9)]).status == 200
+    assert ask(server, "/hello", *[f"X-{n}: {'y' * 80}" for n in range(15)]).status == 431
+    server.err.wait_for("WARNING: .*431.*--limit-head")
+
+
+# ---- times
+
+
+def test_keep_alive_closes_without_a_word(start):
+    server = start("views", "--keep-alive", "200ms")
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+        assert connection.is_closed()
+    with Connection(server.port) as connection:
+        assert connection.is_closed()  # before the first byte, too
+    server.stop()
+    assert "WARNING" not in server.err.wait_for_end()
+
+
+def test_keep_alive_requests(start):
+    server = start("views", "--keep-alive-requests", "3")
+    with Connection(server.port) as connection:
+        said = [connection.ask("/hello").get("Connection") for _ in range(3)]
+        assert said == [None, None, "close"]
+        assert connection.is_closed()
+
+
+def test_receive_timeout_of_a_head(start):
+    server = start("views", "--receive-timeout", "200ms")
+    with Connection(server.port) as connection:
+        connection.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n")
+        assert connection.answer().status == 408
+    server.err.wait_for("WARNING: .*408.*--receive-timeout")
+
+
+def test_receive_timeout_of_content(start):
+    server = start("views", "--receive-timeout", "200ms")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/digest", "Content-Length: 100")
+        connection.send(b"half")
+        assert connection.answer().status == 408
+    server.err.wait_for("WARNING: .*408.*--receive-timeout")
+
+
+def test_send_timeout(start):
+    """Who takes nothing is cut off."""
+    server = start("views", "--send-timeout", "200ms")
+    with Connection(server.port, receive_buffer=4096) as connection:
+        connection.get("/big?bytes=50000000")
+        server.out.wait_for(r'"GET /big\?bytes=50000000 HTTP/1\.1" ')
+        received = connection.rest()
+    assert len(received) < 50_000_000
+
+
+# ---- queues
+
+
+def test_max_queued(start, gates, tmp_path):
+    gate = gates("a")
+    server = start("views", "--max-queued", "2", env={"GATES": str(tmp_path)})
+    connections = [Connection(server.port) for _ in range(4)]
+    connections[0].get("/gate/a")
+    gate.wait_entered()
+    for connection in connections[1:3]:
+        connection.get("/hello")
+    # What comes behind these two finds the queue full; who sees that asks again until it is so.
+    answer = refused_answer(server)
+    assert answer.status == 503
+    assert int(answer.get("Retry-After")) > 0
+    server.err.wait_for("WARNING: .*503.*--max-queued")
+    gate.let_go()
+    assert connections[0].answer().text == "let go\n"
+    for connection in connections[1:3]:
+        assert connection.answer().status == 200
+    for connection in connections:
+        connection.close()
+
+
+def refused_answer(server):
+    """The two queued requests were sent before; the server reads connections in any order."""
+    with Connection(server.port) as probe:
+        probe.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert probe.answer().status == 400  # so the ones before have been read
+    with Connection(server.port) as late:
+        return late.ask("/hello")
+
+
+def test_queue_timeout(start, gates, tmp_path):
+    gate = gates("a")
+    server = start("views", "--queue-timeout", "200ms", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as first, Connection(server.port) as second:
+        first.get("/gate/a")
+        gate.wait_entered()
+        answer = second.ask("/hello")
+        assert answer.status == 503
+        assert int(answer.get("Retry-After")) > 0
+        server.err.wait_for("WARNING: .*503.*--queue-timeout")
+        gate.let_go()
+        assert first.answer().text == "let go\n"
+
+
+# ---- temporary files
+
+
+def test_bodies_and_answers_beyond_memory(start, tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    sizes = ("--body-memory", "1K", "--answer-memory", "1K", "--limit-body", "10M")
+    server = start("views", *sizes, "--spool-dir", str(spool))
+    body = bytes(range(256)) * 10_000
+    with Connection(server.port) as connection:
+        answer = connection.ask("/digest", method="POST", body=body)
+        assert answer.text == f"{len(body)} {hashlib.sha256(body).hexdigest()}\n"
+        assert connection.ask("/big?bytes=20000000").body == b"x" * 20_000_000
+    assert list(spool.iterdir()) == []  # they have no name
+
+
+def test_spool_max(start):
+    sizes = ("--body-memory", "1K", "--spool-max", "100K", "--limit-body", "10M")
+    server = start("views", *sizes)
+    with Connection(server.port) as connection:
+        connection.request("POST", "/digest", "Content-Length: 1000000")
+        connection.send(b"x" * 300_000)
+        assert connection.answer().status == 503
+    server.err.wait_for("WARNING: .*503.*--spool-max")
+    with Connection(server.port) as connection:
+        assert connection.ask("/digest", method="POST", body=b"x" * 50_000).status == 200
+
+
+# ---- content that is read while it comes
+
+
+def test_no_request_buffering(start):
+    """The application is called when the head is there, and reads what has come so far."""
+    server = start("reader", "--no-request-buffering")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/", "Content-Length: 10")
+        connection.send(b"first")
+        assert connection.head().status == 200
+        assert connection.chunk() == b"first"
+        connection.send(b"later")
+        assert connection.chunk() == b"later"
+        assert connection.chunk() == b""
+
+
+def test_100_continue_comes_with_the_first_read(start):
+    server = start("reader", "--no-request-buffering")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/refuse", "Expect: 100-continue", "Content-Length: 10")
+        assert connection.head().status == 403  # without a 100 before it
+    with Connection(server.port) as connection:
+        connection.request("POST", "/", "Expect: 100-continue", "Content-Length: 5")
+        assert connection.head().status == 100
+        connection.send(b"after")
+        assert connection.answer().body == b"after"
+
+
+def test_client_that_breaks_off_is_an_error_of_the_read(start):
+    server = start("reader", "--no-request-buffering")
+    with Connection(server.port) as connection:
+        connection.request("POST", "/", "Content-Length: 10")
+        connection.send(b"first")
+        assert connection.head().status == 200
+        assert connection.chunk() == b"first"
+        connection.send(b"half")
+        connection.end_sending()
+        connection.rest()
+    server.out.wait_for("^the read failed: ")
+
+
+@pytest.mark.parametrize("value", ["", "web"])
+def test_server_header(start, value):
+    server = start("views", "--server-header", value)
+    assert ask(server, "/hello").get("Server") == (value or None)

@@ -1,0 +1,366 @@
+"""Signals, stopping, forks, and outputs that nobody reads."""
+
+import os
+import re
+import select
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from support import patience
+from support.server import SAMPLES
+from support.wire import Connection
+
+QUIET_SECONDS = 2.0
+
+
+@pytest.fixture
+def gate(gates):
+    return gates("a")
+
+
+# ---- stopping
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_when_idle(start, number):
+    server = start("views")
+    server.stop(number)
+    with pytest.raises(ConnectionRefusedError):
+        Connection(server.port)
+    assert "Traceback" not in server.err.wait_for_end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_running_request_is_finished(start, gate, tmp_path, number):
+    server = start("views", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(number)
+        wait_until_refused(server.port)
+        gate.let_go()
+        answer = connection.answer()
+        assert answer.text == "let go\n"
+        assert answer.get("Connection") == "close"
+        assert connection.is_closed()
+    assert server.wait() == 0
+
+
+def wait_until_refused(port):
+    """The listener is closed; whoever was accepted before that is served."""
+    while True:
+        try:
+            Connection(port).close()
+        except ConnectionRefusedError:
+            return
+
+
+def test_idle_connection_may_ask_once_more_after_term(start):
+    server = start("views")
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+        server.send_signal(signal.SIGTERM)
+        wait_until_refused(server.port)
+        answer = connection.ask("/hello")
+        assert answer.status == 200
+        assert answer.get("Connection") == "close"
+    assert server.wait() == 0
+
+
+def test_idle_connection_is_closed_by_int(start):
+    server = start("views")
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+        server.send_signal(signal.SIGINT)
+        assert connection.is_closed()
+    assert server.wait() == 0
+
+
+@pytest.mark.smoke
+def test_term_is_obeyed_while_the_only_thread_hangs(start, gate, tmp_path):
+    """The drain is cut at --graceful-timeout, and a line names what was cut."""
+    server = start("views", "--graceful-timeout", "300ms", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert connection.rest() == b""
+    server.err.wait_for("WARNING: .*GET /gate/a")
+
+
+def test_second_int_stops_at_once(start, gate, tmp_path):
+    server = start("views", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGINT)
+        wait_until_refused(server.port)
+        # One within half a second of the first does not count; so they are sent until one does.
+        while server.process.poll() is None:
+            server.send_signal(signal.SIGINT)
+            select.select([connection.socket], [], [], 0.1)
+    assert server.wait() == 128 + signal.SIGINT
+
+
+def test_quit_stops_at_once(start, gate, tmp_path):
+    server = start("views", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGQUIT)
+        assert server.wait() == 128 + signal.SIGQUIT
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_under_load_breaks_no_answer(start, number):
+    """Who got a connection gets whole answers, until one says close or the connection ends
+    between two of them; who comes later is refused, never reset."""
+    server = start("views", "--threads", "4", "--no-access-log")
+    under_way = threading.Barrier(9)
+
+    def client(_):
+        count = 0
+        while True:
+            try:
+                connection = Connection(server.port)
+            except ConnectionRefusedError:
+                return count
+            with connection:
+                while True:
+                    try:
+                        connection.get("/thread?ms=1")
+                        first = connection.receive(1)
+                    except (BrokenPipeError, ConnectionResetError):
+                        first = b""
+                    if not first:
+                        assert number == signal.SIGINT, "TERM leaves time for one more request"
+                        break
+                    connection._received = first + connection._received
+                    answer = connection.answer()
+                    assert answer.status == 200
+                    assert answer.complete
+                    count += 1
+                    if count == 20:
+                        under_way.wait(patience.SECONDS)
+                    if answer.get("Connection") == "close":
+                        break
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(client, number) for number in range(8)]
+        under_way.wait(patience.SECONDS)
+        server.send_signal(number)
+        assert all(client.result() >= 20 for client in clients)
+    assert server.wait() == 0
+
+
+def test_stop_of_an_unfinished_upload_and_a_slow_reader(start):
+    server = start("views", "--graceful-timeout", "300ms")
+    with Connection(server.port) as upload, Connection(server.port, receive_buffer=4096) as reader:
+        upload.request("POST", "/digest", "Content-Length: 100")
+        reader.get("/big?bytes=50000000")
+        reader.head()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+def test_shutdown_delay_goes_on_accepting(start):
+    server = start("views", "--shutdown-delay", "1h")
+    with Connection(server.port) as connection:
+        server.send_signal(signal.SIGTERM)
+        while True:  # answers say close as soon as the signal has arrived
+            answer = connection.ask("/hello")
+            if answer.get("Connection") == "close":
+                break
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+    server.send_signal(signal.SIGQUIT)
+    assert server.wait() == 128 + signal.SIGQUIT
+
+
+@pytest.mark.smoke
+def test_ctrl_c_works_after_an_asynchronous_view(start):
+    server = start("flask_app", cwd=SAMPLES)
+    with requests.Session() as session:
+        session.trust_env = False
+        for _ in range(3):
+            text = session.get(server.url + "/async", timeout=patience.SECONDS).text
+            assert text == "asynchronous view"
+    server.stop(signal.SIGINT)
+    assert "Traceback" not in server.err.wait_for_end()
+
+
+# ---- the application's own signals
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_alarm_handler_runs_while_the_server_is_idle(start, gate, tmp_path, threads):
+    server = start("alarms", "--threads", str(threads), env={"GATES": str(tmp_path)})
+    for _ in range(3):
+        server.send_signal(signal.SIGALRM)
+        assert gate.wait_entered() == b"!"
+
+
+def test_alarm_of_the_application_runs_while_the_server_is_idle(start, gate, tmp_path):
+    server = start("alarms", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        assert connection.ask("/set?0.05").status == 200
+    assert gate.wait_entered() == b"!"
+
+
+def test_alarm_handler_runs_while_the_main_thread_computes(start, gate, tmp_path):
+    """The spare leads, and the handler interrupts the view as in any Python program."""
+    server = start("alarms", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/compute")
+        assert gate.wait_entered() == b"."
+        server.send_signal(signal.SIGALRM)
+        assert gate.wait_entered() == b"!"
+        assert connection.answer().text == "interrupted\n"
+
+
+def test_alarm_handler_runs_while_another_thread_hangs(start, gates, gate, tmp_path):
+    hold = gates("hold")
+    server = start("alarms", "--threads", "2", env={"GATES": str(tmp_path)})
+    connections = [Connection(server.port) for _ in range(2)]
+    for connection in connections:
+        connection.get("/hold")
+    marks = hold.wait_entered(2)
+    assert sorted(marks) == sorted(b"mo")  # the main thread and the other one
+    server.send_signal(signal.SIGALRM)
+    assert gate.wait_entered() == b"!"
+    hold.let_go(2)
+    for connection in connections:
+        assert connection.answer().status == 200
+        connection.close()
+    server.send_signal(signal.SIGALRM)
+    assert gate.wait_entered() == b"!"
+
+
+# ---- idleness
+
+
+def context_switches(pid):
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+
+@pytest.mark.parametrize("threads", ["1", "4", "16"])
+def test_idle_server_makes_no_wake_ups(start, threads):
+    """After load, with a connection that is kept alive. Only this test looks at a span of time,
+    in which nothing may happen; it begins when the threads have come to rest."""
+    server = start("views", "--threads", threads, "--keep-alive", "1h")
+    with Connection(server.port) as connection:
+        for _ in range(50):
+            connection.ask("/thread?ms=2")
+        before, now = -1, context_switches(server.pid)
+        while before != now:
+            quiet(connection, 0.5)
+            before, now = now, context_switches(server.pid)
+        quiet(connection, QUIET_SECONDS)
+        assert context_switches(server.pid) == now
+
+
+def quiet(connection, seconds):
+    """Watch the connection for so long: the server must send nothing."""
+    assert not select.select([connection.socket], [], [], seconds)[0]
+
+
+# ---- forks
+
+
+def test_child_of_a_view_outlives_the_server(start, gate, tmp_path):
+    server = start("views", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/fork/a", "Connection: close")
+        gate.wait_entered()  # the child is there, with all that it inherited
+        assert connection.answer().text == "Hello, World!\n"
+        assert connection.is_closed()  # though the child has not
+    server.stop()
+    with socket.socket() as again:  # the port is free
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", server.port))
+        again.listen()
+    gate.let_go()
+
+
+def test_server_goes_on_after_a_view_forked(start, gate, tmp_path):
+    server = start("views", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        assert connection.ask("/fork/a").status == 200
+        gate.wait_entered()
+        for _ in range(50):
+            assert connection.ask("/hello").status == 200
+    gate.let_go()
+
+
+# ---- outputs
+
+
+def test_standard_output_is_a_pipe_that_nobody_reads(start):
+    """Far more lines than a pipe holds: some are lost, and the server goes on and stops."""
+    unread, write_end = os.pipe()
+    server = start("views", stdout=write_end)
+    os.close(write_end)
+    padding = "x" * 2000
+    for _ in range(30):
+        with Connection(server.port) as connection:
+            for _ in range(50):
+                assert connection.ask(f"/hello?{padding}").status == 200
+    server.stop()
+    os.close(unread)
+
+
+def test_standard_output_is_a_pipe_that_was_closed(start):
+    unread, write_end = os.pipe()
+    server = start("views", stdout=write_end)
+    os.close(write_end)
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+        os.close(unread)
+        for _ in range(50):
+            assert connection.ask("/hello").status == 200
+    server.stop()
+
+
+def test_lines_are_whole_when_the_reader_is_slow(start):
+    """What is lost is lost as whole lines, and the log says how many."""
+    read_end, write_end = os.pipe()
+    server = start("views", "--threads", "4", stdout=write_end)
+    os.close(write_end)
+
+    def client(_):
+        for _ in range(10):
+            with Connection(server.port) as connection:
+                for _ in range(50):
+                    assert connection.ask("/hello").status == 200
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(client, range(4)))
+    server.send_signal(signal.SIGINT)
+    text = b""
+    while data := os.read(read_end, 1 << 20):
+        text += data
+    os.close(read_end)
+    assert server.wait() == 0
+    line = re.compile(rb'127\.0\.0\.1:\d+ - "GET /hello HTTP/1\.1" 200 OK 14B \S+ \S+')
+    lines = text.split(b"\n")
+    assert lines.pop() == b""
+    assert [one for one in lines if not line.fullmatch(one)] == []
+
+
+def test_without_standard_streams(start):
+    def close_them():
+        os.close(0)
+        os.close(1)
+
+    server = start("views", stdout=None, before_start=close_them)
+    with Connection(server.port) as connection:
+        assert connection.ask("/print?line=to+nobody").status == 200
