@@ -221,7 +221,7 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
       return explain(seen);
     }
     if (line_over_limit(seen)) return Found::fault;
-    if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, head, seen.size());
+    if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
     return Found::nothing_yet;
   }
   const auto at = static_cast<std::size_t>(llhttp_get_error_pos(machine()) - base_);
@@ -251,8 +251,9 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
     const bool request_line = line_begin_ == 0;
     const std::size_t most = request_line ? limits_.request_line_bytes_max : limits_.field_line_bytes_max;
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
-      static_cast<void>(fail(request_line ? Fault::request_line_limit : Fault::field_line_limit, line, most + 1));
-      return true;
+      if (!request_line) return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
+      phase_ = Phase::explaining;  // an octet within the limit may be wrong that llhttp minds later
+      return explain(seen) == Found::fault;
     }
     scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
     if (feed < seen.size()) line_begin_ = scanned_;
@@ -263,10 +264,10 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
 /// The request-line is refused; what for may take its remaining octets to say.
 Parser::Found Parser::explain(std::string_view seen) noexcept {
   const std::size_t most = limits_.request_line_bytes_max;
-  const std::string_view line = seen.substr(0, most + 2);
-  if (const auto found = explain_request_line(line)) return fail(found->fault, found->shown);
-  if (line.size() == most + 2 || (line.size() == most + 1 && line.back() != '\r'))
-    return fail(Fault::request_line_limit, line, most + 1);
+  const bool over = seen.size() > most && seen[most] != '\r';
+  const auto found = explain_request_line(seen.substr(0, most + 2));
+  if (found && !(over && found->decided > most)) return fail(found->fault, found->shown);
+  if (over) return fail(Fault::request_line_limit, seen.substr(0, most), most + 1);
   if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
   return Found::nothing_yet;
 }
