@@ -1,0 +1,40 @@
+// The README shows the diagram that the tables make. When this fails, put the printed text between the two markers.
+#include "core/diagram.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/transitions.h"
+
+namespace iotax::core {
+namespace {
+
+TEST(Diagram, ReadmeShowsTheTables) {
+  constexpr std::string_view kMarker = "<!-- state diagram -->\n";
+  const std::filesystem::path readme = std::filesystem::path(__FILE__).parent_path() / "../../../README.md";
+  std::ifstream file(readme);
+  ASSERT_TRUE(file) << readme;
+  std::ostringstream whole;
+  whole << file.rdbuf();
+  const std::string text = whole.str();
+  const std::size_t begin = text.find(kMarker);
+  ASSERT_NE(begin, std::string::npos);
+  const std::size_t from = begin + kMarker.size();
+  const std::size_t end = text.find(kMarker, from);
+  ASSERT_NE(end, std::string::npos);
+  EXPECT_EQ(text.substr(from, end - from), state_diagram()) << state_diagram();
+}
+
+TEST(Diagram, HasAnArrowForEveryPairOfStatesInTheTables) {
+  const std::string text = state_diagram();
+  for (const PeerRow& row : kPeerRows)
+    EXPECT_NE(text.find("peer_" + std::string(name_of(row.from)) + " --> peer_" + std::string(name_of(row.to)) + " : "), std::string::npos);
+  for (const UsRow& row : kUsRows)
+    EXPECT_NE(text.find("us_" + std::string(name_of(row.from)) + " --> us_" + std::string(name_of(row.to)) + " : "), std::string::npos);
+}
+
+}  // namespace
+}  // namespace iotax::core
