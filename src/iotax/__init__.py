@@ -1,9 +1,20 @@
 """iotax: a WSGI server. `serve("main:app")` loads and serves, `run(app)` serves an object, Server
 is both in parts."""
 
-from iotax._iotax import __version__
+from iotax._iotax import BodyMalformed, BodyTimedOut, ClientDisconnected, __version__
 from iotax.listeners import BindError
 from iotax.load_error import LoadError
 from iotax.server import Server, load_app, run, serve
 
-__all__ = ["BindError", "LoadError", "Server", "__version__", "load_app", "run", "serve"]
+__all__ = [
+    "BindError",
+    "BodyMalformed",
+    "BodyTimedOut",
+    "ClientDisconnected",
+    "LoadError",
+    "Server",
+    "__version__",
+    "load_app",
+    "run",
+    "serve",
+]

@@ -282,7 +282,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
             at_once(number)
 
     worker = Worker(loaded.application, listeners, config)
-    all_back = worker.run(at_once=at_once, quit_too=True, ready=_say_how_to_stop)
+    all_back = worker.run(at_once=at_once, own_process=True, ready=_say_how_to_stop)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_leaving)
     listeners.close()

@@ -43,14 +43,14 @@ class Worker:
         self,
         *,
         at_once: Callable[[int], None],
-        quit_too: bool = False,
+        own_process: bool = False,
         ready: Callable[[], None] | None = None,
     ) -> bool:
-        """Serve in this thread until stopped; in the main thread INT and TERM (QUIT if `quit_too`)
-        stop it meanwhile.
+        """Serve in this thread until stopped; in the main thread INT and TERM stop it meanwhile.
 
-        `at_once` is called in the main thread by a second signal or QUIT, with its number; `ready`
-        before the first request.
+        `own_process`: the process is there for this worker. Then QUIT stops it too, and a call that
+        outlasts the graceful time-out ends the process. `at_once` is called in the main thread by a
+        second signal or QUIT, with its number; `ready` before the first request.
         Returns whether every application thread has come back. Errors: OSError when the loop cannot
         be set up.
         """
@@ -62,7 +62,9 @@ class Worker:
         ]
         in_main = threading.current_thread() is threading.main_thread()
         signals = (
-            StopSignals(self._worker, self.stop, at_once, quit_too=quit_too) if in_main else None
+            StopSignals(self._worker, self.stop, at_once, own_process=own_process)
+            if in_main
+            else None
         )
         try:
             if signals is not None:
@@ -114,10 +116,11 @@ class StopSignals:
         stop: Callable[[str], None],
         at_once: Callable[[int], None],
         *,
-        quit_too: bool,
+        own_process: bool,
     ) -> None:
         self._worker, self._stop, self._at_once = worker, stop, at_once
-        self._numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGQUIT] if quit_too else [])]
+        self._own_process = own_process
+        self._numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGQUIT] if own_process else [])]
         self._former: dict[int, _Handler] = {}
         self._former_wakeup_fd = -1
         self._first: float | None = None
@@ -126,7 +129,7 @@ class StopSignals:
         self._former = {number: signal.getsignal(number) for number in self._numbers}
         for number in self._numbers:
             signal.signal(number, self.handle)
-        self._worker.install_stop_signals()
+        self._worker.install_stop_signals(own_process=self._own_process)
         self._former_wakeup_fd = signal.set_wakeup_fd(
             self._worker.wakeup_fd, warn_on_full_buffer=False
         )

@@ -85,8 +85,8 @@ class ScriptedWorker:
         self.calls.append(how)
         self.stopped.set()
 
-    def install_stop_signals(self) -> None:
-        self.calls.append("install")
+    def install_stop_signals(self, *, own_process: bool = False) -> None:
+        self.calls.append("install own" if own_process else "install")
 
     def restore_stop_signals(self) -> None:
         self.calls.append("restore")

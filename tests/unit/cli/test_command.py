@@ -278,7 +278,7 @@ def test_a_signal_stops_with_code_0(
 ) -> None:
     worker.script = staticmethod(lambda _: signal.raise_signal(number))
     assert cli.main(["--port", "0", "main:app"]) == 0
-    assert worker.made[0].calls == ["install", how, "restore", "now"]
+    assert worker.made[0].calls == ["install own", how, "restore", "now"]
 
 
 class _LeftError(Exception):
