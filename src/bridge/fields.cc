@@ -24,64 +24,58 @@ std::string shown(PyObject* name) {
   return utf8(repr.get());
 }
 
-[[gnu::cold]] bool refuse_list(std::string_view who, PyObject* list) {
+[[gnu::cold]] bool refuse_list(const char* who, PyObject* list) {
   PyErr_Format(PyExc_TypeError,
-               "%.*s: the headers must be a list of (name, value) tuples, not %.100s: write "
+               "%s: the headers must be a list of (name, value) tuples, not %.100s: write "
                "[('Content-Type', 'text/plain')]",
-               static_cast<int>(who.size()), who.data(), Py_TYPE(list)->tp_name);
+               who, Py_TYPE(list)->tp_name);
   return false;
 }
 
-[[gnu::cold]] bool refuse_item(std::string_view who, PyObject* item) {
+[[gnu::cold]] bool refuse_item(const char* who, PyObject* item) {
   if (PyTuple_Check(item)) {
     PyErr_Format(PyExc_TypeError,
-                 "%.*s: a header must be a tuple (name, value), not one of %zd items",
-                 static_cast<int>(who.size()), who.data(), PyTuple_GET_SIZE(item));
+                 "%s: a header must be a tuple (name, value), not one of %zd items", who,
+                 PyTuple_GET_SIZE(item));
   } else {
-    PyErr_Format(PyExc_TypeError, "%.*s: a header must be a tuple (name, value), not %.100s",
-                 static_cast<int>(who.size()), who.data(), Py_TYPE(item)->tp_name);
+    PyErr_Format(PyExc_TypeError, "%s: a header must be a tuple (name, value), not %.100s", who,
+                 Py_TYPE(item)->tp_name);
   }
   return false;
 }
 
-[[gnu::cold]] bool refuse_type(std::string_view who, PyObject* name, PyObject* value) {
+[[gnu::cold]] bool refuse_type(const char* who, PyObject* name, PyObject* value) {
   const bool bad_name = !PyUnicode_Check(name);
   PyObject* const bad = bad_name ? name : value;
   const char* const instead =
       PyBytes_Check(bad) ? "decode it: .decode('latin-1')" : "convert it: str(...)";
-  PyErr_Format(PyExc_TypeError, "%.*s: the %s of header %R must be str, not %.100s: %s",
-               static_cast<int>(who.size()), who.data(), bad_name ? "name" : "value", name,
-               Py_TYPE(bad)->tp_name, instead);
+  PyErr_Format(PyExc_TypeError, "%s: the %s of header %R must be str, not %.100s: %s", who,
+               bad_name ? "name" : "value", name, Py_TYPE(bad)->tp_name, instead);
   return false;
 }
 
-[[gnu::cold]] bool refuse_latin1(std::string_view who, PyObject* name, bool bad_name) {
+[[gnu::cold]] bool refuse_latin1(const char* who, PyObject* name, bool bad_name) {
   PyErr_Format(PyExc_ValueError,
-               "%.*s: the %s of header %R holds characters outside Latin-1: encode them, e.g. with "
+               "%s: the %s of header %R holds characters outside Latin-1: encode them, e.g. with "
                "urllib.parse.quote()",
-               static_cast<int>(who.size()), who.data(), bad_name ? "name" : "value", name);
+               who, bad_name ? "name" : "value", name);
   return false;
 }
 
 }  // namespace
 
-void raise_head_fault(std::string_view who, std::string_view name, core::HeadFault fault) {
+void raise_head_fault(const std::string& who, std::string_view name, core::HeadFault fault) {
+  std::string text;
   if (fault == core::HeadFault::hop_by_hop) {
-    PyErr_Format(PyExc_ValueError,
-                 "'%.*s' is a hop-by-hop header (PEP 3333); the server manages the connection: "
-                 "remove it from the response's headers",
-                 static_cast<int>(name.size()), name.data());
-    return;
-  }
-  const std::string_view why = core::explain(fault);
-  if (name.empty()) {
-    PyErr_Format(PyExc_ValueError, "%.*s: %.*s", static_cast<int>(who.size()), who.data(),
-                 static_cast<int>(why.size()), why.data());
+    text.append("'").append(name).append(
+        "' is a hop-by-hop header (PEP 3333); the server manages the connection: "
+        "remove it from the response's headers");
   } else {
-    PyErr_Format(PyExc_ValueError, "%.*s: header %.*s: %.*s", static_cast<int>(who.size()),
-                 who.data(), static_cast<int>(name.size()), name.data(),
-                 static_cast<int>(why.size()), why.data());
+    text = who + ": ";
+    if (!name.empty()) text.append("header ").append(name).append(": ");
+    text.append(core::explain(fault));
   }
+  PyErr_SetString(PyExc_ValueError, text.c_str());
 }
 
 void Fields::clear() noexcept {
@@ -94,7 +88,7 @@ void Fields::clear() noexcept {
   }
 }
 
-bool Fields::take_one(PyObject* item, std::string_view who) {
+bool Fields::take_one(PyObject* item, const char* who) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
     return refuse_item(who, item);
   }
@@ -118,7 +112,7 @@ bool Fields::take_one(PyObject* item, std::string_view who) {
   return true;
 }
 
-bool Fields::take(PyObject* list, std::string_view who) {
+bool Fields::take(PyObject* list, const char* who) {
   clear();
   if (!PyList_Check(list)) [[unlikely]] {
     return refuse_list(who, list);

@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,13 +25,13 @@ class Fields {
   /// Takes the fields of `list`, a list of (str, str) tuples; blanks around values are trimmed.
   /// false: a Python exception is set that names the field and says what to write instead, and
   /// nothing is held. `who` begins its message. S-SR-08, -10, -13, S-CL-05.
-  [[nodiscard]] bool take(PyObject* list, std::string_view who);
+  [[nodiscard]] bool take(PyObject* list, const char* who);
   void clear() noexcept;
   /// Views into the tuples; they end with clear() and take().
   [[nodiscard]] std::span<const core::Field> view() const noexcept { return fields_; }
 
  private:
-  [[nodiscard]] bool take_one(PyObject* item, std::string_view who);
+  [[nodiscard]] bool take_one(PyObject* item, const char* who);
 
   std::vector<core::Field> fields_;
   std::vector<PyObject*> tuples_;  // one strong reference per field
@@ -38,6 +39,6 @@ class Fields {
 
 /// Sets a ValueError: `who`, the name of the field if there is one, and what core says about the
 /// fault.
-void raise_head_fault(std::string_view who, std::string_view name, core::HeadFault fault);
+void raise_head_fault(const std::string& who, std::string_view name, core::HeadFault fault);
 
 }  // namespace iotax::bridge

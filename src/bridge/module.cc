@@ -60,10 +60,6 @@ class PyWorker {
 
   void run() {
     if (std::exchange(started_, true)) throw std::runtime_error("a Worker runs once");
-    for (const Listener& listener : listeners_) {
-      if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
-        throw_os_error(added.error());
-    }
     caller_.leave(0);
     const driver::Result<void> served = worker_.run();
     caller_.enter(0);
@@ -121,13 +117,16 @@ class PyWorker {
     std::string authority;
   };
 
-  PyWorker(py::object application, std::vector<Listener> listeners, WorkerOptions options)
+  PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options)
       : options_(std::move(options)),
-        listeners_(std::move(listeners)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
                 with_version(std::move(options_.environ)), process_log()),
         worker_(sys_, options_.config, caller_, process_log()) {
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
+    for (const Listener& listener : listeners) {
+      if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
+        throw_os_error(added.error());
+    }
     all().push_back(this);
   }
 
@@ -152,7 +151,6 @@ class PyWorker {
   }
 
   WorkerOptions options_;
-  std::vector<Listener> listeners_;
   driver::Sys sys_;
   Caller caller_;
   driver::Worker worker_;

@@ -14,7 +14,7 @@
 namespace iotax::bridge {
 namespace {
 
-constexpr std::string_view kWho = "start_response";
+constexpr const char* kWho = "start_response";
 
 struct Arguments {
   PyObject* status = nullptr;

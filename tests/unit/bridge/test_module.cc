@@ -2,6 +2,7 @@
 // and look at what the exchange was told.
 #include <pybind11/pybind11.h>
 
+#include <csignal>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -72,6 +73,11 @@ class Harness {
   }
 
   [[nodiscard]] std::vector<std::pair<int, std::string>> take_log() { return log_.take(); }
+  /// As when `number` arrives while no Python code runs in this thread.
+  [[nodiscard]] bool run_signal_handlers_after(int number) {
+    std::raise(number);
+    return caller_->run_signal_handlers();
+  }
   [[nodiscard]] bool run_signal_handlers() { return caller_->run_signal_handlers(); }
   void stopping() { caller_->stopping(); }
 
@@ -106,6 +112,7 @@ PYBIND11_MODULE(_iotax_test, module) {
       .def("repeat", &Harness::repeat)
       .def("take_log", &Harness::take_log)
       .def("run_signal_handlers", &Harness::run_signal_handlers)
+      .def("run_signal_handlers_after", &Harness::run_signal_handlers_after)
       .def("take_raised", &Harness::take_raised)
       .def("stopping", &Harness::stopping);
   module.def("trusts", &trusts);

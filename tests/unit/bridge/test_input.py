@@ -1,0 +1,340 @@
+"""wsgi.input (S-IN, S-STR-02, S-ENV-27; beyond 1.1, 1.3, 1.4, 5.11)."""
+
+import io
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import INFO, Bridge
+
+BODY = b"line1\nline2\n\nend"
+
+
+def cut(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+# The same content in memory, stored with a known size, and arriving with an unknown one.
+FORMS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "memory": lambda body: {"body": body},
+    "stored": lambda body: {"pieces": [body] if body else []},
+    "dripping": lambda body: {
+        "pieces": cut(body, 1 if len(body) < 1000 else 997),
+        "size_known": False,
+        "chunked": True,
+    },
+    "pieces": lambda body: {
+        "pieces": cut(body, 7 if len(body) < 1000 else 70_000),
+        "size_known": False,
+        "chunked": True,
+    },
+    "known pieces": lambda body: {"pieces": cut(body, 7 if len(body) < 1000 else 4096)},
+}
+
+
+@pytest.fixture(params=FORMS)
+def read(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """read(body, f) gives f(wsgi.input) of a request with that body."""
+
+    def one(body: bytes, use: Callable[[Any], Any]) -> Any:
+        results: list[Any] = []
+
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            results.append(use(environ["wsgi.input"]))
+            start_response("200 OK", [])
+            return []
+
+        answer = Bridge(app).request(method="POST", **FORMS[request.param](body))
+        assert answer.log == []
+        return results[0]
+
+    return one
+
+
+def test_s_in_02_the_methods(read: Any) -> None:
+    names = ["read", "readline", "readlines", "__iter__", "__next__", "readinto"]
+    assert read(b"x", lambda stream: [hasattr(stream, name) for name in names]) == [True] * 6
+
+
+def test_beyond_1_4_nothing_that_other_servers_lack(read: Any) -> None:
+    names = ["seek", "tell", "fileno", "close"]
+    assert read(b"x", lambda stream: [hasattr(stream, name) for name in names]) == [False] * 4
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 300_001])
+def test_s_str_02_s_in_10_whole_bodies_of_exact_bytes(read: Any, size: int) -> None:
+    body = bytes(number % 251 for number in range(size))
+    for use in (
+        lambda stream: stream.read(),
+        lambda stream: stream.read(-1),
+        lambda stream: stream.read(None),
+        lambda stream: stream.read(size),
+        lambda stream: stream.read(size + 1),
+        lambda stream: stream.read(2**80),
+        lambda stream: b"".join(stream),
+        lambda stream: b"".join(stream.readlines()),
+        lambda stream: b"".join(iter(lambda: stream.read(9999), b"")),
+        lambda stream: b"".join(iter(lambda: stream.read(99_999), b"")),
+    ):
+        result = read(body, use)
+        assert type(result) is bytes
+        assert result == body
+
+
+def test_s_in_03_read_fills_up_and_read_0_consumes_nothing(read: Any) -> None:
+    assert read(BODY, lambda stream: stream.read(10000)) == BODY
+    assert read(BODY, lambda stream: [stream.read(0), stream.read(3)]) == [b"", b"lin"]
+
+
+def test_s_in_04_readline(read: Any) -> None:
+    lines = [b"line1\n", b"line2\n", b"\n", b"end", b"", b""]
+    assert read(BODY, lambda stream: [stream.readline() for _ in lines]) == lines
+    assert read(b"\n", lambda stream: [stream.readline(), stream.readline()]) == [b"\n", b""]
+
+
+def test_s_in_04_a_line_longer_than_any_buffer(read: Any) -> None:
+    long = b"x" * (1 << 20) + b"\n"
+    assert read(long + b"rest", lambda stream: [stream.readline(), stream.readline()]) == [
+        long,
+        b"rest",
+    ]
+
+
+def test_s_in_05_13_readlines(read: Any) -> None:
+    lines = [b"line1\n", b"line2\n", b"\n", b"end"]
+    assert read(BODY, lambda stream: [stream.readlines(), stream.readlines()]) == [lines, []]
+    assert read(BODY, lambda stream: stream.readlines(None)) == lines
+    assert read(BODY, lambda stream: stream.readlines(0)) == lines
+    assert read(BODY, lambda stream: [stream.readlines(1), stream.readlines(7)]) == [
+        lines[:1],
+        lines[1:3],
+    ]
+
+
+def test_s_in_06_iteration(read: Any) -> None:
+    assert read(BODY, list) == [b"line1\n", b"line2\n", b"\n", b"end"]
+    assert read(BODY, lambda stream: [next(stream), iter(stream) is stream]) == [b"line1\n", True]
+
+
+def test_s_in_07_one_position(read: Any) -> None:
+    def use(stream: Any) -> list[bytes]:
+        return [stream.readline(), stream.read(2), stream.readline(), stream.read()]
+
+    assert read(BODY, use) == [b"line1\n", b"li", b"ne2\n", b"\nend"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_s_in_07_any_mix_of_calls_is_that_of_bytesio(read: Any, seed: int) -> None:
+    chance = random.Random(seed)
+    body = bytes(chance.choice(b"ab\n") for _ in range(chance.choice([0, 1, 50, 400])))
+
+    def use(stream: Any, seed: int = seed) -> list[Any]:
+        chance = random.Random(seed + 1000)
+        results = []
+        for _ in range(30):
+            name = chance.choice(["read", "readline", "readlines", "readinto", "next"])
+            size = chance.choice([0, 1, 2, 5, 20, 1000, -1, None])
+            if name == "readinto":
+                buffer = bytearray(size if size and size > 0 else 3)
+                results.append((stream.readinto(buffer), bytes(buffer)))
+            elif name == "next":
+                results.append(next(stream, None))
+            else:
+                results.append(getattr(stream, name)(size))
+        return results
+
+    assert read(body, use) == use(io.BytesIO(body))
+
+
+def test_s_in_09_11_past_the_end(read: Any) -> None:
+    def use(stream: Any) -> list[Any]:
+        stream.read()
+        return [
+            stream.read(),
+            stream.read(5),
+            stream.readline(),
+            stream.readlines(),
+            list(stream),
+            stream.readinto(bytearray(3)),
+        ] * 2
+
+    assert read(BODY, use) == [b"", b"", b"", [], [], 0] * 2
+    assert read(b"", use) == [b"", b"", b"", [], [], 0] * 2
+
+
+def test_s_in_12_readline_with_a_size(read: Any) -> None:
+    sizes = [3, 100, 0, -1]
+    assert read(BODY, lambda stream: [stream.readline(size) for size in sizes]) == [
+        b"lin",
+        b"e1\n",
+        b"",
+        b"line2\n",
+    ]
+    assert read(BODY, lambda stream: stream.readline(None)) == b"line1\n"
+
+
+@pytest.mark.parametrize("name", ["read", "readline", "readlines"])
+@pytest.mark.parametrize("arguments", [("1",), (1.5,), (1, 2)])
+@pytest.mark.parametrize("body", [b"", b"x"])
+def test_wrong_arguments_raise(name: str, arguments: Any, body: bytes) -> None:
+    raised: list[type] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        with pytest.raises(TypeError) as caught:
+            getattr(environ["wsgi.input"], name)(*arguments)
+        raised.append(caught.type)
+        start_response("200 OK", [])
+        return []
+
+    Bridge(app).request(body=body)
+    assert raised == [TypeError]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("disconnected", "ClientDisconnected"),
+        ("timed_out", "BodyTimedOut"),
+        ("malformed", "BodyMalformed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda s: s.read(),
+        lambda s: s.read(10),
+        lambda s: s.read(100000),
+        lambda s: s.readline(),
+        list,
+        lambda s: s.readlines(),
+        lambda s: s.readinto(bytearray(10)),
+        lambda s: s.readinto(bytearray(100000)),
+    ],
+)
+def test_beyond_1_3_a_body_that_ends_early_raises_now_and_later(
+    error: str, kind: str, use: Any
+) -> None:
+    caught: list[BaseException] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        for again in (use, lambda s: s.read(), lambda s: s.read(1), lambda s: s.readline()):
+            with pytest.raises(OSError, match="body") as raised:
+                again(environ["wsgi.input"])
+            caught.append(raised.value)
+        start_response("200 OK", [])
+        return []
+
+    answer = Bridge(app).request(method="POST", pieces=[b"part", error], size_known=False)
+    assert [type(value).__name__ for value in caught] == [kind] * 4
+    assert all(isinstance(value, ConnectionError) for value in caught)
+    assert [level for level, _ in answer.log] == [INFO], "logged once"
+    assert "POST / (id-1)" in answer.log[0][1]
+
+
+def test_a_stored_body_that_cannot_be_read_is_an_os_error() -> None:
+    caught: list[type] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        with pytest.raises(OSError, match="stored request body") as raised:
+            environ["wsgi.input"].read()
+        caught.append(raised.type)
+        start_response("200 OK", [])
+        return []
+
+    Bridge(app).request(method="POST", pieces=[b"part", "storage"], size_known=False)
+    assert caught == [OSError]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_beyond_5_11_after_the_end_it_raises(form: str) -> None:
+    kept: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        kept.append(environ["wsgi.input"])
+        start_response("200 OK", [])
+        return []
+
+    bridge = Bridge(app)
+    bridge.request(method="POST", **FORMS[form](BODY))
+    bridge.request(method="POST", **FORMS[form](b"other"))
+    for stream in kept:
+        for use in (
+            lambda s: s.read(),
+            lambda s: s.readline(),
+            next,
+            lambda s: s.readinto(bytearray(1)),
+            lambda s: s.readlines(),
+        ):
+            with pytest.raises(
+                RuntimeError, match=r"wsgi\.input was used after its request had ended"
+            ):
+                use(stream)
+
+
+def test_a_body_may_be_read_from_another_thread() -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        blocks: list[bytes] = []
+        thread = threading.Thread(target=lambda: blocks.append(environ["wsgi.input"].read()))
+        thread.start()
+        thread.join()
+        start_response("200 OK", [])
+        return blocks
+
+    for form in FORMS.values():
+        assert Bridge(app).request(method="POST", **form(BODY)).body == BODY
+
+
+def test_threads_that_read_at_once_get_each_byte_once() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        inside.set()
+        assert go_on.wait(10)
+        return b"slow"
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        blocks: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: blocks.append(environ["wsgi.input"].read(4)))
+            for _ in range(2)
+        ]
+        threads[0].start()
+        assert inside.wait(10)
+        threads[1].start()
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        start_response("200 OK", [])
+        return sorted(blocks)
+
+    answer = Bridge(app).request(
+        method="POST", pieces=[slow, b"next"], size_known=False, chunked=True
+    )
+    assert answer.body == b"nextslow"
+
+
+def test_the_end_of_a_request_waits_for_a_thread_that_still_reads() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    blocks: list[Any] = []
+    threads: list[threading.Thread] = []
+
+    def slow() -> bytes:
+        inside.set()
+        assert go_on.wait(10)
+        return b"slow"
+
+    def app(environ: Any, start_response: Any) -> Any:
+        threads.append(
+            threading.Thread(target=lambda: blocks.append(environ["wsgi.input"].read(4)))
+        )
+        threads[0].start()
+        assert inside.wait(10)
+        start_response("200 OK", [])
+        threading.Thread(target=go_on.set).start()
+        return [b"x"]
+
+    answer = Bridge(app).request(method="POST", pieces=[slow], size_known=False, chunked=True)
+    threads[0].join()
+    assert (answer.body, blocks) == (b"x", [b"slow"])
