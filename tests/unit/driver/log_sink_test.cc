@@ -14,13 +14,20 @@
 #include "driver/unique_fd.h"
 #include "support/scripted_sys.h"
 
+// ThreadSanitizer ends a forked child that starts threads, unless it is asked not to; the test of
+// the fork does so.
+extern "C" const char* __tsan_default_options() {  // NOLINT(bugprone-reserved-identifier): its name
+  return "die_after_fork=0";
+}
+
 namespace iotax::driver {
 namespace {
 
 using std::chrono::seconds;
 using support::ScriptedSys;
 
-constexpr core::Duration kMorning = std::chrono::milliseconds{1795428140123};  // 2026-11-23T10:02:20.123Z
+constexpr core::Duration kMorning =
+    std::chrono::milliseconds{1795428140123};  // 2026-11-23T10:02:20.123Z
 
 TEST(FormatServer, WritesLevelAndText) {
   EXPECT_EQ(format_server({}, Level::info, "Started server process [4712]", kMorning, 1),
@@ -246,7 +253,8 @@ RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t see
     RC_ASSERT(static_cast<bool>(log.open(-1, sink->fd, {})));
     const int lines = *rc::gen::inRange(0, 40);
     for (int i = 0; i < lines; ++i) {
-      const std::string line = std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.');
+      const std::string line =
+          std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.');
       log.access(line);
       expected += line + '\n';
       if (*rc::gen::inRange(0, 3) == 0) sys.sleep(std::chrono::milliseconds{1});
