@@ -11,11 +11,14 @@
 namespace iotax::driver {
 namespace {
 
-constexpr bool printed_as_is(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+constexpr bool printed_as_is(char c) noexcept {
+  return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
 
 void append_number(std::string& line, std::uint64_t value) {
   std::array<char, 20> digits;
-  line.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+  line.append(digits.data(),
+              std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
 }
 
 /// Milliseconds with one decimal, rounded down.

@@ -1,5 +1,5 @@
-// The text of log lines: the access line, the escaping of bytes that a client chose, and the bound on the server's own warnings.
-// Pure formatting; it must not know where lines go.
+// The text of log lines: the access line, the escaping of bytes that a client chose, and the bound
+// on the server's own warnings. Pure formatting; it must not know where lines go.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ void append_escaped(std::string& line, std::string_view bytes);
 
 /// One answered request.
 struct AccessEntry {
-  std::string peer;              // "127.0.0.1:35694"
+  std::string peer;  // "127.0.0.1:35694"
   std::string_view method;
-  std::string_view target;       // as received
-  std::string_view version;      // "HTTP/1.1"
-  int status = 0;                // 499: the client left before its answer
-  std::uint64_t bytes = 0;       // of the content
+  std::string_view target;   // as received
+  std::string_view version;  // "HTTP/1.1"
+  int status = 0;            // 499: the client left before its answer
+  std::uint64_t bytes = 0;   // of the content
   core::Duration duration{};
   std::string_view request_id;
 };
@@ -32,7 +32,8 @@ struct AccessEntry {
 /// `127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID`, without a line end.
 [[nodiscard]] std::string format_access(const AccessEntry& entry);
 
-/// At most kLines lines in a second; those beyond are counted, and the count is told when the second is over. One thread at a time.
+/// At most kLines lines in a second; those beyond are counted, and the count is told when the
+/// second is over. One thread at a time.
 class WarningLimit {
  public:
   static constexpr unsigned kLines = 10;
@@ -61,7 +62,9 @@ class WarningLimit {
     emit(std::string_view(counted(std::exchange(left_out_, 0))));
   }
   /// When settle() has something to tell; kNever when nothing was left out.
-  [[nodiscard]] core::Instant due() const noexcept { return left_out_ == 0 ? core::kNever : window_end_; }
+  [[nodiscard]] core::Instant due() const noexcept {
+    return left_out_ == 0 ? core::kNever : window_end_;
+  }
 
  private:
   [[nodiscard]] static std::string counted(std::uint64_t lines);

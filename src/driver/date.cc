@@ -7,7 +7,9 @@
 namespace iotax::driver {
 namespace {
 
-char* put(char* out, std::string_view text) noexcept { return std::copy(text.begin(), text.end(), out); }
+char* put(char* out, std::string_view text) noexcept {
+  return std::copy(text.begin(), text.end(), out);
+}
 
 char* put_two(char* out, unsigned value) noexcept {
   *out++ = static_cast<char>('0' + value / 10 % 10);
@@ -33,9 +35,10 @@ CivilTime civil_time(std::int64_t unix_seconds) noexcept {
 }
 
 std::string_view DateCache::at(core::Duration unix_time) noexcept {
-  static constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  static constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed",
+                                                         "Thu", "Fri", "Sat"};
+  static constexpr std::array<std::string_view, 12> kMonths{
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const std::int64_t second = std::chrono::floor<std::chrono::seconds>(unix_time).count();
   if (second != second_) {
     second_ = second;

@@ -1,4 +1,5 @@
-// The Date of an answer as text, made once a second. No locale, no C library calendar. It must not know a clock.
+// The Date of an answer as text, made once a second. No locale, no C library calendar. It must not
+// know a clock.
 #pragma once
 
 #include <array>
@@ -12,9 +13,9 @@ namespace iotax::driver {
 /// A day and a time of the proleptic Gregorian calendar, in UTC.
 struct CivilTime {
   std::int64_t year;
-  unsigned month, day;          // from 1
+  unsigned month, day;  // from 1
   unsigned hour, minute, second;
-  unsigned weekday;             // 0: Sunday
+  unsigned weekday;  // 0: Sunday
 };
 
 [[nodiscard]] CivilTime civil_time(std::int64_t unix_seconds) noexcept;

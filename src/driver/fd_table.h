@@ -1,4 +1,5 @@
-// Which descriptors belong to this worker, so that the child of a fork can close them at once. It must not know what they are for.
+// Which descriptors belong to this worker, so that the child of a fork can close them at once. It
+// must not know what they are for.
 #pragma once
 
 #include <unistd.h>
@@ -11,11 +12,13 @@
 
 namespace iotax::driver {
 
-/// A flag per descriptor number. Used by several threads. Made whole by the constructor: nothing is allocated or locked later, so that
-/// close_all() can be called in the child of a fork whatever the other threads were doing.
+/// A flag per descriptor number. Used by several threads. Made whole by the constructor: nothing is
+/// allocated or locked later, so that close_all() can be called in the child of a fork whatever the
+/// other threads were doing.
 class FdTable {
  public:
-  /// Numbers from here on are not noted: a process gets the lowest free number, so it would need so many open descriptors.
+  /// Numbers from here on are not noted: a process gets the lowest free number, so it would need so
+  /// many open descriptors.
   static constexpr int kFdsMax = 1 << 20;
 
   FdTable() : words_(std::make_unique<std::atomic<std::uint64_t>[]>(kWords)) {}
@@ -35,10 +38,12 @@ class FdTable {
     return fd >= 0 && fd < kFdsMax && (word(fd).load(std::memory_order_relaxed) & bit(fd)) != 0;
   }
 
-  /// Close every one of them and forget them. Async-signal-safe. Not through Sys: after a fork a close() has no error to be handled.
+  /// Close every one of them and forget them. Async-signal-safe. Not through Sys: after a fork a
+  /// close() has no error to be handled.
   void close_all() noexcept {
     for (std::size_t i = 0; i < kWords; ++i) {
-      for (std::uint64_t bits = words_[i].exchange(0, std::memory_order_relaxed); bits != 0; bits &= bits - 1) {
+      for (std::uint64_t bits = words_[i].exchange(0, std::memory_order_relaxed); bits != 0;
+           bits &= bits - 1) {
         ::close(static_cast<int>(i * 64) + std::countr_zero(bits));
       }
     }
@@ -49,7 +54,9 @@ class FdTable {
   [[nodiscard]] std::atomic<std::uint64_t>& word(int fd) const noexcept {
     return words_[static_cast<std::size_t>(fd) / 64];
   }
-  static std::uint64_t bit(int fd) noexcept { return std::uint64_t{1} << (static_cast<unsigned>(fd) % 64); }
+  static std::uint64_t bit(int fd) noexcept {
+    return std::uint64_t{1} << (static_cast<unsigned>(fd) % 64);
+  }
 
   std::unique_ptr<std::atomic<std::uint64_t>[]> words_;
 };

@@ -16,11 +16,16 @@ struct LevelLook {
 
 LevelLook look_of(Level level) noexcept {
   switch (level) {
-    case Level::debug: return {"DEBUG", "\x1b[36m"};
-    case Level::info: return {"INFO", "\x1b[32m"};
-    case Level::warning: return {"WARNING", "\x1b[33m"};
-    case Level::error: return {"ERROR", "\x1b[31m"};
-    case Level::critical: return {"CRITICAL", "\x1b[91m"};
+    case Level::debug:
+      return {"DEBUG", "\x1b[36m"};
+    case Level::info:
+      return {"INFO", "\x1b[32m"};
+    case Level::warning:
+      return {"WARNING", "\x1b[33m"};
+    case Level::error:
+      return {"ERROR", "\x1b[31m"};
+    case Level::critical:
+      return {"CRITICAL", "\x1b[91m"};
   }
   return {};
 }
@@ -32,16 +37,17 @@ std::string prefix_of(core::Duration unix_time, int process_id) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(ms);
   const CivilTime t = civil_time(seconds.count());
   std::array<char, 80> text;
-  const int n = std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03d+00:00 [%d] ",
-                              static_cast<int>(t.year), t.month, t.day, t.hour, t.minute, t.second,
-                              static_cast<int>((ms - seconds).count()), process_id);
+  const int n =
+      std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03d+00:00 [%d] ",
+                    static_cast<int>(t.year), t.month, t.day, t.hour, t.minute, t.second,
+                    static_cast<int>((ms - seconds).count()), process_id);
   return {text.data(), static_cast<std::size_t>(n)};
 }
 
 }  // namespace
 
-std::string format_server(const LogStyle& style, Level level, std::string_view text, core::Duration unix_time,
-                          int process_id) {
+std::string format_server(const LogStyle& style, Level level, std::string_view text,
+                          core::Duration unix_time, int process_id) {
   const LevelLook look = look_of(level);
   const std::string prefix = style.prefix ? prefix_of(unix_time, process_id) : std::string();
   std::string lines = prefix;

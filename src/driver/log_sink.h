@@ -1,5 +1,6 @@
-// The log of a process: access lines to one descriptor, server lines to another, each through a LogStream of its own, so that a reader
-// that stops on one side does not hold up the other. It decides how a server line looks; it must not know who logs.
+// The log of a process: access lines to one descriptor, server lines to another, each through a
+// LogStream of its own, so that a reader that stops on one side does not hold up the other. It
+// decides how a server line looks; it must not know who logs.
 #pragma once
 
 #include <algorithm>
@@ -19,26 +20,29 @@ struct LogStyle {
   bool prefix = false;        // time and process before each line
 };
 
-/// `LEVEL:    text` with the text's further lines behind it, each ended. With a prefix each line starts with
-/// `2026-11-23T10:02:20.123+00:00 [PID] `.
-[[nodiscard]] std::string format_server(const LogStyle& style, Level level, std::string_view text, core::Duration unix_time,
-                                        int process_id);
+/// `LEVEL:    text` with the text's further lines behind it, each ended. With a prefix each line
+/// starts with `2026-11-23T10:02:20.123+00:00 [PID] `.
+[[nodiscard]] std::string format_server(const LogStyle& style, Level level, std::string_view text,
+                                        core::Duration unix_time, int process_id);
 /// `N log lines dropped`.
 [[nodiscard]] std::string dropped_text(std::uint64_t lines);
 
 template <SysLike S>
 class LogSink final : public Log {
  public:
-  static constexpr std::size_t kBytesMax = 1024 * 1024;  // some 10,000 lines: seconds of a reader's absence
+  static constexpr std::size_t kBytesMax =
+      std::size_t{1024} * 1024;  // some 10,000 lines: seconds of a reader's absence
 
   /// `bytes_max` for each of the two buffers. `sys` is borrowed.
   explicit LogSink(S& sys, std::size_t bytes_max = kBytesMax)
       : sys_(sys),
-        access_(sys, "iotax-access", bytes_max, [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
-        server_(sys, "iotax-log", bytes_max, [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n)); }) {}
+        access_(sys, "iotax-access", bytes_max,
+                [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
+        server_(sys, "iotax-log", bytes_max,
+                [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n)); }) {}
 
-  /// Open, or open anew: what was logged before goes to the former descriptors. -1: none. The descriptors stay the caller's.
-  /// A failure (EMFILE, EBADF) leaves that side as it was.
+  /// Open, or open anew: what was logged before goes to the former descriptors. -1: none. The
+  /// descriptors stay the caller's. A failure (EMFILE, EBADF) leaves that side as it was.
   Result<void> open(int server_fd, int access_fd, const LogStyle& style) {
     level_.store(style.level, std::memory_order_relaxed);
     color_.store(style.color, std::memory_order_relaxed);
@@ -74,7 +78,8 @@ class LogSink final : public Log {
 
  private:
   [[nodiscard]] std::string formatted(Level level, std::string_view text) {
-    const LogStyle style{level_.load(std::memory_order_relaxed), color_.load(std::memory_order_relaxed),
+    const LogStyle style{level_.load(std::memory_order_relaxed),
+                         color_.load(std::memory_order_relaxed),
                          prefix_.load(std::memory_order_relaxed)};
     return format_server(style, level, text, sys_.unix_time(), sys_.process_id());
   }

@@ -1,11 +1,16 @@
-// One place that log lines go to: a bounded buffer and a thread that writes it out, so that nobody who logs ever waits for a reader.
-// It decides how lines are batched and what is lost; it must not know what they say.
+// One place that log lines go to: a bounded buffer and a thread that writes it out, so that nobody
+// who logs ever waits for a reader. It decides how lines are batched and what is lost; it must not
+// know what they say.
 //
 // Invariants:
-//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` never passes the bound.
-//  2. A write holds whole lines, at most PIPE_BUF bytes of them for anything but a regular file: such a write is not mixed with those
-//     of other processes (write(2), pipe(7)). Only a longer line, or a short write, is finished by a further write.
-//  3. Descriptors are duplicates of the caller's, and their flags, which all holders share, are never changed.
+//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` never passes the
+//  bound.
+//  2. A write holds whole lines, at most PIPE_BUF bytes of them for anything but a regular file:
+//  such a write is not mixed with those
+//     of other processes (write(2), pipe(7)). Only a longer line, or a short write, is finished by
+//     a further write.
+//  3. Descriptors are duplicates of the caller's, and their flags, which all holders share, are
+//  never changed.
 //  4. With nothing to write the thread sleeps without a time-out.
 #pragma once
 
@@ -34,17 +39,21 @@ namespace iotax::driver {
 template <SysLike S>
 class LogStream {
  public:
-  /// `dropped` makes the line, with its line end, that tells how many were dropped. `name` is the thread's.
-  LogStream(S& sys, const char* name, std::size_t bytes_max, std::function<std::string(std::uint64_t)> dropped)
+  /// `dropped` makes the line, with its line end, that tells how many were dropped. `name` is the
+  /// thread's.
+  LogStream(S& sys, const char* name, std::size_t bytes_max,
+            std::function<std::string(std::uint64_t)> dropped)
       : sys_(sys), name_(name), bytes_max_(bytes_max), dropped_text_(std::move(dropped)) {}
   LogStream(LogStream&&) = delete;
-  /// Writes what is left. Waits for a write that waits for its reader: the log of a process is flushed and left instead.
+  /// Writes what is left. Waits for a write that waits for its reader: the log of a process is
+  /// flushed and left instead.
   ~LogStream() {
     stop();
     for (const Segment& segment : state_->segments) close(segment.fd);
   }
 
-  /// From now on lines go to a duplicate of `fd`; what came before goes to the former descriptor. -1: nowhere.
+  /// From now on lines go to a duplicate of `fd`; what came before goes to the former descriptor.
+  /// -1: nowhere.
   Result<void> redirect(int fd) {
     Segment next;
     if (fd >= 0) {
@@ -94,8 +103,8 @@ class LogStream {
     return true;
   }
 
-  /// In the child of a fork, where the thread does not exist and the state may be half-changed: begin anew on the same descriptor.
-  /// What was held is the parent's to write.
+  /// In the child of a fork, where the thread does not exist and the state may be half-changed:
+  /// begin anew on the same descriptor. What was held is the parent's to write.
   void abandon_in_child() {
     thread_.forget();
     (void)state_.release();  // not destroyed: another thread may have been in the middle of it
@@ -112,7 +121,7 @@ class LogStream {
 #else
   static constexpr std::size_t kPipeBatch = _POSIX_PIPE_BUF;
 #endif
-  static constexpr std::size_t kFileBatch = 64 * 1024;
+  static constexpr std::size_t kFileBatch = std::size_t{64} * 1024;
 
   /// The lines for one descriptor.
   struct Segment {
@@ -124,11 +133,12 @@ class LogStream {
   /// All of it under the mutex.
   struct State {
     typename S::Mutex mutex;
-    std::deque<Segment> segments;  // the last one takes new lines; the thread alone removes the first
-    std::size_t held = 0;          // bytes not yet written, those in the thread's hands included
-    std::uint64_t dropped = 0;     // lines, not yet told
+    std::deque<Segment>
+        segments;               // the last one takes new lines; the thread alone removes the first
+    std::size_t held = 0;       // bytes not yet written, those in the thread's hands included
+    std::uint64_t dropped = 0;  // lines, not yet told
     unsigned flushing = 0;
-    bool idle = false;             // the thread sleeps, or is about to
+    bool idle = false;  // the thread sleeps, or is about to
     bool stopping = false;
   };
 
@@ -153,7 +163,8 @@ class LogStream {
     return true;
   }
 
-  /// Make sure that the thread looks. A thread that cannot be started is tried again with the next line. Under the mutex.
+  /// Make sure that the thread looks. A thread that cannot be started is tried again with the next
+  /// line. Under the mutex.
   void rouse() {
     work_.fetch_add(1, std::memory_order_relaxed);
     if (!thread_.joinable()) {
@@ -197,7 +208,8 @@ class LogStream {
     }
   }
 
-  /// Take what waits for the first descriptor, sleeping until there is something. false: stopped, and nothing is left.
+  /// Take what waits for the first descriptor, sleeping until there is something. false: stopped,
+  /// and nothing is left.
   bool next_batch(std::unique_lock<typename S::Mutex>& lock, std::string& batch) {
     State& s = *state_;
     for (;;) {
@@ -221,10 +233,13 @@ class LogStream {
     }
   }
 
-  /// 0 or the errno that ended it; then `unwritten` is the number of lines that were not written whole.
-  int write_lines(int fd, std::string_view lines, std::size_t batch_bytes_max, std::uint64_t& unwritten) {
+  /// 0 or the errno that ended it; then `unwritten` is the number of lines that were not written
+  /// whole.
+  int write_lines(int fd, std::string_view lines, std::size_t batch_bytes_max,
+                  std::uint64_t& unwritten) {
     while (!lines.empty()) {
-      const auto written = sys_.write(fd, std::as_bytes(std::span(lines.substr(0, cut(lines, batch_bytes_max)))));
+      const auto written =
+          sys_.write(fd, std::as_bytes(std::span(lines.substr(0, cut(lines, batch_bytes_max)))));
       if (written) {
         lines.remove_prefix(*written);
         continue;
@@ -252,9 +267,10 @@ class LogStream {
   std::size_t bytes_max_;
   std::function<std::string(std::uint64_t)> dropped_text_;
   std::unique_ptr<State> state_ = std::make_unique<State>();
-  std::atomic<std::uint32_t> work_{0};      // changes under the mutex with everything the thread has to see
+  std::atomic<std::uint32_t> work_{
+      0};  // changes under the mutex with everything the thread has to see
   std::atomic<std::uint32_t> progress_{0};  // changes with every batch that is done
-  std::atomic<int> current_fd_{-1};         // of the last segment, readable whatever state_ looks like
+  std::atomic<int> current_fd_{-1};  // of the last segment, readable whatever state_ looks like
   std::atomic<std::size_t> batch_bytes_max_{kPipeBatch};
   typename S::Thread thread_;
 };

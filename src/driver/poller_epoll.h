@@ -51,7 +51,8 @@ class EpollPoller {
     const auto room = std::span(ready_).first(std::min(into.size(), ready_.size()));
     const auto got = sys_->epoll_wait(epoll_, room, timeout);
     if (!got) return got;
-    std::transform(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*got), into.begin(), event_of);
+    std::transform(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*got), into.begin(),
+                   event_of);
     return got;
   }
 
@@ -71,8 +72,8 @@ class EpollPoller {
     return event;
   }
   static Event event_of(const epoll_event& e) noexcept {
-    return {e.data.ptr, (e.events & EPOLLIN) != 0, (e.events & EPOLLOUT) != 0, (e.events & EPOLLRDHUP) != 0,
-            (e.events & (EPOLLERR | EPOLLHUP)) != 0};
+    return {e.data.ptr, (e.events & EPOLLIN) != 0, (e.events & EPOLLOUT) != 0,
+            (e.events & EPOLLRDHUP) != 0, (e.events & (EPOLLERR | EPOLLHUP)) != 0};
   }
 
   S* sys_ = nullptr;

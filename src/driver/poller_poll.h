@@ -101,18 +101,21 @@ class PollPoller {
   static constexpr short kHangup = 0;
 #endif
   static pollfd wish(int fd, Interest interest) noexcept {
-    return {fd, static_cast<short>((interest.read ? POLLIN | kHangup : 0) | (interest.write ? POLLOUT : 0)), 0};
+    return {
+        fd,
+        static_cast<short>((interest.read ? POLLIN | kHangup : 0) | (interest.write ? POLLOUT : 0)),
+        0};
   }
   static Event event_of(const pollfd& p, void* token) noexcept {
-    return {token, (p.revents & POLLIN) != 0, (p.revents & POLLOUT) != 0, (p.revents & kHangup) != 0,
-            (p.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0};
+    return {token, (p.revents & POLLIN) != 0, (p.revents & POLLOUT) != 0,
+            (p.revents & kHangup) != 0, (p.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0};
   }
 
   S* sys_ = nullptr;
-  std::vector<pollfd> fds_;      // with tokens_ beside it
+  std::vector<pollfd> fds_;  // with tokens_ beside it
   std::vector<void*> tokens_;
   std::unordered_map<int, std::size_t> places_;
-  std::size_t next_ = 0;         // where the next look begins
+  std::size_t next_ = 0;  // where the next look begins
 };
 
 static_assert(PollerLike<PollPoller<Sys>>);

@@ -1,4 +1,5 @@
-// A value or an errno: how a failure of the world travels through the driver. No exceptions, no allocation.
+// A value or an errno: how a failure of the world travels through the driver. No exceptions, no
+// allocation.
 #pragma once
 
 #include <utility>

@@ -1,4 +1,5 @@
-// Bytes that do not fit into memory: unlinked temporary files under one cap per worker. It must not know whose bytes they are.
+// Bytes that do not fit into memory: unlinked temporary files under one cap per worker. It must not
+// know whose bytes they are.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,8 @@
 
 namespace iotax::driver {
 
-/// What became of bytes that were to be kept. After `full` and `failed` nothing of them is kept, and what was kept before still is.
+/// What became of bytes that were to be kept. After `full` and `failed` nothing of them is kept,
+/// and what was kept before still is.
 enum class Stored : std::uint8_t {
   ok,
   full,    // the worker's cap is reached
@@ -36,15 +38,20 @@ class SpoolBudget {
     } while (!left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
     return true;
   }
-  void give_back(std::uint64_t bytes) noexcept { left_.fetch_add(bytes, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t left() const noexcept { return left_.load(std::memory_order_relaxed); }
+  void give_back(std::uint64_t bytes) noexcept {
+    left_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t left() const noexcept {
+    return left_.load(std::memory_order_relaxed);
+  }
 
  private:
   std::atomic<std::uint64_t> left_;
 };
 
-/// The first folder in which a temporary file can be made: `configured`, or when that is empty $TMPDIR, /tmp, /var/tmp. Nothing: there
-/// is none. Reads the environment, so call it where nobody changes that at the same time.
+/// The first folder in which a temporary file can be made: `configured`, or when that is empty
+/// $TMPDIR, /tmp, /var/tmp. Nothing: there is none. Reads the environment, so call it where nobody
+/// changes that at the same time.
 template <SysLike Sys>
 [[nodiscard]] std::optional<std::string> find_spool_dir(Sys& sys, const std::string& configured) {
   std::vector<std::string> candidates{configured};
@@ -59,7 +66,8 @@ template <SysLike Sys>
   return std::nullopt;
 }
 
-/// Whether an errno of open_temporary() says that the folder can not be used at all, rather than not just now.
+/// Whether an errno of open_temporary() says that the folder can not be used at all, rather than
+/// not just now.
 [[nodiscard]] constexpr bool folder_unusable(int error) noexcept {
   return error == EACCES || error == EPERM || error == EROFS || error == ENOENT || error == ENOTDIR;
 }
@@ -89,7 +97,8 @@ class SpoolFile {
   /// 0 bytes: the end.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
     if (offset >= size_) return std::size_t{0};
-    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - offset));
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - offset));
     const auto got = sys_.pread(fd_, into.first(wanted), offset);
     if (got && *got == 0 && wanted > 0) return Errno{EIO};  // somebody cut the file
     return got;
@@ -133,8 +142,9 @@ class SpoolFile {
   int error_ = 0;
 };
 
-/// Bytes in order: the first `memory_bytes_max` in memory, the rest in a temporary file. Where there is no folder for that, all stays
-/// in memory, and what is there beyond `memory_bytes_max` counts against the same cap.
+/// Bytes in order: the first `memory_bytes_max` in memory, the rest in a temporary file. Where
+/// there is no folder for that, all stays in memory, and what is there beyond `memory_bytes_max`
+/// counts against the same cap.
 template <class Sys>
 class ByteStore {
  public:

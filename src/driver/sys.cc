@@ -1,4 +1,5 @@
-// The real operating system. Decides how EINTR is met and what stands in for a call that a kernel or a system lacks.
+// The real operating system. Decides how EINTR is met and what stands in for a call that a kernel
+// or a system lacks.
 #include "driver/sys.h"
 
 #include <fcntl.h>
@@ -43,7 +44,8 @@ constexpr int kMore = MSG_MORE;
 constexpr int kMore = 0;
 #endif
 
-constexpr std::size_t kPiecesMax = 1024;  // IOV_MAX on every system of today; larger arrays fail with EMSGSIZE
+constexpr std::size_t kPiecesMax =
+    1024;  // IOV_MAX on every system of today; larger arrays fail with EMSGSIZE
 
 int send_flags(bool more) noexcept { return MSG_DONTWAIT | kNoSignal | (more ? kMore : 0); }
 
@@ -89,7 +91,8 @@ Result<void> set_option(int fd, int level, int name, const T& value) noexcept {
 }
 
 #if IOTAX_LINUX
-/// sendfile() has no MSG_NOSIGNAL: SIGPIPE is blocked for the call, and taken away if the call made it pending.
+/// sendfile() has no MSG_NOSIGNAL: SIGPIPE is blocked for the call, and taken away if the call made
+/// it pending.
 class SigpipeBlocked {
  public:
   SigpipeBlocked() noexcept {
@@ -113,7 +116,8 @@ class SigpipeBlocked {
   sigset_t before_{};
 };
 #else
-/// Where futexes are missing: waiters sleep on a condition variable chosen by the address of the word.
+/// Where futexes are missing: waiters sleep on a condition variable chosen by the address of the
+/// word.
 struct Bucket {
   std::mutex mutex;
   std::condition_variable changed;
@@ -145,7 +149,8 @@ void* run_thread(void* argument) {
 sigset_t all_but_faults() noexcept {
   sigset_t set;
   ::sigfillset(&set);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) ::sigdelset(&set, fault);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT})
+    ::sigdelset(&set, fault);
   return set;
 }
 
@@ -158,21 +163,25 @@ void NativeThread::join() noexcept {
 // ---- sockets
 
 Result<std::size_t> Sys::recv(int fd, std::span<std::byte> into) noexcept {
-  return without_eintr<std::size_t>([&] { return ::recv(fd, into.data(), into.size(), MSG_DONTWAIT); });
+  return without_eintr<std::size_t>(
+      [&] { return ::recv(fd, into.data(), into.size(), MSG_DONTWAIT); });
 }
 
 Result<std::size_t> Sys::send(int fd, std::span<const std::byte> bytes, bool more) noexcept {
-  return without_eintr<std::size_t>([&] { return ::send(fd, bytes.data(), bytes.size(), send_flags(more)); });
+  return without_eintr<std::size_t>(
+      [&] { return ::send(fd, bytes.data(), bytes.size(), send_flags(more)); });
 }
 
 Result<std::size_t> Sys::send_gathered(int fd, std::span<const iovec> pieces, bool more) noexcept {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg() only reads them
-  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(std::min(pieces.size(), kPiecesMax));
+  message.msg_iovlen =
+      static_cast<decltype(message.msg_iovlen)>(std::min(pieces.size(), kPiecesMax));
   return without_eintr<std::size_t>([&] { return ::sendmsg(fd, &message, send_flags(more)); });
 }
 
-Result<std::size_t> Sys::sendfile(int out, int in, std::uint64_t offset, std::size_t bytes) noexcept {
+Result<std::size_t> Sys::sendfile(int out, int in, std::uint64_t offset,
+                                  std::size_t bytes) noexcept {
 #if IOTAX_LINUX
   auto at = static_cast<off_t>(offset);
   SigpipeBlocked blocked;
@@ -192,8 +201,9 @@ Result<Accepted> Sys::accept(int listener) noexcept {
   accepted.peer.bytes = sizeof accepted.peer.storage;
   auto* address = reinterpret_cast<sockaddr*>(&accepted.peer.storage);
 #if IOTAX_LINUX
-  const auto fd = without_eintr<int>(
-      [&] { return ::accept4(listener, address, &accepted.peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+  const auto fd = without_eintr<int>([&] {
+    return ::accept4(listener, address, &accepted.peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  });
 #else
   auto fd = without_eintr<int>([&] { return ::accept(listener, address, &accepted.peer.bytes); });
   if (fd) fd = with_flags(*fd, true);
@@ -209,15 +219,20 @@ Result<Accepted> Sys::accept(int listener) noexcept {
 Result<SocketAddress> Sys::getsockname(int fd) noexcept {
   SocketAddress address;
   address.bytes = sizeof address.storage;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.bytes) < 0) return Errno{errno};
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.bytes) < 0)
+    return Errno{errno};
   return address;
 }
 
 Result<void> Sys::shutdown(int fd, int how) noexcept { return done(::shutdown(fd, how)); }
 
-Result<void> Sys::set_linger_zero(int fd) noexcept { return set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0}); }
+Result<void> Sys::set_linger_zero(int fd) noexcept {
+  return set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0});
+}
 
-Result<void> Sys::set_nodelay(int fd) noexcept { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+Result<void> Sys::set_nodelay(int fd) noexcept {
+  return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
 
 Result<std::size_t> Sys::unacked_bytes([[maybe_unused]] int fd) noexcept {
 #if IOTAX_LINUX
@@ -246,7 +261,8 @@ Result<std::size_t> Sys::pread(int fd, std::span<std::byte> into, std::uint64_t 
       [&] { return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)); });
 }
 
-Result<std::size_t> Sys::pwrite(int fd, std::span<const std::byte> bytes, std::uint64_t offset) noexcept {
+Result<std::size_t> Sys::pwrite(int fd, std::span<const std::byte> bytes,
+                                std::uint64_t offset) noexcept {
   return without_eintr<std::size_t>(
       [&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
 }
@@ -279,8 +295,8 @@ Result<FileInfo> Sys::file_info(int fd) noexcept {
 
 Result<int> Sys::open_temporary(const std::string& dir) noexcept {
 #ifdef O_TMPFILE
-  const auto nameless =
-      without_eintr<int>([&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
+  const auto nameless = without_eintr<int>(
+      [&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
   // File systems without it say EOPNOTSUPP; kernels without it see a folder opened for writing.
   if (nameless || (nameless.error() != EOPNOTSUPP && nameless.error() != EISDIR)) return nameless;
 #endif
@@ -296,8 +312,9 @@ Result<int> Sys::open_temporary(const std::string& dir) noexcept {
 }
 
 Result<int> Sys::open_append(const std::string& path) noexcept {
-  return without_eintr<int>(
-      [&] { return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666); });
+  return without_eintr<int>([&] {
+    return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+  });
 }
 
 std::size_t Sys::descriptor_limit() noexcept {
@@ -317,15 +334,18 @@ Result<void> Sys::epoll_ctl(int epoll, int operation, int fd, epoll_event event)
   return done(::epoll_ctl(epoll, operation, fd, &event));
 }
 
-Result<std::size_t> Sys::epoll_wait(int epoll, std::span<epoll_event> into, core::Duration timeout) noexcept {
+Result<std::size_t> Sys::epoll_wait(int epoll, std::span<epoll_event> into,
+                                    core::Duration timeout) noexcept {
   const auto room = static_cast<int>(std::min<std::size_t>(into.size(), INT_MAX));
 #ifdef SYS_epoll_pwait2
   // Linux 5.11. By number: a C library older than the kernel does not know it.
   static std::atomic<bool> missing{false};
-  if (timeout > core::Duration::zero() && timeout != kForever && !missing.load(std::memory_order_relaxed)) {
+  if (timeout > core::Duration::zero() && timeout != kForever &&
+      !missing.load(std::memory_order_relaxed)) {
     struct {
       std::int64_t seconds, ns;
-    } const t{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};  // the kernel's 64-bit timespec
+    } const t{timeout.count() / 1'000'000'000,
+              timeout.count() % 1'000'000'000};  // the kernel's 64-bit timespec
     const auto got = ::syscall(SYS_epoll_pwait2, epoll, into.data(), room, &t, nullptr, 0);
     if (got >= 0 || (errno != ENOSYS && errno != EPERM)) return waited(static_cast<int>(got));
     missing.store(true, std::memory_order_relaxed);
@@ -352,12 +372,13 @@ core::Duration Sys::unix_time() noexcept { return read_clock(CLOCK_REALTIME); }
 
 // ---- threads
 
-bool Sys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, core::Duration timeout) noexcept {
+bool Sys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                     core::Duration timeout) noexcept {
 #if IOTAX_LINUX
   static_assert(sizeof word == 4 && std::atomic<std::uint32_t>::is_always_lock_free);
   const timespec t = to_timespec(timeout);
-  const auto got =
-      ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, timeout == kForever ? nullptr : &t, nullptr, 0);
+  const auto got = ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected,
+                             timeout == kForever ? nullptr : &t, nullptr, 0);
   return got == 0 || errno != ETIMEDOUT;
 #else
   Bucket& bucket = bucket_of(&word);
@@ -371,7 +392,8 @@ bool Sys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expec
 #endif
 }
 
-void Sys::futex_wake(const std::atomic<std::uint32_t>& word, [[maybe_unused]] unsigned waiters) noexcept {
+void Sys::futex_wake(const std::atomic<std::uint32_t>& word,
+                     [[maybe_unused]] unsigned waiters) noexcept {
 #if IOTAX_LINUX
   ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, waiters, nullptr, nullptr, 0);
 #else
@@ -381,11 +403,13 @@ void Sys::futex_wake(const std::atomic<std::uint32_t>& word, [[maybe_unused]] un
 #endif
 }
 
-Result<Sys::Thread> Sys::start_thread([[maybe_unused]] const char* name, std::function<void()> body) noexcept {
+Result<Sys::Thread> Sys::start_thread([[maybe_unused]] const char* name,
+                                      std::function<void()> body) noexcept {
   auto argument = std::make_unique<std::function<void()>>(std::move(body));
   const sigset_t blocked = all_but_faults();
   sigset_t before;
-  ::pthread_sigmask(SIG_SETMASK, &blocked, &before);  // inherited by the new thread, so that no signal slips in
+  ::pthread_sigmask(SIG_SETMASK, &blocked,
+                    &before);  // inherited by the new thread, so that no signal slips in
   pthread_t id{};
   const int error = ::pthread_create(&id, nullptr, run_thread, argument.get());
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -429,7 +453,8 @@ std::uint64_t Sys::random() noexcept {
 #if IOTAX_LINUX
   std::uint64_t value = 0;
   if (::getrandom(&value, sizeof value, 0) == sizeof value) return value;
-  return static_cast<std::uint64_t>(unix_time().count()) * 0x9e3779b97f4a7c15U ^ static_cast<std::uint64_t>(::getpid());
+  return static_cast<std::uint64_t>(unix_time().count()) * 0x9e3779b97f4a7c15U ^
+         static_cast<std::uint64_t>(::getpid());
 #else
   std::random_device device;
   return static_cast<std::uint64_t>(device()) << 32 | device();

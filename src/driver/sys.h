@@ -1,6 +1,7 @@
-// The operating system as the driver sees it: every system call, clock, thread, futex, file and log write goes through one class.
-// It is a template parameter of everything in this room, so that tests script each call (tests/unit/support/scripted_sys.h).
-// It decides nothing but how EINTR is met; it must not know sessions, HTTP or Python.
+// The operating system as the driver sees it: every system call, clock, thread, futex, file and log
+// write goes through one class. It is a template parameter of everything in this room, so that
+// tests script each call (tests/unit/support/scripted_sys.h). It decides nothing but how EINTR is
+// met; it must not know sessions, HTTP or Python.
 #pragma once
 
 #include <netinet/in.h>
@@ -87,15 +88,17 @@ class NativeThread {
 
   [[nodiscard]] bool joinable() const noexcept { return id_.has_value(); }
   void join() noexcept;
-  /// Give it up without waiting. In the child of a fork it does not exist, and joining it would hang.
+  /// Give it up without waiting. In the child of a fork it does not exist, and joining it would
+  /// hang.
   void forget() noexcept { id_.reset(); }
 
  private:
   std::optional<pthread_t> id_;
 };
 
-/// Failures are errno values in the Result. EINTR is never among them. Sockets and pipes made here are non-blocking; every
-/// descriptor made here is close-on-exec. No call raises SIGPIPE except write(). Thread-safe.
+/// Failures are errno values in the Result. EINTR is never among them. Sockets and pipes made here
+/// are non-blocking; every descriptor made here is close-on-exec. No call raises SIGPIPE except
+/// write(). Thread-safe.
 class Sys {
  public:
   using Thread = NativeThread;
@@ -107,7 +110,8 @@ class Sys {
   /// `more`: further bytes follow at once (MSG_MORE).
   Result<std::size_t> send(int fd, std::span<const std::byte> bytes, bool more = false) noexcept;
   /// At most 1024 pieces. `more` as in send().
-  Result<std::size_t> send_gathered(int fd, std::span<const iovec> pieces, bool more = false) noexcept;
+  Result<std::size_t> send_gathered(int fd, std::span<const iovec> pieces,
+                                    bool more = false) noexcept;
   /// From the file `in` at `offset`; 0: the file ends there.
   Result<std::size_t> sendfile(int out, int in, std::uint64_t offset, std::size_t bytes) noexcept;
   Result<Accepted> accept(int listener) noexcept;
@@ -117,17 +121,20 @@ class Sys {
   /// The next close() sends RST.
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
-  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot tell.
+  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot
+  /// tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
 
   // ---- any descriptor
-  /// Never repeated: after EINTR the descriptor is gone on Linux, and may belong to another thread by then.
+  /// Never repeated: after EINTR the descriptor is gone on Linux, and may belong to another thread
+  /// by then.
   void close(int fd) noexcept;
   Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept;
   /// SIGPIPE is the caller's: the threads of start_thread() block it.
   Result<std::size_t> write(int fd, std::span<const std::byte> bytes) noexcept;
   Result<std::size_t> pread(int fd, std::span<std::byte> into, std::uint64_t offset) noexcept;
-  Result<std::size_t> pwrite(int fd, std::span<const std::byte> bytes, std::uint64_t offset) noexcept;
+  Result<std::size_t> pwrite(int fd, std::span<const std::byte> bytes,
+                             std::uint64_t offset) noexcept;
   Result<int> duplicate(int fd) noexcept;
   Result<PipeEnds> pipe() noexcept;
   Result<FileInfo> file_info(int fd) noexcept;
@@ -138,12 +145,14 @@ class Sys {
   /// How many descriptors this process may have (the soft limit).
   [[nodiscard]] std::size_t descriptor_limit() noexcept;
 
-  // ---- waiting. An interrupted wait returns 0, like a time-out that came early. Time-outs are never rounded down.
+  // ---- waiting. An interrupted wait returns 0, like a time-out that came early. Time-outs are
+  // never rounded down.
 #if IOTAX_LINUX
   Result<int> epoll_create() noexcept;
   /// `operation` is EPOLL_CTL_ADD, MOD or DEL.
   Result<void> epoll_ctl(int epoll, int operation, int fd, epoll_event event) noexcept;
-  Result<std::size_t> epoll_wait(int epoll, std::span<epoll_event> into, core::Duration timeout) noexcept;
+  Result<std::size_t> epoll_wait(int epoll, std::span<epoll_event> into,
+                                 core::Duration timeout) noexcept;
 #endif
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout) noexcept;
 
@@ -153,13 +162,16 @@ class Sys {
   [[nodiscard]] core::Duration unix_time() noexcept;
 
   // ---- threads
-  /// Sleep while `word` is `expected`. false: the time-out passed. true: look again (woken, changed, or for no reason).
-  bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, core::Duration timeout) noexcept;
+  /// Sleep while `word` is `expected`. false: the time-out passed. true: look again (woken,
+  /// changed, or for no reason).
+  bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                  core::Duration timeout) noexcept;
   void futex_wake(const std::atomic<std::uint32_t>& word, unsigned waiters) noexcept;
-  /// A thread that runs `body`, which must not throw, with every signal blocked but those of faults. `name`: up to 15 characters.
+  /// A thread that runs `body`, which must not throw, with every signal blocked but those of
+  /// faults. `name`: up to 15 characters.
   Result<Thread> start_thread(const char* name, std::function<void()> body) noexcept;
-  /// Ask for a scheduler slice of this length for the calling thread, so that it soon gets its turn beside computing threads.
-  /// Needs Linux 6.12; a failure is harmless.
+  /// Ask for a scheduler slice of this length for the calling thread, so that it soon gets its turn
+  /// beside computing threads. Needs Linux 6.12; a failure is harmless.
   Result<void> set_slice(core::Duration slice) noexcept;
 
   // ---- the process
@@ -171,11 +183,13 @@ class Sys {
 
 /// What a stand-in for Sys has to offer.
 template <class S>
-concept SysLike = requires(S& s, int fd, std::span<std::byte> into, std::span<const std::byte> bytes,
-                           std::span<const iovec> pieces, std::span<pollfd> fds, std::uint64_t offset, std::size_t size,
-                           const std::string& path, core::Duration timeout, const std::atomic<std::uint32_t>& word,
-                           std::uint32_t expected, std::function<void()> body, const char* name,
-                           typename S::Thread thread, typename S::Mutex mutex) {
+concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
+                           std::span<const std::byte> bytes, std::span<const iovec> pieces,
+                           std::span<pollfd> fds, std::uint64_t offset, std::size_t size,
+                           const std::string& path, core::Duration timeout,
+                           const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                           std::function<void()> body, const char* name, typename S::Thread thread,
+                           typename S::Mutex mutex) {
   { s.recv(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes, true) } -> std::same_as<Result<std::size_t>>;

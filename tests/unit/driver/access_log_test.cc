@@ -27,7 +27,8 @@ AccessEntry entry() {
 }
 
 TEST(FormatAccess, WritesTheDocumentedLine) {
-  EXPECT_EQ(format_access(entry()), R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
+  EXPECT_EQ(format_access(entry()),
+            R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
 }
 
 TEST(FormatAccess, ClientThatLeftHasNoReasonPhrase) {
@@ -35,15 +36,17 @@ TEST(FormatAccess, ClientThatLeftHasNoReasonPhrase) {
   e.status = 499;
   e.bytes = 0;
   e.duration = seconds{3};
-  EXPECT_EQ(format_access(e), R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 499 0B 3000.0ms REQUEST-ID)");
+  EXPECT_EQ(format_access(e),
+            R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 499 0B 3000.0ms REQUEST-ID)");
 }
 
 TEST(FormatAccess, EscapesWhatTheClientChose) {
   AccessEntry e = entry();
   e.method = "G\"T";
   e.target = "/a\\b\x1b[2J\xc3\xbc\n";
-  EXPECT_EQ(format_access(e),
-            R"(127.0.0.1:35694 - "G\x22T /a\x5cb\x1b[2J\xc3\xbc\x0a HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
+  EXPECT_EQ(
+      format_access(e),
+      R"(127.0.0.1:35694 - "G\x22T /a\x5cb\x1b[2J\xc3\xbc\x0a HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
 }
 
 TEST(AppendEscaped, LeavesNothingButPrintableAscii) {
@@ -62,7 +65,8 @@ TEST(WarningLimit, TenASecondThenACount) {
   std::vector<std::string> out;
   const auto emit = [&](std::string_view line) { out.emplace_back(line); };
   const core::Instant start{seconds{50}};
-  for (int i = 0; i < 13; ++i) limit.pass(start + milliseconds{i}, emit, "line " + std::to_string(i));
+  for (int i = 0; i < 13; ++i)
+    limit.pass(start + milliseconds{i}, emit, "line " + std::to_string(i));
   ASSERT_EQ(out.size(), 10U);
   EXPECT_EQ(out.back(), "line 9");
   EXPECT_EQ(limit.due(), start + seconds{1});

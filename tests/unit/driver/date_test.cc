@@ -26,17 +26,20 @@ TEST(DateCache, ChangesWithTheSecondAndBackToo) {
   DateCache cache;
   EXPECT_EQ(cache.at(milliseconds{1999}), "Thu, 01 Jan 1970 00:00:01 GMT");
   EXPECT_EQ(cache.at(milliseconds{2000}), "Thu, 01 Jan 1970 00:00:02 GMT");
-  EXPECT_EQ(cache.at(milliseconds{1000}), "Thu, 01 Jan 1970 00:00:01 GMT") << "the wall clock was set back";
+  EXPECT_EQ(cache.at(milliseconds{1000}), "Thu, 01 Jan 1970 00:00:01 GMT")
+      << "the wall clock was set back";
   EXPECT_EQ(cache.at(milliseconds{-1}), "Wed, 31 Dec 1969 23:59:59 GMT");
 }
 
 RC_GTEST_PROP(PropertyDate, AgreesWithTheCLibrary, ()) {
-  const auto second = *rc::gen::inRange<std::int64_t>(0, 9223372037);  // up to the year 2262, where nanoseconds end
+  const auto second =
+      *rc::gen::inRange<std::int64_t>(0, 9223372037);  // up to the year 2262, where nanoseconds end
   const auto as_time = static_cast<std::time_t>(second);
   std::tm parts{};
   RC_ASSERT(::gmtime_r(&as_time, &parts) != nullptr);
   std::string expected(64, '\0');
-  expected.resize(std::strftime(expected.data(), expected.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
+  expected.resize(
+      std::strftime(expected.data(), expected.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
   DateCache cache;
   RC_ASSERT(cache.at(seconds{second}) == expected);
 }

@@ -1,4 +1,5 @@
-// The scripted operating system itself: a test that leans on it has to know that it behaves like the real one.
+// The scripted operating system itself: a test that leans on it has to know that it behaves like
+// the real one.
 #include "support/scripted_sys.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,9 @@ using driver::kForever;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 Result<std::string> receive(ScriptedSys& sys, int fd, std::size_t room = 1024) {
   std::string text(room, '\0');

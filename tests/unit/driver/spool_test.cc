@@ -15,7 +15,9 @@ namespace {
 
 using support::ScriptedSys;
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 template <class Store>
 std::string whole(Store& store, std::size_t step = 3) {

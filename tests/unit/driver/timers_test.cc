@@ -132,8 +132,8 @@ TEST(Timers, DueThatAsksForThePastDoesNotSpin) {
 RC_GTEST_PROP(PropertyTimers, AgreesWithAModel, ()) {
   Timers timers;
   std::array<TimerEntry, 8> entries;
-  std::map<TimerEntry*, Instant> model;       // deadlines
-  std::map<TimerEntry*, Instant> asked;       // the time of the turn in which they were set
+  std::map<TimerEntry*, Instant> model;  // deadlines
+  std::map<TimerEntry*, Instant> asked;  // the time of the turn in which they were set
   Instant now = at(milliseconds{*rc::gen::inRange(0, 100000)});
   timers.expire(now, [](TimerEntry&) { RC_FAIL("nothing is set yet"); });
   const int steps = *rc::gen::inRange(1, 60);

@@ -8,7 +8,8 @@
 
 namespace iotax::support {
 
-Scheduler::Scheduler(std::uint64_t seed, core::Instant start) : seed_(seed), random_(seed), now_(start) {
+Scheduler::Scheduler(std::uint64_t seed, core::Instant start)
+    : seed_(seed), random_(seed), now_(start) {
   tasks_.push_back(std::make_unique<Task>());
   tasks_[0]->name = "the test";
 }
@@ -33,7 +34,9 @@ void Scheduler::advance(core::Duration by) {
   now_ = std::max(now_, end);
 }
 
-void Scheduler::at(core::Instant when, std::function<void()> action) { actions_.emplace(when, std::move(action)); }
+void Scheduler::at(core::Instant when, std::function<void()> action) {
+  actions_.emplace(when, std::move(action));
+}
 
 bool Scheduler::wait(const char* what, Condition ready, core::Instant deadline) {
   if (ready()) return true;
@@ -71,7 +74,8 @@ std::size_t Scheduler::start(std::string name, std::function<void()> body) {
 
 void Scheduler::join(std::size_t thread) {
   Task& task = *tasks_[thread];
-  wait("join", [&] { return task.finished; }, core::kNever);
+  wait(
+      "join", [&] { return task.finished; }, core::kNever);
   if (task.thread.joinable()) task.thread.join();
 }
 
@@ -120,7 +124,8 @@ void Scheduler::hand_over(std::size_t to) {
 }
 
 void Scheduler::die_stuck() const {
-  std::fprintf(stderr, "seed %llu: every thread waits for ever\n", static_cast<unsigned long long>(seed_));
+  std::fprintf(stderr, "seed %llu: every thread waits for ever\n",
+               static_cast<unsigned long long>(seed_));
   for (const auto& task : tasks_) {
     if (!task->finished) std::fprintf(stderr, "  %s: in %s\n", task->name.c_str(), task->what);
   }

@@ -1,5 +1,6 @@
-// Threads on a virtual clock: real threads of which exactly one runs at a time, chosen by a seed, so that a run can be replayed.
-// It decides who runs next and when time passes; it must not know what the threads wait for.
+// Threads on a virtual clock: real threads of which exactly one runs at a time, chosen by a seed,
+// so that a run can be replayed. It decides who runs next and when time passes; it must not know
+// what the threads wait for.
 #pragma once
 
 #include <condition_variable>
@@ -17,10 +18,10 @@
 
 namespace iotax::support {
 
-/// The thread that makes the scheduler is number 0 and runs. Every member is for the running thread only.
-/// Time stands still while anybody can run; when all wait, it jumps to the next deadline or scripted action.
-/// When all wait and nothing is due ever, `on_stuck` may change something and return true; otherwise the process is aborted with the
-/// seed and what each thread waits for.
+/// The thread that makes the scheduler is number 0 and runs. Every member is for the running thread
+/// only. Time stands still while anybody can run; when all wait, it jumps to the next deadline or
+/// scripted action. When all wait and nothing is due ever, `on_stuck` may change something and
+/// return true; otherwise the process is aborted with the seed and what each thread waits for.
 class Scheduler {
  public:
   using Condition = std::function<bool()>;
@@ -32,10 +33,12 @@ class Scheduler {
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
   /// Pass time without giving way, running the actions that come due.
   void advance(core::Duration by);
-  /// Run `action` when the clock gets to `when`, in whichever thread moves it. Actions must not wait.
+  /// Run `action` when the clock gets to `when`, in whichever thread moves it. Actions must not
+  /// wait.
   void at(core::Instant when, std::function<void()> action);
 
-  /// Let other threads run until `ready` or the deadline. false: the deadline came first. `what` names the wait.
+  /// Let other threads run until `ready` or the deadline. false: the deadline came first. `what`
+  /// names the wait.
   bool wait(const char* what, Condition ready, core::Instant deadline);
   /// Perhaps let another thread run. Not from within an action.
   void give_way();
@@ -45,7 +48,9 @@ class Scheduler {
   void join(std::size_t thread);
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
   /// Below `bound`, by the seed.
-  std::uint64_t draw(std::uint64_t bound) { return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_); }
+  std::uint64_t draw(std::uint64_t bound) {
+    return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_);
+  }
 
   std::function<bool()> on_stuck;
 
@@ -70,7 +75,7 @@ class Scheduler {
   std::mt19937_64 random_;
   core::Instant now_;
   std::multimap<core::Instant, std::function<void()>> actions_;
-  std::mutex baton_;                        // guards running_ while it changes hands
+  std::mutex baton_;  // guards running_ while it changes hands
   std::vector<std::unique_ptr<Task>> tasks_;
   std::size_t running_ = 0;
   bool in_action_ = false;

@@ -99,20 +99,23 @@ void ScriptedSys::Thread::join() noexcept {
   if (sys != nullptr && id_ != 0) sys->scheduler_.join(id_);
 }
 
-Result<ScriptedSys::Thread> ScriptedSys::start_thread(const char* name, std::function<void()> body) {
+Result<ScriptedSys::Thread> ScriptedSys::start_thread(const char* name,
+                                                      std::function<void()> body) {
   if (const int error = enter("start_thread")) return Errno{error};
   recorded_.push_back(body);
   if (record_threads_) return Thread(this, 0);
   return Thread(this, scheduler_.start(name, std::move(body)));
 }
 
-bool ScriptedSys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, core::Duration timeout) {
+bool ScriptedSys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                             core::Duration timeout) {
   ++counts_["futex_wait"];
   scheduler_.give_way();
   if (word.load() != expected) return true;
   Waiter me{&word};
   waiters_.push_back(&me);
-  const bool woken = scheduler_.wait("futex_wait", [&] { return me.woken; }, deadline_after(timeout));
+  const bool woken = scheduler_.wait(
+      "futex_wait", [&] { return me.woken; }, deadline_after(timeout));
   std::erase(waiters_, &me);
   return woken;
 }
@@ -136,10 +139,14 @@ Result<void> ScriptedSys::set_slice(core::Duration) {
 // ---- the script
 
 ScriptedSys::ScriptedSys(std::uint64_t seed)
-    : scheduler_(seed, kStart), unix_offset_(kUnixStart - kStart.time_since_epoch()) { newest_ = this;}
+    : scheduler_(seed, kStart), unix_offset_(kUnixStart - kStart.time_since_epoch()) {
+  newest_ = this;
+}
 
 void ScriptedSys::Mutex::lock() {
-  if (held_) sys_->scheduler_.wait("mutex", [this] { return !held_; }, core::kNever);
+  if (held_)
+    sys_->scheduler_.wait(
+        "mutex", [this] { return !held_; }, core::kNever);
   held_ = true;
 }
 
@@ -184,7 +191,8 @@ std::shared_ptr<Sink> ScriptedSys::sink_at(const std::string& path) {
 }
 
 void ScriptedSys::sleep(core::Duration for_how_long) {
-  scheduler_.wait("sleep", [] { return false; }, deadline_after(for_how_long));
+  scheduler_.wait(
+      "sleep", [] { return false; }, deadline_after(for_how_long));
 }
 
 void ScriptedSys::fail(std::string_view call, std::uint64_t nth, int error, std::uint64_t times) {
@@ -265,7 +273,8 @@ short ScriptedSys::socket_state(const Link& link) const {
   const bool over = link.client_ended || link.server_deaf;
   if (!link.to_server.empty() || over) state |= POLLIN;
   if (over) state |= POLLRDHUP;
-  if (link.room == SIZE_MAX || link.to_client.size() < link.room || link.reset_by_client || link.server_ended) {
+  if (link.room == SIZE_MAX || link.to_client.size() < link.room || link.reset_by_client ||
+      link.server_ended) {
     state |= POLLOUT;
   }
   if (link.reset_by_client || (over && link.server_ended)) state |= POLLHUP;
@@ -278,16 +287,22 @@ short ScriptedSys::state_of(int fd) const {
   if (found == files_.end()) return POLLNVAL;
   const File& file = *found->second;
   switch (file.kind) {
-    case Kind::listener: return file.backlog.empty() ? 0 : POLLIN;
-    case Kind::socket: return socket_state(*file.link);
+    case Kind::listener:
+      return file.backlog.empty() ? 0 : POLLIN;
+    case Kind::socket:
+      return socket_state(*file.link);
     case Kind::pipe_read:
-      return static_cast<short>((file.pipe->bytes.empty() ? 0 : POLLIN) | (file.pipe->writers == 0 ? POLLHUP : 0));
+      return static_cast<short>((file.pipe->bytes.empty() ? 0 : POLLIN) |
+                                (file.pipe->writers == 0 ? POLLHUP : 0));
     case Kind::pipe_write:
       return static_cast<short>((file.pipe->bytes.size() < file.pipe->capacity ? POLLOUT : 0) |
                                 (file.pipe->readers == 0 ? POLLERR : 0));
-    case Kind::epoll: return any_ready(file) ? POLLIN : 0;
-    case Kind::regular: return POLLIN | POLLOUT;
-    case Kind::sink: return static_cast<short>(file.sink->stuck ? 0 : POLLOUT);
+    case Kind::epoll:
+      return any_ready(file) ? POLLIN : 0;
+    case Kind::regular:
+      return POLLIN | POLLOUT;
+    case Kind::sink:
+      return static_cast<short>(file.sink->stuck ? 0 : POLLOUT);
   }
   return 0;
 }
@@ -326,7 +341,8 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
     link.pending_error = ECONNRESET;
     return bytes.size();
   }
-  const std::size_t room = link.room == SIZE_MAX ? bytes.size() : link.room - std::min(link.room, link.to_client.size());
+  const std::size_t room =
+      link.room == SIZE_MAX ? bytes.size() : link.room - std::min(link.room, link.to_client.size());
   if (room == 0 && !bytes.empty()) return Errno{EAGAIN};
   const std::size_t n = portion(std::min(room, bytes.size()));
   (link.room == SIZE_MAX ? link.received : link.to_client) += bytes.substr(0, n);
@@ -341,16 +357,19 @@ Result<std::size_t> ScriptedSys::send(int fd, std::span<const std::byte> bytes, 
 Result<std::size_t> ScriptedSys::send_gathered(int fd, std::span<const iovec> pieces, bool) {
   if (const int error = enter("send_gathered")) return Errno{error};
   std::string all;
-  for (const iovec& piece : pieces) all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  for (const iovec& piece : pieces)
+    all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
   return send_now(fd, all);
 }
 
-Result<std::size_t> ScriptedSys::sendfile(int out, int in, std::uint64_t offset, std::size_t bytes) {
+Result<std::size_t> ScriptedSys::sendfile(int out, int in, std::uint64_t offset,
+                                          std::size_t bytes) {
   if (const int error = enter("sendfile")) return Errno{error};
   const File* file = find(in, Kind::regular);
   if (file == nullptr) return Errno{EBADF};
   if (offset >= file->content.size()) return std::size_t{0};
-  return send_now(out, std::string_view(file->content).substr(static_cast<std::size_t>(offset), bytes));
+  return send_now(out,
+                  std::string_view(file->content).substr(static_cast<std::size_t>(offset), bytes));
 }
 
 Result<driver::Accepted> ScriptedSys::accept(int listener) {
@@ -421,16 +440,19 @@ void ScriptedSys::close(int fd) {
   const std::shared_ptr<File> file = found->second;
   files_.erase(found);
   for (auto& [number, other] : files_) {
-    closed_while_watched_ += std::erase_if(other->watched, [&](const File::Watch& w) { return w.fd == fd; });
+    closed_while_watched_ +=
+        std::erase_if(other->watched, [&](const File::Watch& w) { return w.fd == fd; });
   }
   if (--file->holders > 0) return;
   if (file->kind == Kind::pipe_read) --file->pipe->readers;
   if (file->kind == Kind::pipe_write) --file->pipe->writers;
-  for (const auto& waiting : file->backlog) waiting->reset_by_server = waiting->server_closed = true;
+  for (const auto& waiting : file->backlog)
+    waiting->reset_by_server = waiting->server_closed = true;
   if (file->kind != Kind::socket) return;
   Link& link = *file->link;
   link.server_closed = true;
-  // Closing with unread bytes resets the connection, and what the client has not read yet is lost (RFC 1122 §4.2.2.13).
+  // Closing with unread bytes resets the connection, and what the client has not read yet is lost
+  // (RFC 1122 §4.2.2.13).
   if (file->linger_zero || !link.to_server.empty()) {
     link.reset_by_server = true;
     link.to_client.clear();
@@ -451,7 +473,8 @@ Result<std::size_t> ScriptedSys::read(int fd, std::span<std::byte> into) {
 }
 
 Result<std::size_t> ScriptedSys::write_sink(Sink& sink, std::string_view bytes) {
-  scheduler_.wait("write", [&] { return !sink.stuck || sink.broken; }, core::kNever);
+  scheduler_.wait(
+      "write", [&] { return !sink.stuck || sink.broken; }, core::kNever);
   if (sink.broken) return Errno{EPIPE};
   const std::size_t n = portion(bytes.size());
   sink.writes.emplace_back(bytes.substr(0, n));
@@ -486,7 +509,8 @@ Result<std::size_t> ScriptedSys::pread(int fd, std::span<std::byte> into, std::u
                   into.first(portion(into.size())));
 }
 
-Result<std::size_t> ScriptedSys::pwrite(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
+Result<std::size_t> ScriptedSys::pwrite(int fd, std::span<const std::byte> bytes,
+                                        std::uint64_t offset) {
   if (const int error = enter("pwrite")) return Errno{error};
   File* file = find(fd, Kind::regular);
   if (file == nullptr) return Errno{EBADF};
@@ -563,7 +587,8 @@ Result<void> ScriptedSys::epoll_ctl(int epoll, int operation, int fd, epoll_even
   File* file = find(epoll, Kind::epoll);
   if (file == nullptr || files_.count(fd) == 0) return Errno{EBADF};
   auto& watched = file->watched;
-  const auto found = std::find_if(watched.begin(), watched.end(), [&](const File::Watch& w) { return w.fd == fd; });
+  const auto found = std::find_if(watched.begin(), watched.end(),
+                                  [&](const File::Watch& w) { return w.fd == fd; });
   if (operation == EPOLL_CTL_ADD) {
     if (found != watched.end()) return Errno{EEXIST};
     watched.push_back({fd, event.events, event.data.u64});
@@ -578,18 +603,21 @@ Result<void> ScriptedSys::epoll_ctl(int epoll, int operation, int fd, epoll_even
   return {};
 }
 
-Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> into, core::Duration timeout) {
-  static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP &&
-                static_cast<int>(EPOLLRDHUP) == POLLRDHUP);
+Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> into,
+                                            core::Duration timeout) {
+  static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
+                EPOLLHUP == POLLHUP && static_cast<int>(EPOLLRDHUP) == POLLRDHUP);
   if (const int error = enter("epoll_wait")) return Errno{error};
   const auto found = files_.find(epoll);
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
   const std::shared_ptr<File> file = found->second;  // kept over the wait
-  scheduler_.wait("epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));
+  scheduler_.wait(
+      "epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));
   std::size_t given = 0;
   for (std::size_t left = file->watched.size(), at = 0; left > 0 && given < into.size(); --left) {
     const File::Watch watch = file->watched[at];
-    const unsigned events = static_cast<unsigned>(state_of(watch.fd)) & (watch.events | POLLERR | POLLHUP);
+    const unsigned events =
+        static_cast<unsigned>(state_of(watch.fd)) & (watch.events | POLLERR | POLLHUP);
     if (events == 0) {
       ++at;
       continue;
@@ -615,7 +643,8 @@ Result<std::size_t> ScriptedSys::poll(std::span<pollfd> fds, core::Duration time
     }
     return ready;
   };
-  scheduler_.wait("poll", [&] { return look() > 0; }, deadline_after(timeout));
+  scheduler_.wait(
+      "poll", [&] { return look() > 0; }, deadline_after(timeout));
   return look();
 }
 

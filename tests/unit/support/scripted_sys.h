@@ -1,5 +1,6 @@
-// An operating system for tests: virtual clock, sockets with a scripted client side, files in memory, threads under a seed. Every call
-// is counted and can be made to fail. It satisfies SysLike, so the driver runs on it unchanged.
+// An operating system for tests: virtual clock, sockets with a scripted client side, files in
+// memory, threads under a seed. Every call is counted and can be made to fail. It satisfies
+// SysLike, so the driver runs on it unchanged.
 //
 // A test in short:
 //   ScriptedSys sys(seed);
@@ -10,9 +11,10 @@
 //   EXPECT_EQ(client.received(), "HTTP/1.1 200 OK...");
 //   EXPECT_EQ(sys.calls("send"), 1U);
 //
-// A call that has to wait lets other threads run, else passes time up to its time-out or the next at(). When all wait for ever, the
-// on_stuck() hook may feed something; without one the test is aborted with the seed.
-// Descriptor numbers start at 10000, so that a UniqueFd that closes one meets no real descriptor; use ScriptedSys::close().
+// A call that has to wait lets other threads run, else passes time up to its time-out or the next
+// at(). When all wait for ever, the on_stuck() hook may feed something; without one the test is
+// aborted with the seed. Descriptor numbers start at 10000, so that a UniqueFd that closes one
+// meets no real descriptor; use ScriptedSys::close().
 #pragma once
 
 #include <cstdint>
@@ -36,19 +38,19 @@ namespace scripted {
 
 /// One connection, both ends.
 struct Link {
-  std::string to_server;             // sent by the client, not yet received
-  std::string to_client;             // sent by the server, not yet read by a client that reads by hand
-  std::string received;              // read by the client
-  std::size_t room = SIZE_MAX;       // how much to_client can hold; SIZE_MAX: the client reads at once
+  std::string to_server;        // sent by the client, not yet received
+  std::string to_client;        // sent by the server, not yet read by a client that reads by hand
+  std::string received;         // read by the client
+  std::size_t room = SIZE_MAX;  // how much to_client can hold; SIZE_MAX: the client reads at once
   std::size_t unacked = 0;
-  int pending_error = 0;             // the server's next call gets it
-  std::uint16_t port = 0;            // the client's
+  int pending_error = 0;   // the server's next call gets it
+  std::uint16_t port = 0;  // the client's
   bool unix_socket = false;
-  bool client_ended = false;         // no more bytes from the client
-  bool client_gone = false;          // closed: the next bytes of the server are answered with a reset
+  bool client_ended = false;  // no more bytes from the client
+  bool client_gone = false;   // closed: the next bytes of the server are answered with a reset
   bool reset_by_client = false;
-  bool server_ended = false;         // shut down for writing, or closed in order
-  bool server_deaf = false;          // shut down for reading
+  bool server_ended = false;  // shut down for writing, or closed in order
+  bool server_deaf = false;   // shut down for reading
   bool server_closed = false;
   bool reset_by_server = false;
 };
@@ -83,18 +85,19 @@ struct File {
   std::shared_ptr<Link> link;                 // socket
   std::shared_ptr<Pipe> pipe;
   std::shared_ptr<Sink> sink;
-  std::string content;                        // regular
+  std::string content;  // regular
   struct Watch {
     int fd;
     std::uint32_t events;
     std::uint64_t data;
   };
-  std::deque<Watch> watched;                  // epoll; those given out last stand at the end
+  std::deque<Watch> watched;  // epoll; those given out last stand at the end
 };
 
 }  // namespace scripted
 
-/// The client's end of a connection. A handle: copies are the same client. What the server sends is read at once unless read_by_hand().
+/// The client's end of a connection. A handle: copies are the same client. What the server sends is
+/// read at once unless read_by_hand().
 class ScriptedClient {
  public:
   ScriptedClient() = default;
@@ -159,7 +162,8 @@ class ScriptedSys {
   };
 
   static constexpr int kFirstFd = 10000;
-  static constexpr std::string_view kServerAddress = "127.0.0.1";  // of every connection, on kServerPort
+  static constexpr std::string_view kServerAddress =
+      "127.0.0.1";  // of every connection, on kServerPort
   static constexpr std::uint16_t kServerPort = 8000;
 
   explicit ScriptedSys(std::uint64_t seed = 1);
@@ -179,12 +183,19 @@ class ScriptedSys {
 
   // ---- the script: time and threads
   void advance(core::Duration by) { scheduler_.advance(by); }
-  void at(core::Instant when, std::function<void()> action) { scheduler_.at(when, std::move(action)); }
-  void after(core::Duration delay, std::function<void()> action) { scheduler_.at(scheduler_.now() + delay, std::move(action)); }
+  void at(core::Instant when, std::function<void()> action) {
+    scheduler_.at(when, std::move(action));
+  }
+  void after(core::Duration delay, std::function<void()> action) {
+    scheduler_.at(scheduler_.now() + delay, std::move(action));
+  }
   /// The calling thread sleeps, others run: a slow view.
   void sleep(core::Duration for_how_long);
-  /// The calling thread waits for a condition that another thread or an action makes true, e.g. a lock of the test's own.
-  void wait_until(std::function<bool()> ready) { scheduler_.wait("wait_until", std::move(ready), core::kNever); }
+  /// The calling thread waits for a condition that another thread or an action makes true, e.g. a
+  /// lock of the test's own.
+  void wait_until(std::function<bool()> ready) {
+    scheduler_.wait("wait_until", std::move(ready), core::kNever);
+  }
   /// Called when every thread waits for ever; true: something was changed, look again.
   void on_stuck(std::function<bool()> hook) { scheduler_.on_stuck = std::move(hook); }
   /// start_thread() only records; run_recorded() runs the n-th body in the calling thread.
@@ -195,13 +206,17 @@ class ScriptedSys {
   [[nodiscard]] std::size_t running_thread() const { return scheduler_.running(); }
   /// Each now() moves the clock by this much. For code that reads the clock until time has passed.
   void set_clock_step(core::Duration step) { clock_step_ = step; }
-  void set_unix_time(core::Duration since_1970) { unix_offset_ = since_1970 - scheduler_.now().time_since_epoch(); }
+  void set_unix_time(core::Duration since_1970) {
+    unix_offset_ = since_1970 - scheduler_.now().time_since_epoch();
+  }
 
   // ---- the script: trouble
-  /// The `nth` call (1: the next) of that name fails, and the `times - 1` after it. Names are those of the members.
+  /// The `nth` call (1: the next) of that name fails, and the `times - 1` after it. Names are those
+  /// of the members.
   void fail(std::string_view call, std::uint64_t nth, int error, std::uint64_t times = 1);
   void fail_always(std::string_view call, int error) { fail(call, 1, error, UINT64_MAX / 2); }
-  /// The `nth` call (1: the next) of those that can fail, whatever its name. For "fails at call n, for every n".
+  /// The `nth` call (1: the next) of those that can fail, whatever its name. For "fails at call n,
+  /// for every n".
   void fail_nth(std::uint64_t nth, int error);
   void heal();
   /// Reads and writes move 1 to all of the bytes asked for, by the seed.
@@ -210,7 +225,9 @@ class ScriptedSys {
   void set_descriptors_max(std::size_t n) { descriptors_max_ = n; }
   /// So many more bytes fit into temporary files; then ENOSPC.
   void set_disk_room(std::uint64_t bytes) { disk_room_ = bytes; }
-  void set_environment(const std::string& name, const std::string& value) { environment_[name] = value; }
+  void set_environment(const std::string& name, const std::string& value) {
+    environment_[name] = value;
+  }
 
   // ---- the script: evidence
   [[nodiscard]] std::uint64_t calls(std::string_view name) const;
@@ -252,7 +269,8 @@ class ScriptedSys {
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout);
   core::Instant now();
   core::Duration unix_time();
-  bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, core::Duration timeout);
+  bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                  core::Duration timeout);
   void futex_wake(const std::atomic<std::uint32_t>& word, unsigned waiters);
   Result<Thread> start_thread(const char* name, std::function<void()> body);
   Result<void> set_slice(core::Duration slice);
