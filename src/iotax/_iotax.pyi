@@ -31,7 +31,8 @@ class Worker:
     0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out but
     graceful_timeout and shutdown_delay.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
-    the caller keeps owning the descriptors until run() takes duplicates of them.
+    the worker takes duplicates. Close the originals: a port that stays open while the worker drains
+    accepts clients that nobody serves.
     Errors: TypeError or ValueError that name the option.
     """
 

@@ -89,6 +89,11 @@ class Listeners:
     def descriptors(self) -> list[tuple[int, str]]:
         return [(listener.socket.fileno(), listener.label) for listener in self.all]
 
+    def hand_over(self) -> None:
+        """Close the descriptors, because a worker has duplicates; files of UNIX sockets stay."""
+        for listener in self.all:
+            listener.close()
+
     def close(self) -> None:
         for listener in self.all:
             listener.remove_file()

@@ -29,7 +29,7 @@ _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Worker:
-    """Runs `application` on `listeners`. `name` starts the names of the application threads."""
+    """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs."""
 
     def __init__(
         self, application: Callable[..., Any], listeners: Listeners, config: Config
@@ -37,6 +37,7 @@ class Worker:
         raise_descriptor_limit()
         self._config, self._listeners = config, listeners
         self._worker = _iotax.Worker(application, listeners.descriptors(), config.worker_options())
+        listeners.hand_over()
         self.stop_asked_at: float | None = None
 
     def run(

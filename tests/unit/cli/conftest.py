@@ -62,7 +62,8 @@ class ScriptedWorker:
         listeners: Sequence[tuple[int, str]],
         options: Mapping[str, object],
     ) -> None:
-        self.application, self.listeners, self.options = application, list(listeners), dict(options)
+        self.application, self.options = application, dict(options)
+        self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
         self.calls: list[str] = []
         self.threads: list[str] = []
         self.stopped = threading.Event()
@@ -72,8 +73,17 @@ class ScriptedWorker:
         type(self).made.append(self)
 
     def run(self) -> None:
-        type(self).script(self)
-        self.stopped.wait()
+        try:
+            type(self).script(self)
+            self.stopped.wait()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        for descriptor, _ in self.listeners:
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.listeners = [(-1, label) for _, label in self.listeners]
 
     def run_thread(self, number: int) -> None:
         self.threads.append(f"{number} {threading.current_thread().name}")
@@ -111,6 +121,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
     for made in Fresh.made:
         made.held.set()
         os.close(made.wakeup_fd)
+        made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -155,6 +155,17 @@ def test_a_unix_socket_accepts_and_goes_away(tmp_path: Path, umask: None) -> Non
     assert not path.exists()
 
 
+def test_handed_over_sockets_are_closed_and_files_stay(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with opened(UnixAddress(str(path)), TcpAddress("127.0.0.1", 0)) as found:
+        port = found.port
+        found.hand_over()
+        assert [listener.socket.fileno() for listener in found.all] == [-1, -1]
+        assert found.port == port
+        assert path.is_socket()
+    assert not path.exists()
+
+
 def test_unix_mode_is_exact(tmp_path: Path, umask: None) -> None:
     path = tmp_path / "s"
     with opened(UnixAddress(str(path)), mode=0o606):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ import pytest
 from conftest import ScriptedWorker
 
 from iotax import worker as module
+from iotax.address import TcpAddress
 from iotax.config import from_arguments
-from iotax.listeners import Listeners
+from iotax.listeners import Listeners, open_listeners
+from iotax.options import Config
 
 
 def made_worker(**options: object) -> module.Worker:
@@ -42,6 +45,18 @@ def test_application_threads_are_named_threads(worker: type[ScriptedWorker]) -> 
     Begins.script = staticmethod(script)
     assert made_worker(threads=4).run(at_once=no_second)
     assert sorted(worker.made[0].threads) == ["1 iotax-1", "2 iotax-2", "3 iotax-3"]
+
+
+def test_the_sockets_are_the_workers(worker: type[ScriptedWorker]) -> None:
+    found = open_listeners(
+        [TcpAddress("127.0.0.1", 0)], backlog=1, unix_mode=None, example=lambda _: ""
+    )
+    with found:
+        module.Worker(lambda environ, start: [], found, Config())
+        assert found.all[0].socket.fileno() == -1
+        ((duplicate, _),) = worker.made[0].listeners
+        with socket.create_connection(("127.0.0.1", found.port)):
+            assert os.get_blocking(duplicate) is False
 
 
 def test_former_handlers_come_back(worker: type[ScriptedWorker]) -> None:
