@@ -80,7 +80,7 @@ conformance::Cuts cuts_of(std::uint8_t seed, std::size_t bytes) {
 
 [[noreturn]] void die(std::string_view raw, const std::string& why,
                       const conformance::Observed& run) {
-  std::fprintf(stderr, "%s\n  sent      %s\n%s", why.c_str(), conformance::escaped(raw).c_str(),
+  std::fprintf(stderr, "\n%s\n  sent      %s\n%s", why.c_str(), conformance::escaped(raw).c_str(),
                conformance::describe(run).c_str());
   std::abort();
 }
@@ -156,7 +156,7 @@ void check_memory(const Setup& setup, std::string_view raw, const conformance::C
     const std::size_t held = meter.bytes();
     const std::size_t bound = connection.idle() ? kIdleBytes : at_work;
     if (held > bound) {
-      std::fprintf(stderr, "%zu bytes are held, %s\n", held,
+      std::fprintf(stderr, "\n%zu bytes are held, %s\n", held,
                    connection.idle() ? "when idle" : "at work");
       std::abort();
     }
