@@ -1,4 +1,5 @@
-// A byte buffer that grows and that can be given back whole. It knows nothing of what it holds.
+// A byte buffer that grows, that may begin in lent storage, and that can be given back whole. It
+// knows nothing of what it holds.
 #pragma once
 
 #include <algorithm>
@@ -20,23 +21,29 @@ class Bytes {
     swap(other);
     return *this;
   }
-  ~Bytes() { std::free(data_); }
+  ~Bytes() { release(); }
+
+  /// Begin in storage that outlives the use of this buffer; more than fits there moves to memory of
+  /// its own. Only when released.
+  void lend(std::span<char> storage) noexcept {
+    data_ = storage.data();
+    capacity_ = storage.size();
+    lent_ = true;
+  }
 
   [[nodiscard]] char* data() noexcept { return data_; }
   [[nodiscard]] const char* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// Memory of its own, which lent storage is not.
+  [[nodiscard]] std::size_t own_bytes() const noexcept { return lent_ ? 0 : capacity_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::string_view text() const noexcept { return {data_, size_}; }
 
   /// Room for `more` bytes behind the present ones. Moves the bytes when it has to grow.
   void make_room(std::size_t more) {
-    if (capacity_ - size_ >= more) return;
-    const std::size_t wanted = std::max({kSmallest, capacity_ * 2, size_ + more});
-    void* grown = std::realloc(data_, wanted);
-    if (grown == nullptr) throw std::bad_alloc();
-    data_ = static_cast<char*>(grown);
-    capacity_ = wanted;
+    if (capacity_ - size_ < more) [[unlikely]]
+      grow(std::max({kSmallest, capacity_ * 2, size_ + more}));
   }
   void append(const void* from, std::size_t count) {
     if (count == 0) return;
@@ -59,20 +66,34 @@ class Bytes {
   }
   void clear() noexcept { size_ = 0; }
   void release() noexcept {
-    std::free(std::exchange(data_, nullptr));
+    if (!lent_) std::free(data_);
+    data_ = nullptr;
     size_ = capacity_ = 0;
+    lent_ = false;
   }
   void swap(Bytes& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
+    std::swap(lent_, other.lent_);
   }
 
  private:
-  static constexpr std::size_t kSmallest = 512;  // a small head or answer; the allocator serves it from a thread's own bin
+  static constexpr std::size_t kSmallest = 512;
+
+  void grow(std::size_t capacity) {
+    void* grown = lent_ ? std::malloc(capacity) : std::realloc(data_, capacity);
+    if (grown == nullptr) throw std::bad_alloc();
+    if (lent_ && size_ != 0) std::memcpy(grown, data_, size_);
+    data_ = static_cast<char*>(grown);
+    capacity_ = capacity;
+    lent_ = false;
+  }
+
   char* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
+  bool lent_ = false;
 };
 
 inline std::string_view text_of(std::span<const std::byte> bytes) noexcept {

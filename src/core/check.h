@@ -1,4 +1,5 @@
-// Checks of our own work, on in release: a failed one names itself and ends the process. Nothing a peer sends may reach one.
+// Checks of our own work, on in release: a failed one names itself and ends the process. Nothing a
+// peer sends may reach one.
 #pragma once
 
 namespace iotax::core {

@@ -24,9 +24,12 @@ void ChunkLimits::next_line() noexcept {
 
 std::size_t ChunkLimits::window() const noexcept {
   switch (place_) {
-    case Place::line: return std::max<std::size_t>(limits_.chunk_line_bytes_max - line_bytes_, 1);
-    case Place::trailers: return std::max<std::size_t>(limits_.trailer_bytes_max - trailer_bytes_, 1);
-    case Place::data: break;
+    case Place::line:
+      return std::max<std::size_t>(limits_.chunk_line_bytes_max - line_bytes_, 1);
+    case Place::trailers:
+      return std::max<std::size_t>(limits_.trailer_bytes_max - trailer_bytes_, 1);
+    case Place::data:
+      break;
   }
   return SIZE_MAX;
 }
@@ -42,8 +45,10 @@ void ChunkLimits::count(std::string_view octets) noexcept {
 }
 
 Fault ChunkLimits::still_open() const noexcept {
-  if (place_ == Place::line && line_bytes_ >= limits_.chunk_line_bytes_max) return Fault::chunk_line_limit;
-  if (place_ == Place::trailers && trailer_bytes_ >= limits_.trailer_bytes_max) return Fault::trailer_limit;
+  if (place_ == Place::line && line_bytes_ >= limits_.chunk_line_bytes_max)
+    return Fault::chunk_line_limit;
+  if (place_ == Place::trailers && trailer_bytes_ >= limits_.trailer_bytes_max)
+    return Fault::trailer_limit;
   return Fault::none;
 }
 
@@ -52,7 +57,8 @@ Fault ChunkLimits::line_complete(std::uint64_t size_bytes) noexcept {
   const std::string_view seen = shown();
   std::size_t digits = 0;
   while (digits < seen.size() && is(seen[digits], kHex)) ++digits;
-  if (digits > kDigitsMax) return Fault::chunk_size;  // leading zeros, which the parser does not count
+  if (digits > kDigitsMax)
+    return Fault::chunk_size;  // leading zeros, which the parser does not count
   extension_bytes_ += line_bytes_ - digits - 2;
   if (extension_bytes_ > limits_.chunk_extension_bytes_max) return Fault::chunk_extensions_limit;
   if (size_bytes > UINT64_MAX - body_bytes_) return Fault::chunk_size;
@@ -83,7 +89,8 @@ void ChunkLimits::trailer_name(std::string_view piece) noexcept {
 Fault ChunkLimits::trailer_complete() noexcept {
   const std::string_view name{name_.data(), name_bytes_};
   name_bytes_ = 0;
-  if (same_token(name, "host") || same_token(name, "content-length") || same_token(name, "transfer-encoding"))
+  if (same_token(name, "host") || same_token(name, "content-length") ||
+      same_token(name, "transfer-encoding"))
     return Fault::trailer_forbidden;
   return ++trailers_ > limits_.trailers_max ? Fault::trailers_limit : Fault::none;
 }

@@ -1,5 +1,5 @@
-// The bounds on chunked content that the parser does not have: lines, extensions, trailers, the size of the body.
-// It counts octets by place; the grammar is the parser's.
+// The bounds on chunked content that the parser does not have: lines, extensions, trailers, the
+// size of the body. It counts octets by place; the grammar is the parser's.
 #pragma once
 
 #include <array>
@@ -25,7 +25,8 @@ class ChunkLimits {
   [[nodiscard]] std::size_t window() const noexcept;
   /// These octets were looked at, in one place.
   void count(std::string_view octets) noexcept;
-  /// After count(), when the line or the trailers are not complete: whether they can still become so.
+  /// After count(), when the line or the trailers are not complete: whether they can still become
+  /// so.
   [[nodiscard]] Fault still_open() const noexcept;
 
   /// A chunk line is complete and announces `size_bytes`; 0: trailers follow.
@@ -57,7 +58,7 @@ class ChunkLimits {
   std::size_t name_bytes_ = 0;
   std::size_t shown_bytes_ = 0;
   bool line_ended_ = false;
-  std::array<char, 18> name_{};           // one more than the longest forbidden name
+  std::array<char, 18> name_{};  // one more than the longest forbidden name
   std::array<char, 80> shown_{};
 };
 

@@ -1,4 +1,5 @@
-// The input side of Connection: from bytes, EOF and time to events. Order is asked of transitions.h, text of Parser.
+// The input side of Connection: from bytes, EOF and time to events. Order is asked of
+// transitions.h, text of Parser.
 #include "core/connection.h"
 
 #include <algorithm>
@@ -9,7 +10,8 @@
 namespace iotax::core {
 namespace {
 
-/// How much of a receive is copied at first when a head begins in it; a usual head fits. Then as much again as is there.
+/// How much of a receive is copied at first when a head begins in it; a usual head fits. Then as
+/// much again as is there.
 constexpr std::size_t kFirstHeadBytes = 1024;
 
 Pace::Rules pace_rules(const Limits& limits, const Policy& policy) noexcept {
@@ -20,7 +22,12 @@ Pace::Rules pace_rules(const Limits& limits, const Policy& policy) noexcept {
 }  // namespace
 
 Connection::State::State(const Limits& limits_lent, const Policy& policy_lent, Instant at) noexcept
-    : limits(limits_lent), policy(policy_lent), now(at), since(at), pace(pace_rules(limits, policy)), parser(limits) {}
+    : limits(limits_lent),
+      policy(policy_lent),
+      now(at),
+      since(at),
+      pace(pace_rules(limits, policy)),
+      parser(limits) {}
 
 Connection::Connection(const Limits& limits, const Policy& policy, Instant now) noexcept
     : state_(std::make_unique<State>(limits, policy, now)) {}
@@ -44,7 +51,8 @@ void Connection::receive(std::span<const std::byte> bytes) noexcept {
     return;
   }
   s.own_feed();
-  const bool in_rest = s.feed.data() >= s.rest.data() && s.feed.data() < s.rest.data() + s.rest.size();
+  const bool in_rest =
+      s.feed.data() >= s.rest.data() && s.feed.data() < s.rest.data() + s.rest.size();
   if (in_rest) {
     s.rest.drop_front(static_cast<std::size_t>(s.feed.data() - s.rest.data()));
   } else {
@@ -85,13 +93,20 @@ Step Connection::step() noexcept {
   State& s = *state_;
   for (;;) {
     switch (s.turn()) {
-      case State::Turn::again: continue;
-      case State::Turn::input: return NeedInput{};
-      case State::Turn::paused: return Paused{};
-      case State::Turn::head: return s.head;
-      case State::Turn::data: return BodyData{s.head.id, bytes_of(s.data)};
-      case State::Turn::end: return BodyEnd{s.head.id};
-      case State::Turn::rejected: return s.rejected;
+      case State::Turn::again:
+        continue;
+      case State::Turn::input:
+        return NeedInput{};
+      case State::Turn::paused:
+        return Paused{};
+      case State::Turn::head:
+        return s.head;
+      case State::Turn::data:
+        return BodyData{s.head.id, bytes_of(s.data)};
+      case State::Turn::end:
+        return BodyEnd{s.head.id};
+      case State::Turn::rejected:
+        return s.rejected;
     }
   }
 }
@@ -101,7 +116,7 @@ std::span<const Slice> Connection::output() const noexcept { return state_->out.
 void Connection::sent(std::uint64_t bytes) noexcept {
   State& s = *state_;
   s.out.take(bytes);
-  if (!s.out.empty() || s.us != Us::idle || s.peer != Peer::idle) return;
+  if (s.us != Us::idle || s.peer != Peer::idle || !s.out.empty()) return;
   s.since = s.now;
   s.release_when_idle();
 }
@@ -116,19 +131,23 @@ bool Connection::wants_input() const noexcept {
 
 Closing Connection::closing() const noexcept {
   switch (state_->us) {
-    case Us::last: return Closing::after_flush;
-    case Us::broken: return Closing::reset;
+    case Us::last:
+      return Closing::after_flush;
+    case Us::broken:
+      return Closing::reset;
     case Us::idle:
     case Us::owed:
     case Us::held:
     case Us::open:
-    case Us::answered: break;
+    case Us::answered:
+      break;
   }
   return Closing::no;
 }
 
 std::size_t Connection::buffered_bytes() const noexcept {
-  return state_->head_text.capacity() + state_->rest.capacity();
+  return state_->head_text.own_bytes() + state_->rest.own_bytes() +
+         (state_->desk != nullptr ? sizeof(Desk) : 0);
 }
 
 const Head& Connection::head() const noexcept { return state_->head; }
@@ -139,11 +158,15 @@ Connection::State::Turn Connection::State::turn() noexcept {
   if (over()) return Turn::paused;
   switch (peer) {
     case Peer::idle:
-    case Peer::head: return feed.empty() ? out_of_input() : take_head();
-    case Peer::body: return take_content();
+    case Peer::head:
+      return feed.empty() ? out_of_input() : take_head();
+    case Peer::body:
+      return take_content();
     case Peer::done:
-    case Peer::closed: return pause();
-    case Peer::refused: break;
+    case Peer::closed:
+      return pause();
+    case Peer::refused:
+      break;
   }
   return Turn::paused;
 }
@@ -162,6 +185,7 @@ Connection::State::Turn Connection::State::take_head() noexcept {
     if (parser.refusal().fault != Fault::none) return reject(parser.refusal());
     peer = next(peer, Saw::begin);
     since = now;
+    if (desk == nullptr) set_desk();
     parser.start_head();
     gather_head();
   } else {
@@ -169,11 +193,15 @@ Connection::State::Turn Connection::State::take_head() noexcept {
   }
   do {
     switch (parser.parse_head(head_text.text().substr(head_begin))) {
-      case Parser::Found::head: return accept_head();
-      case Parser::Found::fault: return reject(parser.refusal());
-      case Parser::Found::nothing_yet: break;
+      case Parser::Found::head:
+        return accept_head();
+      case Parser::Found::fault:
+        return reject(parser.refusal());
+      case Parser::Found::nothing_yet:
+        break;
       case Parser::Found::data:
-      case Parser::Found::end: IOTAX_CHECK(false);
+      case Parser::Found::end:
+        IOTAX_CHECK(false);
     }
   } while (more_head());
   return Turn::again;
@@ -212,7 +240,7 @@ Connection::State::Turn Connection::State::accept_head() {
   const std::size_t behind = head_text.size() - end;
   if (feed.data() == nullptr) {  // the head lies in bytes that are ours: so does what follows
     feed = head_text.text().substr(end);
-  } else {                       // what follows was copied from the end of what the feed has lost
+  } else {  // what follows was copied from the end of what the feed has lost
     feed = {feed.data() - behind, feed.size() + behind};
     head_text.truncate(end);
   }
@@ -220,8 +248,8 @@ Connection::State::Turn Connection::State::accept_head() {
   us = next(us, Did::take);
   parser.fill(head);
   head.id = static_cast<RequestId>(++requests);
-  request_persists =
-      parser.persists() && (limits.keep_alive_requests == 0 || requests < limits.keep_alive_requests);
+  request_persists = parser.persists() &&
+                     (limits.keep_alive_requests == 0 || requests < limits.keep_alive_requests);
   content_left = head.content_bytes;
   if (head.content == Content::chunked) parser.start_content();
   if (head.content == Content::chunked || content_left != 0) {
@@ -235,14 +263,16 @@ Connection::State::Turn Connection::State::accept_head() {
   return Turn::head;
 }
 
-/// One piece of the content, or its end. Behind a complete answer nobody is told: it is only read away.
+/// One piece of the content, or its end. Behind a complete answer nobody is told: it is only read
+/// away.
 Connection::State::Turn Connection::State::take_content() noexcept {
   const std::size_t before = feed.size();
   data = {};
   bool end = false;
   if (head.content != Content::chunked) {
     end = content_left == 0;
-    data = feed.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, feed.size())));
+    data = feed.substr(
+        0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, feed.size())));
     content_left -= data.size();
     feed.remove_prefix(data.size());
   } else if (!feed.empty()) {
@@ -270,7 +300,8 @@ Connection::State::Turn Connection::State::take_content() noexcept {
 /// Everything received is used up: is there an end, or is somebody late?
 Connection::State::Turn Connection::State::out_of_input() noexcept {
   if (ended) {
-    if (peer == Peer::head) return reject({Fault::eof_in_head, head_text.text().substr(head_begin), 0});
+    if (peer == Peer::head)
+      return reject({Fault::eof_in_head, head_text.text().substr(head_begin), 0});
     if (peer == Peer::body) return reject({Fault::eof_in_body, {}, 0});
     peer = next(peer, Saw::eof);
     rejected = {Fault::eof_between, 0, {}, 0, RequestId::none};
@@ -278,20 +309,26 @@ Connection::State::Turn Connection::State::out_of_input() noexcept {
     return Turn::rejected;
   }
   if (now >= due()) return reject({late_fault(), {}, 0});
-  if (peer == Peer::idle && out.empty()) release_when_idle();
+  if (peer == Peer::idle) release_when_idle();
   return Turn::input;
 }
 
 Instant Connection::State::due() const noexcept {
   if (held_since != kNever || over()) return kNever;
-  const auto after = [this](Duration time) { return time == Duration::zero() ? kNever : later(since, time); };
+  const auto after = [this](Duration time) {
+    return time == Duration::zero() ? kNever : later(since, time);
+  };
   switch (peer) {
-    case Peer::idle: return us == Us::idle && out.empty() ? after(limits.keep_alive) : kNever;
-    case Peer::head: return after(limits.receive_timeout);
-    case Peer::body: return head.content == Content::chunked || content_left != 0 ? pace.deadline() : kNever;
+    case Peer::idle:
+      return us == Us::idle && out.empty() ? after(limits.keep_alive) : kNever;
+    case Peer::head:
+      return after(limits.receive_timeout);
+    case Peer::body:
+      return head.content == Content::chunked || content_left != 0 ? pace.deadline() : kNever;
     case Peer::done:
     case Peer::closed:
-    case Peer::refused: break;
+    case Peer::refused:
+      break;
   }
   return kNever;
 }
@@ -307,8 +344,8 @@ Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexce
   constexpr std::size_t kShownMax = 80;
   const bool in_body = peer == Peer::body;
   peer = next(peer, Saw::fault);
-  rejected = {refusal.fault, status_of(refusal.fault), refusal.offending.substr(0, kShownMax), refusal.size_bytes,
-              RequestId::none};
+  rejected = {refusal.fault, status_of(refusal.fault), refusal.offending.substr(0, kShownMax),
+              refusal.size_bytes, RequestId::none};
   if (in_body && us != Us::answered) rejected.in_body_of = head.id;
   if (us == Us::open || us == Us::answered) rejected.status = 0;
   if (us == Us::idle && rejected.status == 0) us = next(us, Did::close);
@@ -325,13 +362,23 @@ void Connection::State::own_feed() {
   feed_owned = true;
 }
 
+/// Only when released: all that begins on it is empty.
+void Connection::State::set_desk() {
+  desk = std::make_unique_for_overwrite<Desk>();
+  parser.lend(desk->fields);
+  if (head_text.capacity() == 0) head_text.lend(desk->head);
+  if (out.copied().capacity() == 0) out.copied().lend(desk->answer);
+}
+
+/// An idle connection holds nothing.
 void Connection::State::release_when_idle() noexcept {
-  if (!feed.empty() || (head_text.capacity() == 0 && rest.capacity() == 0 && out.capacity() == 0)) return;
+  if (desk == nullptr || !feed.empty() || !out.empty()) return;
   head_text.release();
   rest.release();
   held_head.release();
   parser.release();
-  if (out.empty()) out.release();
+  out.release();
+  desk.reset();
 }
 
 }  // namespace iotax::core

@@ -1,11 +1,14 @@
-// One HTTP/1.x connection as a pure machine: bytes and time in, events and bytes out (DESIGN: the core's contract).
-// It must not know sockets, clocks, threads or Python.
+// One HTTP/1.x connection as a pure machine: bytes and time in, events and bytes out (DESIGN: the
+// core's contract). It must not know sockets, clocks, threads or Python.
 //
 // Invariants:
-//  1. The same inputs in the same order give the same events and output, however the bytes were cut (adjacent BodyData merged;
+//  1. The same inputs in the same order give the same events and output, however the bytes were cut
+//  (adjacent BodyData merged;
 //     an interim 100 is left out when content had already arrived).
-//  2. One request at a time: a Head is given out only when the one before it is answered; what is pipelined behind waits.
-//  3. Output is append-only and in request order; a refusal comes after every answer to requests before it.
+//  2. One request at a time: a Head is given out only when the one before it is answered; what is
+//  pipelined behind waits.
+//  3. Output is append-only and in request order; a refusal comes after every answer to requests
+//  before it.
 //  4. An idle connection (nothing received of the next request) holds no buffer.
 #pragma once
 
@@ -22,7 +25,8 @@
 
 namespace iotax::core {
 
-/// A piece of output: either bytes, or the next `file_bytes` of the file that was announced with body_file().
+/// A piece of output: either bytes, or the next `file_bytes` of the file that was announced with
+/// body_file().
 struct Slice {
   std::span<const std::byte> bytes;
   std::uint64_t file_bytes = 0;
@@ -30,11 +34,15 @@ struct Slice {
 
 enum class Closing : std::uint8_t {
   no,
-  after_flush,  // send what is left, then close lingering: shut down writing, read away for a bounded time, close
-  reset,        // send what is left, then RST once it is acknowledged: a close-delimited answer that broke off
+  /// Send what is left, then close lingering: shut down writing, read away for a bounded time,
+  /// close.
+  after_flush,
+  /// Send what is left, then RST once it is acknowledged: a close-delimited answer that broke off.
+  reset,
 };
 
-/// Blocks up to this size are copied into the connection's output; larger ones are referenced (see body()).
+/// Blocks up to this size are copied into the connection's output; larger ones are referenced (see
+/// body()).
 inline constexpr std::size_t kCopyBytesMax = 16 * 1024;
 
 class Connection {
@@ -47,10 +55,12 @@ class Connection {
   Connection(Connection&&) = delete;
 
   // ---- from the driver
-  /// Tell the time, before receive() of the same turn and when deadline() has come. Never goes back.
+  /// Tell the time, before receive() of the same turn and when deadline() has come. Never goes
+  /// back.
   void on_time(Instant now) noexcept;
-  /// Bytes of the peer. They stay the caller's and must stay valid until step() has answered NeedInput, Paused or Rejected; what
-  /// is still needed then has been copied. An empty span is no EOF.
+  /// Bytes of the peer. They stay the caller's and must stay valid until step() has answered
+  /// NeedInput, Paused or Rejected; what is still needed then has been copied. An empty span is no
+  /// EOF.
   void receive(std::span<const std::byte> bytes) noexcept;
   /// The peer has shut down its sending side.
   void receive_eof() noexcept;
@@ -58,8 +68,9 @@ class Connection {
   void refuse(const ServerAnswer& answer);
   /// From now on the next answer says close, and an idle connection closes (graceful stop).
   void close_soon() noexcept;
-  /// While held, the peer's time-outs stand still: the driver does not read because nobody takes the content, or it still sends
-  /// an answer that it stored elsewhere. Release it to let them run on.
+  /// While held, the peer's time-outs stand still: the driver does not read because nobody takes
+  /// the content, or it still sends an answer that it stored elsewhere. Release it to let them run
+  /// on.
   void hold_clock(bool held) noexcept;
   /// Nothing of a next request has arrived and no answer is in progress.
   [[nodiscard]] bool idle() const noexcept;
@@ -68,17 +79,21 @@ class Connection {
   /// An interim answer (103 Early Hints). Ignored for HTTP/1.0 and after the head.
   void inform(RequestId id, int status, std::span<const Field> fields);
   void respond(RequestId id, const ResponseHead& head);
-  /// Blocks over kCopyBytesMax are only referenced: take the output (output(), sent()) before the bytes end.
+  /// Blocks over kCopyBytesMax are only referenced: take the output (output(), sent()) before the
+  /// bytes end.
   Outcome body(RequestId id, std::span<const std::byte> bytes);
-  /// The next `length` bytes of the answer come from a file that the driver holds. Only with a known content length.
+  /// The next `length` bytes of the answer come from a file that the driver holds. Only with a
+  /// known content length.
   Outcome body_file(RequestId id, std::uint64_t length);
   /// The answer is complete. Outcome::ok or short_length.
   Outcome finish(RequestId id);
-  /// The application failed after its head went out: end visibly broken, without a terminator (beyond 5.2).
+  /// The application failed after its head went out: end visibly broken, without a terminator
+  /// (beyond 5.2).
   void abort(RequestId id);
   /// A whole answer by the server. Before respond() of the id only.
   void answer(RequestId id, const ServerAnswer& answer);
-  /// Send 100 (Continue) if the request expects it and none of its content has arrived. RFC 9110 §10.1.1.
+  /// Send 100 (Continue) if the request expects it and none of its content has arrived. RFC 9110
+  /// §10.1.1.
   void continue_100(RequestId id);
 
   // ---- out
@@ -88,14 +103,17 @@ class Connection {
   [[nodiscard]] Step step() noexcept;
   /// Everything to send, in order. Views end with the next non-const call.
   [[nodiscard]] std::span<const Slice> output() const noexcept;
-  /// The driver has taken over the first `bytes` of output(), file bytes included (sent or stored elsewhere).
+  /// The driver has taken over the first `bytes` of output(), file bytes included (sent or stored
+  /// elsewhere).
   void sent(std::uint64_t bytes) noexcept;
   /// When on_time() wants to be called next; kNever when nothing is due.
   [[nodiscard]] Instant deadline() const noexcept;
-  /// Whether more bytes of the peer can be used now. False while an answer is in progress and input waits behind it.
+  /// Whether more bytes of the peer can be used now. False while an answer is in progress and input
+  /// waits behind it.
   [[nodiscard]] bool wants_input() const noexcept;
   [[nodiscard]] Closing closing() const noexcept;
-  /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive (buffers grow by doubling).
+  /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive
+  /// (buffers grow by doubling).
   [[nodiscard]] std::size_t buffered_bytes() const noexcept;
   /// The head of the request in progress, between its Head step and its end.
   [[nodiscard]] const Head& head() const noexcept;

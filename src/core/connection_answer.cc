@@ -1,5 +1,5 @@
-// The answer side of Connection: from what the application's side hands in to output. Framing is decided in framing.h, text is
-// written in serialise.h, order is asked of transitions.h.
+// The answer side of Connection: from what the application's side hands in to output. Framing is
+// decided in framing.h, text is written in serialise.h, order is asked of transitions.h.
 #include <algorithm>
 
 #include "core/check.h"
@@ -61,7 +61,8 @@ Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
   if (s.framing == Framing::length) {
     if (bytes.size() > s.answer_left) outcome = Outcome::over_length;
     if (bytes.size() == s.answer_left) outcome = Outcome::complete;
-    bytes = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), s.answer_left)));
+    bytes =
+        bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), s.answer_left)));
     s.answer_left -= bytes.size();
     if (bytes.empty()) return outcome;
   }
@@ -155,9 +156,13 @@ void Connection::State::open_held(bool is_end) {
 /// What follows from both halves.
 void Connection::State::advance() noexcept {
   switch (settle(peer, us, persists())) {
-    case Settled::wait: break;
-    case Settled::drain: break;  // step() reads the content away
-    case Settled::next: next_request(); break;
+    case Settled::wait:
+      break;
+    case Settled::drain:
+      break;  // step() reads the content away
+    case Settled::next:
+      next_request();
+      break;
     case Settled::close:
       us = next(us, Did::close);
       end_request();
@@ -171,7 +176,7 @@ void Connection::State::next_request() noexcept {
   end_request();
   request_persists = true;
   since = now;
-  if (out.empty()) release_when_idle();
+  release_when_idle();
 }
 
 void Connection::State::end_request() noexcept {

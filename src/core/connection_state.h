@@ -1,7 +1,9 @@
-// The inside of Connection: the two half-machines and what they carry. The input side is in connection.cc, the answer side in
-// connection_answer.cc. Only these two include it.
+// The inside of Connection: the two half-machines and what they carry. The input side is in
+// connection.cc, the answer side in connection_answer.cc. Only these two include it.
 #pragma once
 
+#include <array>
+#include <memory>
 #include <string_view>
 
 #include "core/bytes.h"
@@ -15,6 +17,16 @@
 
 namespace iotax::core {
 
+/// What a small request and its answer need, in one allocation that exists only while there is
+/// something to hold: a usual head with a few fields, a small answer. More moves to memory of its
+/// own. Its size is the largest that glibc serves from a thread's cache.
+struct Desk {
+  alignas(Field) std::array<char, 6 * sizeof(Field)> fields;
+  std::array<char, 384> head;
+  std::array<char, 448> answer;
+};
+static_assert(sizeof(Desk) <= 1032);
+
 struct Connection::State {
   State(const Limits& limits_lent, const Policy& policy_lent, Instant at) noexcept;
 
@@ -23,20 +35,24 @@ struct Connection::State {
 
   // ---- time
   Instant now;
-  Instant since;          // idle: since when; head: since its first byte
+  Instant since;  // idle: since when; head: since its first byte
   Instant held_since = kNever;
-  Pace pace;              // of the content coming in
+  Pace pace;  // of the content coming in
 
   // ---- the halves
   Peer peer = Peer::idle;
   Us us = Us::idle;
 
+  std::unique_ptr<Desk> desk;  // before everything that may begin on it
+
   // ---- input
-  /// Not looked at yet. Lies with the caller, or, when `feed_owned`, in `rest` or behind the head in `head_text`.
+  /// Not looked at yet. Lies with the caller, or, when `feed_owned`, in `rest` or behind the head
+  /// in `head_text`.
   std::string_view feed;
   bool feed_owned = false;
-  bool ended = false;     // the peer's EOF waits behind `feed`
-  Bytes head_text;        // the head of the request in progress, from `head_begin` on; does not move until its end
+  bool ended = false;  // the peer's EOF waits behind `feed`
+  /// The head of the request in progress, from `head_begin` on. Does not move until its end.
+  Bytes head_text;
   std::size_t head_begin = 0;
   Bytes rest;
   Parser parser;
@@ -50,12 +66,12 @@ struct Connection::State {
 
   // ---- the answer
   Output out;
-  Bytes held_head;                  // Us::held: the head without its framing, which goes in at `held_split`
+  Bytes held_head;  // Us::held: the head without its framing, which goes in at `held_split`
   std::size_t held_split = 0;
   Framing framing = Framing::undecided;
-  std::uint64_t answer_left = 0;    // Framing::length
-  bool soon = false;                // close_soon()
-  bool request_persists = true;     // RFC 9112 §9.3
+  std::uint64_t answer_left = 0;  // Framing::length
+  bool soon = false;              // close_soon()
+  bool request_persists = true;   // RFC 9112 §9.3
 
   // ---- connection.cc
   /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
@@ -74,13 +90,18 @@ struct Connection::State {
   [[nodiscard]] Fault late_fault() const noexcept;
   [[nodiscard]] Instant due() const noexcept;
   void own_feed();
+  void set_desk();
   void release_when_idle() noexcept;
 
   // ---- connection_answer.cc
   /// Nothing more will be said.
   [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
-  [[nodiscard]] bool in_progress(RequestId id) const noexcept { return id == head.id && id != RequestId::none; }
-  [[nodiscard]] bool is_head_request() const noexcept { return head.id != RequestId::none && head.method == "HEAD"; }
+  [[nodiscard]] bool in_progress(RequestId id) const noexcept {
+    return id == head.id && id != RequestId::none;
+  }
+  [[nodiscard]] bool is_head_request() const noexcept {
+    return head.id != RequestId::none && head.method == "HEAD";
+  }
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;
   [[nodiscard]] Persist persist_words(bool stays) const noexcept;

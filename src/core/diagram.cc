@@ -10,9 +10,12 @@ namespace iotax::core {
 namespace {
 
 template <class Row, class Input>
-std::string half(std::string_view title, std::string_view prefix, std::span<const Row> rows, std::size_t states, Input input) {
+std::string half(std::string_view title, std::string_view prefix, std::span<const Row> rows,
+                 std::size_t states, Input input) {
   using State = decltype(Row::from);
-  const auto name = [prefix](State state) { return std::string(prefix) + '_' + std::string(name_of(state)); };
+  const auto name = [prefix](State state) {
+    return std::string(prefix) + '_' + std::string(name_of(state));
+  };
   std::string text = "  state \"" + std::string(title) + "\" as " + std::string(prefix) + " {\n";
   for (std::size_t i = 0; i < states; ++i) {
     const auto state = static_cast<State>(i);
@@ -27,7 +30,8 @@ std::string half(std::string_view title, std::string_view prefix, std::span<cons
         inputs += (inputs.empty() ? "" : ", ") + std::string(name_of(input(row)));
       }
       if (!inputs.empty())
-        text += "    " + name(static_cast<State>(from)) + " --> " + name(static_cast<State>(to)) + " : " + inputs + '\n';
+        text += "    " + name(static_cast<State>(from)) + " --> " + name(static_cast<State>(to)) +
+                " : " + inputs + '\n';
     }
   }
   return text + "  }\n";
@@ -37,8 +41,11 @@ std::string half(std::string_view title, std::string_view prefix, std::span<cons
 
 std::string state_diagram() {
   return "```mermaid\nstateDiagram-v2\n" +
-         half<PeerRow>("the peer", "peer", std::span(kPeerRows), kPeers, [](const PeerRow& row) { return row.saw; }) +
-         half<UsRow>("us", "us", std::span(kUsRows), kUses, [](const UsRow& row) { return row.did; }) + "```\n";
+         half<PeerRow>("the peer", "peer", std::span(kPeerRows), kPeers,
+                       [](const PeerRow& row) { return row.saw; }) +
+         half<UsRow>("us", "us", std::span(kUsRows), kUses,
+                     [](const UsRow& row) { return row.did; }) +
+         "```\n";
 }
 
 }  // namespace iotax::core

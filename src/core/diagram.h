@@ -1,11 +1,13 @@
-// The state diagram of transitions.h as text, so that the README's cannot drift from the tables. Not used by the server.
+// The state diagram of transitions.h as text, so that the README's cannot drift from the tables.
+// Not used by the server.
 #pragma once
 
 #include <string>
 
 namespace iotax::core {
 
-/// Both half-machines as one Mermaid diagram (stateDiagram-v2), with its fence. Ends with a line end.
+/// Both half-machines as one Mermaid diagram (stateDiagram-v2), with its fence. Ends with a line
+/// end.
 [[nodiscard]] std::string state_diagram();
 
 }  // namespace iotax::core

@@ -16,14 +16,21 @@ std::optional<Explanation> explain_method(std::string_view text, std::size_t& en
   while (end < text.size() && is(text[end], kToken)) ++end;
   if (end == text.size()) return std::nullopt;
   const std::string_view method = text.substr(0, end);
-  if (method.empty() && text[0] == '\x16') return Explanation{Fault::tls_handshake, text.substr(0, 1), 1};
-  if (method.empty() || text[end] != ' ') return Explanation{Fault::method_form, text.substr(0, end + 1), end + 1};
+  if (method.empty() && text[0] == '\x16')
+    return Explanation{Fault::tls_handshake, text.substr(0, 1), 1};
+  if (method.empty() || text[end] != ' ')
+    return Explanation{Fault::method_form, text.substr(0, end + 1), end + 1};
   if (is_known_method(method)) return Explanation{};
   if (method != "PRI") return Explanation{Fault::method_unknown, method, end + 1};
   const std::size_t same = static_cast<std::size_t>(
-      std::mismatch(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(text.size(), kPreface.size())),
-                    kPreface.begin()).first - text.begin());
-  if (same == kPreface.size()) return Explanation{Fault::http2_preface, text.substr(0, same - 2), same};
+      std::mismatch(
+          text.begin(),
+          text.begin() + static_cast<std::ptrdiff_t>(std::min(text.size(), kPreface.size())),
+          kPreface.begin())
+          .first -
+      text.begin());
+  if (same == kPreface.size())
+    return Explanation{Fault::http2_preface, text.substr(0, same - 2), same};
   if (same == text.size()) return std::nullopt;
   return Explanation{Fault::method_unknown, method, same + 1};
 }
@@ -37,9 +44,12 @@ std::optional<Explanation> explain_version(std::string_view text, std::size_t fr
     if (kForm[i] == 'd' ? is(c, kDigit) : c == kForm[i]) continue;
     const std::string_view shown = text.substr(from, i + 1);
     const std::size_t decided = from + i + 1;
-    if (i == 0 && c == ' ') return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
-    if (i == 0 && (c == '\r' || c == '\n')) return Explanation{Fault::version_missing, text.substr(0, decided), decided};
-    if (i == 8 && (c == ' ' || c == '\t')) return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
+    if (i == 0 && c == ' ')
+      return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
+    if (i == 0 && (c == '\r' || c == '\n'))
+      return Explanation{Fault::version_missing, text.substr(0, decided), decided};
+    if (i == 8 && (c == ' ' || c == '\t'))
+      return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
     if (i == 9 || (i == 8 && c == '\n')) return Explanation{Fault::line_end, shown, decided};
     return Explanation{Fault::version_form, shown, decided};
   }
@@ -66,12 +76,14 @@ std::optional<Explanation> explain_request_line(std::string_view text) noexcept 
     return Explanation{Fault::request_line_form, text.substr(0, end + 1), end + 1};
   if (text[end] == '\r' || text[end] == '\n')
     return Explanation{Fault::version_missing, text.substr(0, end), end + 1};
-  if (text[end] != ' ') return Explanation{Fault::target_octet, text.substr(target_at, end + 1 - target_at), end + 1};
+  if (text[end] != ' ')
+    return Explanation{Fault::target_octet, text.substr(target_at, end + 1 - target_at), end + 1};
 
   // The method and the version are judged before the target: CONNECT has a target form of its own.
   const std::optional<Explanation> version = explain_version(text, end + 1);
   if (!version || version->fault != Fault::none) return version;
-  if (method == "CONNECT" || method == "TRACE") return Explanation{Fault::method_refused, method, version->decided};
+  if (method == "CONNECT" || method == "TRACE")
+    return Explanation{Fault::method_refused, method, version->decided};
   Target parts;
   if (const Fault fault = parse_target(target, method, parts); fault != Fault::none)
     return Explanation{fault, target, version->decided};
@@ -93,7 +105,9 @@ std::optional<Explanation> explain_fields(std::string_view text) noexcept {
         } else if (is(c, kToken)) {
           at = At::name;
         } else {
-          fault = c == ' ' || c == '\t' ? Fault::field_fold : c == '\n' ? Fault::line_end : Fault::field_name;
+          fault = c == ' ' || c == '\t' ? Fault::field_fold
+                  : c == '\n'           ? Fault::line_end
+                                        : Fault::field_name;
         }
         break;
       case At::name:
@@ -115,7 +129,8 @@ std::optional<Explanation> explain_fields(std::string_view text) noexcept {
         at = At::line;
         break;
     }
-    if (fault != Fault::none) return Explanation{fault, text.substr(line_begin, i + 1 - line_begin), i + 1};
+    if (fault != Fault::none)
+      return Explanation{fault, text.substr(line_begin, i + 1 - line_begin), i + 1};
   }
   return std::nullopt;
 }

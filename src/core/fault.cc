@@ -92,83 +92,153 @@ int status_of(Fault fault) noexcept {
 
 std::string_view reason(Fault fault) noexcept {
   switch (fault) {
-    case Fault::none: return "no fault";
-    case Fault::idle_timeout: return "no request within the keep-alive time";
-    case Fault::eof_between: return "connection ended by the client between requests";
-    case Fault::leading_line_end: return "more than one empty line before the request line";
-    case Fault::tls_handshake: return "TLS handshake on a plain HTTP port: use http://";
-    case Fault::http2_preface: return "HTTP/2 preface on an HTTP/1.1 port: let the client or proxy speak HTTP/1.1";
-    case Fault::method_form: return "method: not a token followed by one space";
-    case Fault::method_unknown: return "method: unknown (methods are case-sensitive)";
-    case Fault::method_refused: return "method: CONNECT and TRACE are not served";
-    case Fault::request_line_form: return "request line: not method, target and version with single spaces between them";
-    case Fault::request_line_limit: return "request line is too long";
-    case Fault::version_missing: return "request line: no HTTP version";
-    case Fault::version_form: return "version: not \"HTTP/\", a digit, \".\" and a digit";
-    case Fault::version_unsupported: return "version: only HTTP/1.0 and HTTP/1.1 are served";
-    case Fault::target_form: return "target: neither a path that starts with \"/\" nor an http:// URL";
-    case Fault::target_asterisk: return "target: \"*\" is for OPTIONS only, and stands alone";
-    case Fault::target_octet: return "target: an octet that must be percent-encoded";
-    case Fault::target_fragment: return "target: \"#\" is not sent to a server";
-    case Fault::path_octet: return "path: an octet that must be percent-encoded";
-    case Fault::path_percent: return "path: \"%\" is not followed by two hex digits";
-    case Fault::path_nul: return "path: \"%00\" is not allowed";
-    case Fault::target_scheme: return "target: the scheme of the URL is not http";
-    case Fault::target_https: return "target: https:// on a plain HTTP port";
-    case Fault::target_userinfo: return "target: user information in the URL";
-    case Fault::target_host: return "target: the URL's host is not host[:port]";
-    case Fault::target_host_differs: return "target: the URL's host and the Host field differ";
-    case Fault::line_end: return "line does not end in CR LF";
-    case Fault::field_name: return "field name: not a token directly followed by \":\"";
-    case Fault::field_value: return "field value: control character";
-    case Fault::field_fold: return "field line starts with white space (obsolete line folding)";
-    case Fault::field_line_limit: return "field line is too long";
-    case Fault::fields_limit: return "too many field lines";
-    case Fault::head_limit: return "request line and fields are too long";
-    case Fault::host_missing: return "Host: missing in an HTTP/1.1 request";
-    case Fault::host_twice: return "Host: more than one";
-    case Fault::host_form: return "Host: not host[:port]";
-    case Fault::content_type_twice: return "Content-Type: more than one";
-    case Fault::authorization_twice: return "Authorization: more than one";
-    case Fault::expectation: return "Expect: only 100-continue is known";
-    case Fault::length_form: return "Content-Length: not 0 or digits without a leading zero";
-    case Fault::length_twice: return "Content-Length: more than one";
-    case Fault::length_and_coding: return "Transfer-Encoding and Content-Length in one request";
-    case Fault::coding_form: return "Transfer-Encoding: not exactly \"chunked\"";
-    case Fault::coding_unknown: return "Transfer-Encoding: only chunked is known";
-    case Fault::coding_twice: return "Transfer-Encoding: more than one";
-    case Fault::coding_http_1_0: return "Transfer-Encoding in an HTTP/1.0 request";
-    case Fault::body_limit: return "body is too large";
-    case Fault::chunk_size: return "chunk size: not 1 to 16 hex digits";
-    case Fault::chunk_extension: return "chunk extension: not ;name, ;name=token or ;name=\"text\"";
-    case Fault::chunk_line_end: return "chunk line does not end in CR LF";
-    case Fault::chunk_data_end: return "chunk data is not followed by CR LF";
-    case Fault::chunk_line_limit: return "chunk line is too long";
-    case Fault::chunk_extensions_limit: return "chunk extensions are too long together";
-    case Fault::trailer_form: return "trailer: not a field line";
-    case Fault::trailer_forbidden: return "trailer: Host, Content-Length and Transfer-Encoding do not belong there";
-    case Fault::trailer_limit: return "trailers are too long";
-    case Fault::trailers_limit: return "too many trailers";
-    case Fault::eof_in_head: return "connection ended inside the request head";
-    case Fault::eof_in_body: return "connection ended inside the body";
-    case Fault::head_timeout: return "request head was not complete in time";
-    case Fault::body_timeout: return "body: nothing came for too long";
-    case Fault::body_rate: return "body: came too slowly";
+    case Fault::none:
+      return "no fault";
+    case Fault::idle_timeout:
+      return "no request within the keep-alive time";
+    case Fault::eof_between:
+      return "connection ended by the client between requests";
+    case Fault::leading_line_end:
+      return "more than one empty line before the request line";
+    case Fault::tls_handshake:
+      return "TLS handshake on a plain HTTP port: use http://";
+    case Fault::http2_preface:
+      return "HTTP/2 preface on an HTTP/1.1 port: let the client or proxy speak HTTP/1.1";
+    case Fault::method_form:
+      return "method: not a token followed by one space";
+    case Fault::method_unknown:
+      return "method: unknown (methods are case-sensitive)";
+    case Fault::method_refused:
+      return "method: CONNECT and TRACE are not served";
+    case Fault::request_line_form:
+      return "request line: not method, target and version with single spaces between them";
+    case Fault::request_line_limit:
+      return "request line is too long";
+    case Fault::version_missing:
+      return "request line: no HTTP version";
+    case Fault::version_form:
+      return "version: not \"HTTP/\", a digit, \".\" and a digit";
+    case Fault::version_unsupported:
+      return "version: only HTTP/1.0 and HTTP/1.1 are served";
+    case Fault::target_form:
+      return "target: neither a path that starts with \"/\" nor an http:// URL";
+    case Fault::target_asterisk:
+      return "target: \"*\" is for OPTIONS only, and stands alone";
+    case Fault::target_octet:
+      return "target: an octet that must be percent-encoded";
+    case Fault::target_fragment:
+      return "target: \"#\" is not sent to a server";
+    case Fault::path_octet:
+      return "path: an octet that must be percent-encoded";
+    case Fault::path_percent:
+      return "path: \"%\" is not followed by two hex digits";
+    case Fault::path_nul:
+      return "path: \"%00\" is not allowed";
+    case Fault::target_scheme:
+      return "target: the scheme of the URL is not http";
+    case Fault::target_https:
+      return "target: https:// on a plain HTTP port";
+    case Fault::target_userinfo:
+      return "target: user information in the URL";
+    case Fault::target_host:
+      return "target: the URL's host is not host[:port]";
+    case Fault::target_host_differs:
+      return "target: the URL's host and the Host field differ";
+    case Fault::line_end:
+      return "line does not end in CR LF";
+    case Fault::field_name:
+      return "field name: not a token directly followed by \":\"";
+    case Fault::field_value:
+      return "field value: control character";
+    case Fault::field_fold:
+      return "field line starts with white space (obsolete line folding)";
+    case Fault::field_line_limit:
+      return "field line is too long";
+    case Fault::fields_limit:
+      return "too many field lines";
+    case Fault::head_limit:
+      return "request line and fields are too long";
+    case Fault::host_missing:
+      return "Host: missing in an HTTP/1.1 request";
+    case Fault::host_twice:
+      return "Host: more than one";
+    case Fault::host_form:
+      return "Host: not host[:port]";
+    case Fault::content_type_twice:
+      return "Content-Type: more than one";
+    case Fault::authorization_twice:
+      return "Authorization: more than one";
+    case Fault::expectation:
+      return "Expect: only 100-continue is known";
+    case Fault::length_form:
+      return "Content-Length: not 0 or digits without a leading zero";
+    case Fault::length_twice:
+      return "Content-Length: more than one";
+    case Fault::length_and_coding:
+      return "Transfer-Encoding and Content-Length in one request";
+    case Fault::coding_form:
+      return "Transfer-Encoding: not exactly \"chunked\"";
+    case Fault::coding_unknown:
+      return "Transfer-Encoding: only chunked is known";
+    case Fault::coding_twice:
+      return "Transfer-Encoding: more than one";
+    case Fault::coding_http_1_0:
+      return "Transfer-Encoding in an HTTP/1.0 request";
+    case Fault::body_limit:
+      return "body is too large";
+    case Fault::chunk_size:
+      return "chunk size: not 1 to 16 hex digits";
+    case Fault::chunk_extension:
+      return "chunk extension: not ;name, ;name=token or ;name=\"text\"";
+    case Fault::chunk_line_end:
+      return "chunk line does not end in CR LF";
+    case Fault::chunk_data_end:
+      return "chunk data is not followed by CR LF";
+    case Fault::chunk_line_limit:
+      return "chunk line is too long";
+    case Fault::chunk_extensions_limit:
+      return "chunk extensions are too long together";
+    case Fault::trailer_form:
+      return "trailer: not a field line";
+    case Fault::trailer_forbidden:
+      return "trailer: Host, Content-Length and Transfer-Encoding do not belong there";
+    case Fault::trailer_limit:
+      return "trailers are too long";
+    case Fault::trailers_limit:
+      return "too many trailers";
+    case Fault::eof_in_head:
+      return "connection ended inside the request head";
+    case Fault::eof_in_body:
+      return "connection ended inside the body";
+    case Fault::head_timeout:
+      return "request head was not complete in time";
+    case Fault::body_timeout:
+      return "body: nothing came for too long";
+    case Fault::body_rate:
+      return "body: came too slowly";
   }
   return "";
 }
 
 std::string_view option_of(Fault fault) noexcept {
   switch (fault) {
-    case Fault::idle_timeout: return "--keep-alive";
-    case Fault::request_line_limit: return "--limit-request-line";
-    case Fault::field_line_limit: return "--limit-field";
-    case Fault::fields_limit: return "--limit-fields";
-    case Fault::head_limit: return "--limit-head";
-    case Fault::body_limit: return "--limit-body";
+    case Fault::idle_timeout:
+      return "--keep-alive";
+    case Fault::request_line_limit:
+      return "--limit-request-line";
+    case Fault::field_line_limit:
+      return "--limit-field";
+    case Fault::fields_limit:
+      return "--limit-fields";
+    case Fault::head_limit:
+      return "--limit-head";
+    case Fault::body_limit:
+      return "--limit-body";
     case Fault::head_timeout:
-    case Fault::body_timeout: return "--receive-timeout";
-    case Fault::body_rate: return "--min-rate";
+    case Fault::body_timeout:
+      return "--receive-timeout";
+    case Fault::body_rate:
+      return "--min-rate";
     case Fault::none:
     case Fault::eof_between:
     case Fault::leading_line_end:
@@ -257,7 +327,8 @@ std::string set_to(std::uint64_t bytes) {
 
 std::string set_to(Duration time) {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-  if (milliseconds % 1000 == 0) return number(static_cast<std::uint64_t>(milliseconds / 1000)) + " s";
+  if (milliseconds % 1000 == 0)
+    return number(static_cast<std::uint64_t>(milliseconds / 1000)) + " s";
   return number(static_cast<std::uint64_t>(milliseconds)) + " ms";
 }
 
@@ -273,15 +344,23 @@ std::string describe(const Rejected& rejected, const Limits& limits) {
   switch (rejected.fault) {
     case Fault::body_limit:
       return over("body of " + counted(rejected.size_bytes), option, set_to(limits.body_bytes_max));
-    case Fault::request_line_limit: return over("request line", option, set_to(limits.request_line_bytes_max));
-    case Fault::field_line_limit: return over("field line", option, set_to(limits.field_line_bytes_max));
-    case Fault::head_limit: return over("request head", option, set_to(limits.head_bytes_max));
-    case Fault::fields_limit: return over("number of field lines", option, number(limits.fields_max));
-    case Fault::idle_timeout: return named + set_to(limits.keep_alive) + ')';
+    case Fault::request_line_limit:
+      return over("request line", option, set_to(limits.request_line_bytes_max));
+    case Fault::field_line_limit:
+      return over("field line", option, set_to(limits.field_line_bytes_max));
+    case Fault::head_limit:
+      return over("request head", option, set_to(limits.head_bytes_max));
+    case Fault::fields_limit:
+      return over("number of field lines", option, number(limits.fields_max));
+    case Fault::idle_timeout:
+      return named + set_to(limits.keep_alive) + ')';
     case Fault::head_timeout:
-    case Fault::body_timeout: return named + set_to(limits.receive_timeout) + ')';
-    case Fault::body_rate: return named + set_to(limits.rate_bytes_min) + "/s)";
-    default: return std::string(reason(rejected.fault));
+    case Fault::body_timeout:
+      return named + set_to(limits.receive_timeout) + ')';
+    case Fault::body_rate:
+      return named + set_to(limits.rate_bytes_min) + "/s)";
+    default:
+      return std::string(reason(rejected.fault));
   }
 }
 

@@ -17,7 +17,8 @@ Fault check_path(std::string_view path) noexcept {
       continue;
     if (path[i] == '#') return Fault::target_fragment;
     if (path[i] != '%') return Fault::path_octet;
-    if (path.size() - i < 3 || !is(path[i + 1], kHex) || !is(path[i + 2], kHex)) return Fault::path_percent;
+    if (path.size() - i < 3 || !is(path[i + 1], kHex) || !is(path[i + 2], kHex))
+      return Fault::path_percent;
     if (path[i + 1] == '0' && path[i + 2] == '0') return Fault::path_nul;
     i += 2;
   }
@@ -44,7 +45,8 @@ Fault split_path(std::string_view text, Target& parts) noexcept {
 Fault parse_absolute(std::string_view target, Target& parts) noexcept {
   const std::size_t colon = target.find(':');
   const std::string_view scheme = target.substr(0, colon);
-  if (colon == std::string_view::npos || target.substr(colon, 3) != "://") return Fault::target_form;
+  if (colon == std::string_view::npos || target.substr(colon, 3) != "://")
+    return Fault::target_form;
   if (same_token(scheme, "https")) return Fault::target_https;
   if (!same_token(scheme, "http")) return Fault::target_scheme;
   const std::string_view rest = target.substr(colon + 3);
@@ -56,13 +58,17 @@ Fault parse_absolute(std::string_view target, Target& parts) noexcept {
 }
 
 bool is_port(std::string_view text) noexcept {
-  if (text.size() > 5 || !all(text, kDigit)) return false;
+  if (text.size() > 5) return false;
   unsigned port = 0;
-  for (const char c : text) port = port * 10 + static_cast<unsigned>(c - '0');
+  for (const char c : text) {
+    if (!is(c, kDigit)) return false;
+    port = port * 10 + static_cast<unsigned>(c - '0');
+  }
   return port <= 65535;
 }
 
-/// The inside of "[…]": an IPv6 address by its octets, or IPvFuture. What it means is the application's matter.
+/// The inside of "[…]": an IPv6 address by its octets, or IPvFuture. What it means is the
+/// application's matter.
 bool is_ip_literal(std::string_view text) noexcept {
   if (text.empty()) return false;
   if (text.front() == 'v' || text.front() == 'V') {
@@ -96,30 +102,31 @@ Fault parse_target(std::string_view target, std::string_view method, Target& par
 }
 
 bool is_host(std::string_view text) noexcept {
-  std::size_t end = 0;
-  if (!text.empty() && text.front() == '[') {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  if (at != end && *at == '[') {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
-    end = close + 1;
+    at += close + 1;
   } else {
-    for (;;) {
-      while (end < text.size() && is(text[end], kHost)) ++end;
-      if (end == text.size() || text[end] == ':') break;
-      if (text[end] != '%' || text.size() - end < 3 || !is(text[end + 1], kHex) || !is(text[end + 2], kHex)) return false;
-      end += 3;
+    for (;; at += 3) {
+      while (at != end && is(*at, kHost)) ++at;
+      if (at == end || *at == ':') break;
+      if (*at != '%' || end - at < 3 || !is(at[1], kHex) || !is(at[2], kHex)) return false;
     }
-    if (end == 0) return false;
+    if (at == text.data()) return false;
   }
-  if (end == text.size()) return true;
-  return text[end] == ':' && is_port(text.substr(end + 1));
+  return at == end ||
+         (*at == ':' && is_port(text.substr(static_cast<std::size_t>(at + 1 - text.data()))));
 }
 
 bool is_known_method(std::string_view method) noexcept {
   static constexpr std::array<std::string_view, 34> kMethods{
-      "GET",       "HEAD",     "POST",       "PUT",      "DELETE",   "CONNECT",   "OPTIONS",     "TRACE",  "PATCH",
-      "COPY",      "LOCK",     "MKCOL",      "MOVE",     "PROPFIND", "PROPPATCH", "SEARCH",      "UNLOCK", "BIND",
-      "REBIND",    "UNBIND",   "ACL",        "REPORT",   "MKACTIVITY", "CHECKOUT", "MERGE",      "M-SEARCH", "NOTIFY",
-      "SUBSCRIBE", "UNSUBSCRIBE", "PURGE",   "MKCALENDAR", "LINK",   "UNLINK",    "QUERY"};
+      "GET",         "HEAD",       "POST",       "PUT",   "DELETE",   "CONNECT", "OPTIONS",
+      "TRACE",       "PATCH",      "COPY",       "LOCK",  "MKCOL",    "MOVE",    "PROPFIND",
+      "PROPPATCH",   "SEARCH",     "UNLOCK",     "BIND",  "REBIND",   "UNBIND",  "ACL",
+      "REPORT",      "MKACTIVITY", "CHECKOUT",   "MERGE", "M-SEARCH", "NOTIFY",  "SUBSCRIBE",
+      "UNSUBSCRIBE", "PURGE",      "MKCALENDAR", "LINK",  "UNLINK",   "QUERY"};
   for (const std::string_view known : kMethods)
     if (method == known) return true;
   return false;
@@ -152,7 +159,8 @@ Fault FieldRules::add_length(std::string_view value) noexcept {
   return Fault::none;
 }
 
-/// Exactly one line that says "chunked" (rule 22): lists, empty members, parameters and other codings all desync somewhere.
+/// Exactly one line that says "chunked" (rule 22): lists, empty members, parameters and other
+/// codings all desync somewhere.
 Fault FieldRules::add_coding(std::string_view value) noexcept {
   if (!first(kCodingSeen)) return Fault::coding_twice;
   if (has_length()) return Fault::length_and_coding;
@@ -172,7 +180,8 @@ void FieldRules::add_connection(std::string_view value) noexcept {
   }
 }
 
-Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t index, Keep& keep) noexcept {
+Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t index,
+                      Keep& keep) noexcept {
   keep = Keep::yes;
   switch (name.size()) {  // only lengths at which a name has a rule of its own
     case 4:
@@ -185,7 +194,8 @@ Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t
       break;
     case 6:
       if (!same_token(name, "expect")) break;
-      seen_ |= all(value, kToken) && same_token(value, "100-continue") ? kExpectContinue : kExpectOther;
+      seen_ |=
+          all(value, kToken) && same_token(value, "100-continue") ? kExpectContinue : kExpectOther;
       return Fault::none;
     case 7:
       if (same_token(name, "trailer")) keep = Keep::silently_not;
@@ -195,9 +205,11 @@ Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t
       add_connection(value);
       return Fault::none;
     case 12:
-      if (same_token(name, "content-type")) return first(kContentTypeSeen) ? Fault::none : Fault::content_type_twice;
+      if (same_token(name, "content-type"))
+        return first(kContentTypeSeen) ? Fault::none : Fault::content_type_twice;
       if (!same_token(name, "x-request-id")) break;
-      if (request_id_ == kNone && !value.empty() && value.size() <= 128 && all(value, kRequestId)) request_id_ = index;
+      if (request_id_ == kNone && !value.empty() && value.size() <= 128 && all(value, kRequestId))
+        request_id_ = index;
       return Fault::none;
     case 13:
       if (!same_token(name, "authorization")) break;

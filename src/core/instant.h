@@ -1,4 +1,5 @@
-// Time as core sees it: a value that is passed in. The clock type has no now(), so that asking the time in core does not compile.
+// Time as core sees it: a value that is passed in. The clock type has no now(), so that asking the
+// time in core does not compile.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// Every bound and time-out as data. Nothing here acts; the defaults are those of the command (README, options).
+// Every bound and time-out as data. Nothing here acts; the defaults are those of the command
+// (README, options).
 #pragma once
 
 #include <chrono>
@@ -9,28 +10,34 @@
 
 namespace iotax::core {
 
-/// Bounds on what a peer may send and how long it may take. 0 means "none" for body_bytes_max and keep_alive_requests only;
-/// a Duration of zero means "none" for every time-out.
+/// Bounds on what a peer may send and how long it may take. 0 means "none" for body_bytes_max and
+/// keep_alive_requests only; a Duration of zero means "none" for every time-out.
 struct Limits {
-  std::size_t request_line_bytes_max = 8 * 1024;         // RFC 9112 §3 asks for at least 8000
+  // Lines without their line end.
+  std::size_t request_line_bytes_max = 8 * 1024;  // RFC 9112 §3 asks for at least 8000
   std::size_t field_line_bytes_max = 16 * 1024;
-  std::size_t head_bytes_max = 64 * 1024;                // request-line and field section together
+  // Request-line and field section with all line ends; fields with those that are dropped.
+  std::size_t head_bytes_max = 64 * 1024;
   std::size_t fields_max = 100;
   std::uint64_t body_bytes_max = 1024 * 1024;
-  std::size_t chunk_line_bytes_max = 1024;               // size, extensions and line end of one chunk
-  std::size_t chunk_extension_bytes_max = 16 * 1024;     // all extensions of one body
-  std::size_t trailer_bytes_max = 16 * 1024;
+  std::size_t chunk_line_bytes_max = 1024;            // size, extensions and line end of one chunk
+  std::size_t chunk_extension_bytes_max = 16 * 1024;  // all extensions of one body
+  std::size_t trailer_bytes_max = 16 * 1024;          // with all line ends
   std::size_t trailers_max = 64;
   std::uint32_t keep_alive_requests = 100;
-  Duration keep_alive = std::chrono::seconds{15};        // between requests, and before the first byte of one
-  Duration receive_timeout = std::chrono::seconds{10};   // head: total from its first byte; body: longest gap
-  Duration send_timeout = std::chrono::seconds{30};      // longest time in which a reader takes nothing
-  std::uint64_t rate_bytes_min = 500;                    // per second, body in and answer out
-  std::uint64_t streaming_rate_bytes_min = 64 * 1024;    // while an application thread waits for a client
+  /// Between requests, and before the first byte of one.
+  Duration keep_alive = std::chrono::seconds{15};
+  /// Head: total from its first byte; body: longest gap.
+  Duration receive_timeout = std::chrono::seconds{10};
+  Duration send_timeout = std::chrono::seconds{30};  // longest time in which a reader takes nothing
+  std::uint64_t rate_bytes_min = 500;                // per second, body in and answer out
+  /// While an application thread waits for a client.
+  std::uint64_t streaming_rate_bytes_min = 64 * 1024;
   Duration rate_grace = std::chrono::seconds{10};
-  Duration linger_idle = std::chrono::seconds{5};        // after a refusal: longest gap while discarding
+  Duration linger_idle = std::chrono::seconds{5};  // after a refusal: longest gap while discarding
   Duration linger_total = std::chrono::seconds{30};
-  std::uint64_t drain_bytes_max = 64 * 1024;             // unread content that is read away to keep a connection
+  /// Unread content that is read away to keep a connection.
+  std::uint64_t drain_bytes_max = 64 * 1024;
 };
 
 }  // namespace iotax::core

@@ -8,10 +8,10 @@
 namespace iotax::core {
 
 enum Octet : std::uint8_t {
-  kToken = 1,       // tchar, RFC 9110 §5.6.2
-  kPath = 2,        // RFC 3986 path octets and "[]|^" (http1-policy rule 7); "%" is looked at apart
-  kQuery = 4,       // 0x21-0x7E but "#" (rule 8)
-  kHost = 8,        // reg-name without ",": unreserved, sub-delims; "%" apart (rule 20)
+  kToken = 1,  // tchar, RFC 9110 §5.6.2
+  kPath = 2,   // RFC 3986 path octets and "[]|^" (http1-policy rule 7); "%" is looked at apart
+  kQuery = 4,  // 0x21-0x7E but "#" (rule 8)
+  kHost = 8,   // reg-name without ",": unreserved, sub-delims; "%" apart (rule 20)
   kHex = 16,
   kDigit = 32,
   kValue = 64,      // field-vchar, SP, HTAB (rule 16)
@@ -57,8 +57,9 @@ constexpr bool all(std::string_view text, Octet kind) noexcept {
   return true;
 }
 
-/// Whether `token` equals `lower` in any case. `lower` holds small letters and "-" only; `token` is a token (RFC 9110 §5.6.2),
-/// so that no octet but a letter's capital turns into a letter when bit 5 is set.
+/// Whether `token` equals `lower` in any case. `lower` holds small letters and "-" only; `token` is
+/// a token (RFC 9110 §5.6.2), so that no octet but a letter's capital turns into a letter when bit
+/// 5 is set.
 constexpr bool same_token(std::string_view token, std::string_view lower) noexcept {
   if (token.size() != lower.size()) return false;
   for (std::size_t i = 0; i < lower.size(); ++i)

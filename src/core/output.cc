@@ -1,4 +1,5 @@
-// Pieces are kept as offsets into the copied bytes, which may move, and become views only when they are asked for.
+// Pieces are kept as offsets into the copied bytes, which may move, and become views only when they
+// are asked for.
 #include "core/output.h"
 
 #include <algorithm>
@@ -63,7 +64,8 @@ void Output::take(std::uint64_t bytes) noexcept {
       other.bytes = other.bytes.subspan(static_cast<std::size_t>(part));
     }
   }
-  if (gone != 0) others_.erase(others_.begin(), others_.begin() + static_cast<std::ptrdiff_t>(gone));
+  if (gone != 0)
+    others_.erase(others_.begin(), others_.begin() + static_cast<std::ptrdiff_t>(gone));
   if (others_.empty() && begin_ == copied_.size()) {
     copied_.clear();
     begin_ = 0;

@@ -1,4 +1,5 @@
-// What is to be sent, in order: copied bytes, referenced bytes, and pieces of files. It knows nothing of what they mean.
+// What is to be sent, in order: copied bytes, referenced bytes, and pieces of files. It knows
+// nothing of what they mean.
 #pragma once
 
 #include <cstdint>
@@ -28,16 +29,16 @@ class Output {
   void release() noexcept;
 
  private:
-  struct Other {               // comes behind the first `at` bytes of copied_
+  struct Other {  // comes behind the first `at` bytes of copied_
     std::size_t at = 0;
     std::span<const std::byte> bytes;
     std::uint64_t file_bytes = 0;
   };
 
   Bytes copied_;
-  std::size_t begin_ = 0;      // of what is not taken yet
+  std::size_t begin_ = 0;  // of what is not taken yet
   std::vector<Other> others_;
-  mutable Slice only_;         // the usual case: copied bytes alone
+  mutable Slice only_;                 // the usual case: copied bytes alone
   mutable std::vector<Slice> slices_;  // has room for all pieces, made when others_ grew
 };
 

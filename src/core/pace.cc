@@ -30,16 +30,19 @@ Instant Pace::gap_deadline() const noexcept {
 
 Instant Pace::rate_deadline() const noexcept {
   if (rules_.rate_bytes_min == 0) return kNever;
-  constexpr std::uint64_t kSecondsMax = 1'000'000'000;  // about 31 years, as nanoseconds within 63 bits
+  constexpr std::uint64_t kSecondsMax =
+      1'000'000'000;  // about 31 years, as nanoseconds within 63 bits
   constexpr std::uint64_t kNanoseconds = 1'000'000'000;
   const std::uint64_t seconds = bytes_ / rules_.rate_bytes_min;
   if (seconds > kSecondsMax) return kNever;
   const std::uint64_t rest = bytes_ % rules_.rate_bytes_min;
-  // The rest is below the rate; in double only its fraction of one second can be off by a nanosecond.
+  // The rest is below the rate; in double only its fraction of one second can be off by a
+  // nanosecond.
   const auto fraction = static_cast<std::uint64_t>(static_cast<double>(rest) /
                                                    static_cast<double>(rules_.rate_bytes_min) *
                                                    static_cast<double>(kNanoseconds));
-  return later(later(started_, rules_.grace), Duration(static_cast<Duration::rep>(seconds * kNanoseconds + fraction)));
+  return later(later(started_, rules_.grace),
+               Duration(static_cast<Duration::rep>(seconds * kNanoseconds + fraction)));
 }
 
 Instant Pace::deadline() const noexcept { return std::min(gap_deadline(), rate_deadline()); }

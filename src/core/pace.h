@@ -1,4 +1,5 @@
-// Whether somebody keeps up: a longest gap and, after a grace, a least average rate. Pure: time is passed in.
+// Whether somebody keeps up: a longest gap and, after a grace, a least average rate. Pure: time is
+// passed in.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The only file that includes llhttp. Its callbacks note where pieces lie, ask the rules, and stop; nothing more.
+// The only file that includes llhttp. Its callbacks note where pieces lie, ask the rules, and stop;
+// nothing more.
 #include "core/parser.h"
 
 #include <llhttp.h>
@@ -14,7 +15,6 @@ namespace iotax::core {
 namespace {
 
 constexpr std::size_t kShownMax = 80;
-constexpr std::size_t kUsualFields = 8;
 constexpr std::string_view kContentLength = "content-length";
 
 std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
@@ -22,7 +22,8 @@ std::string_view shortened(std::string_view text) noexcept { return text.substr(
 /// Rule 5: llhttp's HTTP methods but SOURCE; rule 6: neither CONNECT nor TRACE.
 constexpr std::uint64_t methods_passed_on() noexcept {
   std::uint64_t bits = 0;
-  for (int number = HTTP_DELETE; number <= HTTP_UNLINK; ++number) bits |= std::uint64_t{1} << number;
+  for (int number = HTTP_DELETE; number <= HTTP_UNLINK; ++number)
+    bits |= std::uint64_t{1} << number;
   bits |= std::uint64_t{1} << HTTP_QUERY;
   bits &= ~(std::uint64_t{1} << HTTP_CONNECT);
   bits &= ~(std::uint64_t{1} << HTTP_TRACE);
@@ -73,16 +74,19 @@ struct Callbacks {
     parser.value_.end = begin + static_cast<std::uint32_t>(length);
     return 0;
   }
-  /// Content-Length is judged by FieldRules alone: llhttp 9.2 refuses HTAB behind its digits (RFC 9110 §5.5 allows it), and
-  /// counts no content here.
+  /// Content-Length is judged by FieldRules alone: llhttp 9.2 refuses HTAB behind its digits (RFC
+  /// 9110 §5.5 allows it), and counts no content here.
   static int on_name_complete(llhttp_t* machine) noexcept {
     const Parser& parser = parser_of(machine);
     const std::string_view name = parser.name_.in(parser.base_);
     constexpr std::uint8_t kOrdinary = 0;
-    if (name.size() == kContentLength.size() && same_token(name, kContentLength)) machine->header_state = kOrdinary;
+    if (name.size() == kContentLength.size() && same_token(name, kContentLength))
+      machine->header_state = kOrdinary;
     return 0;
   }
-  static int on_field_complete(llhttp_t* machine) noexcept { return parser_of(machine).accept_field() ? 0 : -1; }
+  static int on_field_complete(llhttp_t* machine) noexcept {
+    return parser_of(machine).accept_field() ? 0 : -1;
+  }
   static int on_head_complete(llhttp_t* machine) noexcept {
     machine->upgrade = 0;  // rule 37: what follows stays HTTP/1.1
     return parser_of(machine).accept_head() ? HPE_PAUSED : -1;
@@ -100,7 +104,8 @@ struct Callbacks {
   }
   static int on_chunk_complete(llhttp_t* machine) noexcept {
     Parser& parser = parser_of(machine);
-    if (parser.chunks_.place() == ChunkLimits::Place::trailers) return 0;  // the end of the message follows at once
+    if (parser.chunks_.place() == ChunkLimits::Place::trailers)
+      return 0;  // the end of the message follows at once
     parser.stop_ = Parser::Stop::chunk_data;
     return HPE_PAUSED;
   }
@@ -168,9 +173,12 @@ const llhttp_settings_t& content_settings() noexcept {
 
 }  // namespace
 
-llhttp_t* Parser::machine() noexcept { return std::launder(reinterpret_cast<llhttp_t*>(machine_.data())); }
+llhttp_t* Parser::machine() noexcept {
+  return std::launder(reinterpret_cast<llhttp_t*>(machine_.data()));
+}
 
-Parser::Found Parser::fail(Fault fault, std::string_view offending, std::uint64_t size_bytes) noexcept {
+Parser::Found Parser::fail(Fault fault, std::string_view offending,
+                           std::uint64_t size_bytes) noexcept {
   refusal_ = {fault, shortened(offending), size_bytes};
   return Found::fault;
 }
@@ -235,23 +243,28 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
 void Parser::follow(const char* base) noexcept {
   const auto was = reinterpret_cast<std::uintptr_t>(base_);
   const auto moved = [was, base](std::string_view text) {
-    return std::string_view(base + (reinterpret_cast<std::uintptr_t>(text.data()) - was), text.size());
+    return std::string_view(base + (reinterpret_cast<std::uintptr_t>(text.data()) - was),
+                            text.size());
   };
-  for (Field& field : fields_) field = {moved(field.name), moved(field.value)};
+  for (Field& field : fields_.all()) field = {moved(field.name), moved(field.value)};
   base_ = base;
 }
 
-/// Looks for a line over its limit in what has not been scanned yet. Costs nothing for a head that is shorter than either limit.
+/// Looks for a line over its limit in what has not been scanned yet. Costs nothing for a head that
+/// is shorter than either limit.
 bool Parser::line_over_limit(std::string_view seen) noexcept {
-  if (seen.size() <= std::min(limits_.request_line_bytes_max, limits_.field_line_bytes_max)) [[likely]]
+  if (seen.size() <= std::min(limits_.request_line_bytes_max, limits_.field_line_bytes_max))
+      [[likely]]
     return false;
   while (scanned_ < seen.size()) {
     const std::size_t feed = std::min(seen.find('\n', scanned_), seen.size());
     const std::string_view line = seen.substr(line_begin_, feed - line_begin_);
     const bool request_line = line_begin_ == 0;
-    const std::size_t most = request_line ? limits_.request_line_bytes_max : limits_.field_line_bytes_max;
+    const std::size_t most =
+        request_line ? limits_.request_line_bytes_max : limits_.field_line_bytes_max;
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
-      if (!request_line) return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
+      if (!request_line)
+        return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
       phase_ = Phase::explaining;  // an octet within the limit may be wrong that llhttp minds later
       return explain(seen) == Found::fault;
     }
@@ -272,11 +285,12 @@ Parser::Found Parser::explain(std::string_view seen) noexcept {
   return Found::nothing_yet;
 }
 
-/// llhttp or a rule has refused the head, at `at` or, as llhttp counts in some states, one octet before it: so the octet at `at`
-/// may only confirm what the text before it shows.
+/// llhttp or a rule has refused the head, at `at` or, as llhttp counts in some states, one octet
+/// before it: so the octet at `at` may only confirm what the text before it shows.
 Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcept {
   constexpr std::size_t kVersionBytes = 9;  // with the space before it
-  if (phase_ == Phase::request_line || !seen.substr(target_.end + kVersionBytes).starts_with("\r\n")) {
+  if (phase_ == Phase::request_line ||
+      !seen.substr(target_.end + kVersionBytes).starts_with("\r\n")) {
     phase_ = Phase::explaining;
     return explain(seen);
   }
@@ -289,7 +303,8 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   const std::size_t fields_begin = seen.find('\n') + 1;
   if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
     return fail(broken->fault, broken->shown);
-  // The form is kept, so it was a Transfer-Encoding line: the only field whose value llhttp judges here.
+  // The form is kept, so it was a Transfer-Encoding line: the only field whose value llhttp judges
+  // here.
   const std::string_view before = seen.substr(0, at);
   const std::string_view line = before.substr(before.rfind('\n', at < 2 ? 0 : at - 2) + 1);
   return fail(rules_.has_length()   ? Fault::length_and_coding
@@ -330,7 +345,9 @@ bool Parser::accept_request_line() noexcept {
 bool Parser::accept_field() noexcept {
   if (phase_ != Phase::fields) return false;  // llhttp took the line above for HTTP/0.9
   in_name_ = false;
-  while (value_.end > value_.begin && (base_[value_.end - 1] == ' ' || base_[value_.end - 1] == '\t')) --value_.end;
+  while (value_.end > value_.begin &&
+         (base_[value_.end - 1] == ' ' || base_[value_.end - 1] == '\t'))
+    --value_.end;
   const Field field{name_.in(base_), value_.in(base_)};
   FieldRules::Keep keep{};
   Fault fault = Fault::fields_limit;
@@ -338,15 +355,15 @@ bool Parser::accept_field() noexcept {
     fault = rules_.add(field.name, field.value, field_count_, keep);
   if (fault != Fault::none) [[unlikely]] {
     const std::size_t end = std::max(value_.end, name_.end);
-    static_cast<void>(fail(fault, {base_ + name_.begin, end - name_.begin}, field_count_ + std::size_t{1}));
+    static_cast<void>(
+        fail(fault, {base_ + name_.begin, end - name_.begin}, field_count_ + std::size_t{1}));
     return false;
   }
   if (rules_.host_index() == field_count_) host_ = value_;
   if (rules_.request_id_index() == field_count_) request_id_ = value_;
   ++field_count_;
   if (keep == FieldRules::Keep::yes) [[likely]] {
-    if (fields_.capacity() == 0) fields_.reserve(kUsualFields);
-    fields_.push_back(field);
+    fields_.add(field);
   } else if (keep == FieldRules::Keep::named_not && dropped_name_.end == 0) {
     dropped_name_ = name_;
   }
@@ -357,10 +374,12 @@ bool Parser::accept_field() noexcept {
 bool Parser::accept_head() noexcept {
   if (phase_ != Phase::fields) return false;
   const std::string_view line{base_, target_.end + std::size_t{9}};
-  if (version_ == Version::http_1_1 && !rules_.has_host()) return refuse_whole(Fault::host_missing, line);
+  if (version_ == Version::http_1_1 && !rules_.has_host())
+    return refuse_whole(Fault::host_missing, line);
   if (authority_.end != 0 && rules_.has_host() && !same_host(authority_.in(base_), host_.in(base_)))
     return refuse_whole(Fault::target_host_differs, line);
-  if (rules_.has_coding() && version_ == Version::http_1_0) return refuse_whole(Fault::coding_http_1_0, line);
+  if (rules_.has_coding() && version_ == Version::http_1_0)
+    return refuse_whole(Fault::coding_http_1_0, line);
   if (rules_.unknown_expectation()) return refuse_whole(Fault::expectation, line);
   if (limits_.body_bytes_max != 0 && rules_.length() > limits_.body_bytes_max)
     return refuse_whole(Fault::body_limit, line, rules_.length());
@@ -379,23 +398,27 @@ void Parser::fill(Head& out) const noexcept {
   out.query = query_.in(base_);
   out.authority = authority_.end != 0 ? authority_.in(base_) : host_.in(base_);
   out.request_id = request_id_.in(base_);
-  out.fields = fields_;
+  out.fields = fields_.all();
   out.dropped_name = dropped_name_.in(base_);
   out.version = version_;
   out.asterisk = asterisk_;
-  out.content = rules_.has_coding() ? Content::chunked : rules_.has_length() ? Content::length : Content::none;
+  out.content = rules_.has_coding()   ? Content::chunked
+                : rules_.has_length() ? Content::length
+                                      : Content::none;
   out.content_bytes = rules_.length();
   out.expects_continue = rules_.expects_continue() && version_ == Version::http_1_1 &&
                          (out.content == Content::chunked || out.content_bytes != 0);
 }
 
 void Parser::start_content() noexcept {
-  machine()->settings = const_cast<llhttp_settings_t*>(&content_settings());  // llhttp only reads it
+  machine()->settings =
+      const_cast<llhttp_settings_t*>(&content_settings());  // llhttp only reads it
   chunks_.start();
   refusal_ = {};
 }
 
-/// What llhttp has refused in content, at `rest` or, as it counts in some states, one octet before it.
+/// What llhttp has refused in content, at `rest` or, as it counts in some states, one octet before
+/// it.
 Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
   using Place = ChunkLimits::Place;
   const Place place = chunks_.place();
@@ -403,13 +426,15 @@ Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
   for (int more = 0; more < 2; ++more) {
     const std::string_view line = chunks_.shown();
     const auto broken = place == Place::line ? explain_chunk_line(line) : explain_fields(line);
-    if (broken) return fail(place == Place::line ? broken->fault : Fault::trailer_form, broken->shown);
+    if (broken)
+      return fail(place == Place::line ? broken->fault : Fault::trailer_form, broken->shown);
     chunks_.count(rest.substr(0, 1));
   }
   return fail(place == Place::line ? Fault::chunk_size : Fault::trailer_forbidden, chunks_.shown());
 }
 
-Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, std::string_view& data) noexcept {
+Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used,
+                                    std::string_view& data) noexcept {
   used = 0;
   data = {};
   while (refusal_.fault == Fault::none && used < bytes.size()) {
@@ -418,15 +443,16 @@ Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, s
     stop_ = Stop::no;
     llhttp_resume(machine());
     const int error = llhttp_execute(machine(), window.data(), window.size());
-    const std::size_t at = error == HPE_OK
-                               ? window.size()
-                               : static_cast<std::size_t>(llhttp_get_error_pos(machine()) - window.data());
+    const std::size_t at =
+        error == HPE_OK ? window.size()
+                        : static_cast<std::size_t>(llhttp_get_error_pos(machine()) - window.data());
     used += at;
     chunks_.count(window.substr(0, at));
     data = data_;
     if (error == HPE_OK || error == HPE_PAUSED) {
       if (const Fault fault = judge_stop(); fault != Fault::none)
-        static_cast<void>(fail(fault, chunks_.shown(), fault == Fault::body_limit ? chunks_.body_bytes() : 0));
+        static_cast<void>(
+            fail(fault, chunks_.shown(), fault == Fault::body_limit ? chunks_.body_bytes() : 0));
       else if (stop_ == Stop::end)
         return Found::end;
     } else if (refusal_.fault == Fault::none) {
@@ -439,16 +465,19 @@ Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used, s
 
 Fault Parser::judge_stop() noexcept {
   switch (stop_) {
-    case Stop::no: return chunks_.still_open();
-    case Stop::chunk_line: return chunks_.line_complete(chunk_bytes_);
-    case Stop::chunk_data: chunks_.data_complete(); break;
-    case Stop::end: break;
+    case Stop::no:
+      return chunks_.still_open();
+    case Stop::chunk_line:
+      return chunks_.line_complete(chunk_bytes_);
+    case Stop::chunk_data:
+      chunks_.data_complete();
+      break;
+    case Stop::end:
+      break;
   }
   return Fault::none;
 }
 
-void Parser::release() noexcept {
-  fields_ = {};
-}
+void Parser::release() noexcept { fields_.release(); }
 
 }  // namespace iotax::core

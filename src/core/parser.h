@@ -1,7 +1,9 @@
-// From bytes to a request head and to content: the only user of llhttp (9.2 or later, all lenient flags off), and the place of
-// what llhttp leaves to its user (http1-policy, the 13 gaps). It knows nothing of answers, time or what comes when.
+// From bytes to a request head and to content: the only user of llhttp (9.2 or later, all lenient
+// flags off), and the place of what llhttp leaves to its user (http1-policy, the 13 gaps). It knows
+// nothing of answers, time or what comes when.
 //
-// Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the one whose octet comes first wins.
+// Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the
+// one whose octet comes first wins.
 #pragma once
 
 #include <array>
@@ -9,10 +11,10 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "core/chunked.h"
 #include "core/events.h"
+#include "core/field_list.h"
 #include "core/head.h"
 #include "core/limits.h"
 
@@ -20,7 +22,8 @@ struct llhttp__internal_s;
 
 namespace iotax::core {
 
-/// A fault with what is to be shown of it. The view lies in the text that was given, or in the parser.
+/// A fault with what is to be shown of it. The view lies in the text that was given, or in the
+/// parser.
 struct Refusal {
   Fault fault = Fault::none;
   std::string_view offending;
@@ -36,14 +39,17 @@ class Parser {
   Parser(Parser&&) = delete;
 
   // ---- in front of a head
-  /// Skip the one CRLF that may stand before a request-line (rule 2). Returns how many of `bytes` it took; less than all means
-  /// that a head, or with refusal() the fault, starts there.
+  /// Skip the one CRLF that may stand before a request-line (rule 2). Returns how many of `bytes`
+  /// it took; less than all means that a head, or with refusal() the fault, starts there.
   [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
 
   // ---- a head
+  /// Room for the fields of a usual head. Stays the caller's until release().
+  void lend(std::span<char> fields) noexcept { fields_.lend(fields); }
   void start_head() noexcept;
-  /// `head` is everything of the head so far, in one piece, and may be followed by other bytes; it may move between calls but
-  /// only grows. Looks at what is new. Found::head: the head ends at head_bytes().
+  /// `head` is everything of the head so far, in one piece, and may be followed by other bytes; it
+  /// may move between calls but only grows. Looks at what is new. Found::head: the head ends at
+  /// head_bytes().
   [[nodiscard]] Found parse_head(std::string_view head) noexcept;
   [[nodiscard]] std::size_t head_bytes() const noexcept { return head_bytes_; }
   /// The accepted head as views into the text that was parsed; `id` is left alone.
@@ -52,8 +58,10 @@ class Parser {
 
   // ---- chunked content, behind a head that announced it
   void start_content() noexcept;
-  /// Looks at `bytes` and says how many it used. Found::data: `data` is a piece of the content within them.
-  [[nodiscard]] Found parse_content(std::string_view bytes, std::size_t& used, std::string_view& data) noexcept;
+  /// Looks at `bytes` and says how many it used. Found::data: `data` is a piece of the content
+  /// within them.
+  [[nodiscard]] Found parse_content(std::string_view bytes, std::size_t& used,
+                                    std::string_view& data) noexcept;
 
   [[nodiscard]] const Refusal& refusal() const noexcept { return refusal_; }
   /// Give back the memory of the last head.
@@ -64,19 +72,23 @@ class Parser {
 
   struct Range {
     std::uint32_t begin = 0, end = 0;
-    [[nodiscard]] std::string_view in(const char* base) const noexcept { return {base + begin, end - begin}; }
+    [[nodiscard]] std::string_view in(const char* base) const noexcept {
+      return {base + begin, end - begin};
+    }
   };
   enum class Phase : std::uint8_t { request_line, explaining, fields };
   enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
   [[nodiscard]] llhttp__internal_s* machine() noexcept;
-  [[nodiscard]] Found fail(Fault fault, std::string_view offending, std::uint64_t size_bytes = 0) noexcept;
+  [[nodiscard]] Found fail(Fault fault, std::string_view offending,
+                           std::uint64_t size_bytes = 0) noexcept;
   void follow(const char* base) noexcept;
   [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
   [[nodiscard]] Found explain(std::string_view seen) noexcept;
   [[nodiscard]] Found refuse_head(std::string_view seen, std::size_t at) noexcept;
-  [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line, std::uint64_t size_bytes = 0) noexcept;
+  [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line,
+                                  std::uint64_t size_bytes = 0) noexcept;
   [[nodiscard]] bool accept_request_line() noexcept;
   [[nodiscard]] bool accept_field() noexcept;
   [[nodiscard]] bool accept_head() noexcept;
@@ -96,11 +108,12 @@ class Parser {
   std::uint32_t looked_at_ = 0;                 // by llhttp
   std::uint32_t scanned_ = 0, line_begin_ = 0;  // by line_over_limit()
   std::uint32_t head_bytes_ = 0;
-  std::uint32_t field_count_ = 0;               // with those that are dropped
-  // Offsets, because the text may move while the head arrives; only complete fields are views, and move with it.
+  std::uint32_t field_count_ = 0;  // with those that are dropped
+  // Offsets, because the text may move while the head arrives; only complete fields are views, and
+  // move with it.
   Range target_, path_, query_, authority_, host_, request_id_, dropped_name_;
-  Range name_, value_;          // of the field line that is arriving
-  std::vector<Field> fields_;
+  Range name_, value_;  // of the field line that is arriving
+  FieldList fields_;
   FieldRules rules_;
 
   // content

@@ -1,4 +1,5 @@
-// What may stand in a status and in a field of an answer (pep3333-beyond section 4), and the registered reason phrases.
+// What may stand in a status and in a field of an answer (pep3333-beyond section 4), and the
+// registered reason phrases.
 #include "core/response.h"
 
 #include "core/head.h"
@@ -14,19 +15,29 @@ bool has_control(std::string_view text, bool tab) noexcept {
   return false;
 }
 
-bool is_content_length(std::string_view name) noexcept { return same_token(name, "content-length"); }
+bool is_content_length(std::string_view name) noexcept {
+  return same_token(name, "content-length");
+}
 
 /// RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the server's.
 bool is_hop_by_hop(std::string_view name) noexcept {
   switch (name.size()) {
-    case 2: return same_token(name, "te");
-    case 7: return same_token(name, "trailer") || same_token(name, "upgrade");
-    case 8: return same_token(name, "trailers");
-    case 10: return same_token(name, "connection") || same_token(name, "keep-alive");
-    case 17: return same_token(name, "transfer-encoding");
-    case 18: return same_token(name, "proxy-authenticate");
-    case 19: return same_token(name, "proxy-authorization");
-    default: return false;
+    case 2:
+      return same_token(name, "te");
+    case 7:
+      return same_token(name, "trailer") || same_token(name, "upgrade");
+    case 8:
+      return same_token(name, "trailers");
+    case 10:
+      return same_token(name, "connection") || same_token(name, "keep-alive");
+    case 17:
+      return same_token(name, "transfer-encoding");
+    case 18:
+      return same_token(name, "proxy-authenticate");
+    case 19:
+      return same_token(name, "proxy-authorization");
+    default:
+      return false;
   }
 }
 
@@ -45,7 +56,8 @@ HeadFault check_field(const Field& field) noexcept {
   if (field.name.empty() || !all(field.name, kToken)) return HeadFault::name_token;
   if (has_control(field.value, true)) return HeadFault::value_control;
   if (is_hop_by_hop(field.name)) return HeadFault::hop_by_hop;
-  if (is_content_length(field.name) && !parse_length(trimmed(field.value))) return HeadFault::length_form;
+  if (is_content_length(field.name) && !parse_length(trimmed(field.value)))
+    return HeadFault::length_form;
   return HeadFault::none;
 }
 
@@ -62,89 +74,159 @@ HeadFault check_fields(std::span<const Field> fields) noexcept {
 
 std::string_view explain(HeadFault fault) noexcept {
   switch (fault) {
-    case HeadFault::none: return "nothing is wrong";
+    case HeadFault::none:
+      return "nothing is wrong";
     case HeadFault::status_form:
       return "a status is three digits, a space and a reason phrase: write '200 OK'";
     case HeadFault::status_interim:
-      return "a status of 1xx is no answer: give a status of 200 or more, and send early hints with "
+      return "a status of 1xx is no answer: give a status of 200 or more, and send early hints "
+             "with "
              "environ['wsgi.early_hints']";
-    case HeadFault::status_range: return "a status code lies between 100 and 999: write '200 OK'";
-    case HeadFault::status_control: return "a status holds no control characters: remove CR, LF and the like";
+    case HeadFault::status_range:
+      return "a status code lies between 100 and 999: write '200 OK'";
+    case HeadFault::status_control:
+      return "a status holds no control characters: remove CR, LF and the like";
     case HeadFault::name_token:
-      return "a header name is letters, digits and any of !#$%&'*+-.^_`|~: remove spaces, colons and other characters";
-    case HeadFault::value_control: return "a header value holds no control characters: remove CR, LF, NUL and the like";
+      return "a header name is letters, digits and any of !#$%&'*+-.^_`|~: remove spaces, colons "
+             "and other characters";
+    case HeadFault::value_control:
+      return "a header value holds no control characters: remove CR, LF, NUL and the like";
     case HeadFault::hop_by_hop:
-      return "this is a hop-by-hop header (PEP 3333); the server manages the connection: remove it from the response's "
+      return "this is a hop-by-hop header (PEP 3333); the server manages the connection: remove it "
+             "from the response's "
              "headers";
-    case HeadFault::length_form: return "a Content-Length is digits only: write str(len(body))";
-    case HeadFault::length_conflict: return "two Content-Length headers differ: keep the one that is right";
+    case HeadFault::length_form:
+      return "a Content-Length is digits only: write str(len(body))";
+    case HeadFault::length_conflict:
+      return "two Content-Length headers differ: keep the one that is right";
   }
   return "";
 }
 
 std::string_view reason_phrase(int status) noexcept {
   switch (status) {  // IANA HTTP Status Code Registry
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 102: return "Processing";
-    case 103: return "Early Hints";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 203: return "Non-Authoritative Information";
-    case 204: return "No Content";
-    case 205: return "Reset Content";
-    case 206: return "Partial Content";
-    case 207: return "Multi-Status";
-    case 208: return "Already Reported";
-    case 226: return "IM Used";
-    case 300: return "Multiple Choices";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 305: return "Use Proxy";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 402: return "Payment Required";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 407: return "Proxy Authentication Required";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 416: return "Range Not Satisfiable";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 422: return "Unprocessable Content";
-    case 423: return "Locked";
-    case 424: return "Failed Dependency";
-    case 425: return "Too Early";
-    case 426: return "Upgrade Required";
-    case 428: return "Precondition Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 451: return "Unavailable For Legal Reasons";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 506: return "Variant Also Negotiates";
-    case 507: return "Insufficient Storage";
-    case 508: return "Loop Detected";
-    case 511: return "Network Authentication Required";
-    default: return "";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 102:
+      return "Processing";
+    case 103:
+      return "Early Hints";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 207:
+      return "Multi-Status";
+    case 208:
+      return "Already Reported";
+    case 226:
+      return "IM Used";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 305:
+      return "Use Proxy";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 407:
+      return "Proxy Authentication Required";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
+    case 423:
+      return "Locked";
+    case 424:
+      return "Failed Dependency";
+    case 425:
+      return "Too Early";
+    case 426:
+      return "Upgrade Required";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 451:
+      return "Unavailable For Legal Reasons";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 506:
+      return "Variant Also Negotiates";
+    case 507:
+      return "Insufficient Storage";
+    case 508:
+      return "Loop Detected";
+    case 511:
+      return "Network Authentication Required";
+    default:
+      return "";
   }
 }
 

@@ -1,4 +1,5 @@
-// The answer's side of the contract: what the application's side hands in, and what may stand in a status or a field.
+// The answer's side of the contract: what the application's side hands in, and what may stand in a
+// status or a field.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +11,24 @@
 
 namespace iotax::core {
 
-/// An answer's head as the application gave it, already checked with check_status() and check_fields(). Framing is added by
-/// the connection; Date and Server are added unless `fields` has them. All views end with the call.
+/// An answer's head as the application gave it, already checked with check_status() and
+/// check_fields(). Framing is added by the connection; Date and Server are added unless `fields`
+/// has them. All views end with the call.
 struct ResponseHead {
-  std::string_view status;          // "200 OK"; "404" gets its standard reason phrase
-  std::span<const Field> fields;    // in order and spelling of the application
-  std::string_view date;            // IMF-fixdate of now (RFC 9110 §5.6.7)
-  std::string_view server;          // empty: no Server field
-  /// The size of the whole content when it is known beforehand: the sum of an exact list or tuple, a file's length, 0 when the
-  /// iterable ended without a block. A Content-Length among `fields` takes precedence.
+  std::string_view status;        // "200 OK"; "404" gets its standard reason phrase
+  std::span<const Field> fields;  // in order and spelling of the application
+  std::string_view date;          // IMF-fixdate of now (RFC 9110 §5.6.7)
+  std::string_view server;        // empty: no Server field
+  /// The size of the whole content when it is known beforehand: the sum of an exact list or tuple,
+  /// a file's length, 0 when the iterable ended without a block. A Content-Length among `fields`
+  /// takes precedence.
   std::optional<std::uint64_t> content_bytes;
 };
 
 /// A whole answer made by the server itself: text/plain, one sentence, the request id.
 struct ServerAnswer {
   int status = 500;
-  std::string_view sentence;        // without line end
+  std::string_view sentence;  // without line end
   std::string_view request_id;
   std::string_view date;
   std::string_view server;
@@ -36,23 +39,27 @@ struct ServerAnswer {
 /// What became of a block or of the end of an answer.
 enum class Outcome : std::uint8_t {
   ok,
-  over_length,  // body: the block went past Content-Length; what fitted was taken, the rest is cut (RFC 9112 §6.3, S-CL-01)
-  short_length, // finish: fewer bytes than Content-Length came; the answer ends visibly broken
-  complete,     // body: Content-Length is reached exactly; further blocks are not needed
+  /// body: the block went past Content-Length; what fitted was taken, the rest is cut (RFC 9112
+  /// §6.3).
+  over_length,
+  short_length,  // finish: fewer bytes than Content-Length came; the answer ends visibly broken
+  complete,      // body: Content-Length is reached exactly; further blocks are not needed
 };
 
 /// Why a status or a field is refused before it gets anywhere near the wire.
 enum class HeadFault : std::uint8_t {
   none,
-  status_form,        // not three digits, then a space and a reason phrase (or nothing)
-  status_interim,     // 1xx as a final status
-  status_range,       // below 100 (beyond 4.1: 100 to 999 are accepted)
-  status_control,     // a control character in the status
-  name_token,         // a field name that is not a token (RFC 9110 §5.1)
-  value_control,      // CR, LF, NUL or another control character but HTAB in a value
-  hop_by_hop,         // Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, TE, Trailer(s), Transfer-Encoding, Upgrade
-  length_form,        // Content-Length that is not 1*DIGIT or does not fit
-  length_conflict,    // two Content-Length fields that differ
+  status_form,     // not three digits, then a space and a reason phrase (or nothing)
+  status_interim,  // 1xx as a final status
+  status_range,    // below 100 (beyond 4.1: 100 to 999 are accepted)
+  status_control,  // a control character in the status
+  name_token,      // a field name that is not a token (RFC 9110 §5.1)
+  value_control,   // CR, LF, NUL or another control character but HTAB in a value
+  /// Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, TE, Trailer(s),
+  /// Transfer-Encoding, Upgrade.
+  hop_by_hop,
+  length_form,      // Content-Length that is not 1*DIGIT or does not fit
+  length_conflict,  // two Content-Length fields that differ
 };
 
 /// Text is Latin-1 octets. Never allocates.

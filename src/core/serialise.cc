@@ -29,7 +29,9 @@ class Pen {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
-  void number(std::uint64_t value, int base = 10) noexcept { at_ = std::to_chars(at_, at_ + kNumberMax, value, base).ptr; }
+  void number(std::uint64_t value, int base = 10) noexcept {
+    at_ = std::to_chars(at_, at_ + kNumberMax, value, base).ptr;
+  }
   void field(const Field& field) noexcept {
     text(field.name);
     put(": ");
@@ -43,13 +45,20 @@ class Pen {
 
 void put_connection(Pen& pen, Persist persist) noexcept {
   switch (persist) {
-    case Persist::silently: break;
-    case Persist::said: pen.put("Connection: keep-alive\r\n"); break;
-    case Persist::close: pen.put("Connection: close\r\n"); break;
+    case Persist::silently:
+      break;
+    case Persist::said:
+      pen.put("Connection: keep-alive\r\n");
+      break;
+    case Persist::close:
+      pen.put("Connection: close\r\n");
+      break;
   }
 }
 
-bool is_length(std::string_view name) noexcept { return name.size() == 14 && same_token(name, "content-length"); }
+bool is_length(std::string_view name) noexcept {
+  return name.size() == 14 && same_token(name, "content-length");
+}
 
 /// What stands around the texts of the application and of the driver in a head, at most.
 constexpr std::size_t kAround = 192;
@@ -104,12 +113,17 @@ FieldFacts look_at(std::span<const Field> fields) noexcept {
   for (const Field& field : fields) {
     facts.bytes += field.name.size() + field.value.size() + 4;
     switch (field.name.size()) {
-      case 4: facts.date = facts.date || same_token(field.name, "date"); break;
-      case 6: facts.server = facts.server || same_token(field.name, "server"); break;
+      case 4:
+        facts.date = facts.date || same_token(field.name, "date");
+        break;
+      case 6:
+        facts.server = facts.server || same_token(field.name, "server");
+        break;
       case 14:
         if (is_length(field.name)) facts.length = parse_length(trimmed(field.value));
         break;
-      default: break;
+      default:
+        break;
     }
   }
   return facts;
@@ -119,7 +133,8 @@ int code_of(std::string_view status) noexcept {
   return (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
 }
 
-void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist, const Decision& decision) {
+void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist,
+                const Decision& decision) {
   Pen pen(out.open(room_for(head, facts)));
   put_start(pen, head, facts);
   put_framing(pen, persist, decision);
@@ -165,7 +180,8 @@ void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool 
   constexpr std::size_t kAroundAnswer = 512;
   const std::string_view phrase = reason_phrase(answer.status);
   const bool content = answer.status != 204;
-  const std::size_t id_line = answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
+  const std::size_t id_line =
+      answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
   const std::size_t content_bytes = answer.sentence.size() + 1 + id_line;
   Pen pen(out.open(answer.date.size() + answer.server.size() + content_bytes + kAroundAnswer));
   pen.put("HTTP/1.1 ");

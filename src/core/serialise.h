@@ -1,5 +1,5 @@
-// The text of answers: status line, fields, framing fields, the server's own answers. It writes what it is told; what is to be
-// written is decided in framing.h and by the connection.
+// The text of answers: status line, fields, framing fields, the server's own answers. It writes
+// what it is told; what is to be written is decided in framing.h and by the connection.
 #pragma once
 
 #include <cstdint>
@@ -27,18 +27,21 @@ struct FieldFacts {
 /// The code in front of a checked status.
 [[nodiscard]] int code_of(std::string_view status) noexcept;
 
-/// A whole head. Server fields come first, then the application's in its order and spelling; its Content-Length goes out at most
-/// once, and only when `decision` keeps it.
-void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist, const Decision& decision);
+/// A whole head. Server fields come first, then the application's in its order and spelling; its
+/// Content-Length goes out at most once, and only when `decision` keeps it.
+void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist,
+                const Decision& decision);
 /// A head whose framing is not known yet. Returns where write_framing() has to go in.
-[[nodiscard]] std::size_t write_open_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts);
+[[nodiscard]] std::size_t write_open_head(Bytes& out, const ResponseHead& head,
+                                          const FieldFacts& facts);
 void write_framing(Bytes& out, Persist persist, const Decision& decision);
 
 /// RFC 9112 §7.1: the line before `bytes` of chunk data.
 void write_chunk_line(Bytes& out, std::uint64_t bytes);
 
 void write_interim(Bytes& out, int status, std::span<const Field> fields);
-/// A whole answer: text/plain, the sentence and the request id. Without content for HEAD and 204. 405 and 204 name the methods.
+/// A whole answer: text/plain, the sentence and the request id. Without content for HEAD and 204.
+/// 405 and 204 name the methods.
 void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request);
 
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

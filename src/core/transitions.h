@@ -1,5 +1,5 @@
-// Every rule about order, as two half-machines: what the peer sends, and what we say. They meet only in settle().
-// No other file keeps a flag that changes what may come next.
+// Every rule about order, as two half-machines: what the peer sends, and what we say. They meet
+// only in settle(). No other file keeps a flag that changes what may come next.
 #pragma once
 
 #include <array>
@@ -28,18 +28,39 @@ enum class Us : std::uint8_t {
   last,      // nothing more will be said
   broken,    // a close-delimited answer broke off: only a reset can show that
 };
-enum class Did : std::uint8_t { take, inform, hold, head, data, finish, answer, refuse, abort, reset, next, close };
+enum class Did : std::uint8_t {
+  take,
+  inform,
+  hold,
+  head,
+  data,
+  finish,
+  answer,
+  refuse,
+  abort,
+  reset,
+  next,
+  close
+};
 
-struct PeerRow { Peer from; Saw saw; Peer to; };
-struct UsRow { Us from; Did did; Us to; };
+struct PeerRow {
+  Peer from;
+  Saw saw;
+  Peer to;
+};
+struct UsRow {
+  Us from;
+  Did did;
+  Us to;
+};
 
 inline constexpr std::array kPeerRows{
     PeerRow{Peer::idle, Saw::begin, Peer::head},
     PeerRow{Peer::idle, Saw::eof, Peer::closed},
     PeerRow{Peer::idle, Saw::fault, Peer::refused},
-    PeerRow{Peer::head, Saw::head, Peer::body},   // RFC 9112 §2.1
+    PeerRow{Peer::head, Saw::head, Peer::body},  // RFC 9112 §2.1
     PeerRow{Peer::head, Saw::fault, Peer::refused},
-    PeerRow{Peer::body, Saw::data, Peer::body},   // RFC 9112 §6
+    PeerRow{Peer::body, Saw::data, Peer::body},  // RFC 9112 §6
     PeerRow{Peer::body, Saw::end, Peer::done},
     PeerRow{Peer::body, Saw::fault, Peer::refused},
     PeerRow{Peer::done, Saw::next, Peer::idle},   // RFC 9112 §9.3.2
@@ -50,7 +71,7 @@ inline constexpr std::array kUsRows{
     UsRow{Us::idle, Did::take, Us::owed},
     UsRow{Us::idle, Did::refuse, Us::last},
     UsRow{Us::idle, Did::close, Us::last},
-    UsRow{Us::owed, Did::inform, Us::owed},       // RFC 9110 §15.2
+    UsRow{Us::owed, Did::inform, Us::owed},  // RFC 9110 §15.2
     UsRow{Us::owed, Did::hold, Us::held},
     UsRow{Us::owed, Did::head, Us::open},
     UsRow{Us::owed, Did::answer, Us::answered},
@@ -61,7 +82,7 @@ inline constexpr std::array kUsRows{
     UsRow{Us::held, Did::abort, Us::last},
     UsRow{Us::open, Did::data, Us::open},
     UsRow{Us::open, Did::finish, Us::answered},
-    UsRow{Us::open, Did::abort, Us::last},        // the missing end shows: RFC 9112 §8
+    UsRow{Us::open, Did::abort, Us::last},  // the missing end shows: RFC 9112 §8
     UsRow{Us::open, Did::reset, Us::broken},
     UsRow{Us::answered, Did::next, Us::idle},
     UsRow{Us::answered, Did::close, Us::last},
@@ -78,20 +99,25 @@ constexpr auto tabulate(const Rows& rows, Column column) noexcept {
   std::array<std::array<std::uint8_t, Input>, From> table{};
   for (auto& line : table) line.fill(kNoRow);
   for (const auto& row : rows)
-    table[static_cast<std::size_t>(row.from)][static_cast<std::size_t>(column(row))] = static_cast<std::uint8_t>(row.to);
+    table[static_cast<std::size_t>(row.from)][static_cast<std::size_t>(column(row))] =
+        static_cast<std::uint8_t>(row.to);
   return table;
 }
 
-inline constexpr auto kPeerTable = tabulate<kPeers, kSaws>(kPeerRows, [](const PeerRow& row) { return row.saw; });
-inline constexpr auto kUsTable = tabulate<kUses, kDids>(kUsRows, [](const UsRow& row) { return row.did; });
+inline constexpr auto kPeerTable =
+    tabulate<kPeers, kSaws>(kPeerRows, [](const PeerRow& row) { return row.saw; });
+inline constexpr auto kUsTable =
+    tabulate<kUses, kDids>(kUsRows, [](const UsRow& row) { return row.did; });
 
 }  // namespace detail
 
 constexpr bool allowed(Peer from, Saw saw) noexcept {
-  return detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)] != detail::kNoRow;
+  return detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)] !=
+         detail::kNoRow;
 }
 constexpr bool allowed(Us from, Did did) noexcept {
-  return detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)] != detail::kNoRow;
+  return detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)] !=
+         detail::kNoRow;
 }
 
 /// Names the pair and ends the process: an order that is no row is our own fault.
@@ -99,20 +125,24 @@ constexpr bool allowed(Us from, Did did) noexcept {
 [[noreturn]] void refuse_order(Us from, Did did) noexcept;
 
 inline Peer next(Peer from, Saw saw) noexcept {
-  const std::uint8_t to = detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)];
-  if (to == detail::kNoRow) [[unlikely]] refuse_order(from, saw);
+  const std::uint8_t to =
+      detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)];
+  if (to == detail::kNoRow) [[unlikely]]
+    refuse_order(from, saw);
   return static_cast<Peer>(to);
 }
 inline Us next(Us from, Did did) noexcept {
-  const std::uint8_t to = detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)];
-  if (to == detail::kNoRow) [[unlikely]] refuse_order(from, did);
+  const std::uint8_t to =
+      detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)];
+  if (to == detail::kNoRow) [[unlikely]]
+    refuse_order(from, did);
   return static_cast<Us>(to);
 }
 
 /// What follows from both halves together.
 enum class Settled : std::uint8_t {
   wait,   // for the peer or for the application
-  drain,  // the answer is complete but the content is not: read it away, within a bound (http1-policy rule 36)
+  drain,  // the answer is complete but the content is not: read it away, within a bound (rule 36)
   next,   // both are done and the connection persists: the next request
   close,  // say nothing more
 };
@@ -125,7 +155,8 @@ constexpr Settled settle(Peer peer, Us us, bool persists) noexcept {
     if (peer == Peer::done) return Settled::next;
     return Settled::drain;
   }
-  if (us == Us::idle && (peer == Peer::closed || (peer == Peer::idle && !persists))) return Settled::close;
+  if (us == Us::idle && (peer == Peer::closed || (peer == Peer::idle && !persists)))
+    return Settled::close;
   return Settled::wait;
 }
 

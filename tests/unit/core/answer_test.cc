@@ -1,4 +1,5 @@
-// Answers as octets: every framing, cut and broken ends, server answers, interim answers, files, large blocks.
+// Answers as octets: every framing, cut and broken ends, server answers, interim answers, files,
+// large blocks.
 #include <gtest/gtest.h>
 
 #include "support/core_peer.h"
@@ -9,15 +10,18 @@ namespace {
 using test::CorePeer;
 constexpr RequestId kFirst{1};
 
-std::unique_ptr<CorePeer> asked(std::string_view method = "GET", std::string_view version = "1.1", std::string_view fields = "Host: h\r\n") {
+std::unique_ptr<CorePeer> asked(std::string_view method = "GET", std::string_view version = "1.1",
+                                std::string_view fields = "Host: h\r\n") {
   auto peer = std::make_unique<CorePeer>();
   peer->app = nullptr;
-  peer->receive(std::string(method) + " / HTTP/" + std::string(version) + "\r\n" + std::string(fields) + "\r\n");
+  peer->receive(std::string(method) + " / HTTP/" + std::string(version) + "\r\n" +
+                std::string(fields) + "\r\n");
   return peer;
 }
 
 /// The output from the respond() of `status` on.
-std::string answered(CorePeer& peer, std::string_view status, std::vector<Field> fields, std::optional<std::uint64_t> known,
+std::string answered(CorePeer& peer, std::string_view status, std::vector<Field> fields,
+                     std::optional<std::uint64_t> known,
                      std::initializer_list<std::string_view> blocks) {
   peer.respond(kFirst, status, std::move(fields), known);
   for (const std::string_view block : blocks) static_cast<void>(peer.body(kFirst, block));
@@ -39,7 +43,8 @@ TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
   EXPECT_EQ(peer->body(kFirst, "ok"), Outcome::complete);
   EXPECT_EQ(peer->connection.finish(kFirst), Outcome::ok);
   EXPECT_EQ(peer->output,
-            "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: iotax\r\nContent-Length: 2\r\n"
+            "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: "
+            "iotax\r\nContent-Length: 2\r\n"
             "x-LOWER: v\r\nContent-Type: text/plain\r\nx-lower: \r\n\r\nok");
   EXPECT_TRUE(peer->connection.idle());
 }
@@ -59,8 +64,10 @@ TEST(Answer, DateAndServerOfTheApplicationWin) {
 }
 
 TEST(Answer, UnknownLengthIsChunkedForHttp11) {
-  EXPECT_EQ(answered(*asked(), "200 OK", {{"X", "y"}}, {}, {"", "hello", "", std::string_view("0123456789abcdef!")}),
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdef!\r\n0\r\n\r\n");
+  EXPECT_EQ(answered(*asked(), "200 OK", {{"X", "y"}}, {},
+                     {"", "hello", "", std::string_view("0123456789abcdef!")}),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: "
+            "y\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdef!\r\n0\r\n\r\n");
 }
 
 TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
@@ -72,26 +79,35 @@ TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
 }
 
 TEST(Answer, AnEndBeforeAnyBlockIsLengthZero) {
-  EXPECT_EQ(answered(*asked(), "200 OK", {}, {}, {""}), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(answered(*asked(), "200 OK", {}, {}, {""}),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   const auto old = asked("GET", "1.0", "Connection: keep-alive\r\n");
-  EXPECT_EQ(answered(*old, "200 OK", {}, {}, {}), "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(answered(*old, "200 OK", {}, {}, {}),
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(old->connection.idle());
 }
 
 TEST(Answer, UnknownLengthEndsWithTheConnectionForHttp10) {
   const auto peer = asked("GET", "1.0", "Connection: keep-alive\r\n");
-  EXPECT_EQ(answered(*peer, "200 OK", {}, {}, {"a", "b"}), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab");
+  EXPECT_EQ(answered(*peer, "200 OK", {}, {}, {"a", "b"}),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
 TEST(Answer, HeadNever204Never304NeverCarryAnOctet) {
-  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {{"Content-Length", "5"}}, {}, {"hello"}), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {{"Content-Length", "5"}}, {}, {"hello"}),
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
   EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, {}, {"hello"}), "HTTP/1.1 200 OK\r\n\r\n");
-  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, {}, {}), "HTTP/1.1 200 OK\r\n\r\n") << "no invented 0";
-  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, 3, {"abc"}), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
-  EXPECT_EQ(answered(*asked(), "204 No Content", {{"Content-Length", "5"}}, {}, {"hello"}), "HTTP/1.1 204 No Content\r\n\r\n");
-  EXPECT_EQ(answered(*asked(), "304", {{"Content-Length", "5"}}, {}, {"hello"}), "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
-  EXPECT_EQ(answered(*asked(), "205 Reset Content", {}, {}, {"hello"}), "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, {}, {}), "HTTP/1.1 200 OK\r\n\r\n")
+      << "no invented 0";
+  EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, 3, {"abc"}),
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_EQ(answered(*asked(), "204 No Content", {{"Content-Length", "5"}}, {}, {"hello"}),
+            "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(answered(*asked(), "304", {{"Content-Length", "5"}}, {}, {"hello"}),
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(answered(*asked(), "205 Reset Content", {}, {}, {"hello"}),
+            "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST(Answer, ABlockForAnEmptyAnswerIsNotNeeded) {
@@ -125,12 +141,14 @@ TEST(Answer, TooLittleBreaksVisibly) {
 }
 
 TEST(Answer, RepeatedEqualLengthsAreMerged) {
-  EXPECT_EQ(answered(*asked(), "200 OK", {{"Content-Length", "2"}, {"X", "y"}, {"content-length", "2"}}, {}, {"ok"}),
+  EXPECT_EQ(answered(*asked(), "200 OK",
+                     {{"Content-Length", "2"}, {"X", "y"}, {"content-length", "2"}}, {}, {"ok"}),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok");
 }
 
 TEST(Abort, EndsChunksAndLengthsWithoutTheirEnd) {
-  for (const std::optional<std::uint64_t> known : {std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{9}}) {
+  for (const std::optional<std::uint64_t> known :
+       {std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{9}}) {
     const auto peer = asked();
     peer->respond(kFirst, "200 OK", {}, known);
     static_cast<void>(peer->body(kFirst, "part"));
@@ -220,7 +238,9 @@ TEST(Inform, ComesBeforeTheAnswerAndNeverToHttp10) {
   peer->connection.inform(kFirst, 103, link);
   static_cast<void>(peer->connection.finish(kFirst));
   peer->flush();
-  EXPECT_EQ(peer->output, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(peer->output,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 "
+            "OK\r\nContent-Length: 0\r\n\r\n");
   const auto old = asked("GET", "1.0", "");
   old->connection.inform(kFirst, 103, link);
   EXPECT_TRUE(old->connection.output().empty());
@@ -237,10 +257,12 @@ TEST(ServerAnswer, IsTextWithTheRequestId) {
   answer.retry_after_s = 2;
   peer->connection.answer(kFirst, answer);
   peer->flush();
-  EXPECT_EQ(peer->output,
-            "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: iotax\r\nConnection: close\r\n"
-            "Retry-After: 2\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\n\r\n"
-            "too many requests are waiting\nRequest ID: id-7\n");
+  EXPECT_EQ(
+      peer->output,
+      "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: "
+      "iotax\r\nConnection: close\r\n"
+      "Retry-After: 2\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\n\r\n"
+      "too many requests are waiting\nRequest ID: id-7\n");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
@@ -254,14 +276,17 @@ TEST(ServerAnswer, AnswersOptionsAsteriskAndGoesOn) {
     self.connection.answer(id, answer);
   };
   peer->receive("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_EQ(peer->output, "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n\r\n");
+  EXPECT_EQ(
+      peer->output,
+      "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n\r\n");
   EXPECT_TRUE(peer->connection.idle());
 }
 
 TEST(ServerAnswer, NamesTheMethodsWith405) {
   CorePeer peer;
   peer.receive("TRACE / HTTP/1.1\r\n");
-  EXPECT_NE(peer.output.find("405 Method Not Allowed\r\nConnection: close\r\nAllow: GET, HEAD"), std::string::npos);
+  EXPECT_NE(peer.output.find("405 Method Not Allowed\r\nConnection: close\r\nAllow: GET, HEAD"),
+            std::string::npos);
 }
 
 TEST(ServerAnswer, HasNoContentForHead) {
@@ -271,17 +296,21 @@ TEST(ServerAnswer, HasNoContentForHead) {
   peer->connection.answer(kFirst, answer);
   peer->flush();
   EXPECT_EQ(peer->output,
-            "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/plain; "
+            "charset=utf-8\r\n"
             "Content-Length: 9\r\n\r\n");
 }
 
 TEST(AnswerDeathTest, AnOrderThatCannotBeIsOurOwnFault) {
   const auto peer = asked();
-  EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)), "us: no row for finish in state owed");
-  EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))), "us: no row for data in state owed");
+  EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)),
+               "us: no row for finish in state owed");
+  EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))),
+               "us: no row for data in state owed");
   EXPECT_DEATH(peer->connection.refuse(ServerAnswer{}), "internal error");
   peer->respond(kFirst, "200 OK");
-  EXPECT_DEATH(peer->connection.answer(kFirst, ServerAnswer{}), "us: no row for answer in state held");
+  EXPECT_DEATH(peer->connection.answer(kFirst, ServerAnswer{}),
+               "us: no row for answer in state held");
   EXPECT_DEATH(peer->respond(kFirst, "200 OK"), "us: no row for hold in state held");
 }
 

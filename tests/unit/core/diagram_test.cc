@@ -1,4 +1,5 @@
-// The README shows the diagram that the tables make. When this fails, put the printed text between the two markers.
+// The README shows the diagram that the tables make. When this fails, put the printed text between
+// the two markers.
 #include "core/diagram.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +15,8 @@ namespace {
 
 TEST(Diagram, ReadmeShowsTheTables) {
   constexpr std::string_view kMarker = "<!-- state diagram -->\n";
-  const std::filesystem::path readme = std::filesystem::path(__FILE__).parent_path() / "../../../README.md";
+  const std::filesystem::path readme =
+      std::filesystem::path(__FILE__).parent_path() / "../../../README.md";
   std::ifstream file(readme);
   ASSERT_TRUE(file) << readme;
   std::ostringstream whole;
@@ -31,9 +33,13 @@ TEST(Diagram, ReadmeShowsTheTables) {
 TEST(Diagram, HasAnArrowForEveryPairOfStatesInTheTables) {
   const std::string text = state_diagram();
   for (const PeerRow& row : kPeerRows)
-    EXPECT_NE(text.find("peer_" + std::string(name_of(row.from)) + " --> peer_" + std::string(name_of(row.to)) + " : "), std::string::npos);
+    EXPECT_NE(text.find("peer_" + std::string(name_of(row.from)) + " --> peer_" +
+                        std::string(name_of(row.to)) + " : "),
+              std::string::npos);
   for (const UsRow& row : kUsRows)
-    EXPECT_NE(text.find("us_" + std::string(name_of(row.from)) + " --> us_" + std::string(name_of(row.to)) + " : "), std::string::npos);
+    EXPECT_NE(text.find("us_" + std::string(name_of(row.from)) + " --> us_" +
+                        std::string(name_of(row.to)) + " : "),
+              std::string::npos);
 }
 
 }  // namespace

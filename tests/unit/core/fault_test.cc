@@ -1,4 +1,5 @@
-// One input for every fault, refused alike whole, cut in two everywhere and octet by octet; and the words of each fault.
+// One input for every fault, refused alike whole, cut in two everywhere and octet by octet; and the
+// words of each fault.
 #include "core/fault.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ using test::CorePeer;
 constexpr std::string_view kHost = "Host: h\r\n";
 
 std::string get(std::string_view target, std::string_view fields = {}) {
-  return "GET " + std::string(target) + " HTTP/1.1\r\n" + std::string(kHost) + std::string(fields) + "\r\n";
+  return "GET " + std::string(target) + " HTTP/1.1\r\n" + std::string(kHost) + std::string(fields) +
+         "\r\n";
 }
 std::string field(std::string_view line) { return get("/", std::string(line) + "\r\n"); }
 std::string chunked(std::string_view content) {
@@ -82,7 +84,8 @@ const std::vector<Provocation>& provocations() {
       {Fault::length_and_coding, get("/", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")},
       {Fault::coding_form, field("Transfer-Encoding: gzip, chunked")},
       {Fault::coding_unknown, field("Transfer-Encoding: gzip")},
-      {Fault::coding_twice, get("/", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")},
+      {Fault::coding_twice,
+       get("/", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")},
       {Fault::coding_http_1_0, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"},
       {Fault::body_limit, field("Content-Length: 5200000")},
       {Fault::chunk_size, chunked("+5\r\n")},
@@ -90,7 +93,8 @@ const std::vector<Provocation>& provocations() {
       {Fault::chunk_line_end, chunked("5\nhello")},
       {Fault::chunk_data_end, chunked("5\r\nhelloX")},
       {Fault::chunk_line_limit, chunked("5;" + std::string(1100, 'a'))},
-      {Fault::chunk_extensions_limit, chunked(repeated("1;" + std::string(1000, 'a') + "\r\nx\r\n", 17))},
+      {Fault::chunk_extensions_limit,
+       chunked(repeated("1;" + std::string(1000, 'a') + "\r\nx\r\n", 17))},
       {Fault::trailer_form, chunked("0\r\nA : b\r\n")},
       {Fault::trailer_forbidden, chunked("0\r\nHost: h\r\n\r\n")},
       {Fault::trailer_limit, chunked("0\r\nA: " + std::string(17000, 'b'))},
@@ -124,7 +128,8 @@ TEST(Fault, EachHasAProvocation) {
   std::set<Fault> provoked{Fault::none};
   for (const Provocation& one : provocations()) provoked.insert(one.fault);
   for (int number = 0; number < kFaults; ++number)
-    EXPECT_TRUE(provoked.contains(static_cast<Fault>(number))) << reason(static_cast<Fault>(number));
+    EXPECT_TRUE(provoked.contains(static_cast<Fault>(number)))
+        << reason(static_cast<Fault>(number));
 }
 
 TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
@@ -141,7 +146,8 @@ TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
     }
     for (const auto& cuts : ways) {
       const auto cut = play(one, cuts);
-      ASSERT_EQ(cut->rejected.fault, one.fault) << "cut at " << *cuts.begin() << ": " << reason(cut->rejected.fault);
+      ASSERT_EQ(cut->rejected.fault, one.fault)
+          << "cut at " << *cuts.begin() << ": " << reason(cut->rejected.fault);
       ASSERT_EQ(cut->events, whole->events) << "cut at " << *cuts.begin();
       ASSERT_EQ(cut->offending, whole->offending) << "cut at " << *cuts.begin();
       ASSERT_EQ(cut->rejected.size_bytes, whole->rejected.size_bytes);
@@ -170,11 +176,13 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::body_limit, UINT64_MAX), "body of 18.4 EB is over --limit-body 1 MiB");
   EXPECT_EQ(described(Fault::body_limit, 999), "body of 999 B is over --limit-body 1 MiB");
   EXPECT_EQ(described(Fault::body_limit, 999'999), "body of 1.0 MB is over --limit-body 1 MiB");
-  EXPECT_EQ(described(Fault::request_line_limit), "request line is over --limit-request-line 8 KiB");
+  EXPECT_EQ(described(Fault::request_line_limit),
+            "request line is over --limit-request-line 8 KiB");
   EXPECT_EQ(described(Fault::field_line_limit), "field line is over --limit-field 16 KiB");
   EXPECT_EQ(described(Fault::head_limit), "request head is over --limit-head 64 KiB");
   EXPECT_EQ(described(Fault::fields_limit), "number of field lines is over --limit-fields 100");
-  EXPECT_EQ(described(Fault::head_timeout), "request head was not complete in time (--receive-timeout 10 s)");
+  EXPECT_EQ(described(Fault::head_timeout),
+            "request head was not complete in time (--receive-timeout 10 s)");
   EXPECT_EQ(described(Fault::body_rate), "body: came too slowly (--min-rate 500 B/s)");
   EXPECT_EQ(described(Fault::path_percent), "path: \"%\" is not followed by two hex digits");
   EXPECT_EQ(described(Fault::tls_handshake), "TLS handshake on a plain HTTP port: use http://");
@@ -184,7 +192,8 @@ TEST(Fault, EveryOptionIsNamedByItsDescription) {
   const Limits limits;
   for (int number = 0; number < kFaults; ++number) {
     const auto fault = static_cast<Fault>(number);
-    const std::string text = describe(Rejected{fault, status_of(fault), {}, 1, RequestId::none}, limits);
+    const std::string text =
+        describe(Rejected{fault, status_of(fault), {}, 1, RequestId::none}, limits);
     EXPECT_NE(text.find(option_of(fault)), std::string::npos) << text;
   }
 }

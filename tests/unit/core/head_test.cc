@@ -58,19 +58,24 @@ TEST(Target, IsSplitOrRefused) {
 }
 
 TEST(Host, IsHostAndPort) {
-  for (const std::string_view good : {"a", "a.b", "a:", "a:0", "a:65535", "1.2.3.4:80", "[::1]", "[::1]:80", "[v1.a]", "a%20b", "a_b~"})
+  for (const std::string_view good : {"a", "a.b", "a:", "a:0", "a:65535", "1.2.3.4:80", "[::1]",
+                                      "[::1]:80", "[v1.a]", "a%20b", "a_b~"})
     EXPECT_TRUE(is_host(good)) << good;
-  for (const std::string_view bad : {"", ":80", "a:65536", "a:000080", "a:b", "a:1:2", "a,b", "a b", "a/b", "a@b", "[", "[]", "[::1", "[a]",
-                                     "[::1]x", "::1", "a%2", "a%zz", "[v.a]", "[v1.]", "\x80"})
+  for (const std::string_view bad :
+       {"",   ":80",  "a:65536", "a:000080", "a:b", "a:1:2", "a,b",  "a b",   "a/b",   "a@b", "[",
+        "[]", "[::1", "[a]",     "[::1]x",   "::1", "a%2",   "a%zz", "[v.a]", "[v1.]", "\x80"})
     EXPECT_FALSE(is_host(bad)) << bad;
 }
 
 TEST(Methods, AreKnownInCapitalsOnly) {
-  for (const std::string_view good : {"GET", "HEAD", "M-SEARCH", "QUERY", "CONNECT", "TRACE"}) EXPECT_TRUE(is_known_method(good));
-  for (const std::string_view bad : {"", "get", "GETX", "GE", "SOURCE", "PRI", "DESCRIBE"}) EXPECT_FALSE(is_known_method(bad)) << bad;
+  for (const std::string_view good : {"GET", "HEAD", "M-SEARCH", "QUERY", "CONNECT", "TRACE"})
+    EXPECT_TRUE(is_known_method(good));
+  for (const std::string_view bad : {"", "get", "GETX", "GE", "SOURCE", "PRI", "DESCRIBE"})
+    EXPECT_FALSE(is_known_method(bad)) << bad;
 }
 
-Fault add(FieldRules& rules, std::string_view name, std::string_view value, FieldRules::Keep expected = FieldRules::Keep::yes) {
+Fault add(FieldRules& rules, std::string_view name, std::string_view value,
+          FieldRules::Keep expected = FieldRules::Keep::yes) {
   FieldRules::Keep keep{};
   const Fault fault = rules.add(name, value, 7, keep);
   EXPECT_EQ(keep, expected) << name;
@@ -88,20 +93,25 @@ TEST(FieldRules, SingleFieldsAreRefusedTwice) {
     EXPECT_EQ(add(rules, name, "1"), fault) << name;
   }
   FieldRules rules;
-  EXPECT_EQ(add(rules, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not), Fault::none);
-  EXPECT_EQ(add(rules, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not), Fault::coding_twice);
+  EXPECT_EQ(add(rules, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not),
+            Fault::none);
+  EXPECT_EQ(add(rules, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not),
+            Fault::coding_twice);
 }
 
 TEST(FieldRules, LengthAndCodingExcludeEachOtherInBothOrders) {
   FieldRules length_first, coding_first;
   EXPECT_EQ(add(length_first, "Content-Length", "5"), Fault::none);
-  EXPECT_EQ(add(length_first, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not), Fault::length_and_coding);
-  EXPECT_EQ(add(coding_first, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not), Fault::none);
+  EXPECT_EQ(add(length_first, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not),
+            Fault::length_and_coding);
+  EXPECT_EQ(add(coding_first, "Transfer-Encoding", "chunked", FieldRules::Keep::silently_not),
+            Fault::none);
   EXPECT_EQ(add(coding_first, "Content-Length", "5"), Fault::length_and_coding);
 }
 
 TEST(FieldRules, LengthIsZeroOrDigitsWithoutALeadingZero) {
-  for (const std::string_view bad : {"", "00", "05", "+5", "5,5", "5 5", "0x5", "18446744073709551616"}) {
+  for (const std::string_view bad :
+       {"", "00", "05", "+5", "5,5", "5 5", "0x5", "18446744073709551616"}) {
     FieldRules rules;
     EXPECT_EQ(add(rules, "Content-Length", bad), Fault::length_form) << bad;
   }
@@ -111,13 +121,18 @@ TEST(FieldRules, LengthIsZeroOrDigitsWithoutALeadingZero) {
 }
 
 TEST(FieldRules, CodingIsChunkedAlone) {
-  for (const std::string_view bad : {"", "chunked,", ", chunked", "gzip, chunked", "chunked;q=1", "\"chunked\""}) {
+  for (const std::string_view bad :
+       {"", "chunked,", ", chunked", "gzip, chunked", "chunked;q=1", "\"chunked\""}) {
     FieldRules rules;
-    EXPECT_EQ(add(rules, "Transfer-Encoding", bad, FieldRules::Keep::silently_not), Fault::coding_form) << bad;
+    EXPECT_EQ(add(rules, "Transfer-Encoding", bad, FieldRules::Keep::silently_not),
+              Fault::coding_form)
+        << bad;
   }
   for (const std::string_view unknown : {"gzip", "identity", "xchunked"}) {
     FieldRules rules;
-    EXPECT_EQ(add(rules, "Transfer-Encoding", unknown, FieldRules::Keep::silently_not), Fault::coding_unknown) << unknown;
+    EXPECT_EQ(add(rules, "Transfer-Encoding", unknown, FieldRules::Keep::silently_not),
+              Fault::coding_unknown)
+        << unknown;
   }
 }
 
@@ -133,7 +148,8 @@ TEST(FieldRules, UnderscoresProxyAndFramingFieldsAreNotPassedOn) {
 TEST(FieldRules, CloseWinsAndHttp10NeedsKeepAlive) {
   const auto persists = [](std::initializer_list<std::string_view> lines, Version version) {
     FieldRules rules;
-    for (const std::string_view line : lines) EXPECT_EQ(add(rules, "Connection", line), Fault::none);
+    for (const std::string_view line : lines)
+      EXPECT_EQ(add(rules, "Connection", line), Fault::none);
     return rules.persists(version);
   };
   EXPECT_TRUE(persists({}, Version::http_1_1));

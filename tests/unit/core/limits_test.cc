@@ -1,4 +1,5 @@
-// Every bound at n-1, n and n+1, in one piece and octet by octet; and every deadline a nanosecond before and at its time.
+// Every bound at n-1, n and n+1, in one piece and octet by octet; and every deadline a nanosecond
+// before and at its time.
 #include "core/limits.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +15,8 @@ using test::CorePeer;
 
 constexpr Duration kTick{1};
 
-/// The fault of `bytes` under `limits`, the same whole and octet by octet; none when the request was answered.
+/// The fault of `bytes` under `limits`, the same whole and octet by octet; none when the request
+/// was answered.
 Fault outcome(const Limits& limits, std::string_view bytes) {
   CorePeer whole(limits), cut(limits);
   whole.receive(bytes);
@@ -32,7 +34,9 @@ std::string x(std::size_t count) { return std::string(count, 'x'); }
 TEST(Limits, RequestLineWithoutItsLineEnd) {
   Limits limits;
   limits.request_line_bytes_max = 40;
-  const auto of = [](std::size_t bytes) { return "GET /" + x(bytes - 14) + " HTTP/1.1\r\nHost: h\r\n\r\n"; };
+  const auto of = [](std::size_t bytes) {
+    return "GET /" + x(bytes - 14) + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  };
   EXPECT_EQ(outcome(limits, of(39)), Fault::none);
   EXPECT_EQ(outcome(limits, of(40)), Fault::none);
   EXPECT_EQ(outcome(limits, of(41)), Fault::request_line_limit);
@@ -44,14 +48,18 @@ TEST(Limits, FieldLineWithoutItsLineEnd) {
   Limits limits;
   limits.request_line_bytes_max = 14;
   limits.field_line_bytes_max = 30;
-  const auto of = [](std::size_t bytes) { return "GET / HTTP/1.1\r\nHost: h\r\nA: " + x(bytes - 3) + "\r\n\r\n"; };
+  const auto of = [](std::size_t bytes) {
+    return "GET / HTTP/1.1\r\nHost: h\r\nA: " + x(bytes - 3) + "\r\n\r\n";
+  };
   EXPECT_EQ(outcome(limits, of(29)), Fault::none);
   EXPECT_EQ(outcome(limits, of(30)), Fault::none);
   EXPECT_EQ(outcome(limits, of(31)), Fault::field_line_limit);
   EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\n" + x(31)), Fault::field_line_limit);
-  EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA:" + std::string(29, ' ') + "\r\n\r\n"), Fault::field_line_limit)
+  EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA:" + std::string(29, ' ') + "\r\n\r\n"),
+            Fault::field_line_limit)
       << "white space counts";
-  EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA: " + x(28) + "\x01"), Fault::field_line_limit)
+  EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA: " + x(28) + "\x01"),
+            Fault::field_line_limit)
       << "of two faults the first octet wins";
   EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA: \x01" + x(28)), Fault::field_value);
 }
@@ -60,11 +68,14 @@ TEST(Limits, HeadWithItsLastLineEnd) {
   Limits limits;
   const std::string_view start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
   limits.head_bytes_max = 60;
-  const auto of = [&](std::size_t bytes) { return std::string(start) + x(bytes - start.size() - 4) + "\r\n\r\n"; };
+  const auto of = [&](std::size_t bytes) {
+    return std::string(start) + x(bytes - start.size() - 4) + "\r\n\r\n";
+  };
   EXPECT_EQ(outcome(limits, of(59)), Fault::none);
   EXPECT_EQ(outcome(limits, of(60)), Fault::none);
   EXPECT_EQ(outcome(limits, of(61)), Fault::head_limit);
-  EXPECT_EQ(outcome(limits, "\r\n" + of(60)), Fault::none) << "the empty line before it does not count";
+  EXPECT_EQ(outcome(limits, "\r\n" + of(60)), Fault::none)
+      << "the empty line before it does not count";
 }
 
 TEST(Limits, FieldsWithThoseThatAreDropped) {
@@ -84,7 +95,8 @@ TEST(Limits, BodyByItsLength) {
   Limits limits;
   limits.body_bytes_max = 5;
   const auto of = [](std::size_t bytes) {
-    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" + x(bytes);
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" +
+           x(bytes);
   };
   EXPECT_EQ(outcome(limits, of(4)), Fault::none);
   EXPECT_EQ(outcome(limits, of(5)), Fault::none);
@@ -119,7 +131,9 @@ TEST(Limits, ChunkSizeDigits) {
 TEST(Limits, ChunkLineWithItsLineEnd) {
   Limits limits;
   limits.chunk_line_bytes_max = 20;
-  const auto of = [](std::size_t bytes) { return chunked("1;" + x(bytes - 4) + "\r\na\r\n0\r\n\r\n"); };
+  const auto of = [](std::size_t bytes) {
+    return chunked("1;" + x(bytes - 4) + "\r\na\r\n0\r\n\r\n");
+  };
   EXPECT_EQ(outcome(limits, of(19)), Fault::none);
   EXPECT_EQ(outcome(limits, of(20)), Fault::none);
   EXPECT_EQ(outcome(limits, of(21)), Fault::chunk_line_limit);
@@ -128,7 +142,9 @@ TEST(Limits, ChunkLineWithItsLineEnd) {
 TEST(Limits, ChunkExtensionsTogether) {
   Limits limits;
   limits.chunk_extension_bytes_max = 10;
-  const auto of = [](std::size_t bytes) { return chunked("1;aaaa\r\na\r\n1;" + x(bytes - 6) + "\r\na\r\n0\r\n\r\n"); };
+  const auto of = [](std::size_t bytes) {
+    return chunked("1;aaaa\r\na\r\n1;" + x(bytes - 6) + "\r\na\r\n0\r\n\r\n");
+  };
   EXPECT_EQ(outcome(limits, of(9)), Fault::none);
   EXPECT_EQ(outcome(limits, of(10)), Fault::none);
   EXPECT_EQ(outcome(limits, of(11)), Fault::chunk_extensions_limit);
@@ -236,7 +252,8 @@ TEST(Deadline, StreamedContentHasTheHigherRate) {
   CorePeer peer(limits, Policy{false});
   peer.receive(kPost);
   peer.receive("xxxx");
-  EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{10} + Duration(4LL * 1000000000 / (64 * 1024)));
+  EXPECT_EQ(peer.connection.deadline(),
+            peer.now + seconds{10} + Duration(4LL * 1000000000 / (64 * 1024)));
 }
 
 TEST(Deadline, InputThatCameInTheSameTurnComesFirst) {

@@ -13,7 +13,8 @@ namespace {
 std::string shown(const Output& out) {
   std::string text;
   for (const Slice& slice : out.slices())
-    text += slice.file_bytes != 0 ? "<" + std::to_string(slice.file_bytes) + ">" : "[" + test::text_of(slice.bytes) + "]";
+    text += slice.file_bytes != 0 ? "<" + std::to_string(slice.file_bytes) + ">"
+                                  : "[" + test::text_of(slice.bytes) + "]";
   return text;
 }
 
@@ -35,10 +36,20 @@ TEST(Output, KeepsTheOrderOfItsPieces) {
 
 TEST(Output, CanBeTakenInAnyTwoParts) {
   constexpr std::uint64_t kAll = 2 + 3 + 2 + 5 + 1;
-  const std::array<std::string, kAll + 1> expected{
-      "[ab][REF][cd]<5>[e]", "[b][REF][cd]<5>[e]", "[REF][cd]<5>[e]", "[EF][cd]<5>[e]", "[F][cd]<5>[e]",
-      "[cd]<5>[e]",          "[d]<5>[e]",          "<5>[e]",          "<4>[e]",         "<3>[e]",
-      "<2>[e]",              "<1>[e]",             "[e]",             ""};
+  const std::array<std::string, kAll + 1> expected{"[ab][REF][cd]<5>[e]",
+                                                   "[b][REF][cd]<5>[e]",
+                                                   "[REF][cd]<5>[e]",
+                                                   "[EF][cd]<5>[e]",
+                                                   "[F][cd]<5>[e]",
+                                                   "[cd]<5>[e]",
+                                                   "[d]<5>[e]",
+                                                   "<5>[e]",
+                                                   "<4>[e]",
+                                                   "<3>[e]",
+                                                   "<2>[e]",
+                                                   "<1>[e]",
+                                                   "[e]",
+                                                   ""};
   for (std::uint64_t first = 0; first <= kAll; ++first) {
     Output out = made();
     out.take(first);

@@ -11,8 +11,10 @@ namespace iotax::core {
 namespace {
 
 TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
-  for (const std::string_view good : {"200 OK", "200", "200 ", "404 Not Found", "999 \xE9"}) EXPECT_EQ(check_status(good), HeadFault::none) << good;
-  for (const std::string_view bad : {"", "20", "2000", "OK", "200OK", "+20 OK", "20x OK"}) EXPECT_EQ(check_status(bad), HeadFault::status_form) << bad;
+  for (const std::string_view good : {"200 OK", "200", "200 ", "404 Not Found", "999 \xE9"})
+    EXPECT_EQ(check_status(good), HeadFault::none) << good;
+  for (const std::string_view bad : {"", "20", "2000", "OK", "200OK", "+20 OK", "20x OK"})
+    EXPECT_EQ(check_status(bad), HeadFault::status_form) << bad;
   EXPECT_EQ(check_status("099 Low"), HeadFault::status_range);
   EXPECT_EQ(check_status("103 Early Hints"), HeadFault::status_interim);
   for (const std::string_view bad : {"200 O\r\nK", "200 O\nK", "200 \x7F", "200\tOK", "200 O\tK"})
@@ -22,11 +24,14 @@ TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
 TEST(CheckField, RefusesWhatWouldInjectOrFrame) {
   EXPECT_EQ(check_field({"X-A", "b\tc \xE9"}), HeadFault::none);
   EXPECT_EQ(check_field({"X-A", ""}), HeadFault::none);
-  for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9"}) EXPECT_EQ(check_field({bad, "v"}), HeadFault::name_token) << bad;
-  for (const std::string_view bad : {"a\r\nB: c", "a\n", "\r", "\x7F", "\x01"}) EXPECT_EQ(check_field({"X", bad}), HeadFault::value_control) << bad;
+  for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9"})
+    EXPECT_EQ(check_field({bad, "v"}), HeadFault::name_token) << bad;
+  for (const std::string_view bad : {"a\r\nB: c", "a\n", "\r", "\x7F", "\x01"})
+    EXPECT_EQ(check_field({"X", bad}), HeadFault::value_control) << bad;
   EXPECT_EQ(check_field({"X", std::string_view("a\0b", 3)}), HeadFault::value_control);
-  for (const std::string_view hop : {"Connection", "keep-alive", "Proxy-Authenticate", "PROXY-AUTHORIZATION", "TE", "Trailer", "Trailers",
-                                     "Transfer-Encoding", "Upgrade"})
+  for (const std::string_view hop :
+       {"Connection", "keep-alive", "Proxy-Authenticate", "PROXY-AUTHORIZATION", "TE", "Trailer",
+        "Trailers", "Transfer-Encoding", "Upgrade"})
     EXPECT_EQ(check_field({hop, "x"}), HeadFault::hop_by_hop) << hop;
   for (const std::string_view bad : {"", "-1", "+3", "3,3", "0x3", "99999999999999999999"})
     EXPECT_EQ(check_field({"content-length", bad}), HeadFault::length_form) << bad;
@@ -54,7 +59,8 @@ TEST(ReasonPhrase, IsTheRegisteredOne) {
 }
 
 TEST(Framing, FollowsFromTheStrongestFact) {
-  const auto made = [](int status, bool head, std::optional<std::uint64_t> own, std::optional<std::uint64_t> known) {
+  const auto made = [](int status, bool head, std::optional<std::uint64_t> own,
+                       std::optional<std::uint64_t> known) {
     return decide({status, head, own, known});
   };
   const std::optional<std::uint64_t> none;

@@ -1,4 +1,5 @@
-// A strict reader of HTTP/1.1 answers for tests, written against RFC 9112 and not against our own writer.
+// A strict reader of HTTP/1.1 answers for tests, written against RFC 9112 and not against our own
+// writer.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +14,15 @@ namespace iotax::test {
 
 struct ReadAnswer {
   int status = 0;
-  std::map<std::string, std::string> fields;  // names in small letters; a framing field twice is an error
+  std::map<std::string, std::string>
+      fields;  // names in small letters; a framing field twice is an error
   std::string content;
   bool complete = false;     // its framing says that it has ended
   bool until_close = false;  // only the end of the connection ends it
 };
 
-/// Takes one answer off the front of `stream`. Nothing when what is there breaks the grammar; an answer that stops early comes with
-/// `complete` false and empties the stream.
+/// Takes one answer off the front of `stream`. Nothing when what is there breaks the grammar; an
+/// answer that stops early comes with `complete` false and empties the stream.
 class AnswerReader {
  public:
   explicit AnswerReader(std::string_view stream) : rest_(stream) {}
@@ -29,7 +31,9 @@ class AnswerReader {
   std::optional<ReadAnswer> next(bool head_request) {
     ReadAnswer answer;
     const auto status_line = line();
-    if (!status_line || status_line->size() < 13 || !status_line->starts_with("HTTP/1.1 ") || (*status_line)[12] != ' ') return {};
+    if (!status_line || status_line->size() < 13 || !status_line->starts_with("HTTP/1.1 ") ||
+        (*status_line)[12] != ' ')
+      return {};
     if (!number(status_line->substr(9, 3), 10, answer.status)) return {};
     for (;;) {
       const auto field = line();
@@ -38,8 +42,10 @@ class AnswerReader {
       const std::size_t colon = field->find(": ");
       if (colon == std::string_view::npos || colon == 0) return {};
       std::string name(field->substr(0, colon));
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      const bool single = name == "content-length" || name == "transfer-encoding" || name == "connection";
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      const bool single =
+          name == "content-length" || name == "transfer-encoding" || name == "connection";
       if (!answer.fields.emplace(name, field->substr(colon + 2)).second && single) return {};
     }
     const auto length = answer.fields.find("content-length");
@@ -47,7 +53,8 @@ class AnswerReader {
     if (head_request || answer.status / 100 == 1 || answer.status == 204 || answer.status == 304) {
       answer.complete = true;
     } else if (coding != answer.fields.end()) {
-      if (coding->second != "chunked" || length != answer.fields.end() || !chunks(answer)) return {};
+      if (coding->second != "chunked" || length != answer.fields.end() || !chunks(answer))
+        return {};
     } else if (length != answer.fields.end()) {
       std::size_t bytes = 0;
       if (!number(length->second, 10, bytes)) return {};

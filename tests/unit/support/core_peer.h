@@ -1,5 +1,6 @@
-// Drives one core::Connection in a test: bytes and time in, events as text out. Each receive is a heap copy of exactly its size that
-// is gone after the turn, so that a sanitizer sees reads beyond it and views that outlive it.
+// Drives one core::Connection in a test: bytes and time in, events as text out. Each receive is a
+// heap copy of exactly its size that is gone after the turn, so that a sanitizer sees reads beyond
+// it and views that outlive it.
 #pragma once
 
 #include <cstring>
@@ -15,7 +16,9 @@
 
 namespace iotax::test {
 
-inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+inline std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 inline std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -38,7 +41,7 @@ class CorePeer {
   std::vector<std::string> events;
   std::string output;
   std::uint64_t file_bytes = 0;
-  core::Rejected rejected;       // the last one; its view is in `offending`
+  core::Rejected rejected;  // the last one; its view is in `offending`
   std::string offending;
   bool answer_refusals = true;
   bool take_output = true;
@@ -66,7 +69,9 @@ class CorePeer {
   void turn() {
     for (;;) {
       const core::Step step = connection.step();
-      if (std::holds_alternative<core::NeedInput>(step) || std::holds_alternative<core::Paused>(step)) break;
+      if (std::holds_alternative<core::NeedInput>(step) ||
+          std::holds_alternative<core::Paused>(step))
+        break;
       note(step);
       flush();
     }
@@ -117,7 +122,8 @@ class CorePeer {
     } else if (const auto* refusal = std::get_if<core::Rejected>(&step)) {
       rejected = *refusal;
       offending = refusal->offending;
-      events.push_back("rejected " + std::to_string(refusal->status) + ' ' + std::string(core::reason(refusal->fault)));
+      events.push_back("rejected " + std::to_string(refusal->status) + ' ' +
+                       std::string(core::reason(refusal->fault)));
       if (!answer_refusals || refusal->status == 0) return;
       core::ServerAnswer answer;
       answer.status = refusal->status;
