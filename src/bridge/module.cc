@@ -107,6 +107,7 @@ class PyWorker {
   }
 
   static void abandon_all_in_child() {
+    process_log().abandon_in_child();
     drop_stop_signals_in_child();
     for (PyWorker* const worker : all()) worker->worker_.abandon_in_child();
   }
@@ -158,11 +159,10 @@ class PyWorker {
 };
 
 void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix) {
-  open_process_log({.error_fd = error_fd,
-                    .access_fd = access_fd,
-                    .level = level_of(level),
-                    .color = color,
-                    .prefix = prefix});
+  const driver::LogStyle style{.level = level_of(level), .color = color, .prefix = prefix};
+  if (const auto opened = process_log().open(error_fd, access_fd, style); !opened) {
+    throw_os_error(opened.error());
+  }
 }
 
 void log_line(const std::string& level, const py::str& text) {

@@ -1,22 +1,13 @@
 // The one log of the process: opened by the Python half, written to by every worker and by
-// wsgi.errors.
+// wsgi.errors. It decides how long it lives; how lines look and travel is the driver's.
 #pragma once
 
-#include "driver/log.h"
+#include "driver/log_sink.h"
 
 namespace iotax::bridge {
 
-struct LogSettings {
-  int error_fd = 2;   // borrowed; -1: none
-  int access_fd = 1;  // borrowed; -1: none
-  driver::Level level = driver::Level::info;
-  bool color = false;
-  bool prefix = false;  // time and PID before each line of the server log
-};
-
-/// Opens it, or opens it anew: what was written before goes to the former descriptors first.
-void open_process_log(const LogSettings& settings);
-/// Lives until the process ends. Before open_process_log() it writes to descriptors 1 and 2.
-[[nodiscard]] driver::Log& process_log();
+/// Lives until the process ends: threads of the application may log while Python is finalised. What
+/// comes before it is opened is dropped.
+[[nodiscard]] driver::LogSink<driver::Sys>& process_log();
 
 }  // namespace iotax::bridge
