@@ -305,6 +305,7 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
     }
     if (finished_.load(std::memory_order_relaxed)) return false;  // the child of a fork came back here
     share_.quick();
+    if (s.write_wanted) read_mail();  // no mail may name a session that is given back
     loop_.advance_behind(s);
     if (loop_.ready().empty()) break;
     const core::Instant t = sys_.now();
