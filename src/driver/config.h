@@ -25,6 +25,7 @@ struct Config {
   core::Duration shutdown_delay{};
   std::string server_header = "iotax";             // "": none
   bool access_log = true;
+  bool interactive = false;                        // INT comes from a person at a terminal, who is told what is waited for
 };
 
 /// How to stop. Later calls can only make it sharper.

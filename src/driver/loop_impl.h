@@ -575,6 +575,11 @@ void Loop<Sys, Poller>::stop(Stop how) {
     delay_ends_ = how == Stop::drain ? now_ + config_.shutdown_delay : now_;
   }
   if (how != Stop::drain || now_ >= delay_ends_) begin_draining();
+  if (first && how == Stop::prompt && config_.interactive) {
+    if (const std::string held = held_up(); !held.empty()) {
+      log_.server(Level::info, "Waiting for " + held + ". Ctrl-C again stops now.");
+    }
+  }
   if (how == Stop::now) cut();
   doomed_.clear();
 }
@@ -629,7 +634,7 @@ void Loop<Sys, Poller>::cut() {
   if (stopping_ == Stopping::cut) return;
   stopping_ = Stopping::cut;
   if (const std::string held = held_up(); !held.empty()) {
-    log_.server(Level::warning, "stopped waiting for " + held);
+    log_.server(Level::warning, "Stopped waiting for " + held);
   }
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
@@ -642,7 +647,7 @@ void Loop<Sys, Poller>::cut() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::report_drain() {
   if (const std::string held = held_up(); !held.empty()) {
-    log_.server(Level::info, "waiting for " + held);
+    log_.server(Level::info, "Waiting for " + held);
   }
 }
 

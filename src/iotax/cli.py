@@ -281,7 +281,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
         if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
             at_once(number)
 
-    worker = Worker(loaded.application, listeners, config)
+    worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
     all_back = worker.run(at_once=at_once, own_process=True, ready=_say_how_to_stop)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_leaving)

@@ -238,7 +238,7 @@ class Config:
     def addresses(self) -> tuple[Address, ...]:
         return self.bind or (TcpAddress(self.host, self.port),)
 
-    def worker_options(self) -> dict[str, object]:
+    def worker_options(self, *, interactive: bool = False) -> dict[str, object]:
         """The keys of _iotax.Worker's `options`, in its types."""
         names = [key for key in WORKER_KEYS if key in OPTIONS]
         (address, *others) = self.addresses
@@ -251,6 +251,7 @@ class Config:
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "multiprocess": False,
+            "interactive": interactive,
         }
 
 
@@ -285,4 +286,5 @@ WORKER_KEYS: Final = (
     "access_log",
     "server_name",
     "multiprocess",
+    "interactive",
 )

@@ -32,11 +32,18 @@ class Worker:
     """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs."""
 
     def __init__(
-        self, application: Callable[..., Any], listeners: Listeners, config: Config
+        self,
+        application: Callable[..., Any],
+        listeners: Listeners,
+        config: Config,
+        *,
+        interactive: bool = False,
     ) -> None:
         raise_descriptor_limit()
         self._config, self._listeners = config, listeners
-        self._worker = _iotax.Worker(application, listeners.descriptors(), config.worker_options())
+        self._worker = _iotax.Worker(
+            application, listeners.descriptors(), config.worker_options(interactive=interactive)
+        )
         listeners.hand_over()
         self.stop_asked_at: float | None = None
 

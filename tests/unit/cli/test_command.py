@@ -224,6 +224,7 @@ def test_on_a_terminal_it_says_how_to_stop(
     monkeypatch.setattr(cli.log, "is_terminal", lambda: True)
     assert cli.main(["--port", "0", "main:app"]) == 0
     assert capfd.readouterr().err.endswith("\nPress Ctrl-C to stop\n")
+    assert worker.made[0].options["interactive"] is True
 
 
 def test_output_of_the_application_is_line_buffered(

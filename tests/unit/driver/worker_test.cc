@@ -596,6 +596,27 @@ TEST(Stopping, AHungCallEndsTheProcessWhenTheDrainIsOver) {
                           [](const auto& line) { return has(line, "GET /hung, 4 s"); }));
 }
 
+TEST(Stopping, APersonIsToldWhatIsWaitedFor) {
+  for (const bool interactive : {true, false}) {
+    Config config;
+    config.interactive = interactive;
+    Rig rig(config);
+    rig.app.views["/slow"] = [&](Exchange& e) {
+      rig.app.sleep(2500ms);
+      FakeApplication::answer(e, "slow");
+    };
+    ScriptedClient slow = rig.get("/slow");
+    rig.stop_after(1s);
+    const std::vector<std::string> told = {
+        "Waiting for 1 request (GET /slow, 1 s). Ctrl-C again stops now."};
+    rig.sys.after(1100ms, [&] {
+      EXPECT_EQ(rig.log.server_lines, interactive ? told : std::vector<std::string>{});
+    });
+    rig.run();
+    EXPECT_TRUE(has(slow.received(), "slow"));
+  }
+}
+
 TEST(Signals, RunInThreadZeroWhoeverLeads) {
   Rig rig(with_threads(2));
   rig.app.views["/slow"] = [&](Exchange& e) {
