@@ -17,6 +17,7 @@
 #include "bridge/stop_signals.h"
 #include "bridge/text.h"
 #include "bridge/worker_options.h"
+#include "driver/spool.h"
 #include "driver/worker.h"
 
 namespace iotax::bridge {
@@ -123,12 +124,25 @@ class PyWorker {
         caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
                 with_version(std::move(options_.environ)), process_log()),
         worker_(sys_, options_.config, caller_, process_log()) {
+    settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
       if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
         throw_os_error(added.error());
     }
     all().push_back(this);
+  }
+
+  /// The folder that is used, in place of the one that was asked for.
+  void settle_spool_dir(std::string& dir) {
+    if (auto found = driver::find_spool_dir(sys_, dir)) {
+      dir = *std::move(found);
+      return;
+    }
+    const std::string tried = dir.empty() ? "$TMPDIR, /tmp and /var/tmp" : dir;
+    process_log().server(driver::Level::warning,
+                         "No temporary file can be made in " + tried +
+                             " (--spool-dir): bodies and answers stay in memory");
   }
 
   static EnvironOptions with_version(EnvironOptions options) {
