@@ -132,6 +132,17 @@ class Intake {
     return made;
   }
 
+  /// Tell how many warnings were left out, if that is due.
+  void settle_warnings(core::Instant now) {
+    const std::lock_guard lock(warnings_mutex_);
+    warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
+    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
+  }
+  /// When settle_warnings() has something to tell; kNever when nothing was left out.
+  [[nodiscard]] core::Instant warnings_due() const noexcept {
+    return warnings_due_.load(std::memory_order_relaxed);
+  }
+
   /// IMF-fixdate of now. The view lasts until this thread's next call.
   [[nodiscard]] std::string_view date() noexcept {
     thread_local DateCache cache;
@@ -150,6 +161,7 @@ class Intake {
     const std::lock_guard lock(warnings_mutex_);
     warnings_.pass(sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); },
                    text);
+    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 
  private:
@@ -222,6 +234,7 @@ class Intake {
   std::atomic<std::uint64_t> counter_{0};
   typename Sys::Mutex warnings_mutex_;
   WarningLimit warnings_;
+  std::atomic<core::Instant> warnings_due_{core::kNever};
   std::set<std::string, std::less<>> dropped_;
 };
 

@@ -450,7 +450,8 @@ void Loop<Sys, Poller>::close(Session& s) {
 template <class Sys, class Poller>
 core::Duration Loop<Sys, Poller>::patience() const noexcept {
   const core::Instant next =
-      std::min({timers_.next(), accept_again_, queue_due_, delay_ends_, idle_ends_, drain_ends_, next_report_});
+      std::min({timers_.next(), accept_again_, queue_due_, intake_.warnings_due(), delay_ends_, idle_ends_,
+                drain_ends_, next_report_});
   if (next == core::kNever) return kForever;
   return std::max(core::Duration::zero(), next - now_);
 }
@@ -548,6 +549,7 @@ auto Loop<Sys, Poller>::oldest_idle() const noexcept -> Session* {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_loop_timers() {
   if (now_ >= accept_again_) resume_accepting();
+  if (now_ >= intake_.warnings_due()) intake_.settle_warnings(now_);
   if (stopping_ == Stopping::no) return;
   if (now_ >= delay_ends_) begin_draining();
   if (now_ >= idle_ends_) {

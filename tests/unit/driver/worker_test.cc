@@ -549,6 +549,24 @@ TEST(Admission, TheLongestIdleConnectionMakesRoom) {
   rig.run();
 }
 
+TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
+  Rig rig;
+  std::vector<ScriptedClient> clients(30);
+  rig.sys.after(100ms, [&] {
+    for (ScriptedClient& client : clients) {
+      client = rig.connect();
+      client.send("nonsense\r\n\r\n");
+    }
+  });
+  rig.sys.after(500ms, [&] { EXPECT_EQ(rig.log.server_lines.size(), 10U); });
+  rig.sys.after(1500ms, [&] {
+    ASSERT_EQ(rig.log.server_lines.size(), 11U);
+    EXPECT_TRUE(has(rig.log.server_lines.back(), "20"));
+  });
+  rig.stop_after(2s);
+  rig.run();
+}
+
 // ---- stopping and signals
 
 TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
