@@ -199,7 +199,8 @@ PYBIND11_MODULE(_iotax, module) {
   namespace py = pybind11;
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
-  // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub says.
+  // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub
+  // says.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
       .def(py::init<py::object, const py::sequence&, const py::dict&>(), py::arg("application"),
            py::arg("listeners"), py::arg("options"))
