@@ -209,7 +209,9 @@ void Loop<Sys, Poller>::receive(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::step(Session& s) {
   if (intake_.advance(s, now_) == Progress::ready) {
-    s.owner.store(Owner::lent, std::memory_order_relaxed);
+    // A session that the poller does not watch for input is silenced from the start: the way back has to register it.
+    const bool heard = s.in_poller && s.interest.read;
+    s.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
     ready_.push(&s);
   } else {
     outgoing_.send_output(s, now_);
