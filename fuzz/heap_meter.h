@@ -37,6 +37,12 @@ class HeapMeter {
 
 void* operator new(std::size_t bytes) { return iotax::fuzz::counted(bytes); }
 void* operator new[](std::size_t bytes) { return iotax::fuzz::counted(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return iotax::fuzz::counted(bytes);
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
+  return iotax::fuzz::counted(bytes);
+}
 void operator delete(void* block) noexcept { iotax::fuzz::uncounted(block); }
 void operator delete[](void* block) noexcept { iotax::fuzz::uncounted(block); }
 void operator delete(void* block, std::size_t) noexcept { iotax::fuzz::uncounted(block); }
