@@ -37,8 +37,9 @@ bool is_async_callable(PyObject* application) {
 }  // namespace
 
 bool is_wrong_result(PyObject* result) noexcept {
+  // What can be iterated may be asynchronous as well: Django's StreamingHttpResponse is.
   return PyUnicode_Check(result) || PyBytes_Check(result) || PyByteArray_Check(result) ||
-         is_async(result) || !is_iterable(result);
+         !is_iterable(result);
 }
 
 void raise_wrong_result(PyObject* result) {
