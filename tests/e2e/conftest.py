@@ -19,7 +19,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Server]]:
+def opened_gates() -> Iterator[list[Gate]]:
+    """Closed when the servers are gone."""
+    opened: list[Gate] = []
+    yield opened
+    for gate in opened:
+        gate.close()
+
+
+@pytest.fixture
+def start(opened_gates: list[Gate]) -> Iterator[Callable[..., Server]]:
     """start("views", "--threads", "2") returns a server that listens. Stopped after the test by
     INT, and its exit code must be 0, unless the test has ended it already."""
     servers: list[Server] = []
@@ -39,15 +48,16 @@ def start() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def gates(start: Callable[..., Server], tmp_path: Path) -> Iterator[Callable[[str], Gate]]:
+def gates(
+    opened_gates: list[Gate], start: Callable[..., Server], tmp_path: Path
+) -> Iterator[Callable[[str], Gate]]:
     """gates("a") makes gate a. Give the server env={"GATES": str(tmp_path)}. Whoever is still
-    inside at the end of the test is let go, before the server is stopped."""
-    made: list[Gate] = []
+    inside at the end of the test is let go, before the servers are stopped."""
 
     def make(name: str) -> Gate:
-        made.append(Gate(tmp_path, name))
-        return made[-1]
+        opened_gates.append(Gate(tmp_path, name))
+        return opened_gates[-1]
 
     yield make
-    for gate in made:
-        gate.close()
+    for gate in opened_gates:
+        gate.release()

@@ -8,7 +8,7 @@ import contextlib
 import resource
 
 import pytest
-from support.wire import Connection
+from support.wire import SMALL, Connection
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_200_clients_that_drip_chunks(server):
 
 def test_200_clients_that_read_slowly(server):
     """Each answer is larger than what socket buffers hold, so the server keeps the rest of it."""
-    with many(200, server.port, receive_buffer=4096) as slow:
+    with many(200, server.port, receive_buffer=SMALL) as slow:
         for connection in slow:
             connection.get("/big?bytes=1000000")
             connection.head()
@@ -98,7 +98,7 @@ def test_200_clients_that_read_slowly(server):
 def test_slow_readers_of_answers_beyond_memory(server):
     """Larger than --answer-memory: what is not read lies in temporary files."""
     size = 8_000_000
-    with many(20, server.port, receive_buffer=4096) as slow:
+    with many(20, server.port, receive_buffer=SMALL) as slow:
         for connection in slow:
             connection.get(f"/big?bytes={size}")
             connection.head()
@@ -119,7 +119,7 @@ def test_four_slow_readers_of_a_large_file_hold_no_thread(start, tmp_path):
         file.seek(0)
         file.write(b"begin")
     server = start("views", env={"FILE": str(path)})
-    with many(4, server.port, receive_buffer=4096) as slow:
+    with many(4, server.port, receive_buffer=SMALL) as slow:
         for connection in slow:
             connection.get("/file")
             assert connection.head().get("Content-Length") == str(100 * 1024 * 1024)
@@ -193,13 +193,26 @@ def test_descriptors_run_out_and_come_back(start):
             assert connection.answer().text == "Hello, World!\n"
 
 
-def test_more_connections_than_allowed_wait(start):
+def test_idle_connections_make_way_for_new_ones(start):
     server = start("views", "--max-connections", "10")
     with many(10, server.port) as first:
         for connection in first:
             assert connection.ask("/hello").status == 200
         with Connection(server.port) as late:
+            assert late.ask("/hello").text == "Hello, World!\n"
+        assert first[0].is_closed()  # the one that has been idle for longest
+        assert first[9].ask("/hello").status == 200
+
+
+def test_new_connections_wait_while_none_is_idle(start):
+    server = start("views", "--max-connections", "10")
+    with many(10, server.port) as first:
+        for connection in first:
+            connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 1")
+            assert connection.head().status == 100
+        with Connection(server.port) as late:
             late.get("/hello")
-            assert first[0].ask("/hello").status == 200
-            first[0].close()
+            for connection in first:
+                connection.send(b"x")
+                assert connection.answer().status == 200
             assert late.answer().text == "Hello, World!\n"

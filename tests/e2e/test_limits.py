@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from support.wire import Connection
+from support.wire import SMALL, Connection
 
 
 def ask(server, path, *fields):
@@ -118,7 +118,7 @@ def test_receive_timeout_of_content(start):
 def test_send_timeout(start):
     """Who takes nothing is cut off."""
     server = start("views", "--send-timeout", "200ms")
-    with Connection(server.port, receive_buffer=4096) as connection:
+    with Connection(server.port, receive_buffer=SMALL) as connection:
         connection.get("/big?bytes=50000000")
         server.out.wait_for(r'"GET /big\?bytes=50000000 HTTP/1\.1" ')
         received = connection.rest()

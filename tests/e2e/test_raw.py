@@ -296,6 +296,9 @@ def test_client_that_left_is_logged_as_499(start, gates, tmp_path):
         connection.get("/gate/a")
         gate.wait_entered()
         connection.reset()
+    with Connection(server.port) as other:  # its answer shows that the reset has been seen, too
+        other.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert other.answer().status == 400
     gate.let_go()
     server.out.wait_for(r'"GET /gate/a HTTP/1\.1" 499 ')
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from support import patience
 from support.server import SAMPLES
-from support.wire import Connection
+from support.wire import SMALL, Connection
 
 QUIET_SECONDS = 2.0
 
@@ -162,7 +162,7 @@ def test_stop_under_load_breaks_no_answer(start, number):
 
 def test_stop_of_an_unfinished_upload_and_a_slow_reader(start):
     server = start("views", "--graceful-timeout", "300ms")
-    with Connection(server.port) as upload, Connection(server.port, receive_buffer=4096) as reader:
+    with Connection(server.port) as upload, Connection(server.port, receive_buffer=SMALL) as reader:
         upload.request("POST", "/digest", "Content-Length: 100")
         reader.get("/big?bytes=50000000")
         reader.head()

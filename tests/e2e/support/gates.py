@@ -33,12 +33,14 @@ class Gate:
     def let_go(self, count: int = 1) -> None:
         os.write(self._go, b"." * count)
 
+    def release(self) -> None:
+        """Let go whoever is inside or still comes."""
+        self.let_go(4096)
+
     def close(self) -> None:
-        """Whoever is still inside reads the end of the pipe, and goes on."""
-        for descriptor in (self._entered, self._go):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._entered = self._go = -1
+        """When nobody uses the gate any more: opening a pipe without another end never returns."""
+        os.close(self._entered)
+        os.close(self._go)
 
 
 def _pipe(path: Path) -> int:

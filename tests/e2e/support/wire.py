@@ -29,6 +29,9 @@ class Answer:
         return self.body.decode()
 
 
+SMALL = 32 * 1024  # a receive buffer for clients that read slowly
+
+
 class Connection:
     """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
 
@@ -71,11 +74,12 @@ class Connection:
         return self.socket.recv(count)
 
     def exactly(self, count: int) -> bytes:
-        while len(self._received) < count:
-            data = self.socket.recv(65536)
-            assert data, f"the connection ended after {self._received!r}"
-            self._received += data
-        return self.receive(count)
+        found = bytearray()
+        while len(found) < count:
+            data = self.receive(min(count - len(found), 1 << 20))
+            assert data, f"the connection ended after {len(found)} bytes: {bytes(found[-100:])!r}"
+            found += data
+        return bytes(found)
 
     def until(self, mark: bytes) -> bytes:
         """What comes up to and with `mark`."""
