@@ -57,7 +57,7 @@ class Intake {
         if (s.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
-          answer(s, 503, "The server has no room for the content of this request.");
+          answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
           return Progress::answered;
         }
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
@@ -85,9 +85,13 @@ class Intake {
     return s.body->append(bytes) == Stored::ok;
   }
 
-  /// A whole answer by the server to the request in progress, with its WARNING and its line in the access log.
-  void answer(Session<Sys>& s, int status, std::string_view sentence, bool close = true) {
-    warn(s, status, sentence, s.line.view());
+  /// A whole answer by the server to the request in progress, with its WARNING, which names the `option` that changes it, and its
+  /// line in the access log.
+  void answer(Session<Sys>& s, int status, std::string_view sentence, std::string_view option = {},
+              bool close = true) {
+    std::string rule(sentence);
+    if (!option.empty()) rule.append(" (").append(option).append(")");
+    warn(s, status, rule, s.line.view());
     core::ServerAnswer made = server_answer(s, status, sentence);
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;

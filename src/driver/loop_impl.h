@@ -221,7 +221,7 @@ void Loop<Sys, Poller>::step(Session& s) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::turn_away(Session& s) {
-  intake_.answer(s, 503, "Too many requests are waiting; try again shortly.");
+  intake_.answer(s, 503, "Too many requests are waiting; try again shortly.", "--max-queued");
   answered_.push_back(&s);
 }
 
@@ -236,7 +236,8 @@ bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
     return false;
   }
   if (config_.queue_timeout > core::Duration::zero() && waited > config_.queue_timeout) {
-    intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.");
+    intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.",
+                   "--queue-timeout");
     return false;
   }
   return true;

@@ -88,7 +88,7 @@ class SessionExchange final : public Exchange {
 
   void fail(int status, std::string_view sentence) override {
     open_ = false;
-    worker_.intake().answer(*s_, status, sentence, false);
+    worker_.intake().answer(*s_, status, sentence, {}, false);
   }
 
   void abort() override {
