@@ -128,11 +128,12 @@ class Running:
         # Peers cannot say which port they got, so theirs is looked for here; nothing reserves it.
         self.port = free_port() if name in PEERS else 0
         command = [*under, *command_of(name, context, app, threads, self.port)]
+        import_from = [str(BENCH), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(). No pipe: nobody would read it under load
         self.process = subprocess.Popen(
             [str(part) for part in command],
             cwd=BENCH,
-            env=dict(os.environ, PYTHONPATH=str(BENCH)),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(import_from)},
             stdout=self.output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
