@@ -58,7 +58,8 @@ class CorePlay {
   // the request in progress
   core::RequestId last_id_ = core::RequestId::none;
   bool in_progress_ = false;
-  bool answered_ = false;  // an early answer: the rest of the content belongs to nobody
+  bool answered_ = false;      // an early answer: the rest of the content belongs to nobody
+  bool late_content_ = false;  // of an early answer, read away by the core
   bool rejected_ = false;
   core::Content content_ = core::Content::none;
   std::uint64_t content_bytes_ = 0;
