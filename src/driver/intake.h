@@ -57,6 +57,7 @@ class Intake {
         if (s.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
+          s.body.reset();  // the connection lingers: its room is others' now
           answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
           return Progress::answered;
         }
@@ -70,6 +71,7 @@ class Intake {
           progress = Progress::ready;
         }
       } else {
+        s.body.reset();
         refuse(s, std::get<core::Rejected>(step));
         return Progress::answered;
       }

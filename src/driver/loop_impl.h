@@ -279,6 +279,7 @@ void Loop<Sys, Poller>::flush() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::give_back(Session& s) {
   s.write_wanted = false;
+  s.body.reset();
   s.owner.store(Owner::loop, std::memory_order_relaxed);
   settle(s);  // also after a surprise: it registers what is not
   if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;

@@ -374,6 +374,7 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
   loop_.outgoing().send_output(s, t);
+  s.body.reset();
   s.machine.on_time(t);
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
                      !s.backlogged() && !s.write_wanted && !s.gone.load(std::memory_order_relaxed) &&

@@ -302,6 +302,33 @@ TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
   EXPECT_TRUE(has(other.received(), "hello"));
 }
 
+TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
+  Config config;
+  config.body_memory_bytes = 1000;
+  config.spool_bytes_max = 60000;
+  Rig rig(config);
+  const auto post = [](std::size_t bytes) {
+    return "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" + std::string(bytes, 'x');
+  };
+  ScriptedClient keeps = rig.connect();
+  keeps.send(post(50000));
+  ScriptedClient too_much;
+  ScriptedClient after;
+  rig.sys.after(100ms, [&] {
+    too_much = rig.connect();
+    too_much.send(post(100000));
+  });
+  rig.sys.after(200ms, [&] {
+    after = rig.connect();
+    after.send(post(50000));
+  });
+  rig.stop_after(1s);
+  rig.run();
+  EXPECT_TRUE(has(keeps.received(), "hello"));
+  EXPECT_TRUE(has(too_much.received(), "HTTP/1.1 503"));
+  EXPECT_TRUE(has(after.received(), "hello"));
+}
+
 TEST(Content, CanBeReadWhileItArrives) {
   Config config;
   config.request_buffering = false;
