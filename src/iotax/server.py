@@ -16,7 +16,7 @@ from iotax.address import TcpAddress
 from iotax.config import from_arguments
 from iotax.listeners import Listeners, open_listeners
 from iotax.options import Config
-from iotax.worker import Worker, leave_now
+from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
 
 
 class ServerOptions(TypedDict, total=False):
@@ -120,13 +120,24 @@ class Server:
             log.open_log(self._config, os.environ)
             log.info(f"Started server process [{os.getpid()}]")
             self._worker = worker = Worker(self._app, listeners, self._config)
+        guards: list[ExitGuard] = []
+
+        def at_once(number: int) -> None:
+            """Break what runs in the main thread, as Ctrl-C does in any program; what another
+            thread runs cannot be broken, so the process ends if that does not return."""
+            guards.append(ExitGuard(JOIN_SECONDS, 128 + number))
+            guards[-1].start()
+            raise KeyboardInterrupt
+
         try:
-            if not self._exit_asked and not worker.run(at_once=_interrupt):
+            if not self._exit_asked and not worker.run(at_once=at_once):
                 _Leaving.hard = True
         except KeyboardInterrupt:
             if worker.stop_asked_at is None:
                 raise  # not from our handler
         finally:
+            for guard in guards:
+                guard.cancel()
             self.close()
             self._worker, self._exit_asked = None, False
             log.flush()
@@ -168,7 +179,12 @@ class Server:
             yield self
         finally:
             self.signal_exit()
-            thread.join()
+            thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
+            if thread.is_alive():
+                log.warning("A request does not return: its thread is left behind")
+                _Leaving.hard = True
+            else:
+                self._exit_asked = False
         if failures:
             raise failures[0]
 
@@ -230,11 +246,6 @@ def _open(config: Config) -> Listeners:
         unix_mode=config.unix_mode,
         example=lambda address: f'bind="{address}"' if config.bind else f"port={address.port}",
     )
-
-
-def _interrupt(_number: int) -> None:
-    """A second signal: break what runs in the main thread, as Ctrl-C does in any program."""
-    raise KeyboardInterrupt
 
 
 class _Leaving:

@@ -160,8 +160,8 @@ class StopSignals:
 
 
 class ExitGuard:
-    """Ends the process when leaving takes too long: the application's own threads or atexit
-    functions may hang.
+    """Ends the process when leaving takes too long: a call, the application's own threads or its
+    atexit functions may hang.
 
     A daemon thread can do this: Python waits for threads and runs atexit functions before it stops
     daemon threads.
@@ -169,14 +169,23 @@ class ExitGuard:
 
     def __init__(self, seconds: float, code: int) -> None:
         self._seconds, self._code = seconds, code
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="iotax-exit", daemon=True).start()
 
     def _run(self) -> None:
-        threading.Event().wait(self._seconds)
-        names = [thread.name for thread in threading.enumerate() if not thread.daemon]
-        others = [name for name in names if name != threading.main_thread().name]
+        if self._cancelled.wait(self._seconds):
+            return
+        ours = (threading.main_thread(), threading.current_thread())
+        others = [
+            thread.name
+            for thread in threading.enumerate()
+            if thread not in ours and (not thread.daemon or thread.name.startswith("iotax-"))
+        ]
         what = f"threads {', '.join(others)}" if others else "what the application does at exit"
         log.warning(f"Leaving without waiting any longer for {what}")
         leave_now(self._code)

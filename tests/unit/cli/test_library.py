@@ -137,6 +137,52 @@ def test_a_signal_stops_serve_and_a_second_one_breaks_what_runs(
     assert worker.made[0].calls == ["install", "prompt", "now", "restore", "now"]
 
 
+def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
+    worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    left: list[int] = []
+    ended = threading.Event()
+
+    def leave_now(code: int) -> None:
+        left.append(code)
+        ended.set()
+
+    monkeypatch.setattr("iotax.worker.leave_now", leave_now)
+    monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
+
+    def script(made: ScriptedWorker) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        monkeypatch.setattr("iotax.worker.SECOND_SIGNAL_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        ended.wait()
+
+    worker.script = staticmethod(script)
+    Server(app, port=0).serve()
+    assert left == [128 + signal.SIGINT]
+
+
+def test_background_leaves_a_request_behind_that_does_not_return(
+    worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
+    monkeypatch.setattr(module._Leaving, "hard", False)
+    hung, begun = threading.Event(), threading.Event()
+
+    def script(made: ScriptedWorker) -> None:
+        begun.set()
+        hung.wait()
+
+    worker.script = staticmethod(script)
+    with Server(app, port=0, graceful_timeout=0).background():
+        begun.wait()
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "iotax-0"]
+    assert module._Leaving.hard
+    assert "warning: A request does not return: its thread is left behind" in log
+    hung.set()
+    thread.join()
+
+
 def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> None:
     def script(made: ScriptedWorker) -> None:
         raise KeyboardInterrupt
