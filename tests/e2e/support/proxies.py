@@ -43,6 +43,7 @@ http {{
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto {scheme};
             proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Port "";
             proxy_set_header X-Forwarded-Prefix "{prefix}";
             proxy_set_header X-Request-ID $request_id;
             proxy_buffering off;      # for streams and server-sent events
@@ -63,12 +64,13 @@ frontend web
     bind 127.0.0.1:{port}
     http-request set-header X-Forwarded-Proto {scheme}
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
+    http-request del-header X-Forwarded-Port
+    http-request del-header X-Forwarded-Prefix
     option forwardfor
     default_backend application
 
 backend application
     http-reuse safe
-    retry-on conn-failure empty-response
     server one {upstream} pool-purge-delay 10s  # shorter than --keep-alive
 """
 
