@@ -272,7 +272,7 @@ TEST(Drain, UnreadContentIsReadAwayAndNeverParsedAsARequest) {
 }
 
 TEST(Drain, ClosesWhenTheContentIsOverTheBound) {
-  for (const std::uint64_t over : {0, 1}) {
+  for (const unsigned over : {0U, 1U}) {
     Limits limits;
     limits.drain_bytes_max = 100;
     CorePeer peer(limits, Policy{false});
