@@ -36,6 +36,11 @@ bool same_host(std::string_view one, std::string_view other) noexcept {
                     [lower](char a, char b) { return lower(a) == lower(b); });
 }
 
+/// The parser's own llhttp_t in the storage that its header keeps for it.
+llhttp_t* machine_in(std::array<std::byte, 104>& storage) noexcept {
+  return std::launder(reinterpret_cast<llhttp_t*>(storage.data()));
+}
+
 Parser& parser_of(const llhttp_t* machine) noexcept { return *static_cast<Parser*>(machine->data); }
 
 }  // namespace
@@ -173,10 +178,6 @@ const llhttp_settings_t& content_settings() noexcept {
 
 }  // namespace
 
-llhttp_t* Parser::machine() noexcept {
-  return std::launder(reinterpret_cast<llhttp_t*>(machine_.data()));
-}
-
 Parser::Found Parser::fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes) noexcept {
   refusal_ = {fault, shortened(offending), size_bytes};
@@ -204,8 +205,8 @@ std::size_t Parser::skip_line_end(std::string_view bytes) noexcept {
 void Parser::start_head() noexcept {
   static_assert(sizeof(llhttp_t) <= sizeof machine_ && alignof(llhttp_t) <= alignof(void*));
   ::new (static_cast<void*>(machine_.data())) llhttp_t;
-  llhttp_init(machine(), HTTP_REQUEST, &head_settings());
-  machine()->data = this;
+  llhttp_init(machine_in(machine_), HTTP_REQUEST, &head_settings());
+  machine_in(machine_)->data = this;
   phase_ = Phase::request_line;
   leading_ = Leading::nothing;
   looked_at_ = scanned_ = line_begin_ = head_bytes_ = field_count_ = 0;
@@ -221,7 +222,8 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
   const std::string_view seen = head.substr(0, limits_.head_bytes_max);
   if (phase_ == Phase::explaining) return explain(seen);
   if (base_ != head.data()) follow(head.data());
-  const int error = llhttp_execute(machine(), base_ + looked_at_, seen.size() - looked_at_);
+  const int error =
+      llhttp_execute(machine_in(machine_), base_ + looked_at_, seen.size() - looked_at_);
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
     if (phase_ == Phase::request_line && seen.find('\n') != std::string_view::npos) {
@@ -232,7 +234,7 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
     if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
     return Found::nothing_yet;
   }
-  const auto at = static_cast<std::size_t>(llhttp_get_error_pos(machine()) - base_);
+  const auto at = static_cast<std::size_t>(llhttp_get_error_pos(machine_in(machine_)) - base_);
   if (error != HPE_PAUSED) return refuse_head(seen, at);
   if (line_over_limit(head.substr(0, at))) return Found::fault;
   head_bytes_ = static_cast<std::uint32_t>(at);
@@ -319,7 +321,7 @@ bool Parser::accept_request_line() noexcept {
   constexpr std::string_view kVersion = " HTTP/1.";
   const std::size_t method_end = target_.begin - std::size_t{1};
   if (target_.begin < 2 || base_[method_end] != ' ' || base_[method_end - 1] == ' ') return false;
-  if (((kPassedOn >> machine()->method) & 1) == 0) return false;
+  if (((kPassedOn >> machine_in(machine_)->method) & 1) == 0) return false;
   const char* behind = base_ + target_.end;
   if (std::memcmp(behind, kVersion.data(), kVersion.size()) != 0) return false;
   const char minor = behind[kVersion.size()];
@@ -411,7 +413,7 @@ void Parser::fill(Head& out) const noexcept {
 }
 
 void Parser::start_content() noexcept {
-  machine()->settings =
+  machine_in(machine_)->settings =
       const_cast<llhttp_settings_t*>(&content_settings());  // llhttp only reads it
   chunks_.start();
   refusal_ = {};
@@ -441,11 +443,12 @@ Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used,
     const std::string_view window = bytes.substr(used, chunks_.window());
     data_ = {};
     stop_ = Stop::no;
-    llhttp_resume(machine());
-    const int error = llhttp_execute(machine(), window.data(), window.size());
+    llhttp_resume(machine_in(machine_));
+    const int error = llhttp_execute(machine_in(machine_), window.data(), window.size());
     const std::size_t at =
-        error == HPE_OK ? window.size()
-                        : static_cast<std::size_t>(llhttp_get_error_pos(machine()) - window.data());
+        error == HPE_OK
+            ? window.size()
+            : static_cast<std::size_t>(llhttp_get_error_pos(machine_in(machine_)) - window.data());
     used += at;
     chunks_.count(window.substr(0, at));
     data = data_;

@@ -18,8 +18,6 @@
 #include "core/head.h"
 #include "core/limits.h"
 
-struct llhttp__internal_s;
-
 namespace iotax::core {
 
 /// A fault with what is to be shown of it. The view lies in the text that was given, or in the
@@ -80,7 +78,6 @@ class Parser {
   enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
-  [[nodiscard]] llhttp__internal_s* machine() noexcept;
   [[nodiscard]] Found fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes = 0) noexcept;
   void follow(const char* base) noexcept;
