@@ -53,7 +53,8 @@ Peer peer_of(const SocketAddress& remote, const SocketAddress& local) {
 
 std::string peer_text(const Peer& peer) {
   if (peer.unix_socket) return "unix";
-  if (peer.remote_addr.find(':') == std::string::npos) return peer.remote_addr + ':' + peer.remote_port;
+  if (peer.remote_addr.find(':') == std::string::npos)
+    return peer.remote_addr + ':' + peer.remote_port;
   return '[' + peer.remote_addr + "]:" + peer.remote_port;
 }
 

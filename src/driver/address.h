@@ -8,7 +8,8 @@
 
 namespace iotax::driver {
 
-/// Both ends of a connection. IPv4 addresses mapped into IPv6 (dual-stack listeners) are shown as IPv4.
+/// Both ends of a connection. IPv4 addresses mapped into IPv6 (dual-stack listeners) are shown as
+/// IPv4.
 [[nodiscard]] Peer peer_of(const SocketAddress& remote, const SocketAddress& local);
 
 /// "127.0.0.1:35694", "[::1]:35694"; "unix" for UNIX sockets.

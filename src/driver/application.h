@@ -1,5 +1,6 @@
-// The seam between the driver and whoever runs the application: the bridge in the product, a script in tests.
-// The driver calls Application; Application answers through Exchange. Neither names Python, a header or a socket.
+// The seam between the driver and whoever runs the application: the bridge in the product, a script
+// in tests. The driver calls Application; Application answers through Exchange. Neither names
+// Python, a header or a socket.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +16,10 @@
 
 namespace iotax::driver {
 
-/// Both ends of a connection as text, made once per connection. For UNIX sockets addresses are empty and ports are "".
+/// Both ends of a connection as text, made once per connection. For UNIX sockets addresses are
+/// empty and ports are "".
 struct Peer {
-  std::string remote_addr;   // without brackets
+  std::string remote_addr;  // without brackets
   std::string remote_port;
   std::string local_addr;
   std::string local_port;
@@ -33,7 +35,8 @@ enum class Sent : std::uint8_t {
   gone,          // the client is gone or took nothing for too long; nothing more will be sent
 };
 
-/// Why reading the content of a request failed. Only possible when the application reads while it arrives.
+/// Why reading the content of a request failed. Only possible when the application reads while it
+/// arrives.
 enum class BodyError : std::uint8_t {
   none,
   disconnected,  // EOF or reset before the end
@@ -43,13 +46,14 @@ enum class BodyError : std::uint8_t {
 };
 
 struct BodyRead {
-  std::size_t bytes = 0;                 // 0 with BodyError::none: the end
+  std::size_t bytes = 0;  // 0 with BodyError::none: the end
   BodyError error = BodyError::none;
 };
 
-/// One request on its way through the application, lent to the thread that calls it. Used by that thread only, and not after
-/// finish(), fail() or abort(). Every call may take time: the implementation leaves the interpreter (Application::leave, enter)
-/// before it sends, waits or touches a file, and gives up the lead before it waits.
+/// One request on its way through the application, lent to the thread that calls it. Used by that
+/// thread only, and not after finish(), fail() or abort(). Every call may take time: the
+/// implementation leaves the interpreter (Application::leave, enter) before it sends, waits or
+/// touches a file, and gives up the lead before it waits.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -60,20 +64,25 @@ class Exchange {
   [[nodiscard]] virtual std::string_view request_id() const noexcept = 0;
   /// Size of the content if it is known: always, unless it is chunked and read while it arrives.
   [[nodiscard]] virtual std::optional<std::uint64_t> body_bytes() const noexcept = 0;
-  /// The whole content when it lies in memory, else nothing (temporary file, or read while it arrives).
-  [[nodiscard]] virtual std::optional<std::span<const std::byte>> body_in_memory() const noexcept = 0;
+  /// The whole content when it lies in memory, else nothing (temporary file, or read while it
+  /// arrives).
+  [[nodiscard]] virtual std::optional<std::span<const std::byte>> body_in_memory()
+      const noexcept = 0;
   /// The next bytes of the content, in order. Blocks until at least one is there, or the end.
   virtual BodyRead read_body(std::span<std::byte> into) = 0;
 
   // ---- the answer
-  virtual void inform(int status, std::span<const core::Field> fields) = 0;  // 103; handed to the system at once
+  virtual void inform(
+      int status, std::span<const core::Field> fields) = 0;  // 103; handed to the system at once
   /// Date and Server are filled in by the driver when they are empty in `head`.
   virtual void respond(const core::ResponseHead& head) = 0;
   virtual Sent body(std::span<const std::byte> block) = 0;
-  /// `length` bytes of a regular file from `offset`; sent by the leader after finish(), the file is owned from here on.
+  /// `length` bytes of a regular file from `offset`; sent by the leader after finish(), the file is
+  /// owned from here on.
   virtual Sent body_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) = 0;
-  /// Everything given so far is with the operating system, or another thread is sure to go on sending it, before this returns
-  /// (PEP 3333, S-BUF-03). Call it before control goes back to the application.
+  /// Everything given so far is with the operating system, or another thread is sure to go on
+  /// sending it, before this returns (PEP 3333, S-BUF-03). Call it before control goes back to the
+  /// application.
   virtual Sent deliver() = 0;
   virtual Sent finish() = 0;
   /// Nothing went out yet: the server's own answer instead, e.g. 500.
@@ -84,20 +93,23 @@ class Exchange {
   [[nodiscard]] virtual bool gone() const noexcept = 0;
 };
 
-/// Whoever runs requests. `thread` is 0 for the thread that called Worker::run(), 1 to threads-1 for the other application threads.
-/// None of these throws.
+/// Whoever runs requests. `thread` is 0 for the thread that called Worker::run(), 1 to threads-1
+/// for the other application threads. None of these throws.
 class Application {
  public:
   virtual ~Application() = default;
   /// Make the interpreter usable by this thread (take the GIL). May block for long.
   virtual void enter(unsigned thread) noexcept = 0;
   virtual void leave(unsigned thread) noexcept = 0;
-  /// Run one request to its end: exactly one of finish(), fail(), abort() has been called when this returns. Entered.
+  /// Run one request to its end: exactly one of finish(), fail(), abort() has been called when this
+  /// returns. Entered.
   virtual void call(unsigned thread, Exchange& exchange) noexcept = 0;
-  /// Run pending signal handlers (thread 0 only). Entered. true: a handler asked to stop (it raised).
+  /// Run pending signal handlers (thread 0 only). Entered. true: a handler asked to stop (it
+  /// raised).
   [[nodiscard]] virtual bool run_signal_handlers() noexcept = 0;
-  /// Stopping is over its time and a call has not returned: flush the logs and end the process, without the interpreter. Returns only
-  /// in tests, and where the process is not the server's own (then the worker goes on waiting for the call). Not entered.
+  /// Stopping is over its time and a call has not returned: flush the logs and end the process,
+  /// without the interpreter. Returns only in tests, and where the process is not the server's own
+  /// (then the worker goes on waiting for the call). Not entered.
   virtual void end_process(int exit_code) noexcept = 0;
 };
 

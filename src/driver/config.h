@@ -14,26 +14,28 @@ struct Config {
   core::Limits limits;
   unsigned threads = 1;
   bool request_buffering = true;
-  std::size_t body_memory_bytes = 256 * 1024;      // per request, beyond that an unlinked temporary file
+  std::size_t body_memory_bytes =
+      256 * 1024;  // per request, beyond that an unlinked temporary file
   std::size_t answer_memory_bytes = 1024 * 1024;
-  std::string spool_dir;                           // "": the system's
-  std::uint64_t spool_bytes_max = 1ULL << 30;      // per worker
-  std::size_t connections_max = 0;                 // 0: the descriptor limit - 64
+  std::string spool_dir;                       // "": the system's
+  std::uint64_t spool_bytes_max = 1ULL << 30;  // per worker
+  std::size_t connections_max = 0;             // 0: the descriptor limit - 64
   std::size_t queued_max = 1024;
   core::Duration queue_timeout = std::chrono::seconds{30};
   core::Duration graceful_timeout = std::chrono::seconds{30};
   core::Duration shutdown_delay{};
-  std::string server_header = "iotax";             // "": none
+  std::string server_header = "iotax";  // "": none
   bool access_log = true;
-  bool interactive = false;                        // INT comes from a person at a terminal, who is told what is waited for
+  bool interactive =
+      false;  // INT comes from a person at a terminal, who is told what is waited for
 };
 
 /// How to stop. Later calls can only make it sharper.
 enum class Stop : std::uint8_t {
   none,
-  drain,     // TERM: shutdown_delay, idle connections get at most 2 s for one more request
-  prompt,    // INT: idle connections close at once
-  now,       // QUIT, second signal
+  drain,   // TERM: shutdown_delay, idle connections get at most 2 s for one more request
+  prompt,  // INT: idle connections close at once
+  now,     // QUIT, second signal
 };
 
 }  // namespace iotax::driver

@@ -1,5 +1,6 @@
-// From the machine's steps to a request that is ready to run, and the answers that the server makes itself.
-// It must not know who leads, pollers or the application. advance() is the leader's; the rest is for whoever owns the session.
+// From the machine's steps to a request that is ready to run, and the answers that the server makes
+// itself. It must not know who leads, pollers or the application. advance() is the leader's; the
+// rest is for whoever owns the session.
 #pragma once
 
 #include <atomic>
@@ -43,7 +44,8 @@ class Intake {
   [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
   [[nodiscard]] SpoolBudget& budget() noexcept { return budget_; }
 
-  /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By the owner of `s`.
+  /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By
+  /// the owner of `s`.
   Progress advance(Session<Sys>& s, core::Instant now) {
     Progress progress = Progress::waiting;
     for (;;) {
@@ -78,7 +80,8 @@ class Intake {
     }
   }
 
-  /// Keep content of the request in progress. False: neither memory nor the temporary file has room.
+  /// Keep content of the request in progress. False: neither memory nor the temporary file has
+  /// room.
   [[nodiscard]] bool store(Session<Sys>& s, std::span<const std::byte> bytes) {
     if (!s.body) {
       s.body = std::make_unique<ByteStore<Sys>>(sys_, budget_, config_.spool_dir,
@@ -87,8 +90,8 @@ class Intake {
     return s.body->append(bytes) == Stored::ok;
   }
 
-  /// A whole answer by the server to the request in progress, with its WARNING, which names the `option` that changes it, and its
-  /// line in the access log.
+  /// A whole answer by the server to the request in progress, with its WARNING, which names the
+  /// `option` that changes it, and its line in the access log.
   void answer(Session<Sys>& s, int status, std::string_view sentence, std::string_view option = {},
               bool close = true) {
     std::string rule(sentence);
@@ -102,7 +105,8 @@ class Intake {
     s.machine.answer(core_id(s), made);
   }
 
-  /// The line of the request in progress, before its answer ends (its views end with it). 499 when the client has left.
+  /// The line of the request in progress, before its answer ends (its views end with it). 499 when
+  /// the client has left.
   void log_access(const Session<Sys>& s, core::Instant now) {
     if (!config_.access_log) return;
     const core::Head& head = s.machine.head();
@@ -165,13 +169,14 @@ class Intake {
       text += '"';
     }
     const std::lock_guard lock(warnings_mutex_);
-    warnings_.pass(sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); },
-                   text);
+    warnings_.pass(
+        sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); }, text);
     warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 
  private:
-  static constexpr std::uint32_t kRetryAfter = 1;  // seconds: the queue turns over faster than any smaller number can say
+  static constexpr std::uint32_t kRetryAfter =
+      1;  // seconds: the queue turns over faster than any smaller number can say
 
   static std::string hex(std::uint64_t value) {
     char text[17] = "0000000000000000";
@@ -218,7 +223,8 @@ class Intake {
     s.machine.answer(core_id(s), made);
   }
 
-  /// A field name that never reaches the application is logged once per name; the set of names is bounded.
+  /// A field name that never reaches the application is logged once per name; the set of names is
+  /// bounded.
   void log_dropped(std::string_view name) {
     const std::lock_guard lock(warnings_mutex_);
     if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;

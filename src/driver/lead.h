@@ -1,22 +1,28 @@
-// The lead: one atomic word that says which thread owns the loop. Its states and transitions, and the bookkeeping of the
-// threads around it. It must not know sessions or the network; worker.h moves the lead, this page says what a move means.
+// The lead: one atomic word that says which thread owns the loop. Its states and transitions, and
+// the bookkeeping of the threads around it. It must not know sessions or the network; worker.h
+// moves the lead, this page says what a move means.
 //
-//              store lent (before the interpreter is entered)
-//   held(T) ────────────────────────────────▶ lent(T) ──CAS by the spare, under the mutex, 1–2 ms later──▶ held(S)
-//      ▲  ◀───────────── CAS by T ───────────────┘                                                        │  ▲
-//      │                                                                              store, mutex        ▼  │ CAS after poll()
-//      ├── CAS by a late T under the mutex: no wake-up, no waiting ───────────────────────────────── parked(S)
-//      └── store by the spare under the mutex, then T's wake word: a grant to an idle application thread ── held(S)
+//             lend                     take-over, 1-2 ms later
+//   held(T) ────────▶ lent(T) ───────────────────────────────▶ held(S)
+//      ▲ ◀── back ────────┘                                     │   ▲
+//      │                                                  park  ▼   │ poll() returned
+//      ├──── a late T takes it: no wake-up, no waiting ─────── parked(S)
+//      └──── grant to an idle application thread ───────────── held(S)
 //
-//   transition               by      operation                what it orders
-//   held(T)   -> lent(T)     T       store, seq_cst           publishes the loop for a taker; ordered before the load of the spare's
-//                                                             state (pairs with the spare going to sleep: one of the two sees the other)
-//   lent(T)   -> held(T)     T       CAS, acq_rel             fails only after a take-over
-//   lent(T)   -> held(S)     spare   CAS, acquire, mutex      sees the loop as T left it. A T whose CAS failed locks and unlocks the
-//                                                             mutex once before it touches its session: the taker's flush is over then
-//   held(S)   -> held(U)     spare   store, release, mutex    the grant; U finds it through its wake word
-//   held(S)   -> parked(S)   spare   store, seq_cst, mutex    with "no idle thread, no mail" checked under the same mutex
-//   parked(S) -> held(S|T)   S or T  CAS, acquire (T: mutex)  whoever loses walks away with nothing in hand
+//   T is an application thread, S the spare; "mutex": with BasicWorker's mutex held.
+//
+//   held(T) -> lent(T)     T: store, seq_cst, before the interpreter is entered. Publishes the
+//                          loop for a taker; ordered before the load of the spare's state (pairs
+//                          with the spare going to sleep: one of the two sees the other).
+//   lent(T) -> held(T)     T: CAS, acq_rel. Fails only after a take-over.
+//   lent(T) -> held(S)     S: CAS, acquire, mutex. Sees the loop as T left it. A T whose CAS
+//                          failed locks and unlocks the mutex once before it touches its
+//                          session: the taker's flush is over then.
+//   held(S) -> held(T)     S: store, release, mutex, then T's wake word: the grant.
+//   held(S) -> parked(S)   S: store, seq_cst, mutex, with "no idle thread, no mail" checked under
+//                          the same mutex.
+//   parked(S) -> held(S)   S: CAS, acquire, after poll().
+//   parked(S) -> held(T)   T: CAS, mutex. Whoever loses walks away with nothing in hand.
 //
 // Every lend carries a new sequence number, so a value never comes back and there is no ABA.
 #pragma once
@@ -62,7 +68,7 @@ enum SpareState : std::uint32_t {
   kWatch,   // sleeps one tick at a time: nothing to do
   kAsleep,  // sleeps without a time-out: wake it
   kPoll,    // sits in poll(), parked or just overtaken: kick it
-  kNow,     // take the lead at once if it is lent: the application is about to block inside the server
+  kNow,  // take the lead at once if it is lent: the application is about to block inside the server
 };
 
 /// What an application thread is woken for; bits of its wake word.
@@ -73,23 +79,28 @@ enum WakeBits : std::uint32_t {
   kWakeSignals = 8,  // thread 0: run signal handlers, then go back to sleep
 };
 
-/// Where a thread stands with the interpreter. Hints for the spare only: a wrong one costs a millisecond, never correctness.
+/// Where a thread stands with the interpreter. Hints for the spare only: a wrong one costs a
+/// millisecond, never correctness.
 enum class Gil : std::uint8_t { out, waiting, has };
 
-/// The numbers of the lead, measured on a sketch before this was written; each is a trade that a comment names.
+/// The numbers of the lead, measured on a sketch before this was written; each is a trade that a
+/// comment names.
 struct LeadTuning {
-  core::Duration tick = 1ms;           // of the watch; a call that outlasts one to two ticks loses the lead
-  core::Duration slow = 1ms;           // a call longer than this counts as slow
+  core::Duration tick = 1ms;  // of the watch; a call that outlasts one to two ticks loses the lead
+  core::Duration slow = 1ms;  // a call longer than this counts as slow
   core::Duration flush_after = 200us;  // from the first unsent answer of a turn
-  core::Duration busy_after = 100us;   // a call longer than this ends the turn's calls while a late thread exists
-  core::Duration long_wait = 500us;    // waiting longer than this for the interpreter earns a credit of the same length
-  core::Duration patience = 100us;     // how long an empty poll waits while such a credit lasts
-  core::Duration slice = 100us;        // asked for the spare (Linux 6.12 and later)
-  unsigned quiet_ticks = 10;           // without a new lend, then the watch goes to sleep
+  core::Duration busy_after =
+      100us;  // a call longer than this ends the turn's calls while a late thread exists
+  core::Duration long_wait =
+      500us;  // waiting longer than this for the interpreter earns a credit of the same length
+  core::Duration patience = 100us;  // how long an empty poll waits while such a credit lasts
+  core::Duration slice = 100us;     // asked for the spare (Linux 6.12 and later)
+  unsigned quiet_ticks = 10;        // without a new lend, then the watch goes to sleep
 };
 
-/// The share of calls that were slow lately: a moving average over 256 calls. Decides between inline calls and direct dispatch:
-/// an isolated slow call stalls everybody for a tick, a hand-over costs microseconds, so they break even below 1 %.
+/// The share of calls that were slow lately: a moving average over 256 calls. Decides between
+/// inline calls and direct dispatch: an isolated slow call stalls everybody for a tick, a hand-over
+/// costs microseconds, so they break even below 1 %.
 class SlowShare {
  public:
   void slow() noexcept {
@@ -109,7 +120,8 @@ class SlowShare {
 
  private:
   static constexpr std::uint32_t kAll = 65536;
-  std::atomic<std::uint32_t> share_{0};  // written with the interpreter entered, read anywhere as a hint
+  std::atomic<std::uint32_t> share_{
+      0};  // written with the interpreter entered, read anywhere as a hint
 };
 
 }  // namespace iotax::driver

@@ -1,4 +1,5 @@
-// Where lines go: the access log and the server log. Lines are whole, never mixed, never block the caller.
+// Where lines go: the access log and the server log. Lines are whole, never mixed, never block the
+// caller.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ enum class Level : std::uint8_t { debug, info, warning, error, critical };
 class Log {
  public:
   virtual ~Log() = default;
-  /// `line` without its line end. Copied. Never blocks, never throws; drops and counts whole lines when its buffer is full.
+  /// `line` without its line end. Copied. Never blocks, never throws; drops and counts whole lines
+  /// when its buffer is full.
   virtual void access(std::string_view line) noexcept = 0;
   virtual void server(Level level, std::string_view text) noexcept = 0;
   /// Wait until what was logged so far is written, at most `timeout`. False: it was not.

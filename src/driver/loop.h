@@ -1,5 +1,6 @@
-// One turn of the network: events in, requests ready, answers out, timers, accepting, closing. Everything here belongs to whoever
-// holds the lead; nothing here waits, and nothing here knows which thread that is (worker.h moves the lead).
+// One turn of the network: events in, requests ready, answers out, timers, accepting, closing.
+// Everything here belongs to whoever holds the lead; nothing here waits, and nothing here knows
+// which thread that is (worker.h moves the lead).
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,8 @@ namespace iotax::driver {
 
 using namespace std::chrono_literals;
 
-/// First in, first out, without a bound of its own: a turn's events, or Config::queued_max, bound it.
+/// First in, first out, without a bound of its own: a turn's events, or Config::queued_max, bound
+/// it.
 template <class T>
 class Fifo {
  public:
@@ -75,7 +77,11 @@ class Loop {
   using Session = driver::Session<Sys>;
 
   Loop(Sys& sys, const Config& config, Log& log)
-      : sys_(sys), config_(config), log_(log), intake_(sys, config, log), outgoing_(sys, config, intake_.budget()) {}
+      : sys_(sys),
+        config_(config),
+        log_(log),
+        intake_(sys, config, log),
+        outgoing_(sys, config, intake_.budget()) {}
   ~Loop() { close_everything(); }
   Loop(Loop&&) = delete;
 
@@ -98,23 +104,28 @@ class Loop {
   [[nodiscard]] core::Duration patience() const noexcept;
   [[nodiscard]] typename Poller::Parking park_view() const { return poller_.park_view(); }
   /// Wait beside the holder of the lead; touches nothing of the loop's (poller.h).
-  [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd, core::Duration timeout) const {
+  [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd,
+                                    core::Duration timeout) const {
     return poller_.park(view, kick_fd, timeout);
   }
 
   // ---- requests
   Fifo<Session*>& ready() noexcept { return ready_; }
   /// The request of `s` is over and its output lies in the session; flush() sends it.
-  void answered(Session& s) { answered_.push_back(&s); }
+  void answered(Session& s) {
+    s.body.reset();
+    answered_.push_back(&s);
+  }
   /// A session comes back from a thread that did not lead.
   void take_back(Session& s);
   /// `s` is lent, and its outbox waits for room in the socket.
   void watch_writable(Session& s);
-  /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next request of `s` is ready, or `s` is
-  /// answered().
+  /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next
+  /// request of `s` is ready, or `s` is answered().
   void advance_behind(Session& s);
-  /// Whether the request of `s` is still worth running: its client is there, and it did not wait too long. If not, it is answered
-  /// or dropped here, and its session is to be given back. By the owner of `s`.
+  /// Whether the request of `s` is still worth running: its client is there, and it did not wait
+  /// too long. If not, it is answered or dropped here, and its session is to be given back. By the
+  /// owner of `s`.
   bool admit(Session& s, core::Instant now);
 
   /// 503: the queue is full.
@@ -126,7 +137,8 @@ class Loop {
   [[nodiscard]] std::size_t connections() const noexcept {
     return connections_.load(std::memory_order_relaxed);
   }
-  /// Since when the first of the requests waits that were handed to other threads; kNever: none does.
+  /// Since when the first of the requests waits that were handed to other threads; kNever: none
+  /// does.
   void set_queue_since(core::Instant oldest) noexcept {
     queue_due_ = oldest == core::kNever || config_.queue_timeout <= core::Duration::zero()
                      ? core::kNever
@@ -202,7 +214,8 @@ class Loop {
   Fifo<Session*> ready_;
   std::vector<Session*> answered_;
   std::vector<Session*> behind_;  // lent for the next request, with complete answers in `pending`
-  std::vector<std::unique_ptr<Session>> doomed_;  // closed in this turn: events of the same turn may still name them
+  std::vector<std::unique_ptr<Session>>
+      doomed_;  // closed in this turn: events of the same turn may still name them
   Session* sessions_ = nullptr;
   std::atomic<std::size_t> connections_{0};
   std::size_t connections_max_ = 0;

@@ -1,4 +1,5 @@
-// The member functions of Loop (loop.h), in the order of a turn: setting up, network in, network out, timers, stopping.
+// The member functions of Loop (loop.h), in the order of a turn: setting up, network in, network
+// out, timers, stopping.
 #pragma once
 
 #include <sys/socket.h>
@@ -71,7 +72,8 @@ void Loop<Sys, Poller>::on_wakeup() {
     const Result<std::size_t> got = sys_.read(bell_.fd, bytes);
     if (!got || *got == 0) return;
     for (const std::byte b : std::span(bytes).first(*got)) {
-      if (b != std::byte{0}) signals_ = true;  // Python writes the signal's number; our own wake-ups write 0
+      if (b != std::byte{0})
+        signals_ = true;  // Python writes the signal's number; our own wake-ups write 0
     }
     if (*got < bytes.size()) return;
   }
@@ -108,7 +110,8 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
     return Accepting::took;
   }
   switch (accepted.error()) {
-    case ECONNABORTED:  // the client left while it waited, or its network did: the next one may be fine
+    case ECONNABORTED:  // the client left while it waited, or its network did: the next one may be
+                        // fine
     case EPROTO:
     case ENETDOWN:
     case ENETUNREACH:
@@ -130,9 +133,9 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
   descriptors_.add(accepted.fd);
   const Result<SocketAddress> local = sys_.getsockname(accepted.fd);
-  auto made = std::make_unique<Session>(
-      accepted.fd, peer_of(accepted.peer, local ? *local : SocketAddress{}), config_.limits,
-      intake_.policy(), now_);
+  auto made = std::make_unique<Session>(accepted.fd,
+                                        peer_of(accepted.peer, local ? *local : SocketAddress{}),
+                                        config_.limits, intake_.policy(), now_);
   Session& s = *made.release();  // owned by the list from here; close() takes it out again
   s.next = sessions_;
   if (sessions_ != nullptr) sessions_->previous = &s;
@@ -172,7 +175,8 @@ bool Loop<Sys, Poller>::on_event_while_lent(Session& s, const Event& event) {
     drain_while_lent(s);
   }
   if (!event.readable && !event.hangup && !event.broken) return true;
-  // Silence it. Taking it out, since an error and a hang-up cannot be masked; what waits to be written stays watched.
+  // Silence it. Taking it out, since an error and a hang-up cannot be masked; what waits to be
+  // written stays watched.
   if (writing && !event.broken && s.backlogged()) {
     register_as(s, Interest{false, true});
   } else {
@@ -209,7 +213,8 @@ void Loop<Sys, Poller>::receive(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::step(Session& s) {
   if (intake_.advance(s, now_) == Progress::ready) {
-    // A session that the poller does not watch for input is silenced from the start: the way back has to register it.
+    // A session that the poller does not watch for input is silenced from the start: the way back
+    // has to register it.
     const bool heard = s.in_poller && s.interest.read;
     s.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
     ready_.push(&s);
@@ -279,7 +284,6 @@ void Loop<Sys, Poller>::flush() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::give_back(Session& s) {
   s.write_wanted = false;
-  s.body.reset();
   s.owner.store(Owner::loop, std::memory_order_relaxed);
   settle(s);  // also after a surprise: it registers what is not
   if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
@@ -302,6 +306,7 @@ void Loop<Sys, Poller>::watch_writable(Session& s) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(Session& s) {
+  s.body.reset();
   if (s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
       intake_.advance(s, now_) != Progress::ready) {
     answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
@@ -355,7 +360,8 @@ void Loop<Sys, Poller>::drain(Session& s) {
   settle(s);
 }
 
-/// Bring registration, phase and timer of `s` in line with its machine and its output. `s` belongs to the loop.
+/// Bring registration, phase and timer of `s` in line with its machine and its output. `s` belongs
+/// to the loop.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::settle(Session& s) {
   if (s.gone.load(std::memory_order_relaxed)) {
@@ -388,12 +394,14 @@ void Loop<Sys, Poller>::begin_closing(Session& s) {
   (void)sys_.shutdown(s.fd, SHUT_WR);
   s.phase = Phase::lingering;
   const bool stopping = stopping_ != Stopping::no;
-  s.phase_idle = now_ + (stopping ? std::min(limits.linger_idle, core::Duration{1s}) : limits.linger_idle);
-  s.phase_ends = now_ + (stopping ? std::min(limits.linger_total, core::Duration{1s}) : limits.linger_total);
+  s.phase_idle =
+      now_ + (stopping ? std::min(limits.linger_idle, core::Duration{1s}) : limits.linger_idle);
+  s.phase_ends =
+      now_ + (stopping ? std::min(limits.linger_total, core::Duration{1s}) : limits.linger_total);
 }
 
-/// Close with RST, so that a close-delimited answer that broke off cannot be taken for a whole one; but only when the bytes before
-/// it have arrived, or after a second.
+/// Close with RST, so that a close-delimited answer that broke off cannot be taken for a whole one;
+/// but only when the bytes before it have arrived, or after a second.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::finish_reset(Session& s) {
   const Result<std::size_t> unacked = sys_.unacked_bytes(s.fd);
@@ -413,8 +421,8 @@ void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
     deregister(s);
     return;
   }
-  const Result<void> done = s.in_poller ? poller_.modify(s.fd, source, interest)
-                                        : poller_.add(s.fd, source, interest);
+  const Result<void> done =
+      s.in_poller ? poller_.modify(s.fd, source, interest) : poller_.add(s.fd, source, interest);
   s.in_poller = bool(done);
   s.interest = interest;
   if (!done) s.gone.store(true, std::memory_order_relaxed);  // it could never be heard again
@@ -433,7 +441,8 @@ void Loop<Sys, Poller>::close(Session& s) {
   if (s.fd < 0) return;
   deregister(s);
   timers_.remove(s);
-  // A copy of the descriptor in a child that the application forked must not keep the connection open.
+  // A copy of the descriptor in a child that the application forked must not keep the connection
+  // open.
   if (s.phase != Phase::resetting) (void)sys_.shutdown(s.fd, SHUT_RDWR);
   descriptors_.remove(s.fd);
   sys_.close(s.fd);
@@ -454,8 +463,8 @@ void Loop<Sys, Poller>::close(Session& s) {
 template <class Sys, class Poller>
 core::Duration Loop<Sys, Poller>::patience() const noexcept {
   const core::Instant next =
-      std::min({timers_.next(), accept_again_, queue_due_, intake_.warnings_due(), delay_ends_, idle_ends_,
-                drain_ends_, next_report_});
+      std::min({timers_.next(), accept_again_, queue_due_, intake_.warnings_due(), delay_ends_,
+                idle_ends_, drain_ends_, next_report_});
   if (next == core::kNever) return kForever;
   return std::max(core::Duration::zero(), next - now_);
 }
@@ -597,7 +606,8 @@ void Loop<Sys, Poller>::begin_draining() {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
     for (const auto& listener : listeners_) {
-      for (Accepting last = Accepting::took; last == Accepting::took || last == Accepting::skipped;) {
+      for (Accepting last = Accepting::took;
+           last == Accepting::took || last == Accepting::skipped;) {
         last = accept_one(*listener);
       }
       if (listener->in_poller) poller_.remove(listener->fd);

@@ -1,6 +1,7 @@
-// What a reader has not taken yet: memory up to a bound, then an unlinked temporary file, and files of the application, in order.
-// Filled by the thread that runs the request, emptied by the leader when the socket is writable, or by either as they pass.
-// It must not know whose request it is. All calls lock; the order is: lead's mutex, then this one.
+// What a reader has not taken yet: memory up to a bound, then an unlinked temporary file, and files
+// of the application, in order. Filled by the thread that runs the request, emptied by the leader
+// when the socket is writable, or by either as they pass. It must not know whose request it is. All
+// calls lock; the order is: lead's mutex, then this one.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,8 @@ enum class Drained : std::uint8_t { empty, blocked, more, broken };
 template <class Sys>
 class Outbox {
  public:
-  /// `memory_bytes_max` of waiting bytes in memory; the rest goes to a temporary file within `budget`.
+  /// `memory_bytes_max` of waiting bytes in memory; the rest goes to a temporary file within
+  /// `budget`.
   Outbox(Sys& sys, SpoolBudget& budget, const std::string& spool_dir, std::size_t memory_bytes_max,
          const core::Limits& limits)
       : sys_(sys),
@@ -39,7 +41,8 @@ class Outbox {
   ~Outbox() { clear(); }
   Outbox(Outbox&&) = delete;
 
-  /// Take a copy of `bytes`: memory, then the temporary file; beyond both, memory all the same (see overfull()).
+  /// Take a copy of `bytes`: memory, then the temporary file; beyond both, memory all the same (see
+  /// overfull()).
   void append(std::span<const std::byte> bytes, core::Instant now) {
     if (bytes.empty()) return;
     const std::lock_guard lock(mutex_);
@@ -54,7 +57,8 @@ class Outbox {
     grow(length, now);
   }
 
-  /// Send at most about `budget` bytes. broken: the peer is gone, or a file is shorter than was promised.
+  /// Send at most about `budget` bytes. broken: the peer is gone, or a file is shorter than was
+  /// promised.
   Drained drain(int fd, std::uint64_t budget, core::Instant now) {
     const std::lock_guard lock(mutex_);
     while (!pieces_.empty()) {
@@ -82,7 +86,8 @@ class Outbox {
   [[nodiscard]] std::uint64_t bytes() const noexcept {
     return bytes_.load(std::memory_order_acquire);
   }
-  /// More waits than memory and temporary file may hold: the application has to wait for the reader.
+  /// More waits than memory and temporary file may hold: the application has to wait for the
+  /// reader.
   [[nodiscard]] bool overfull() const {
     const std::lock_guard lock(mutex_);
     return memory_bytes_ > memory_bytes_max_;

@@ -1,5 +1,6 @@
-// From a session's answers to the socket: one send where one is enough; what is not taken goes to the outbox.
-// For whoever owns the session. It must not know who leads, what waits for writability, or what an answer means.
+// From a session's answers to the socket: one send where one is enough; what is not taken goes to
+// the outbox. For whoever owns the session. It must not know who leads, what waits for writability,
+// or what an answer means.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,8 @@ class Outgoing {
   Outgoing(Sys& sys, const Config& config, SpoolBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
-  /// Move the complete answers of `s` to `pending`, where a taker of the lead can send them while the request behind them runs.
+  /// Move the complete answers of `s` to `pending`, where a taker of the lead can send them while
+  /// the request behind them runs.
   void set_aside(Session<Sys>& s) {
     const std::span<const core::Slice> slices = s.machine.output();
     const bool file = std::any_of(slices.begin(), slices.end(),
@@ -38,7 +40,8 @@ class Outgoing {
     s.machine.sent(taken);
   }
 
-  /// Send what set_aside() kept. By the holder of the lead, or with the lead's mutex held by the thread that runs the request.
+  /// Send what set_aside() kept. By the holder of the lead, or with the lead's mutex held by the
+  /// thread that runs the request.
   void send_pending(Session<Sys>& s, core::Instant now) {
     if (s.pending.empty()) return;
     const auto bytes = std::as_bytes(std::span(s.pending));
@@ -47,7 +50,8 @@ class Outgoing {
     s.pending.clear();
   }
 
-  /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but its outbox.
+  /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
+  /// its outbox.
   void send_output(Session<Sys>& s, core::Instant now) {
     const std::span<const core::Slice> slices = s.machine.output();
     if (s.pending.empty() && slices.empty()) return;
@@ -95,7 +99,8 @@ class Outgoing {
     if (!rest.empty() && !s.gone.load(std::memory_order_relaxed)) outbox(s).append(rest, now);
   }
 
-  /// One gathered send of what lies before the first file. The number of bytes that the socket took.
+  /// One gathered send of what lies before the first file. The number of bytes that the socket
+  /// took.
   std::size_t gather(Session<Sys>& s, std::span<const core::Slice> slices) {
     std::array<iovec, kPiecesMax> pieces;
     std::size_t count = 0;

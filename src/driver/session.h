@@ -1,10 +1,13 @@
-// One connection as the driver holds it: descriptor, machine, the request in progress and what waits to be sent.
-// It must not know threads (lead.h decides who may touch it) or what a request means.
+// One connection as the driver holds it: descriptor, machine, the request in progress and what
+// waits to be sent. It must not know threads (lead.h decides who may touch it) or what a request
+// means.
 //
-// Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead. `lent`: the queue, or the thread
-// that runs the request. `surprised`: lent, and an event came meanwhile, so the leader has silenced the descriptor; every way back
-// to `loop` has to look for it. Exceptions, each with its own rule: `gone` and `peer_finished` are hints set by the leader at any
-// time; `pending` stays with the lead (the taker of the lead sends it while the request behind it runs); `outbox` has its own lock.
+// Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead.
+// `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came
+// meanwhile, so the leader has silenced the descriptor; every way back to `loop` has to look for
+// it. Exceptions, each with its own rule: `gone` and `peer_finished` are hints set by the leader at
+// any time; `pending` stays with the lead (the taker of the lead sends it while the request behind
+// it runs); `outbox` has its own lock.
 #pragma once
 
 #include <array>
@@ -94,11 +97,11 @@ struct Session : Source, TimerEntry {
   std::uint64_t body_taken = 0;          // of it, read by the application
   bool streaming = false;                // the application reads while it arrives
   bool body_ended = false;
-  bool behind_pending = false;           // `pending` held earlier answers when this request was lent
-  UniqueFd file;                         // of body_file()
+  bool behind_pending = false;  // `pending` held earlier answers when this request was lent
+  UniqueFd file;                // of body_file()
   std::uint64_t file_offset = 0;
   BodyError body_error = BodyError::none;
-  int status = 0;                        // of the answer, for the log
+  int status = 0;  // of the answer, for the log
   std::uint64_t answer_bytes = 0;
 
   // ---- answers that the socket did not take at once; created under the lead's mutex

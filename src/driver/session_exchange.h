@@ -1,5 +1,5 @@
-// Exchange over a session: what the application's side of one request may do, done by the thread that runs it.
-// It translates; waiting and the lead are the Worker's business.
+// Exchange over a session: what the application's side of one request may do, done by the thread
+// that runs it. It translates; waiting and the lead are the Worker's business.
 #pragma once
 
 #include <algorithm>

@@ -1,12 +1,12 @@
-// One worker: application threads, the spare, and the lead that moves between them (lead.h). A thread that leads runs the loop
-// (loop.h) and calls the application inline; the spare takes the network over when a call lasts. It must not know the network's
-// details, HTTP or Python.
+// One worker: application threads, the spare, and the lead that moves between them (lead.h). A
+// thread that leads runs the loop (loop.h) and calls the application inline; the spare takes the
+// network over when a call lasts. It must not know the network's details, HTTP or Python.
 //
 // Who touches what:
 //  - the loop and its sessions that are not lent: the holder of the lead;
 //  - a lent session: the thread that runs its request, except what session.h names;
-//  - under `mutex_`: queue_, idle_, waking_, mail, direct_. It may be taken with the interpreter entered; nobody waits for the
-//    interpreter with it held. The inline path never takes it.
+//  - under `mutex_`: queue_, idle_, waking_, mail, direct_. It may be taken with the interpreter
+//    entered; nobody waits for the interpreter with it held. The inline path never takes it.
 #pragma once
 
 #include <array>
@@ -83,10 +83,10 @@ class BasicWorker {
     Slot(BasicWorker& worker, unsigned thread) : exchange(worker, thread) {}
     std::atomic<std::uint32_t> wake{0};  // WakeBits
     std::atomic<Gil> gil{Gil::out};
-    bool entered = false;                // the interpreter is ours for this phase
-    bool incoming = false;               // woken for the queue, not yet past the interpreter's door
-    core::Instant credit_until{};        // our share of the interpreter after a long wait for it
-    LeadWord lent;                       // as stored by the last lend
+    bool entered = false;          // the interpreter is ours for this phase
+    bool incoming = false;         // woken for the queue, not yet past the interpreter's door
+    core::Instant credit_until{};  // our share of the interpreter after a long wait for it
+    LeadWord lent;                 // as stored by the last lend
     std::atomic<bool> running{false};
     std::atomic<std::uint64_t> requests{0};  // written by this thread only
     Exchange exchange;
@@ -158,11 +158,12 @@ class BasicWorker {
 
   std::atomic<LeadWord> lead_{};
   std::atomic<std::uint32_t> spare_state_{kWatch};
-  std::atomic<bool> parked_{false};      // the holder of the lead is, or is about to be, blocked in the poller
-  std::atomic<unsigned> late_{0};        // threads that run a call without the lead
-  std::atomic<std::uint32_t> stop_{0};   // Stop, exit code << 8
+  // The holder of the lead is, or is about to be, blocked in the poller.
+  std::atomic<bool> parked_{false};
+  std::atomic<unsigned> late_{0};       // threads that run a call without the lead
+  std::atomic<std::uint32_t> stop_{0};  // Stop, exit code << 8
   std::atomic<bool> finished_{false};
-  bool abandoned_ = false;      // in the child of a fork
+  bool abandoned_ = false;  // in the child of a fork
   SlowShare share_;
   typename Sys::Thread spare_;
   std::vector<std::unique_ptr<Slot>> slots_;
@@ -173,11 +174,11 @@ class BasicWorker {
 
   // ---- under the mutex
   Mutex mutex_;
-  Fifo<Session*> queue_;             // ready requests for threads without the lead
-  std::vector<unsigned> idle_;       // last in, first out: warm caches
-  bool waking_ = false;              // a woken thread is on its way to the interpreter
-  std::vector<Session*> writable_;   // mail: watch for room in the socket
-  std::vector<Session*> returned_;   // mail: a request is over, and the leader has something to do
+  Fifo<Session*> queue_;            // ready requests for threads without the lead
+  std::vector<unsigned> idle_;      // last in, first out: warm caches
+  bool waking_ = false;             // a woken thread is on its way to the interpreter
+  std::vector<Session*> writable_;  // mail: watch for room in the socket
+  std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do
   std::atomic<std::size_t> queued_{0};
   std::atomic<unsigned> idle_count_{0};
   std::atomic<bool> mail_{false};

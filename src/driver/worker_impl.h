@@ -1,4 +1,5 @@
-// The member functions of BasicWorker (worker.h): setting up and stopping, the interpreter, application threads, the lead, the spare.
+// The member functions of BasicWorker (worker.h): setting up and stopping, the interpreter,
+// application threads, the lead, the spare.
 #pragma once
 
 #include <algorithm>
@@ -132,8 +133,9 @@ void BasicWorker<Sys, Poller>::ring(int fd) noexcept {
 
 // ---- the interpreter
 
-/// Take the interpreter for a phase. Who waited long for it may keep it as long: an equal share beside a thread that computes.
-/// Returns the time at which it was had, since waiting for it is not the call's fault.
+/// Take the interpreter for a phase. Who waited long for it may keep it as long: an equal share
+/// beside a thread that computes. Returns the time at which it was had, since waiting for it is not
+/// the call's fault.
 template <class Sys, class Poller>
 core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
   Slot& slot = *slots_[thread];
@@ -208,7 +210,8 @@ void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
   leave(thread);
 }
 
-/// Sleep until woken. True: the lead was granted. `keep_for_grant`: our share of the interpreter lasts, and the spare's turn ends soon.
+/// Sleep until woken. True: the lead was granted. `keep_for_grant`: our share of the interpreter
+/// lasts, and the spare's turn ends soon.
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::wait_idle(unsigned thread, bool keep_for_grant) {
   Slot& slot = *slots_[thread];
@@ -272,7 +275,8 @@ std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& e
   std::size_t n = 0;
   const bool more = !loop_.ready().empty() || mail_.load(std::memory_order_relaxed);
   if (many_ || slot.entered || more) n = look(core::Duration::zero());
-  if (n == 0 && slot.entered && !more) n = look(tuning_.patience);  // our share of the interpreter lasts
+  if (n == 0 && slot.entered && !more)
+    n = look(tuning_.patience);  // our share of the interpreter lasts
   if (n == 0 && !more) {
     leave(thread);
     const core::Duration timeout = loop_.patience();
@@ -303,7 +307,8 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
       finish_late(thread, s, called);
       return false;
     }
-    if (finished_.load(std::memory_order_relaxed)) return false;  // the child of a fork came back here
+    if (finished_.load(std::memory_order_relaxed))
+      return false;  // the child of a fork came back here
     share_.quick();
     if (s.write_wanted) read_mail();  // no mail may name a session that is given back
     loop_.advance_behind(s);
@@ -332,7 +337,8 @@ void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s) {
   slot.running.store(false, std::memory_order_relaxed);
 }
 
-/// The call of this thread outlasted the watch: the lead is another's. What is left is to finish the answer.
+/// The call of this thread outlasted the watch: the lead is another's. What is left is to finish
+/// the answer.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::Instant called) {
   late_.fetch_add(1, std::memory_order_relaxed);
@@ -369,7 +375,8 @@ void BasicWorker<Sys, Poller>::judge(core::Instant called) {
   }
 }
 
-/// Send the answer of `s` and give the session back, without the lead. By mail only when the leader has something to do for it.
+/// Send the answer of `s` and give the session back, without the lead. By mail only when the leader
+/// has something to do for it.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
@@ -377,8 +384,8 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   s.body.reset();
   s.machine.on_time(t);
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
-                     !s.backlogged() && !s.write_wanted && !s.gone.load(std::memory_order_relaxed) &&
-                     !stopping();
+                     !s.backlogged() && !s.write_wanted &&
+                     !s.gone.load(std::memory_order_relaxed) && !stopping();
   Owner expected = Owner::lent;
   if (quiet && s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
     if (stopping()) ring(wake_.write);  // the leader may have looked just before
@@ -456,7 +463,8 @@ BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
   return {*got, BodyError::none};
 }
 
-/// Bring more content of a request that the application reads while it arrives; wait for it if need be. Not entered.
+/// Bring more content of a request that the application reads while it arrives; wait for it if need
+/// be. Not entered.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
   core::Step step = s.machine.step();
@@ -528,7 +536,8 @@ void BasicWorker<Sys, Poller>::log_access(Session& s) {
 
 // ---- the lead
 
-/// Lend the lead for one call: from here on the spare may take it. The leader's queue and unsent answers go with it.
+/// Lend the lead for one call: from here on the spare may take it. The leader's queue and unsent
+/// answers go with it.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::lend(unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
@@ -656,7 +665,8 @@ bool BasicWorker<Sys, Poller>::fall_asleep() {
   return true;
 }
 
-/// The call that `seen` was lent for lasts too long: take the lead, send what is complete, and find somebody to lead.
+/// The call that `seen` was lent for lasts too long: take the lead, send what is complete, and find
+/// somebody to lead.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
   {
@@ -667,7 +677,8 @@ void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
       return;
     }
     parked_.store(false, std::memory_order_relaxed);
-    loop_.flush();  // of the session in flight only what was complete before the lend: the late thread is writing the rest
+    loop_.flush();  // of the session in flight only what was complete before the lend: the late
+                    // thread is writing the rest
     if (share_.high()) direct_ = true;
     taken_from_ = seen.holder();
     has_since_ = {};
@@ -713,8 +724,8 @@ bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
   return granted;
 }
 
-/// Wait for the network without holding anything: a late thread may take the lead from here without a word. False: one did, or an idle
-/// thread was granted the lead.
+/// Wait for the network without holding anything: a late thread may take the lead from here without
+/// a word. False: one did, or an idle thread was granted the lead.
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::spare_park() {
   std::unique_lock lock(mutex_);
@@ -732,7 +743,8 @@ bool BasicWorker<Sys, Poller>::spare_park() {
   if (mail_.load()) return true;
   auto view = loop_.park_view();
   const core::Duration timeout = held_up ? tuning_.tick : loop_.patience();
-  const LeadWord word = lead_.load(std::memory_order_relaxed).next(LeadWord::kSpare, LeadState::parked);
+  const LeadWord word =
+      lead_.load(std::memory_order_relaxed).next(LeadWord::kSpare, LeadState::parked);
   spare_state_.store(kPoll);
   parked_.store(true);
   lead_.store(word);
@@ -771,8 +783,9 @@ unsigned BasicWorker<Sys, Poller>::pop_idle() {
   return thread;
 }
 
-/// A thread that waits for the interpreter will come back for all that is ready. A second one in that queue only makes it longer, and a
-/// third can starve beside a thread that computes. The thread that lost the lead counts for as long as its call is not slow.
+/// A thread that waits for the interpreter will come back for all that is ready. A second one in
+/// that queue only makes it longer, and a third can starve beside a thread that computes. The
+/// thread that lost the lead counts for as long as its call is not slow.
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
   for (const auto& slot : slots_) {
@@ -788,7 +801,8 @@ bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
   return false;
 }
 
-/// What is ready waits where threads without the lead find it; what has waited too long is answered. Under the mutex.
+/// What is ready waits where threads without the lead find it; what has waited too long is
+/// answered. Under the mutex.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::hand_to_queue() {
   while (!loop_.ready().empty()) {
@@ -807,7 +821,8 @@ void BasicWorker<Sys, Poller>::hand_to_queue() {
   loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at);
 }
 
-/// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller wakes it afterwards.
+/// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller
+/// wakes it afterwards.
 template <class Sys, class Poller>
 int BasicWorker<Sys, Poller>::wake_one() {
   if (waking_ || idle_.empty() || queue_.empty()) return -1;
@@ -817,7 +832,8 @@ int BasicWorker<Sys, Poller>::wake_one() {
   return static_cast<int>(thread);
 }
 
-/// With the interpreter, before the call: the next thread may come now. So at most one woken thread is on its way to the interpreter.
+/// With the interpreter, before the call: the next thread may come now. So at most one woken thread
+/// is on its way to the interpreter.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::chain(unsigned thread) {
   int woken = -1;

@@ -1,5 +1,6 @@
-// Seeded simulation of a whole worker: many clients, a virtual clock, short reads and writes, slow and failing views, resets and
-// half-closes, take-overs at any point. A seed replays any failure: --gtest_filter='*/SEED'.
+// Seeded simulation of a whole worker: many clients, a virtual clock, short reads and writes, slow
+// and failing views, resets and half-closes, take-overs at any point. A seed replays any failure:
+// --gtest_filter='*/SEED'.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -21,7 +22,8 @@ using support::FakeApplication;
 using support::Rig;
 using support::ScriptedClient;
 
-/// What one client does: requests in a row, perhaps pipelined, perhaps cut into pieces, perhaps leaving early.
+/// What one client does: requests in a row, perhaps pipelined, perhaps cut into pieces, perhaps
+/// leaving early.
 struct Plan {
   ScriptedClient client;
   std::vector<std::string> expected;  // a mark for each answer, in order
@@ -69,7 +71,8 @@ class Simulation {
       head.status = "200 OK";
       e.respond(head);
       for (int n = 0; n < 4; ++n) {
-        const std::string block = n == 3 ? mark(e) : std::string(static_cast<std::size_t>(1 + draw(900)), '.');
+        const std::string block =
+            n == 3 ? mark(e) : std::string(static_cast<std::size_t>(1 + draw(900)), '.');
         e.body(std::as_bytes(std::span(block)));
         if (e.deliver() == Sent::gone) return e.abort();
         if (chance(3)) rig_.app.sleep(core::Duration{std::chrono::microseconds{draw(3000)}});
@@ -112,7 +115,8 @@ class Simulation {
     const int requests = 1 + draw(6);
     for (int r = 0; r < requests; ++r) {
       const std::string name = std::to_string(n) + "." + std::to_string(r);
-      static constexpr std::array kPaths{"/quick", "/quick", "/slow", "/stream", "/file", "/fails", "/in"};
+      static constexpr std::array kPaths{"/quick", "/quick", "/slow", "/stream",
+                                         "/file",  "/fails", "/in"};
       const std::string path = kPaths[static_cast<std::size_t>(draw(kPaths.size()))];
       const bool has_content = path == "/in";
       const std::string content(has_content ? static_cast<std::size_t>(draw(2000)) : 0, 'b');
@@ -136,13 +140,14 @@ class Simulation {
     }
     if (p.leaves) {
       const bool reset = chance(2);
-      rig_.sys.after(start + core::Duration{std::chrono::microseconds{2 + draw(8000)}}, [&p, reset] {
-        if (reset) {
-          p.client.reset();
-        } else {
-          p.client.close();
-        }
-      });
+      rig_.sys.after(start + core::Duration{std::chrono::microseconds{2 + draw(8000)}},
+                     [&p, reset] {
+                       if (reset) {
+                         p.client.reset();
+                       } else {
+                         p.client.close();
+                       }
+                     });
     } else if (chance(4)) {
       rig_.sys.after(at, [&p] { p.client.half_close(); });
     }
@@ -159,11 +164,14 @@ class Simulation {
       for (const std::string& expected : plan->expected) {
         const std::size_t found = got.find(expected, at);
         ASSERT_NE(found, std::string::npos)
-            << "seed " << seed_ << ": " << expected << " is missing in\n" << got.substr(at) << "\n" << story(*plan);
+            << "seed " << seed_ << ": " << expected << " is missing in\n"
+            << got.substr(at) << "\n"
+            << story(*plan);
         at = found + expected.size();
       }
       std::size_t answers = 0;
-      for (auto s = got.find("HTTP/1.1 "); s != std::string::npos; s = got.find("HTTP/1.1 ", s + 1)) ++answers;
+      for (auto s = got.find("HTTP/1.1 "); s != std::string::npos; s = got.find("HTTP/1.1 ", s + 1))
+        ++answers;
       ASSERT_EQ(answers, plan->expected.size()) << "seed " << seed_ << "\n" << got;
     }
     ASSERT_EQ(rig_.sys.closed_while_watched(), 0U) << "seed " << seed_;
@@ -194,7 +202,8 @@ class SimWorker : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SimWorker, AnswersEveryRequestOnceAndInOrder) {
   static constexpr std::uint64_t kSeedsPerTest = 50;
-  for (std::uint64_t seed = GetParam() * kSeedsPerTest; seed < (GetParam() + 1) * kSeedsPerTest; ++seed) {
+  for (std::uint64_t seed = GetParam() * kSeedsPerTest; seed < (GetParam() + 1) * kSeedsPerTest;
+       ++seed) {
     Simulation(seed).run();
     if (HasFatalFailure()) return;
   }

@@ -1,4 +1,5 @@
-// The worker on the scripted system: what the loop does for clients, and what the lead does when calls last.
+// The worker on the scripted system: what the loop does for clients, and what the lead does when
+// calls last.
 #include "driver/worker.h"
 
 #include <gtest/gtest.h>
@@ -84,7 +85,8 @@ TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
   rig.sys.after(1s, [&] { client.close(); });
   std::uint64_t before = 0;
   const auto all = [&] {
-    return rig.sys.calls() + rig.sys.calls("futex_wait") + rig.sys.calls("epoll_wait") + rig.sys.calls("poll");
+    return rig.sys.calls() + rig.sys.calls("futex_wait") + rig.sys.calls("epoll_wait") +
+           rig.sys.calls("poll");
   };
   rig.sys.after(2s, [&] { before = all(); });
   rig.sys.after(3600s, [&] { EXPECT_EQ(all(), before); });
@@ -122,7 +124,8 @@ TEST(Lead, AnswersBeforeASlowCallGoOutAtOnce) {
     FakeApplication::answer(e, "slow");
   };
   ScriptedClient client = rig.connect();
-  client.send(Rig<>::request("/") + Rig<>::request("/") + Rig<>::request("/slow") + Rig<>::request("/"));
+  client.send(Rig<>::request("/") + Rig<>::request("/") + Rig<>::request("/slow") +
+              Rig<>::request("/"));
   rig.sys.after(5ms, [&] { EXPECT_EQ(count(client.received(), "hello"), 2U); });
   rig.stop_after(6s);
   rig.run();
@@ -186,7 +189,8 @@ TEST(Lead, QuickCallsGoOnBesideAHungOne) {
 }
 
 TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
-  // A ready session is masked while it waits, answered by the next leader, and must be in the poller afterwards.
+  // A ready session is masked while it waits, answered by the next leader, and must be in the
+  // poller afterwards.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Rig rig(with_threads(2), seed);
     rig.app.views["/slow"] = [&](Exchange& e) {
@@ -244,7 +248,8 @@ TEST(Content, IsCompleteBeforeTheCall) {
     FakeApplication::answer(e, "got it");
   };
   ScriptedClient client = rig.connect();
-  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\nExpect: 100-continue\r\n\r\n");
+  client.send(
+      "POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\nExpect: 100-continue\r\n\r\n");
   rig.sys.after(1s, [&] {
     EXPECT_TRUE(has(client.received(), "HTTP/1.1 100 Continue"));
     EXPECT_TRUE(rig.app.calls.empty());
@@ -293,7 +298,8 @@ TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
   Rig rig(config);
   rig.sys.set_disk_room(5000);
   ScriptedClient client = rig.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + std::string(50000, 'x'));
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" +
+              std::string(50000, 'x'));
   ScriptedClient other;
   rig.sys.after(1s, [&] { other = rig.get("/"); });
   rig.stop_after(3s);
@@ -302,13 +308,30 @@ TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
   EXPECT_TRUE(has(other.received(), "hello"));
 }
 
+TEST(Content, BehindAnAnswerIsKeptWhileItsRestComes) {
+  Rig rig;
+  std::string seen;
+  rig.app.views["/in"] = [&](Exchange& e) {
+    const auto content = *e.body_in_memory();
+    seen.assign(reinterpret_cast<const char*>(content.data()), content.size());
+    FakeApplication::answer(e, "got it");
+  };
+  ScriptedClient client = rig.connect();
+  client.send(Rig<>::request("/") + "POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nt");
+  rig.sys.after(1s, [&] { client.send("hree"); });
+  rig.stop_after(2s);
+  rig.run();
+  EXPECT_EQ(seen, "three");
+}
+
 TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
   Config config;
   config.body_memory_bytes = 1000;
   config.spool_bytes_max = 60000;
   Rig rig(config);
   const auto post = [](std::size_t bytes) {
-    return "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" + std::string(bytes, 'x');
+    return "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" +
+           std::string(bytes, 'x');
   };
   ScriptedClient keeps = rig.connect();
   keeps.send(post(50000));
@@ -355,7 +378,9 @@ TEST(Content, CanBeReadWhileItArrives) {
     other = rig.connect();
     other.send("nonsense\r\n\r\n");
   });
-  rig.sys.after(1005ms, [&] { EXPECT_TRUE(has(other.received(), " 400 ")); });  // the lead was given up at once
+  rig.sys.after(1005ms, [&] {
+    EXPECT_TRUE(has(other.received(), " 400 "));
+  });  // the lead was given up at once
   rig.sys.after(2s, [&] { client.send("2\r\nde\r\n0\r\n\r\n" + Rig<>::request("/")); });
   rig.stop_after(3s);
   rig.run();
@@ -384,7 +409,8 @@ TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
   rig.sys.after(1s, [&] { client.half_close(); });
   rig.stop_after(3s);
   rig.run();
-  EXPECT_EQ(errors, (std::vector{driver::BodyError::disconnected, driver::BodyError::disconnected}));
+  EXPECT_EQ(errors,
+            (std::vector{driver::BodyError::disconnected, driver::BodyError::disconnected}));
   EXPECT_TRUE(has(client.received(), "HTTP/1.1 400"));
   EXPECT_FALSE(has(client.received(), "HTTP/1.1 500"));
 }
@@ -429,7 +455,8 @@ TEST(Answers, AFileIsSentByTheLeader) {
   const std::size_t before = rig.sys.open_descriptors();
   rig.run();
   EXPECT_TRUE(has(slow.received(), content.substr(10)));
-  EXPECT_LE(rig.sys.open_descriptors(), before + 3);  // the worker's poller and pipes are closed with it
+  EXPECT_LE(rig.sys.open_descriptors(),
+            before + 3);  // the worker's poller and pipes are closed with it
 }
 
 TEST(Answers, AReaderThatTakesNothingIsLeft) {
@@ -499,11 +526,14 @@ TEST(Admission, AFullQueueIs503) {
   });
   rig.sys.after(110ms, [&] {
     EXPECT_EQ(std::count_if(others.begin(), others.end(),
-                            [](const auto& c) { return has(c.received(), "HTTP/1.1 503"); }), 2);
+                            [](const auto& c) { return has(c.received(), "HTTP/1.1 503"); }),
+              2);
   });
   rig.stop_after(6s);
   rig.run();
-  EXPECT_EQ(std::count_if(others.begin(), others.end(), [](const auto& c) { return has(c.received(), "hello"); }), 2);
+  EXPECT_EQ(std::count_if(others.begin(), others.end(),
+                          [](const auto& c) { return has(c.received(), "hello"); }),
+            2);
 }
 
 TEST(Admission, ARequestThatWaitedTooLongIs503) {

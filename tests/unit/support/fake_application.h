@@ -1,5 +1,6 @@
-// An application of the test's own behind the driver's seam, with a lock of its own in place of the interpreter's, and a worker around
-// it on the scripted system. Everything runs on virtual time under a seed.
+// An application of the test's own behind the driver's seam, with a lock of its own in place of the
+// interpreter's, and a worker around it on the scripted system. Everything runs on virtual time
+// under a seed.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,9 @@ namespace iotax::support {
 class RecordingLog final : public driver::Log {
  public:
   void access(std::string_view line) noexcept override { access_lines.emplace_back(line); }
-  void server(driver::Level, std::string_view text) noexcept override { server_lines.emplace_back(text); }
+  void server(driver::Level, std::string_view text) noexcept override {
+    server_lines.emplace_back(text);
+  }
   bool flush(core::Duration) noexcept override { return true; }
 
   std::vector<std::string> access_lines;
@@ -88,7 +91,8 @@ class FakeApplication final : public driver::Application {
   ScriptedSys::Mutex interpreter_;
 };
 
-/// A worker, its application threads and one listener. Script the clients with at() and after(), then run().
+/// A worker, its application threads and one listener. Script the clients with at() and after(),
+/// then run().
 template <class Poller = driver::EpollPoller<ScriptedSys>>
 class Rig {
  public:
