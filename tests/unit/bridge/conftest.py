@@ -1,4 +1,4 @@
-"""The bridge over a scripted exchange: one request at a time, and all that the exchange was told."""
+"""The bridge over a scripted exchange: one request at a time, and all that it was told."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
