@@ -19,6 +19,7 @@
 #include <utility>
 
 #if IOTAX_LINUX
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/sockios.h>
 #include <sys/random.h>
@@ -228,6 +229,15 @@ Result<void> Sys::shutdown(int fd, int how) noexcept { return done(::shutdown(fd
 
 Result<void> Sys::set_linger_zero(int fd) noexcept {
   return set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0});
+}
+
+Result<void> Sys::turn_deaf([[maybe_unused]] int listener) noexcept {
+#if IOTAX_LINUX
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  return set_option(listener, SOL_SOCKET, SO_ATTACH_FILTER, sock_fprog{1, &drop});
+#else
+  return Errno{ENOTSUP};
+#endif
 }
 
 Result<void> Sys::set_nodelay(int fd) noexcept {

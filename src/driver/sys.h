@@ -121,6 +121,9 @@ class Sys {
   /// The next close() sends RST.
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
+  /// The system hears of no new connections to the listener; those that wait can still be accepted.
+  /// For every holder of the socket. ENOTSUP where there is no such thing.
+  Result<void> turn_deaf(int listener) noexcept;
   /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot
   /// tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
@@ -200,6 +203,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.shutdown(fd, fd) } -> std::same_as<Result<void>>;
   { s.set_linger_zero(fd) } -> std::same_as<Result<void>>;
   { s.set_nodelay(fd) } -> std::same_as<Result<void>>;
+  { s.turn_deaf(fd) } -> std::same_as<Result<void>>;
   { s.unacked_bytes(fd) } -> std::same_as<Result<std::size_t>>;
   { s.close(fd) } -> std::same_as<void>;
   { s.read(fd, into) } -> std::same_as<Result<std::size_t>>;

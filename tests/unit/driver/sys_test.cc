@@ -141,6 +141,28 @@ TEST(Sys, AcceptTellsThePeer) {
   EXPECT_EQ(sys.accept(tcp.listener.get()).error(), EAGAIN);
 }
 
+TEST(Sys, DeafListenerAcceptsWhoWaitsAndHearsNobodyElse) {
+  Sys sys;
+  Tcp tcp(sys);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = tcp.port;
+  const auto* to = reinterpret_cast<const sockaddr*>(&address);
+  const UniqueFd waits(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(waits.get(), to, sizeof address), 0);
+  ASSERT_TRUE(sys.turn_deaf(tcp.listener.get()));
+  const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Over loopback a listener that hears would have answered before connect() returns.
+  ASSERT_EQ(::connect(late.get(), to, sizeof address), -1);
+  EXPECT_EQ(errno, EINPROGRESS);
+  const Result<Accepted> accepted = sys.accept(tcp.listener.get());
+  ASSERT_TRUE(accepted);
+  sys.close(accepted->fd);
+  std::array fds{pollfd{late.get(), POLLOUT, 0}};
+  EXPECT_EQ(*sys.poll(fds, core::Duration::zero()), 0U);
+}
+
 TEST(Sys, ResetIsEconnreset) {
   Sys sys;
   Tcp tcp(sys);

@@ -415,6 +415,12 @@ Result<void> ScriptedSys::set_linger_zero(int fd) {
   return {};
 }
 
+Result<void> ScriptedSys::turn_deaf(int listener) {
+  if (const int error = enter("turn_deaf")) return Errno{error};
+  if (find(listener, Kind::listener) == nullptr) return Errno{EBADF};
+  return {};
+}
+
 Result<void> ScriptedSys::set_nodelay(int fd) {
   if (const int error = enter("set_nodelay")) return Errno{error};
   const File* file = find(fd, Kind::socket);

@@ -249,6 +249,7 @@ class ScriptedSys {
   Result<void> shutdown(int fd, int how);
   Result<void> set_linger_zero(int fd);
   Result<void> set_nodelay(int fd);
+  Result<void> turn_deaf(int listener);
   Result<std::size_t> unacked_bytes(int fd);
   void close(int fd);
   Result<std::size_t> read(int fd, std::span<std::byte> into);
