@@ -52,6 +52,7 @@ class Intake {
       core::Step step = s.machine.step();
       if (std::holds_alternative<core::NeedInput>(step) ||
           std::holds_alternative<core::Paused>(step)) {
+        if (progress == Progress::ready && s.streaming && !s.body_ended) s.hold_clock(true, now);
         return progress;
       }
       if (const auto* head = std::get_if<core::Head>(&step)) {

@@ -307,6 +307,7 @@ void Loop<Sys, Poller>::watch_writable(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(Session& s) {
   s.body.reset();
+  s.hold_clock(false, now_);
   if (s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
       intake_.advance(s, now_) != Progress::ready) {
     answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
@@ -369,6 +370,7 @@ void Loop<Sys, Poller>::settle(Session& s) {
     return;
   }
   const bool writing = s.backlogged();
+  s.hold_clock(writing, now_);
   if (!writing && s.phase == Phase::open && s.machine.closing() != core::Closing::no) {
     begin_closing(s);
     if (s.fd < 0) return;
@@ -606,6 +608,8 @@ void Loop<Sys, Poller>::begin_draining() {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
     for (const auto& listener : listeners_) {
+      // Or a client that comes between the last accept and the close would be reset, not refused.
+      (void)sys_.turn_deaf(listener->fd);
       for (Accepting last = Accepting::took;
            last == Accepting::took || last == Accepting::skipped;) {
         last = accept_one(*listener);

@@ -108,7 +108,19 @@ struct Session : Source, TimerEntry {
   std::unique_ptr<Outbox<Sys>> outbox;
   bool write_wanted = false;  // the leader was asked to watch for writability
 
+  /// The client is not to blame for time that passes while nobody takes what it sends, or while it
+  /// still takes an answer. By the owner.
+  void hold_clock(bool held, core::Instant now) {
+    if (held == clock_held_) return;
+    clock_held_ = held;
+    machine.on_time(now);
+    machine.hold_clock(held);
+  }
+
   [[nodiscard]] bool backlogged() const noexcept { return outbox && !outbox->empty(); }
+
+ private:
+  bool clock_held_ = false;
 };
 
 }  // namespace iotax::driver

@@ -382,6 +382,7 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
   loop_.outgoing().send_output(s, t);
   s.body.reset();
+  s.hold_clock(false, t);
   s.machine.on_time(t);
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
                      !s.backlogged() && !s.write_wanted &&
@@ -486,7 +487,9 @@ void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
   }
   s.machine.continue_100(s.machine.head().id);
   send_for_application(s);
+  s.hold_clock(false, sys_.now());
   wait_for_input(thread, s);
+  s.hold_clock(!s.body_ended, sys_.now());
 }
 
 template <class Sys, class Poller>

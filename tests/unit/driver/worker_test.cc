@@ -389,6 +389,45 @@ TEST(Content, CanBeReadWhileItArrives) {
   EXPECT_TRUE(has(client.received(), "hello"));
 }
 
+TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
+  Config config;
+  config.request_buffering = false;
+  Rig rig(config);
+  driver::BodyRead got{};
+  rig.app.views["/in"] = [&](Exchange& e) {
+    rig.app.sleep(60s);
+    std::array<std::byte, 100> block;
+    got = e.read_body(block);
+    FakeApplication::answer(e, "got it");
+  };
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+  rig.sys.after(1s, [&] { client.send("abc"); });
+  rig.stop_after(62s);
+  rig.run();
+  EXPECT_EQ(got.error, driver::BodyError::none);
+  EXPECT_EQ(got.bytes, 3U);
+}
+
+TEST(Answers, ThatTakeLongLeaveTheConnectionOpen) {
+  Rig rig;
+  const std::string big(300000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(5000);
+  slow.send(Rig<>::request("/big"));
+  for (int n = 0; n < 70; ++n) rig.sys.after(1s + n * 1s, [&] { slow.read(5000); });
+  rig.sys.after(75s, [&] {
+    EXPECT_EQ(count(slow.received(), "#"), big.size());
+    slow.send(Rig<>::request("/"));
+    slow.read(5000);
+  });
+  rig.sys.after(76s, [&] { slow.read(5000); });
+  rig.stop_after(80s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "hello"), 1U);
+}
+
 TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
   Config config;
   config.request_buffering = false;
