@@ -61,7 +61,7 @@ class Simulation {
   }
 
   void views() {
-    rig_.app.views["/quick"] = [this](Exchange& e) { FakeApplication::answer(e, mark(e)); };
+    rig_.app.views["/quick"] = [](Exchange& e) { FakeApplication::answer(e, mark(e)); };
     rig_.app.views["/slow"] = [this](Exchange& e) {
       rig_.app.sleep(core::Duration{std::chrono::microseconds{draw(6000)}});
       FakeApplication::answer(e, mark(e));
@@ -89,7 +89,7 @@ class Simulation {
       e.finish();
     };
     rig_.app.views["/fails"] = [](Exchange& e) { e.fail(500, "failed"); };
-    rig_.app.views["/in"] = [this](Exchange& e) {
+    rig_.app.views["/in"] = [](Exchange& e) {
       std::string seen;
       std::array<std::byte, 300> block;
       for (;;) {

@@ -200,12 +200,11 @@ TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
     std::vector<ScriptedClient> clients;
     for (int c = 0; c < 6; ++c) {
       clients.push_back(rig.get(c % 2 == 0 ? "/slow" : "/"));
-      rig.sys.after(1ms + c * 300us, [&rig, &clients, c] {
+      rig.sys.after(1ms + c * 300us, [&clients, c] {
         clients[static_cast<std::size_t>(c)].send(Rig<>::request("/"));
       });
-      rig.sys.after(200ms, [&rig, &clients, c] {
-        clients[static_cast<std::size_t>(c)].send(Rig<>::request("/"));
-      });
+      rig.sys.after(
+          200ms, [&clients, c] { clients[static_cast<std::size_t>(c)].send(Rig<>::request("/")); });
     }
     rig.stop_after(1s);
     rig.run();
