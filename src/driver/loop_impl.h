@@ -685,7 +685,7 @@ std::string Loop<Sys, Poller>::held_up() {
     named += ", " + std::to_string((now_ - s->ready_at) / 1s) + " s";
   }
   if (count == 0) return {};
-  if (count > 5) named += "; …";
+  if (count > 5) named += "; ...";
   return std::to_string(count) + (count == 1 ? " request (" : " requests (") + named + ")";
 }
 
