@@ -18,5 +18,5 @@ foreach(main IN LISTS mains)
   target_link_libraries(conformance_${level} PRIVATE iotax_conformance)
   add_test(NAME conformance.${level}
     COMMAND conformance_${level} --cases "${PROJECT_SOURCE_DIR}/conformance/http1")
-  set_tests_properties(conformance.${level} PROPERTIES LABELS conformance TIMEOUT 600)
+  set_tests_properties(conformance.${level} PROPERTIES LABELS conformance TIMEOUT 1500)
 endforeach()
