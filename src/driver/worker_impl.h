@@ -447,7 +447,9 @@ BodyRead BasicWorker<Sys, Poller>::read_body(unsigned thread, Session& s,
     s.body.reset();
     s.body_taken = 0;
     step_out(thread);
+    s.hold_clock(false, sys_.now());
     receive_body(thread, s);
+    s.hold_clock(!s.body_ended && s.body_error == BodyError::none, sys_.now());
     step_in(thread);
   }
 }
@@ -487,9 +489,7 @@ void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
   }
   s.machine.continue_100(s.machine.head().id);
   send_for_application(s);
-  s.hold_clock(false, sys_.now());
   wait_for_input(thread, s);
-  s.hold_clock(!s.body_ended, sys_.now());
 }
 
 template <class Sys, class Poller>

@@ -408,6 +408,26 @@ TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
   EXPECT_EQ(got.bytes, 3U);
 }
 
+TEST(Content, ThatStopsComingIsLateToTheReader) {
+  Config config;
+  config.request_buffering = false;
+  Rig rig(config);
+  driver::BodyRead got{};
+  rig.app.views["/in"] = [&](Exchange& e) {
+    std::array<std::byte, 100> block;
+    do {
+      got = e.read_body(block);
+    } while (got.bytes > 0);
+    e.fail(500, "no content");
+  };
+  ScriptedClient client = rig.connect();
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+  rig.stop_after(20s);
+  rig.run();
+  EXPECT_EQ(got.error, driver::BodyError::timed_out);
+  EXPECT_TRUE(has(client.received(), "HTTP/1.1 408"));
+}
+
 TEST(Answers, ThatTakeLongLeaveTheConnectionOpen) {
   Rig rig;
   const std::string big(300000, '#');
