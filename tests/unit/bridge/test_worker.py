@@ -245,10 +245,12 @@ def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() ->
         """
         os.register_at_fork(after_in_child=_iotax.after_fork_in_child)
         children = []
+        told, tell = os.pipe()
 
         def app(environ, start_response):
             pid = os.fork()
             if pid == 0:
+                os.write(tell, b"here")
                 threading.Event().wait()
             children.append(pid)
             start_response("200 OK", [("Content-Length", "1")])
@@ -264,6 +266,7 @@ def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() ->
 
         def client():
             print(ask(port))
+            os.read(told, 4)  # the child has run the hooks of the fork
             worker.stop("now")
 
         threading.Thread(target=client).start()
