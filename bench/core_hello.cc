@@ -23,18 +23,18 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 
 /// One turn of a driver: false when the request was not answered.
 bool serve(Connection& connection, std::string_view request, Instant now) {
-  constexpr Field kFields[]{{"Content-Type", "text/plain; charset=utf-8"}};
+  static const AnswerFields fields(std::array{Field{"Content-Type", "text/plain; charset=utf-8"}});
   connection.on_time(now);
   connection.receive(bytes_of(request));
   Step step = connection.step();
-  const Head* head = std::get_if<Head>(&step);
+  const auto* head = std::get_if<HeadEnd>(&step);
   if (head == nullptr) return false;
   const RequestId id = head->id;
   step = connection.step();
   if (!std::holds_alternative<BodyEnd>(step)) return false;
   ResponseHead answer;
   answer.status = "200 OK";
-  answer.fields = kFields;
+  answer.fields = &fields;
   answer.date = "Sun, 06 Nov 1994 08:49:37 GMT";
   answer.server = "iotax";
   answer.content_bytes = kBody.size();

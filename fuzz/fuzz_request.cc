@@ -146,7 +146,7 @@ void check_memory(const Setup& setup, std::string_view raw, const conformance::C
         connection.answer(end->id, text_of(200, false));
         more = true;
       } else {
-        more = std::holds_alternative<core::Head>(step) ||
+        more = std::holds_alternative<core::HeadEnd>(step) ||
                std::holds_alternative<core::BodyData>(step);
       }
       std::uint64_t sent = 0;

@@ -115,8 +115,8 @@ bool CorePlay::take(const core::Step& step) {
   }
   if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
     on(*rejected);
-  } else if (const auto* head = std::get_if<core::Head>(&step)) {
-    on(*head);
+  } else if (std::holds_alternative<core::HeadEnd>(step)) {
+    on(connection_.head());
   } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
     on(*data);
   } else if (const auto* end = std::get_if<core::BodyEnd>(&step)) {
@@ -210,10 +210,10 @@ void CorePlay::on(const core::Rejected& rejected) {
 }
 
 void CorePlay::answer() {
-  const core::Field fields[] = {{"Content-Type", "text/plain"}};
+  const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
   core::ResponseHead head;
   head.status = "200 OK";
-  head.fields = fields;
+  head.fields = &fields;
   head.date = kDate;
   head.server = kServer;
   head.content_bytes = kAnswerText.size();

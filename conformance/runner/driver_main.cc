@@ -71,10 +71,10 @@ class ReferenceApplication final : public driver::Application {
   }
 
   void answer(driver::Exchange& exchange) {
-    const std::array fields{core::Field{"Content-Type", "text/plain"}};
+    const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
     core::ResponseHead head;
     head.status = "200 OK";
-    head.fields = fields;
+    head.fields = &fields;
     head.content_bytes = kAnswerText.size();
     exchange.respond(head);
     if (exchange.body(std::as_bytes(std::span(kAnswerText))) == driver::Sent::over_length) {

@@ -164,7 +164,7 @@ std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   std::optional<FilePart> part = file_part(wrapper);
   if (!part) return std::nullopt;
   const std::uint64_t length =
-      std::min(part->length, request.declared_bytes().value_or(part->length));
+      std::min(part->length, request.fields.checked().length().value_or(part->length));
   const Use use{request};
   request.send_head(*use.exchange(), request.without_body && !request.is_head
                                          ? std::nullopt

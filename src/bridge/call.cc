@@ -144,14 +144,12 @@ void Caller::take_back(Slot& slot) noexcept {
   body_of(slot.input.get()).end();
   constexpr Py_ssize_t kSlot = 1;
   constexpr Py_ssize_t kSlotAndTemplate = 2;
-  const bool kept[] = {
-      let_go_if_kept(slot.start_response, kSlot, cut_off_bound),
-      let_go_if_kept(slot.request.write, kSlot, cut_off_bound),
-      let_go_if_kept(slot.early_hints, kSlotAndTemplate, cut_off_bound),
-      let_go_if_kept(slot.client_disconnected, kSlotAndTemplate, cut_off_bound),
-      let_go_if_kept(slot.input, kSlot, cut_off_input),
-  };
-  for (const bool one : kept) slot.ready = slot.ready && !one;
+  bool kept = let_go_if_kept(slot.start_response, kSlot, cut_off_bound);
+  kept |= let_go_if_kept(slot.request.write, kSlot, cut_off_bound);
+  kept |= let_go_if_kept(slot.early_hints, kSlotAndTemplate, cut_off_bound);
+  kept |= let_go_if_kept(slot.client_disconnected, kSlotAndTemplate, cut_off_bound);
+  kept |= let_go_if_kept(slot.input, kSlot, cut_off_input);
+  slot.ready = !kept;
 }
 
 void Caller::call(unsigned thread, driver::Exchange& exchange) noexcept {

@@ -6,6 +6,7 @@
 #include "bridge/file_wrapper.h"
 #include "bridge/input.h"
 #include "bridge/names.h"
+#include "core/words.h"
 
 namespace iotax::bridge {
 namespace {
@@ -70,7 +71,7 @@ Ref key_of(std::string_view name) {
 Ref value_of(FieldKeys::Entry& entry, std::string_view text) {
   if (entry.kind != FieldKind::frequent) return Ref::steal(latin1(text));
   std::string_view last;
-  if (entry.last_value && latin1_view(entry.last_value.get(), last) && last == text)
+  if (entry.last_value && latin1_view(entry.last_value.get(), last) && core::same_text(last, text))
     return Ref::borrow(entry.last_value.get());
   Ref made = Ref::steal(latin1(text));
   if (made && text.size() <= kFrequentBytesMax) entry.last_value = Ref::borrow(made.get());
@@ -93,8 +94,7 @@ FieldKeys::Entry* FieldKeys::find(std::string_view name) noexcept {
     return fill(long_name_, name);
   }
   Entry& entry = entries_[short_hash(name) % kEntries];
-  if (entry.name_bytes == name.size() &&
-      std::memcmp(entry.name.data(), name.data(), name.size()) == 0 && entry.key) [[likely]] {
+  if (core::same_text({entry.name.data(), entry.name_bytes}, name) && entry.key) [[likely]] {
     return &entry;
   }
   return fill(entry, name);
@@ -158,12 +158,13 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
 /// nothing is to be done.
 bool Environ::follow_connection(const driver::Peer& peer) {
   const Names& name = names();
-  if (!follows_ || peer.remote_addr != remote_addr_) {
+  if (!follows_ || !core::same_text(peer.remote_addr, remote_addr_)) {
     if (!set(template_.get(), name.remote_addr, tables_.addresses.get(peer.remote_addr)))
       return false;
     remote_addr_ = peer.remote_addr;
   }
-  if (!follows_ || peer.local_addr != local_addr_ || peer.local_port != local_port_) {
+  if (!follows_ || !core::same_text(peer.local_addr, local_addr_) ||
+      !core::same_text(peer.local_port, local_port_)) {
     // A UNIX socket has neither; a URL needs both (S-ENV-11, S-ENV-12, beyond 3.9).
     std::string host = options_.server_name;
     if (host.empty()) host = peer.unix_socket ? "localhost" : peer.local_addr;
@@ -180,13 +181,13 @@ bool Environ::follow_connection(const driver::Peer& peer) {
 
 bool Environ::set_target(PyObject* env, const core::Head& head, RequestTexts& texts) {
   const Names& name = names();
-  if (head.method == "GET") [[likely]] {
+  if (core::same_text(head.method, "GET")) [[likely]] {
     texts.method = Ref::borrow(name.get);
   } else {
     texts.method = tables_.methods.get(head.method);
     if (!set(env, name.request_method, texts.method)) return false;
   }
-  if (head.target == "/") {
+  if (core::same_text(head.target, "/")) {
     texts.target = Ref::borrow(name.slash);
     return true;
   }

@@ -27,7 +27,7 @@ PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
     raise_ended("wsgi.early_hints");
     return nullptr;
   }
-  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields.view());
+  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields.checked());
   Py_RETURN_NONE;
 }
 

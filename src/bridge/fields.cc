@@ -8,12 +8,6 @@
 namespace iotax::bridge {
 namespace {
 
-std::string_view trimmed(std::string_view value) noexcept {
-  while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-  while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-  return value;
-}
-
 /// The name as it may be shown: the str's repr, which escapes control characters.
 std::string shown(PyObject* name) {
   const Ref repr = Ref::steal(PyObject_Repr(name));
@@ -100,14 +94,12 @@ bool Fields::take_one(PyObject* item, const char* who) {
   core::Field field;
   if (!latin1_view(name, field.name)) return refuse_latin1(who, name, true);
   if (!latin1_view(value, field.value)) return refuse_latin1(who, name, false);
-  field.value = trimmed(field.value);
-  if (const core::HeadFault fault = core::check_field(field); fault != core::HeadFault::none)
+  if (const core::HeadFault fault = fields_.add(field); fault != core::HeadFault::none)
       [[unlikely]] {
     raise_head_fault(
         who, fault == core::HeadFault::hop_by_hop ? std::string{field.name} : shown(name), fault);
     return false;
   }
-  fields_.push_back(field);
   tuples_.push_back(Py_NewRef(item));
   return true;
 }
@@ -122,12 +114,6 @@ bool Fields::take(PyObject* list, const char* who) {
       clear();
       return false;
     }
-  }
-  if (const core::HeadFault fault = core::check_fields(fields_); fault != core::HeadFault::none)
-      [[unlikely]] {
-    clear();
-    raise_head_fault(who, "'Content-Length'", fault);
-    return false;
   }
   return true;
 }

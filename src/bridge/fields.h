@@ -5,7 +5,6 @@
 
 #include <Python.h>
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,12 +27,12 @@ class Fields {
   [[nodiscard]] bool take(PyObject* list, const char* who);
   void clear() noexcept;
   /// Views into the tuples; they end with clear() and take().
-  [[nodiscard]] std::span<const core::Field> view() const noexcept { return fields_; }
+  [[nodiscard]] const core::AnswerFields& checked() const noexcept { return fields_; }
 
  private:
   [[nodiscard]] bool take_one(PyObject* item, const char* who);
 
-  std::vector<core::Field> fields_;
+  core::AnswerFields fields_;
   std::vector<PyObject*> tuples_;  // one strong reference per field
 };
 

@@ -1,29 +1,17 @@
 #include "bridge/request.h"
 
-#include <charconv>
 #include <span>
 #include <string_view>
 
 #include "bridge/text.h"
+#include "core/words.h"
 
 namespace iotax::bridge {
-namespace {
-
-bool same_name(std::string_view a, std::string_view lower) noexcept {
-  if (a.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const char c = a[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 void Request::begin(driver::Exchange& exchange) noexcept {
   exchange_ = &exchange;
   head = Head::none;
-  is_head = exchange.head().method == "HEAD";
+  is_head = core::same_text(exchange.head().method, "HEAD");
   without_body = is_head;
 }
 
@@ -41,7 +29,7 @@ driver::Exchange& Request::take_exchange() noexcept {
 void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
   core::ResponseHead out;
   if (!latin1_view(status.get(), out.status)) out.status = "500";  // was checked by start_response
-  out.fields = fields.view();
+  out.fields = &fields.checked();
   out.content_bytes = content_bytes;
   head = Head::sent;
   exchange.respond(out);
@@ -52,17 +40,6 @@ driver::Sent Request::send_block(driver::Exchange& exchange, PyObject* bytes) {
   const std::span<const char> block{PyBytes_AS_STRING(bytes),
                                     static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
   return exchange.body(std::as_bytes(block));
-}
-
-std::optional<std::uint64_t> Request::declared_bytes() const noexcept {
-  for (const core::Field& field : fields.view()) {
-    if (!same_name(field.name, "content-length")) continue;
-    std::uint64_t bytes = 0;
-    const auto [end, error] =
-        std::from_chars(field.value.data(), field.value.data() + field.value.size(), bytes);
-    if (error == std::errc{} && end == field.value.data() + field.value.size()) return bytes;
-  }
-  return std::nullopt;
 }
 
 std::string Request::described() const {

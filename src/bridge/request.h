@@ -63,8 +63,6 @@ class Request {
   /// A block of the answer; empty blocks send nothing. The head has been sent. The caller holds a
   /// Use, or is alone.
   driver::Sent send_block(driver::Exchange& exchange, PyObject* bytes);
-  /// The Content-Length among the stored fields.
-  [[nodiscard]] std::optional<std::uint64_t> declared_bytes() const noexcept;
 
   [[nodiscard]] driver::Log& log() const noexcept { return log_; }
   /// "GET /path (REQUEST-ID)" for the log.

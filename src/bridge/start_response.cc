@@ -110,7 +110,9 @@ bool check_status(PyObject* status) {
 /// HEAD is known already; RFC 9110 §15.3.5, §15.4.5.
 bool status_without_body(PyObject* status) noexcept {
   std::string_view text;
-  return latin1_view(status, text) && (text.starts_with("204") || text.starts_with("304"));
+  if (!latin1_view(status, text)) return false;
+  const int code = core::code_of(text);
+  return code == 204 || code == 304;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "bridge/ref.h"
+#include "core/words.h"
 
 namespace iotax::bridge {
 
@@ -82,7 +83,8 @@ class Memo {
     Ref& entry = entries_[short_hash(text) % kEntries];
     if (entry) {
       std::string_view known;
-      if (latin1_view(entry.get(), known) && known == text) return Ref::borrow(entry.get());
+      if (latin1_view(entry.get(), known) && core::same_text(known, text))
+        return Ref::borrow(entry.get());
     }
     Ref made = Ref::steal(ascii(text));
     if (made && text.size() <= kTextBytesMax) entry = Ref::borrow(made.get());

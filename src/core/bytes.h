@@ -66,6 +66,7 @@ class Bytes {
   }
   void clear() noexcept { size_ = 0; }
   void release() noexcept {
+    if (capacity_ == 0) return;
     if (!lent_) std::free(data_);
     data_ = nullptr;
     size_ = capacity_ = 0;

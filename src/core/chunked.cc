@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/octets.h"
+#include "core/words.h"
 
 namespace iotax::core {
 

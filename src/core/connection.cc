@@ -84,7 +84,8 @@ void Connection::hold_clock(bool held) noexcept {
 }
 
 bool Connection::idle() const noexcept {
-  return state_->peer == Peer::idle && state_->us == Us::idle && state_->feed.empty();
+  const State& s = *state_;
+  return s.peer == Peer::idle && s.us == Us::idle && s.feed.empty() && !s.ended;
 }
 
 // ---- out
@@ -100,7 +101,7 @@ Step Connection::step() noexcept {
       case State::Turn::paused:
         return Paused{};
       case State::Turn::head:
-        return s.head;
+        return HeadEnd{s.head.id};
       case State::Turn::data:
         return BodyData{s.head.id, bytes_of(s.data)};
       case State::Turn::end:
@@ -294,7 +295,9 @@ Connection::State::Turn Connection::State::take_content() noexcept {
     advance();
     return Turn::again;
   }
-  return end ? Turn::end : data.empty() ? Turn::again : Turn::data;
+  if (!end) return data.empty() ? Turn::again : Turn::data;
+  static_cast<void>(pause());
+  return Turn::end;
 }
 
 /// Everything received is used up: is there an end, or is somebody late?

@@ -59,8 +59,8 @@ class Connection {
   /// back.
   void on_time(Instant now) noexcept;
   /// Bytes of the peer. They stay the caller's and must stay valid until step() has answered
-  /// NeedInput, Paused or Rejected; what is still needed then has been copied. An empty span is no
-  /// EOF.
+  /// NeedInput, BodyEnd, Paused or Rejected; what is still needed then has been copied. An empty
+  /// span is no EOF.
   void receive(std::span<const std::byte> bytes) noexcept;
   /// The peer has shut down its sending side.
   void receive_eof() noexcept;
@@ -72,12 +72,13 @@ class Connection {
   /// the content, or it still sends an answer that it stored elsewhere. Release it to let them run
   /// on.
   void hold_clock(bool held) noexcept;
-  /// Nothing of a next request has arrived and no answer is in progress.
+  /// No answer is in progress, and neither a byte nor an EOF waits to be looked at: step() has
+  /// nothing to say until the next receive() or deadline().
   [[nodiscard]] bool idle() const noexcept;
 
   // ---- from the application's side; ids other than the request in progress are ignored
   /// An interim answer (103 Early Hints). Ignored for HTTP/1.0 and after the head.
-  void inform(RequestId id, int status, std::span<const Field> fields);
+  void inform(RequestId id, int status, const AnswerFields& fields);
   void respond(RequestId id, const ResponseHead& head);
   /// Blocks over kCopyBytesMax are only referenced: take the output (output(), sent()) before the
   /// bytes end.
@@ -98,7 +99,7 @@ class Connection {
 
   // ---- out
   /// Advance by one event.
-  /// Order: Head, then 0..n BodyData, then exactly one BodyEnd, per request (RFC 9112 §6).
+  /// Order: HeadEnd, then 0..n BodyData, then exactly one BodyEnd, per request (RFC 9112 §6).
   /// A fault of the peer's is Rejected; afterwards only output and closing remain. Never throws.
   [[nodiscard]] Step step() noexcept;
   /// Everything to send, in order. Views end with the next non-const call.
@@ -115,7 +116,7 @@ class Connection {
   /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive
   /// (buffers grow by doubling).
   [[nodiscard]] std::size_t buffered_bytes() const noexcept;
-  /// The head of the request in progress, between its Head step and its end.
+  /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;
 
  private:

@@ -7,6 +7,11 @@
 #include "core/connection_state.h"
 
 namespace iotax::core {
+namespace {
+
+const AnswerFields kNoFields;
+
+}  // namespace
 
 void Connection::refuse(const ServerAnswer& answer) {
   State& s = *state_;
@@ -17,7 +22,7 @@ void Connection::refuse(const ServerAnswer& answer) {
   s.end_request();
 }
 
-void Connection::inform(RequestId id, int status, std::span<const Field> fields) {
+void Connection::inform(RequestId id, int status, const AnswerFields& fields) {
   State& s = *state_;
   if (!s.in_progress(id) || s.us != Us::owed || s.head.version == Version::http_1_0) return;
   s.us = next(s.us, Did::inform);
@@ -34,20 +39,20 @@ void Connection::continue_100(RequestId id) {
 void Connection::respond(RequestId id, const ResponseHead& head) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  const FieldFacts facts = look_at(head.fields);
+  const AnswerFields& fields = head.fields != nullptr ? *head.fields : kNoFields;
   const bool head_request = s.is_head_request();
   const Decision decision =
-      decide({code_of(head.status), head_request, facts.length, head.content_bytes});
+      decide({code_of(head.status), head_request, fields.length(), head.content_bytes});
   s.framing = decision.framing;
   s.answer_left = decision.length;
   if (decision.framing == Framing::undecided) {
     s.us = next(s.us, Did::hold);
     s.held_head.clear();
-    s.held_split = write_open_head(s.held_head, head, facts);
+    s.held_split = write_open_head(s.held_head, head, fields);
     return;
   }
   s.us = next(s.us, Did::head);
-  write_head(s.out.copied(), head, facts, s.persist_words(s.persists()), decision);
+  write_head(s.out.copied(), head, fields, s.persist_words(s.persists()), decision);
 }
 
 Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {

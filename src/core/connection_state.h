@@ -9,11 +9,13 @@
 #include "core/bytes.h"
 #include "core/connection.h"
 #include "core/framing.h"
+#include "core/octets.h"
 #include "core/output.h"
 #include "core/pace.h"
 #include "core/parser.h"
 #include "core/serialise.h"
 #include "core/transitions.h"
+#include "core/words.h"
 
 namespace iotax::core {
 
@@ -100,7 +102,7 @@ struct Connection::State {
     return id == head.id && id != RequestId::none;
   }
   [[nodiscard]] bool is_head_request() const noexcept {
-    return head.id != RequestId::none && head.method == "HEAD";
+    return head.id != RequestId::none && same_text(head.method, "HEAD");
   }
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;

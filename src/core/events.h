@@ -28,9 +28,9 @@ struct Field {
 /// mean that no content follows.
 enum class Content : std::uint8_t { none, length, chunked };
 
-/// An accepted request head. All views lie in the connection's own memory and stay valid until
-/// finish(), abort() or answer() of this id (not only until the next call), so that a body may
-/// arrive in between.
+/// An accepted request head; Connection::head() has it. All views lie in the connection's own
+/// memory and stay valid until finish(), abort() or answer() of this id (not only until the next
+/// call), so that a body may arrive in between.
 struct Head {
   RequestId id{};
   std::string_view method;  // a known method, never CONNECT or TRACE
@@ -51,13 +51,19 @@ struct Head {
   bool asterisk = false;          // OPTIONS *: the server answers it (answer(), 204 with Allow)
 };
 
+/// The head of `id` is complete and accepted; it is not part of the event, since most steps are
+/// none.
+struct HeadEnd {
+  RequestId id{};
+};
+
 /// A piece of the content of `id`. The view ends with the connection's next non-const call.
 struct BodyData {
   RequestId id{};
   std::span<const std::byte> bytes;
 };
 
-/// The content of `id` is complete. Follows the Head also when there is no content.
+/// The content of `id` is complete. Follows the HeadEnd also when there is no content.
 struct BodyEnd {
   RequestId id{};
 };
@@ -83,6 +89,6 @@ struct Rejected {
   RequestId in_body_of = RequestId::none;
 };
 
-using Step = std::variant<NeedInput, Head, BodyData, BodyEnd, Paused, Rejected>;
+using Step = std::variant<NeedInput, HeadEnd, BodyData, BodyEnd, Paused, Rejected>;
 
 }  // namespace iotax::core

@@ -6,31 +6,29 @@
 #include <cstring>
 
 #include "core/octets.h"
+#include "core/words.h"
 
 namespace iotax::core {
 namespace {
 
 /// RFC 3986 path octets; each "%" with two hex digits, never "%00" (rule 7).
 Fault check_path(std::string_view path) noexcept {
-  for (std::size_t i = 0; i < path.size(); ++i) {
-    if (is(path[i], kPath)) [[likely]]
-      continue;
-    if (path[i] == '#') return Fault::target_fragment;
-    if (path[i] != '%') return Fault::path_octet;
-    if (path.size() - i < 3 || !is(path[i + 1], kHex) || !is(path[i + 2], kHex))
-      return Fault::path_percent;
-    if (path[i + 1] == '0' && path[i + 2] == '0') return Fault::path_nul;
-    i += 2;
+  for (;;) {
+    path.remove_prefix(run_of(path, kPath));
+    if (path.empty()) return Fault::none;
+    if (path[0] == '#') return Fault::target_fragment;
+    if (path[0] != '%') return Fault::path_octet;
+    if (path.size() < 3 || !is(path[1], kHex) || !is(path[2], kHex)) return Fault::path_percent;
+    if (path[1] == '0' && path[2] == '0') return Fault::path_nul;
+    path.remove_prefix(3);
   }
-  return Fault::none;
 }
 
 /// 0x21-0x7E but "#", raw (rule 8).
 Fault check_query(std::string_view query) noexcept {
-  for (const char c : query)
-    if (!is(c, kQuery)) [[unlikely]]
-      return c == '#' ? Fault::target_fragment : Fault::target_octet;
-  return Fault::none;
+  query.remove_prefix(run_of(query, kQuery));
+  if (query.empty()) return Fault::none;
+  return query[0] == '#' ? Fault::target_fragment : Fault::target_octet;
 }
 
 Fault split_path(std::string_view text, Target& parts) noexcept {
@@ -58,13 +56,9 @@ Fault parse_absolute(std::string_view target, Target& parts) noexcept {
 }
 
 bool is_port(std::string_view text) noexcept {
-  if (text.size() > 5) return false;
-  unsigned port = 0;
-  for (const char c : text) {
-    if (!is(c, kDigit)) return false;
-    port = port * 10 + static_cast<unsigned>(c - '0');
-  }
-  return port <= 65535;
+  constexpr std::string_view kLargest = "65535";
+  return all(text, kDigit) &&
+         (text.size() < kLargest.size() || (text.size() == kLargest.size() && text <= kLargest));
 }
 
 /// The inside of "[…]": an IPv6 address by its octets, or IPvFuture. What it means is the
@@ -102,22 +96,20 @@ Fault parse_target(std::string_view target, std::string_view method, Target& par
 }
 
 bool is_host(std::string_view text) noexcept {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  if (at != end && *at == '[') {
+  if (text.starts_with('[')) {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
-    at += close + 1;
+    text.remove_prefix(close + 1);
   } else {
-    for (;; at += 3) {
-      while (at != end && is(*at, kHost)) ++at;
-      if (at == end || *at == ':') break;
-      if (*at != '%' || end - at < 3 || !is(at[1], kHex) || !is(at[2], kHex)) return false;
+    if (text.empty() || text[0] == ':') return false;
+    for (;; text.remove_prefix(3)) {
+      text.remove_prefix(run_of(text, kHost));
+      if (text.empty() || text[0] == ':') break;
+      if (text[0] != '%' || text.size() < 3 || !is(text[1], kHex) || !is(text[2], kHex))
+        return false;
     }
-    if (at == text.data()) return false;
   }
-  return at == end ||
-         (*at == ':' && is_port(text.substr(static_cast<std::size_t>(at + 1 - text.data()))));
+  return text.empty() || (text[0] == ':' && is_port(text.substr(1)));
 }
 
 bool is_known_method(std::string_view method) noexcept {
@@ -133,12 +125,13 @@ bool is_known_method(std::string_view method) noexcept {
 }
 
 std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept {
+  constexpr std::size_t kAlwaysFits = 19;
   if (digits.empty()) return std::nullopt;
   std::uint64_t value = 0;
-  for (const char c : digits) {
-    if (!is(c, kDigit)) return std::nullopt;
-    const auto digit = static_cast<std::uint64_t>(c - '0');
-    if (value > (UINT64_MAX - digit) / 10) return std::nullopt;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (!is(digits[i], kDigit)) return std::nullopt;
+    const auto digit = static_cast<std::uint64_t>(digits[i] - '0');
+    if (i >= kAlwaysFits && value > (UINT64_MAX - digit) / 10) return std::nullopt;
     value = value * 10 + digit;
   }
   return value;

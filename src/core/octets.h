@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -51,27 +52,45 @@ constexpr bool is(char octet, Octet kind) noexcept {
   return (kOctets[static_cast<unsigned char>(octet)] & kind) != 0;
 }
 
-constexpr bool all(std::string_view text, Octet kind) noexcept {
+namespace detail {
+
+inline bool are_four(const char* at, Octet kind) noexcept {
+  const auto* octets = reinterpret_cast<const unsigned char*>(at);
+  return (kOctets[octets[0]] & kOctets[octets[1]] & kOctets[octets[2]] & kOctets[octets[3]] &
+          kind) != 0;
+}
+
+}  // namespace detail
+
+inline bool all(std::string_view text, Octet kind) noexcept {
+  const char* at = text.data();
+  if (text.size() >= 4) {
+    const char* const last = at + text.size() - 4;
+    for (; at < last; at += 4)
+      if (!detail::are_four(at, kind)) return false;
+    return detail::are_four(last, kind);  // may look at some twice
+  }
   for (const char c : text)
     if (!is(c, kind)) return false;
   return true;
 }
 
-/// Whether `token` equals `lower` in any case. `lower` holds small letters and "-" only; `token` is
-/// a token (RFC 9110 §5.6.2), so that no octet but a letter's capital turns into a letter when bit
-/// 5 is set.
-constexpr bool same_token(std::string_view token, std::string_view lower) noexcept {
-  if (token.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < lower.size(); ++i)
-    if ((token[i] | 0x20) != lower[i]) return false;
-  return true;
+/// How many octets in front are of the kind.
+inline std::size_t run_of(std::string_view text, Octet kind) noexcept {
+  std::size_t run = 0;
+  while (run + 4 <= text.size() && detail::are_four(text.data() + run, kind)) run += 4;
+  while (run < text.size() && is(text[run], kind)) ++run;
+  return run;
 }
 
 /// The text without SP and HTAB at both ends.
-constexpr std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
+[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) noexcept {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  while (begin != end && blank(*begin)) ++begin;
+  while (begin != end && blank(end[-1])) --end;
+  return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 }  // namespace iotax::core

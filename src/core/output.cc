@@ -79,6 +79,7 @@ void Output::take(std::uint64_t bytes) noexcept {
 void Output::release() noexcept {
   copied_.release();
   begin_ = 0;
+  if (others_.capacity() == 0) return;
   others_ = {};
   slices_ = {};
 }

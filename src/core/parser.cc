@@ -10,6 +10,7 @@
 
 #include "core/explain.h"
 #include "core/octets.h"
+#include "core/words.h"
 
 namespace iotax::core {
 namespace {

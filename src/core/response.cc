@@ -2,43 +2,17 @@
 // registered reason phrases.
 #include "core/response.h"
 
+#include "core/check.h"
 #include "core/head.h"
 #include "core/octets.h"
+#include "core/words.h"
 
 namespace iotax::core {
 namespace {
 
 /// A control character, but for HTAB where `tab` says so (beyond 4.3).
 bool has_control(std::string_view text, bool tab) noexcept {
-  for (const char c : text)
-    if (!is(c, kValue) || (c == '\t' && !tab)) return true;
-  return false;
-}
-
-bool is_content_length(std::string_view name) noexcept {
-  return same_token(name, "content-length");
-}
-
-/// RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the server's.
-bool is_hop_by_hop(std::string_view name) noexcept {
-  switch (name.size()) {
-    case 2:
-      return same_token(name, "te");
-    case 7:
-      return same_token(name, "trailer") || same_token(name, "upgrade");
-    case 8:
-      return same_token(name, "trailers");
-    case 10:
-      return same_token(name, "connection") || same_token(name, "keep-alive");
-    case 17:
-      return same_token(name, "transfer-encoding");
-    case 18:
-      return same_token(name, "proxy-authenticate");
-    case 19:
-      return same_token(name, "proxy-authorization");
-    default:
-      return false;
-  }
+  return !all(text, kValue) || (!tab && text.find('\t') != std::string_view::npos);
 }
 
 }  // namespace
@@ -52,24 +26,73 @@ HeadFault check_status(std::string_view status) noexcept {
   return HeadFault::none;
 }
 
-HeadFault check_field(const Field& field) noexcept {
-  if (field.name.empty() || !all(field.name, kToken)) return HeadFault::name_token;
-  if (has_control(field.value, true)) return HeadFault::value_control;
-  if (is_hop_by_hop(field.name)) return HeadFault::hop_by_hop;
-  if (is_content_length(field.name) && !parse_length(trimmed(field.value)))
-    return HeadFault::length_form;
+AnswerFields::AnswerFields(std::span<const Field> good) {
+  for (const Field& field : good) IOTAX_CHECK(add(field) == HeadFault::none);
+}
+
+HeadFault AnswerFields::add_length(std::string_view value) noexcept {
+  const std::optional<std::uint64_t> here = parse_length(value);
+  if (!here) return HeadFault::length_form;
+  if (length_ && length_ != here) return HeadFault::length_conflict;
+  length_ = here;
+  ++lengths_;
   return HeadFault::none;
 }
 
-HeadFault check_fields(std::span<const Field> fields) noexcept {
-  std::optional<std::uint64_t> length;
-  for (const Field& field : fields) {
-    if (!is_content_length(field.name)) continue;
-    const std::optional<std::uint64_t> here = parse_length(trimmed(field.value));
-    if (length && length != here) return HeadFault::length_conflict;
-    length = here;
+HeadFault AnswerFields::add(Field field) {
+  const std::string_view name = field.name;
+  if (name.empty() || !core::all(name, kToken)) return HeadFault::name_token;
+  if (has_control(field.value, true)) return HeadFault::value_control;
+  field.value = trimmed(field.value);
+  bool hop_by_hop = false;  // RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the
+                            // server's
+  switch (name.size()) {    // only lengths at which a name has a rule of its own
+    case 2:
+      hop_by_hop = same_token(name, "te");
+      break;
+    case 4:
+      has_date_ |= same_token(name, "date");
+      break;
+    case 6:
+      has_server_ |= same_token(name, "server");
+      break;
+    case 7:
+      hop_by_hop = same_token(name, "trailer") || same_token(name, "upgrade");
+      break;
+    case 8:
+      hop_by_hop = same_token(name, "trailers");
+      break;
+    case 10:
+      hop_by_hop = same_token(name, "connection") || same_token(name, "keep-alive");
+      break;
+    case 14:
+      if (!same_token(name, "content-length")) break;
+      if (const HeadFault fault = add_length(field.value); fault != HeadFault::none) return fault;
+      break;
+    case 17:
+      hop_by_hop = same_token(name, "transfer-encoding");
+      break;
+    case 18:
+      hop_by_hop = same_token(name, "proxy-authenticate");
+      break;
+    case 19:
+      hop_by_hop = same_token(name, "proxy-authorization");
+      break;
+    default:
+      break;
   }
+  if (hop_by_hop) return HeadFault::hop_by_hop;
+  fields_.push_back(field);
+  constexpr std::size_t kAround = std::string_view(": \r\n").size();
+  bytes_ += name.size() + field.value.size() + kAround;
   return HeadFault::none;
+}
+
+void AnswerFields::clear() noexcept {
+  fields_.clear();
+  has_date_ = has_server_ = false;
+  length_.reset();
+  lengths_ = bytes_ = 0;
 }
 
 std::string_view explain(HeadFault fault) noexcept {

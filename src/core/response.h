@@ -2,23 +2,75 @@
 // status or a field.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/events.h"
 
 namespace iotax::core {
 
-/// An answer's head as the application gave it, already checked with check_status() and
-/// check_fields(). Framing is added by the connection; Date and Server are added unless `fields`
-/// has them. All views end with the call.
+/// Why a status or a field is refused before it gets anywhere near the wire.
+enum class HeadFault : std::uint8_t {
+  none,
+  status_form,     // not three digits, then a space and a reason phrase (or nothing)
+  status_interim,  // 1xx as a final status
+  status_range,    // below 100 (beyond 4.1: 100 to 999 are accepted)
+  status_control,  // a control character in the status
+  name_token,      // a field name that is not a token (RFC 9110 §5.1)
+  value_control,   // CR, LF, NUL or another control character but HTAB in a value
+  /// Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, TE, Trailer(s),
+  /// Transfer-Encoding, Upgrade.
+  hop_by_hop,
+  length_form,      // Content-Length that is not 1*DIGIT or does not fit
+  length_conflict,  // two Content-Length fields that differ
+};
+
+/// The fields of an answer in order and spelling of the application, checked one by one, with what
+/// they say about framing and about the fields that the server would add. The texts stay the
+/// caller's.
+class AnswerFields {
+ public:
+  AnswerFields() = default;
+  /// Of fields that are known to be good: a fault ends the process.
+  explicit AnswerFields(std::span<const Field> good);
+
+  /// Takes a field, its value without the blanks around it. Not when a fault is returned. Text is
+  /// Latin-1 octets.
+  [[nodiscard]] HeadFault add(Field field);
+  void clear() noexcept;
+
+  [[nodiscard]] std::span<const Field> all() const noexcept { return fields_; }
+  [[nodiscard]] bool has_date() const noexcept { return has_date_; }
+  [[nodiscard]] bool has_server() const noexcept { return has_server_; }
+  /// Content-Length, and how many of the fields say it.
+  [[nodiscard]] std::optional<std::uint64_t> length() const noexcept { return length_; }
+  [[nodiscard]] std::size_t lengths() const noexcept { return lengths_; }
+  /// Of all field lines on the wire.
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  [[nodiscard]] HeadFault add_length(std::string_view value) noexcept;
+
+  std::vector<Field> fields_;
+  bool has_date_ = false;
+  bool has_server_ = false;
+  std::optional<std::uint64_t> length_;
+  std::size_t lengths_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+/// An answer's head as the application gave it, its status already checked with check_status().
+/// Framing is added by the connection; Date and Server are added unless `fields` has them. All
+/// views end with the call.
 struct ResponseHead {
-  std::string_view status;        // "200 OK"; "404" gets its standard reason phrase
-  std::span<const Field> fields;  // in order and spelling of the application
-  std::string_view date;          // IMF-fixdate of now (RFC 9110 §5.6.7)
-  std::string_view server;        // empty: no Server field
+  std::string_view status;               // "200 OK"; "404" gets its standard reason phrase
+  const AnswerFields* fields = nullptr;  // null: none
+  std::string_view date;                 // IMF-fixdate of now (RFC 9110 §5.6.7)
+  std::string_view server;               // empty: no Server field
   /// The size of the whole content when it is known beforehand: the sum of an exact list or tuple,
   /// a file's length, 0 when the iterable ended without a block. A Content-Length among `fields`
   /// takes precedence.
@@ -46,27 +98,12 @@ enum class Outcome : std::uint8_t {
   complete,      // body: Content-Length is reached exactly; further blocks are not needed
 };
 
-/// Why a status or a field is refused before it gets anywhere near the wire.
-enum class HeadFault : std::uint8_t {
-  none,
-  status_form,     // not three digits, then a space and a reason phrase (or nothing)
-  status_interim,  // 1xx as a final status
-  status_range,    // below 100 (beyond 4.1: 100 to 999 are accepted)
-  status_control,  // a control character in the status
-  name_token,      // a field name that is not a token (RFC 9110 §5.1)
-  value_control,   // CR, LF, NUL or another control character but HTAB in a value
-  /// Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, TE, Trailer(s),
-  /// Transfer-Encoding, Upgrade.
-  hop_by_hop,
-  length_form,      // Content-Length that is not 1*DIGIT or does not fit
-  length_conflict,  // two Content-Length fields that differ
-};
-
 /// Text is Latin-1 octets. Never allocates.
 [[nodiscard]] HeadFault check_status(std::string_view status) noexcept;
-[[nodiscard]] HeadFault check_field(const Field& field) noexcept;
-/// The rules that need all fields at once (Content-Length twice), after check_field() of each.
-[[nodiscard]] HeadFault check_fields(std::span<const Field> fields) noexcept;
+/// The code in front of a checked status.
+[[nodiscard]] constexpr int code_of(std::string_view status) noexcept {
+  return (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
+}
 /// One sentence for people: what is wrong and what to write instead. A switch without default.
 [[nodiscard]] std::string_view explain(HeadFault fault) noexcept;
 /// "Not Found" for 404; empty for codes without a registered phrase.

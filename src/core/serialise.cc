@@ -6,6 +6,7 @@
 
 #include "core/head.h"
 #include "core/octets.h"
+#include "core/words.h"
 
 namespace iotax::core {
 namespace {
@@ -24,18 +25,14 @@ class Pen {
     std::memcpy(at_, literal, N - 1);
     at_ += N - 1;
   }
-  void text(std::string_view text) noexcept {
-    if (text.empty()) return;
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-  }
+  void text(std::string_view text) noexcept { at_ = copy_text(at_, text); }
   void number(std::uint64_t value, int base = 10) noexcept {
     at_ = std::to_chars(at_, at_ + kNumberMax, value, base).ptr;
   }
   void field(const Field& field) noexcept {
     text(field.name);
     put(": ");
-    text(trimmed(field.value));
+    text(field.value);
     put("\r\n");
   }
 
@@ -56,29 +53,25 @@ void put_connection(Pen& pen, Persist persist) noexcept {
   }
 }
 
-bool is_length(std::string_view name) noexcept {
-  return name.size() == 14 && same_token(name, "content-length");
-}
-
 /// What stands around the texts of the application and of the driver in a head, at most.
 constexpr std::size_t kAround = 192;
 
-std::size_t room_for(const ResponseHead& head, const FieldFacts& facts) noexcept {
-  return head.status.size() + head.date.size() + head.server.size() + facts.bytes + kAround;
+std::size_t room_for(const ResponseHead& head, const AnswerFields& fields) noexcept {
+  return head.status.size() + head.date.size() + head.server.size() + fields.bytes() + kAround;
 }
 
-void put_start(Pen& pen, const ResponseHead& head, const FieldFacts& facts) noexcept {
+void put_start(Pen& pen, const ResponseHead& head, const AnswerFields& fields) noexcept {
   pen.put("HTTP/1.1 ");
   pen.text(head.status);
   if (head.status.size() == 3) {
     pen.put(" ");
     pen.text(reason_phrase(code_of(head.status)));
   }
-  if (!facts.date && !head.date.empty()) {
+  if (!fields.has_date() && !head.date.empty()) {
     pen.put("\r\nDate: ");
     pen.text(head.date);
   }
-  if (!facts.server && !head.server.empty()) {
+  if (!fields.has_server() && !head.server.empty()) {
     pen.put("\r\nServer: ");
     pen.text(head.server);
   }
@@ -95,9 +88,11 @@ void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
   if (decision.framing == Framing::chunked) pen.put("Transfer-Encoding: chunked\r\n");
 }
 
-void put_fields(Pen& pen, std::span<const Field> fields, bool keep_length) noexcept {
-  for (const Field& field : fields) {
-    if (is_length(field.name)) {
+/// Content-Length at most once, and only when `keep_length`.
+void put_fields(Pen& pen, const AnswerFields& fields, bool keep_length) noexcept {
+  const bool all = fields.lengths() == (keep_length ? 1 : 0) || fields.lengths() == 0;
+  for (const Field& field : fields.all()) {
+    if (!all && same_token(field.name, "content-length")) {
       if (!keep_length) continue;
       keep_length = false;
     }
@@ -108,45 +103,20 @@ void put_fields(Pen& pen, std::span<const Field> fields, bool keep_length) noexc
 
 }  // namespace
 
-FieldFacts look_at(std::span<const Field> fields) noexcept {
-  FieldFacts facts;
-  for (const Field& field : fields) {
-    facts.bytes += field.name.size() + field.value.size() + 4;
-    switch (field.name.size()) {
-      case 4:
-        facts.date = facts.date || same_token(field.name, "date");
-        break;
-      case 6:
-        facts.server = facts.server || same_token(field.name, "server");
-        break;
-      case 14:
-        if (is_length(field.name)) facts.length = parse_length(trimmed(field.value));
-        break;
-      default:
-        break;
-    }
-  }
-  return facts;
-}
-
-int code_of(std::string_view status) noexcept {
-  return (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
-}
-
-void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist,
+void write_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields, Persist persist,
                 const Decision& decision) {
-  Pen pen(out.open(room_for(head, facts)));
-  put_start(pen, head, facts);
+  Pen pen(out.open(room_for(head, fields)));
+  put_start(pen, head, fields);
   put_framing(pen, persist, decision);
-  put_fields(pen, head.fields, decision.keep_own_length);
+  put_fields(pen, fields, decision.keep_own_length);
   out.close(pen.at());
 }
 
-std::size_t write_open_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts) {
-  Pen pen(out.open(room_for(head, facts)));
-  put_start(pen, head, facts);
+std::size_t write_open_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields) {
+  Pen pen(out.open(room_for(head, fields)));
+  put_start(pen, head, fields);
   const auto framing_at = static_cast<std::size_t>(pen.at() - out.data());
-  put_fields(pen, head.fields, false);
+  put_fields(pen, fields, false);
   out.close(pen.at());
   return framing_at;
 }
@@ -164,8 +134,8 @@ void write_chunk_line(Bytes& out, std::uint64_t bytes) {
   out.close(pen.at());
 }
 
-void write_interim(Bytes& out, int status, std::span<const Field> fields) {
-  Pen pen(out.open(look_at(fields).bytes + kAround));
+void write_interim(Bytes& out, int status, const AnswerFields& fields) {
+  Pen pen(out.open(fields.bytes() + kAround));
   pen.put("HTTP/1.1 ");
   pen.number(static_cast<std::uint64_t>(status));
   pen.put(" ");

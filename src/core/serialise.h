@@ -15,31 +15,20 @@ namespace iotax::core {
 /// The Connection field of an answer (RFC 9112 §9.3): nothing for HTTP/1.1 that persists.
 enum class Persist : std::uint8_t { silently, said, close };
 
-/// What the application's fields say about framing and about the fields that the server would add.
-struct FieldFacts {
-  bool date = false;
-  bool server = false;
-  std::optional<std::uint64_t> length;
-  std::size_t bytes = 0;  // of all field lines on the wire
-};
-[[nodiscard]] FieldFacts look_at(std::span<const Field> fields) noexcept;
-
-/// The code in front of a checked status.
-[[nodiscard]] int code_of(std::string_view status) noexcept;
-
-/// A whole head. Server fields come first, then the application's in its order and spelling; its
-/// Content-Length goes out at most once, and only when `decision` keeps it.
-void write_head(Bytes& out, const ResponseHead& head, const FieldFacts& facts, Persist persist,
+/// A whole head; `fields` are those of `head`. Server fields come first, then the application's in
+/// its order and spelling; its Content-Length goes out at most once, and only when `decision` keeps
+/// it.
+void write_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields, Persist persist,
                 const Decision& decision);
 /// A head whose framing is not known yet. Returns where write_framing() has to go in.
 [[nodiscard]] std::size_t write_open_head(Bytes& out, const ResponseHead& head,
-                                          const FieldFacts& facts);
+                                          const AnswerFields& fields);
 void write_framing(Bytes& out, Persist persist, const Decision& decision);
 
 /// RFC 9112 §7.1: the line before `bytes` of chunk data.
 void write_chunk_line(Bytes& out, std::uint64_t bytes);
 
-void write_interim(Bytes& out, int status, std::span<const Field> fields);
+void write_interim(Bytes& out, int status, const AnswerFields& fields);
 /// A whole answer: text/plain, the sentence and the request id. Without content for HEAD and 204.
 /// 405 and 204 name the methods.
 void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request);

@@ -72,8 +72,8 @@ class Exchange {
   virtual BodyRead read_body(std::span<std::byte> into) = 0;
 
   // ---- the answer
-  virtual void inform(
-      int status, std::span<const core::Field> fields) = 0;  // 103; handed to the system at once
+  virtual void inform(int status,
+                      const core::AnswerFields& fields) = 0;  // 103; handed to the system at once
   /// Date and Server are filled in by the driver when they are empty in `head`.
   virtual void respond(const core::ResponseHead& head) = 0;
   virtual Sent body(std::span<const std::byte> block) = 0;

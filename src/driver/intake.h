@@ -55,8 +55,8 @@ class Intake {
         if (progress == Progress::ready && s.streaming && !s.body_ended) s.hold_clock(true, now);
         return progress;
       }
-      if (const auto* head = std::get_if<core::Head>(&step)) {
-        begin(s, *head, now);
+      if (std::holds_alternative<core::HeadEnd>(step)) {
+        begin(s, s.machine.head(), now);
         if (s.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
@@ -67,12 +67,9 @@ class Intake {
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
         s.body_ended = true;
         s.ready_at = now;
-        if (s.machine.head().asterisk) {
-          answer_asterisk(s);
-          progress = Progress::answered;
-        } else {
-          progress = Progress::ready;
-        }
+        if (!s.machine.head().asterisk) return Progress::ready;
+        answer_asterisk(s);
+        progress = Progress::answered;
       } else {
         s.body.reset();
         refuse(s, std::get<core::Rejected>(step));
@@ -138,7 +135,8 @@ class Intake {
     made.status = status;
     made.sentence = sentence;
     made.request_id = s.id.view();
-    made.date = date();
+    thread_local DateCache cache;
+    made.date = date(cache);
     made.server = config_.server_header;
     return made;
   }
@@ -154,9 +152,8 @@ class Intake {
     return warnings_due_.load(std::memory_order_relaxed);
   }
 
-  /// IMF-fixdate of now. The view lasts until this thread's next call.
-  [[nodiscard]] std::string_view date() noexcept {
-    thread_local DateCache cache;
+  /// IMF-fixdate of now. The view lasts until the next call with the same cache.
+  [[nodiscard]] std::string_view date(DateCache& cache) noexcept {
     return cache.at(sys_.unix_time());
   }
 
@@ -195,18 +192,19 @@ class Intake {
       s.id.assign(given);
       return;
     }
-    char digits[16];
-    const std::uint64_t number = counter_.fetch_add(1, std::memory_order_relaxed) + 1;
-    const auto end = std::to_chars(digits, digits + sizeof digits, number, 16).ptr;
     s.id.assign(prefix_);
-    s.id.append({digits, static_cast<std::size_t>(end - digits)});
+    s.id.append_hex(counter_.fetch_add(1, std::memory_order_relaxed) + 1);
   }
 
   void begin(Session<Sys>& s, const core::Head& head, core::Instant now) {
     make_id(s, head.request_id);
-    s.line.assign(head.method);
-    s.line.append(" ");
-    s.line.append(head.path);
+    if (head.target.starts_with('/')) {  // one piece on the wire, up to a query
+      s.line.assign({head.method.data(), head.path.data() + head.path.size()});
+    } else {
+      s.line.assign(head.method);
+      s.line.append(" ");
+      s.line.append(head.path);
+    }
     s.body.reset();
     s.body_taken = 0;
     s.body_ended = false;

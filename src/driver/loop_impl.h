@@ -308,7 +308,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
-  if (s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
+  if (s.machine.idle() || s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
       intake_.advance(s, now_) != Progress::ready) {
     answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
     return;

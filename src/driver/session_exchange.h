@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "driver/application.h"
+#include "driver/date.h"
 #include "driver/session.h"
 
 namespace iotax::driver {
@@ -48,16 +49,16 @@ class SessionExchange final : public Exchange {
     return worker_.read_body(thread_, *s_, into);
   }
 
-  void inform(int status, std::span<const core::Field> fields) override {
+  void inform(int status, const core::AnswerFields& fields) override {
     s_->machine.inform(head().id, status, fields);
     (void)deliver();
   }
 
   void respond(const core::ResponseHead& given) override {
     core::ResponseHead head = given;
-    if (head.date.empty()) head.date = worker_.intake().date();
+    if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
-    s_->status = status_code(head.status);
+    s_->status = core::code_of(head.status);
     if (worker_.stopping()) s_->machine.close_soon();
     s_->machine.respond(this->head().id, head);
   }
@@ -102,12 +103,6 @@ class SessionExchange final : public Exchange {
   }
 
  private:
-  static int status_code(std::string_view status) noexcept {
-    int code = 0;
-    for (const char c : status.substr(0, 3)) code = code * 10 + (c - '0');
-    return code;
-  }
-
   static Sent sent(core::Outcome outcome) noexcept {
     switch (outcome) {
       case core::Outcome::ok:
@@ -126,6 +121,7 @@ class SessionExchange final : public Exchange {
   unsigned thread_;
   Session* s_ = nullptr;
   bool open_ = false;
+  DateCache date_;  // of the thread's own answers
 };
 
 }  // namespace iotax::driver

@@ -143,24 +143,17 @@ driver::BodyRead ScriptedExchange::read_body(std::span<std::byte> into) {
   return {bytes, BodyError::none};
 }
 
-void ScriptedExchange::inform(int status, std::span<const core::Field> fields) {
-  record(py::make_tuple("inform", status, to_list(fields)));
+void ScriptedExchange::inform(int status, const core::AnswerFields& fields) {
+  record(py::make_tuple("inform", status, to_list(fields.all())));
 }
 
 void ScriptedExchange::respond(const core::ResponseHead& head) {
   declared_ = head.content_bytes;
-  for (const core::Field& field : head.fields) {
-    std::string name{field.name};
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c); });
-    if (name != "content-length") continue;
-    std::uint64_t bytes = 0;
-    std::from_chars(field.value.data(), field.value.data() + field.value.size(), bytes);
-    declared_ = bytes;
-  }
+  if (head.fields != nullptr && head.fields->length()) declared_ = head.fields->length();
   if (events_.is_none()) return;
   record(py::make_tuple(
-      "respond", to_bytes(head.status), to_list(head.fields),
+      "respond", to_bytes(head.status),
+      to_list(head.fields != nullptr ? head.fields->all() : std::span<const core::Field>{}),
       head.content_bytes ? py::object{py::int_(*head.content_bytes)} : py::object{py::none()}));
 }
 

@@ -32,10 +32,11 @@ std::string answered(CorePeer& peer, std::string_view status, std::vector<Field>
 
 TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
   const auto peer = asked();
-  const Field fields[]{{"x-LOWER", " v "}, {"Content-Type", "text/plain"}, {"x-lower", ""}};
+  const AnswerFields fields(
+      std::vector<Field>{{"x-LOWER", " v "}, {"Content-Type", "text/plain"}, {"x-lower", ""}});
   ResponseHead head;
   head.status = "404";
-  head.fields = fields;
+  head.fields = &fields;
   head.date = test::kDate;
   head.server = "iotax";
   head.content_bytes = 2;
@@ -51,10 +52,10 @@ TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
 
 TEST(Answer, DateAndServerOfTheApplicationWin) {
   const auto peer = asked();
-  const Field fields[]{{"DATE", "d"}, {"Server", "s"}};
+  const AnswerFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
   ResponseHead head;
   head.status = "200 OK";
-  head.fields = fields;
+  head.fields = &fields;
   head.date = test::kDate;
   head.server = "iotax";
   head.content_bytes = 0;
@@ -231,7 +232,7 @@ TEST(Answer, FilesTakeTheirPlaceInTheOrder) {
 }
 
 TEST(Inform, ComesBeforeTheAnswerAndNeverToHttp10) {
-  const Field link[]{{"Link", "</a.css>; rel=preload"}};
+  const AnswerFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
   const auto peer = asked();
   peer->connection.inform(kFirst, 103, link);
   peer->respond(kFirst, "200 OK", {}, 0);

@@ -121,9 +121,9 @@ Seen play(const Limits& limits, std::string_view bytes, const std::vector<std::s
                                  : std::min(bytes.size(), 1 + pieces[piece++ % pieces.size()] % 64);
     largest = std::max(largest, size);
     peer.receive(bytes.substr(0, size));
-    constexpr std::size_t kSmallestBuffer = 512;
+    constexpr std::size_t kDesk = 1024, kSmallestBuffer = 512;
     RC_ASSERT(peer.connection.buffered_bytes() <=
-              2 * limits.head_bytes_max + 2 * largest + 2 * kSmallestBuffer);
+              2 * limits.head_bytes_max + 2 * largest + kDesk + kSmallestBuffer);
     bytes.remove_prefix(size);
   }
   if (eof) peer.eof();

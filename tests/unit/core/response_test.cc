@@ -21,28 +21,53 @@ TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
     EXPECT_EQ(check_status(bad), HeadFault::status_control) << bad;
 }
 
-TEST(CheckField, RefusesWhatWouldInjectOrFrame) {
-  EXPECT_EQ(check_field({"X-A", "b\tc \xE9"}), HeadFault::none);
-  EXPECT_EQ(check_field({"X-A", ""}), HeadFault::none);
-  for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9"})
-    EXPECT_EQ(check_field({bad, "v"}), HeadFault::name_token) << bad;
-  for (const std::string_view bad : {"a\r\nB: c", "a\n", "\r", "\x7F", "\x01"})
-    EXPECT_EQ(check_field({"X", bad}), HeadFault::value_control) << bad;
-  EXPECT_EQ(check_field({"X", std::string_view("a\0b", 3)}), HeadFault::value_control);
+HeadFault added(std::string_view name, std::string_view value) {
+  return AnswerFields().add({name, value});
+}
+
+TEST(AnswerFields, RefuseWhatWouldInjectOrFrame) {
+  EXPECT_EQ(added("X-A", "b\tc \xE9"), HeadFault::none);
+  EXPECT_EQ(added("X-A", ""), HeadFault::none);
+  for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9", "content\rlength"})
+    EXPECT_EQ(added(bad, "v"), HeadFault::name_token) << bad;
+  for (const std::string_view bad : {"a\r\nB: c", "a\n", "\r", "\x7F", "\x01", "long enough\n"})
+    EXPECT_EQ(added("X", bad), HeadFault::value_control) << bad;
+  EXPECT_EQ(added("X", std::string_view("a\0b", 3)), HeadFault::value_control);
   for (const std::string_view hop :
        {"Connection", "keep-alive", "Proxy-Authenticate", "PROXY-AUTHORIZATION", "TE", "Trailer",
         "Trailers", "Transfer-Encoding", "Upgrade"})
-    EXPECT_EQ(check_field({hop, "x"}), HeadFault::hop_by_hop) << hop;
+    EXPECT_EQ(added(hop, "x"), HeadFault::hop_by_hop) << hop;
   for (const std::string_view bad : {"", "-1", "+3", "3,3", "0x3", "99999999999999999999"})
-    EXPECT_EQ(check_field({"content-length", bad}), HeadFault::length_form) << bad;
-  EXPECT_EQ(check_field({"Content-Length", " 3 "}), HeadFault::none);
+    EXPECT_EQ(added("content-length", bad), HeadFault::length_form) << bad;
+  EXPECT_EQ(added("Content-Length", " 3 "), HeadFault::none);
 }
 
-TEST(CheckFields, LengthsMayRepeatButNotDiffer) {
-  const Field same[]{{"Content-Length", "3"}, {"X", "y"}, {"content-length", "3"}};
-  const Field differ[]{{"Content-Length", "3"}, {"content-length", "4"}};
-  EXPECT_EQ(check_fields(same), HeadFault::none);
-  EXPECT_EQ(check_fields(differ), HeadFault::length_conflict);
+TEST(AnswerFields, AnswerForWhatTheyHold) {
+  AnswerFields fields;
+  EXPECT_EQ(fields.add({"X", " y\t"}), HeadFault::none);
+  EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
+  EXPECT_EQ(fields.add({"date", "d"}), HeadFault::none);
+  EXPECT_EQ(fields.add({"SERVER", "s"}), HeadFault::none);
+  EXPECT_EQ(fields.add({"Content-Length", "18446744073709551615"}), HeadFault::none);
+  EXPECT_TRUE(fields.has_date() && fields.has_server());
+  EXPECT_EQ(fields.length(), UINT64_MAX);
+  EXPECT_EQ(fields.all()[0].value, "y");
+  EXPECT_EQ(fields.bytes(), std::string_view("X: y\r\ndate: d\r\nSERVER: s\r\n"
+                                             "Content-Length: 18446744073709551615\r\n")
+                                .size());
+  fields.clear();
+  EXPECT_TRUE(fields.all().empty());
+  EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
+  EXPECT_EQ(fields.bytes() + fields.lengths(), 0U);
+}
+
+TEST(AnswerFields, LengthsMayRepeatButNotDiffer) {
+  AnswerFields fields;
+  EXPECT_EQ(fields.add({"Content-Length", "3"}), HeadFault::none);
+  EXPECT_EQ(fields.add({"content-length", "3"}), HeadFault::none);
+  EXPECT_EQ(fields.lengths(), 2U);
+  EXPECT_EQ(fields.add({"content-length", "4"}), HeadFault::length_conflict);
+  EXPECT_EQ(fields.all().size(), 2U);
 }
 
 TEST(Explain, SaysSomethingOfItsOwnForEachFault) {

@@ -90,9 +90,10 @@ class CorePeer {
 
   void respond(core::RequestId id, std::string_view status, std::vector<core::Field> fields = {},
                std::optional<std::uint64_t> content_bytes = std::nullopt) {
+    const core::AnswerFields checked(fields);
     core::ResponseHead head;
     head.status = status;
-    head.fields = fields;
+    head.fields = &checked;
     head.content_bytes = content_bytes;
     connection.respond(id, head);
   }
@@ -110,9 +111,10 @@ class CorePeer {
 
  private:
   void note(const core::Step& step) {
-    if (const auto* head = std::get_if<core::Head>(&step)) {
-      events.push_back("head " + std::string(head->method) + ' ' + std::string(head->target));
-      if (on_head) on_head(*this, head->id);
+    if (std::holds_alternative<core::HeadEnd>(step)) {
+      const core::Head& head = connection.head();
+      events.push_back("head " + std::string(head.method) + ' ' + std::string(head.target));
+      if (on_head) on_head(*this, head.id);
     } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
       if (events.empty() || !events.back().starts_with("data ")) events.emplace_back("data ");
       events.back() += text_of(data->bytes);

@@ -1,0 +1,79 @@
+// Short texts compared and copied in machine words: a head is made of texts of a few octets, for
+// which a call costs more than the work.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace iotax::core {
+
+namespace detail {
+
+template <class Word>
+[[nodiscard]] inline Word word_at(const char* at) noexcept {
+  Word word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+/// Whether `count` octets are the same once `bits` are set in those of `a`. In words, the last two
+/// of which may overlap: with a literal on one side nothing of it is left but a few comparisons.
+template <std::uint8_t bits>
+[[nodiscard]] inline bool same(const char* a, const char* b, std::size_t count) noexcept {
+  const auto same_word = [a, b]<class Word>(std::size_t at, Word) {
+    constexpr Word kBits = static_cast<Word>(static_cast<Word>(~Word{0}) / 0xFF * bits);
+    return static_cast<Word>(word_at<Word>(a + at) | kBits) == word_at<Word>(b + at);
+  };
+  if (count >= 8) {
+    for (std::size_t at = 0; at + 8 < count; at += 8)
+      if (!same_word(at, std::uint64_t{})) return false;
+    return same_word(count - 8, std::uint64_t{});
+  }
+  if (count >= 4) return same_word(0, std::uint32_t{}) && same_word(count - 4, std::uint32_t{});
+  for (std::size_t at = 0; at < count; ++at)
+    if (!same_word(at, std::uint8_t{})) return false;
+  return true;
+}
+
+template <class Word>
+inline void copy_both_ends(char* to, const char* from, std::size_t count) noexcept {
+  const Word front = word_at<Word>(from);
+  const Word back = word_at<Word>(from + count - sizeof(Word));
+  std::memcpy(to, &front, sizeof front);
+  std::memcpy(to + count - sizeof back, &back, sizeof back);
+}
+
+}  // namespace detail
+
+/// Equality.
+[[nodiscard]] inline bool same_text(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && detail::same<0>(a.data(), b.data(), b.size());
+}
+
+/// Whether `token` equals `lower` in any case. `lower` holds small letters and "-" only; `token` is
+/// a token (RFC 9110 §5.6.2), so that no octet but a letter's capital turns into a letter when bit
+/// 5 is set.
+[[nodiscard]] inline bool same_token(std::string_view token, std::string_view lower) noexcept {
+  return token.size() == lower.size() &&
+         detail::same<0x20>(token.data(), lower.data(), lower.size());
+}
+
+/// Copies the text to `to` and returns the place behind it.
+inline char* copy_text(char* to, std::string_view text) noexcept {
+  const std::size_t count = text.size();
+  const char* const from = text.data();
+  if (count > 16) {
+    std::memcpy(to, from, count);
+  } else if (count >= 8) {
+    detail::copy_both_ends<std::uint64_t>(to, from, count);
+  } else if (count >= 4) {
+    detail::copy_both_ends<std::uint32_t>(to, from, count);
+  } else {
+    for (std::size_t at = 0; at < count; ++at) to[at] = from[at];
+  }
+  return to + count;
+}
+
+}  // namespace iotax::core
