@@ -93,6 +93,8 @@ class Connection {
   void abort(RequestId id);
   /// A whole answer by the server. Before respond() of the id only.
   void answer(RequestId id, const ServerAnswer& answer);
+  /// The content that answer() would send now: nothing to HEAD.
+  [[nodiscard]] std::uint64_t content_bytes(const ServerAnswer& answer) const noexcept;
   /// Send 100 (Continue) if the request expects it and none of its content has arrived. RFC 9110
   /// §10.1.1.
   void continue_100(RequestId id);

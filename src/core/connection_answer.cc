@@ -127,6 +127,10 @@ void Connection::answer(RequestId id, const ServerAnswer& answer) {
   s.advance();
 }
 
+std::uint64_t Connection::content_bytes(const ServerAnswer& answer) const noexcept {
+  return state_->is_head_request() ? 0 : core::content_bytes(answer);
+}
+
 // ---- inside
 
 bool Connection::State::persists() const noexcept {

@@ -12,6 +12,7 @@ namespace iotax::core {
 namespace {
 
 constexpr std::string_view kAllow = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+constexpr std::string_view kIdLabel = "Request ID: ";  // of the server's own answers
 constexpr std::size_t kNumberMax = 20;
 
 /// Appends at a place with enough room behind it.
@@ -145,15 +146,18 @@ void write_interim(Bytes& out, int status, const AnswerFields& fields) {
   out.close(pen.at());
 }
 
-void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request) {
-  constexpr std::string_view kIdLabel = "Request ID: ";
-  constexpr std::size_t kAroundAnswer = 512;
-  const std::string_view phrase = reason_phrase(answer.status);
-  const bool content = answer.status != 204;
+std::size_t content_bytes(const ServerAnswer& answer) noexcept {
+  if (answer.status == 204) return 0;
   const std::size_t id_line =
       answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
-  const std::size_t content_bytes = answer.sentence.size() + 1 + id_line;
-  Pen pen(out.open(answer.date.size() + answer.server.size() + content_bytes + kAroundAnswer));
+  return answer.sentence.size() + 1 + id_line;
+}
+
+void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request) {
+  constexpr std::size_t kAroundAnswer = 512;
+  const std::string_view phrase = reason_phrase(answer.status);
+  const std::size_t content = content_bytes(answer);
+  Pen pen(out.open(answer.date.size() + answer.server.size() + content + kAroundAnswer));
   pen.put("HTTP/1.1 ");
   pen.number(static_cast<std::uint64_t>(answer.status));
   pen.put(" ");
@@ -168,16 +172,16 @@ void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool 
     pen.number(answer.retry_after_s);
     pen.put("\r\n");
   }
-  if (content) {
+  if (content != 0) {
     pen.put("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
-    pen.number(content_bytes);
+    pen.number(content);
     pen.put("\r\n");
   }
   pen.put("\r\n");
-  if (content && !head_request) {
+  if (content != 0 && !head_request) {
     pen.text(answer.sentence);
     pen.put("\n");
-    if (id_line != 0) {
+    if (!answer.request_id.empty()) {
       pen.text(kIdLabel);
       pen.text(answer.request_id);
       pen.put("\n");

@@ -29,6 +29,8 @@ void write_framing(Bytes& out, Persist persist, const Decision& decision);
 void write_chunk_line(Bytes& out, std::uint64_t bytes);
 
 void write_interim(Bytes& out, int status, const AnswerFields& fields);
+/// The content of write_answer(), were it not for HEAD.
+[[nodiscard]] std::size_t content_bytes(const ServerAnswer& answer) noexcept;
 /// A whole answer: text/plain, the sentence and the request id. Without content for HEAD and 204.
 /// 405 and 204 name the methods.
 void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request);

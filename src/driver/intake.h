@@ -99,6 +99,7 @@ class Intake {
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;
     s.status = status;
+    s.answer_bytes = s.machine.content_bytes(made);
     log_access(s, sys_.now());
     s.machine.answer(core_id(s), made);
   }

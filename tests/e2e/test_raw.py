@@ -83,6 +83,7 @@ def test_error_before_the_first_byte_is_500(start, path, error):
     assert "Traceback" not in answer.text
     assert "raised" not in answer.text
     server.err.wait_for(re.escape(error))
+    server.out.wait_for(rf'"GET {path} HTTP/1\.1" 500 [A-Za-z ]+ {len(answer.body)}B ')
     with Connection(server.port) as connection:  # and it goes on
         assert connection.ask("/close").body == b"complete\n"
 

@@ -473,6 +473,28 @@ TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
   EXPECT_FALSE(has(client.received(), "HTTP/1.1 500"));
 }
 
+TEST(Answers, OfTheServerAreLoggedWithTheSizeOfTheirContent) {
+  Rig rig;
+  rig.app.views["/fails"] = [](Exchange& e) { e.fail(500, "failed"); };
+  ScriptedClient get = rig.get("/fails");
+  ScriptedClient head;
+  rig.sys.after(1s, [&] {
+    head = rig.connect();
+    head.send("HEAD /fails HTTP/1.1\r\nHost: a\r\n\r\n");
+  });
+  rig.stop_after(2s);
+  rig.run();
+  const std::string& got = get.received();
+  const std::size_t content = got.size() - got.find("\r\n\r\n") - 4;
+  EXPECT_TRUE(has(got, "Content-Length: " + std::to_string(content) + "\r\n"));
+  ASSERT_EQ(rig.log.access_lines.size(), 2U);
+  EXPECT_TRUE(
+      has(rig.log.access_lines[0], "500 Internal Server Error " + std::to_string(content) + "B "))
+      << rig.log.access_lines[0];
+  EXPECT_TRUE(has(rig.log.access_lines[1], "500 Internal Server Error 0B "))
+      << rig.log.access_lines[1];
+}
+
 TEST(Answers, ASlowReaderHoldsNoThread) {
   Config config;
   config.answer_memory_bytes = 10000;
