@@ -180,7 +180,6 @@ class BasicWorker {
   std::vector<Session*> writable_;  // mail: watch for room in the socket
   std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do
   std::atomic<std::size_t> queued_{0};
-  std::atomic<unsigned> idle_count_{0};
   std::atomic<bool> mail_{false};
   std::atomic<bool> direct_{false};  // ready requests go straight to idle threads
 

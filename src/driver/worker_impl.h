@@ -116,7 +116,6 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
     const std::lock_guard lock(mutex_);
     finished_.store(true, std::memory_order_release);
     idle.swap(idle_);
-    idle_count_.store(0, std::memory_order_relaxed);
     for (const unsigned thread : idle) mark(thread, kWakeExit);
   }
   for (const unsigned thread : idle) sys_.futex_wake(slots_[thread]->wake, 1);
@@ -202,7 +201,6 @@ void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
     slot.gil.store(Gil::out, std::memory_order_relaxed);
     slot.wake.fetch_and(kWakeSignals, std::memory_order_relaxed);
     idle_.push_back(thread);
-    idle_count_.store(static_cast<unsigned>(idle_.size()), std::memory_order_relaxed);
     const bool keep_for_grant = slot.entered && !direct_;
     lock.unlock();
     if (wait_idle(thread, keep_for_grant)) lead_loop(thread);
@@ -782,7 +780,6 @@ template <class Sys, class Poller>
 unsigned BasicWorker<Sys, Poller>::pop_idle() {
   const unsigned thread = idle_.back();
   idle_.pop_back();
-  idle_count_.store(static_cast<unsigned>(idle_.size()), std::memory_order_relaxed);
   return thread;
 }
 
