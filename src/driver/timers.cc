@@ -1,7 +1,9 @@
-// The slots of the timer wheel: linking, unlinking and finding the first one that is occupied.
+// The slots and the far list of the timer wheel: linking, unlinking and finding the first one that
+// is occupied.
 #include "driver/timers.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace iotax::driver {
@@ -20,17 +22,25 @@ void Timers::remove(TimerEntry& entry) noexcept {
 
 void Timers::place(TimerEntry& entry) noexcept {
   if (entry.link_ != nullptr) unlink(entry);
-  const std::uint64_t tick = std::clamp(tick_of(entry.deadline_), current_, current_ + kSlots - 1);
-  const std::size_t slot = tick % kSlots;
-  TimerEntry*& head = (*slots_)[slot];
+  const std::uint64_t tick = std::max(tick_of(entry.deadline_), current_);
   entry.tick_ = tick;
+  if (tick - current_ < kSlots) {
+    const std::size_t slot = tick % kSlots;
+    link((*slots_)[slot], entry);
+    occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
+  } else {
+    far_tick_ = far_ == nullptr ? tick : std::min(far_tick_, tick);
+    link(far_, entry);
+  }
+  earliest_ = count_ == 0 ? tick : std::min(earliest_, tick);
+  ++count_;
+}
+
+void Timers::link(TimerEntry*& head, TimerEntry& entry) noexcept {
   entry.next_ = head;
   entry.link_ = &head;
   if (head != nullptr) head->link_ = &entry.next_;
   head = &entry;
-  occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
-  earliest_ = count_ == 0 ? tick : std::min(earliest_, tick);
-  ++count_;
 }
 
 void Timers::unlink(TimerEntry& entry) noexcept {
@@ -41,16 +51,23 @@ void Timers::unlink(TimerEntry& entry) noexcept {
   --count_;
 }
 
-void Timers::take_slot(std::uint64_t tick, TimerEntry*& list) noexcept {
-  const std::size_t slot = tick % kSlots;
-  list = std::exchange((*slots_)[slot], nullptr);
+/// Take what sits at `earliest_`: first the far list, if that is due, then the slot.
+void Timers::take_earliest(TimerEntry*& list) noexcept {
+  if (far_ != nullptr && far_tick_ <= earliest_) {
+    list = std::exchange(far_, nullptr);
+    current_ = earliest_;
+  } else {
+    const std::size_t slot = earliest_ % kSlots;
+    list = std::exchange((*slots_)[slot], nullptr);
+    occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
+    current_ = earliest_ + 1;
+  }
   if (list != nullptr) list->link_ = &list;
-  occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
-  current_ = tick + 1;
 }
 
 void Timers::find_earliest() noexcept {
   if (count_ == 0) return;
+  earliest_ = far_ == nullptr ? std::numeric_limits<std::uint64_t>::max() : far_tick_;
   for (std::uint64_t tick = current_; tick < current_ + kSlots;) {
     const std::size_t slot = tick % kSlots;
     const std::uint64_t bits = occupied_[slot / 64] >> (slot % 64);
@@ -61,7 +78,7 @@ void Timers::find_earliest() noexcept {
     tick += static_cast<std::uint64_t>(std::countr_zero(bits));
     const std::size_t found = tick % kSlots;
     if ((*slots_)[found] != nullptr) {
-      earliest_ = tick;
+      earliest_ = std::min(earliest_, tick);
       return;
     }
     occupied_[found / 64] &= ~(std::uint64_t{1} << (found % 64));

@@ -33,12 +33,14 @@ class TimerEntry {
 /// Entries sit in slots of one tick. A deadline that moves later is one store: the entry stays, and
 /// moves itself when its slot comes. A slot is swept once, when its tick has ended. So an entry is
 /// given out at the first expire() that is at least one tick after its deadline, or a little
-/// earlier; never before the deadline. All instants are at or after Instant{} (a monotonic clock).
+/// earlier; never before the deadline. What is due beyond the slots waits in one list, swept when
+/// its first entry is due, so that waiting for long wakes nobody before. All instants are at or
+/// after Instant{} (a monotonic clock).
 class Timers {
  public:
   static constexpr core::Duration kTick{1 << 21};  // 2.1 ms
   static constexpr std::size_t kSlots =
-      8192;  // 17.2 s: the keep-alive default fits; longer ones move once per round
+      8192;  // 17.2 s: the keep-alive default fits, and sweeps of the far list lie as far apart
 
   Timers();
   Timers(const Timers&) = delete;
@@ -65,7 +67,7 @@ class Timers {
       // A slot's entries go to a list of their own first: those that are placed anew must not be
       // met again.
       TimerEntry* list = nullptr;
-      take_slot(earliest_, list);
+      take_earliest(list);
       while (list != nullptr) {
         TimerEntry& entry = *list;
         unlink(entry);
@@ -87,12 +89,15 @@ class Timers {
   }
   void place(TimerEntry& entry) noexcept;
   void unlink(TimerEntry& entry) noexcept;
-  void take_slot(std::uint64_t tick, TimerEntry*& list) noexcept;
+  void link(TimerEntry*& head, TimerEntry& entry) noexcept;
+  void take_earliest(TimerEntry*& list) noexcept;
   void find_earliest() noexcept;
 
   std::unique_ptr<std::array<TimerEntry*, kSlots>> slots_;
   std::array<std::uint64_t, kSlots / 64>
       occupied_{};              // a bit per slot; may lag behind a removal, never behind a placing
+  TimerEntry* far_ = nullptr;   // beyond the slots when they were placed
+  std::uint64_t far_tick_ = 0;  // none of them is due earlier
   std::uint64_t current_ = 0;   // no linked entry sits at an earlier tick
   std::uint64_t earliest_ = 0;  // with count_ > 0: no entry sits at an earlier tick
   std::size_t count_ = 0;

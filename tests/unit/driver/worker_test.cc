@@ -94,6 +94,22 @@ TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
   rig.run();
 }
 
+TEST(WorkerTurn, AnIdleConnectionMakesNoCallsUntilItIsClosed) {
+  Config config;
+  config.limits.keep_alive = 7200s;
+  Rig rig(config);
+  ScriptedClient client = rig.get("/");
+  std::uint64_t before = 0;
+  rig.sys.after(30s, [&] { before = rig.sys.calls() + rig.sys.calls("epoll_wait"); });
+  rig.sys.after(7199s, [&] {
+    EXPECT_EQ(rig.sys.calls() + rig.sys.calls("epoll_wait"), before);
+    EXPECT_FALSE(client.closed_by_server());
+  });
+  rig.sys.after(7210s, [&] { EXPECT_TRUE(client.closed_by_server()); });
+  rig.stop_after(7211s);
+  rig.run();
+}
+
 // ---- the lead
 
 TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
