@@ -230,6 +230,27 @@ TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
   }
 }
 
+TEST(Lead, ASessionSilencedAsItCameBackIsHeardAgain) {
+  // The next request arrives at the moment in which a late call ends: by some seeds the leader has
+  // taken the session out of the poller when it finds that it is the loop's again.
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Rig rig(with_threads(2), seed);
+    rig.app.views["/slow"] = [&](Exchange& e) {
+      rig.app.sleep(3ms);
+      FakeApplication::answer(e, "slow");
+    };
+    ScriptedClient client = rig.get("/slow");
+    for (const core::Duration time : {3ms, 200ms}) {
+      rig.sys.after(time, [&] { client.send(Rig<>::request("/slow")); });
+    }
+    rig.sys.after(300ms, [&] {
+      EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 3U) << "seed " << seed;
+    });
+    rig.stop_after(400ms);
+    rig.run();
+  }
+}
+
 TEST(Lead, AResetDuringACallDoesNotMakeTheLeaderSpin) {
   Rig rig;
   rig.app.views["/slow"] = [&](Exchange& e) {
