@@ -192,6 +192,19 @@ def test_s_old_01_getitem_is_enough(ask: Any) -> None:
     assert ask(lambda _, sr: start(sr) and Old()).body == b"ab"
 
 
+def test_what_can_be_iterated_may_be_asynchronous_as_well(ask: Any) -> None:
+    """Django's StreamingHttpResponse is both."""
+
+    class Both:
+        def __iter__(self) -> Any:
+            return iter([b"a", b"b"])
+
+        def __aiter__(self) -> Any:
+            raise AssertionError("not asked for")
+
+    assert ask(lambda _, sr: start(sr) and Both()).body == b"ab"
+
+
 def test_s_buf_01_02_03_each_block_is_delivered_before_the_next_is_asked_for(ask: Any) -> None:
     answer = answer_with(ask, b"1", b"2")
     assert answer.kinds == [
