@@ -125,6 +125,24 @@ def test_send_timeout(start):
     assert len(received) < 50_000_000
 
 
+def test_min_rate(start):
+    """Of content that comes in and of an answer that goes out. Its grace of 10 s is no option, so
+    both wait for it together."""
+    server = start("views", "--min-rate", "1M", "--receive-timeout", "0", "--send-timeout", "0")
+    with (
+        Connection(server.port, receive_buffer=SMALL) as reader,
+        Connection(server.port) as writer,
+    ):
+        reader.get("/big?bytes=50000000")
+        writer.request("POST", "/digest", "Content-Length: 100")
+        for _ in range(3):
+            writer.send(b"drip")
+        assert writer.answer().status == 408
+        server.err.wait_for("WARNING: .*408.*too slowly.*--min-rate")
+        server.err.wait_for("WARNING: .*takes the answer too slowly.*--min-rate")
+        assert len(reader.rest()) < 50_000_000
+
+
 # ---- queues
 
 
