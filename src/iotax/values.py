@@ -8,6 +8,7 @@ adds the option, what is allowed and an example.
 
 import ipaddress
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from iotax.address import Address, parse_address
@@ -23,7 +24,7 @@ _TIME_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class Kind:
+class Kind(ABC):
     """What one option accepts. `allowed` completes "…: it takes"; `metavar` stands for the value in
     the help."""
 
@@ -35,9 +36,9 @@ class Kind:
         """Read one value from a command line or a variable."""
         return self.accept(text)
 
+    @abstractmethod
     def accept(self, value: object) -> object:
         """Take one value from Python. Text is read as on the command line."""
-        raise NotImplementedError
 
     def show(self, value: object) -> str:
         return str(value)
@@ -204,8 +205,9 @@ class Many(Kind):
     def __init__(self, *, split: bool) -> None:
         self.split = split
 
+    @abstractmethod
     def one(self, text: str) -> object:
-        raise NotImplementedError
+        """Read one of the values."""
 
     def accept(self, value: object) -> tuple[object, ...]:
         """From Python: one text, split at commas, or an iterable of texts."""
