@@ -114,10 +114,7 @@ TEST(WorkerTurn, AnIdleConnectionMakesNoCallsUntilItIsClosed) {
 
 TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
   Rig rig;
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
   ScriptedClient bad;
   ScriptedClient half = rig.connect();
@@ -135,10 +132,7 @@ TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
 
 TEST(Lead, AnswersBeforeASlowCallGoOutAtOnce) {
   Rig rig;
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient client = rig.connect();
   client.send(Rig<>::request("/") + Rig<>::request("/") + Rig<>::request("/slow") +
               Rig<>::request("/"));
@@ -172,10 +166,7 @@ TEST(Lead, OneThreadRunsEveryCallOfManyQuickAndSlowOnes) {
 
 TEST(Lead, EightThreadsRunEightCallsAtOnce) {
   Rig rig(with_threads(8));
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   std::vector<ScriptedClient> clients;
   for (int c = 0; c < 8; ++c) clients.push_back(rig.get("/slow"));
   rig.sys.after(5500ms, [&] {
@@ -209,10 +200,7 @@ TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
   // poller afterwards.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Rig rig(with_threads(2), seed);
-    rig.app.views["/slow"] = [&](Exchange& e) {
-      rig.app.sleep(3ms);
-      FakeApplication::answer(e, "slow");
-    };
+    rig.slow_view(3ms);
     std::vector<ScriptedClient> clients;
     for (int c = 0; c < 6; ++c) {
       clients.push_back(rig.get(c % 2 == 0 ? "/slow" : "/"));
@@ -235,10 +223,7 @@ TEST(Lead, ASessionSilencedAsItCameBackIsHeardAgain) {
   // taken the session out of the poller when it finds that it is the loop's again.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Rig rig(with_threads(2), seed);
-    rig.app.views["/slow"] = [&](Exchange& e) {
-      rig.app.sleep(3ms);
-      FakeApplication::answer(e, "slow");
-    };
+    rig.slow_view(3ms);
     ScriptedClient client = rig.get("/slow");
     for (const core::Duration time : {3ms, 200ms}) {
       rig.sys.after(time, [&] { client.send(Rig<>::request("/slow")); });
@@ -632,10 +617,7 @@ TEST(Admission, AFullQueueIs503) {
   Config config;
   config.queued_max = 2;
   Rig rig(config);
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
   std::vector<ScriptedClient> others(4);
   rig.sys.after(100ms, [&] {
@@ -657,10 +639,7 @@ TEST(Admission, ARequestThatWaitedTooLongIs503) {
   Config config;
   config.queue_timeout = 2s;
   Rig rig(config);
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
   ScriptedClient other;
   rig.sys.after(100ms, [&] { other = rig.get("/"); });
@@ -672,10 +651,7 @@ TEST(Admission, ARequestThatWaitedTooLongIs503) {
 
 TEST(Admission, ARequestWhoseClientLeftIsNotRun) {
   Rig rig;
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
   ScriptedClient other;
   rig.sys.after(100ms, [&] { other = rig.get("/"); });
@@ -745,10 +721,7 @@ TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
 
 TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
   Rig rig;
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   ScriptedClient idle = rig.get("/");
   ScriptedClient slow;
   rig.sys.after(1s, [&] { slow = rig.get("/slow"); });
@@ -793,10 +766,7 @@ TEST(Stopping, APersonIsToldWhatIsWaitedFor) {
     Config config;
     config.interactive = interactive;
     Rig rig(config);
-    rig.app.views["/slow"] = [&](Exchange& e) {
-      rig.app.sleep(2500ms);
-      FakeApplication::answer(e, "slow");
-    };
+    rig.slow_view(2500ms);
     ScriptedClient slow = rig.get("/slow");
     rig.stop_after(1s);
     const std::vector<std::string> told = {
@@ -811,10 +781,7 @@ TEST(Stopping, APersonIsToldWhatIsWaitedFor) {
 
 TEST(Signals, RunInThreadZeroWhoeverLeads) {
   Rig rig(with_threads(2));
-  rig.app.views["/slow"] = [&](Exchange& e) {
-    rig.app.sleep(5s);
-    FakeApplication::answer(e, "slow");
-  };
+  rig.slow_view(5s);
   const auto signal = [&] {
     const std::byte alarm{14};
     (void)rig.sys.write(rig.worker->wakeup_fd(), std::span(&alarm, 1));

@@ -116,6 +116,13 @@ class Rig {
   void stop_after(core::Duration delay, driver::Stop how = driver::Stop::prompt) {
     sys.after(delay, [this, how] { worker->stop(how); });
   }
+  /// "/slow" answers "slow" after `lasts`.
+  void slow_view(core::Duration lasts) {
+    app.views["/slow"] = [this, lasts](driver::Exchange& e) {
+      app.sleep(lasts);
+      FakeApplication::answer(e, "slow");
+    };
+  }
   ScriptedClient connect() { return sys.connect(listener); }
   ScriptedClient get(std::string_view path) {
     ScriptedClient client = connect();
