@@ -10,292 +10,110 @@
 #include "core/limits.h"
 
 namespace iotax::core {
+namespace {
 
-int status_of(Fault fault) noexcept {
-  switch (fault) {
-    case Fault::none:
-    case Fault::idle_timeout:
-    case Fault::eof_between:
-      return 0;
-    case Fault::leading_line_end:
-    case Fault::tls_handshake:
-    case Fault::method_form:
-    case Fault::request_line_form:
-    case Fault::version_missing:
-    case Fault::version_form:
-    case Fault::target_form:
-    case Fault::target_asterisk:
-    case Fault::target_octet:
-    case Fault::target_fragment:
-    case Fault::path_octet:
-    case Fault::path_percent:
-    case Fault::path_nul:
-    case Fault::target_scheme:
-    case Fault::target_userinfo:
-    case Fault::target_host:
-    case Fault::target_host_differs:
-    case Fault::line_end:
-    case Fault::field_name:
-    case Fault::field_value:
-    case Fault::field_fold:
-    case Fault::host_missing:
-    case Fault::host_twice:
-    case Fault::host_form:
-    case Fault::content_type_twice:
-    case Fault::authorization_twice:
-    case Fault::length_form:
-    case Fault::length_twice:
-    case Fault::length_and_coding:
-    case Fault::coding_form:
-    case Fault::coding_http_1_0:
-    case Fault::chunk_size:
-    case Fault::chunk_extension:
-    case Fault::chunk_line_end:
-    case Fault::chunk_data_end:
-    case Fault::chunk_line_limit:
-    case Fault::chunk_extensions_limit:
-    case Fault::trailer_form:
-    case Fault::trailer_forbidden:
-    case Fault::eof_in_head:
-    case Fault::eof_in_body:
-      return 400;
-    case Fault::method_refused:
-      return 405;
-    case Fault::head_timeout:
-    case Fault::body_timeout:
-    case Fault::body_rate:
-      return 408;
-    case Fault::body_limit:
-      return 413;
-    case Fault::request_line_limit:
-      return 414;
-    case Fault::expectation:
-      return 417;
-    case Fault::target_https:
-      return 421;
-    case Fault::field_line_limit:
-    case Fault::fields_limit:
-    case Fault::head_limit:
-    case Fault::trailer_limit:
-    case Fault::trailers_limit:
-      return 431;
-    case Fault::method_unknown:
-    case Fault::coding_unknown:
-    case Fault::coding_twice:
-      return 501;
-    case Fault::http2_preface:
-    case Fault::version_unsupported:
-      return 505;
+struct Words {
+  Fault fault;
+  int status;
+  std::string_view option;
+  std::string_view reason;
+};
+
+/// In the order of the enum.
+constexpr std::array kWords{
+    Words{Fault::none, 0, "", "no fault"},
+    // before a request
+    Words{Fault::idle_timeout, 0, "--keep-alive", "no request within the keep-alive time"},
+    Words{Fault::eof_between, 0, "", "connection ended by the client between requests"},
+    Words{Fault::leading_line_end, 400, "", "more than one empty line before the request line"},
+    Words{Fault::tls_handshake, 400, "", "TLS handshake on a plain HTTP port: use http://"},
+    Words{Fault::http2_preface, 505, "",
+          "HTTP/2 preface on an HTTP/1.1 port: let the client or proxy speak HTTP/1.1"},
+    // request-line
+    Words{Fault::method_form, 400, "", "method: not a token followed by one space"},
+    Words{Fault::method_unknown, 501, "", "method: unknown (methods are case-sensitive)"},
+    Words{Fault::method_refused, 405, "", "method: CONNECT and TRACE are not served"},
+    Words{Fault::request_line_form, 400, "",
+          "request line: not method, target and version with single spaces between them"},
+    Words{Fault::request_line_limit, 414, "--limit-request-line", "request line is too long"},
+    Words{Fault::version_missing, 400, "", "request line: no HTTP version"},
+    Words{Fault::version_form, 400, "", "version: not \"HTTP/\", a digit, \".\" and a digit"},
+    Words{Fault::version_unsupported, 505, "", "version: only HTTP/1.0 and HTTP/1.1 are served"},
+    Words{Fault::target_form, 400, "",
+          "target: neither a path that starts with \"/\" nor an http:// URL"},
+    Words{Fault::target_asterisk, 400, "", "target: \"*\" is for OPTIONS only, and stands alone"},
+    Words{Fault::target_octet, 400, "", "target: an octet that must be percent-encoded"},
+    Words{Fault::target_fragment, 400, "", "target: \"#\" is not sent to a server"},
+    Words{Fault::path_octet, 400, "", "path: an octet that must be percent-encoded"},
+    Words{Fault::path_percent, 400, "", "path: \"%\" is not followed by two hex digits"},
+    Words{Fault::path_nul, 400, "", "path: \"%00\" is not allowed"},
+    Words{Fault::target_scheme, 400, "", "target: the scheme of the URL is not http"},
+    Words{Fault::target_https, 421, "", "target: https:// on a plain HTTP port"},
+    Words{Fault::target_userinfo, 400, "", "target: user information in the URL"},
+    Words{Fault::target_host, 400, "", "target: the URL's host is not host[:port]"},
+    Words{Fault::target_host_differs, 400, "", "target: the URL's host and the Host field differ"},
+    // fields
+    Words{Fault::line_end, 400, "", "line does not end in CR LF"},
+    Words{Fault::field_name, 400, "", "field name: not a token directly followed by \":\""},
+    Words{Fault::field_value, 400, "", "field value: control character"},
+    Words{Fault::field_fold, 400, "", "field line starts with white space (obsolete line folding)"},
+    Words{Fault::field_line_limit, 431, "--limit-field", "field line is too long"},
+    Words{Fault::fields_limit, 431, "--limit-fields", "too many field lines"},
+    Words{Fault::head_limit, 431, "--limit-head", "request line and fields are too long"},
+    Words{Fault::host_missing, 400, "", "Host: missing in an HTTP/1.1 request"},
+    Words{Fault::host_twice, 400, "", "Host: more than one"},
+    Words{Fault::host_form, 400, "", "Host: not host[:port]"},
+    Words{Fault::content_type_twice, 400, "", "Content-Type: more than one"},
+    Words{Fault::authorization_twice, 400, "", "Authorization: more than one"},
+    Words{Fault::expectation, 417, "", "Expect: only 100-continue is known"},
+    // framing
+    Words{Fault::length_form, 400, "", "Content-Length: not 0 or digits without a leading zero"},
+    Words{Fault::length_twice, 400, "", "Content-Length: more than one"},
+    Words{Fault::length_and_coding, 400, "", "Transfer-Encoding and Content-Length in one request"},
+    Words{Fault::coding_form, 400, "", "Transfer-Encoding: not exactly \"chunked\""},
+    Words{Fault::coding_unknown, 501, "", "Transfer-Encoding: only chunked is known"},
+    Words{Fault::coding_twice, 501, "", "Transfer-Encoding: more than one"},
+    Words{Fault::coding_http_1_0, 400, "", "Transfer-Encoding in an HTTP/1.0 request"},
+    Words{Fault::body_limit, 413, "--limit-body", "body is too large"},
+    // chunked content
+    Words{Fault::chunk_size, 400, "", "chunk size: not 1 to 16 hex digits"},
+    Words{Fault::chunk_extension, 400, "",
+          "chunk extension: not ;name, ;name=token or ;name=\"text\""},
+    Words{Fault::chunk_line_end, 400, "", "chunk line does not end in CR LF"},
+    Words{Fault::chunk_data_end, 400, "", "chunk data is not followed by CR LF"},
+    Words{Fault::chunk_line_limit, 400, "", "chunk line is too long"},
+    Words{Fault::chunk_extensions_limit, 400, "", "chunk extensions are too long together"},
+    Words{Fault::trailer_form, 400, "", "trailer: not a field line"},
+    Words{Fault::trailer_forbidden, 400, "",
+          "trailer: Host, Content-Length and Transfer-Encoding do not belong there"},
+    Words{Fault::trailer_limit, 431, "", "trailers are too long"},
+    Words{Fault::trailers_limit, 431, "", "too many trailers"},
+    // ends and deadlines inside a message
+    Words{Fault::eof_in_head, 400, "", "connection ended inside the request head"},
+    Words{Fault::eof_in_body, 400, "", "connection ended inside the body"},
+    Words{Fault::head_timeout, 408, "--receive-timeout", "request head was not complete in time"},
+    Words{Fault::body_timeout, 408, "--receive-timeout", "body: nothing came for too long"},
+    Words{Fault::body_rate, 408, "--min-rate", "body: came too slowly"},
+};
+
+constexpr bool in_order() {
+  int number = 0;
+  for (const Words& words : kWords) {
+    if (static_cast<int>(words.fault) != number++) return false;
   }
-  return 0;
+  return number == kFaults;
+}
+static_assert(in_order(), "a fault without its row does not compile");
+
+constexpr const Words& words_of(Fault fault) noexcept {
+  return kWords[static_cast<std::size_t>(fault)];
 }
 
-std::string_view reason(Fault fault) noexcept {
-  switch (fault) {
-    case Fault::none:
-      return "no fault";
-    case Fault::idle_timeout:
-      return "no request within the keep-alive time";
-    case Fault::eof_between:
-      return "connection ended by the client between requests";
-    case Fault::leading_line_end:
-      return "more than one empty line before the request line";
-    case Fault::tls_handshake:
-      return "TLS handshake on a plain HTTP port: use http://";
-    case Fault::http2_preface:
-      return "HTTP/2 preface on an HTTP/1.1 port: let the client or proxy speak HTTP/1.1";
-    case Fault::method_form:
-      return "method: not a token followed by one space";
-    case Fault::method_unknown:
-      return "method: unknown (methods are case-sensitive)";
-    case Fault::method_refused:
-      return "method: CONNECT and TRACE are not served";
-    case Fault::request_line_form:
-      return "request line: not method, target and version with single spaces between them";
-    case Fault::request_line_limit:
-      return "request line is too long";
-    case Fault::version_missing:
-      return "request line: no HTTP version";
-    case Fault::version_form:
-      return "version: not \"HTTP/\", a digit, \".\" and a digit";
-    case Fault::version_unsupported:
-      return "version: only HTTP/1.0 and HTTP/1.1 are served";
-    case Fault::target_form:
-      return "target: neither a path that starts with \"/\" nor an http:// URL";
-    case Fault::target_asterisk:
-      return "target: \"*\" is for OPTIONS only, and stands alone";
-    case Fault::target_octet:
-      return "target: an octet that must be percent-encoded";
-    case Fault::target_fragment:
-      return "target: \"#\" is not sent to a server";
-    case Fault::path_octet:
-      return "path: an octet that must be percent-encoded";
-    case Fault::path_percent:
-      return "path: \"%\" is not followed by two hex digits";
-    case Fault::path_nul:
-      return "path: \"%00\" is not allowed";
-    case Fault::target_scheme:
-      return "target: the scheme of the URL is not http";
-    case Fault::target_https:
-      return "target: https:// on a plain HTTP port";
-    case Fault::target_userinfo:
-      return "target: user information in the URL";
-    case Fault::target_host:
-      return "target: the URL's host is not host[:port]";
-    case Fault::target_host_differs:
-      return "target: the URL's host and the Host field differ";
-    case Fault::line_end:
-      return "line does not end in CR LF";
-    case Fault::field_name:
-      return "field name: not a token directly followed by \":\"";
-    case Fault::field_value:
-      return "field value: control character";
-    case Fault::field_fold:
-      return "field line starts with white space (obsolete line folding)";
-    case Fault::field_line_limit:
-      return "field line is too long";
-    case Fault::fields_limit:
-      return "too many field lines";
-    case Fault::head_limit:
-      return "request line and fields are too long";
-    case Fault::host_missing:
-      return "Host: missing in an HTTP/1.1 request";
-    case Fault::host_twice:
-      return "Host: more than one";
-    case Fault::host_form:
-      return "Host: not host[:port]";
-    case Fault::content_type_twice:
-      return "Content-Type: more than one";
-    case Fault::authorization_twice:
-      return "Authorization: more than one";
-    case Fault::expectation:
-      return "Expect: only 100-continue is known";
-    case Fault::length_form:
-      return "Content-Length: not 0 or digits without a leading zero";
-    case Fault::length_twice:
-      return "Content-Length: more than one";
-    case Fault::length_and_coding:
-      return "Transfer-Encoding and Content-Length in one request";
-    case Fault::coding_form:
-      return "Transfer-Encoding: not exactly \"chunked\"";
-    case Fault::coding_unknown:
-      return "Transfer-Encoding: only chunked is known";
-    case Fault::coding_twice:
-      return "Transfer-Encoding: more than one";
-    case Fault::coding_http_1_0:
-      return "Transfer-Encoding in an HTTP/1.0 request";
-    case Fault::body_limit:
-      return "body is too large";
-    case Fault::chunk_size:
-      return "chunk size: not 1 to 16 hex digits";
-    case Fault::chunk_extension:
-      return "chunk extension: not ;name, ;name=token or ;name=\"text\"";
-    case Fault::chunk_line_end:
-      return "chunk line does not end in CR LF";
-    case Fault::chunk_data_end:
-      return "chunk data is not followed by CR LF";
-    case Fault::chunk_line_limit:
-      return "chunk line is too long";
-    case Fault::chunk_extensions_limit:
-      return "chunk extensions are too long together";
-    case Fault::trailer_form:
-      return "trailer: not a field line";
-    case Fault::trailer_forbidden:
-      return "trailer: Host, Content-Length and Transfer-Encoding do not belong there";
-    case Fault::trailer_limit:
-      return "trailers are too long";
-    case Fault::trailers_limit:
-      return "too many trailers";
-    case Fault::eof_in_head:
-      return "connection ended inside the request head";
-    case Fault::eof_in_body:
-      return "connection ended inside the body";
-    case Fault::head_timeout:
-      return "request head was not complete in time";
-    case Fault::body_timeout:
-      return "body: nothing came for too long";
-    case Fault::body_rate:
-      return "body: came too slowly";
-  }
-  return "";
-}
+}  // namespace
 
-std::string_view option_of(Fault fault) noexcept {
-  switch (fault) {
-    case Fault::idle_timeout:
-      return "--keep-alive";
-    case Fault::request_line_limit:
-      return "--limit-request-line";
-    case Fault::field_line_limit:
-      return "--limit-field";
-    case Fault::fields_limit:
-      return "--limit-fields";
-    case Fault::head_limit:
-      return "--limit-head";
-    case Fault::body_limit:
-      return "--limit-body";
-    case Fault::head_timeout:
-    case Fault::body_timeout:
-      return "--receive-timeout";
-    case Fault::body_rate:
-      return "--min-rate";
-    case Fault::none:
-    case Fault::eof_between:
-    case Fault::leading_line_end:
-    case Fault::tls_handshake:
-    case Fault::http2_preface:
-    case Fault::method_form:
-    case Fault::method_unknown:
-    case Fault::method_refused:
-    case Fault::request_line_form:
-    case Fault::version_missing:
-    case Fault::version_form:
-    case Fault::version_unsupported:
-    case Fault::target_form:
-    case Fault::target_asterisk:
-    case Fault::target_octet:
-    case Fault::target_fragment:
-    case Fault::path_octet:
-    case Fault::path_percent:
-    case Fault::path_nul:
-    case Fault::target_scheme:
-    case Fault::target_https:
-    case Fault::target_userinfo:
-    case Fault::target_host:
-    case Fault::target_host_differs:
-    case Fault::line_end:
-    case Fault::field_name:
-    case Fault::field_value:
-    case Fault::field_fold:
-    case Fault::host_missing:
-    case Fault::host_twice:
-    case Fault::host_form:
-    case Fault::content_type_twice:
-    case Fault::authorization_twice:
-    case Fault::expectation:
-    case Fault::length_form:
-    case Fault::length_twice:
-    case Fault::length_and_coding:
-    case Fault::coding_form:
-    case Fault::coding_unknown:
-    case Fault::coding_twice:
-    case Fault::coding_http_1_0:
-    case Fault::chunk_size:
-    case Fault::chunk_extension:
-    case Fault::chunk_line_end:
-    case Fault::chunk_data_end:
-    case Fault::chunk_line_limit:
-    case Fault::chunk_extensions_limit:
-    case Fault::trailer_form:
-    case Fault::trailer_forbidden:
-    case Fault::trailer_limit:
-    case Fault::trailers_limit:
-    case Fault::eof_in_head:
-    case Fault::eof_in_body:
-      return "";
-  }
-  return "";
-}
+int status_of(Fault fault) noexcept { return words_of(fault).status; }
+std::string_view reason(Fault fault) noexcept { return words_of(fault).reason; }
+std::string_view option_of(Fault fault) noexcept { return words_of(fault).option; }
 
 namespace {
 

@@ -87,7 +87,7 @@ enum class Fault : std::uint8_t {
 /// How many there are, for tests that walk all of them.
 inline constexpr int kFaults = static_cast<int>(Fault::body_rate) + 1;
 
-/// The status of the answer; 0: close without an answer. Switches without default.
+/// The status of the answer; 0: close without an answer.
 [[nodiscard]] int status_of(Fault fault) noexcept;
 /// The rule in words for logs and for the answer, e.g. `path: "%" is not followed by two hex
 /// digits`.
