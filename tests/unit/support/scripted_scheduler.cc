@@ -8,6 +8,24 @@
 
 namespace iotax::support {
 
+#ifdef __linux__
+OneProcessor::OneProcessor() noexcept : kept_(false) {
+  const int here = sched_getcpu();
+  if (here < 0 || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(here, &only);
+  kept_ = sched_setaffinity(0, sizeof only, &only) == 0;
+}
+
+OneProcessor::~OneProcessor() {
+  if (kept_) (void)sched_setaffinity(0, sizeof before_, &before_);
+}
+#else
+OneProcessor::OneProcessor() noexcept = default;
+OneProcessor::~OneProcessor() = default;
+#endif
+
 Scheduler::Scheduler(std::uint64_t seed, core::Instant start)
     : seed_(seed), random_(seed), now_(start) {
   tasks_.push_back(std::make_unique<Task>());
@@ -57,17 +75,11 @@ std::size_t Scheduler::start(std::string name, std::function<void()> body) {
   tasks_.push_back(std::make_unique<Task>());
   Task& task = *tasks_.back();
   task.name = std::move(name);
-  task.thread = std::thread([this, id, &task, body = std::move(body)] {
-    {
-      std::unique_lock lock(baton_);
-      task.turn.wait(lock, [&] { return running_ == id; });
-    }
+  task.thread = std::thread([this, &task, body = std::move(body)] {
+    task.turn.acquire();
     body();
     task.finished = true;
-    const std::size_t next = choose();
-    const std::lock_guard lock(baton_);
-    running_ = next;
-    tasks_[next]->turn.notify_one();
+    pass_turn(choose());
   });
   return id;
 }
@@ -117,10 +129,13 @@ void Scheduler::hand_over(std::size_t to) {
   const std::size_t me = running_;
   if (to == me) return;
   Task& task = *tasks_[me];
-  std::unique_lock lock(baton_);
+  pass_turn(to);
+  task.turn.acquire();
+}
+
+void Scheduler::pass_turn(std::size_t to) {
   running_ = to;
-  tasks_[to]->turn.notify_one();
-  task.turn.wait(lock, [&] { return running_ == me; });
+  tasks_[to]->turn.release();
 }
 
 void Scheduler::die_stuck() const {
