@@ -6,7 +6,7 @@ if(IOTAX_WERROR)
   target_compile_options(iotax_flags INTERFACE -Werror)
 endif()
 
-target_compile_options(iotax_flags INTERFACE -fno-semantic-interposition -fno-plt -fstack-protector-strong)
+target_compile_options(iotax_flags INTERFACE -fno-semantic-interposition -fno-plt -fstack-protector)
 target_link_options(iotax_flags INTERFACE "LINKER:-z,relro,-z,now,-z,noexecstack")
 
 if(IOTAX_SANITIZE)
