@@ -38,7 +38,7 @@ class Intake {
   Intake(Sys& sys, const Config& config, Log& log)
       : sys_(sys), config_(config), log_(log), budget_(config.spool_bytes_max) {
     policy_.continue_when_accepted = config.request_buffering;
-    prefix_ = hex(sys.random()).substr(0, 8) + '-';
+    last_id_ = hex(sys.random()).substr(0, kIdPrefixBytes - 1) + "-0";
   }
 
   [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
@@ -188,13 +188,25 @@ class Intake {
 
   static core::RequestId core_id(const Session<Sys>& s) noexcept { return s.machine.head().id; }
 
-  void make_id(Session<Sys>& s, std::string_view given) noexcept {
+  void make_id(Session<Sys>& s, std::string_view given) {
     if (!given.empty()) {
       s.id.assign(given);
       return;
     }
-    s.id.assign(prefix_);
-    s.id.append_hex(counter_.fetch_add(1, std::memory_order_relaxed) + 1);
+    s.id.assign(next_id());
+  }
+
+  /// The last id, counted up in hexadecimal where it stands. By the leader.
+  std::string_view next_id() {
+    for (std::size_t i = last_id_.size(); i-- > kIdPrefixBytes;) {
+      char& digit = last_id_[i];
+      if (digit != 'f') {
+        digit = digit == '9' ? 'a' : static_cast<char>(digit + 1);
+        return last_id_;
+      }
+      digit = '0';
+    }
+    return last_id_.insert(kIdPrefixBytes, 1, '1');
   }
 
   void begin(Session<Sys>& s, const core::Head& head, core::Instant now) {
@@ -234,6 +246,7 @@ class Intake {
     log_.server(Level::warning, text);
   }
 
+  static constexpr std::size_t kIdPrefixBytes = 9;  // with the dash
   static constexpr std::size_t kOffendingBytesMax = 80;
   static constexpr std::size_t kDroppedNamesMax = 64;
 
@@ -242,8 +255,7 @@ class Intake {
   Log& log_;
   SpoolBudget budget_;
   core::Policy policy_;
-  std::string prefix_;
-  std::atomic<std::uint64_t> counter_{0};
+  std::string last_id_;  // a random prefix of the process, "-", and a count
   typename Sys::Mutex warnings_mutex_;
   WarningLimit warnings_;
   std::atomic<core::Instant> warnings_due_{core::kNever};

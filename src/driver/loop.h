@@ -176,6 +176,7 @@ class Loop {
   void receive(Session& s);
   void step(Session& s);
   void discard(Session& s);
+  [[nodiscard]] bool at_rest(const Session& s) const noexcept;
   void give_back(Session& s);
   void drain(Session& s);
   void drain_while_lent(Session& s);

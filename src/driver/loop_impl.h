@@ -280,11 +280,23 @@ void Loop<Sys, Poller>::flush() {
   doomed_.clear();
 }
 
+/// Nothing but a time-out is to be seen to: settle() would find all as it is.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::at_rest(const Session& s) const noexcept {
+  return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) && !s.backlogged() &&
+         s.phase == Phase::open && s.in_poller && s.interest.read && !s.interest.write;
+}
+
 /// The session is the loop's again, in whatever thread its request ran.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::give_back(Session& s) {
   s.write_wanted = false;
   s.owner.store(Owner::loop, std::memory_order_relaxed);
+  if (at_rest(s)) [[likely]] {
+    s.hold_clock(false, now_);
+    set_timer(s);
+    return;
+  }
   settle(s);  // also after a surprise: it registers what is not
   if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
   s.machine.on_time(now_);

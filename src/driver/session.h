@@ -12,14 +12,12 @@
 
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "core/connection.h"
 #include "core/words.h"
@@ -52,13 +50,6 @@ class ShortText {
     const std::size_t n = text.size() < N - size_ ? text.size() : N - size_;
     core::copy_text(bytes_.data() + size_, text.substr(0, n));
     size_ += n;
-  }
-  /// In hexadecimal digits; nothing if they do not fit.
-  void append_hex(std::uint64_t number) noexcept {
-    constexpr int kBase = 16;
-    char* const to = bytes_.data() + size_;
-    const auto [end, error] = std::to_chars(to, bytes_.data() + N, number, kBase);
-    if (error == std::errc{}) size_ += static_cast<std::size_t>(end - to);
   }
   [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
 
