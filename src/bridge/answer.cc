@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "bridge/file_wrapper.h"
@@ -55,8 +56,8 @@ PyObject* item_of(PyObject* blocks, Py_ssize_t i) noexcept {
 /// The sum of the blocks; nothing when one is no bytes (S-UNI-04: found before the head is sent).
 std::optional<std::uint64_t> total_bytes(PyObject* blocks) noexcept {
   std::uint64_t total = 0;
-  for (Py_ssize_t i = 0; i < size_of(blocks); ++i) {
-    PyObject* const block = item_of(blocks, i);
+  PyObject* const* const items = PySequence_Fast_ITEMS(blocks);
+  for (PyObject* const block : std::span(items, static_cast<std::size_t>(size_of(blocks)))) {
     if (!PyBytes_Check(block)) return std::nullopt;
     total += static_cast<std::uint64_t>(PyBytes_GET_SIZE(block));
   }
@@ -164,7 +165,7 @@ std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   std::optional<FilePart> part = file_part(wrapper);
   if (!part) return std::nullopt;
   const std::uint64_t length =
-      std::min(part->length, request.fields.checked().length().value_or(part->length));
+      std::min(part->length, request.fields.length().value_or(part->length));
   const Use use{request};
   request.send_head(*use.exchange(), request.without_body && !request.is_head
                                          ? std::nullopt

@@ -15,8 +15,8 @@ constexpr int kEarlyHints = 103;  // RFC 8297
 
 PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   if (!one_argument("wsgi.early_hints", nargsf, kwnames)) return nullptr;
-  Fields fields;
-  if (!fields.take(args[0], "wsgi.early_hints")) return nullptr;
+  core::AnswerFields fields;
+  if (!take_fields(args[0], fields, "wsgi.early_hints")) return nullptr;
   Request* const request = request_of(self);
   if (request == nullptr) {
     raise_ended("wsgi.early_hints");
@@ -27,7 +27,7 @@ PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
     raise_ended("wsgi.early_hints");
     return nullptr;
   }
-  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields.checked());
+  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields);
   Py_RETURN_NONE;
 }
 

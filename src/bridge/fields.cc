@@ -56,6 +56,27 @@ std::string shown(PyObject* name) {
   return false;
 }
 
+bool take_one(PyObject* item, core::AnswerFields& fields, const char* who) {
+  if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
+    return refuse_item(who, item);
+  }
+  PyObject* const name = PyTuple_GET_ITEM(item, 0);
+  PyObject* const value = PyTuple_GET_ITEM(item, 1);
+  if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) [[unlikely]] {
+    return refuse_type(who, name, value);
+  }
+  core::Field field;
+  if (!latin1_view(name, field.name)) return refuse_latin1(who, name, true);
+  if (!latin1_view(value, field.value)) return refuse_latin1(who, name, false);
+  if (const core::HeadFault fault = fields.add(field); fault != core::HeadFault::none)
+      [[unlikely]] {
+    raise_head_fault(
+        who, fault == core::HeadFault::hop_by_hop ? std::string{field.name} : shown(name), fault);
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void raise_head_fault(const std::string& who, std::string_view name, core::HeadFault fault) {
@@ -72,46 +93,14 @@ void raise_head_fault(const std::string& who, std::string_view name, core::HeadF
   PyErr_SetString(PyExc_ValueError, text.c_str());
 }
 
-void Fields::clear() noexcept {
-  fields_.clear();
-  while (!tuples_.empty()) {  // one by one: a subclass of tuple may run code of the application
-                              // when it goes
-    PyObject* const tuple = tuples_.back();
-    tuples_.pop_back();
-    Py_DECREF(tuple);
-  }
-}
-
-bool Fields::take_one(PyObject* item, const char* who) {
-  if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
-    return refuse_item(who, item);
-  }
-  PyObject* const name = PyTuple_GET_ITEM(item, 0);
-  PyObject* const value = PyTuple_GET_ITEM(item, 1);
-  if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) [[unlikely]] {
-    return refuse_type(who, name, value);
-  }
-  core::Field field;
-  if (!latin1_view(name, field.name)) return refuse_latin1(who, name, true);
-  if (!latin1_view(value, field.value)) return refuse_latin1(who, name, false);
-  if (const core::HeadFault fault = fields_.add(field); fault != core::HeadFault::none)
-      [[unlikely]] {
-    raise_head_fault(
-        who, fault == core::HeadFault::hop_by_hop ? std::string{field.name} : shown(name), fault);
-    return false;
-  }
-  tuples_.push_back(Py_NewRef(item));
-  return true;
-}
-
-bool Fields::take(PyObject* list, const char* who) {
-  clear();
+bool take_fields(PyObject* list, core::AnswerFields& fields, const char* who) {
+  fields.clear();
   if (!PyList_Check(list)) [[unlikely]] {
     return refuse_list(who, list);
   }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
-    if (!take_one(PyList_GET_ITEM(list, i), who)) {
-      clear();
+    if (!take_one(PyList_GET_ITEM(list, i), fields, who)) {
+      fields.clear();
       return false;
     }
   }

@@ -17,7 +17,6 @@ void Request::begin(driver::Exchange& exchange) noexcept {
 
 void Request::end() noexcept {
   status.reset();
-  fields.clear();
   texts = {};
 }
 
@@ -29,11 +28,10 @@ driver::Exchange& Request::take_exchange() noexcept {
 void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
   core::ResponseHead out;
   if (!latin1_view(status.get(), out.status)) out.status = "500";  // was checked by start_response
-  out.fields = &fields.checked();
+  out.fields = &fields;
   out.content_bytes = content_bytes;
   head = Head::sent;
   exchange.respond(out);
-  fields.clear();
 }
 
 driver::Sent Request::send_block(driver::Exchange& exchange, PyObject* bytes) {

@@ -19,8 +19,8 @@
 #include <optional>
 #include <string>
 
-#include "bridge/fields.h"
 #include "bridge/ref.h"
+#include "core/response.h"
 #include "driver/application.h"
 #include "driver/log.h"
 
@@ -71,10 +71,10 @@ class Request {
   Head head = Head::none;
   bool is_head = false;  // the method is HEAD
   bool without_body =
-      false;      // from `ready` on: HEAD, or a status that never has a body (RFC 9110 §6.4.1)
-  Ref status;     // str, from `ready` on
-  Fields fields;  // from `ready` until `sent`
-  Ref write;      // the callable that start_response returns
+      false;   // from `ready` on: HEAD, or a status that never has a body (RFC 9110 §6.4.1)
+  Ref status;  // str, from `ready` on
+  core::AnswerFields fields;  // from `ready` until `sent`
+  Ref write;                  // the callable that start_response returns
   RequestTexts texts;
 
  private:

@@ -8,6 +8,7 @@
 
 #include "bridge/bound.h"
 #include "bridge/exceptions.h"
+#include "bridge/fields.h"
 #include "bridge/names.h"
 #include "bridge/text.h"
 
@@ -132,7 +133,8 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
   // S-SR-20: a call counts as made whether or not its arguments are good. S-SR-17: what was stored
   // is gone.
   request->head = Head::refused;
-  if (!check_status(given.status) || !request->fields.take(given.headers, kWho)) [[unlikely]] {
+  if (!check_status(given.status) || !take_fields(given.headers, request->fields, kWho))
+      [[unlikely]] {
     return nullptr;
   }
   request->status.reset(Py_NewRef(given.status));

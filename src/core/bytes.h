@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/words.h"
+
 namespace iotax::core {
 
 class Bytes {
@@ -45,13 +47,12 @@ class Bytes {
     if (capacity_ - size_ < more) [[unlikely]]
       grow(std::max({kSmallest, capacity_ * 2, size_ + more}));
   }
-  void append(const void* from, std::size_t count) {
-    if (count == 0) return;
-    make_room(count);
-    std::memcpy(data_ + size_, from, count);
-    size_ += count;
+  void append(std::string_view text) {
+    if (text.empty()) return;
+    make_room(text.size());
+    copy_text(data_ + size_, text);
+    size_ += text.size();
   }
-  void append(std::string_view text) { append(text.data(), text.size()); }
   /// Write at most `most` bytes at the returned place, then say with close() where they end.
   [[nodiscard]] char* open(std::size_t most) {
     make_room(most);

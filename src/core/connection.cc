@@ -3,6 +3,8 @@
 #include "core/connection.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 
 #include "core/check.h"
 #include "core/connection_state.h"
@@ -367,7 +369,8 @@ void Connection::State::own_feed() {
 
 /// Only when released: all that begins on it is empty.
 void Connection::State::set_desk() {
-  desk = std::make_unique_for_overwrite<Desk>();
+  desk.reset(static_cast<Desk*>(std::malloc(sizeof(Desk))));
+  if (desk == nullptr) throw std::bad_alloc();
   parser.lend(desk->fields);
   if (head_text.capacity() == 0) head_text.lend(desk->head);
   if (out.copied().capacity() == 0) out.copied().lend(desk->answer);

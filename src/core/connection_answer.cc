@@ -9,7 +9,7 @@
 namespace iotax::core {
 namespace {
 
-const AnswerFields kNoFields;
+const AnswerFields no_fields;
 
 }  // namespace
 
@@ -39,7 +39,7 @@ void Connection::continue_100(RequestId id) {
 void Connection::respond(RequestId id, const ResponseHead& head) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  const AnswerFields& fields = head.fields != nullptr ? *head.fields : kNoFields;
+  const AnswerFields& fields = head.fields != nullptr ? *head.fields : no_fields;
   const bool head_request = s.is_head_request();
   const Decision decision =
       decide({code_of(head.status), head_request, fields.length(), head.content_bytes});

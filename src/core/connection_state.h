@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
@@ -45,7 +46,10 @@ struct Connection::State {
   Peer peer = Peer::idle;
   Us us = Us::idle;
 
-  std::unique_ptr<Desk> desk;  // before everything that may begin on it
+  struct Free {
+    void operator()(Desk* given_back) const noexcept { std::free(given_back); }
+  };
+  std::unique_ptr<Desk, Free> desk;  // before everything that may begin on it
 
   // ---- input
   /// Not looked at yet. Lies with the caller, or, when `feed_owned`, in `rest` or behind the head

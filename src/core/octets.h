@@ -8,15 +8,16 @@
 
 namespace iotax::core {
 
-enum Octet : std::uint8_t {
+enum Octet : std::uint16_t {
   kToken = 1,  // tchar, RFC 9110 §5.6.2
   kPath = 2,   // RFC 3986 path octets and "[]|^" (http1-policy rule 7); "%" is looked at apart
   kQuery = 4,  // 0x21-0x7E but "#" (rule 8)
   kHost = 8,   // reg-name without ",": unreserved, sub-delims; "%" apart (rule 20)
   kHex = 16,
   kDigit = 32,
-  kValue = 64,      // field-vchar, SP, HTAB (rule 16)
-  kRequestId = 128  // [A-Za-z0-9._-]
+  kValue = 64,       // field-vchar, SP, HTAB (rule 16)
+  kRequestId = 128,  // [A-Za-z0-9._-]
+  kStatus = 256      // what a status may hold: a value's octets but HTAB
 };
 
 namespace detail {
@@ -25,8 +26,8 @@ constexpr bool in(std::string_view set, unsigned octet) noexcept {
   return set.find(static_cast<char>(octet)) != std::string_view::npos;
 }
 
-constexpr std::array<std::uint8_t, 256> make_octets() noexcept {
-  std::array<std::uint8_t, 256> table{};
+constexpr std::array<std::uint16_t, 256> make_octets() noexcept {
+  std::array<std::uint16_t, 256> table{};
   for (unsigned c = 0; c < 256; ++c) {
     const bool digit = c >= '0' && c <= '9';
     const bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -37,16 +38,17 @@ constexpr std::array<std::uint8_t, 256> make_octets() noexcept {
     if (digit || alpha || (c < 128 && c != 0 && in("-._~!$&'()*+;=", c))) bits |= kHost;
     if (digit || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) bits |= kHex;
     if (digit) bits |= kDigit;
-    if (c == '\t' || (c >= 0x20 && c != 0x7F)) bits |= kValue;
+    if (c >= 0x20 && c != 0x7F) bits |= kValue | kStatus;
+    if (c == '\t') bits |= kValue;
     if (digit || alpha || c == '.' || c == '_' || c == '-') bits |= kRequestId;
-    table[c] = static_cast<std::uint8_t>(bits);
+    table[c] = static_cast<std::uint16_t>(bits);
   }
   return table;
 }
 
 }  // namespace detail
 
-inline constexpr std::array<std::uint8_t, 256> kOctets = detail::make_octets();
+inline constexpr std::array<std::uint16_t, 256> kOctets = detail::make_octets();
 
 constexpr bool is(char octet, Octet kind) noexcept {
   return (kOctets[static_cast<unsigned char>(octet)] & kind) != 0;

@@ -44,6 +44,11 @@ std::span<const Slice> Output::slices() const noexcept {
 }
 
 void Output::take(std::uint64_t bytes) noexcept {
+  if (others_.empty() && bytes == copied_.size() - begin_) [[likely]] {
+    copied_.clear();
+    begin_ = 0;
+    return;
+  }
   std::size_t gone = 0;
   while (bytes != 0) {
     const std::size_t until = gone < others_.size() ? others_[gone].at : copied_.size();

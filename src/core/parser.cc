@@ -211,7 +211,8 @@ void Parser::start_head() noexcept {
   phase_ = Phase::request_line;
   leading_ = Leading::nothing;
   looked_at_ = scanned_ = line_begin_ = head_bytes_ = field_count_ = 0;
-  target_ = host_ = request_id_ = dropped_name_ = {};
+  target_ = path_ = query_ = authority_ = host_ = request_id_ = dropped_name_ = {};
+  asterisk_ = false;
   in_name_ = false;
   base_ = nullptr;
   fields_.clear();
@@ -328,9 +329,19 @@ bool Parser::accept_request_line() noexcept {
   const char minor = behind[kVersion.size()];
   if (minor != '1' && minor != '0') return false;
   version_ = minor == '1' ? Version::http_1_1 : Version::http_1_0;
+  if (!accept_target({base_, method_end})) return false;
+  phase_ = Phase::fields;
+  return true;
+}
 
+bool Parser::accept_target(std::string_view method) noexcept {
+  const std::string_view target = target_.in(base_);
+  if (target.starts_with('/') && run_of(target, kPath) == target.size()) [[likely]] {
+    path_ = target_;  // no query, nothing encoded
+    return true;
+  }
   Target parts;
-  if (parse_target(target_.in(base_), {base_, method_end}, parts) != Fault::none) return false;
+  if (parse_target(target, method, parts) != Fault::none) return false;
   const auto range = [this](std::string_view part) -> Range {
     if (part.empty()) return {};
     const std::uint32_t begin = Callbacks::offset(*this, part.data());
@@ -340,7 +351,6 @@ bool Parser::accept_request_line() noexcept {
   query_ = range(parts.query);
   authority_ = range(parts.authority);
   asterisk_ = parts.asterisk;
-  phase_ = Phase::fields;
   return true;
 }
 

@@ -87,6 +87,7 @@ class Parser {
   [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line,
                                   std::uint64_t size_bytes = 0) noexcept;
   [[nodiscard]] bool accept_request_line() noexcept;
+  [[nodiscard]] bool accept_target(std::string_view method) noexcept;
   [[nodiscard]] bool accept_field() noexcept;
   [[nodiscard]] bool accept_head() noexcept;
   [[nodiscard]] Fault judge_stop() noexcept;

@@ -10,16 +10,35 @@
 namespace iotax::core {
 namespace {
 
-/// A control character, but for HTAB where `tab` says so (beyond 4.3).
-bool has_control(std::string_view text, bool tab) noexcept {
-  return !all(text, kValue) || (!tab && text.find('\t') != std::string_view::npos);
+/// RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the server's.
+bool is_hop_by_hop(std::string_view name) noexcept {
+  switch (name.size()) {
+    case 2:
+      return same_token(name, "te");
+    case 7:
+      return same_token(name, "trailer") || same_token(name, "upgrade");
+    case 8:
+      return same_token(name, "trailers");
+    case 10:
+      return same_token(name, "connection") || same_token(name, "keep-alive");
+    case 17:
+      return same_token(name, "transfer-encoding");
+    case 18:
+      return same_token(name, "proxy-authenticate");
+    case 19:
+      return same_token(name, "proxy-authorization");
+    default:
+      return false;
+  }
 }
 
 }  // namespace
 
 HeadFault check_status(std::string_view status) noexcept {
-  if (has_control(status, false)) return HeadFault::status_control;
-  if (status.size() < 3 || !all(status.substr(0, 3), kDigit)) return HeadFault::status_form;
+  if (!all(status, kStatus)) return HeadFault::status_control;
+  if (status.size() < 3 || !is(status[0], kDigit) || !is(status[1], kDigit) ||
+      !is(status[2], kDigit))
+    return HeadFault::status_form;
   if (status.size() > 3 && status[3] != ' ') return HeadFault::status_form;
   if (status[0] == '0') return HeadFault::status_range;
   if (status[0] == '1') return HeadFault::status_interim;
@@ -30,69 +49,57 @@ AnswerFields::AnswerFields(std::span<const Field> good) {
   for (const Field& field : good) IOTAX_CHECK(add(field) == HeadFault::none);
 }
 
-HeadFault AnswerFields::add_length(std::string_view value) noexcept {
+void AnswerFields::write(std::string_view name, std::string_view value) {
+  constexpr std::size_t kAround = std::string_view(": \r\n").size();
+  char* at = copy_text(lines_.open(name.size() + value.size() + kAround), name);
+  *at++ = ':';
+  *at++ = ' ';
+  at = copy_text(at, value);
+  *at++ = '\r';
+  *at++ = '\n';
+  lines_.close(at);
+}
+
+HeadFault AnswerFields::add_length(std::string_view name, std::string_view value) {
   const std::optional<std::uint64_t> here = parse_length(value);
   if (!here) return HeadFault::length_form;
-  if (length_ && length_ != here) return HeadFault::length_conflict;
+  if (length_) return length_ == here ? HeadFault::none : HeadFault::length_conflict;
   length_ = here;
-  ++lengths_;
+  length_at_ = lines_.size();
+  write(name, value);
+  length_bytes_ = lines_.size() - length_at_;
   return HeadFault::none;
 }
 
-HeadFault AnswerFields::add(Field field) {
+HeadFault AnswerFields::add(const Field& field) {
   const std::string_view name = field.name;
-  if (name.empty() || !core::all(name, kToken)) return HeadFault::name_token;
-  if (has_control(field.value, true)) return HeadFault::value_control;
-  field.value = trimmed(field.value);
-  bool hop_by_hop = false;  // RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the
-                            // server's
-  switch (name.size()) {    // only lengths at which a name has a rule of its own
-    case 2:
-      hop_by_hop = same_token(name, "te");
-      break;
+  const bool usual = same_text(name, "Content-Type") || same_text(name, "Content-Length");
+  if (!usual && (name.empty() || !all(name, kToken))) return HeadFault::name_token;
+  if (!all(field.value, kValue)) return HeadFault::value_control;
+  const std::string_view value = trimmed(field.value);
+  switch (name.size()) {  // only lengths at which a name has a rule of its own
     case 4:
       has_date_ |= same_token(name, "date");
       break;
     case 6:
       has_server_ |= same_token(name, "server");
       break;
-    case 7:
-      hop_by_hop = same_token(name, "trailer") || same_token(name, "upgrade");
-      break;
-    case 8:
-      hop_by_hop = same_token(name, "trailers");
-      break;
-    case 10:
-      hop_by_hop = same_token(name, "connection") || same_token(name, "keep-alive");
-      break;
     case 14:
-      if (!same_token(name, "content-length")) break;
-      if (const HeadFault fault = add_length(field.value); fault != HeadFault::none) return fault;
-      break;
-    case 17:
-      hop_by_hop = same_token(name, "transfer-encoding");
-      break;
-    case 18:
-      hop_by_hop = same_token(name, "proxy-authenticate");
-      break;
-    case 19:
-      hop_by_hop = same_token(name, "proxy-authorization");
+      if (same_token(name, "content-length")) return add_length(name, value);
       break;
     default:
+      if (is_hop_by_hop(name)) return HeadFault::hop_by_hop;
       break;
   }
-  if (hop_by_hop) return HeadFault::hop_by_hop;
-  fields_.push_back(field);
-  constexpr std::size_t kAround = std::string_view(": \r\n").size();
-  bytes_ += name.size() + field.value.size() + kAround;
+  write(name, value);
   return HeadFault::none;
 }
 
 void AnswerFields::clear() noexcept {
-  fields_.clear();
-  has_date_ = has_server_ = false;
+  lines_.clear();
   length_.reset();
-  lengths_ = bytes_ = 0;
+  length_at_ = length_bytes_ = 0;
+  has_date_ = has_server_ = false;
 }
 
 std::string_view explain(HeadFault fault) noexcept {

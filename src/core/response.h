@@ -7,8 +7,8 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <vector>
 
+#include "core/bytes.h"
 #include "core/events.h"
 
 namespace iotax::core {
@@ -29,38 +29,40 @@ enum class HeadFault : std::uint8_t {
   length_conflict,  // two Content-Length fields that differ
 };
 
-/// The fields of an answer in order and spelling of the application, checked one by one, with what
-/// they say about framing and about the fields that the server would add. The texts stay the
-/// caller's.
+/// The field lines of an answer, checked one by one and written as they will be sent, in order and
+/// spelling of the application, and what they say about framing and about the fields that the
+/// server would add. Nothing of the caller's is kept.
 class AnswerFields {
  public:
   AnswerFields() = default;
   /// Of fields that are known to be good: a fault ends the process.
   explicit AnswerFields(std::span<const Field> good);
 
-  /// Takes a field, its value without the blanks around it. Not when a fault is returned. Text is
-  /// Latin-1 octets.
-  [[nodiscard]] HeadFault add(Field field);
+  /// Adds a field, its value without the blanks around it; a Content-Length that repeats the first
+  /// one is left out. Nothing is added when a fault is returned. Text is Latin-1 octets.
+  [[nodiscard]] HeadFault add(const Field& field);
   void clear() noexcept;
 
-  [[nodiscard]] std::span<const Field> all() const noexcept { return fields_; }
+  /// "NAME: VALUE CRLF" for each.
+  [[nodiscard]] std::string_view lines() const noexcept { return lines_.text(); }
+  /// Content-Length.
+  [[nodiscard]] std::optional<std::uint64_t> length() const noexcept { return length_; }
+  /// Where its line lies in lines(); empty when there is none.
+  [[nodiscard]] std::string_view length_line() const noexcept {
+    return lines_.text().substr(length_at_, length_bytes_);
+  }
   [[nodiscard]] bool has_date() const noexcept { return has_date_; }
   [[nodiscard]] bool has_server() const noexcept { return has_server_; }
-  /// Content-Length, and how many of the fields say it.
-  [[nodiscard]] std::optional<std::uint64_t> length() const noexcept { return length_; }
-  [[nodiscard]] std::size_t lengths() const noexcept { return lengths_; }
-  /// Of all field lines on the wire.
-  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  [[nodiscard]] HeadFault add_length(std::string_view value) noexcept;
+  void write(std::string_view name, std::string_view value);
+  [[nodiscard]] HeadFault add_length(std::string_view name, std::string_view value);
 
-  std::vector<Field> fields_;
+  Bytes lines_;
+  std::optional<std::uint64_t> length_;
+  std::size_t length_at_ = 0, length_bytes_ = 0;
   bool has_date_ = false;
   bool has_server_ = false;
-  std::optional<std::uint64_t> length_;
-  std::size_t lengths_ = 0;
-  std::size_t bytes_ = 0;
 };
 
 /// An answer's head as the application gave it, its status already checked with check_status().

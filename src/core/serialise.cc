@@ -58,7 +58,8 @@ void put_connection(Pen& pen, Persist persist) noexcept {
 constexpr std::size_t kAround = 192;
 
 std::size_t room_for(const ResponseHead& head, const AnswerFields& fields) noexcept {
-  return head.status.size() + head.date.size() + head.server.size() + fields.bytes() + kAround;
+  return head.status.size() + head.date.size() + head.server.size() + fields.lines().size() +
+         kAround;
 }
 
 void put_start(Pen& pen, const ResponseHead& head, const AnswerFields& fields) noexcept {
@@ -89,15 +90,15 @@ void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
   if (decision.framing == Framing::chunked) pen.put("Transfer-Encoding: chunked\r\n");
 }
 
-/// Content-Length at most once, and only when `keep_length`.
+/// The application's Content-Length only when `keep_length`.
 void put_fields(Pen& pen, const AnswerFields& fields, bool keep_length) noexcept {
-  const bool all = fields.lengths() == (keep_length ? 1 : 0) || fields.lengths() == 0;
-  for (const Field& field : fields.all()) {
-    if (!all && same_token(field.name, "content-length")) {
-      if (!keep_length) continue;
-      keep_length = false;
-    }
-    pen.field(field);
+  const std::string_view lines = fields.lines();
+  const std::string_view left_out = keep_length ? std::string_view() : fields.length_line();
+  if (left_out.empty()) {
+    pen.text(lines);
+  } else {
+    pen.text(lines.substr(0, static_cast<std::size_t>(left_out.data() - lines.data())));
+    pen.text({left_out.data() + left_out.size(), lines.data() + lines.size()});
   }
   pen.put("\r\n");
 }
@@ -136,7 +137,7 @@ void write_chunk_line(Bytes& out, std::uint64_t bytes) {
 }
 
 void write_interim(Bytes& out, int status, const AnswerFields& fields) {
-  Pen pen(out.open(fields.bytes() + kAround));
+  Pen pen(out.open(fields.lines().size() + kAround));
   pen.put("HTTP/1.1 ");
   pen.number(static_cast<std::uint64_t>(status));
   pen.put(" ");

@@ -14,10 +14,16 @@ using driver::Sent;
 
 py::bytes to_bytes(std::string_view text) { return {text.data(), text.size()}; }
 
-py::list to_list(std::span<const core::Field> fields) {
+/// The lines as pairs of name and value.
+py::list to_list(const core::AnswerFields* fields) {
   py::list list;
-  for (const core::Field& field : fields)
-    list.append(py::make_tuple(to_bytes(field.name), to_bytes(field.value)));
+  std::string_view rest = fields == nullptr ? std::string_view() : fields->lines();
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find("\r\n"));
+    const std::size_t colon = line.find(": ");
+    list.append(py::make_tuple(to_bytes(line.substr(0, colon)), to_bytes(line.substr(colon + 2))));
+    rest.remove_prefix(line.size() + 2);
+  }
   return list;
 }
 
@@ -144,7 +150,7 @@ driver::BodyRead ScriptedExchange::read_body(std::span<std::byte> into) {
 }
 
 void ScriptedExchange::inform(int status, const core::AnswerFields& fields) {
-  record(py::make_tuple("inform", status, to_list(fields.all())));
+  record(py::make_tuple("inform", status, to_list(&fields)));
 }
 
 void ScriptedExchange::respond(const core::ResponseHead& head) {
@@ -152,8 +158,7 @@ void ScriptedExchange::respond(const core::ResponseHead& head) {
   if (head.fields != nullptr && head.fields->length()) declared_ = head.fields->length();
   if (events_.is_none()) return;
   record(py::make_tuple(
-      "respond", to_bytes(head.status),
-      to_list(head.fields != nullptr ? head.fields->all() : std::span<const core::Field>{}),
+      "respond", to_bytes(head.status), to_list(head.fields),
       head.content_bytes ? py::object{py::int_(*head.content_bytes)} : py::object{py::none()}));
 }
 
