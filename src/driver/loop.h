@@ -37,6 +37,14 @@ class Fifo {
   [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size() - head_; }
   void push(T item) { items_.push_back(item); }
+  /// Ahead of all others, like one that was popped and comes back.
+  void push_front(T item) {
+    if (head_ == 0) {
+      items_.insert(items_.begin(), item);
+    } else {
+      items_[--head_] = item;
+    }
+  }
   [[nodiscard]] T front() const noexcept { return items_[head_]; }
   T pop() noexcept {
     const T item = items_[head_++];
@@ -121,7 +129,8 @@ class Loop {
   /// `s` is lent, and its outbox waits for room in the socket.
   void watch_writable(Session& s);
   /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next
-  /// request of `s` is ready, or `s` is answered().
+  /// request of `s` is the first that is ready, so that the answers of one connection leave
+  /// together, or `s` is answered().
   void advance_behind(Session& s);
   /// Whether the request of `s` is still worth running: its client is there, and it did not wait
   /// too long. If not, it is answered or dropped here, and its session is to be given back. By the

@@ -325,9 +325,9 @@ void Loop<Sys, Poller>::advance_behind(Session& s) {
     answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
     return;
   }
+  if (s.pending.empty()) behind_.push_back(&s);
   outgoing_.set_aside(s);
-  behind_.push_back(&s);
-  ready_.push(&s);
+  ready_.push_front(&s);
 }
 
 template <class Sys, class Poller>

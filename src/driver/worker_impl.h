@@ -315,6 +315,8 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
     if (first == core::Instant{}) first = called;
     const bool others_wait = late_.load(std::memory_order_relaxed) != 0;
     if (t - first > tuning_.flush_after || (others_wait && t - called > tuning_.busy_after)) {
+      if (loop_.ready().front() == &s)
+        loop_.ready().push(loop_.ready().pop());  // what is pipelined waits for the others now
       leave_unless_credit(thread);
       loop_.flush();
       first = {};

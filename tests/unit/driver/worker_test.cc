@@ -79,6 +79,39 @@ TEST(WorkerTurn, SixteenPipelinedRequestsLeaveInOneSend) {
   EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 16U);
 }
 
+/// Two connections with three pipelined requests each, which arrive in one turn; what was called,
+/// in order, when each call lasts `each`.
+std::vector<std::string> order_of_two(core::Duration each) {
+  Rig rig;
+  for (const char* path : {"/a1", "/a2", "/a3", "/b1", "/b2", "/b3"}) {
+    rig.app.views[path] = [&rig, each](driver::Exchange& e) {
+      rig.sys.sleep(each);
+      FakeApplication::answer(e, "ok");
+    };
+  }
+  ScriptedClient a = rig.connect();
+  ScriptedClient b = rig.connect();
+  rig.sys.after(10ms, [&] {
+    a.send(Rig<>::request("/a1") + Rig<>::request("/a2") + Rig<>::request("/a3"));
+    b.send(Rig<>::request("/b1") + Rig<>::request("/b2") + Rig<>::request("/b3"));
+  });
+  rig.stop_after(100ms);
+  rig.run();
+  std::vector<std::string> order;
+  for (const FakeApplication::Call& call : rig.app.calls) order.push_back(call.path);
+  return order;
+}
+
+TEST(WorkerTurn, PipelinedRequestsOfAConnectionRunTogetherWhileTheyAreQuick) {
+  const std::vector<std::string> expected{"/a1", "/a2", "/a3", "/b1", "/b2", "/b3"};
+  EXPECT_EQ(order_of_two(1us), expected);
+}
+
+TEST(WorkerTurn, OthersComeInBetweenWhenTheyAreNot) {
+  const std::vector<std::string> expected{"/a1", "/a2", "/b1", "/b2", "/a3", "/b3"};
+  EXPECT_EQ(order_of_two(150us), expected);
+}
+
 TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
   Rig rig(with_threads(4));
   ScriptedClient client = rig.get("/");
