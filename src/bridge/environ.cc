@@ -181,16 +181,11 @@ bool Environ::follow_connection(const driver::Peer& peer) {
 
 bool Environ::set_target(PyObject* env, const core::Head& head, RequestTexts& texts) {
   const Names& name = names();
-  if (core::same_text(head.method, "GET")) [[likely]] {
-    texts.method = Ref::borrow(name.get);
-  } else {
+  if (!core::same_text(head.method, "GET")) [[unlikely]] {
     texts.method = tables_.methods.get(head.method);
     if (!set(env, name.request_method, texts.method)) return false;
   }
-  if (core::same_text(head.target, "/")) {
-    texts.target = Ref::borrow(name.slash);
-    return true;
-  }
+  if (core::same_text(head.target, "/")) return true;
   texts.target = Ref::steal(latin1(head.target));
   if (!set(env, name.request_uri, texts.target) || !set(env, name.raw_uri, texts.target))
     return false;

@@ -41,10 +41,9 @@ driver::Sent Request::send_block(driver::Exchange& exchange, PyObject* bytes) {
 }
 
 std::string Request::described() const {
-  std::string text = texts.method ? utf8(texts.method.get()) : "request";
-  if (texts.target) text += ' ' + utf8(texts.target.get());
-  if (texts.id) text += " (" + utf8(texts.id.get()) + ')';
-  return text;
+  if (!texts.id) return "request";
+  return (texts.method ? utf8(texts.method.get()) : "GET") + ' ' +
+         (texts.target ? utf8(texts.target.get()) : "/") + " (" + utf8(texts.id.get()) + ')';
 }
 
 void Request::wait_for_other_thread() noexcept {

@@ -37,8 +37,8 @@ enum class Head : std::uint8_t {
 /// What the log says of a request, also after its exchange has ended and whatever the application
 /// does to environ (S-ENV-02).
 struct RequestTexts {
-  Ref method;
-  Ref target;
+  Ref method;  // empty: GET
+  Ref target;  // empty: "/"
   Ref id;
 };
 

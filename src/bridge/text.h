@@ -65,9 +65,7 @@ namespace iotax::bridge {
   } else {
     for (const char c : text) head = head << 8 | static_cast<unsigned char>(c);
   }
-  const std::uint64_t mixed =
-      (head * 0x9E3779B97F4A7C15U) ^ (tail * 0xC2B2AE3D27D4EB4FU) ^ text.size();
-  return mixed ^ (mixed >> 29) ^ (mixed >> 47);
+  return (head * 0x9E3779B97F4A7C15U + tail * 0xC2B2AE3D27D4EB4FU + text.size()) >> 32;
 }
 
 /// The strs last made of some ASCII texts: direct-mapped, so bounded by `kEntries` strs of at most

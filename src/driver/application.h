@@ -74,8 +74,8 @@ class Exchange {
   // ---- the answer
   virtual void inform(int status,
                       const core::AnswerFields& fields) = 0;  // 103; handed to the system at once
-  /// Date and Server are filled in by the driver when they are empty in `head`.
-  virtual void respond(const core::ResponseHead& head) = 0;
+  /// Fills in Date and Server where they are empty.
+  virtual void respond(core::ResponseHead& head) = 0;
   virtual Sent body(std::span<const std::byte> block) = 0;
   /// `length` bytes of a regular file from `offset`; sent by the leader after finish(), the file is
   /// owned from here on.

@@ -54,8 +54,7 @@ class SessionExchange final : public Exchange {
     (void)deliver();
   }
 
-  void respond(const core::ResponseHead& given) override {
-    core::ResponseHead head = given;
+  void respond(core::ResponseHead& head) override {
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
     s_->status = core::code_of(head.status);

@@ -153,7 +153,7 @@ void ScriptedExchange::inform(int status, const core::AnswerFields& fields) {
   record(py::make_tuple("inform", status, to_list(&fields)));
 }
 
-void ScriptedExchange::respond(const core::ResponseHead& head) {
+void ScriptedExchange::respond(core::ResponseHead& head) {
   declared_ = head.content_bytes;
   if (head.fields != nullptr && head.fields->length()) declared_ = head.fields->length();
   if (events_.is_none()) return;

@@ -36,7 +36,7 @@ class ScriptedExchange final : public driver::Exchange {
   [[nodiscard]] std::optional<std::span<const std::byte>> body_in_memory() const noexcept override;
   driver::BodyRead read_body(std::span<std::byte> into) override;
   void inform(int status, const core::AnswerFields& fields) override;
-  void respond(const core::ResponseHead& head) override;
+  void respond(core::ResponseHead& head) override;
   driver::Sent body(std::span<const std::byte> block) override;
   driver::Sent body_file(driver::UniqueFd file, std::uint64_t offset,
                          std::uint64_t length) override;
