@@ -1,6 +1,6 @@
 """Fixtures: start servers, make gates, and leave nothing running behind.
 
-Each test waits for lines, sockets, pipes or processes; support/patience.py bounds a test that
+Each test waits for lines, sockets, pipes or processes; tests/support/patience.py bounds a test that
 fails. Nothing here waits for time to pass.
 """
 

@@ -1,4 +1,4 @@
-"""The application's side of support/gates.py."""
+"""The application's side of tests/support/gates.py."""
 
 import os
 from pathlib import Path

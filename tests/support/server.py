@@ -18,9 +18,9 @@ from typing import IO, Any
 from . import patience
 from .lines import Lines
 
-HERE = Path(__file__).resolve().parent.parent
-APPS = HERE / "apps"
-SAMPLES = HERE.parent.parent / "sample_apps"
+TESTS = Path(__file__).resolve().parent.parent
+APPS = TESTS / "e2e/apps"
+SAMPLES = TESTS.parent / "sample_apps"
 LISTENING = r"Listening on (?:http://(?P<host>\S+):(?P<port>\d+)|unix:(?P<path>\S+))"
 # What is not the test's own choice must not come from the environment that the tests run in.
 FOREIGN = re.compile(r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$")

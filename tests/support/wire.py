@@ -35,13 +35,17 @@ SMALL = 32 * 1024  # a receive buffer for clients that read slowly
 class Connection:
     """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
 
-    def __init__(self, port: int = 0, *, path: str = "", receive_buffer: int = 0) -> None:
-        family = socket.AF_UNIX if path else socket.AF_INET
+    def __init__(
+        self, port: int = 0, *, host: str = "127.0.0.1", path: str = "", receive_buffer: int = 0
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if path:
+            family = socket.AF_UNIX
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(patience.SECONDS)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(path or ("127.0.0.1", port))
+        self.socket.connect(path or (host, port))
         self._received = b""
 
     def __enter__(self) -> Self:

@@ -1,0 +1,1 @@
+"""What the tests of live servers share: processes, raw connections, gates, a browser, proxies."""
