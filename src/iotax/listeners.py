@@ -87,7 +87,8 @@ class Listeners:
         return next((listener.port for listener in self.all if listener.port), 0)
 
     def descriptors(self) -> list[tuple[int, str]]:
-        return [(listener.socket.fileno(), listener.label) for listener in self.all]
+        """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""
+        return [(one.socket.fileno(), _printable(one.label)) for one in self.all]
 
     def hand_over(self) -> None:
         """Close the descriptors, because a worker has duplicates; files of UNIX sockets stay."""
@@ -208,6 +209,10 @@ def _tcp_error(
     else:
         text = f"{address} cannot be listened on: {error.strerror}"
     return BindError(error.errno or 0, text)
+
+
+def _printable(label: str) -> str:
+    return os.fsencode(label).decode("utf-8", "backslashreplace")
 
 
 def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener:

@@ -172,6 +172,13 @@ def test_unix_mode_is_exact(tmp_path: Path, umask: None) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o606
 
 
+def test_a_path_that_is_not_utf_8_can_be_logged(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    with opened(UnixAddress(path)) as found:
+        ((_, label),) = found.descriptors()
+    assert label == f"unix:{tmp_path}/\\xff"
+
+
 def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as left_behind:
