@@ -1,0 +1,82 @@
+"""The application's side: applications by name, an event log, and a place to stay at.
+
+A test module is also the module that its server loads (MODULE:applications), so that every test
+stands next to the application it asks. Events go through a pipe named by EVENTS, one line of JSON
+each; a call that stays reads one byte from the pipe named by GO. The test's side is served.py.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Application = Callable[..., Iterable[bytes]]
+
+TEXT = ("Content-Type", "text/plain")
+
+
+def tell(event: str, **details: Any) -> None:
+    """Add one line to the event log."""
+    log = os.open(os.environ["EVENTS"], os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(log, json.dumps({"event": event, **details}).encode() + b"\n")
+    finally:
+        os.close(log)
+
+
+def stay() -> None:
+    """Tell that the call is here, and stay until the test lets it go."""
+    tell("stays")
+    with open(os.environ["GO"], "rb", buffering=0) as go:
+        go.read(1)
+
+
+def fence(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    tell("fence")
+    start_response("200 OK", [TEXT])
+    return [b"fence"]
+
+
+class Applications(dict[str, Application]):
+    """/NAME calls the application of that name, any other path `default`. /fence answers when
+    all calls before it are over, if the server has one thread."""
+
+    def __init__(self, default: Application | None = None) -> None:
+        super().__init__(fence=fence)
+        self.default = default
+
+    def add(self, application: Application) -> Application:
+        """Under the name of the function; a decorator."""
+        self[application.__name__] = application
+        return application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        name = environ["PATH_INFO"].partition("/")[2].partition("/")[0]
+        application = self.get(name, self.default)
+        assert application is not None, f"there is no application {name!r}"
+        return application(environ, start_response)
+
+
+def parameter(environ: dict[str, Any]) -> int:
+    """The number in the query: which of a test's parameters is meant."""
+    return int(environ["QUERY_STRING"])
+
+
+class Blocks:
+    """An iterable that tells of every next() and close(). What is an exception is raised."""
+
+    def __init__(self, *blocks: Any) -> None:
+        self._blocks = iter(blocks)
+
+    def __iter__(self) -> "Blocks":
+        return self
+
+    def __next__(self) -> Any:
+        tell("next")
+        block = next(self._blocks)
+        if isinstance(block, BaseException):
+            raise block
+        return block
+
+    def close(self) -> None:
+        tell("close")

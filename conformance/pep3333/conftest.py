@@ -1,0 +1,83 @@
+"""One live server for each test module, and the report about the obligations at the end."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import clauses
+import pytest
+from served import Served
+
+outcomes: dict[str, dict[str, bool]] = defaultdict(dict)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--clause-report", metavar="FILE", help="write the result of each PEP 3333 clause as JSON"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "obligation(*ids): what of obligations.toml a test shows")
+
+
+def ids_of(item: pytest.Item) -> list[str]:
+    return [id for mark in item.iter_markers("obligation") for id in mark.args]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that is skipped shows nothing; one that is expected to fail has failed."""
+    report: pytest.TestReport = yield
+    for id in ids_of(item):
+        if report.failed or hasattr(report, "wasxfail"):
+            outcomes[id][item.nodeid] = False
+        elif report.when == "call" and report.passed:
+            outcomes[id].setdefault(item.nodeid, True)
+    return report  # type: ignore[return-value]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if not outcomes:
+        return
+    found = clauses.report(outcomes)
+    terminalreporter.section("PEP 3333: obligations of the server")
+    for line in clauses.lines(found):
+        terminalreporter.line(line)
+    if file := config.getoption("--clause-report", None):
+        clauses.write(found, Path(file))
+
+
+@pytest.fixture(scope="module")
+def served_module(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The `applications` of the test module, behind the `OPTIONS` that it names."""
+    module = request.module
+    target = f"{module.__name__}:applications"
+    served = Served(tmp_path_factory.mktemp("served"), target, *getattr(module, "OPTIONS", ()))
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def served(served_module: Served) -> Served:
+    served_module.clear()
+    return served_module
+
+
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """serve("module:attribute", "--option") serves it until the test is over."""
+    started: list[Served] = []
+
+    def one(target: str, *options: str, **more: Any) -> Served:
+        started.append(Served(tmp_path_factory.mktemp("served"), target, *options, **more))
+        return started[-1]
+
+    yield one
+    for served in started:
+        served.stop()

@@ -1,0 +1,126 @@
+"""The test's side: a live server, raw connections to it, and the event log of its applications."""
+
+import json
+import os
+import re
+import select
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from support import patience
+from support.server import TESTS, Server
+from support.wire import Answer, Connection
+
+HERE = Path(__file__).resolve().parent
+
+
+class Served:
+    """`target` ("module:attribute" of this folder), served. Made for one test after the other."""
+
+    def __init__(self, folder: Path, target: str, *options: str, env: Mapping[str, str] = {}):
+        self._events, self._go = _pipe(folder / "events"), _pipe(folder / "go")
+        self._text = b""
+        self._staying = 0
+        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        pipes = {"EVENTS": str(folder / "events"), "GO": str(folder / "go"), "PYTHONPATH": path}
+        self.server = Server(target, *options, cwd=HERE, env={**pipes, **env})
+        try:
+            self.server.wait_until_listening()
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def err(self) -> Any:
+        return self.server.err
+
+    def stop(self) -> None:
+        try:
+            self.server.stop()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        self.server.kill()
+        os.close(self._events)
+        os.close(self._go)
+
+    # ---- requests
+
+    def connect(self, **more: Any) -> Connection:
+        return Connection(self.server.port, **more)
+
+    def ask(
+        self, path: str, *fields: str, method: str = "GET", body: bytes | None = None
+    ) -> Answer:
+        """One answer, on a connection of its own."""
+        with self.connect() as connection:
+            return connection.ask(path, *fields, method=method, body=body)
+
+    def exchange(self, octets: bytes) -> bytes:
+        """All that comes back for `octets`, up to the end of the connection."""
+        with self.connect() as connection:
+            connection.send(octets)
+            return connection.rest()
+
+    # ---- the event log
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was told since the last look, by calls that are over by now."""
+        assert self.ask("/fence").body == b"fence"
+        seen = []
+        while (event := self._next_event())["event"] != "fence":
+            seen.append(event)
+        return seen
+
+    def told(self) -> list[str]:
+        """events(), only their names."""
+        return [event["event"] for event in self.events()]
+
+    def wait_for(self, name: str) -> dict[str, Any]:
+        """The next event of that name; those before it are dropped."""
+        while (event := self._next_event())["event"] != name:
+            pass
+        return event
+
+    def wait_until_it_stays(self) -> None:
+        self.wait_for("stays")
+
+    def let_go(self) -> None:
+        """Let one call that stays go on."""
+        self._staying -= 1
+        os.write(self._go, b".")
+
+    def clear(self) -> None:
+        """Before a test: what one that failed has left behind."""
+        while select.select([self._events], [], [], 0)[0]:
+            self._next_event()
+        while self._staying > 0:
+            self.let_go()
+        self.events()
+
+    def _next_event(self) -> dict[str, Any]:
+        while b"\n" not in self._text:
+            if not select.select([self._events], [], [], patience.SECONDS)[0]:
+                raise AssertionError(f"no event comes:\n{self.err.text}")
+            self._text += os.read(self._events, 65536)
+        line, _, self._text = self._text.partition(b"\n")
+        event: dict[str, Any] = json.loads(line)
+        self._staying += event["event"] == "stays"
+        return event
+
+    # ---- the server log
+
+    def logged(self, path: str, pattern: str = "") -> str:
+        """Wait for the entry of the server log about a request for `path`; what it says, with
+        its traceback, up to and with `pattern`."""
+        within = r"(?:(?!(?:DEBUG|INFO|WARNING|ERROR|CRITICAL): ).)*?"
+        entry = rf"\w+: [^\n]* in [A-Z-]+ {re.escape(path)} \({within}{pattern}"
+        return str(self.err.wait_for(f"(?s:{entry})")[0])
+
+
+def _pipe(path: Path) -> int:
+    """Open for both directions, so that neither side waits for the other to open it."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -1,0 +1,331 @@
+"""What is done with blocks (Specification Details, Buffering and Streaming, Middleware Handling of
+Block Boundaries, The write() Callable, Supporting Older Versions of Python): S-ITER, S-BUF, S-WR,
+S-SR-03, S-OLD."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from applications import TEXT, Applications, parameter, stay, tell
+from served import Served
+from support.wire import SMALL, Connection
+
+applications = Applications()
+
+
+# ---- contents
+
+OPAQUE = bytes(range(256)) * 3 + b"\r\n\n\r"
+
+
+@applications.add
+def opaque(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    return [OPAQUE]
+
+
+@applications.add
+def opaque_blocks(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT])
+    yield OPAQUE
+    yield OPAQUE
+
+
+@pytest.mark.obligation("S-ITER-01", "S-ITER-02")
+@pytest.mark.parametrize("field", ["X: y", "Accept-Encoding: gzip, br, *", "TE: gzip"])
+def test_blocks_are_opaque(served: Served, field: str) -> None:
+    for path, body in (("/opaque", OPAQUE), ("/opaque_blocks", 2 * OPAQUE)):
+        answer = served.ask(path, field)
+        assert (answer.body, answer.complete) == (body, True)
+        assert answer.get("Content-Encoding") is None
+        assert answer.get("Transfer-Encoding") in (None, "chunked")
+
+
+class Sized:
+    """Two blocks, and a length that is wrong or cannot be had."""
+
+    def __init__(self, length: Any) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        if isinstance(self.length, int):
+            return self.length
+        raise self.length
+
+    def __iter__(self) -> Any:
+        return iter([b"a", b"b"])
+
+
+LENGTHS = [TypeError, RuntimeError, NotImplementedError, 0, 1, 2, 7]
+
+
+@applications.add
+def sized(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [TEXT])
+    return Sized(LENGTHS[parameter(environ)])
+
+
+@pytest.mark.obligation("S-ITER-03")
+@pytest.mark.parametrize("number", range(len(LENGTHS)), ids=[str(length) for length in LENGTHS])
+def test_iteration_gives_the_body_and_not_len(served: Served, number: int) -> None:
+    answer = served.ask(f"/sized?{number}")
+    assert (answer.status, answer.body, answer.complete) == (200, b"ab", True)
+
+
+class OnlyGetItem:
+    def __getitem__(self, index: int) -> bytes:
+        return [b"a", b"b"][index]
+
+
+@applications.add
+def only_getitem(_environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [TEXT])
+    return OnlyGetItem()
+
+
+@pytest.mark.obligation("S-OLD-01")
+def test_what_a_for_loop_accepts_is_a_result(served: Served) -> None:
+    answer = served.ask("/only_getitem")
+    assert (answer.status, answer.body, answer.complete) == (200, b"ab", True)
+
+
+EMPTY = [b"", b"a", b"", *[b""] * 1000, b"b", b""]
+
+
+@applications.add
+def empty_blocks(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [TEXT])
+    return (list, tuple, iter)[parameter(environ)](EMPTY)
+
+
+@pytest.mark.obligation("S-BUF-04")
+@pytest.mark.parametrize("number", range(3), ids=["list", "tuple", "iterator"])
+def test_empty_blocks_are_nothing_to_send(served: Served, number: int) -> None:
+    answer = served.ask(f"/empty_blocks?{number}")
+    assert (answer.body, answer.complete) == (b"ab", True)
+    assert b"" not in answer.chunks
+
+
+# ---- each at once: the application goes on when the client has the block
+
+FRAMINGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "chunked": ("1.1", []),
+    "Content-Length": ("1.1", [("Content-Length", "{total}")]),
+    "close": ("1.0", []),
+}
+SIZES = [1, 5, 300, 4095, 4096, 65537]
+BLOCKS = 3
+
+
+@applications.add
+def one_by_one(environ: Any, start_response: Any) -> Iterable[bytes]:
+    """/one_by_one/FRAMING?SIZE: stays after each block."""
+    size = parameter(environ)
+    _, headers = FRAMINGS[environ["PATH_INFO"].rpartition("/")[2]]
+    total = str(BLOCKS * size)
+    start_response(
+        "200 OK", [TEXT, *[(name, value.format(total=total)) for name, value in headers]]
+    )
+    for number in range(BLOCKS):
+        yield b"%d" % number * size
+        stay()
+
+
+@applications.add
+def write_one_by_one(environ: Any, start_response: Any) -> Iterable[bytes]:
+    """The same with write()."""
+    size = parameter(environ)
+    _, headers = FRAMINGS[environ["PATH_INFO"].rpartition("/")[2]]
+    total = str(BLOCKS * size)
+    write = start_response(
+        "200 OK", [TEXT, *[(name, value.format(total=total)) for name, value in headers]]
+    )
+    for number in range(BLOCKS):
+        write(b"%d" % number * size)
+        stay()
+    return []
+
+
+def block(connection: Connection, framing: str, size: int) -> bytes:
+    """The next block, from as many chunks as it may be in."""
+    if framing != "chunked":
+        return connection.exactly(size)
+    data = b""
+    while len(data) < size:
+        data += connection.chunk()
+    return data
+
+
+def check_blocks_come_at_once(served: Served, name: str, framing: str, size: int) -> None:
+    with served.connect() as connection:
+        version, _ = FRAMINGS[framing]
+        connection.send(f"GET /{name}/{framing}?{size} HTTP/{version}\r\nHost: h\r\n\r\n".encode())
+        connection.head()
+        for number in range(BLOCKS):
+            assert block(connection, framing, size) == b"%d" % number * size
+            if framing == "Content-Length" and number == BLOCKS - 1:
+                continue  # the answer is complete, the iteration may be over
+            served.wait_until_it_stays()
+            served.let_go()
+        if framing == "chunked":
+            assert connection.chunk() == b""
+
+
+@pytest.mark.obligation("S-BUF-01", "S-BUF-02")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_each_block_comes_before_the_next_is_asked_for(
+    served: Served, framing: str, size: int
+) -> None:
+    check_blocks_come_at_once(served, "one_by_one", framing, size)
+
+
+@pytest.mark.obligation("S-WR-01")
+@pytest.mark.parametrize("size", [1, 4096, 65537])
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_each_written_block_comes_before_the_call_goes_on(
+    served: Served, framing: str, size: int
+) -> None:
+    check_blocks_come_at_once(served, "write_one_by_one", framing, size)
+
+
+LARGE = 8 << 20
+
+
+@applications.add
+def large_block(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT])
+    yield b"x" * LARGE
+    stay()
+    yield b"end"
+
+
+@applications.add
+def large_write(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    write = start_response("200 OK", [TEXT])
+    write(b"x" * LARGE)
+    stay()
+    return [b"end"]
+
+
+@pytest.mark.obligation("S-BUF-03")
+@pytest.mark.parametrize("name", ["large_block", "large_write"])
+def test_a_large_block_is_sent_while_the_application_goes_on(served: Served, name: str) -> None:
+    with served.connect(receive_buffer=SMALL) as connection:
+        connection.get(f"/{name}")
+        connection.head()
+        received = b""
+        while len(received) < LARGE:
+            received += connection.chunk()
+        assert received == b"x" * LARGE
+        served.wait_until_it_stays()  # on its way, or here already: either is allowed
+        served.let_go()
+        assert (connection.chunk(), connection.chunk()) == (b"end", b"")
+
+
+# ---- write()
+
+
+@applications.add
+def writes_and_yields(_environ: Any, start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", [TEXT])
+    tell("written", value=write(b"w1"))
+    write(b"w2")
+    return [b"i1", b"i2"]
+
+
+@pytest.mark.obligation("S-SR-03", "S-WR-03")
+def test_written_blocks_come_before_those_of_the_result(served: Served) -> None:
+    answer = served.ask("/writes_and_yields")
+    assert (answer.body, answer.complete) == (b"w1w2i1i2", True)
+
+
+@applications.add
+def written_and_yielded_one_by_one(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    write = start_response("200 OK", [TEXT])
+    write(b"w")
+    stay()
+
+    def more() -> Iterable[bytes]:
+        yield b"i"
+        stay()
+
+    return more()
+
+
+@pytest.mark.obligation("S-WR-03", "S-WR-02")
+def test_after_write_each_block_of_the_result_comes_at_once(served: Served) -> None:
+    with served.connect() as connection:
+        connection.get("/written_and_yielded_one_by_one")
+        assert connection.head().status == 200
+        for expected in (b"w", b"i"):
+            assert connection.chunk() == expected
+            served.wait_until_it_stays()
+            served.let_go()
+        assert connection.chunk() == b""
+
+
+NOT_BYTES = ["x", bytearray(b"x"), memoryview(b"x"), None, 5]
+
+
+@applications.add
+def writes_another_type(environ: Any, start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", [TEXT])
+    try:
+        write(NOT_BYTES[parameter(environ)])
+    except Exception as error:
+        tell("raised", type=type(error).__name__)
+        raise
+    return []
+
+
+@pytest.mark.obligation("S-WR-01")
+@pytest.mark.parametrize("number", range(len(NOT_BYTES)), ids=[type(x).__name__ for x in NOT_BYTES])
+def test_only_bytes_can_be_written(served: Served, number: int) -> None:
+    assert served.ask(f"/writes_another_type?{number}").status == 500
+    assert served.events() == [{"event": "raised", "type": "TypeError"}]
+
+
+kept: list[Callable[[bytes], object]] = []
+
+
+@applications.add
+def keeps_write(_environ: Any, start_response: Any) -> list[bytes]:
+    for write in kept:
+        try:
+            write(b"late")
+        except Exception as error:
+            tell("raised", type=type(error).__name__)
+        else:
+            tell("written")
+    kept.append(start_response("200 OK", [TEXT]))
+    return [b"body"]
+
+
+@pytest.mark.obligation("S-WR-02")
+def test_write_of_another_request_raises(served: Served) -> None:
+    with served.connect() as connection:
+        for _ in range(3):
+            assert connection.ask("/keeps_write").body == b"body"
+    assert served.told() == ["raised"] * 3
+
+
+@applications.add
+def writes_after_a_refusal(_environ: Any, start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", [TEXT])
+    try:
+        raise ValueError
+    except ValueError as error:
+        try:
+            start_response("bad", [TEXT], (ValueError, error, error.__traceback__))
+        except ValueError:
+            tell("refused")
+    write(b"x")
+    return []
+
+
+@pytest.mark.obligation("S-WR-02")
+def test_write_without_a_head_is_an_error(served: Served) -> None:
+    answer = served.ask("/writes_after_a_refusal")
+    assert served.told() == ["refused"]
+    assert answer.status == 500

@@ -1,0 +1,93 @@
+"""The books are right: nothing is left out, nothing is made up, and the report says what ran."""
+
+import json
+from pathlib import Path
+
+import clauses
+import pytest
+
+
+def test_every_obligation_of_the_server_has_a_test_or_an_entry() -> None:
+    objections = clauses.objections(
+        clauses.of_the_server(),
+        clauses.ids_with_a_test(),
+        (entry["id"] for entry in clauses.table("not_checkable.toml")),
+        (entry["id"] for entry in clauses.table("open.toml")),
+    )
+    assert objections == []
+
+
+@pytest.mark.parametrize("name", ["not_checkable.toml", "open.toml"])
+def test_every_entry_has_a_reason(name: str) -> None:
+    for entry in clauses.table(name):
+        assert entry.keys() - {"where"} == {"id", "reason"}
+        assert entry["reason"]
+
+
+def test_where_an_entry_points_there_is_something_to_read() -> None:
+    root = clauses.HERE.parent.parent
+    for entry in clauses.table("not_checkable.toml"):
+        for file, words in entry.get("where", {}).items():
+            assert words in (root / file).read_text("utf-8"), f"{entry['id']}: {file}"
+
+
+def test_the_obligations_are_complete() -> None:
+    entries = clauses.table("obligations.toml")
+    assert len({entry["id"] for entry in entries}) == len(entries) == 228
+    for entry in entries:
+        assert entry.keys() - {"notes"} == {
+            "id",
+            "side",
+            "level",
+            "section",
+            "basis",
+            "verify",
+            "text",
+            "check",
+        }
+        assert entry["side"][0].upper() == entry["id"][0]
+        assert entry["level"] in ("MUST", "MUST_NOT", "SHOULD", "SHOULD_NOT", "MAY")
+
+
+@pytest.mark.parametrize(
+    ("tested", "not_checkable", "open_", "objection"),
+    [
+        (["S-1"], [], [], "S-2 has no test and no entry"),
+        (["S-1", "S-2"], ["S-2"], [], "S-2 has a test and is listed as having none"),
+        (["S-1", "S-2"], [], ["S-2"], "S-2 has a test and is listed as having none"),
+        (["S-1", "S-2", "S-3"], [], [], "S-3 is no obligation of the server"),
+        (["S-1", "S-2"], [], ["A-1"], "A-1 is no obligation of the server"),
+        (["S-1"], ["S-2"], ["S-2"], "S-2 is listed 2 times"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    tested: list[str], not_checkable: list[str], open_: list[str], objection: str
+) -> None:
+    assert clauses.objections(["S-1", "S-2"], tested, not_checkable, open_) == [objection]
+
+
+def test_the_ids_of_a_module_are_found() -> None:
+    source = """
+@pytest.mark.obligation("S-1", "S-2")
+@pytest.mark.parametrize("x", [1])
+def test(x): pass
+@pytest.mark.obligation("S-3")
+def test_another(): pass
+"""
+    assert sorted(clauses.ids_in(source)) == ["S-1", "S-2", "S-3"]
+
+
+def test_the_report_says_what_ran(tmp_path: Path) -> None:
+    outcomes = {"S-SR-06": {"a": True, "b": True}, "S-SR-08": {"c": True, "d": False}}
+    found = {clause.id: clause for clause in clauses.report(outcomes)}
+    assert (found["S-SR-06"].result, found["S-SR-06"].tests) == ("passed", ["a", "b"])
+    assert found["S-SR-08"].result == "failed"
+    assert found["S-SR-10"].result == "not tested"
+    assert [clause.result for clause in found.values()].count("passed") == 1
+    clauses.write(list(found.values()), tmp_path / "report")
+    written = json.loads((tmp_path / "report").read_text())
+    assert {"id", "level", "section", "result", "tests"} == written[0].keys()
+    assert len(written) == len(clauses.of_the_server())
+    text = list(clauses.lines(list(found.values())))
+    assert text[-1] == f"clauses: 1 of {len(written)} passed"
+    assert "failed: S-SR-08" in text

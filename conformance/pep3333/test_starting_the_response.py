@@ -1,0 +1,546 @@
+"""The start_response() Callable: S-SR, S-UNI-03."""
+
+import gc
+import re
+import sys
+import traceback
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from applications import TEXT, Applications, parameter, stay, tell
+from served import Served
+
+applications = Applications()
+
+
+def exc_info_of(error: BaseException) -> Any:
+    try:
+        raise error
+    except type(error):
+        return sys.exc_info()
+
+
+# ---- its arguments
+
+ACCEPTED: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "two": lambda: (),
+    "three, the third None": lambda: (None,),
+    "three": lambda: (exc_info_of(ValueError("x")),),
+}
+
+
+@applications.add
+def accepted(environ: Any, start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", [TEXT], *list(ACCEPTED.values())[parameter(environ)]())
+    tell("callable", value=callable(write))
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-02", "S-SR-22")
+@pytest.mark.parametrize("number", range(len(ACCEPTED)), ids=list(ACCEPTED))
+def test_two_or_three_arguments_are_accepted(served: Served, number: int) -> None:
+    answer = served.ask(f"/accepted?{number}")
+    assert (answer.status, answer.body) == (200, b"x")
+    assert served.events() == [{"event": "callable", "value": True}]
+
+
+@applications.add
+def refused(environ: Any, start_response: Any) -> list[bytes]:
+    """Calls with arguments that are not accepted, and hands on what comes of it."""
+    try:
+        start_response(*REFUSED[parameter(environ)])
+    except Exception as error:
+        tell("raised", type=type(error).__name__, text=str(error))
+        raise
+    tell("returned")
+    return [b"x"]
+
+
+HTTP_ERROR = b"HTTP/1.1 500 Internal Server Error\r\n"
+REFUSED: list[tuple[Any, ...]] = []
+
+
+def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
+    """Parametrise with the places of these arguments in REFUSED."""
+    first = len(REFUSED)
+    REFUSED.extend(arguments)
+    names = [re.sub(" object at 0x[0-9a-f]+", "", ascii(given)) for given in arguments]
+    return pytest.mark.parametrize("number", range(first, len(REFUSED)), ids=names)
+
+
+def raised_by(served: Served, number: int) -> tuple[str, str, bytes]:
+    """Type and text of the exception that start_response raised, and what the client got."""
+    path = f"/refused?{number}"
+    octets = served.exchange(
+        f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    )
+    (event,) = served.events()
+    assert event["event"] == "raised"
+    assert octets.startswith(HTTP_ERROR)
+    assert octets.count(b"HTTP/1.1 ") == 1
+    served.logged(path, event["type"])
+    return event["type"], event["text"], octets
+
+
+@pytest.mark.obligation("S-SR-02")
+@refusals((), ("200 OK",), ("200 OK", [TEXT], None, None))
+def test_another_number_of_arguments_is_a_type_error(served: Served, number: int) -> None:
+    assert raised_by(served, number)[0] == "TypeError"
+
+
+@pytest.mark.obligation("S-SR-06")
+@refusals(
+    (200, []),
+    (b"200 OK", []),
+    (None, []),
+    ("", []),
+    ("200OK", []),
+    ("abc def", []),
+    ("20", []),
+    ("99 Low", []),
+    ("1000 High", []),
+    (" 200 OK", []),
+    ("200 OK\r\nX-Inj: 1", []),
+    ("200 OK\n", []),
+    ("200 O\x01K", []),
+    ("200 O\x7fK", []),
+)
+def test_an_invalid_status_is_refused(served: Served, number: int) -> None:
+    kind, text, octets = raised_by(served, number)
+    assert kind in ("TypeError", "ValueError")
+    assert "status" in text
+    assert b"X-Inj" not in octets
+
+
+@pytest.mark.obligation("S-SR-06", "S-UNI-03")
+@refusals(
+    ("200 \u20ac", []),
+    ("200 OK", [("X-Name", "\u20ac")]),
+    ("200 OK", [("X-\u20ac", "value")]),
+    ("200 OK", [("X-Name", "\udc80")]),
+)
+def test_text_outside_latin_1_is_refused(served: Served, number: int) -> None:
+    kind, text, octets = raised_by(served, number)
+    assert (kind, "Latin-1" in text) == ("ValueError", True)
+    assert b"\xe2\x82\xac" not in octets
+
+
+@pytest.mark.obligation("S-SR-08")
+@refusals(
+    ("200 OK", (TEXT,)),
+    ("200 OK", iter([TEXT])),
+    ("200 OK", [list(TEXT)]),
+    ("200 OK", [(*TEXT, "more")]),
+    ("200 OK", [("Content-Type",)]),
+    ("200 OK", ["AB"]),
+    ("200 OK", dict([TEXT])),
+    ("200 OK", None),
+)
+def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
+    assert raised_by(served, number)[0] == "TypeError"
+
+
+@pytest.mark.obligation("S-SR-10")
+@refusals(
+    *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")],
+    *[
+        ("200 OK", [(name, "bad")])
+        for name in ("", "X A", "X-A:", "X\r\nY", "X-\xe9", "X\0", "(x)")
+    ],
+    *[("200 OK", [pair]) for pair in ((b"X-Name", "bad"), ("X-Name", b"bad"))],
+    *[("200 OK", [pair]) for pair in (("X-Name", 5), ("X-Name", None), (None, "bad"))],
+)
+def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
+    kind, _, octets = raised_by(served, number)
+    assert kind in ("TypeError", "ValueError")
+    assert b"bad" not in octets
+
+
+@pytest.mark.obligation("S-SR-13")
+@refusals(
+    ("200 OK", [("Connection", "close")]),
+    ("200 OK", [("Keep-Alive", "timeout=5")]),
+    ("200 OK", [("Proxy-Authenticate", "Basic")]),
+    ("200 OK", [("Proxy-Authorization", "Basic")]),
+    ("200 OK", [("TE", "trailers")]),
+    ("200 OK", [("Trailer", "X-Name")]),
+    ("200 OK", [("Transfer-Encoding", "chunked")]),
+    ("200 OK", [("Upgrade", "websocket")]),
+)
+def test_a_hop_by_hop_header_is_refused(served: Served, number: int) -> None:
+    kind, text, _ = raised_by(served, number)
+    assert (kind, "hop-by-hop" in text) == ("ValueError", True)
+
+
+@pytest.mark.obligation("S-SR-12")
+@refusals(
+    ("200 OK", [("connection", "close")]),
+    ("200 OK", [("CONNECTION", "close")]),
+    ("200 OK", [("tRANSFER-eNCODING", "chunked")]),
+)
+def test_hop_by_hop_headers_are_found_in_any_case(served: Served, number: int) -> None:
+    assert "hop-by-hop" in raised_by(served, number)[1]
+
+
+@pytest.mark.obligation("S-CL-05")
+@refusals(
+    *[("200 OK", [("Content-Length", value)]) for value in ("abc", "-1", "+3", "3.0", "", "3, 3")],
+    ("200 OK", [("Content-Length", "3"), ("Content-Length", "2")]),
+    ("200 OK", [("Content-Length", "3"), ("content-length", "2")]),
+)
+def test_an_unusable_content_length_is_refused(served: Served, number: int) -> None:
+    assert "Content-Length" in raised_by(served, number)[1]
+
+
+LENGTHS = [
+    [("Content-Length", "3"), ("Content-Length", "3")],
+    [("Content-Length", " 3 ")],
+    [("Content-Length", "3"), ("content-length", "\t3")],
+]
+
+
+@applications.add
+def length_as_written(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", LENGTHS[parameter(environ)])
+    return [b"abc"]
+
+
+@pytest.mark.obligation("S-CL-05")
+@pytest.mark.parametrize("number", range(len(LENGTHS)))
+def test_equal_lengths_and_outer_blanks_are_normalised(served: Served, number: int) -> None:
+    answer = served.ask(f"/length_as_written?{number}")
+    assert (answer.get("Content-Length"), answer.body) == ("3", b"abc")
+
+
+STATUSES = ["200", "200 ", "404", "599", "299 caf\xe9", "404 Gone Fishing"]
+
+
+@applications.add
+def status(environ: Any, start_response: Any) -> list[bytes]:
+    start_response(STATUSES[parameter(environ)], [TEXT])
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-07")
+@pytest.mark.parametrize("number", range(len(STATUSES)), ids=[ascii(one) for one in STATUSES])
+def test_the_status_line_is_valid_with_and_without_a_reason(served: Served, number: int) -> None:
+    octets = served.exchange(
+        b"GET /status?%d HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % number
+    )
+    line = octets.partition(b"\r\n")[0].decode("latin-1")
+    code, _, reason = STATUSES[number].partition(" ")
+    assert line.startswith(f"HTTP/1.1 {code} ")
+    if reason:
+        assert line == f"HTTP/1.1 {code} {reason}"
+
+
+@applications.add
+def latin_1(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("X-Name", "caf\xe9")])
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-UNI-03")
+def test_a_latin_1_character_is_one_byte(served: Served) -> None:
+    octets = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nX-Name: caf\xe9\r\n" in octets
+
+
+@applications.add
+def changes_the_list(_environ: Any, start_response: Any) -> list[bytes]:
+    headers = [("X-First", "1" * 40), ("X-Second", "2" * 40)]
+    start_response("200 OK", headers)
+    tell("headers", value=headers)
+    headers[:] = [("X-Third", "3")]
+    gc.collect()
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-09")
+def test_the_list_is_copied_and_left_alone(served: Served) -> None:
+    answer = served.ask("/changes_the_list")
+    assert (answer.get("X-First"), answer.get("X-Second")) == ("1" * 40, "2" * 40)
+    assert answer.get("X-Third") is None
+    (event,) = served.events()
+    assert event["value"] == [["X-First", "1" * 40], ["X-Second", "2" * 40]]
+
+
+# ---- what the server adds
+
+FRAMED = [[], [("Content-Length", "1")]]
+IMF_FIXDATE = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
+
+
+@applications.add
+def only_content_type(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT])
+    yield b"x"
+
+
+@pytest.mark.obligation("S-SR-11")
+@pytest.mark.parametrize(
+    ("version", "framing"), [("1.1", b"Transfer-Encoding: chunked"), ("1.0", b"Connection: close")]
+)
+def test_what_http_requires_is_added(served: Served, version: str, framing: bytes) -> None:
+    octets = served.exchange(
+        f"GET /only_content_type HTTP/{version}\r\nHost: h\r\n"
+        f"{'Connection: close' if version == '1.1' else 'X: y'}\r\n\r\n".encode()
+    )
+    lines = octets.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    (date,) = [line for line in lines if line.lower().startswith(b"date:")]
+    assert re.fullmatch(rf"Date: {IMF_FIXDATE}", date.decode())
+    assert framing in lines
+    assert (octets[-1:] == b"x") == (version == "1.0"), "the body is framed as it is announced"
+
+
+@applications.add
+def own_date_and_server(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("dAtE", "Thu, 01 Jan 1970 00:00:00 GMT"), ("SERVER", "own/1")])
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-11", "S-SR-12")
+def test_the_application_s_own_date_and_server_stand(served: Served) -> None:
+    answer = served.ask("/own_date_and_server")
+    assert answer.get("Date") == "Thu, 01 Jan 1970 00:00:00 GMT"  # get(): there is one
+    assert answer.get("Server") == "own/1"
+
+
+SPELLINGS = ["content-length", "CONTENT-LENGTH", "Content-Length"]
+
+
+@applications.add
+def spelled_length(environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [(SPELLINGS[parameter(environ)], "3")])
+    yield b"abc"
+
+
+@pytest.mark.obligation("S-SR-12")
+@pytest.mark.parametrize("number", range(len(SPELLINGS)), ids=SPELLINGS)
+def test_a_length_counts_in_any_case(served: Served, number: int) -> None:
+    answer = served.ask(f"/spelled_length?{number}")
+    assert (answer.get("Content-Length"), answer.body) == ("3", b"abc")
+    assert answer.get("Transfer-Encoding") is None
+
+
+# ---- when the head is sent
+
+
+@applications.add
+def stays_before_its_first_block(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT])
+    stay()
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-14")
+def test_start_response_sends_nothing(served: Served) -> None:
+    with served.connect() as connection:
+        connection.get("/stays_before_its_first_block")
+        served.wait_until_it_stays()
+        # What it had sent would have come before the event.
+        assert not has_octets(connection)
+        served.let_go()
+        assert connection.answer().body == b"x"
+
+
+def has_octets(connection: Any) -> bool:
+    connection.socket.setblocking(False)
+    try:
+        return bool(connection.socket.recv(1))
+    except BlockingIOError:
+        return False
+    finally:
+        connection.socket.setblocking(True)
+
+
+@applications.add
+def changes_its_mind(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT, ("X-One", "1"), ("Content-Length", "99")])
+    yield b""
+    stay()
+    start_response("500 X", [TEXT, ("X-Two", "2")], exc_info_of(ValueError("x")))
+    yield b"errbody"
+
+
+@pytest.mark.obligation("S-SR-15", "S-SR-17")
+def test_an_empty_block_sends_nothing_and_the_head_can_be_replaced(served: Served) -> None:
+    with served.connect() as connection:
+        connection.get("/changes_its_mind")
+        served.wait_until_it_stays()
+        assert not has_octets(connection)
+        served.let_go()
+        answer = connection.answer()
+    assert (answer.status, answer.reason, answer.body) == (500, "X", b"errbody")
+    assert (answer.get("X-One"), answer.get("X-Two")) == (None, "2")
+    assert answer.get("Content-Length") in (None, "7")
+    assert answer.complete
+
+
+@applications.add
+def only_empty_blocks(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("202 Accepted", [("X-Name", "value")])
+    yield b""
+    yield b""
+
+
+@pytest.mark.obligation("S-SR-15")
+def test_the_head_goes_out_at_the_end_of_an_empty_iteration(served: Served) -> None:
+    answer = served.ask("/only_empty_blocks")
+    assert (answer.status, answer.get("X-Name"), answer.body) == (202, "value", b"")
+    assert answer.complete
+
+
+@applications.add
+def lazy(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("201 Created", [("X-Lazy", "1")])
+    yield b"x"
+
+
+@applications.add
+def lazier(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    yield b""
+    yield b""
+    start_response("201 Created", [("X-Lazy", "1")])
+    yield b"x"
+
+
+@pytest.mark.obligation("S-SR-04")
+@pytest.mark.parametrize("name", ["lazy", "lazier"])
+def test_start_response_may_be_called_while_iterating(served: Served, name: str) -> None:
+    answer = served.ask(f"/{name}")
+    assert (answer.status, answer.get("X-Lazy"), answer.body) == (201, "1", b"x")
+
+
+# ---- further calls
+
+
+@applications.add
+def writes_an_error_page(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    write = start_response("500 X", [TEXT], exc_info_of(ValueError("x")))
+    write(b"err")
+    return []
+
+
+@pytest.mark.obligation("S-SR-05")
+def test_the_repeated_call_returns_write_too(served: Served) -> None:
+    answer = served.ask("/writes_an_error_page")
+    assert (answer.status, answer.body) == (500, b"err")
+
+
+def raising_deep_inside() -> None:
+    raise ValueError("boom")
+
+
+@applications.add
+def too_late(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT])
+    yield b"partial"
+    try:
+        raising_deep_inside()
+    except ValueError as boom:
+        try:
+            start_response("500 X", [TEXT], sys.exc_info())
+        except BaseException as error:
+            frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+            tell("raised", same=error is boom, frames=frames)
+            raise
+    tell("returned")
+
+
+@pytest.mark.obligation("S-SR-18", "S-SR-19")
+def test_after_the_head_the_exception_is_raised_again(served: Served) -> None:
+    answer = served.ask("/too_late")
+    (event,) = served.events()
+    assert (event["event"], event["same"]) == ("raised", True)
+    assert "raising_deep_inside" in event["frames"]
+    assert (answer.status, answer.body, answer.complete) == (200, b"partial", False)
+    served.logged("/too_late", "ValueError: boom")
+
+
+SECOND = [(), (None,)]
+
+
+@applications.add
+def calls_twice(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT, ("X-Call", "first")])
+    try:
+        start_response("201 Created", [("X-Call", "second")], *SECOND[parameter(environ)])
+    except Exception as error:
+        tell("raised", type=type(error).__name__)
+    else:
+        tell("returned")
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-20", "S-SR-22")
+@pytest.mark.parametrize("number", range(len(SECOND)))
+def test_a_second_call_is_refused_and_the_first_stands(served: Served, number: int) -> None:
+    answer = served.ask(f"/calls_twice?{number}")
+    assert served.told() == ["raised"]
+    assert (answer.status, answer.get("X-Call"), answer.body) == (200, "first", b"x")
+
+
+@applications.add
+def calls_again_after_a_refusal(_environ: Any, start_response: Any) -> list[bytes]:
+    for headers in ([("Connection", "close")], [("X-Call", "second")]):
+        try:
+            start_response("200 OK", headers)
+        except Exception as error:
+            tell("raised", type=type(error).__name__)
+        else:
+            tell("returned")
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-20")
+def test_after_a_call_that_failed_a_second_one_is_refused_too(served: Served) -> None:
+    answer = served.ask("/calls_again_after_a_refusal")
+    assert served.told() == ["raised", "raised"]
+    assert (answer.status, answer.get("X-Call")) == (500, None)
+
+
+class Local:
+    pass
+
+
+@applications.add
+def watches_a_local(_environ: Any, start_response: Any) -> list[bytes]:
+    def failing() -> None:
+        local = Local()
+        references.append(weakref.ref(local))
+        raise ValueError
+
+    references: list[weakref.ref[Local]] = []
+    gc.disable()
+    start_response("200 OK", [TEXT])
+    try:
+        failing()
+    except ValueError:
+        start_response("500 X", [TEXT], sys.exc_info())
+    tell("after the call", alive=references[0]() is not None)
+    gc.enable()
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-21")
+def test_no_reference_to_exc_info_is_kept(served: Served) -> None:
+    assert served.ask("/watches_a_local").status == 500
+    assert served.events() == [{"event": "after the call", "alive": False}]
+
+
+@applications.add
+def announces_nothing(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT, ("Content-Length", "0")])
+    yield b""
+
+
+@pytest.mark.obligation("S-SR-16")
+def test_an_answer_of_no_length_is_whole(served: Served) -> None:
+    with served.connect() as connection:
+        for _ in range(2):
+            answer = connection.ask("/announces_nothing")
+            assert (answer.get("Content-Length"), answer.body, answer.complete) == ("0", b"", True)
