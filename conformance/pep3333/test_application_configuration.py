@@ -1,0 +1,70 @@
+"""Application Configuration, and what the README says about environ: S-CFG, S-ENV-21."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from applications import TEXT, Applications
+from served import HERE, Served
+
+README = (HERE.parent.parent / "README.md").read_text("utf-8")
+
+# What of environ can be called, beside the methods of the two streams.
+EXTENSIONS = ["iotax.client_disconnected", "wsgi.early_hints", "wsgi.file_wrapper"]
+
+
+def keys(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    return ["\n".join(environ).encode()]
+
+
+applications = Applications(default=keys)
+
+
+def section(title: str) -> str:
+    """What the README says below that title."""
+    return re.split("^##+ ", README.split(f" {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.obligation("S-ENV-21")
+def test_the_readme_lists_the_variables(served: Served) -> None:
+    answer = served.ask("/a?b", "Content-Type: text/x", method="POST", body=b"x")
+    found = [key for key in answer.text.split("\n") if not key.startswith("HTTP_")]
+    assert len(found) > 25
+    documented = re.findall("`([A-Za-z_.]+)`", section("environ"))
+    assert set(found) <= set(documented)
+
+
+@applications.add
+def callables(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    return ["\n".join(sorted(key for key, value in environ.items() if callable(value))).encode()]
+
+
+def test_the_extensions_are_those_that_were_reviewed(served: Served) -> None:
+    """not_checkable.toml says of these, and of no other, what S-EXT means for them."""
+    assert served.ask("/callables").text.split("\n") == EXTENSIONS
+
+
+@pytest.mark.obligation("S-CFG-01")
+def test_the_commands_of_the_readme_serve_an_application(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    commands = re.findall("^    iotax (.*)$", section("The command"), re.MULTILINE)
+    assert any("--threads" in command for command in commands)
+    (plain,) = [command for command in commands if command == "main:app"]
+    (tmp_path / "main.py").write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'as the README says']\n"
+    )
+    served = serve(*shlex.split(plain), "--pythonpath", str(tmp_path))
+    assert served.ask("/").body == b"as the README says"
+
+
+@pytest.mark.obligation("S-CFG-01")
+def test_the_readme_names_the_options_about_threads() -> None:
+    assert re.search(r"^\| `--threads` \| `IOTAX_THREADS` \| 1 \|", README, re.MULTILINE)
