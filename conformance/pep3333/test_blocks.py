@@ -189,6 +189,35 @@ def test_each_written_block_comes_before_the_call_goes_on(
     check_blocks_come_at_once(served, "write_one_by_one", framing, size)
 
 
+class StaysInClose:
+    def __init__(self, *blocks: bytes) -> None:
+        self.blocks = blocks
+
+    def __iter__(self) -> Any:
+        return iter(self.blocks)
+
+    def close(self) -> None:
+        stay()
+
+
+@applications.add
+def stays_in_close(environ: Any, start_response: Any) -> Any:
+    headers = [("Content-Length", "2")] if environ["QUERY_STRING"] == "length" else []
+    start_response("200 OK", [TEXT, *headers])
+    return StaysInClose(b"a", b"b")
+
+
+@pytest.mark.obligation("S-BUF-02")
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_the_last_block_does_not_wait_for_close(served: Served, framing: str) -> None:
+    with served.connect() as connection:
+        connection.get(f"/stays_in_close?{framing}")
+        answer = connection.answer()
+        assert (answer.body, answer.complete) == (b"ab", True)
+        served.wait_until_it_stays()
+        served.let_go()
+
+
 LARGE = 8 << 20
 
 

@@ -24,6 +24,7 @@ constexpr std::string_view kFailed = "The application failed to answer this requ
 /// How the iteration of a result ended.
 enum class Ended : std::uint8_t {
   complete,  // nothing more is to be sent
+  at_end,    // the same, and the iterator had nothing more to give
   gone,      // the client is gone
   raised,    // a Python exception is set
 };
@@ -155,7 +156,7 @@ Ended iterate(Request& request, PyObject* result) {
     const Use use{request};
     request.send_head(*use.exchange(), known_length(request, 0));  // beyond 5.7
   }
-  return Ended::complete;
+  return Ended::at_end;
 }
 
 /// S-FW-07: after the application returned, and only for the wrapper itself. Nothing: it has to be
@@ -183,11 +184,13 @@ void log_exception(Request& request, std::string_view what, PyObject* exception,
   request.log().server(Level::error, text);
 }
 
-/// S-CLOSE-01, S-CLOSE-04: the close() of the result itself, not of its iterator.
-void close_result(Request& request, PyObject* result) {
+/// S-CLOSE-01, S-CLOSE-04: the close() of the result itself, not of its iterator. It may take its
+/// time: what `undelivered` holds is sent before (S-BUF-02).
+void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;
   const Ref close = Ref::steal(PyObject_GetAttr(result, names().close));
   if (close) {
+    if (undelivered != nullptr) (void)undelivered->deliver();
     const Ref done = Ref::steal(PyObject_CallNoArgs(close.get()));
     if (done) return;
   } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
@@ -211,7 +214,7 @@ void close_result(Request& request, PyObject* result) {
       log_exception(request, "Error", exception.get(), hint);
     }
   }
-  if (result != nullptr) close_result(request, result);
+  if (result != nullptr) close_result(request, result, nullptr);
   const bool head_sent = request.head == Head::sent;
   Exchange& exchange = request.take_exchange();
   if (head_sent) {
@@ -224,21 +227,23 @@ void close_result(Request& request, PyObject* result) {
 [[gnu::noinline]] void answer_by_iteration(Request& request, PyObject* application,
                                            PyObject* result, bool quiet_interrupt) {
   Ended ended = Ended::raised;
+  bool as_file = false;
   if (result != nullptr) {
     const std::optional<Ended> sent =
         is_file_wrapper(result) ? send_file(request, result) : std::nullopt;
-    ended = sent ? *sent : iterate(request, result);
+    as_file = sent.has_value();
+    ended = as_file ? *sent : iterate(request, result);
   }
   if (ended == Ended::raised) return answer_failure(request, application, result, quiet_interrupt);
-  // The answer is ended before close(), which may take its time: the client has everything by then
-  // (S-BUF-02).
   Exchange& exchange = request.take_exchange();
   if (ended == Ended::gone) {
     exchange.abort();
   } else {
     finish(request, exchange);
   }
-  close_result(request, result);
+  // A generator at its end has no code left to run; a file is sent by the leader, when we are back.
+  const bool quick = as_file || (ended == Ended::at_end && PyGen_CheckExact(result));
+  close_result(request, result, quick || ended == Ended::gone ? nullptr : &exchange);
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ struct BodyRead {
 };
 
 /// One request on its way through the application, lent to the thread that calls it. Used by that
-/// thread only, and not after finish(), fail() or abort(). Every call may take time: the
+/// thread only, and after finish() nothing but deliver() is called, after fail() or abort() nothing
+/// at all. Every call may take time: the
 /// implementation leaves the interpreter (Application::leave, enter) before it sends, waits or
 /// touches a file, and gives up the lead before it waits.
 class Exchange {

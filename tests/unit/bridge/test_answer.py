@@ -217,13 +217,27 @@ def test_s_buf_01_02_03_each_block_is_delivered_before_the_next_is_asked_for(ask
         "deliver",
         "next",
         "finish",
+        "deliver",
         "close",
     ]
 
 
-def test_s_buf_02_the_answer_is_ended_before_close(ask: Any) -> None:
+def test_s_buf_02_the_answer_is_delivered_before_close(ask: Any) -> None:
     answer = answer_with(ask, b"abc", headers=[("Content-Length", "3")])
-    assert answer.kinds == ["next", "respond", "body", "finish", "close"]
+    assert answer.kinds == ["next", "respond", "body", "finish", "deliver", "close"]
+
+
+def test_a_generator_at_its_end_has_nothing_to_run_and_is_not_waited_for(ask: Any) -> None:
+    def to_the_end(_environ: Any, start_response: Any) -> Any:
+        start(start_response)
+        yield b"x"
+
+    def up_to_the_length(_environ: Any, start_response: Any) -> Any:
+        start(start_response, ("Content-Length", "1"))
+        yield b"x"
+
+    assert ask(to_the_end).kinds == ["respond", "body", "deliver", "finish"]
+    assert ask(up_to_the_length).kinds == ["respond", "body", "finish", "deliver"]
 
 
 def test_s_buf_04_empty_blocks_send_nothing(ask: Any) -> None:
@@ -234,7 +248,7 @@ def test_s_buf_04_empty_blocks_send_nothing(ask: Any) -> None:
 
 def test_s_sr_15_only_empty_blocks_give_a_head_at_the_end(ask: Any) -> None:
     answer = answer_with(ask, b"", b"")
-    assert answer.kinds == ["next", "next", "next", "respond", "finish", "close"]
+    assert answer.kinds == ["next", "next", "next", "respond", "finish", "deliver", "close"]
     assert answer.content_bytes == 0, "beyond 5.7"
 
 

@@ -570,6 +570,21 @@ TEST(Answers, ASlowReaderHoldsNoThread) {
   EXPECT_EQ(count(slow.received(), "#"), big.size());
 }
 
+TEST(Answers, AFinishedAnswerIsDeliveredWhileTheCallGoesOn) {
+  Rig rig;
+  rig.app.views["/closes"] = [&](Exchange& e) {
+    FakeApplication::answer(e, "hello");
+    EXPECT_EQ(e.deliver(), Sent::ok);
+    rig.app.sleep(5s);
+  };
+  ScriptedClient client = rig.get("/closes");
+  rig.sys.after(100ms, [&] { EXPECT_TRUE(has(client.received(), "hello")); });
+  rig.sys.after(6s, [&] { client.send(Rig<>::request("/")); });
+  rig.stop_after(7s);
+  rig.run();
+  EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 2U);
+}
+
 TEST(Answers, AFileIsSentByTheLeader) {
   Rig rig;
   std::string content;
