@@ -278,8 +278,8 @@ Connection::State::Turn Connection::State::take_content() noexcept {
         0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, feed.size())));
     content_left -= data.size();
     feed.remove_prefix(data.size());
-  } else if (!feed.empty()) {
-    std::size_t used = 0;
+  } else if (!feed.empty() || parser.refusal().fault != Fault::none) {
+    std::size_t used = 0;  // a fault right behind data was seen with it
     const Parser::Found found = parser.parse_content(feed, used, data);
     feed.remove_prefix(used);
     if (found == Parser::Found::fault) return reject(parser.refusal());

@@ -408,5 +408,16 @@ TEST(Content, ChunksComeThroughHoweverTheyArrive) {
   }
 }
 
+TEST(Content, FaultRightBehindDataIsSeenAtOnceHoweverTheBytesWereCut) {
+  const std::string_view head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string_view content = "3\r\nabc\n";  // a chunk that does not end with CR LF
+  for (std::size_t cut = 0; cut < content.size(); ++cut) {
+    CorePeer peer;
+    peer.receive(std::string(head) + std::string(content.substr(0, cut)));
+    peer.receive(content.substr(cut));
+    EXPECT_EQ(peer.rejected.fault, Fault::chunk_data_end) << cut;
+  }
+}
+
 }  // namespace
 }  // namespace iotax::core
