@@ -33,17 +33,11 @@ constexpr KnownField kKnownFields[] = {
     {"x-forwarded-prefix", FieldKind::forwarded},
 };
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c & ~0x20) : c; }
 
 FieldKind kind_of(std::string_view name) noexcept {
   for (const KnownField& known : kKnownFields) {
-    if (name.size() == known.name.size() &&
-        std::equal(name.begin(), name.end(), known.name.begin(),
-                   [](char a, char b) { return lower(a) == b; })) {
-      return known.kind;
-    }
+    if (core::same_token(name, known.name)) return known.kind;
   }
   return FieldKind::plain;
 }

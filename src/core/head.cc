@@ -81,24 +81,6 @@ bool is_ip_literal(std::string_view text) noexcept {
   return colon;
 }
 
-/// A host in brackets, or with percent-encoded octets.
-[[gnu::noinline]] bool is_rare_host(std::string_view text) noexcept {
-  if (text.starts_with('[')) {
-    const std::size_t close = text.find(']');
-    if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
-    text.remove_prefix(close + 1);
-  } else {
-    if (text.empty() || text[0] == ':') return false;
-    for (;; text.remove_prefix(3)) {
-      text.remove_prefix(run_of(text, kHost));
-      if (text.empty() || text[0] == ':') break;
-      if (text[0] != '%' || text.size() < 3 || !is(text[1], kHex) || !is(text[2], kHex))
-        return false;
-    }
-  }
-  return text.empty() || (text[0] == ':' && is_port(text.substr(1)));
-}
-
 }  // namespace
 
 Fault parse_target(std::string_view target, std::string_view method, Target& parts) noexcept {
@@ -114,10 +96,22 @@ Fault parse_target(std::string_view target, std::string_view method, Target& par
 }
 
 bool is_host(std::string_view text) noexcept {
-  const std::size_t name = run_of(text, kHost);
-  if (name != 0 && (name == text.size() || text[name] == ':')) [[likely]]
-    return name == text.size() || is_port(text.substr(name + 1));
-  return is_rare_host(text);
+  std::size_t end = 0;  // of the host
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos || !is_ip_literal(text.substr(1, close - 1))) return false;
+    end = close + 1;
+  } else {
+    end = run_of(text, kHost);
+    while (end < text.size() && text[end] == '%') {
+      if (text.size() - end < 3 || !is(text[end + 1], kHex) || !is(text[end + 2], kHex))
+        return false;
+      end += 3;
+      end += run_of(text.substr(end), kHost);
+    }
+    if (end == 0) return false;
+  }
+  return end == text.size() || (text[end] == ':' && is_port(text.substr(end + 1)));
 }
 
 bool is_known_method(std::string_view method) noexcept {
