@@ -69,6 +69,17 @@ def served(served_module: Served) -> Served:
     return served_module
 
 
+@pytest.fixture(scope="module")
+def on_demand(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The same, called before the body has come."""
+    target = f"{request.module.__name__}:applications"
+    served = Served(tmp_path_factory.mktemp("served"), target, "--no-request-buffering")
+    yield served
+    served.stop()
+
+
 @pytest.fixture
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """serve("module:attribute", "--option") serves it until the test is over."""

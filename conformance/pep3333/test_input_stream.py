@@ -57,15 +57,6 @@ def in_chunks(body: bytes) -> tuple[bytes, list[bytes]]:
     return b"Transfer-Encoding: chunked", [*framed, b"0\r\n\r\n"]
 
 
-@pytest.fixture(scope="module")
-def on_demand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that calls the application before the body has come."""
-    target = f"{__name__}:applications"
-    served = Served(tmp_path_factory.mktemp("s"), target, "--no-request-buffering")
-    yield served
-    served.stop()
-
-
 FORMS = {
     "read ahead, length": (False, with_a_length),
     "read ahead, chunked": (False, in_chunks),

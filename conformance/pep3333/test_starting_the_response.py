@@ -341,19 +341,9 @@ def test_start_response_sends_nothing(served: Served) -> None:
         connection.get("/stays_before_its_first_block")
         served.wait_until_it_stays()
         # What it had sent would have come before the event.
-        assert not has_octets(connection)
+        assert connection.is_silent()
         served.let_go()
         assert connection.answer().body == b"x"
-
-
-def has_octets(connection: Any) -> bool:
-    connection.socket.setblocking(False)
-    try:
-        return bool(connection.socket.recv(1))
-    except BlockingIOError:
-        return False
-    finally:
-        connection.socket.setblocking(True)
 
 
 @applications.add
@@ -370,7 +360,7 @@ def test_an_empty_block_sends_nothing_and_the_head_can_be_replaced(served: Serve
     with served.connect() as connection:
         connection.get("/changes_its_mind")
         served.wait_until_it_stays()
-        assert not has_octets(connection)
+        assert connection.is_silent()
         served.let_go()
         answer = connection.answer()
     assert (answer.status, answer.reason, answer.body) == (500, "X", b"errbody")

@@ -1,5 +1,6 @@
 """A connection that sends and receives bytes as they are, and answers taken apart strictly."""
 
+import select
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -103,6 +104,10 @@ class Connection:
         except ConnectionResetError:
             pass
         return data
+
+    def is_silent(self) -> bool:
+        """Nothing has come that was not received, not even the end."""
+        return not self._received and not select.select([self.socket], [], [], 0)[0]
 
     def is_closed(self) -> bool:
         """The next thing is the end."""
