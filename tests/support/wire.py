@@ -33,6 +33,10 @@ class Answer:
 SMALL = 32 * 1024  # a receive buffer for clients that read slowly
 
 
+class Ended(AssertionError):
+    """The connection ended in the middle of an answer, or where one had to begin."""
+
+
 class Connection:
     """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
 
@@ -82,7 +86,8 @@ class Connection:
         found = bytearray()
         while len(found) < count:
             data = self.receive(min(count - len(found), 1 << 20))
-            assert data, f"the connection ended after {len(found)} bytes: {bytes(found[-100:])!r}"
+            if not data:
+                raise Ended(f"after {len(found)} bytes: {bytes(found[-100:])!r}")
             found += data
         return bytes(found)
 
@@ -90,10 +95,16 @@ class Connection:
         """What comes up to and with `mark`."""
         while mark not in self._received:
             data = self.socket.recv(65536)
-            assert data, f"the connection ended after {self._received!r}"
+            if not data:
+                raise Ended(f"after {self._received!r}")
             self._received += data
         end = self._received.index(mark) + len(mark)
         return self.receive(end)
+
+    def begins(self) -> bool:
+        """Wait for the next byte, which is kept; False: the connection ends instead."""
+        self._received = self._received or self.socket.recv(65536)
+        return bool(self._received)
 
     def rest(self) -> bytes:
         """Everything up to the end of the connection, however it ends."""
