@@ -36,6 +36,23 @@ class Context:
         return str(BUILD / "peers" / "bin" / "python")
 
 
+def find_python():
+    """This interpreter if it has iotax, else that of the project's environment."""
+    ours = ROOT / "build" / "venv" / "bin" / "python"
+    for python in (sys.executable, str(ours)):
+        try:
+            if (
+                subprocess.run(
+                    [python, "-c", "import iotax"], capture_output=True, cwd="/"
+                ).returncode
+                == 0
+            ):
+                return python
+        except OSError:
+            continue
+    return sys.executable
+
+
 def make_context(python):
     cpus = sorted(os.sched_getaffinity(0))
     return Context(python=python, server_cpu=cpus[0], load_cpu=cpus[-1])

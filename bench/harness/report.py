@@ -1,0 +1,47 @@
+"""What a command of bench/ prints, and how it keeps that in a file."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import servers
+
+
+class Report:
+    """Prints lines, and keeps them for a file."""
+
+    def __init__(self, command, title):
+        self.command = " ".join([command, *sys.argv[1:]])
+        self.title = title
+        self.lines = []
+        self.started = time.monotonic()
+
+    def add(self, *lines):
+        for line in lines:
+            print(line, flush=True)
+        self.lines += lines
+
+    def write(self, path):
+        minutes = (time.monotonic() - self.started) / 60
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        head = [
+            f"# {self.title}",
+            "",
+            f"Written by `{self.command}` on {day}, commit {commit()}, in {minutes:.1f} minutes.",
+            "",
+            f"Peers: {', '.join(line.replace('==', ' ') for line in servers.peers())}.",
+            "",
+            "```",
+        ]
+        Path(path).write_text("\n".join([*head, *self.lines, "```", ""]))
+
+
+def commit():
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=servers.ROOT, capture_output=True, text=True
+        ).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "HEAD") + (" with changes" if changed else "")
