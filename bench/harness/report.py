@@ -11,9 +11,10 @@ from . import servers
 class Report:
     """Prints lines, and keeps them for a file."""
 
-    def __init__(self, command, title):
+    def __init__(self, command, title, peers=servers.PEERS):
         self.command = " ".join([command, *sys.argv[1:]])
         self.title = title
+        self.peers = servers.peers(peers)
         self.lines = []
         self.started = time.monotonic()
 
@@ -30,7 +31,7 @@ class Report:
             "",
             f"Written by `{self.command}` on {day}, commit {commit()}, in {minutes:.1f} minutes.",
             "",
-            f"Peers: {', '.join(line.replace('==', ' ') for line in servers.peers())}.",
+            f"Peers: {', '.join(line.replace('==', ' ') for line in self.peers) or 'none'}.",
             "",
             "```",
         ]

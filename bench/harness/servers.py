@@ -69,18 +69,18 @@ def build_floors(context):
             sys.exit(f"the floors could not be built:\n{done.stdout}{done.stderr}")
 
 
-def peers():
+def peers(names=PEERS):
     """The lines of peers.txt: "NAME==VERSION"."""
     lines = (BENCH / "peers.txt").read_text().splitlines()
-    return [line for line in lines if not line.startswith("#")]
+    return [line for line in lines if line.partition("==")[0] in names]
 
 
-def install_peers(context):
+def install_peers(context, names=PEERS):
     """Returns {peer: why it is missing} for those that could not be installed."""
     missing = {}
     if not Path(context.peers_python).exists():
         subprocess.run([context.python, "-m", "venv", BUILD / "peers"], check=True)
-    for line in peers():
+    for line in peers(names):
         install = [context.peers_python, "-m", "pip", "install", "--quiet", line]
         if subprocess.run(install, capture_output=True).returncode:
             missing[line.partition("==")[0]] = f"pip install {line} failed"
