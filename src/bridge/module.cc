@@ -2,6 +2,7 @@
 // threads, signals and forks meet the driver; everything that happens per request lies in call and
 // below.
 #include <pybind11/pybind11.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -38,6 +39,14 @@ driver::Stop stop_of(const std::string& how) {
   throw py::value_error("how is '" + how + "'; it can be 'drain', 'prompt' or 'now'");
 }
 
+Process process_of(const std::string& whose) {
+  if (whose == "application") return Process::application;
+  if (whose == "server") return Process::server;
+  if (whose == "worker") return Process::worker;
+  throw py::value_error("process is '" + whose +
+                        "'; it can be 'application', 'server' or 'worker'");
+}
+
 driver::Level level_of(const std::string& name) {
   if (name == "debug") return driver::Level::debug;
   if (name == "info") return driver::Level::info;
@@ -51,8 +60,10 @@ driver::Level level_of(const std::string& name) {
 /// The Worker of _iotax.pyi. Every member is called with the GIL.
 class PyWorker {
  public:
-  PyWorker(py::object application, const py::sequence& listeners, const py::dict& options)
-      : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options)) {}
+  PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
+           int channel)
+      : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options),
+                 channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -88,9 +99,10 @@ class PyWorker {
 
   [[nodiscard]] int wakeup_fd() const { return worker_.wakeup_fd(); }
 
-  void install_signals(bool own_process) {
-    if (own_process) caller_.own_process();
-    if (const int error = install_stop_signals(worker_, caller_, own_process); error != 0)
+  void install_signals(const std::string& process) {
+    const Process whose = process_of(process);
+    if (whose != Process::application) caller_.own_process();
+    if (const int error = install_stop_signals(worker_, caller_, whose); error != 0)
       throw_os_error(error);
   }
 
@@ -119,7 +131,8 @@ class PyWorker {
     std::string authority;
   };
 
-  PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options)
+  PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
+           int channel)
       : options_(std::move(options)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
                 with_version(std::move(options_.environ)), process_log()),
@@ -129,6 +142,9 @@ class PyWorker {
     for (const Listener& listener : listeners) {
       if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
         throw_os_error(added.error());
+    }
+    if (channel >= 0) {
+      if (const auto added = worker_.add_channel(channel); !added) throw_os_error(added.error());
     }
     all().push_back(this);
   }
@@ -172,11 +188,22 @@ class PyWorker {
   bool started_ = false;
 };
 
-void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix) {
+void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix,
+              const std::pair<std::string, std::string>& paths, bool threads) {
   const driver::LogStyle style{.level = level_of(level), .color = color, .prefix = prefix};
+  process_log().name_files(paths.first, paths.second);
+  if (!threads) process_log().write_in_caller();
   if (const auto opened = process_log().open(error_fd, access_fd, style); !opened) {
     throw_os_error(opened.error());
   }
+}
+
+void set_parent_death_signal(int number) {
+  if (::prctl(PR_SET_PDEATHSIG, number) != 0) throw_os_error(errno);
+}
+
+void set_child_subreaper() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_os_error(errno);
 }
 
 void log_line(const std::string& level, const py::str& text) {
@@ -202,18 +229,23 @@ PYBIND11_MODULE(_iotax, module) {
   // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub
   // says.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<py::object, const py::sequence&, const py::dict&>(), py::arg("application"),
-           py::arg("listeners"), py::arg("options"))
+      .def(py::init<py::object, const py::sequence&, const py::dict&, int>(),
+           py::arg("application"), py::arg("listeners"), py::arg("options"), py::kw_only(),
+           py::arg("channel") = -1)
       .def("run", &PyWorker::run)
       .def("run_thread", &PyWorker::run_thread, py::arg("thread"))
       .def("stop", &PyWorker::stop, py::arg("how"))
       .def_property_readonly("wakeup_fd", &PyWorker::wakeup_fd)
-      .def("install_stop_signals", &PyWorker::install_signals, py::kw_only(),
-           py::arg("own_process") = false)
+      .def("install_stop_signals", &PyWorker::install_signals, py::arg("process"))
       .def("restore_stop_signals", &PyWorker::restore_signals)
       .def("status", &PyWorker::status);
   module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
-             py::arg("level"), py::arg("color"), py::arg("prefix"));
+             py::arg("level"), py::arg("color"), py::arg("prefix"),
+             py::arg("paths") = py::make_tuple(py::bytes(), py::bytes()),
+             py::arg("threads") = true);
+  module.def("reopen_log", [] { process_log().reopen(); });
+  module.def("set_parent_death_signal", &set_parent_death_signal, py::arg("signal"));
+  module.def("set_child_subreaper", &set_child_subreaper);
   module.def("log", &log_line, py::arg("level"), py::arg("text"));
   module.def("flush_log", &flush_log, py::arg("timeout"));
   module.def("after_fork_in_child", &PyWorker::abandon_all_in_child);

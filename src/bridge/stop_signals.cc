@@ -30,6 +30,19 @@ std::array<Taken, 3> taken{{{SIGINT, driver::Stop::prompt, {}, false},
 std::atomic<driver::Worker*> stopped_worker{nullptr};
 std::atomic<Caller*> its_caller{nullptr};
 std::atomic<std::int64_t> first_signal_ns{0};
+std::atomic<Process> its_process{Process::application};
+
+bool is_taken(int number, Process process) noexcept {
+  switch (process) {
+    case Process::application:
+      return number != SIGQUIT;
+    case Process::server:
+      return true;
+    case Process::worker:
+      break;
+  }
+  return number == SIGTERM;
+}
 
 std::int64_t now_ns() noexcept {
   timespec now{};
@@ -41,6 +54,7 @@ void stop_for(int number, driver::Stop first) noexcept {
   driver::Worker* const worker = stopped_worker.load();
   Caller* const caller = its_caller.load();
   if (worker == nullptr || caller == nullptr) return;
+  if (its_process.load() == Process::worker) return worker->report(driver::Report::asked_to_leave);
   caller->stopping();
   const std::int64_t now = now_ns();
   std::int64_t before = 0;
@@ -69,12 +83,13 @@ void handle(int number, siginfo_t* info, void* context) {
 
 }  // namespace
 
-int install_stop_signals(driver::Worker& worker, Caller& caller, bool quit_too) noexcept {
+int install_stop_signals(driver::Worker& worker, Caller& caller, Process process) noexcept {
+  its_process.store(process);
   stopped_worker.store(&worker);
   its_caller.store(&caller);
   first_signal_ns.store(0);
   for (Taken& signal : taken) {
-    if (signal.installed || (signal.number == SIGQUIT && !quit_too)) continue;
+    if (signal.installed || !is_taken(signal.number, process)) continue;
     if (::sigaction(signal.number, nullptr, &signal.former) != 0) return errno;
     struct sigaction ours {};
     ours.sa_sigaction = handle;

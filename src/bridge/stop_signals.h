@@ -3,16 +3,25 @@
 // does is the driver's.
 #pragma once
 
+#include <cstdint>
+
 #include "bridge/call.h"
 #include "driver/worker.h"
 
 namespace iotax::bridge {
 
-/// C handlers for INT and TERM, and for QUIT if `quit_too`, on top of those that are installed
-/// (Python's), which they call after them. One worker per process has them; a later call replaces
-/// it. Returns an errno, or 0.
+/// Whose the process is.
+enum class Process : std::uint8_t {
+  application,  // the server is a guest: INT and TERM are taken
+  server,       // QUIT too
+  worker,       // a supervisor gives the orders: TERM is reported to it
+};
+
+/// C handlers for the signals that `process` takes, on top of those that are installed (Python's),
+/// which they call after them. One worker per process has them; a later call replaces it. Returns
+/// an errno, or 0.
 [[nodiscard]] int install_stop_signals(driver::Worker& worker, Caller& caller,
-                                       bool quit_too) noexcept;
+                                       Process process) noexcept;
 
 /// The former handlers come back where ours are still installed. Nothing if `worker` does not have
 /// the signals.

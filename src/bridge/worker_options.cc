@@ -124,6 +124,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.integer("spool_max", config.spool_bytes_max);
   reader.integer("max_connections", config.connections_max);
   reader.integer("max_queued", config.queued_max);
+  reader.integer("max_requests", config.requests_max);
   reader.seconds("queue_timeout", config.queue_timeout);
   reader.seconds("graceful_timeout", config.graceful_timeout);
   reader.seconds("shutdown_delay", config.shutdown_delay);

@@ -24,6 +24,7 @@ struct Config {
   core::Duration queue_timeout = std::chrono::seconds{30};
   core::Duration graceful_timeout = std::chrono::seconds{30};
   core::Duration shutdown_delay{};
+  std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
   std::string server_header = "iotax";  // "": none
   bool access_log = true;
   bool interactive =
@@ -33,6 +34,7 @@ struct Config {
 /// How to stop. Later calls can only make it sharper.
 enum class Stop : std::uint8_t {
   none,
+  retire,  // another worker takes over: the listeners live on, idle connections keep their time
   drain,   // TERM: shutdown_delay, idle connections get at most 2 s for one more request
   prompt,  // INT: idle connections close at once
   now,     // QUIT, second signal

@@ -21,6 +21,8 @@ class Log {
   virtual void server(Level level, std::string_view text) noexcept = 0;
   /// Wait until what was logged so far is written, at most `timeout`. False: it was not.
   virtual bool flush(core::Duration timeout) noexcept = 0;
+  /// Somebody has moved the log files away: open those of the same names anew.
+  virtual void reopen() noexcept = 0;
 };
 
 }  // namespace iotax::driver

@@ -70,6 +70,22 @@ class LogSink final : public Log {
     return access_.flush(deadline) && server_written;
   }
 
+  /// Which files reopen() opens; empty: that side is no file of ours. Before anybody logs.
+  void name_files(std::string server, std::string access) {
+    server_path_ = std::move(server);
+    access_path_ = std::move(access);
+  }
+  void reopen() noexcept override {
+    reopen_one(server_, server_path_);
+    reopen_one(access_, access_path_);
+  }
+
+  /// See LogStream. For a process that may have no threads.
+  void write_in_caller() {
+    access_.write_in_caller();
+    server_.write_in_caller();
+  }
+
   /// See LogStream. The child may go on logging.
   void abandon_in_child() {
     access_.abandon_in_child();
@@ -84,7 +100,17 @@ class LogSink final : public Log {
     return format_server(style, level, text, sys_.unix_time(), sys_.process_id());
   }
 
+  void reopen_one(LogStream<S>& stream, const std::string& path) {
+    if (path.empty()) return;
+    const Result<int> opened = sys_.open_append(path);
+    const Result<void> done = opened ? stream.redirect(*opened) : Errno{opened.error()};
+    if (opened) sys_.close(*opened);
+    if (!done) server(Level::error, path + " cannot be opened anew: the former file goes on");
+  }
+
   S& sys_;
+  std::string server_path_;
+  std::string access_path_;
   std::atomic<Level> level_{Level::info};
   std::atomic<bool> color_{false};
   std::atomic<bool> prefix_{false};

@@ -66,8 +66,13 @@ class LogStream {
     const std::lock_guard lock(state_->mutex);
     current_fd_.store(next.fd, std::memory_order_relaxed);
     batch_bytes_max_.store(next.batch_bytes_max, std::memory_order_relaxed);
+    const bool first = state_->segments.empty();
     state_->segments.push_back(std::move(next));
-    rouse();
+    if (in_caller_) {
+      while (state_->segments.size() > 1) drop_first(*state_);
+    } else if (!first) {
+      rouse();
+    }
     return {};
   }
 
@@ -76,6 +81,7 @@ class LogStream {
     const std::lock_guard lock(state_->mutex);
     State& s = *state_;
     if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
+    if (in_caller_) return write_now(s, lines);
     if (s.held + lines.size() > bytes_max_ || (s.dropped > 0 && !tell_dropped(s, lines.size()))) {
       s.dropped += count_lines(lines);
       return;
@@ -103,10 +109,15 @@ class LogStream {
     return true;
   }
 
+  /// From now on lines are written by whoever logs, without a thread; those that the descriptor
+  /// does not take at once are dropped. Before the first line.
+  void write_in_caller() { in_caller_ = true; }
+
   /// In the child of a fork, where the thread does not exist and the state may be half-changed:
   /// begin anew on the same descriptor. What was held is the parent's to write.
   void abandon_in_child() {
     thread_.forget();
+    in_caller_ = false;
     (void)state_.release();  // not destroyed: another thread may have been in the middle of it
     state_ = std::make_unique<State>();
     Segment segment;
@@ -147,6 +158,29 @@ class LogStream {
   }
   void close(int fd) {
     if (fd >= 0) sys_.close(fd);
+  }
+
+  void drop_first(State& s) {
+    close(s.segments.front().fd);
+    s.segments.pop_front();
+  }
+
+  /// Write what is taken at once; the rest is dropped.
+  void write_now(State& s, std::string_view lines) {
+    Segment& segment = s.segments.back();
+    const auto lost = [&](std::string_view text) {
+      std::uint64_t unwritten = 0;
+      segment.ended =
+          is_end(write_lines(segment.fd, text, segment.batch_bytes_max, unwritten, false));
+      return unwritten;
+    };
+    if (s.dropped > 0 && lost(dropped_text_(s.dropped)) == 0) s.dropped = 0;
+    s.dropped += s.dropped > 0 ? count_lines(lines) : lost(lines);
+  }
+
+  /// Only a reader that is gone ends it; a full disk may have room later.
+  static bool is_end(int error) noexcept {
+    return error == EPIPE || error == EBADF || error == ECONNRESET;
   }
 
   static void keep(State& s, std::string_view lines) {
@@ -195,8 +229,7 @@ class LogStream {
       std::uint64_t unwritten = 0;
       const int error = lost ? 0 : write_lines(front.fd, batch, front.batch_bytes_max, unwritten);
       lock.lock();
-      // Only a reader that is gone ends it; a full disk may have room later.
-      if (error == EPIPE || error == EBADF || error == ECONNRESET) {
+      if (is_end(error)) {
         front.ended = true;
       } else {
         s.dropped += unwritten;
@@ -218,8 +251,7 @@ class LogStream {
         return true;
       }
       if (s.segments.size() > 1) {
-        close(s.segments.front().fd);
-        s.segments.pop_front();
+        drop_first(s);
         continue;
       }
       if (s.stopping) return false;
@@ -234,17 +266,21 @@ class LogStream {
   }
 
   /// 0 or the errno that ended it; then `unwritten` is the number of lines that were not written
-  /// whole.
+  /// whole. `patient`: wait for the reader; else that is EAGAIN.
   int write_lines(int fd, std::string_view lines, std::size_t batch_bytes_max,
-                  std::uint64_t& unwritten) {
+                  std::uint64_t& unwritten, bool patient = true) {
     while (!lines.empty()) {
+      if (!patient && !is_writable(fd)) {
+        unwritten = count_lines(lines);
+        return EAGAIN;
+      }
       const auto written =
           sys_.write(fd, std::as_bytes(std::span(lines.substr(0, cut(lines, batch_bytes_max)))));
       if (written) {
         lines.remove_prefix(*written);
         continue;
       }
-      if (written.error() != EAGAIN && written.error() != EWOULDBLOCK) {
+      if (!patient || (written.error() != EAGAIN && written.error() != EWOULDBLOCK)) {
         unwritten = count_lines(lines);
         return written.error();
       }
@@ -252,6 +288,12 @@ class LogStream {
       (void)sys_.poll(std::span(&reader, 1), kForever);
     }
     return 0;
+  }
+
+  bool is_writable(int fd) {
+    pollfd reader{fd, POLLOUT, 0};
+    const Result<std::size_t> ready = sys_.poll(std::span(&reader, 1), core::Duration::zero());
+    return ready && *ready > 0;
   }
 
   /// The length of as many whole lines as fit, at least one.
@@ -273,6 +315,7 @@ class LogStream {
   std::atomic<int> current_fd_{-1};  // of the last segment, readable whatever state_ looks like
   std::atomic<std::size_t> batch_bytes_max_{kPipeBatch};
   typename S::Thread thread_;
+  bool in_caller_ = false;
 };
 
 }  // namespace iotax::driver

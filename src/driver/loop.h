@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/connection.h"
+#include "driver/channel.h"
 #include "driver/config.h"
 #include "driver/fd_table.h"
 #include "driver/intake.h"
@@ -89,7 +90,8 @@ class Loop {
         config_(config),
         log_(log),
         intake_(sys, config, log),
-        outgoing_(sys, config, intake_.budget()) {}
+        outgoing_(sys, config, intake_.budget()),
+        channel_(sys) {}
   ~Loop() { close_everything(); }
   Loop(Loop&&) = delete;
 
@@ -97,6 +99,8 @@ class Loop {
   Result<void> open(int wakeup_fd);
   /// Takes the descriptor over.
   void add_listener(int fd, std::string authority);
+  /// Takes the descriptor over: orders come from there, reports go there.
+  void add_channel(int fd);
   Result<void> listen();
 
   // ---- a turn
@@ -162,12 +166,16 @@ class Loop {
   [[nodiscard]] bool overdue() const noexcept { return stopping_ == Stopping::cut; }
   /// Signal numbers arrived through the wake-up pipe since the last call.
   bool take_signals() noexcept { return std::exchange(signals_, false); }
+  /// The sharpest stop that was ordered since the last call.
+  Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
+  [[nodiscard]] Channel<Sys>& channel() noexcept { return channel_; }
   [[nodiscard]] FdTable& descriptors() noexcept { return descriptors_; }
 
  private:
   static constexpr std::size_t kAcceptsPerTurn = 64;
   static constexpr std::uint64_t kDrainBytesPerTurn = 1U << 20;
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
+  static constexpr core::Duration kIdleAfterTerm = 2s;
 
   struct Bell : Source {
     Bell() : Source(Kind::wakeup) {}
@@ -177,6 +185,8 @@ class Loop {
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted };
 
   void on_wakeup();
+  void on_channel();
+  void on_order(const typename Channel<Sys>::Received& received);
   void on_listener(Listener& listener);
   Accepting accept_one(Listener& listener);
   void open_session(const Accepted& accepted);
@@ -195,6 +205,7 @@ class Loop {
   void register_as(Session& s, Interest interest);
   void deregister(Session& s);
   void close(Session& s);
+  void drop(Session& s);
   void set_timer(Session& s);
   void run_timers();
   void on_timer(Session& s);
@@ -204,7 +215,14 @@ class Loop {
   [[nodiscard]] Session* oldest_idle() const noexcept;
   [[nodiscard]] bool is_idle(const Session& s) const noexcept;
   void on_loop_timers();
+  void hold();
+  void go_on();
+  void pass_idle();
+  void settle_idle();
+  [[nodiscard]] bool is_held(const Session& s) const noexcept;
+  void adopt(int fd);
   void begin_draining();
+  void let_go(Listener& listener);
   void close_idle();
   void cut();
   void report_drain();
@@ -220,6 +238,7 @@ class Loop {
   Timers timers_;
   FdTable descriptors_;
   Bell bell_;
+  Channel<Sys> channel_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Fifo<Session*> ready_;
   std::vector<Session*> answered_;
@@ -235,6 +254,9 @@ class Loop {
 
   core::Instant accept_again_ = core::kNever;
   core::Instant queue_due_ = core::kNever;
+  bool holding_ = false;
+  core::Instant pass_again_ = core::kNever;  // the channel was full
+  Stop ordered_ = Stop::none;
   Stop asked_ = Stop::none;
   Stopping stopping_ = Stopping::no;
   core::Instant delay_ends_ = core::kNever;

@@ -31,7 +31,19 @@ void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
 }
 
 template <class Sys, class Poller>
+void Loop<Sys, Poller>::add_channel(int fd) {
+  descriptors_.add(fd);
+  channel_.open(fd);
+}
+
+template <class Sys, class Poller>
 Result<void> Loop<Sys, Poller>::listen() {
+  if (channel_.fd() >= 0) {
+    Source* source = &channel_;
+    if (Result<void> added = poller_.add(channel_.fd(), source, Interest{true, false}); !added) {
+      return added;
+    }
+  }
   for (const auto& listener : listeners_) {
     Source* source = listener.get();
     if (Result<void> added = poller_.add(listener->fd, source, Interest{true, false}); !added) {
@@ -59,6 +71,9 @@ void Loop<Sys, Poller>::process(std::span<const Event> events) {
       case Source::Kind::wakeup:
         on_wakeup();
         break;
+      case Source::Kind::channel:
+        on_channel();
+        break;
     }
   }
   run_timers();
@@ -80,7 +95,53 @@ void Loop<Sys, Poller>::on_wakeup() {
 }
 
 template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_channel() {
+  while (const auto received = channel_.next()) on_order(*received);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received) {
+  switch (received.order) {
+    case Order::retire:
+      ordered_ = std::max(ordered_, Stop::retire);
+      break;
+    case Order::drain:
+      ordered_ = std::max(ordered_, Stop::drain);
+      break;
+    case Order::prompt:
+      ordered_ = std::max(ordered_, Stop::prompt);
+      break;
+    case Order::now:
+      ordered_ = std::max(ordered_, Stop::now);
+      break;
+    case Order::hold:
+      hold();
+      break;
+    case Order::go_on:
+      go_on();
+      break;
+    case Order::pass:
+      pass_idle();
+      break;
+    case Order::adopt:
+      adopt(received.attached);
+      return;
+    case Order::reopen:
+      log_.reopen();
+      break;
+    case Order::gone:
+      poller_.remove(channel_.fd());
+      descriptors_.remove(channel_.fd());
+      channel_.close();
+      ordered_ = std::max(ordered_, Stop::prompt);
+      break;
+  }
+  if (received.attached >= 0) sys_.close(received.attached);
+}
+
+template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_listener(Listener& listener) {
+  if (holding_) return;  // an event of the turn in which the hold began
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
     Session* const idle = connections_ < connections_max_ ? nullptr : oldest_idle();
     if (connections_ >= connections_max_ && idle == nullptr) {
@@ -156,6 +217,10 @@ void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
     if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
   }
   if (!event.readable && !event.hangup && !event.broken) return;
+  if (is_held(s)) {
+    settle(s);  // a late thread gave it back without a word
+    return;
+  }
   if (s.phase != Phase::open) {
     discard(s);
   } else {
@@ -284,7 +349,7 @@ void Loop<Sys, Poller>::flush() {
 template <class Sys, class Poller>
 bool Loop<Sys, Poller>::at_rest(const Session& s) const noexcept {
   return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) && !s.backlogged() &&
-         s.phase == Phase::open && s.in_poller && s.interest.read && !s.interest.write;
+         s.phase == Phase::open && s.in_poller && s.interest.read && !s.interest.write && !holding_;
 }
 
 /// The session is the loop's again, in whatever thread its request ran.
@@ -382,12 +447,13 @@ void Loop<Sys, Poller>::settle(Session& s) {
     return;
   }
   const bool writing = s.backlogged();
-  s.hold_clock(writing, now_);
+  const bool held = is_held(s);
+  s.hold_clock(writing || held, now_);
   if (!writing && s.phase == Phase::open && s.machine.closing() != core::Closing::no) {
     begin_closing(s);
     if (s.fd < 0) return;
   }
-  const bool reading = s.phase != Phase::open || s.machine.wants_input();
+  const bool reading = s.phase != Phase::open || (s.machine.wants_input() && !held);
   register_as(s, Interest{reading, writing});
   set_timer(s);
 }
@@ -454,10 +520,16 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::close(Session& s) {
   if (s.fd < 0) return;
   deregister(s);
-  timers_.remove(s);
   // A copy of the descriptor in a child that the application forked must not keep the connection
   // open.
   if (s.phase != Phase::resetting) (void)sys_.shutdown(s.fd, SHUT_RDWR);
+  drop(s);
+}
+
+/// The end of a session that is out of the poller.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::drop(Session& s) {
+  timers_.remove(s);
   descriptors_.remove(s.fd);
   sys_.close(s.fd);
   s.fd = -1;
@@ -478,7 +550,7 @@ template <class Sys, class Poller>
 core::Duration Loop<Sys, Poller>::patience() const noexcept {
   const core::Instant next =
       std::min({timers_.next(), accept_again_, queue_due_, intake_.warnings_due(), delay_ends_,
-                idle_ends_, drain_ends_, next_report_});
+                idle_ends_, drain_ends_, next_report_, pass_again_});
   if (next == core::kNever) return kForever;
   return std::max(core::Duration::zero(), next - now_);
 }
@@ -527,6 +599,10 @@ void Loop<Sys, Poller>::on_timer(Session& s) {
     case Phase::open:
       break;
   }
+  if (is_held(s)) {
+    settle(s);  // a late thread gave it back without a word
+    return;
+  }
   if (s.backlogged() && s.outbox->late(now_)) {
     warn_slow(s);
     (void)sys_.set_linger_zero(s.fd);
@@ -555,6 +631,7 @@ void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::resume_accepting() {
   accept_again_ = core::kNever;
+  if (holding_) return;
   for (const auto& listener : listeners_) {
     if (listener->in_poller) continue;
     Source* source = listener.get();
@@ -577,6 +654,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_loop_timers() {
   if (now_ >= accept_again_) resume_accepting();
   if (now_ >= intake_.warnings_due()) intake_.settle_warnings(now_);
+  if (now_ >= pass_again_) pass_idle();
   if (stopping_ == Stopping::no) return;
   if (now_ >= delay_ends_) begin_draining();
   if (now_ >= idle_ends_) {
@@ -591,6 +669,70 @@ void Loop<Sys, Poller>::on_loop_timers() {
   if (now_ >= drain_ends_) cut();
 }
 
+// ---- giving connections away
+
+/// From now on requests that arrive wait with the system, for another worker or for go_on().
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::hold() {
+  if (holding_ || stopping_ != Stopping::no) return;
+  holding_ = true;
+  for (const auto& listener : listeners_) {
+    if (std::exchange(listener->in_poller, false)) poller_.remove(listener->fd);
+  }
+  settle_idle();
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::go_on() {
+  if (!std::exchange(holding_, false)) return;
+  pass_again_ = core::kNever;
+  resume_accepting();
+  settle_idle();
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::settle_idle() {
+  for (Session* s = sessions_; s != nullptr;) {
+    Session* const following = s->next;
+    if (is_idle(*s)) settle(*s);
+    s = following;
+  }
+}
+
+/// Idle, and not listened to.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::is_held(const Session& s) const noexcept {
+  return holding_ && is_idle(s);
+}
+
+/// Give the held connections to the supervisor, as many as its channel takes now.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::pass_idle() {
+  pass_again_ = core::kNever;
+  if (!holding_) return;
+  for (Session* s = sessions_; s != nullptr;) {
+    Session* const following = s->next;
+    if (is_idle(*s)) {
+      deregister(*s);
+      if (!channel_.report(Report::passed, s->fd)) {
+        pass_again_ = now_ + 1ms;
+        return;
+      }
+      drop(*s);  // the connection itself lives on
+    }
+    s = following;
+  }
+  if (!channel_.report(Report::all_passed)) pass_again_ = now_ + 1ms;
+}
+
+/// A connection that another worker has given away.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::adopt(int fd) {
+  if (fd < 0) return;
+  const Result<SocketAddress> peer = sys_.getpeername(fd);
+  open_session(Accepted{fd, peer ? *peer : SocketAddress{}});
+}
+
 // ---- stopping
 
 template <class Sys, class Poller>
@@ -602,6 +744,8 @@ void Loop<Sys, Poller>::stop(Stop how) {
   if (first) {
     stopping_ = Stopping::delayed;
     delay_ends_ = how == Stop::drain ? now_ + config_.shutdown_delay : now_;
+  } else if (how == Stop::drain) {
+    idle_ends_ = now_ + kIdleAfterTerm;  // until now it was to retire
   }
   if (how != Stop::drain || now_ >= delay_ends_) begin_draining();
   if (first && how == Stop::prompt && config_.interactive) {
@@ -619,27 +763,32 @@ void Loop<Sys, Poller>::begin_draining() {
   if (stopping_ == Stopping::delayed) {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
-    for (const auto& listener : listeners_) {
-      // Or a client that comes between the last accept and the close would be reset, not refused.
-      (void)sys_.turn_deaf(listener->fd);
-      for (Accepting last = Accepting::took;
-           last == Accepting::took || last == Accepting::skipped;) {
-        last = accept_one(*listener);
-      }
-      if (listener->in_poller) poller_.remove(listener->fd);
-      descriptors_.remove(listener->fd);
-      sys_.close(listener->fd);
-    }
+    if (std::exchange(holding_, false)) settle_idle();
+    for (const auto& listener : listeners_) let_go(*listener);
     listeners_.clear();
     accept_again_ = core::kNever;
     drain_ends_ = now_ + config_.graceful_timeout;
     next_report_ = now_ + 2s;
-    idle_ends_ = now_ + 2s;
+    if (asked_ != Stop::retire) idle_ends_ = now_ + kIdleAfterTerm;
   }
-  if (asked_ != Stop::drain) {
+  if (asked_ == Stop::prompt || asked_ == Stop::now) {
     closing_idle_ = true;
     close_idle();
   }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::let_go(Listener& listener) {
+  if (asked_ != Stop::retire) {
+    // Or a client that comes between the last accept and the close would be reset, not refused.
+    (void)sys_.turn_deaf(listener.fd);
+    for (Accepting last = Accepting::took; last == Accepting::took || last == Accepting::skipped;) {
+      last = accept_one(listener);
+    }
+  }
+  if (listener.in_poller) poller_.remove(listener.fd);
+  descriptors_.remove(listener.fd);
+  sys_.close(listener.fd);
 }
 
 template <class Sys, class Poller>
@@ -706,6 +855,7 @@ void Loop<Sys, Poller>::close_everything() {
   while (sessions_ != nullptr) close(*sessions_);
   for (const auto& listener : listeners_) sys_.close(listener->fd);
   listeners_.clear();
+  channel_.close();
   doomed_.clear();
 }
 

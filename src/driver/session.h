@@ -33,7 +33,7 @@ enum class Owner : std::uint8_t { loop, lent, surprised };
 
 /// What an event of the poller belongs to. The token of a registration points to one of these.
 struct Source {
-  enum class Kind : std::uint8_t { wakeup, listener, session };
+  enum class Kind : std::uint8_t { wakeup, channel, listener, session };
   explicit Source(Kind k) noexcept : kind(k) {}
   Kind kind;
 };

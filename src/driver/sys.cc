@@ -225,6 +225,14 @@ Result<SocketAddress> Sys::getsockname(int fd) noexcept {
   return address;
 }
 
+Result<SocketAddress> Sys::getpeername(int fd) noexcept {
+  SocketAddress address;
+  address.bytes = sizeof address.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.bytes) < 0)
+    return Errno{errno};
+  return address;
+}
+
 Result<void> Sys::shutdown(int fd, int how) noexcept { return done(::shutdown(fd, how)); }
 
 Result<void> Sys::set_linger_zero(int fd) noexcept {
@@ -252,6 +260,59 @@ Result<std::size_t> Sys::unacked_bytes([[maybe_unused]] int fd) noexcept {
 #else
   return Errno{ENOTSUP};
 #endif
+}
+
+namespace {
+
+/// Room for one descriptor beside a message.
+union Attachment {
+  cmsghdr header;
+  std::array<std::byte, CMSG_SPACE(sizeof(int))> room;
+};
+
+}  // namespace
+
+Result<Message> Sys::receive_message(int fd, std::span<std::byte> into) noexcept {
+  iovec piece{into.data(), into.size()};
+  Attachment attachment{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = attachment.room.data();
+  message.msg_controllen = attachment.room.size();
+  int flags = MSG_DONTWAIT;
+#if IOTAX_LINUX
+  flags |= MSG_CMSG_CLOEXEC;
+#endif
+  const auto got = without_eintr<std::size_t>([&] { return ::recvmsg(fd, &message, flags); });
+  if (!got) return Errno{got.error()};
+  Message received{*got, -1};
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+    std::memcpy(&received.attached, CMSG_DATA(header), sizeof received.attached);
+  }
+  return received;
+}
+
+Result<void> Sys::send_message(int fd, std::span<const std::byte> bytes, int attached) noexcept {
+  iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};  // sendmsg() only reads it
+  Attachment attachment{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (attached >= 0) {
+    message.msg_control = attachment.room.data();
+    message.msg_controllen = attachment.room.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof attached);
+    std::memcpy(CMSG_DATA(header), &attached, sizeof attached);
+  }
+  const auto sent =
+      without_eintr<std::size_t>([&] { return ::sendmsg(fd, &message, send_flags(false)); });
+  if (!sent) return Errno{sent.error()};
+  return {};
 }
 
 // ---- any descriptor

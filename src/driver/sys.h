@@ -61,6 +61,11 @@ struct PipeEnds {
   int write = -1;
 };
 
+struct Message {
+  std::size_t bytes = 0;  // 0: the other side is gone
+  int attached = -1;      // a descriptor that came along, the receiver's from here on; -1: none
+};
+
 /// Repeat `call` while it fails with EINTR; a negative return becomes the errno.
 template <class T, class F>
 [[nodiscard]] Result<T> without_eintr(F&& call) noexcept {
@@ -116,6 +121,7 @@ class Sys {
   Result<std::size_t> sendfile(int out, int in, std::uint64_t offset, std::size_t bytes) noexcept;
   Result<Accepted> accept(int listener) noexcept;
   Result<SocketAddress> getsockname(int fd) noexcept;
+  Result<SocketAddress> getpeername(int fd) noexcept;
   /// `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
   Result<void> shutdown(int fd, int how) noexcept;
   /// The next close() sends RST.
@@ -127,6 +133,11 @@ class Sys {
   /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot
   /// tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
+  /// One message of a SOCK_SEQPACKET socket, cut where it does not fit. EAGAIN: none is there.
+  Result<Message> receive_message(int fd, std::span<std::byte> into) noexcept;
+  /// `attached`: a descriptor that the other side gets a copy of; -1: none. Never waits (EAGAIN).
+  /// Async-signal-safe.
+  Result<void> send_message(int fd, std::span<const std::byte> bytes, int attached = -1) noexcept;
 
   // ---- any descriptor
   /// Never repeated: after EINTR the descriptor is gone on Linux, and may belong to another thread
@@ -200,11 +211,14 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.sendfile(fd, fd, offset, size) } -> std::same_as<Result<std::size_t>>;
   { s.accept(fd) } -> std::same_as<Result<Accepted>>;
   { s.getsockname(fd) } -> std::same_as<Result<SocketAddress>>;
+  { s.getpeername(fd) } -> std::same_as<Result<SocketAddress>>;
   { s.shutdown(fd, fd) } -> std::same_as<Result<void>>;
   { s.set_linger_zero(fd) } -> std::same_as<Result<void>>;
   { s.set_nodelay(fd) } -> std::same_as<Result<void>>;
   { s.turn_deaf(fd) } -> std::same_as<Result<void>>;
   { s.unacked_bytes(fd) } -> std::same_as<Result<std::size_t>>;
+  { s.receive_message(fd, into) } -> std::same_as<Result<Message>>;
+  { s.send_message(fd, bytes, fd) } -> std::same_as<Result<void>>;
   { s.close(fd) } -> std::same_as<void>;
   { s.read(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.write(fd, bytes) } -> std::same_as<Result<std::size_t>>;

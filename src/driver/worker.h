@@ -53,6 +53,10 @@ class BasicWorker {
   Result<void> open();
   /// A listening, non-blocking descriptor; the worker owns a duplicate of it. Before run().
   Result<void> add_listener(int fd, std::string authority);
+  /// The channel to a supervisor (channel.h); the worker owns a duplicate of it. Before run().
+  Result<void> add_channel(int fd);
+  /// From any thread, and from signal handlers.
+  void report(Report what) noexcept { (void)loop_.channel().report(what); }
 
   /// Serve in the calling thread, which becomes application thread 0, until stopped. Not entered.
   Result<void> run();
@@ -108,6 +112,7 @@ class BasicWorker {
   std::size_t wait_for_events(unsigned thread, Events& events);
   [[nodiscard]] bool run_ready(unsigned thread);
   void run(unsigned thread, Session& s);
+  void report_if_done();
   void finish_late(unsigned thread, Session& s, core::Instant called);
   void run_queued(unsigned thread, Session& s);
   void judge(core::Instant called);
@@ -163,6 +168,7 @@ class BasicWorker {
   std::atomic<unsigned> late_{0};       // threads that run a call without the lead
   std::atomic<std::uint32_t> stop_{0};  // Stop, exit code << 8
   std::atomic<bool> finished_{false};
+  std::atomic<bool> requests_done_{false};
   bool abandoned_ = false;  // in the child of a fork
   SlowShare share_;
   typename Sys::Thread spare_;

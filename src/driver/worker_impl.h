@@ -55,6 +55,14 @@ Result<void> BasicWorker<Sys, Poller>::add_listener(int fd, std::string authorit
 }
 
 template <class Sys, class Poller>
+Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
+  const Result<int> own = sys_.duplicate(fd);
+  if (!own) return Errno{own.error()};
+  loop_.add_channel(*own);
+  return {};
+}
+
+template <class Sys, class Poller>
 Result<void> BasicWorker<Sys, Poller>::run() {
   if (const Result<void> listening = loop_.listen(); !listening) return listening;
   Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
@@ -335,6 +343,14 @@ void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s) {
   application_.call(thread, slot.exchange);
   slot.requests.store(slot.requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   slot.running.store(false, std::memory_order_relaxed);
+  if (config_.requests_max != 0) report_if_done();
+}
+
+/// Tell the supervisor once that this worker has answered its share of requests.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::report_if_done() {
+  if (status().requests < config_.requests_max) return;
+  if (!requests_done_.exchange(true, std::memory_order_relaxed)) report(Report::requests_done);
 }
 
 /// The call of this thread outlasted the watch: the lead is another's. What is left is to finish
@@ -579,6 +595,7 @@ void BasicWorker<Sys, Poller>::give_up_lead_soon(unsigned thread) {
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::after_network(unsigned thread) {
   if (mail_.load(std::memory_order_relaxed)) read_mail();
+  if (const Stop ordered = loop_.take_ordered(); ordered != Stop::none) this->stop(ordered);
   const std::uint32_t stop = stop_.load(std::memory_order_relaxed);
   if (stop != 0) loop_.stop(static_cast<Stop>(stop & 0xff));
   if (!loop_.take_signals()) return true;

@@ -19,7 +19,7 @@ class Worker:
 
     `options` holds every one of these keys, with the meanings and bounds of options.py; units:
     - int: threads, keep_alive_requests, limit_fields, max_queued, max_connections (0: the
-      descriptor limit - 64);
+      descriptor limit - 64), max_requests (reported to the supervisor when reached);
     - int, bytes: limit_head, limit_request_line, limit_field, limit_body, body_memory,
       answer_memory, spool_max; bytes per second: min_rate;
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
@@ -29,11 +29,12 @@ class Worker:
     - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
       connection came in on);
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
-    0 means no limit for limit_body, keep_alive_requests, min_rate and every time-out but
+    0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out but
     graceful_timeout and shutdown_delay.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the worker takes duplicates. Close the originals: a port that stays open while the worker drains
     accepts clients that nobody serves.
+    `channel` is a SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
     Errors: TypeError or ValueError that name the option.
     """
 
@@ -42,6 +43,8 @@ class Worker:
         application: Callable[..., Any],
         listeners: Sequence[tuple[int, str]],
         options: Mapping[str, object],
+        *,
+        channel: int = -1,
     ) -> None: ...
     def run(self) -> None:
         """Serve in the calling thread (application thread 0) until stop(). Raises what a signal
@@ -54,18 +57,40 @@ class Worker:
     @property
     def wakeup_fd(self) -> int:
         """Non-blocking write end for signal.set_wakeup_fd()."""
-    def install_stop_signals(self, *, own_process: bool = False) -> None:
-        """sigaction for INT and TERM on top of Python's handlers: the C handler stops the worker,
-        and chains.
-        `own_process`: QUIT too, and a call that has not returned when stopping has taken its time
-        ends the process (exit code 0, or 128 + the signal that said "now")."""
+    def install_stop_signals(self, process: str) -> None:
+        """sigaction on top of Python's handlers, which the C handler calls after it has done its
+        work. Whose is the process?
+        "application": INT and TERM stop the worker. "server": QUIT too. "worker": TERM is reported
+        to the supervisor. In the last two a call that has not returned when stopping has taken its
+        time ends the process (exit code 0, or 128 + the signal that said "now")."""
     def restore_stop_signals(self) -> None: ...
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 
-def open_log(error_fd: int, access_fd: int, *, level: str, color: bool, prefix: bool) -> None:
+def open_log(
+    error_fd: int,
+    access_fd: int,
+    *,
+    level: str,
+    color: bool,
+    prefix: bool,
+    paths: tuple[bytes, bytes] = (b"", b""),
+    threads: bool = True,
+) -> None:
     """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID
-    before each line."""
+    before each line. `paths`: files of the two that reopen_log() opens anew, b"": not a file.
+    Without `threads` each line is written by the caller, and dropped if that would take time."""
+
+def reopen_log() -> None:
+    """Open the files of open_log()'s `paths` anew. A failure is logged, and the former file goes
+    on."""
+
+def set_parent_death_signal(signal: int) -> None:
+    """What this process gets when the thread that made it, or its adoptive parent, ends; 0:
+    nothing. prctl(2)."""
+
+def set_child_subreaper() -> None:
+    """Orphaned descendants of this process become its children. prctl(2)."""
 
 def log(level: str, text: str) -> None:
     """One server log line (or several, if text holds line ends). Never blocks, never raises for its

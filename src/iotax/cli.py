@@ -281,8 +281,13 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
         if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
             at_once(number)
 
+    def ready() -> None:
+        listeners.announce()
+        if log.is_terminal():
+            log.say("Press Ctrl-C to stop")
+
     worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
-    all_back = worker.run(at_once=at_once, own_process=True, ready=_say_how_to_stop)
+    all_back = worker.run(process="server", at_once=at_once, ready=ready)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_leaving)
     listeners.close()
@@ -290,8 +295,3 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
         leave_now(EXIT_STOPPED)
     ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED
-
-
-def _say_how_to_stop() -> None:
-    if log.is_terminal():
-        log.say("Press Ctrl-C to stop")

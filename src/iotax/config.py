@@ -45,7 +45,10 @@ def from_command(
     )
     if "port" in common and not {"host", "bind"} & (own | given).keys():
         common["host"] = "0.0.0.0"
-    return _config(common | own | given), _unknown_variables(environ)
+    config = _config(common | own | given)
+    if config.workers == 0:
+        _refuse_what_needs_a_supervisor(given | own)
+    return config, _unknown_variables(environ)
 
 
 def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
@@ -60,6 +63,11 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
         row = OPTIONS.get(name)
         if row is None:
             raise TypeError(f"unknown argument {name}: did you mean {nearest(name, OPTIONS)}?")
+        if row.for_command_only:
+            raise TypeError(
+                f"{name} speaks of worker processes, which only the command `iotax APP` has: leave"
+                f" {name} out"
+            )
         if row.for_path_only and not path:
             raise TypeError(
                 f"{name} speaks of loading an application, but a loaded one was given: leave"
@@ -68,6 +76,16 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
         values[name] = _value(row, name, value, f"{name}={_as_argument(row)}", row.kind.accept)
     _refuse_two_addresses(values, lambda row: row.name)
     return _config(values)
+
+
+def _refuse_what_needs_a_supervisor(given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        row = OPTIONS[name]
+        if row.for_command_only and name != "workers" and value != row.default:
+            raise ConfigError(
+                f"{row.flag} needs a supervisor that starts and replaces workers, and --workers 0"
+                f" serves without one: leave one of the two out"
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

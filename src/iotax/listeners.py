@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import Self
 
+from iotax import log
 from iotax.address import UNIX_PATH_BYTES_MAX, Address, TcpAddress, UnixAddress, authority
 
 
@@ -85,6 +86,11 @@ class Listeners:
     def port(self) -> int:
         """The real port of the first TCP listener; 0 if there is none."""
         return next((listener.port for listener in self.all if listener.port), 0)
+
+    def announce(self) -> None:
+        """Log where requests are served from now on."""
+        for listener in self.all:
+            log.info(f"Listening on {listener.url}")
 
     def descriptors(self) -> list[tuple[int, str]]:
         """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""

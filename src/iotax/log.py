@@ -18,9 +18,10 @@ _STDOUT, _STDERR = 1, 2
 _opened: list[int] = []
 
 
-def open_log(config: Config, environ: Mapping[str, str]) -> None:
-    """Open the sink for this process, as `config` says. Errors: ConfigError that names the option
-    and the file."""
+def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True) -> None:
+    """Open the sink for this process, as `config` says. Without `threads`, for a process that
+    forks, each line is written at once, or dropped when nobody takes it. Errors: ConfigError that
+    names the option and the file."""
     files: list[int] = []
     try:
         error_fd = _descriptor("--error-logfile", config.error_logfile, _STDERR, files)
@@ -34,9 +35,16 @@ def open_log(config: Config, environ: Mapping[str, str]) -> None:
         level=config.log_level,
         color=_colored(config.color, error_fd, environ),
         prefix=not os.isatty(error_fd),
+        paths=(_path(config.error_logfile), _path(config.access_logfile)),
+        threads=threads,
     )
     _close(_opened)
     _opened.extend(files)
+
+
+def reopen() -> None:
+    """Somebody has moved the files away."""
+    _iotax.reopen_log()
 
 
 def info(text: str) -> None:
@@ -83,6 +91,10 @@ def open_missing_standard_streams() -> None:
             os.set_inheritable(opened, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, "w" if descriptor else "r", closefd=False))  # noqa: SIM115 as long as the process
+
+
+def _path(file: str) -> bytes:
+    return b"" if file == "-" else os.fsencode(os.path.abspath(file))
 
 
 def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:

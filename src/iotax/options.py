@@ -5,6 +5,7 @@ library's keyword arguments, the table in the README and the tests that walk it.
 Says nothing about where values come from (config.py) or what becomes of them.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
@@ -29,6 +30,7 @@ from iotax.values import (
 
 VARIABLE_PREFIX: Final = "IOTAX_"
 HEAD_BYTES_MAX: Final = 16 * MIB
+WORKERS_MAX: Final = 500
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Option:
     shown: str = ""  # the default in words, where the value says too little
     variable_too: str = ""  # a second, common variable; IOTAX_NAME beats it
     for_path_only: bool = False  # speaks of loading: no use to someone who hands over a callable
+    for_command_only: bool = False  # speaks of processes: the library serves in the caller's
     negative: bool = False  # has a --no-NAME
     name: str = ""
 
@@ -108,6 +111,39 @@ class Config:
     pythonpath: tuple[str, ...] = option(
         (), Folders(split=True), "Application", "lib,plugins",
         "folders to import from, before all others; repeatable", for_path_only=True,
+    )
+
+    workers: int = option(
+        1, Whole(0, WORKERS_MAX), "Processes", "4",
+        "worker processes; 0: no supervisor, serve in this process; the variable "
+        "WEB_CONCURRENCY sets it too", short="-w", variable_too="WEB_CONCURRENCY",
+        for_command_only=True,
+    )
+    preload: bool = option(
+        False, Switch(), "Processes", "1",
+        "import the application once, and fork the workers from there", for_command_only=True,
+    )
+    boot_timeout: float = option(
+        60.0, Time(), "Processes", "5m",
+        "longest time to get a worker ready, then give up with exit code 3; 0: no limit",
+        for_command_only=True,
+    )
+    max_requests: int = option(
+        0, Whole(0, 2**63 - 1), "Processes", "10000",
+        "replace a worker after so many requests; 0: never", for_command_only=True,
+    )
+    max_requests_jitter: int | None = option(
+        None, Whole(0, 2**63 - 1), "Processes", "500",
+        "up to so many requests more, by chance, so that workers are not replaced all at once",
+        shown="10 % of --max-requests", for_command_only=True,
+    )
+    worker_lifetime: float = option(
+        0.0, Time(), "Processes", "24h",
+        "replace a worker after this time; 0: never", for_command_only=True,
+    )
+    worker_max_rss: int = option(
+        0, Size(0), "Processes", "512M",
+        "replace a worker whose resident memory is above this; 0: never", for_command_only=True,
     )
 
     threads: int = option(
@@ -239,8 +275,12 @@ class Config:
         return self.bind or (TcpAddress(self.host, self.port),)
 
     def worker_options(self, *, interactive: bool = False) -> dict[str, object]:
-        """The keys of _iotax.Worker's `options`, in its types."""
+        """The keys of _iotax.Worker's `options`, in its types. Drawn anew for each worker:
+        `max_requests` has its jitter."""
         names = [key for key in WORKER_KEYS if key in OPTIONS]
+        jitter = self.max_requests // 10
+        if self.max_requests_jitter is not None:
+            jitter = self.max_requests_jitter
         (address, *others) = self.addresses
         known = (
             isinstance(address, TcpAddress) and not others and address.host not in ("0.0.0.0", "::")
@@ -250,7 +290,8 @@ class Config:
             "request_buffering": not self.no_request_buffering,
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
-            "multiprocess": False,
+            "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
+            "multiprocess": self.workers > 1,
             "interactive": interactive,
         }
 
@@ -278,6 +319,7 @@ WORKER_KEYS: Final = (
     "spool_max",
     "max_connections",
     "max_queued",
+    "max_requests",
     "queue_timeout",
     "graceful_timeout",
     "shutdown_delay",

@@ -130,7 +130,7 @@ class Server:
             raise KeyboardInterrupt
 
         try:
-            if not self._exit_asked and not worker.run(at_once=at_once):
+            if not self._exit_asked and not worker.run(at_once=at_once, ready=listeners.announce):
                 _Leaving.hard = True
         except KeyboardInterrupt:
             if worker.stop_asked_at is None:

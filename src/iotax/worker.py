@@ -11,9 +11,9 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from iotax import _iotax, log
 from iotax.listeners import Listeners
@@ -25,11 +25,20 @@ SECOND_SIGNAL_SECONDS: Final = 0.5
 # Threads come back as soon as the worker has stopped, unless the application holds them.
 JOIN_SECONDS: Final = 2.0
 
+Process = Literal["application", "server", "worker"]
+_TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
+    "application": (signal.SIGINT, signal.SIGTERM),
+    "server": (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
+    "worker": (signal.SIGTERM,),
+}
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Worker:
-    """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs."""
+    """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs.
+
+    `channel` is the descriptor of one to a supervisor; -1: there is none.
+    """
 
     def __init__(
         self,
@@ -38,11 +47,15 @@ class Worker:
         config: Config,
         *,
         interactive: bool = False,
+        channel: int = -1,
     ) -> None:
         raise_descriptor_limit()
         self._config, self._listeners = config, listeners
         self._worker = _iotax.Worker(
-            application, listeners.descriptors(), config.worker_options(interactive=interactive)
+            application,
+            listeners.descriptors(),
+            config.worker_options(interactive=interactive),
+            channel=channel,
         )
         listeners.hand_over()
         self.stop_asked_at: float | None = None
@@ -50,15 +63,16 @@ class Worker:
     def run(
         self,
         *,
-        at_once: Callable[[int], None],
-        own_process: bool = False,
+        process: Process = "application",
+        at_once: Callable[[int], None] | None = None,
         ready: Callable[[], None] | None = None,
     ) -> bool:
-        """Serve in this thread until stopped; in the main thread INT and TERM stop it meanwhile.
+        """Serve in this thread until stopped; in the main thread signals stop it meanwhile.
 
-        `own_process`: the process is there for this worker. Then QUIT stops it too, and a call that
-        outlasts the graceful time-out ends the process. `at_once` is called in the main thread by a
-        second signal or QUIT, with its number; `ready` before the first request.
+        `process` says whose the process is. The application's: INT and TERM. The server's: QUIT
+        too, and a call that outlasts the graceful time-out ends the process. A worker's, under a
+        supervisor: it does as it is told, and reports TERM. `at_once` is called in the main thread
+        by a second signal or QUIT, with its number; `ready` before the first request.
         Returns whether every application thread has come back. Errors: OSError when the loop cannot
         be set up.
         """
@@ -70,17 +84,13 @@ class Worker:
         ]
         in_main = threading.current_thread() is threading.main_thread()
         signals = (
-            StopSignals(self._worker, self.stop, at_once, own_process=own_process)
-            if in_main
-            else None
+            StopSignals(self._worker, self.stop, at_once, process=process) if in_main else None
         )
         try:
             if signals is not None:
                 signals.install()
             for thread in threads:
                 thread.start()
-            for listener in self._listeners.all:
-                log.info(f"Listening on {listener.url}")
             if ready is not None:
                 ready()
             self._worker.run()
@@ -122,22 +132,22 @@ class StopSignals:
         self,
         worker: _iotax.Worker,
         stop: Callable[[str], None],
-        at_once: Callable[[int], None],
+        at_once: Callable[[int], None] | None,
         *,
-        own_process: bool,
+        process: Process,
     ) -> None:
         self._worker, self._stop, self._at_once = worker, stop, at_once
-        self._own_process = own_process
-        self._numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGQUIT] if own_process else [])]
+        self._process: Process = process
         self._former: dict[int, _Handler] = {}
         self._former_wakeup_fd = -1
         self._first: float | None = None
 
     def install(self) -> None:
-        self._former = {number: signal.getsignal(number) for number in self._numbers}
-        for number in self._numbers:
+        numbers = _TAKEN[self._process]
+        self._former = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
             signal.signal(number, self.handle)
-        self._worker.install_stop_signals(own_process=self._own_process)
+        self._worker.install_stop_signals(self._process)
         self._former_wakeup_fd = signal.set_wakeup_fd(
             self._worker.wakeup_fd, warn_on_full_buffer=False
         )
@@ -150,13 +160,16 @@ class StopSignals:
                 signal.signal(number, handler)
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._process == "worker":
+            return  # the extension's handler has told the supervisor
         now = time.monotonic()
         if number != signal.SIGQUIT and self._first is None:
             self._first = now
             self._stop("prompt" if number == signal.SIGINT else "drain")
         elif number == signal.SIGQUIT or now - (self._first or now) >= SECOND_SIGNAL_SECONDS:
             self._stop("now")
-            self._at_once(number)
+            if self._at_once is not None:
+                self._at_once(number)
 
 
 class ExitGuard:

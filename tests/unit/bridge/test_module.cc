@@ -26,6 +26,7 @@ class RecordingLog final : public driver::Log {
     lines_.emplace_back(static_cast<int>(level), std::string{text});
   }
   bool flush(core::Duration) noexcept override { return true; }
+  void reopen() noexcept override {}
 
   [[nodiscard]] std::vector<std::pair<int, std::string>> take() {
     const std::lock_guard lock{mutex_};

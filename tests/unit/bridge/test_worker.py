@@ -198,7 +198,7 @@ worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], options)
 listener.close()
 _iotax.open_log(2, 1, level="info", color=False, prefix=False)
 signal.signal(signal.SIGTERM, lambda *_: worker.stop("drain"))
-worker.install_stop_signals(own_process=True)
+worker.install_stop_signals("server")
 
 def client():
     connection = socket.create_connection(("127.0.0.1", port))

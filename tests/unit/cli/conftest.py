@@ -61,7 +61,10 @@ class ScriptedWorker:
         application: Callable[..., Any],
         listeners: Sequence[tuple[int, str]],
         options: Mapping[str, object],
+        *,
+        channel: int = -1,
     ) -> None:
+        self.channel = channel
         self.application, self.options = application, dict(options)
         self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
         self.calls: list[str] = []
@@ -95,8 +98,8 @@ class ScriptedWorker:
         self.calls.append(how)
         self.stopped.set()
 
-    def install_stop_signals(self, *, own_process: bool = False) -> None:
-        self.calls.append("install own" if own_process else "install")
+    def install_stop_signals(self, process: str) -> None:
+        self.calls.append("install own" if process == "server" else "install")
 
     def restore_stop_signals(self) -> None:
         self.calls.append("restore")

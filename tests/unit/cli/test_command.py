@@ -88,8 +88,6 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         (["main:app", "--config=x.py"], "there is no configuration file yet"),
         (["main:app", "--interface", "wsgi"], "WSGI is the only interface, leave it out"),
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),
-        (["main:app", "-w", "4"], "this version serves in one process, use --threads"),
-        (["main:app", "--workers=4"], "this version serves in one process, use --threads"),
     ],
 )
 def test_usage_error(

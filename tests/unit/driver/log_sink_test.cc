@@ -231,6 +231,48 @@ TEST(LogSink, IdleThreadMakesNoCalls) {
   EXPECT_EQ(sys.calls("futex_wait"), waits);
 }
 
+TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
+  ScriptedSys sys;
+  const auto server = sys.open_sink(), access = sys.open_sink();
+  sys.record_threads();
+  LogSink<ScriptedSys> log(sys);
+  log.write_in_caller();
+  ASSERT_TRUE(log.open(server->fd, access->fd, {}));
+  log.server(Level::info, "one");
+  EXPECT_EQ(server->text(), "INFO:     one\n");
+  server->stuck = true;
+  log.server(Level::info, "two\nlines");
+  server->stuck = false;
+  log.server(Level::info, "three");
+  EXPECT_EQ(server->text(), "INFO:     one\nWARNING:  2 log lines dropped\nINFO:     three\n");
+  EXPECT_TRUE(log.flush(core::Duration::zero()));
+  EXPECT_EQ(sys.threads_started(), 0U);
+}
+
+TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
+  ScriptedSys sys;
+  LogSink<ScriptedSys> log(sys);
+  const auto access = sys.open_sink();
+  const Result<int> opened = sys.open_append("server.log");
+  ASSERT_TRUE(opened);
+  const auto before = sys.sink_at("server.log");
+  log.name_files("server.log", "");
+  ASSERT_TRUE(log.open(*opened, access->fd, {}));
+  log.server(Level::info, "one");
+  sys.rotate("server.log");
+  log.reopen();
+  log.server(Level::info, "two");
+  EXPECT_TRUE(log.flush(kForever));
+  EXPECT_EQ(before->text(), "INFO:     one\n");
+  EXPECT_EQ(sys.sink_at("server.log")->text(), "INFO:     two\n");
+
+  sys.fail("open_append", 1, EACCES);
+  log.reopen();
+  EXPECT_TRUE(log.flush(kForever));
+  EXPECT_NE(sys.sink_at("server.log")->text().find("cannot be opened anew"), std::string::npos);
+  sys.close(*opened);
+}
+
 TEST(LogSink, DestructionWritesWhatIsLeft) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();

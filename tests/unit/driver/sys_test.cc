@@ -415,6 +415,33 @@ TEST(Sys, ClocksAndTheRest) {
   EXPECT_TRUE(sys.environment("PATH"));
 }
 
+TEST(Sys, MessagesKeepTheirBoundsAndCarryDescriptors) {
+  Sys sys;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  const auto pipe = sys.pipe();
+  ASSERT_TRUE(pipe);
+  std::array<std::byte, 16> text;
+  EXPECT_EQ(sys.receive_message(ours.get(), text).error(), EAGAIN);
+  ASSERT_TRUE(sys.send_message(theirs.get(), bytes_of("one")));
+  ASSERT_TRUE(sys.send_message(theirs.get(), bytes_of("two"), pipe->write));
+  const auto one = sys.receive_message(ours.get(), text);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(text_of(std::span(text).first(one->bytes)), "one");
+  EXPECT_EQ(one->attached, -1);
+  const auto two = sys.receive_message(ours.get(), text);
+  ASSERT_TRUE(two);
+  ASSERT_GE(two->attached, 0);
+  EXPECT_TRUE(is_close_on_exec(two->attached));
+  EXPECT_TRUE(sys.write(two->attached, bytes_of("x"))) << "it is the pipe";
+  EXPECT_EQ(*sys.read(pipe->read, text), 1U);
+  for (const int fd : {pipe->read, pipe->write, two->attached}) sys.close(fd);
+  theirs.reset();
+  EXPECT_EQ(sys.receive_message(ours.get(), text)->bytes, 0U) << "the other side is gone";
+  EXPECT_EQ(sys.send_message(ours.get(), bytes_of("x")).error(), EPIPE) << "and no SIGPIPE";
+}
+
 TEST(Sys, DuplicateIsCloseOnExecAndAboveTheStandardOnes) {
   Sys sys;
   const auto pipe = sys.pipe();

@@ -23,9 +23,11 @@ class RecordingLog final : public driver::Log {
     server_lines.emplace_back(text);
   }
   bool flush(core::Duration) noexcept override { return true; }
+  void reopen() noexcept override { ++reopened; }
 
   std::vector<std::string> access_lines;
   std::vector<std::string> server_lines;
+  int reopened = 0;
 };
 
 /// Calls a view by path; the interpreter is a lock that one thread holds at a time.

@@ -303,6 +303,9 @@ short ScriptedSys::state_of(int fd) const {
       return POLLIN | POLLOUT;
     case Kind::sink:
       return static_cast<short>(file.sink->stuck ? 0 : POLLOUT);
+    case Kind::channel:
+      return static_cast<short>(file.channel->to_worker.empty() && !file.channel->ended ? 0
+                                                                                        : POLLIN);
   }
   return 0;
 }
@@ -395,6 +398,57 @@ Result<driver::SocketAddress> ScriptedSys::getsockname(int fd) {
   Link listening;
   listening.unix_socket = file.unix_socket;
   return address_of(file.link ? *file.link : listening, kServerPort);
+}
+
+Result<driver::SocketAddress> ScriptedSys::getpeername(int fd) {
+  if (const int error = enter("getpeername")) return Errno{error};
+  const File* file = find(fd, Kind::socket);
+  if (file == nullptr) return Errno{EBADF};
+  return address_of(*file->link, file->link->port);
+}
+
+int ScriptedSys::open_channel() {
+  auto file = std::make_shared<File>(Kind::channel);
+  file->channel = std::make_shared<scripted::Channel>();
+  return open(std::move(file));
+}
+
+Result<driver::Message> ScriptedSys::receive_message(int fd, std::span<std::byte> into) {
+  if (const int error = enter("receive_message")) return Errno{error};
+  const File* file = find(fd, Kind::channel);
+  if (file == nullptr) return Errno{EBADF};
+  scripted::Channel& channel = *file->channel;
+  if (channel.to_worker.empty()) {
+    if (channel.ended) return driver::Message{};
+    return Errno{EAGAIN};
+  }
+  scripted::Channel::Message message = std::move(channel.to_worker.front());
+  channel.to_worker.pop_front();
+  driver::Message received{copy_out(message.text, into), -1};
+  if (message.attached) {
+    received.attached = open(message.attached);
+    --message.attached->holders;  // that of the message
+  }
+  return received;
+}
+
+Result<void> ScriptedSys::send_message(int fd, std::span<const std::byte> bytes, int attached) {
+  if (const int error = enter("send_message")) return Errno{error};
+  const File* file = find(fd, Kind::channel);
+  if (file == nullptr) return Errno{EBADF};
+  scripted::Channel& channel = *file->channel;
+  if (channel.ended) return Errno{EPIPE};
+  if (channel.from_worker.size() >= channel.room) return Errno{EAGAIN};
+  scripted::Channel::Message message{{reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                                     nullptr};
+  if (attached >= 0) {
+    const auto found = files_.find(attached);
+    if (found == files_.end()) return Errno{EBADF};
+    message.attached = found->second;
+    ++message.attached->holders;
+  }
+  channel.from_worker.push_back(std::move(message));
+  return {};
 }
 
 Result<void> ScriptedSys::shutdown(int fd, int how) {

@@ -72,9 +72,32 @@ struct Pipe {
   int writers = 0;
 };
 
+struct File;
+
+/// A channel of messages; the script is the supervisor.
+struct Channel {
+  struct Message {
+    std::string text;
+    std::shared_ptr<File> attached;
+  };
+  std::deque<Message> to_worker;
+  std::vector<Message> from_worker;
+  std::size_t room = SIZE_MAX;  // so many messages can lie in from_worker; then EAGAIN
+  bool ended = false;           // the supervisor is gone
+};
+
 /// An open file description.
 struct File {
-  enum class Kind : std::uint8_t { listener, socket, pipe_read, pipe_write, epoll, regular, sink };
+  enum class Kind : std::uint8_t {
+    listener,
+    socket,
+    pipe_read,
+    pipe_write,
+    epoll,
+    regular,
+    sink,
+    channel
+  };
   explicit File(Kind k) : kind(k) {}
 
   Kind kind;
@@ -85,6 +108,7 @@ struct File {
   std::shared_ptr<Link> link;                 // socket
   std::shared_ptr<Pipe> pipe;
   std::shared_ptr<Sink> sink;
+  std::shared_ptr<Channel> channel;
   std::string content;  // regular
   struct Watch {
     int fd;
@@ -176,6 +200,9 @@ class ScriptedSys {
   /// A regular file, as the application would open it.
   [[nodiscard]] int open_file(std::string content);
   [[nodiscard]] std::shared_ptr<scripted::Sink> open_sink();
+  /// The worker's end of a channel; the other one is what channel_of() gives.
+  [[nodiscard]] int open_channel();
+  [[nodiscard]] scripted::Channel& channel_of(int fd) { return *files_.at(fd)->channel; }
   /// The sink that open_append(path) made last; null when there is none.
   [[nodiscard]] std::shared_ptr<scripted::Sink> sink_at(const std::string& path);
   /// Somebody moved the file away: the next open_append() makes a new one.
@@ -246,11 +273,14 @@ class ScriptedSys {
   Result<std::size_t> sendfile(int out, int in, std::uint64_t offset, std::size_t bytes);
   Result<driver::Accepted> accept(int listener);
   Result<driver::SocketAddress> getsockname(int fd);
+  Result<driver::SocketAddress> getpeername(int fd);
   Result<void> shutdown(int fd, int how);
   Result<void> set_linger_zero(int fd);
   Result<void> set_nodelay(int fd);
   Result<void> turn_deaf(int listener);
   Result<std::size_t> unacked_bytes(int fd);
+  Result<driver::Message> receive_message(int fd, std::span<std::byte> into);
+  Result<void> send_message(int fd, std::span<const std::byte> bytes, int attached = -1);
   void close(int fd);
   Result<std::size_t> read(int fd, std::span<std::byte> into);
   Result<std::size_t> write(int fd, std::span<const std::byte> bytes);
