@@ -10,7 +10,6 @@ import collections
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from . import servers
 
 sys.path.insert(0, str(servers.ROOT / "tests"))
-from support import load, patience
+from support import load, patience, processes
 from support.load import Load, Report
 
 APPS = servers.ROOT / "tests" / "e2e" / "apps"
@@ -101,13 +100,6 @@ class Served:
                 return
             time.sleep(0.02)
 
-    def children(self):
-        found = []
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-                found += [int(pid) for pid in (task / "children").read_text().split()]
-        return found
-
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -131,21 +123,16 @@ class Served:
         self.end()
 
 
-def wait_for_death(pid):
+def wait_for_end(*pids):
     try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        if not select.select([descriptor], [], [], patience.SECONDS)[0]:
-            raise Stuck(f"process {pid} does not end")
-    finally:
-        os.close(descriptor)
+        processes.wait_for_end(*pids)
+    except AssertionError as why:
+        raise Stuck(str(why)) from None
 
 
 def serving(server, running):
     """The children of the server that have answered."""
-    return [pid for pid in server.children() if running.report.workers[pid]]
+    return [pid for pid in processes.children(server.process.pid) if running.report.workers[pid]]
 
 
 def wait_until(running, condition, what):
@@ -203,8 +190,7 @@ def reload(server, running, result):
     while True:
         server.signal(signal.SIGHUP)
         new = wait_for_workers(server, running, WORKERS, without=old)
-        for pid in old:
-            wait_for_death(pid)
+        wait_for_end(*old)
         old = new
         yield
 
@@ -224,28 +210,14 @@ def signal_one(number):
             (victim, *_) = workers
             began = time.monotonic()
             os.kill(victim, number)
-            wait_for_death(victim)
+            wait_for_end(victim)
             died = time.monotonic()
             wait_for_workers(server, running, WORKERS, without=[victim])
             if number == signal.SIGKILL:
-                result.excused += excused(running.report, victim, began, died)
+                result.excused += running.report.explained(victim, began, died)
             yield
 
     return scenario
-
-
-def excused(report, victim, began, died):
-    """The failures that the death of `victim` explains: visible, on a connection that was its or
-    that nobody had answered on yet, and under way at that time."""
-    visible = (load.Fate.BROKEN, load.Fate.UNANSWERED)
-    return [
-        one
-        for one in report.failures
-        if one.fate in visible
-        and one.worker in (victim, None)
-        and one.began <= died
-        and one.ended >= began
-    ]
 
 
 def under_one_load(scenario, *, recycling=False):

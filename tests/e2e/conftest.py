@@ -61,3 +61,18 @@ def gates(
     yield make
     for gate in opened_gates:
         gate.release()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str, str], Path]:
+    """An empty folder to put modules into: project("main", "app = ...") returns the folder."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+
+    def write(name: str, text: str) -> Path:
+        path = folder / (name.replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return folder
+
+    return write

@@ -14,21 +14,6 @@ from support.wire import Connection
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \[\d+\] "
 
 
-@pytest.fixture
-def project(tmp_path):
-    """An empty folder to put modules into: project("main", "app = ...") returns the folder."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-
-    def write(name: str, text: str) -> Path:
-        path = folder / (name.replace(".", "/") + ".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return folder
-
-    return write
-
-
 def refused(code, *arguments, cwd=APPS, **more):
     """What the command prints when it ends with `code` and serves nothing."""
     done = run_command(*arguments, cwd=cwd, **more)

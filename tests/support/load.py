@@ -78,6 +78,19 @@ class Report:
     def count(self, fate: Fate) -> int:
         return sum(one.fate is fate for one in self.failures)
 
+    def explained(self, victim: int, began: float, died: float) -> list[Failure]:
+        """The failures that the death of process `victim` between `began` and `died` explains: they
+        are visible, were under way then, and nobody else had answered on their connection."""
+        visible = (Fate.BROKEN, Fate.UNANSWERED)
+        return [
+            one
+            for one in self.failures
+            if one.fate in visible
+            and one.worker in (victim, None)
+            and one.began <= died
+            and one.ended >= began
+        ]
+
     def __str__(self) -> str:
         kinds = ", ".join(f"{self.count(fate)} {fate}" for fate in Fate)
         lines = [

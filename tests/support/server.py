@@ -11,12 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from . import patience
 from .lines import Lines
+from .processes import children, has_ended
 
 TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
@@ -34,6 +35,8 @@ def environment(more: Mapping[str, str] = {}) -> dict[str, str]:
 class Server:
     """`python -m iotax ARGUMENTS`, on a port that the system chooses unless they name an address.
 
+    `under` goes in front of the command, "unshare ...". `new_session`: the processes of the server
+    make a group of their own.
     `stdout`, `stderr`: PIPE (read into .out and .err as it comes) or a descriptor of the test's.
     """
 
@@ -44,16 +47,19 @@ class Server:
         env: Mapping[str, str] = {},
         stdout: int | None = subprocess.PIPE,
         before_start: Callable[[], None] | None = None,
+        under: Sequence[str] = (),
+        new_session: bool = False,
     ) -> None:
         self.port = 0
         self.process = subprocess.Popen(
-            self._command(list(arguments)),
+            [*under, *self._command(list(arguments))],
             cwd=cwd,
             env=environment(env),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
             preexec_fn=before_start,
+            start_new_session=new_session,
         )
         self.err = Lines(_stream(self.process.stderr), "standard error")
         self.out: Lines | None = None
@@ -90,6 +96,21 @@ class Server:
     def pid(self) -> int:
         return self.process.pid
 
+    def started(self) -> list[int]:
+        """The worker processes that the log names, in this order, also those that have ended."""
+        found = re.findall(r"Started server process \[(\d+)\]", self.err.text)
+        return [int(pid) for pid in found]
+
+    def workers(self) -> list[int]:
+        """The worker processes that live; the server's own one if there is no supervisor."""
+        candidates = [self.pid, *children(self.pid)]
+        return [pid for pid in self.started() if pid in candidates and not has_ended(pid)]
+
+    def wait_for_workers(self, count: int) -> list[int]:
+        """Until so many have been started since the beginning. Returns those that live."""
+        self.err.wait_for(r"Started server process \[\d+\]", count)
+        return self.workers()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -110,6 +131,8 @@ class Server:
         code = self.wait()
         if not os.environ.get("E2E_COMMAND"):
             assert code == 0, f"exit code {code}:\n{self.err.wait_for_end()}"
+            left = [pid for pid in self.started() if not has_ended(pid)]
+            assert not left, f"workers {left} outlive the server"
 
     def kill(self) -> None:
         """Whatever is left when a test is over."""

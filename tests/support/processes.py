@@ -1,0 +1,76 @@
+"""Processes as /proc shows them, and their ends waited for."""
+
+import contextlib
+import os
+import re
+import select
+from pathlib import Path
+
+from . import patience
+
+
+def children(pid: int) -> list[int]:
+    """Those that live or were not waited for; [] when the process has ended."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def threads(pid: int) -> int:
+    """How many threads the process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def state(pid: int) -> str:
+    """A letter of proc(5): "S" sleeps, "Z" is a zombie; "" when there is no such process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def sockets(pid: int) -> list[int]:
+    """The inodes of the sockets that the process has open, one for each descriptor."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):
+                found.append(int(match[1]))
+    return found
+
+
+def listening_inode(port: int) -> int:
+    """That of the TCP listener on 127.0.0.1."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *rest = line.split()
+        if state == "0A" and local == f"0100007F:{port:04X}":
+            return int(rest[5])
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def has_ended(pid: int) -> bool:
+    """Dead, though perhaps not waited for by its parent."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_end(*pids: int) -> None:
+    """Until each of the processes is dead. They need not be ours; a number that is used anew would
+    be mistaken."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            ended = select.select([descriptor], [], [], patience.SECONDS)[0]
+        finally:
+            os.close(descriptor)
+        assert ended, f"process {pid} does not end"
