@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bridge/call.h"
+#include "bridge/page.h"
 #include "bridge/process_log.h"
 #include "bridge/py_error.h"
 #include "bridge/stop_signals.h"
@@ -61,9 +62,9 @@ driver::Level level_of(const std::string& name) {
 class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
-           int channel)
+           const PyPage* page, unsigned seat, int channel)
       : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options),
-                 channel) {}
+                 page, seat, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -132,11 +133,12 @@ class PyWorker {
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
-           int channel)
+           const PyPage* page, unsigned seat, int channel)
       : options_(std::move(options)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
                 with_version(std::move(options_.environ)), process_log()),
-        worker_(sys_, options_.config, caller_, process_log()) {
+        worker_(sys_, options_.config, caller_, process_log(), {},
+                PyPage::place_of(page, seat, options_.config.threads)) {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
@@ -226,12 +228,15 @@ PYBIND11_MODULE(_iotax, module) {
   namespace py = pybind11;
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
+  define_page(module);
   // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub
   // says.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<py::object, const py::sequence&, const py::dict&, int>(),
+      .def(py::init<py::object, const py::sequence&, const py::dict&, const PyPage*, unsigned,
+                    int>(),
            py::arg("application"), py::arg("listeners"), py::arg("options"), py::kw_only(),
-           py::arg("channel") = -1)
+           py::arg("page") = py::none(), py::arg("seat") = 0, py::arg("channel") = -1,
+           py::keep_alive<1, 5>())
       .def("run", &PyWorker::run)
       .def("run_thread", &PyWorker::run_thread, py::arg("thread"))
       .def("stop", &PyWorker::stop, py::arg("how"))

@@ -10,7 +10,6 @@
 // it runs); `outbox` has its own lock.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,9 +19,9 @@
 #include <string_view>
 
 #include "core/connection.h"
-#include "core/words.h"
 #include "driver/application.h"
 #include "driver/outbox.h"
+#include "driver/page.h"
 #include "driver/poller.h"
 #include "driver/spool.h"
 #include "driver/timers.h"
@@ -36,26 +35,6 @@ struct Source {
   enum class Kind : std::uint8_t { wakeup, channel, listener, session };
   explicit Source(Kind k) noexcept : kind(k) {}
   Kind kind;
-};
-
-/// Text of bounded length, cut where it does not fit.
-template <std::size_t N>
-class ShortText {
- public:
-  void assign(std::string_view text) noexcept {
-    size_ = 0;
-    append(text);
-  }
-  void append(std::string_view text) noexcept {
-    const std::size_t n = text.size() < N - size_ ? text.size() : N - size_;
-    core::copy_text(bytes_.data() + size_, text.substr(0, n));
-    size_ += n;
-  }
-  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
-
- private:
-  std::array<char, N> bytes_;
-  std::size_t size_ = 0;
 };
 
 /// A connection's life behind its last answer.
@@ -87,12 +66,12 @@ struct Session : Source, TimerEntry {
   Phase phase = Phase::open;
   core::Instant phase_ends = core::kNever;  // lingering, resetting: the last moment
   core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
-  ShortText<96> line;                       // "GET /path" of the request in progress, for people
+  RequestLine line;                         // of the request in progress
   std::string pending;                      // complete answers before the request that runs
 
   // ---- of the request in progress
   core::Instant ready_at{};
-  ShortText<128> id;
+  RequestText id;
   std::unique_ptr<ByteStore<Sys>> body;  // buffered content; none when there is none
   std::uint64_t body_taken = 0;          // of it, read by the application
   bool streaming = false;                // the application reads while it arrives

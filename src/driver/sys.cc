@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -509,6 +510,20 @@ Result<void> Sys::set_slice([[maybe_unused]] core::Duration slice) noexcept {
   return Errno{ENOTSUP};
 #endif
 }
+
+// ---- memory
+
+Result<std::byte*> Sys::map_shared(std::size_t bytes) noexcept {
+  int flags = MAP_SHARED | MAP_ANONYMOUS;
+#ifdef MAP_NORESERVE
+  flags |= MAP_NORESERVE;
+#endif
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (memory == MAP_FAILED) return Errno{errno};
+  return static_cast<std::byte*>(memory);
+}
+
+void Sys::unmap(std::byte* memory, std::size_t bytes) noexcept { (void)::munmap(memory, bytes); }
 
 // ---- the process
 

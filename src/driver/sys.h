@@ -188,6 +188,12 @@ class Sys {
   /// beside computing threads. Needs Linux 6.12; a failure is harmless.
   Result<void> set_slice(core::Duration slice) noexcept;
 
+  // ---- memory
+  /// `bytes` of zeros that children of a fork share, aligned to 4096; no memory is set aside before
+  /// it is written.
+  Result<std::byte*> map_shared(std::size_t bytes) noexcept;
+  void unmap(std::byte* memory, std::size_t bytes) noexcept;
+
   // ---- the process
   [[nodiscard]] int process_id() noexcept;
   [[nodiscard]] std::optional<std::string> environment(const char* name) noexcept;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "driver/lead.h"
 #include "driver/log.h"
 #include "driver/loop.h"
+#include "driver/page.h"
 #include "driver/poller_epoll.h"
 #include "driver/session_exchange.h"
 #include "driver/sys.h"
@@ -43,9 +45,10 @@ class BasicWorker {
   using Session = driver::Session<Sys>;
   using Mutex = typename Sys::Mutex;
 
-  /// `config`, `application` and `log` are borrowed for the worker's life.
+  /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's life.
+  /// Without a place it has a page of its own.
   BasicWorker(Sys& sys, const Config& config, Application& application, Log& log,
-              const LeadTuning& tuning = {});
+              const LeadTuning& tuning = {}, const std::optional<Place>& place = std::nullopt);
   ~BasicWorker();
   BasicWorker(BasicWorker&&) = delete;
 
@@ -84,14 +87,15 @@ class BasicWorker {
 
   /// One application thread.
   struct alignas(64) Slot {
-    Slot(BasicWorker& worker, unsigned thread) : exchange(worker, thread) {}
+    Slot(BasicWorker& worker, unsigned thread, Call& on_page)
+        : call(on_page), exchange(worker, thread) {}
+    Call& call;
     std::atomic<std::uint32_t> wake{0};  // WakeBits
     std::atomic<Gil> gil{Gil::out};
     bool entered = false;          // the interpreter is ours for this phase
     bool incoming = false;         // woken for the queue, not yet past the interpreter's door
     core::Instant credit_until{};  // our share of the interpreter after a long wait for it
     LeadWord lent;                 // as stored by the last lend
-    std::atomic<bool> running{false};
     std::atomic<std::uint64_t> requests{0};  // written by this thread only
     Exchange exchange;
   };
@@ -111,7 +115,7 @@ class BasicWorker {
   void lead_loop(unsigned thread);
   std::size_t wait_for_events(unsigned thread, Events& events);
   [[nodiscard]] bool run_ready(unsigned thread);
-  void run(unsigned thread, Session& s);
+  void run(unsigned thread, Session& s, core::Instant called);
   void report_if_done();
   void finish_late(unsigned thread, Session& s, core::Instant called);
   void run_queued(unsigned thread, Session& s);
@@ -157,6 +161,9 @@ class BasicWorker {
   Application& application_;
   Log& log_;
   const LeadTuning tuning_;
+  const std::unique_ptr<PrivatePage> own_page_;
+  const Place place_;
+  Seat& seat_;
   Loop<Sys, Poller> loop_;
   PipeEnds wake_;  // rings the poller, whoever leads
   PipeEnds kick_;  // calls the spare out of its parking place

@@ -14,15 +14,19 @@ namespace iotax::driver {
 
 template <class Sys, class Poller>
 BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Application& application,
-                                      Log& log, const LeadTuning& tuning)
+                                      Log& log, const LeadTuning& tuning,
+                                      const std::optional<Place>& place)
     : sys_(sys),
       config_(config),
       application_(application),
       log_(log),
       tuning_(tuning),
+      own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
+      place_(place ? *place : Place{own_page_->page(), 0}),
+      seat_(place_.page.seat(place_.seat)),
       loop_(sys, config, log) {
   for (unsigned thread = 0; thread < config.threads; ++thread) {
-    slots_.push_back(std::make_unique<Slot>(*this, thread));
+    slots_.push_back(std::make_unique<Slot>(*this, thread, place_.page.call(place_.seat, thread)));
   }
 }
 
@@ -65,6 +69,7 @@ Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
 template <class Sys, class Poller>
 Result<void> BasicWorker<Sys, Poller>::run() {
   if (const Result<void> listening = loop_.listen(); !listening) return listening;
+  seat_.serve(config_.threads);
   Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
   if (!spare) return Errno{spare.error()};
   spare_ = std::move(*spare);
@@ -97,7 +102,7 @@ Status BasicWorker<Sys, Poller>::status() const noexcept {
   status.threads = config_.threads;
   for (const auto& slot : slots_) {
     status.requests += slot->requests.load(std::memory_order_relaxed);
-    status.running += slot->running.load(std::memory_order_relaxed) ? 1 : 0;
+    status.running += slot->call.running() ? 1 : 0;
   }
   return status;
 }
@@ -260,6 +265,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
   Events events;
   for (;;) {
     const std::size_t n = wait_for_events(thread, events);
+    seat_.turn();
     loop_.process(std::span(events).first(n));
     if (!after_network(thread)) return;
     if (end_if_stopped()) break;
@@ -308,7 +314,7 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
     }
     lend(thread, s);
     if (!slot.entered) called = enter(thread);
-    run(thread, s);
+    run(thread, s, called);
     if (!take_back(thread)) {
       finish_late(thread, s, called);
       return false;
@@ -336,13 +342,13 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
 
 /// Run the request of `s` in this thread. Entered.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s) {
+void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
   Slot& slot = *slots_[thread];
-  slot.running.store(true, std::memory_order_relaxed);
+  slot.call.begin(s.line, s.id, called);
   slot.exchange.begin(s);
   application_.call(thread, slot.exchange);
   slot.requests.store(slot.requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  slot.running.store(false, std::memory_order_relaxed);
+  slot.call.end();
   if (config_.requests_max != 0) report_if_done();
 }
 
@@ -374,7 +380,7 @@ void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
   if (loop_.admit(s, called)) {
     s.behind_pending = false;
-    run(thread, s);
+    run(thread, s, called);
     judge(called);
   }
   leave_unless_credit(thread);
@@ -717,6 +723,7 @@ void BasicWorker<Sys, Poller>::spare_lead() {
       if (!spare_park()) return;
       n = loop_.poll(events, core::Duration::zero());
     }
+    seat_.turn();
     loop_.process(std::span(events).first(n ? *n : 0));
     (void)after_network(LeadWord::kSpare);
     loop_.flush();

@@ -14,6 +14,28 @@ class BodyTimedOut(ConnectionError):
 class BodyMalformed(ConnectionError):
     """The rest of the body breaks the framing, or is over the limit."""
 
+class Page:
+    """What the workers of a server are doing, in memory that children of a fork share; still there
+    when a worker was killed.
+
+    `seats`: one per worker; `threads`: the most that a worker has. Errors: ValueError for a number
+    out of bounds, OSError.
+    """
+
+    def __init__(self, seats: int, threads: int) -> None: ...
+    def calls(self, seat: int) -> list[tuple[str, str, float]]:
+        """What runs there: request line (at most 256 bytes, escaped for the log), request id, age
+        in seconds."""
+    def turns(self, seat: int) -> int:
+        """How many turns of its loop the worker has made."""
+    def gil_stuck(self, seat: int) -> float:
+        """For how many seconds the worker's watch thread has waited for the GIL; 0.0: it does
+        not."""
+    def watch(self, seat: int, on: bool) -> None:
+        """Whether somebody looks again and again; if not, the worker says when a call lasts."""
+    def clear(self, seat: int) -> None:
+        """Before another worker takes the seat of one that is gone."""
+
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
 
@@ -34,7 +56,8 @@ class Worker:
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the worker takes duplicates. Close the originals: a port that stays open while the worker drains
     accepts clients that nobody serves.
-    `channel` is a SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
+    `seat` on `page` is where it says what it does; no other worker may have it. `channel` is a
+    SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
     Errors: TypeError or ValueError that name the option.
     """
 
@@ -44,6 +67,8 @@ class Worker:
         listeners: Sequence[tuple[int, str]],
         options: Mapping[str, object],
         *,
+        page: Page | None = None,
+        seat: int = 0,
         channel: int = -1,
     ) -> None: ...
     def run(self) -> None:
