@@ -24,6 +24,7 @@
 #include "driver/outgoing.h"
 #include "driver/poller.h"
 #include "driver/session.h"
+#include "driver/sharing.h"
 #include "driver/timers.h"
 
 namespace iotax::driver {
@@ -85,10 +86,11 @@ class Loop {
  public:
   using Session = driver::Session<Sys>;
 
-  Loop(Sys& sys, const Config& config, Log& log)
+  Loop(Sys& sys, const Config& config, Log& log, const Place& place)
       : sys_(sys),
         config_(config),
         log_(log),
+        sharing_(place),
         intake_(sys, config, log),
         outgoing_(sys, config, intake_.budget()),
         channel_(sys) {}
@@ -232,6 +234,7 @@ class Loop {
   Sys& sys_;
   const Config& config_;
   Log& log_;
+  Sharing sharing_;
   Intake<Sys> intake_;
   Outgoing<Sys> outgoing_;
   Poller poller_;

@@ -51,6 +51,7 @@ Result<void> Loop<Sys, Poller>::listen() {
     }
     listener->in_poller = true;
   }
+  sharing_.accepting(config_.threads);
   return {};
 }
 
@@ -143,6 +144,10 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::on_listener(Listener& listener) {
   if (holding_) return;  // an event of the turn in which the hold began
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
+    if (sharing_.leave(now_, ready_.size())) {
+      pause_accepting(listener, Sharing::kPause);
+      return;
+    }
     Session* const idle = connections_ < connections_max_ ? nullptr : oldest_idle();
     if (connections_ >= connections_max_ && idle == nullptr) {
       pause_accepting(listener, 1s);  // or until a connection closes
@@ -679,6 +684,7 @@ void Loop<Sys, Poller>::hold() {
   for (const auto& listener : listeners_) {
     if (std::exchange(listener->in_poller, false)) poller_.remove(listener->fd);
   }
+  sharing_.accepting(0);
   settle_idle();
 }
 
@@ -686,6 +692,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::go_on() {
   if (!std::exchange(holding_, false)) return;
   pass_again_ = core::kNever;
+  sharing_.accepting(config_.threads);
   resume_accepting();
   settle_idle();
 }
@@ -766,6 +773,7 @@ void Loop<Sys, Poller>::begin_draining() {
     if (std::exchange(holding_, false)) settle_idle();
     for (const auto& listener : listeners_) let_go(*listener);
     listeners_.clear();
+    sharing_.accepting(0);
     accept_again_ = core::kNever;
     drain_ends_ = now_ + config_.graceful_timeout;
     next_report_ = now_ + 2s;

@@ -252,13 +252,14 @@ struct Place {
   unsigned seat = 0;
 };
 
-/// The page of a worker that nobody else looks at.
+/// A page that no other process sees.
 class PrivatePage {
  public:
-  explicit PrivatePage(unsigned threads)
-      : lines_(std::make_unique<Line[]>(Page::bytes_of(1, threads) / sizeof(Line))),
+  explicit PrivatePage(unsigned threads, unsigned seats = 1)
+      : lines_(std::make_unique<Line[]>(Page::bytes_of(seats, threads) / sizeof(Line))),
+        seats_(seats),
         threads_(threads) {}
-  [[nodiscard]] Page page() const noexcept { return {lines_[0].bytes, 1, threads_}; }
+  [[nodiscard]] Page page() const noexcept { return {lines_[0].bytes, seats_, threads_}; }
 
  private:
   struct alignas(Page::kAlignment) Line {
@@ -266,6 +267,7 @@ class PrivatePage {
   };
   static_assert(sizeof(Seat) % sizeof(Line) == 0 && sizeof(Call) % sizeof(Line) == 0);
   std::unique_ptr<Line[]> lines_;
+  unsigned seats_;
   unsigned threads_;
 };
 

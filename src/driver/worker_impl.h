@@ -24,7 +24,7 @@ BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Applicatio
       own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
       place_(place ? *place : Place{own_page_->page(), 0}),
       seat_(place_.page.seat(place_.seat)),
-      loop_(sys, config, log) {
+      loop_(sys, config, log, place_) {
   for (unsigned thread = 0; thread < config.threads; ++thread) {
     slots_.push_back(std::make_unique<Slot>(*this, thread, place_.page.call(place_.seat, thread)));
   }
@@ -69,7 +69,6 @@ Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
 template <class Sys, class Poller>
 Result<void> BasicWorker<Sys, Poller>::run() {
   if (const Result<void> listening = loop_.listen(); !listening) return listening;
-  seat_.serve(config_.threads);
   Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
   if (!spare) return Errno{spare.error()};
   spare_ = std::move(*spare);
