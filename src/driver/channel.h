@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -33,7 +34,7 @@ enum class Order : char {
 /// The first byte of a message from the worker. Those of a process that boots are Python's.
 enum class Report : char {
   asked_to_leave = 'T',  // a TERM reached this process
-  requests_done = 'M',   // --max-requests is reached
+  requests_done = 'M',   // --max-requests is reached; with their number
   passed = 'c',          // with a connection
   all_passed = 'P',
 };
@@ -65,11 +66,13 @@ class Channel : public Source {
     return Received{static_cast<Order>(text[0]), got->attached};
   }
 
-  /// From any thread, and from signal handlers. False: it could not be sent now, or nobody is
-  /// there.
-  bool report(Report what, int attached = -1) noexcept {
-    const std::array message{static_cast<std::byte>(what)};
-    return fd_ >= 0 && bool(sys_.send_message(fd_, message, attached));
+  /// From any thread, and from signal handlers. `text` is cut where it does not fit. False: it
+  /// could not be sent now, or nobody is there.
+  bool report(Report what, std::string_view text = {}, int attached = -1) noexcept {
+    std::array<std::byte, 512> message{static_cast<std::byte>(what)};
+    const std::size_t n = std::min(text.size(), message.size() - 1);
+    std::memcpy(message.data() + 1, text.data(), n);
+    return fd_ >= 0 && bool(sys_.send_message(fd_, std::span(message).first(n + 1), attached));
   }
 
  private:

@@ -721,7 +721,7 @@ void Loop<Sys, Poller>::pass_idle() {
     Session* const following = s->next;
     if (is_idle(*s)) {
       deregister(*s);
-      if (!channel_.report(Report::passed, s->fd)) {
+      if (!channel_.report(Report::passed, {}, s->fd)) {
         pass_again_ = now_ + 1ms;
         return;
       }

@@ -354,8 +354,10 @@ void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant ca
 /// Tell the supervisor once that this worker has answered its share of requests.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::report_if_done() {
-  if (status().requests < config_.requests_max) return;
-  if (!requests_done_.exchange(true, std::memory_order_relaxed)) report(Report::requests_done);
+  const std::uint64_t requests = status().requests;
+  if (requests < config_.requests_max) return;
+  if (requests_done_.exchange(true, std::memory_order_relaxed)) return;
+  loop_.channel().report(Report::requests_done, std::to_string(requests));
 }
 
 /// The call of this thread outlasted the watch: the lead is another's. What is left is to finish

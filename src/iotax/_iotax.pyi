@@ -51,8 +51,8 @@ class Worker:
     - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
       connection came in on);
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
-    0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out but
-    graceful_timeout and shutdown_delay.
+    0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out
+    but graceful_timeout and shutdown_delay.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the worker takes duplicates. Close the originals: a port that stays open while the worker drains
     accepts clients that nobody serves.

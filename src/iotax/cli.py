@@ -19,16 +19,17 @@ from typing import Final, NoReturn
 from iotax import _iotax, importer, log
 from iotax.address import TcpAddress
 from iotax.config import ConfigError, from_command
+from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
 from iotax.options import OPTIONS, Config
+from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax.values import Many, Switch
 from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, Worker, leave_now
+from iotax.worker_process import buffer_lines, load
 
-EXIT_STOPPED: Final = 0
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_LOAD: Final = 3
 EXIT_BIND: Final = 4
 
 USAGE: Final = "iotax [options] APP"
@@ -44,7 +45,6 @@ VARIABLES: Final = """\
 Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option beats it."""
 
 # Habits from other servers, and what to do instead. {name} stands for an option.
-_ONE_PROCESS = "this version serves in one process, use {threads} for calls at once"
 _NO_FILE = "there is no configuration file yet, use options or variables IOTAX_NAME"
 _TIMEOUTS = "use {request-timeout} for calls, {receive-timeout} for clients"
 FOREIGN: Final[Mapping[str, str]] = {
@@ -52,8 +52,6 @@ FOREIGN: Final[Mapping[str, str]] = {
     "-t": _TIMEOUTS,
     "--worker-class": "use {threads} for calls at once",
     "-k": "use {threads} for calls at once",
-    "--workers": _ONE_PROCESS,
-    "-w": _ONE_PROCESS,
     "--config": _NO_FILE,
     "-c": _NO_FILE,
     "--uds": "use {bind} unix:PATH",
@@ -113,9 +111,13 @@ def _run(argv: list[str]) -> int:
         )
     config, warnings = from_command(flags, os.environ)
     importer.prepare(config.chdir, config.pythonpath)
-    log.open_log(config, os.environ)
+    supervised = config.workers > 0
+    log.open_log(config, os.environ, threads=not supervised)
     with _open(config) as listeners:
-        _greet(app, listeners, warnings)
+        _greet(app, config, listeners, warnings)
+        if supervised:
+            interactive = log.is_terminal()
+            return run_forked(Supervisor(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
 
 
@@ -241,7 +243,7 @@ def _open(config: Config) -> Listeners:
     )
 
 
-def _greet(app: str, listeners: Listeners, warnings: list[str]) -> None:
+def _greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -> None:
     lines = [f"iotax v{_iotax.__version__}", f"Running {app}"]
     for listener in listeners.all:
         lines.append(f"Address: {listener.url}")
@@ -254,7 +256,8 @@ def _greet(app: str, listeners: Listeners, warnings: list[str]) -> None:
         log.warning(
             "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
         )
-    log.info(f"Started server process [{os.getpid()}]")
+    what = "supervisor" if config.workers else "server process"
+    log.info(f"Started {what} [{os.getpid()}]")
 
 
 def _is_loopback(label: str) -> bool:
@@ -262,13 +265,10 @@ def _is_loopback(label: str) -> bool:
 
 
 def _serve(app: str, config: Config, listeners: Listeners) -> int:
-    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)
+    buffer_lines()
     # As PID 1, TERM without a handler would be lost while the application is imported.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    loaded = importer.load(app, factory=config.factory)
-    if loaded.name != app and ":" not in app:
-        log.info(f"Taking {loaded.name}: no attribute was named")
+    loaded = load(app, config)
 
     def at_once(number: int) -> None:
         log.warning(

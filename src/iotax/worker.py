@@ -37,7 +37,8 @@ _Handler = Callable[[int, FrameType | None], Any] | int | None
 class Worker:
     """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs.
 
-    `channel` is the descriptor of one to a supervisor; -1: there is none.
+    `channel` is the descriptor of one to a supervisor, who reads the worker's `seat` of `page`;
+    -1: there is none.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Worker:
         *,
         interactive: bool = False,
         channel: int = -1,
+        page: _iotax.Page | None = None,
+        seat: int = 0,
     ) -> None:
         raise_descriptor_limit()
         self._config, self._listeners = config, listeners
@@ -56,6 +59,8 @@ class Worker:
             listeners.descriptors(),
             config.worker_options(interactive=interactive),
             channel=channel,
+            page=page,
+            seat=seat,
         )
         listeners.hand_over()
         self.stop_asked_at: float | None = None

@@ -33,6 +33,7 @@ def _stand_in() -> types.ModuleType:
         BodyTimedOut=type("BodyTimedOut", (ConnectionError,), {}),
         BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),
         Worker=object,
+        Page=object,
         open_log=lambda *_, **__: None,
         log=lambda *_: None,
         flush_log=lambda _: True,
@@ -63,8 +64,10 @@ class ScriptedWorker:
         options: Mapping[str, object],
         *,
         channel: int = -1,
+        page: object = None,
+        seat: int = 0,
     ) -> None:
-        self.channel = channel
+        self.supervision = (channel, page, seat)
         self.application, self.options = application, dict(options)
         self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
         self.calls: list[str] = []

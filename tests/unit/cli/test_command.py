@@ -19,7 +19,9 @@ APP = "def app(environ, start_response):\n    return []\n"
 
 @pytest.fixture(autouse=True)
 def _signals_and_leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command keeps its signal handlers and its exit guard; here the test ends first."""
+    """The command serves in this process, and keeps its signal handlers and its exit guard; here
+    the test ends first."""
+    monkeypatch.setenv("IOTAX_WORKERS", "0")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
     former = {number: signal.getsignal(number) for number in numbers}
     monkeypatch.setattr(cli.ExitGuard, "start", lambda _self: None)
@@ -82,7 +84,7 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         (["main:app", "-k", "gthread"], "-k is an option of other servers: use --threads for"),
         (["main:app", "--worker-class=x"], "--worker-class is an option of other servers: use"),
         (["main:app", "--uds", "/x"], "--uds is an option of other servers: use --bind unix:PATH"),
-        (["main:app", "--limit-max-requests", "1"], "use --max-requests (not in this version yet)"),
+        (["main:app", "--limit-max-requests", "1"], "use --max-requests"),
         (["main:app", "--timeout-keep-alive", "5"], "use --keep-alive"),
         (["main:app", "-c", "x.py"], "there is no configuration file yet"),
         (["main:app", "--config=x.py"], "there is no configuration file yet"),
@@ -159,7 +161,7 @@ def test_start_in_order(
     found = re.fullmatch(r"iotax v\S+\nRunning main:app\nAddress: http://127\.0\.0\.1:(\d+)\n", err)
     assert found
     opened, *lines = log
-    assert opened.startswith("open: [2, 1] {'level': 'info', 'color': False, 'prefix': True}")
+    assert opened.startswith("open: [2, 1] {'level': 'info', 'color': False, 'prefix': True,")
     assert lines == [
         f"info: Started server process [{os.getpid()}]",
         f"info: Listening on http://127.0.0.1:{found[1]}",
@@ -240,7 +242,7 @@ def test_log_files(main_py: None, log: list[str], worker: type[ScriptedWorker]) 
     assert Path("access.log").exists()
     assert Path("server.log").exists()
     assert cli.main(["--no-access-log", "--color", "always", "--port", "0", "main:app"]) == 0
-    assert log[-3].startswith("open: [2, -1] {'level': 'info', 'color': True, 'prefix': True}")
+    assert log[-3].startswith("open: [2, -1] {'level': 'info', 'color': True, 'prefix': True,")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from iotax import _iotax
 from iotax.cli import FOREIGN, make_parser
-from iotax.config import from_arguments, from_command, readme_table
+from iotax.config import ConfigError, from_arguments, from_command, readme_table
 from iotax.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax.server import PathOptions, ServerOptions
 from iotax.values import Many, Switch
@@ -20,6 +20,13 @@ CONTRACT = {
     "--bind": "none",
     "--unix-mode": "666 & ~umask",
     "--backlog": "2048",
+    "--workers": "1",
+    "--preload": "off",
+    "--boot-timeout": "60 s",
+    "--max-requests": "0",
+    "--max-requests-jitter": "10 % of --max-requests",
+    "--worker-lifetime": "0",
+    "--worker-max-rss": "0",
     "--threads": "1",
     "--factory": "off",
     "--chdir": "none",
@@ -73,19 +80,22 @@ def test_names_and_defaults_are_those_that_are_documented() -> None:
 def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> None:
     by_flag = read(typed(row))
     by_variable, warnings = from_command({}, {row.variable: row.example})
+    assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
+    assert by_flag == by_variable or row.name == "access_log"
+    assert warnings == []
     argument: object = row.kind.accept(row.example)
     if isinstance(row.kind, Many):
         argument = row.example.split(",")
-    by_argument = from_arguments({row.name: argument}, path=True)
-    assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
-    assert by_flag == by_variable or row.name == "access_log"
-    assert by_variable == by_argument
-    assert warnings == []
+    if row.for_command_only:
+        with pytest.raises(TypeError, match=f"^{row.name} speaks of worker processes"):
+            from_arguments({row.name: argument}, path=True)
+    else:
+        assert by_variable == from_arguments({row.name: argument}, path=True)
 
 
 @EVERY_OPTION
 def test_default_is_a_value_of_its_kind(row: Option) -> None:
-    if isinstance(row.kind, Many) or row.default == "":
+    if isinstance(row.kind, Many) or row.default in ("", None):
         assert not row.default
     else:
         assert row.kind.accept(row.default) == row.default
@@ -129,8 +139,9 @@ def test_table_for_the_readme_has_one_row_per_option(row: Option) -> None:
 
 def test_typed_arguments_are_the_options() -> None:
     loading = {row.name for row in OPTIONS.values() if row.for_path_only}
+    command = {row.name for row in OPTIONS.values() if row.for_command_only}
     server = set(typing.get_type_hints(ServerOptions))
-    assert server == set(OPTIONS) - loading - {"host", "port"}
+    assert server == set(OPTIONS) - loading - command - {"host", "port"}
     assert set(typing.get_type_hints(PathOptions)) == server | loading
 
 
@@ -171,6 +182,10 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         (["--host", "::"], "server_name", ""),
         (["-b", "127.0.0.1:1", "-b", "unix:/x"], "server_name", ""),
         ([], "multiprocess", False),
+        (["--workers", "2"], "multiprocess", True),
+        ([], "max_requests", 0),
+        (["--max-requests", "9"], "max_requests", 9),
+        (["--max-requests", "100", "--max-requests-jitter", "0"], "max_requests", 100),
         (
             ["--forwarded-allow-ips", "10.0.0.0/8,unix", "--forwarded-allow-ips", "0::1"],
             "forwarded_allow_ips",
@@ -182,6 +197,26 @@ def test_option_reaches_the_worker(arguments: list[str], key: str, value: object
     given = read(arguments).worker_options()[key]
     assert given == value
     assert type(given) is type(value)
+
+
+def test_each_worker_draws_its_share_of_requests() -> None:
+    config = read(["--max-requests", "1000", "--max-requests-jitter", "3"])
+    drawn = {config.worker_options()["max_requests"] for _ in range(200)}
+    assert drawn == {1000, 1001, 1002, 1003}
+    by_default = read(["--max-requests", "1000"])
+    drawn = {by_default.worker_options()["max_requests"] for _ in range(2000)}
+    assert min(drawn) >= 1000
+    assert 1050 < max(drawn) <= 1100  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in OPTIONS.values() if row.for_command_only and row.name != "workers"],
+    ids=lambda row: row.name,
+)
+def test_what_needs_a_supervisor_is_refused_without_one(row: Option) -> None:
+    with pytest.raises(ConfigError, match=rf"^{row.flag} needs a supervisor"):
+        read(["--workers", "0", *typed(row)])
 
 
 def test_no_habit_is_an_option() -> None:

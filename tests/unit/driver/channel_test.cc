@@ -191,12 +191,12 @@ TEST(Channel, TheShareOfRequestsIsReportedOnce) {
     clients.push_back(rig.get("/"));
   });
   rig.sys.after(2s, [&] {
-    EXPECT_EQ(rig.reports(), "M");
+    EXPECT_EQ(rig.reports(), "M2");
     clients.push_back(rig.get("/"));
   });
   rig.stop_after(3s);
   rig.run();
-  EXPECT_EQ(rig.reports(), "M");
+  EXPECT_EQ(rig.reports(), "M2");
   EXPECT_TRUE(has(clients[2].received(), "200 OK")) << "it serves on until it is told to retire";
 }
 

@@ -1,0 +1,66 @@
+"""Why a process ended, in words.
+
+Decides the words. Knows wait statuses, signals and what the process was running; not what becomes
+of it.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Call(NamedTuple):
+    """A request in the hands of the application."""
+
+    line: str
+    id: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.line} ({age(self.seconds)}, {self.id})"
+
+
+def cause(status: int, *, out_of_memory: bool = False) -> str:
+    """From the status that wait() gave: "was killed by …", "died of …", "ended with …"."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}"
+    if -code == signal.SIGKILL:
+        who = "the kernel for memory" if out_of_memory else "SIGKILL from outside"
+        return f"was killed by {who}"
+    return f"died of {signal_name(-code)}"
+
+
+def signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    described = signal.strsignal(number)
+    return f"{name} ({described.lower()})" if described else name
+
+
+def ran(calls: Sequence[Call]) -> str:
+    """What it was running, as a clause; at most five requests are named."""
+    if not calls:
+        return "it ran no request"
+    named = ", ".join(str(call) for call in calls[:5])
+    more = f" and {len(calls) - 5} more" if len(calls) > 5 else ""
+    return f"it ran {named}{more}"
+
+
+def age(seconds: float) -> str:
+    """ "0.3 s", "12 s", "4 min", "3 h", "2 days"."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def size(count: int) -> str:
+    """Bytes for people: "512 MiB"."""
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count >= 1 << power:
+            return f"{count / (1 << power):.4g} {unit}"
+    return f"{count} B"

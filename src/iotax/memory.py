@@ -1,0 +1,88 @@
+"""How much memory a process has, and how much the kernel still gives: /proc and the cgroup's files.
+
+Decides which files say it (cgroup v2, or v1's memory controller). What cannot be read is unknown,
+never an error.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path("/sys/fs/cgroup")
+
+
+class Cgroup:
+    """The memory accounting that this process is under. Without one everything is unknown."""
+
+    def __init__(self, root: Path = _ROOT, membership: Path = Path("/proc/self/cgroup")) -> None:
+        self._v2, self._v1 = _folders(root, membership)
+
+    def oom_kills(self) -> int:
+        """How many processes of it the kernel has killed for memory so far; 0 when unknown."""
+        if self._v2 is not None:
+            return _field(self._v2 / "memory.events", "oom_kill")
+        return _field(self._v1 / "memory.oom_control", "oom_kill") if self._v1 is not None else 0
+
+    def headroom(self) -> int | None:
+        """Bytes below the limit; None when there is no limit, or it is unknown."""
+        if self._v2 is not None:
+            limit, used = _number(self._v2 / "memory.max"), _number(self._v2 / "memory.current")
+        elif self._v1 is not None:
+            limit = _number(self._v1 / "memory.limit_in_bytes")
+            used = _number(self._v1 / "memory.usage_in_bytes")
+        else:
+            return None
+        if limit is None or used is None or limit >= 1 << 60:
+            return None
+        return max(0, limit - used)
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident set of a process; 0 when it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _folders(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
+    """The folders of v2 and of v1's memory controller, the first that exists of each."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return None, None
+    v2 = v1 = None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            v2 = _existing(root, path, "memory.events")
+        elif "memory" in controllers.split(","):
+            v1 = _existing(root / "memory", path, "memory.oom_control")
+    return v2, v1
+
+
+def _existing(root: Path, path: str, file: str) -> Path | None:
+    # In a container the path may be that of the host, while the files lie at the root.
+    for folder in (root / path.lstrip("/"), root):
+        if (folder / file).exists():
+            return folder
+    return None
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None  # "max": no limit
+
+
+def _field(file: Path, name: str) -> int:
+    try:
+        for line in file.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    except (OSError, ValueError):
+        pass
+    return 0

@@ -1,0 +1,99 @@
+"""A worker process, from its fork to its end: signals, the application, reports to the supervisor.
+
+Decides: what a worker takes over from its parent and what it says when. Knows nothing of other
+workers.
+"""
+
+import faulthandler
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from types import FrameType
+
+from iotax import _iotax, forking, importer, log, signals
+from iotax import channel as ch
+from iotax.channel import Channel
+from iotax.importer import Loaded
+from iotax.listeners import Listeners
+from iotax.load_error import LoadError
+from iotax.options import Config
+from iotax.worker import ExitGuard, Worker, leave_now
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What a process needs to serve. `loaded`: the application, if the template has it."""
+
+    app: str
+    config: Config
+    listeners: Listeners
+    channel: Channel
+    supervisor: int
+    page: _iotax.Page
+    seat: int
+    interactive: bool
+    loaded: Loaded | None = None
+
+    def run(self) -> int:
+        """Serve until the supervisor says otherwise. Returns the exit code."""
+        forking.die_with(self.supervisor)
+        self.channel.send(ch.BOOTING, str(os.getpid()))
+        faulthandler.enable()
+        faulthandler.register(signals.DUMP_STACKS, all_threads=True)
+        if self.config.workers > 1:
+            _leave_standard_input()
+        buffer_lines()
+        try:
+            loaded = self.loaded or load(self.app, self.config)
+        except LoadError as error:
+            self.channel.send(ch.LOAD_ERROR, str(error))
+            return 0
+        return self._serve(loaded)
+
+    def _serve(self, loaded: Loaded) -> int:
+        worker = Worker(
+            loaded.application,
+            self.listeners,
+            self.config,
+            interactive=self.interactive,
+            channel=self.channel.fileno(),
+            page=self.page,
+            seat=self.seat,
+        )
+
+        def ready() -> None:
+            forking.live_on()
+            self.channel.send(ch.READY)
+
+        all_back = worker.run(process="worker", ready=ready)
+        signal.signal(signal.SIGTERM, _end_at_once)
+        if not all_back:
+            leave_now(0)
+        ExitGuard(worker.seconds_left(), 0).start()
+        return 0
+
+
+def load(app: str, config: Config) -> Loaded:
+    """The application. Errors: LoadError."""
+    loaded = importer.load(app, factory=config.factory)
+    if loaded.name != app and ":" not in app:
+        log.info(f"Taking {loaded.name}: no attribute was named")
+    return loaded
+
+
+def buffer_lines() -> None:
+    """What the application prints shows at once."""
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def _leave_standard_input() -> None:
+    """Several workers cannot share what a person types."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    leave_now(128 + number)
