@@ -13,6 +13,8 @@ from iotax.values import Many, Switch, Whole
 
 # IOTAX_APP belongs to the test that runs the checks against an application of the user's.
 FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP"})
+# Who has saved a file wants the new code, not the end of what runs.
+RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
 
 
 class ConfigError(ValueError):
@@ -45,9 +47,17 @@ def from_command(
     )
     if "port" in common and not {"host", "bind"} & (own | given).keys():
         common["host"] = "0.0.0.0"
-    config = _config(common | own | given)
+    values = common | own | given
+    if values.get("reload"):
+        values = {"graceful_timeout": RELOAD_GRACEFUL_TIMEOUT} | values
+    config = _config(values)
     if config.workers == 0:
         _refuse_what_needs_a_supervisor(given | own)
+    if config.reload and config.preload:
+        raise ConfigError(
+            f"{OPTIONS['preload'].flag} and {OPTIONS['reload'].flag} exclude each other: a preloaded"
+            f" application stays as it was when it was imported; leave one of the two out"
+        )
     return config, _unknown_variables(environ)
 
 
@@ -188,7 +198,10 @@ def readme_table() -> str:
         variables = ", ".join(
             f"`{variable}`" for variable in (row.variable, row.variable_too) if variable
         )
-        lines.append(f"| {flags} | {variables} | {row.default_text} | {row.help} |")
+        default = row.default_text
+        if "*" in default or "_" in default:
+            default = f"`{default}`"  # else Markdown would take it for emphasis
+        lines.append(f"| {flags} | {variables} | {default} | {row.help} |")
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ from iotax.values import (
     Folders,
     Kind,
     Mode,
+    Patterns,
     Peers,
     Size,
     Switch,
@@ -30,6 +31,11 @@ from iotax.values import (
 
 VARIABLE_PREFIX: Final = "IOTAX_"
 HEAD_BYTES_MAX: Final = 16 * MIB
+RELOAD_INCLUDE: Final = ("*.py", "*.html", "*.jinja", "*.jinja2", "*.j2")
+RELOAD_EXCLUDE: Final = (
+    *("__pycache__", ".git", ".svn", ".hg", "venv", ".venv", "env", ".env", "node_modules"),
+    *(".tox", ".eggs", "*.egg-info", "dist", "build", ".mypy_cache", ".pytest_cache"),
+)
 WORKERS_MAX: Final = 500
 
 
@@ -146,6 +152,35 @@ class Config:
         "replace a worker whose resident memory is above this; 0: never", for_command_only=True,
     )
 
+    reload: bool = option(
+        False, Switch(), "Development", "1",
+        "start again with the new code when a file is saved, and show what is wrong with it as "
+        "a page", for_command_only=True,
+    )
+    reload_dir: tuple[str, ...] = option(
+        (), Folders(split=True), "Development", "src,templates",
+        "folders to watch; repeatable", shown="the current folder", for_command_only=True,
+    )
+    reload_include: tuple[str, ...] = option(
+        (), Patterns(), "Development", "*.toml,*.sql",
+        "names or paths of files to watch besides; repeatable",
+        shown=" ".join(RELOAD_INCLUDE), for_command_only=True,
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (), Patterns(), "Development", "*_pb2.py,tests",
+        "names or paths of files and folders to leave out besides; repeatable",
+        shown=" ".join(RELOAD_EXCLUDE), for_command_only=True,
+    )
+    reload_poll: bool = option(
+        False, Switch(), "Development", "1",
+        "look at the files again and again instead of asking the system, for network and "
+        "container mounts", for_command_only=True,
+    )
+    reload_cold: bool = option(
+        False, Switch(), "Development", "1",
+        "import everything anew, not only the project's own modules", for_command_only=True,
+    )
+
     threads: int = option(
         1, Whole(1, 1000), "Capacity", "8",
         "application calls at once",
@@ -235,7 +270,7 @@ class Config:
 
     graceful_timeout: float = option(
         30.0, Time(), "Stopping", "60s",
-        "longest time to finish what runs when asked to stop; 0: none, it is cut off",
+        "longest time to finish what runs when asked to stop; 0: none, it is cut off", shown="30 s; 0.5 s with --reload",
     )
     shutdown_delay: float = option(
         0.0, Time(), "Stopping", "5s",

@@ -239,6 +239,21 @@ class Folders(Many):
         return text
 
 
+class Patterns(Many):
+    """Names or paths with wildcards, as fnmatch has them."""
+
+    metavar = "PATTERN[,PATTERN…]"
+    allowed = "names or paths of files, with * and ?, separated by commas"
+
+    def __init__(self) -> None:
+        super().__init__(split=True)
+
+    def one(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("a path cannot hold a zero byte")
+        return text.rstrip("/")
+
+
 class Binds(Many):
     metavar = "ADDR"
     allowed = "host:port, [v6]:port, :port or unix:PATH"

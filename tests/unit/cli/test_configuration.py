@@ -176,3 +176,29 @@ def test_arguments_are_numbers_or_text() -> None:
     assert config.keep_alive == 5.0
     assert config.unix_mode == 0o600
     assert config.bind == (UnixAddress("/a,b"), TcpAddress("0.0.0.0", 1))
+
+
+def test_under_reload_a_drain_is_short_unless_its_time_is_given() -> None:
+    assert flags(reload=True).graceful_timeout == 0.5
+    assert flags().graceful_timeout == 30.0
+    assert flags(reload=True, graceful_timeout="5s").graceful_timeout == 5.0
+    environ = {"IOTAX_GRACEFUL_TIMEOUT": "7s", "IOTAX_RELOAD": "1"}
+    assert from_command({}, environ)[0].graceful_timeout == 7.0
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ({"reload": True, "workers": "0"}, "--reload needs a supervisor"),
+        ({"reload": True, "preload": True}, "--preload and --reload exclude each other"),
+    ],
+)
+def test_reload_says_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        flags(**typed)
+
+
+def test_patterns_of_files_are_lists() -> None:
+    config = flags(reload=True, reload_include=["*.toml,*.sql", "data/"], reload_dir=["a", "b"])
+    assert config.reload_include == ("*.toml", "*.sql", "data")
+    assert config.reload_dir == ("a", "b")

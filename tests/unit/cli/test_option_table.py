@@ -27,11 +27,18 @@ CONTRACT = {
     "--max-requests-jitter": "10 % of --max-requests",
     "--worker-lifetime": "0",
     "--worker-max-rss": "0",
+    "--reload": "off",
+    "--reload-dir": "the current folder",
+    "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",
+    "--reload-exclude": "__pycache__ .git .svn .hg venv .venv env .env node_modules .tox .eggs"
+    " *.egg-info dist build .mypy_cache .pytest_cache",
+    "--reload-poll": "off",
+    "--reload-cold": "off",
     "--threads": "1",
     "--factory": "off",
     "--chdir": "none",
     "--pythonpath": "none",
-    "--graceful-timeout": "30 s",
+    "--graceful-timeout": "30 s; 0.5 s with --reload",
     "--shutdown-delay": "0",
     "--keep-alive": "15 s",
     "--keep-alive-requests": "100",
@@ -132,7 +139,7 @@ def test_table_for_the_readme_has_one_row_per_option(row: Option) -> None:
     ]
     _, flags, variables, default, meaning, _ = (cell.strip() for cell in line.split("|"))
     assert f"`{row.variable}`" in variables
-    assert default == row.default_text
+    assert default.strip("`") == row.default_text
     assert meaning == row.help
     assert (f"`{row.short}`" in flags) == bool(row.short)
 
