@@ -131,6 +131,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.text("server_header", config.server_header);
   reader.flag("access_log", config.access_log);
   reader.flag("interactive", config.interactive);
+  reader.flag("tells_when_busy", config.tells_when_busy);
   reader.text("server_name", read.environ.server_name);
   reader.flag("multiprocess", read.environ.multiprocess);
   reader.peers("forwarded_allow_ips", read.environ.trusted);

@@ -25,6 +25,7 @@ struct Config {
   core::Duration graceful_timeout = std::chrono::seconds{30};
   core::Duration shutdown_delay{};
   std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
+  bool tells_when_busy = false;         // the supervisor wants to look while requests run
   std::string server_header = "iotax";  // "": none
   bool access_log = true;
   bool interactive =

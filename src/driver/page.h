@@ -152,10 +152,13 @@ class alignas(64) Seat {
     waits_since_.store(since.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
-  // ---- by the reader
-  /// Whether somebody looks at this seat again and again. If not, the worker has to say when a call
-  /// lasts.
+  // ---- by the reader, who looks at this seat again and again, or not
   void watch(bool on) noexcept { watched_.store(on ? 1 : 0); }
+  // ---- by the worker: true when nobody watches yet, and it has to say that there is something to
+  // see
+  [[nodiscard]] bool wants_watching() noexcept {
+    return watched_.load(std::memory_order_relaxed) == 0 && watched_.exchange(1) == 0;
+  }
 
   // ---- for any thread of any process
   [[nodiscard]] std::uint64_t turns() const noexcept {

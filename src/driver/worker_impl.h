@@ -343,6 +343,7 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
   Slot& slot = *slots_[thread];
+  if (config_.tells_when_busy && seat_.wants_watching()) loop_.channel().report(Report::busy);
   slot.call.begin(s.line, s.id, called);
   slot.exchange.begin(s);
   application_.call(thread, slot.exchange);

@@ -47,7 +47,8 @@ class Worker:
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
       shutdown_delay;
     - bool: request_buffering, access_log, multiprocess, interactive (INT comes from a person, who
-      is told what is waited for);
+      is told what is waited for), tells_when_busy (the supervisor watches the page while requests
+      run);
     - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
       connection came in on);
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".

@@ -309,6 +309,11 @@ class Config:
     def addresses(self) -> tuple[Address, ...]:
         return self.bind or (TcpAddress(self.host, self.port),)
 
+    @property
+    def watches_workers(self) -> bool:
+        """Whether the supervisor has to look at workers while requests run."""
+        return self.worker_max_rss > 0
+
     def worker_options(self, *, interactive: bool = False) -> dict[str, object]:
         """The keys of _iotax.Worker's `options`, in its types. Drawn anew for each worker:
         `max_requests` has its jitter."""
@@ -328,6 +333,7 @@ class Config:
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
             "multiprocess": self.workers > 1,
             "interactive": interactive,
+            "tells_when_busy": self.watches_workers,
         }
 
 
@@ -364,4 +370,5 @@ WORKER_KEYS: Final = (
     "server_name",
     "multiprocess",
     "interactive",
+    "tells_when_busy",
 )

@@ -24,7 +24,7 @@ from iotax import channel as ch
 from iotax.channel import Channel, Message
 from iotax.listeners import Listeners
 from iotax.memory import Cgroup, resident_bytes
-from iotax.options import WORKERS_MAX, Config
+from iotax.options import Config
 from iotax.template import TemplateJob
 from iotax.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
 from iotax.worker_process import WorkerJob
@@ -41,9 +41,9 @@ LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
 # A stop at once: the workers' last words.
 AT_ONCE_SECONDS: Final = 1.0
 FORK_PAUSE_SECONDS: Final = 1.0
-MEMORY_LOOK_SECONDS: Final = 1.0
-# Seats of the page beyond --workers: TTIN, and those that leave while others have come.
-_SPARE_SEATS: Final = 64
+LOOK_SECONDS: Final = 1.0
+# How many TTIN can add.
+MORE_WORKERS_MAX: Final = 32
 _FOREVER: Final = float("inf")
 
 
@@ -78,6 +78,8 @@ class WorkerChild(Child):
     because: str = ""
     first_leave: bool = False  # there is no room for two: it drains before another starts
     kill_at: float = _FOREVER
+    watched: bool = False  # requests run: its seat of the page is looked at
+    turns_seen: int = -1
 
 
 class Stop(NamedTuple):
@@ -93,8 +95,9 @@ class Supervisor:
         self, app: str, config: Config, listeners: Listeners, *, interactive: bool = False
     ) -> None:
         self._config, self._listeners = config, listeners
-        self._page = _iotax.Page(WORKERS_MAX + _SPARE_SEATS, config.threads)
-        self._seats = deque(range(WORKERS_MAX + _SPARE_SEATS))
+        self._workers_max = config.workers + MORE_WORKERS_MAX
+        self._seats = deque(range(2 * self._workers_max))  # those that leave have one too
+        self._page = _iotax.Page(len(self._seats), config.threads)
         self._interactive = interactive
         self._app = app
         self._wanted = config.workers
@@ -107,7 +110,7 @@ class Supervisor:
         self._exit_code: int | None = None
         self._cgroup = Cgroup()
         self._oom_kills = self._cgroup.oom_kills()
-        self._memory_look = 0.0
+        self._next_look = 0.0
         self._signals = signals.SignalQueue()
 
     def run(self) -> int:
@@ -168,8 +171,8 @@ class Supervisor:
             yield from (child.started + config.boot_timeout for child in self._booting())
         if config.worker_lifetime:
             yield from (w.started + config.worker_lifetime for w in self._waiting_for_no_other())
-        if config.worker_max_rss and self._waiting_for_no_other():
-            yield self._memory_look
+        if any(worker.watched for worker in self._workers):
+            yield self._next_look
 
     def _booting(self) -> list[Child]:
         return [
@@ -192,14 +195,28 @@ class Supervisor:
             for worker in self._waiting_for_no_other():
                 if now - worker.started >= config.worker_lifetime:
                     self._recycle(worker, f"it has served {deaths.age(worker.age())}")
-        if config.worker_max_rss and now >= self._memory_look:
-            self._memory_look = now + MEMORY_LOOK_SECONDS
-            for worker in self._waiting_for_no_other():
-                used = resident_bytes(worker.pid)
-                if used > config.worker_max_rss:
-                    worker.first_leave = True
-                    limit = deaths.size(config.worker_max_rss)
-                    self._recycle(worker, f"it uses {deaths.size(used)} (--worker-max-rss {limit})")
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            for worker in self._workers:
+                if worker.watched:
+                    self._look_at(worker)
+
+    def _look_at(self, worker: WorkerChild) -> None:
+        """Once a second while requests run; a worker that has come to rest says when that ends."""
+        turns, calls = self._page.turns(worker.seat), self._page.calls(worker.seat)
+        if not calls and turns == worker.turns_seen:
+            worker.watched = False
+            self._page.watch(worker.seat, False)
+        worker.turns_seen = turns
+        if worker.state is not State.READY or worker.because:
+            return
+        limit, used = self._config.worker_max_rss, resident_bytes(worker.pid)
+        if limit and used > limit:
+            worker.first_leave = True
+            self._recycle(
+                worker,
+                f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})",
+            )
 
     # ---- what there should be
 
@@ -328,6 +345,8 @@ class Supervisor:
             worker.error = message.text
         elif message.kind == ch.READY:
             self._is_ready(worker)
+        elif message.kind == ch.BUSY:
+            worker.watched = True
         elif self._stop is not None or worker.state is not State.READY:
             return
         elif message.kind == ch.ASKED_TO_LEAVE:
@@ -511,7 +530,7 @@ class Supervisor:
         elif number == signal.SIGHUP:
             self._replace_all("SIGHUP")
         elif number == signal.SIGTTIN:
-            self._wanted = min(self._wanted + 1, WORKERS_MAX)
+            self._wanted = min(self._wanted + 1, self._workers_max)
             log.info(f"{self._wanted} workers are wanted now")
         elif number == signal.SIGTTOU:
             self._wanted = max(self._wanted - 1, 1)

@@ -20,9 +20,16 @@ bool has(std::string_view text, std::string_view word) {
   return text.find(word) != std::string_view::npos;
 }
 
-/// A worker with a channel.
-struct Supervised : Rig<> {
+struct OnePage {
+  driver::PrivatePage page{1};
+};
+
+/// A worker with a channel and a page that the test reads.
+struct Supervised : OnePage, Rig<> {
   explicit Supervised(Config settings = {}) : Rig<>(std::move(settings)) {
+    worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
+                                      driver::Place{page.page(), 0});
+    if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
     const int fd = sys.open_channel();
     file = &sys.channel_of(fd);
     if (!worker->add_channel(fd)) std::abort();
@@ -198,6 +205,23 @@ TEST(Channel, TheShareOfRequestsIsReportedOnce) {
   rig.run();
   EXPECT_EQ(rig.reports(), "M2");
   EXPECT_TRUE(has(clients[2].received(), "200 OK")) << "it serves on until it is told to retire";
+}
+
+TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
+  Config config;
+  config.tells_when_busy = true;
+  Supervised rig(config);
+  std::vector<ScriptedClient> clients;
+  for (const auto when : {1s, 2s, 4s}) {
+    rig.sys.after(when, [&] { clients.push_back(rig.get("/")); });
+  }
+  rig.sys.after(3s, [&] {
+    EXPECT_EQ(rig.reports(), "W");
+    rig.page.page().seat(0).watch(false);
+  });
+  rig.stop_after(5s);
+  rig.run();
+  EXPECT_EQ(rig.reports(), "WW");
 }
 
 TEST(Channel, LogFilesAreOpenedAnew) {
