@@ -1,0 +1,167 @@
+"""No request is lost while workers are replaced and servers stop, shown by load (support/load.py).
+
+The long form of this is bench/processes.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+from support import load
+from support.load import Fate, Load, mix
+from support.processes import threads, wait_for_end
+
+# Few enough for two workers with four threads to answer them in good time under a sanitizer, too.
+MIX = mix(steady=4, fresh=3, pausing=6, streaming=2, uploading=2)
+
+
+@pytest.fixture(params=[1, 2])
+def workers(request):
+    return request.param
+
+
+@pytest.fixture
+def serve(start, tmp_path):
+    """serve("--workers", "2"): a server of the load's application that notes each call."""
+
+    def launch(*options, **more):
+        ran = str(tmp_path / "ran")
+        options = ["--threads", "4", "--no-access-log", *map(str, options)]
+        return start("echoes", *options, env={"RAN": ran}, **more)
+
+    yield launch
+    runs = load.runs(tmp_path / "ran")
+    assert runs.total() == len(runs), "a request ran twice"
+
+
+@contextlib.contextmanager
+def only_one_thread(pid):
+    """The process has one thread whenever it is looked at, until the end of the block."""
+    over = threading.Event()
+    counts = {threads(pid)}
+
+    def watch():
+        while not over.wait(0.002):
+            counts.add(threads(pid))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+    assert counts == {1}
+
+
+def wait_for_new_workers(server, running, count, *, without):
+    """Until so many live workers that are not in `without` have answered. Returns them."""
+
+    def found():
+        return [pid for pid in server.workers() if running.report.workers[pid]]
+
+    running.wait_until(lambda: len(set(found()) - set(without)) >= count, f"{count} new workers")
+    return [pid for pid in found() if pid not in without]
+
+
+def test_hup_loses_nothing(serve, workers):
+    server = serve("--workers", workers)
+    old = server.wait_for_workers(workers)
+    with Load(server.port, MIX) as running, only_one_thread(server.pid):
+        for _ in range(4):
+            running.wait_for_answers(50, by=old)
+            server.send_signal(signal.SIGHUP)
+            new = wait_for_new_workers(server, running, workers, without=old)
+            wait_for_end(*old)
+            old = new
+    running.report.must_be_clean()
+    assert len(running.report.workers) == 5 * workers
+    assert len(server.started()) == 5 * workers
+
+
+def test_recycling_loses_nothing(serve, workers):
+    server = serve("--workers", workers, "--max-requests", 100)
+    with Load(server.port, MIX) as running, only_one_thread(server.pid):
+        running.wait_for_workers(workers + 5)
+    running.report.must_be_clean()
+
+
+def test_term_of_one_worker_loses_nothing(serve, workers):
+    server = serve("--workers", workers)
+    server.wait_for_workers(workers)
+    with Load(server.port, MIX) as running:
+        for _ in range(3):
+            before = wait_for_new_workers(server, running, workers, without=[])
+            os.kill(before[0], signal.SIGTERM)
+            wait_for_end(before[0])
+            wait_for_new_workers(server, running, 1, without=before)
+    running.report.must_be_clean()
+
+
+def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):
+    """Visibly, and everything else is answered: what waits to be accepted by the next one, too."""
+    server = serve("--workers", workers)
+    server.wait_for_workers(workers)
+    explained = []
+    with Load(server.port, MIX) as running:
+        for _ in range(3):
+            before = wait_for_new_workers(server, running, workers, without=[])
+            began = time.monotonic()
+            os.kill(before[0], signal.SIGKILL)
+            wait_for_end(before[0])
+            died = time.monotonic()
+            wait_for_new_workers(server, running, 1, without=before)
+            explained += running.report.explained(before[0], began, died)
+    report = running.report
+    assert not report.wrong, report
+    assert [one for one in report.lost if one not in explained] == [], report
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_stop_by_term_loses_nothing(serve, workers, whole_group):
+    """Every client ends since it is refused, and none before."""
+    for seed in range(2):
+        server = serve("--workers", workers, new_session=True)
+        running = Load(server.port, MIX, seed=seed).start()
+        running.wait_for_answers(100)
+        running.stopping()
+        if whole_group:
+            os.killpg(server.pid, signal.SIGTERM)
+        else:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        running.join().must_be_clean()
+        assert running.report.refused_late == len(MIX)
+
+
+def test_stop_by_int_breaks_no_answer(serve, workers):
+    """Idle connections are closed at once: a request that was on its way on one of them may have
+    come too late, as with every server (RFC 9112 9.5); nothing else is lost."""
+    server = serve("--workers", workers)
+    running = Load(server.port, MIX).start()
+    running.wait_for_answers(100)
+    running.stopping()
+    server.send_signal(signal.SIGINT)
+    assert server.wait() == 0
+    report = running.join()
+    assert all(one.fate is Fate.UNANSWERED and one.reused for one in report.failures), report
+
+
+def test_sigkill_of_the_supervisor_ends_everything(serve, start, workers):
+    """Workers finish what they have, and the port is free."""
+    server = serve("--workers", workers)
+    server.wait_for_workers(workers)
+    pids = server.workers()
+    running = Load(server.port, mix(steady=2, streaming=2, fresh=0, pausing=0, uploading=0)).start()
+    running.wait_for_answers(20)
+    running.stopping()
+    server.process.kill()
+    server.wait()
+    wait_for_end(*pids)
+    report = running.join()
+    assert not report.wrong, report
+    assert not report.count(Fate.BROKEN), report
+    start("echoes", "--port", str(server.port))
