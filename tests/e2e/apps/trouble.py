@@ -1,0 +1,48 @@
+"""What ends a worker, makes it large, or shows what it shares with others."""
+
+import ctypes
+import os
+import signal
+
+from gate import stay
+
+imported_by = os.getpid()
+kept = []
+
+
+def application(environ, start_response):
+    view, *rest = environ["PATH_INFO"].strip("/").split("/")
+    body = f"{os.getpid()} {imported_by}\n"
+    match view:
+        case "gate":
+            stay(rest[0])
+        case "exit":
+            os._exit(int(rest[0]))
+        case "signal":
+            os.kill(os.getpid(), signal.Signals[rest[0]])
+        case "segfault":
+            ctypes.string_at(0)
+        case "grow":
+            kept.append(b"x" * int(rest[0]))
+        case "orphan":
+            body = f"{orphan()}\n"
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body.encode()]
+
+
+def orphan():
+    """A process whose parent is gone; it ends at once when gate a lets it go. Returns its id."""
+    read_end, write_end = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        pid = os.fork()
+        if pid:
+            os.write(write_end, str(pid).encode())
+            os._exit(0)
+        stay("a")
+        os._exit(0)
+    os.waitpid(middle, 0)
+    pid = int(os.read(read_end, 20))
+    os.close(read_end)
+    os.close(write_end)
+    return pid

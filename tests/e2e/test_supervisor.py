@@ -1,0 +1,382 @@
+"""The signals of the supervisor: sent to it, to the whole process group, and when it is PID 1."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+from support import patience
+from support.lines import Lines
+from support.processes import children, has_ended, state, threads, wait_for_end
+from support.server import APPS, LISTENING, Server, environment
+from support.wire import Connection
+
+
+@pytest.fixture
+def gate(gates):
+    return gates("a")
+
+
+@pytest.fixture(params=[os.kill, os.killpg], ids=["alone", "group"])
+def signalled(request):
+    """signalled(server): its signals are sent to the supervisor, or to the whole process group, as
+    a terminal, a service manager or a container's init may do it."""
+
+    def prepare(server):
+        server.send_signal = lambda number: request.param(server.pid, number)
+        return server
+
+    return prepare
+
+
+@pytest.fixture
+def trouble(signalled, start, tmp_path):
+    """trouble("--workers", "2"): a server of apps/trouble.py."""
+
+    def launch(*options):
+        options = map(str, options)
+        env = {"GATES": str(tmp_path)}
+        return signalled(start("trouble", *options, env=env, new_session=True))
+
+    return launch
+
+
+def ask(server, path):
+    """The answer's text, over a connection of its own."""
+    with Connection(server.port) as connection:
+        return connection.ask(path, "Connection: close").text
+
+
+def wait_until_refused(port):
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            Connection(port).close()
+
+
+# ---- stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [(), ("--workers", 2), ("--preload",)], ids=str)
+def test_stop_when_idle(trouble, number, options):
+    server = trouble(*options)
+    everybody_answers(server, 2 if "--workers" in options else 1)
+    server.stop(number)
+    text = server.err.wait_for_end()
+    assert "Traceback" not in text
+    assert "ERROR" not in text
+    assert "WARNING" not in text
+    with pytest.raises(ConnectionRefusedError):
+        Connection(server.port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_finishes_what_runs_and_says_what_it_waits_for(trouble, gate, number):
+    server = trouble("--workers", 2)
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(number)
+        wait_until_refused(server.port)
+        server.err.wait_for(r"Waiting for 1 request \(GET /gate/a, \d+(\.\d)? s\)")
+        gate.let_go()
+        answer = connection.answer()
+        assert answer.status == 200
+        assert answer.get("Connection") == "close"
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stop_at_once(trouble, gate, number):
+    """By a second signal half a second after the first, or by QUIT; a call that never returns does
+    not stop it."""
+    server = trouble("--workers", 2)
+    server.wait_for_workers(2)
+    pids = server.workers()
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        if number != signal.SIGQUIT:
+            server.send_signal(number)
+            wait_until_refused(server.port)
+        # One within half a second of the first does not count; so they are sent until one does.
+        while server.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                server.send_signal(number)
+            select.select([connection.socket], [], [], 0.1)
+    assert server.wait() == 128 + number
+    assert all(has_ended(pid) for pid in pids)
+    assert "Traceback" not in server.err.wait_for_end()
+
+
+def test_graceful_timeout_cuts_what_hangs(trouble, gate):
+    server = trouble("--graceful-timeout", "300ms")
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert connection.rest() == b""
+    server.err.wait_for("WARNING: .*GET /gate/a")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_while_workers_are_replaced(trouble, number):
+    server = trouble("--workers", 2)
+    server.send_signal(signal.SIGHUP)
+    server.stop(number)
+    assert "Traceback" not in server.err.wait_for_end()
+
+
+def test_idle_connections_after_term_and_int(trouble):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server = trouble("--keep-alive", "1h")
+        with Connection(server.port) as connection, Connection(server.port) as unused:
+            assert connection.ask("/").status == 200
+            server.send_signal(number)
+            if number == signal.SIGTERM:
+                wait_until_refused(server.port)
+                assert connection.ask("/").get("Connection") == "close"
+            assert connection.is_closed()
+            assert unused.is_closed()
+        assert server.wait() == 0
+
+
+# ---- what is not stopping
+
+
+def test_hup_replaces_every_worker_once(trouble):
+    server = trouble("--workers", 2)
+    everybody_answers(server, 2)
+    old = server.workers()
+    server.send_signal(signal.SIGHUP)
+    wait_for_end(*old)
+    server.err.wait_for(r"Worker \[\d+\] replaces", 2)
+    assert len(server.started()) == 4
+    assert len(server.workers()) == 2
+    assert threads(server.pid) == 1
+
+
+def test_ttin_and_ttou(trouble):
+    """One more, one less; one always stays."""
+    server = trouble()
+    server.send_signal(signal.SIGTTIN)
+    server.wait_for_workers(2)
+    server.send_signal(signal.SIGTTIN)
+    server.wait_for_workers(3)
+    everybody_answers(server, 3)
+    for left in (2, 1):
+        before = server.workers()
+        server.send_signal(signal.SIGTTOU)
+        server.err.wait_for(f"{left} workers? (is|are) wanted", 2 if left == 2 else 1)
+        wait_for_one_end(before)
+        assert len(server.workers()) == left
+    server.send_signal(signal.SIGTTOU)
+    server.err.wait_for("1 workers? (is|are) wanted", 2)
+    everybody_answers(server, 1)
+    assert len(server.started()) == 3
+
+
+def everybody_answers(server, count):
+    """Until so many workers have answered, and no other lives."""
+    found = set()
+    while len(found) < count:
+        found.add(int(ask(server, "/").split()[0]))
+    assert set(server.workers()) == found
+
+
+def wait_for_one_end(pids):
+    ends = [os.pidfd_open(pid) for pid in pids]
+    try:
+        assert select.select(ends, [], [], patience.SECONDS)[0]
+    finally:
+        for descriptor in ends:
+            os.close(descriptor)
+
+
+def test_usr1_reopens_the_logs(signalled, tmp_path):
+    error, access = tmp_path / "error.log", tmp_path / "access.log"
+    files = ["--error-logfile", str(error), "--access-logfile", str(access)]
+    server = signalled(Server("trouble", "--workers", "2", *files, new_session=True))
+    try:
+        server.port = int(server.err.wait_for(r"Address: http://127\.0\.0\.1:(\d+)")[1])
+        wait_for_text(error, "Listening on")
+        assert ask(server, "/before")
+        wait_for_text(access, "/before")
+        error.rename(tmp_path / "error.1")
+        access.rename(tmp_path / "access.1")
+        server.send_signal(signal.SIGUSR1)
+        while not (access.exists() and access.read_text().count("/after") >= 20):
+            ask(server, "/after")  # by both workers, though perhaps at first into the old file
+        server.send_signal(signal.SIGTTIN)
+        wait_for_text(error, "Started server process")
+        assert "/before" not in access.read_text()
+    finally:
+        server.kill()
+
+
+def wait_for_text(path, text):
+    deadline = time.monotonic() + patience.SECONDS
+    while not (path.exists() and text in path.read_text()):
+        assert time.monotonic() < deadline, f"no {text!r} in {path}"
+        time.sleep(0.01)
+
+
+def test_usr2_says_what_runs(trouble, gate):
+    server = trouble("--threads", 2)
+    (pid,) = server.workers()
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGUSR2)
+        server.err.wait_for(rf"\[{pid}\](.|\n)*GET /gate/a \(\d")
+        server.err.wait_for(r'File ".*/apps/gate\.py", line \d+ in stay')
+        gate.let_go()
+        assert connection.answer().status == 200
+    assert server.workers() == [pid]
+
+
+# ---- as PID 1
+
+NAMESPACE = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+
+
+@pytest.fixture
+def first_process(start, tmp_path):
+    """first_process("--workers", "2"): a server that is PID 1 of a namespace, and its number
+    outside."""
+    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip(f"no PID namespace to be had here: {probe.stderr.strip()}")
+
+    def launch(*options):
+        env = {"GATES": str(tmp_path)}
+        server = start("trouble", *options, env=env, under=NAMESPACE)
+        (pid,) = children(server.pid)
+        server.send_signal = lambda number: os.kill(pid, number)
+        return server, pid
+
+    return launch
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_pid_1_stops(first_process, number):
+    server, _ = first_process("--workers", "2")
+    assert "Started supervisor [1]" in server.err.text
+    server.send_signal(number)
+    assert server.wait() == (131 if number == signal.SIGQUIT else 0)
+    assert "Traceback" not in server.err.wait_for_end()
+
+
+def test_pid_1_warns_of_a_loopback_address(first_process):
+    server, _ = first_process()
+    assert len(re.findall("WARNING: .*container", server.err.text)) == 1
+
+
+def test_pid_1_replaces_and_reaps(first_process, gate):
+    """What the application leaves behind becomes a child of PID 1 and must not stay a zombie."""
+    server, pid = first_process()
+    orphan = ask(server, "/orphan")
+    gate.wait_entered()
+    before = set(children(pid))
+    assert len(before) == 2, orphan
+    gate.let_go()
+    while len(children(pid)) == 2:  # its death wakes the supervisor
+        ask(server, "/")
+    (worker,) = children(pid)
+    assert state(worker) != "Z"
+    os.kill(worker, signal.SIGKILL)
+    server.err.wait_for("ERROR: .*SIGKILL from outside")
+    server.err.wait_for("Started server process", 2)
+    assert ask(server, "/")
+    server.send_signal(signal.SIGHUP)
+    server.err.wait_for("replaces")
+    assert ask(server, "/")
+
+
+# ---- on a terminal
+
+
+class Terminal:
+    """A pseudo-terminal whose foreground job is the command: what is typed and what is shown."""
+
+    def __init__(self, *arguments, env):
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "iotax", *arguments],
+            cwd=APPS,
+            env=environment(env),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.shown = Lines(Shown(self._master), "the terminal")
+
+    def type(self, text):
+        os.write(self._master, text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(patience.SECONDS)
+        self.shown.wait_for_end()
+        os.close(self._master)
+
+
+class Shown(contextlib.nullcontext):
+    """The other side of a terminal as a stream: it ends when nobody has the terminal open."""
+
+    def __init__(self, master):
+        super().__init__()
+        self._master = master
+
+    def read1(self, count):
+        try:
+            return os.read(self._master, count)
+        except OSError:
+            return b""
+
+
+CTRL_C = b"\x03"
+
+
+def test_ctrl_c_on_a_terminal_says_what_it_waits_for(gate, tmp_path):
+    """The whole foreground group gets it."""
+    options = ["--workers", "2", "--port", "0", "--color", "never"]
+    with Terminal("trouble", *options, env={"GATES": str(tmp_path)}) as terminal:
+        port = int(terminal.shown.wait_for(LISTENING)["port"])
+        terminal.shown.wait_for("Press Ctrl-C to stop")
+        with Connection(port) as connection:
+            connection.get("/gate/a")
+            gate.wait_entered()
+            terminal.type(CTRL_C)
+            terminal.shown.wait_for(
+                r"Waiting for 1 request \(GET /gate/a, \d+(\.\d)? s\)\. Ctrl-C again stops now\."
+            )
+            while terminal.process.poll() is None:
+                terminal.type(CTRL_C)
+                select.select([connection.socket], [], [], 0.1)
+        assert terminal.process.wait() == 128 + signal.SIGINT
+        assert "Traceback" not in terminal.shown.wait_for_end()
+
+
+def test_ctrl_c_on_a_terminal_while_idle(tmp_path):
+    with Terminal("trouble", "--port", "0", env={"GATES": str(tmp_path)}) as terminal:
+        terminal.shown.wait_for("Press Ctrl-C to stop")
+        terminal.type(CTRL_C)
+        assert terminal.process.wait(patience.SECONDS) == 0
+        assert "Traceback" not in terminal.shown.wait_for_end()

@@ -1,0 +1,379 @@
+"""What becomes of a worker: how it starts, dies, is recycled, and what it inherits."""
+
+import itertools
+import os
+import re
+import signal
+from datetime import datetime
+
+import pytest
+from support.processes import (
+    children,
+    has_ended,
+    listening_inode,
+    sockets,
+    threads,
+    wait_for_end,
+)
+from support.server import run_command
+from support.wire import Connection
+
+AGE = r"\d+(\.\d)? s"
+
+
+@pytest.fixture
+def gate(gates):
+    return gates("a")
+
+
+@pytest.fixture
+def trouble(start, tmp_path):
+    """trouble("--workers", "2"): a server of apps/trouble.py."""
+    return lambda *options, **more: start(
+        "trouble", *map(str, options), env={"GATES": str(tmp_path)}, **more
+    )
+
+
+def ask(server, path):
+    """The answer's text, over a connection of its own."""
+    with Connection(server.port) as connection:
+        return connection.ask(path, "Connection: close").text
+
+
+def worker_that_answers(server):
+    return int(ask(server, "/").split()[0])
+
+
+# ---- deaths
+
+
+DEATHS = [
+    ("/exit/3", r"exit code 3"),
+    ("/exit/0", r"exit code 0"),
+    ("/signal/SIGKILL", r"SIGKILL"),
+    ("/signal/SIGABRT", r"SIGABRT"),
+    ("/segfault", r"SIGSEGV"),
+]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("path", "cause"), DEATHS)
+def test_death_is_one_line_and_the_worker_is_replaced(trouble, workers, path, cause):
+    """With its cause, what it was running, and the age of that; whatever the exit code is."""
+    server = trouble("--workers", workers)
+    server.wait_for_workers(workers)
+    with Connection(server.port) as connection:
+        connection.get(path)
+        assert connection.rest() == b""
+    found = server.err.wait_for(rf"ERROR: .*Worker \[(\d+)\].*{cause}.*GET {path}[^,;]*{AGE}.*$")
+    dead = int(found[1])
+    server.wait_for_workers(workers + 1)
+    assert worker_that_answers(server) != dead
+    assert len(server.workers()) == workers
+    assert len(re.findall(r"ERROR: ", server.err.text)) == 1
+    server.stop()  # with exit code 0: the application was loaded
+
+
+def test_death_while_idle(trouble):
+    server = trouble()
+    (pid,) = server.workers()
+    os.kill(pid, signal.SIGKILL)
+    server.err.wait_for(rf"ERROR: .*Worker \[{pid}\].*SIGKILL from outside.*no request")
+    server.wait_for_workers(2)
+    assert worker_that_answers(server) != pid
+
+
+def test_every_request_of_a_dead_worker_is_named(trouble, gate):
+    server = trouble("--threads", 3)
+    (pid,) = server.workers()
+    connections = [Connection(server.port) for _ in range(2)]
+    for connection in connections:
+        connection.get("/gate/a")
+    gate.wait_entered(2)
+    os.kill(pid, signal.SIGKILL)
+    server.err.wait_for(rf"ERROR: .*SIGKILL from outside(.*GET /gate/a \({AGE}){{2}}")
+    for connection in connections:
+        assert connection.rest() == b""
+        connection.close()
+    server.wait_for_workers(2)
+
+
+DIES_YOUNG = """
+import os, threading
+def app(environ, start_response): pass
+threading.Timer(0.02, os._exit, [7]).start()
+"""
+
+
+def test_who_dies_young_again_and_again_is_started_less_often(start, project):
+    server = start("main:app", cwd=project("main", DIES_YOUNG))
+    server.err.wait_for(r"ERROR: .*exit code 7", 4)
+    server.wait_for_workers(5)
+    stamps = re.findall(r"^(\S+) \[\d+\] INFO: +Started server process", server.err.text, re.M)
+    times = [datetime.fromisoformat(stamp).timestamp() for stamp in stamps]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    for pause, least in zip(pauses, [0.1, 0.2, 0.4, 0.8], strict=False):
+        assert pause >= least, pauses
+    server.stop()
+
+
+# ---- boot
+
+
+@pytest.fixture(params=[(), ("--preload",), ("--workers", "2")], ids=" ".join)
+def way(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os\nos._exit(0)", "exit code 0"),
+        ("import os\nos._exit(5)", "exit code 5"),
+        ("import os\nos.kill(os.getpid(), 9)", "SIGKILL"),
+        ("import os\nos.abort()", "SIGABRT"),
+        ("import os\nwhile True: os.read(os.pipe()[0], 1)", "--boot-timeout"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_application_that_does_not_boot_is_exit_3(project, way, text, words):
+    done = run_command(
+        "main:app", *way, "--boot-timeout", "500ms", "--port", "0", cwd=project("main", text)
+    )
+    assert done.returncode == 3, done.stderr
+    assert words in done.stderr
+    assert "Listening" not in done.stderr
+
+
+def version(number):
+    return f"""
+import os
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d version {number}" % os.getpid()]
+"""
+
+
+def everybody_answers(server, way):
+    """Until each of the workers that there are to be has answered. Returns them."""
+    found = set()
+    while len(found) < (2 if "2" in way else 1):
+        found.add(worker_that_answers(server))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("x = (", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("import os\nos._exit(0)", "exit code 0"),
+        ("import os\nos.kill(os.getpid(), 9)", "SIGKILL"),
+        ("import os\nos.read(os.pipe()[0], 1)", "--boot-timeout"),
+        ("", "main:app"),
+    ],
+)
+def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, broken, words):
+    folder = project("main", version(1))
+    server = start("main:app", *way, "--boot-timeout", "2s", cwd=folder)
+    old = everybody_answers(server, way)
+    project("main", broken)
+    server.send_signal(signal.SIGHUP)
+    server.err.wait_for(rf"ERROR: (.|\n)*{re.escape(words)}")
+    assert "version 1" in ask(server, "/")
+    assert set(server.workers()) == old
+    project("main", version(2))
+    server.send_signal(signal.SIGHUP)
+    wait_for_end(*old)
+    assert "version 2" in ask(server, "/")
+    server.stop()
+
+
+def test_hup_serves_the_new_code(start, project, way):
+    folder = project("main", version(1))
+    server = start("main:app", *way, cwd=folder)
+    for number in (2, 3):
+        old = everybody_answers(server, way)
+        project("main", version(number))
+        server.send_signal(signal.SIGHUP)
+        wait_for_end(*old)
+        assert f"version {number}" in ask(server, "/")
+
+
+def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
+    """And the old worker finishes what it runs."""
+    server = trouble()
+    (old,) = server.workers()
+    with Connection(server.port) as slow:
+        slow.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGHUP)
+        server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
+        for _ in range(20):
+            assert worker_that_answers(server) != old
+        gate.let_go()
+        answer = slow.answer()
+        assert answer.text.split()[0] == str(old)
+        assert answer.get("Connection") == "close"
+    wait_for_end(old)
+
+
+def test_idle_connection_may_ask_once_more_after_hup(trouble):
+    server = trouble()
+    (old,) = server.workers()
+    with Connection(server.port) as connection:
+        assert connection.ask("/").get("Connection") is None
+        server.send_signal(signal.SIGHUP)
+        server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
+        while True:  # until the order has come to the old one
+            answer = connection.ask("/")
+            assert answer.text.split()[0] == str(old)
+            if answer.get("Connection") == "close":
+                break
+        assert connection.is_closed()
+    wait_for_end(old)
+
+
+def test_idle_connection_ends_with_its_keep_alive_after_hup(trouble):
+    server = trouble("--keep-alive", "500ms")
+    (old,) = server.workers()
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 200
+        server.send_signal(signal.SIGHUP)
+        assert connection.is_closed()
+        wait_for_end(old)
+
+
+# ---- recycling
+
+
+def test_recycling_says_its_numbers(trouble):
+    server = trouble("--max-requests", 5, "--max-requests-jitter", 0)
+    (old,) = server.workers()
+    with Connection(server.port) as connection:
+        for _ in range(5):
+            assert connection.ask("/").text.split()[0] == str(old)
+        server.err.wait_for(rf"INFO: .*\[{old}\].*5.*--max-requests")
+    wait_for_end(old)
+    assert worker_that_answers(server) != old
+
+
+def test_lifetime_of_a_worker(trouble):
+    server = trouble("--worker-lifetime", "500ms")
+    (old,) = server.workers()
+    wait_for_end(old)
+    server.err.wait_for(rf"INFO: .*\[{old}\].*{AGE}")
+    assert worker_that_answers(server) != old
+
+
+def test_memory_of_a_worker(trouble):
+    """The old one drains before the new one starts: there may be no room for two."""
+    server = trouble("--worker-max-rss", "150M")
+    (old,) = server.workers()
+    assert ask(server, f"/grow/{200 << 20}")
+    server.err.wait_for(rf"INFO: .*\[{old}\].*2\d\d.* MiB.*150 MiB")
+    server.err.wait_for(rf"\[{old}\] drains before another one starts")
+    wait_for_end(old)
+    assert worker_that_answers(server) != old
+    text = server.err.text
+    assert text.index("drains before") < text.rindex("Started server process")
+
+
+# ---- preload
+
+
+def test_preload_imports_once(trouble):
+    server = trouble("--preload", "--workers", 2)
+    pids = server.wait_for_workers(2)
+    importers = set()
+    answering = set()
+    while answering != set(pids):
+        pid, imported_by = map(int, ask(server, "/").split())
+        answering.add(pid)
+        importers.add(imported_by)
+    (importer,) = importers
+    assert importer not in pids
+    assert importer in children(server.pid)
+    assert set(pids) <= set(children(server.pid))
+    assert threads(importer) == 1
+
+
+LEAVES_BEHIND = """
+import asyncio, socket, threading
+def app(environ, start_response): pass
+over = threading.Event()
+threading.Thread(target=over.wait, name="collector", daemon=True).start()
+kept = socket.socket()
+loop = asyncio.new_event_loop()
+"""
+
+
+def test_preload_warns_of_what_the_import_left_behind(start, project):
+    server = start("main:app", "--preload", cwd=project("main", LEAVES_BEHIND))
+    warnings = "\n".join(re.findall(r"WARNING: .*", server.err.text))
+    assert "collector" in warnings
+    assert "socket" in warnings
+    assert "event loop" in warnings
+
+
+def test_template_that_dies_is_replaced(trouble):
+    server = trouble("--preload")
+    (worker,) = server.workers()
+    (template,) = set(children(server.pid)) - {worker}
+    os.kill(template, signal.SIGKILL)
+    server.err.wait_for(rf"ERROR: .*\[{template}\].*SIGKILL")
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for_workers(2)
+    assert worker_that_answers(server) != worker
+
+
+# ---- what a worker inherits
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
+def test_descriptors_of_a_worker(trouble, options):
+    """The listener once; nothing of another worker's."""
+    server = trouble("--workers", 3, *options)
+    server.wait_for_workers(3)
+    for _ in range(2):
+        look_at_descriptors(server)
+        old = server.workers()
+        count = len(server.started())
+        server.send_signal(signal.SIGHUP)
+        wait_for_end(*old)
+        server.err.wait_for(r"Started server process", count + 3)
+        for pid in server.workers():
+            server.err.wait_for(rf"Worker \[{pid}\] replaces")
+
+
+def look_at_descriptors(server):
+    listener = listening_inode(server.port)
+    of_supervisor = sockets(server.pid)
+    assert of_supervisor.count(listener) == 1
+    found = {pid: sockets(pid) for pid in server.workers()}
+    assert len(found) == 3
+    others = set(of_supervisor)
+    for pid, inodes in found.items():
+        assert inodes.count(listener) == 1, (pid, inodes)
+        assert set(inodes) & others == {listener}
+        others |= set(inodes)
+
+
+def test_without_a_supervisor(start):
+    server = start("trouble", "--workers", "0")
+    assert worker_that_answers(server) == server.pid
+    assert children(server.pid) == []
+    assert "supervisor" not in server.err.text
+
+
+def test_supervisor_waits_for_orphans_of_the_application(trouble, gate):
+    """It is their reaper, so they must not stay as zombies."""
+    server = trouble()
+    pid = int(ask(server, "/orphan"))
+    gate.wait_entered()
+    gate.let_go()
+    wait_for_end(pid)
+    while pid in children(server.pid):
+        assert has_ended(pid)
+        ask(server, "/")
