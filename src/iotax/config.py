@@ -55,8 +55,8 @@ def from_command(
         _refuse_what_needs_a_supervisor(given | own)
     if config.reload and config.preload:
         raise ConfigError(
-            f"{OPTIONS['preload'].flag} and {OPTIONS['reload'].flag} exclude each other: a preloaded"
-            f" application stays as it was when it was imported; leave one of the two out"
+            "--preload and --reload exclude each other: a preloaded application stays as it was"
+            " when it was imported; leave one of the two out"
         )
     return config, _unknown_variables(environ)
 

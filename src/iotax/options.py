@@ -270,7 +270,8 @@ class Config:
 
     graceful_timeout: float = option(
         30.0, Time(), "Stopping", "60s",
-        "longest time to finish what runs when asked to stop; 0: none, it is cut off", shown="30 s; 0.5 s with --reload",
+        "longest time to finish what runs when asked to stop; 0: none, it is cut off",
+        shown="30 s; 0.5 s with --reload",
     )
     shutdown_delay: float = option(
         0.0, Time(), "Stopping", "5s",

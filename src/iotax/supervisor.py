@@ -120,7 +120,7 @@ class Supervisor:
             self._act()
             if self._exit_code is None:
                 self._wait()
-        self._signals.end()
+        self._signals.close()
         return self._exit_code
 
     # ---- a turn

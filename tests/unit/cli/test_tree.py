@@ -1,0 +1,89 @@
+"""Which files are watched, and what is found to have changed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from iotax.tree import CREATED, DELETED, MODIFIED, Names, Tree
+
+
+def paths(tree: Tree, root: Path) -> list[str]:
+    return sorted(str(Path(path).relative_to(root)) for path in tree.look().files)
+
+
+@pytest.mark.parametrize(
+    ("path", "watched"),
+    [
+        ("main.py", True),
+        ("package/views.py", True),
+        ("templates/page.html", True),
+        ("templates/page.jinja2", True),
+        ("notes.txt", False),
+        ("server.log", False),
+        ("main.pyc", False),
+        ("main.py~", False),
+        (".main.py.swp", False),
+        (".#main.py", False),
+        ("#main.py#", False),
+        ("flycheck_main.py", False),
+        ("4913", False),
+        ("__pycache__/main.py", False),
+        ("venv/lib/x.py", False),
+        ("package/node_modules/x.py", False),
+        ("x.egg-info/x.py", False),
+        ("building/x.py", True),
+    ],
+)
+def test_names_that_are_watched_as_a_matter_of_course(
+    project: Path, path: str, watched: bool
+) -> None:
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    (project / path).write_text("")
+    tree = Tree([str(project)], Names())
+    assert (paths(tree, project) == [path]) == watched
+    assert tree.matters(str(project / path), folder=False) == watched
+
+
+def test_patterns_are_names_or_paths(project: Path) -> None:
+    for path in ("a/x.toml", "b/x.toml", "a/x.py", "b/x.py", "gen/x.py"):
+        (project / path).parent.mkdir(exist_ok=True)
+        (project / path).write_text("")
+    tree = Tree([str(project)], Names(include=["b/*.toml"], exclude=["gen", "a/x.*"]))
+    assert paths(tree, project) == ["b/x.py", "b/x.toml"]
+
+
+def test_changes_between_two_looks(project: Path) -> None:
+    for name in ("same.py", "written.py", "swapped.py", "gone.py"):
+        (project / name).write_text("1")
+    tree = Tree([str(project)], Names())
+    before = tree.look()
+    (project / "written.py").write_text("22")
+    (project / "other").write_text("1")
+    os.utime(project / "other", ns=(0, (project / "swapped.py").stat().st_mtime_ns))
+    (project / "other").rename(project / "swapped.py")  # same length, same time, another file
+    (project / "gone.py").unlink()
+    (project / "new").mkdir()
+    (project / "new/new.py").write_text("")
+    found = [(change.kind, Path(change.path).name) for change in tree.look().changes_since(before)]
+    assert sorted(found) == [
+        (CREATED, "new.py"),
+        (DELETED, "gone.py"),
+        (MODIFIED, "swapped.py"),
+        (MODIFIED, "written.py"),
+    ]
+
+
+def test_links_are_followed_once(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "x.py").write_text("")
+    (project / "link").symlink_to(other)
+    (project / "again").symlink_to(other)
+    (other / "loop").symlink_to(project)
+    (project / "broken.py").symlink_to(project / "nothing")
+    assert len(Tree([str(project)], Names()).look().files) == 1
+
+
+def test_a_folder_that_is_not_there_is_empty(project: Path) -> None:
+    assert Tree([str(project / "none")], Names()).look().files == {}
