@@ -50,10 +50,16 @@ class SignalQueue:
             yield self._arrived.popleft()
 
     def close(self) -> None:
-        """Stop being woken. The handlers stay: a signal that comes late does nothing."""
+        """Stop being woken."""
         signal.set_wakeup_fd(-1)
         self._woken.close()
         self._waking.close()
+
+    def end(self) -> None:
+        """The process is about to end: a signal that comes late does not change how."""
+        self.close()
+        for number in TAKEN:
+            signal.signal(number, signal.SIG_IGN)
 
     def _arrive(self, number: int, _frame: FrameType | None) -> None:
         self._arrived.append(signal.Signals(number))

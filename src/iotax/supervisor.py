@@ -120,7 +120,7 @@ class Supervisor:
             self._act()
             if self._exit_code is None:
                 self._wait()
-        self._signals.close()
+        self._signals.end()
         return self._exit_code
 
     # ---- a turn

@@ -33,8 +33,14 @@ def test_what_the_start_prints(start):
     assert re.fullmatch(r"iotax v\d+\.\d+\.\d+\S*", lines[0])
     assert lines[1] == "Running hello:application"
     assert lines[2] == f"Address: http://127.0.0.1:{server.port}"
-    assert re.fullmatch(STAMP + rf"INFO:     Started server process \[{server.pid}\]", lines[3])
-    assert re.fullmatch(STAMP + rf"INFO:     Listening on {re.escape(server.url)}", lines[-1])
+    assert re.fullmatch(STAMP + rf"INFO:     Started supervisor \[{server.pid}\]", lines[3])
+    assert re.fullmatch(STAMP + r"INFO:     Started server process \[\d+\]", lines[4])
+    assert re.fullmatch(STAMP + rf"INFO:     Listening on {re.escape(server.url)}", lines[5])
+
+
+def test_without_a_supervisor_the_start_says_so(start):
+    server = start("hello:application", "--workers", "0", cwd=SAMPLES)
+    assert f"Started server process [{server.pid}]" in server.err.text
     assert "supervisor" not in server.err.text
 
 

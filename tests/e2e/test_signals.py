@@ -203,7 +203,7 @@ def test_ctrl_c_works_after_an_asynchronous_view(start):
 def test_alarm_handler_runs_while_the_server_is_idle(start, gate, tmp_path, threads):
     server = start("alarms", "--threads", str(threads), env={"GATES": str(tmp_path)})
     for _ in range(3):
-        server.send_signal(signal.SIGALRM)
+        os.kill(server.workers()[0], signal.SIGALRM)
         assert gate.wait_entered() == b"!"
 
 
@@ -220,7 +220,7 @@ def test_alarm_handler_runs_while_the_main_thread_computes(start, gate, tmp_path
     with Connection(server.port) as connection:
         connection.get("/compute")
         assert gate.wait_entered() == b"."
-        server.send_signal(signal.SIGALRM)
+        os.kill(server.workers()[0], signal.SIGALRM)
         assert gate.wait_entered() == b"!"
         assert connection.answer().text == "interrupted\n"
 
@@ -233,13 +233,13 @@ def test_alarm_handler_runs_while_another_thread_hangs(start, gates, gate, tmp_p
         connection.get("/hold")
     marks = hold.wait_entered(2)
     assert sorted(marks) == sorted(b"mo")  # the main thread and the other one
-    server.send_signal(signal.SIGALRM)
+    os.kill(server.workers()[0], signal.SIGALRM)
     assert gate.wait_entered() == b"!"
     hold.let_go(2)
     for connection in connections:
         assert connection.answer().status == 200
         connection.close()
-    server.send_signal(signal.SIGALRM)
+    os.kill(server.workers()[0], signal.SIGALRM)
     assert gate.wait_entered() == b"!"
 
 
