@@ -75,5 +75,13 @@ def process(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-ENV-30")
-def test_there_is_one_process(served: Served) -> None:
+def test_under_a_supervisor_there_can_be_another_process(served: Served) -> None:
+    (worker,) = served.server.workers()
+    assert worker != served.server.pid
+    assert {served.ask("/process").text for _ in range(3)} == {f"{worker} True"}
+
+
+@pytest.mark.obligation("S-ENV-30")
+def test_without_one_there_is_one_process(serve: Callable[..., Served]) -> None:
+    served = serve(f"{__name__}:applications", "--workers", "0")
     assert {served.ask("/process").text for _ in range(3)} == {f"{served.server.pid} False"}

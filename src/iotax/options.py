@@ -315,7 +315,9 @@ class Config:
         """Whether the supervisor has to look at workers while requests run."""
         return self.worker_max_rss > 0
 
-    def worker_options(self, *, interactive: bool = False) -> dict[str, object]:
+    def worker_options(
+        self, *, interactive: bool = False, supervised: bool = False
+    ) -> dict[str, object]:
         """The keys of _iotax.Worker's `options`, in its types. Drawn anew for each worker:
         `max_requests` has its jitter."""
         names = [key for key in WORKER_KEYS if key in OPTIONS]
@@ -332,7 +334,7 @@ class Config:
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
-            "multiprocess": self.workers > 1,
+            "multiprocess": supervised,  # a replacement runs beside the worker it replaces
             "interactive": interactive,
             "tells_when_busy": self.watches_workers,
         }

@@ -57,7 +57,7 @@ class Worker:
         self._worker = _iotax.Worker(
             application,
             listeners.descriptors(),
-            config.worker_options(interactive=interactive),
+            config.worker_options(interactive=interactive, supervised=channel >= 0),
             channel=channel,
             page=page,
             seat=seat,

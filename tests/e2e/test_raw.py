@@ -224,7 +224,7 @@ def test_environ(server, connection):
         "HTTP_X_SOME": "thing",
         "wsgi.url_scheme": "http",
         "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
+        "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
     }

@@ -189,7 +189,6 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         (["--host", "::"], "server_name", ""),
         (["-b", "127.0.0.1:1", "-b", "unix:/x"], "server_name", ""),
         ([], "multiprocess", False),
-        (["--workers", "2"], "multiprocess", True),
         ([], "max_requests", 0),
         (["--max-requests", "9"], "max_requests", 9),
         (["--max-requests", "100", "--max-requests-jitter", "0"], "max_requests", 100),
@@ -204,6 +203,10 @@ def test_option_reaches_the_worker(arguments: list[str], key: str, value: object
     given = read(arguments).worker_options()[key]
     assert given == value
     assert type(given) is type(value)
+
+
+def test_under_a_supervisor_there_can_be_another_process() -> None:
+    assert Config().worker_options(supervised=True)["multiprocess"] is True
 
 
 def test_each_worker_draws_its_share_of_requests() -> None:
