@@ -16,7 +16,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from iotax import _iotax, deaths, forking, log, signals
@@ -58,9 +58,9 @@ class Child:
     """A process of the supervisor's. `pid` is 0 until a fork of the template has told it."""
 
     channel: Channel
+    started: float
     pid: int = 0
     state: State = State.BOOTING
-    started: float = field(default_factory=time.monotonic)
     error: str = ""  # the screen, when the application could not be loaded
     killed_because: str = ""
     gone: bool = False  # its channel has ended
@@ -221,11 +221,12 @@ class Supervisor:
     # ---- what there should be
 
     def _members(self) -> list[WorkerChild]:
-        """Those that count: all but who leaves, and who comes for one that still serves."""
+        """Those that count: all but who leaves (there may be no room for another until it has),
+        and who comes for one that still serves."""
         return [
             worker
             for worker in self._workers
-            if worker.state is not State.LEAVING
+            if (worker.state is not State.LEAVING or worker.first_leave)
             and not (worker.replaces in self._workers and worker.replaces.state is State.READY)
         ]
 
@@ -255,6 +256,7 @@ class Supervisor:
         if worker is None:
             return
         if worker.first_leave or self._is_short_of_memory(worker):
+            worker.first_leave = True
             log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
             self._let_leave(worker)
         else:
@@ -286,7 +288,7 @@ class Supervisor:
         ours, theirs = Channel.pair()
         seat = self._seats.popleft()
         self._page.clear(seat)
-        worker = WorkerChild(ours, seat=seat, replaces=replaces)
+        worker = WorkerChild(ours, time.monotonic(), seat=seat, replaces=replaces)
         if self._template is not None:
             self._template.channel.send(ch.FORK, str(seat), theirs.fileno())
         else:
@@ -305,7 +307,7 @@ class Supervisor:
         job = TemplateJob(self._job(theirs, -1), theirs)
         pid = self._fork(job.run, ours)
         theirs.close()
-        return Child(ours, pid=pid) if pid else None
+        return Child(ours, time.monotonic(), pid) if pid else None
 
     def _fork(self, run: forking.Run, ours: Channel) -> int:
         """The process id of the child, which runs `run`; 0: the system has no room for one now."""
@@ -383,6 +385,8 @@ class Supervisor:
 
     def _let_leave(self, worker: WorkerChild) -> None:
         """Tell a worker to drain and go, while others serve."""
+        if worker.state is State.LEAVING:
+            return
         if worker.state is State.BOOTING:
             self._kill(worker, "it is not needed")
         else:
