@@ -159,6 +159,8 @@ class Loop {
                      ? core::kNever
                      : oldest + config_.queue_timeout + 1ms;
   }
+  /// When the leader has something to say about those requests; kNever: it has not.
+  void set_busy_due(core::Instant due) noexcept { busy_due_ = due; }
 
   // ---- stopping and signals
   void stop(Stop how);
@@ -257,6 +259,7 @@ class Loop {
 
   core::Instant accept_again_ = core::kNever;
   core::Instant queue_due_ = core::kNever;
+  core::Instant busy_due_ = core::kNever;
   bool holding_ = false;
   core::Instant pass_again_ = core::kNever;  // the channel was full
   Stop ordered_ = Stop::none;

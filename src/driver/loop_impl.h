@@ -554,8 +554,8 @@ void Loop<Sys, Poller>::drop(Session& s) {
 template <class Sys, class Poller>
 core::Duration Loop<Sys, Poller>::patience() const noexcept {
   const core::Instant next =
-      std::min({timers_.next(), accept_again_, queue_due_, intake_.warnings_due(), delay_ends_,
-                idle_ends_, drain_ends_, next_report_, pass_again_});
+      std::min({timers_.next(), accept_again_, queue_due_, busy_due_, intake_.warnings_due(),
+                delay_ends_, idle_ends_, drain_ends_, next_report_, pass_again_});
   if (next == core::kNever) return kForever;
   return std::max(core::Duration::zero(), next - now_);
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "driver/application.h"
+#include "driver/busy.h"
 #include "driver/config.h"
 #include "driver/lead.h"
 #include "driver/log.h"
@@ -152,6 +153,7 @@ class BasicWorker {
   [[nodiscard]] unsigned pop_idle();
   [[nodiscard]] bool somebody_waits_for_interpreter();
   void hand_to_queue();
+  void look_if_busy();
   [[nodiscard]] int wake_one();
   void chain(unsigned thread);
   void leave_direct_if_calm();
@@ -187,8 +189,9 @@ class BasicWorker {
 
   // ---- under the mutex
   Mutex mutex_;
-  Fifo<Session*> queue_;            // ready requests for threads without the lead
-  std::vector<unsigned> idle_;      // last in, first out: warm caches
+  Fifo<Session*> queue_;        // ready requests for threads without the lead
+  std::vector<unsigned> idle_;  // last in, first out: warm caches
+  BusyWatch busy_;
   bool waking_ = false;             // a woken thread is on its way to the interpreter
   std::vector<Session*> writable_;  // mail: watch for room in the socket
   std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do

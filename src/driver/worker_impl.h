@@ -197,6 +197,7 @@ void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
     const bool may_take = !queue_.empty() && (direct_ || seen.holder() != LeadWord::kSpare);
     if (slot.incoming && !may_take) slot.incoming = waking_ = false;
     if (finished_.load(std::memory_order_relaxed)) break;
+    if (!may_take) busy_.one_is_free();
     if (!direct_ && seen.state() == LeadState::parked &&
         lead_.compare_exchange_strong(seen, seen.next(thread, LeadState::held))) {
       lock.unlock();
@@ -260,6 +261,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     while (!queue_.empty()) loop_.ready().push(queue_.pop());
     queued_.store(0, std::memory_order_relaxed);
     loop_.set_queue_since(core::kNever);
+    loop_.set_busy_due(core::kNever);
   }
   Events events;
   for (;;) {
@@ -746,6 +748,7 @@ bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
     woken = static_cast<int>(grant());
   } else {
     hand_to_queue();
+    look_if_busy();
     if (direct_ && !held_up) woken = wake_one();
   }
   lock.unlock();
@@ -847,6 +850,38 @@ void BasicWorker<Sys, Poller>::hand_to_queue() {
   loop_.flush();
   queued_.store(queue_.size(), std::memory_order_relaxed);
   loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at);
+}
+
+/// If no thread has been idle for a while, and requests wait, people are told. Under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::look_if_busy() {
+  if (idle_.empty()) {
+    busy_.all_busy(loop_.now());
+  } else {
+    busy_.one_is_free();
+  }
+  if (loop_.now() >= busy_.due(queue_.size())) {
+    busy_.said(loop_.now());
+    std::size_t running = 0;
+    std::optional<Running> oldest;
+    for (const auto& slot : slots_) {
+      std::optional<Running> call = slot->call.read();
+      if (!call) continue;
+      ++running;
+      if (!oldest || call->since < oldest->since) oldest = std::move(call);
+    }
+    const std::string threads = std::to_string(slots_.size());
+    std::string text = std::to_string(running) + " of " + threads + " threads busy";
+    if (oldest) {
+      text += " (";
+      append_escaped(text, oldest->line);
+      text += ", " + std::to_string((loop_.now() - oldest->since) / 1s) + " s)";
+    }
+    text += "; " + std::to_string(queue_.size());
+    text += queue_.size() == 1 ? " request waiting" : " requests waiting";
+    log_.server(Level::warning, text + "; --threads N gives more");
+  }
+  loop_.set_busy_due(busy_.due(queue_.size()));
 }
 
 /// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller
