@@ -5,11 +5,16 @@ Decides the words that all failures share, and which frames of a traceback are t
 
 import importlib
 import os
+import sysconfig
 import traceback
 import types
 
 from iotax.target import Target
 
+_FOREIGN_FOLDERS = (
+    "<frozen ",
+    *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")},
+)
 _OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -69,11 +74,21 @@ def a_kind(found: object) -> str:
 
 def trace_of(error: BaseException) -> str:
     """The traceback as the application's author would have seen it: without our frames and the
-    import system's."""
+    import system's, and from the first frame of the project's on if there is one."""
     trace = error.__traceback__
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+    own = trace
+    while own is not None and is_foreign(own.tb_frame.f_code.co_filename):
+        own = own.tb_next
+    return "".join(traceback.format_exception(type(error), error, own or trace))
+
+
+def is_foreign(file: str) -> bool:
+    """Whether it belongs to Python or to an installed package."""
+    return file.startswith(_FOREIGN_FOLDERS) or any(
+        f"{os.sep}{folder}{os.sep}" in file for folder in ("site-packages", "dist-packages")
+    )
 
 
 def _is_machinery(file: str) -> bool:

@@ -345,3 +345,15 @@ def test_interrupt_passes(project: Path) -> None:
     importlib.invalidate_caches()
     with pytest.raises(KeyboardInterrupt):
         load("main_v:app")
+
+
+def test_traceback_begins_at_the_first_frame_of_the_project(project: Path) -> None:
+    installed = project / "site-packages"
+    installed.mkdir()
+    (installed / "framework.py").write_text("import own_settings\napp = None\n")
+    (project / "own_settings.py").write_text("DEBUG = undefined\n")
+    sys.path.insert(0, str(installed))
+    with pytest.raises(LoadError) as caught:
+        load("framework:app")
+    assert "own_settings.py" in caught.value.trace
+    assert "framework.py" not in caught.value.trace
