@@ -62,7 +62,8 @@ class Child:
     pid: int = 0
     state: State = State.BOOTING
     error: str = ""  # the screen, when the application could not be loaded
-    killed_because: str = ""
+    killed: bool = False
+    killed_because: str = ""  # nothing that anybody has to hear of
     gone: bool = False  # its channel has ended
 
     def age(self) -> float:
@@ -176,9 +177,7 @@ class Supervisor:
 
     def _booting(self) -> list[Child]:
         return [
-            child
-            for child in self._children()
-            if child.state is State.BOOTING and not child.killed_because
+            child for child in self._children() if child.state is State.BOOTING and not child.killed
         ]
 
     def _waiting_for_no_other(self) -> list[WorkerChild]:
@@ -341,7 +340,7 @@ class Supervisor:
         if message.kind == ch.BOOTING and not worker.pid:
             worker.pid = int(message.text)
             self._tell_started(worker)
-            if worker.killed_because:
+            if worker.killed:
                 self._kill(worker, worker.killed_because)
         elif message.kind == ch.LOAD_ERROR:
             worker.error = message.text
@@ -388,16 +387,16 @@ class Supervisor:
         if worker.state is State.LEAVING:
             return
         if worker.state is State.BOOTING:
-            self._kill(worker, "it is not needed")
+            self._kill(worker)
         else:
             worker.channel.send(ch.RETIRE)
             worker.killed_because = "it did not leave in time"
             worker.kill_at = time.monotonic() + self._config.graceful_timeout + LEAVE_SECONDS
         worker.state = State.LEAVING
 
-    def _kill(self, child: Child, why: str) -> None:
+    def _kill(self, child: Child, why: str = "") -> None:
         """At once; as soon as it has told who it is, if it has not yet."""
-        child.killed_because = why
+        child.killed, child.killed_because = True, why
         if isinstance(child, WorkerChild):
             child.kill_at = _FOREVER
         if child.pid:
@@ -436,9 +435,7 @@ class Supervisor:
 
     def _worker_ended(self, worker: WorkerChild, status: int) -> None:
         if worker.state is State.LEAVING or (self._stop is not None and not worker.error):
-            if worker.killed_because and os.WIFSIGNALED(status):
-                why = f"{worker.killed_because}{self._with_calls(worker)}"
-                log.warning(f"Worker [{worker.pid}] was killed: {why}")
+            self._left(worker, status)
             return
         if worker.error:
             self._not_loaded(worker)
@@ -452,6 +449,16 @@ class Supervisor:
             f"{self._with_calls(worker)}; another one is started"
         )
         self._pause_if_young(worker)
+
+    def _left(self, worker: WorkerChild, status: int) -> None:
+        """It was told to; only what went wrong is told."""
+        if worker.killed:
+            if worker.killed_because:
+                why = f"{worker.killed_because}{self._with_calls(worker)}"
+                log.warning(f"Worker [{worker.pid}] was killed: {why}")
+        elif os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGINT, signal.SIGTERM):
+            what = f"{self._cause(status)} while it was leaving{self._with_calls(worker)}"
+            log.error(f"Worker [{worker.pid}] {what}")
 
     def _with_calls(self, worker: WorkerChild) -> str:
         return "; " + deaths.ran([deaths.Call(*call) for call in self._page.calls(worker.seat)])
@@ -552,7 +559,7 @@ class Supervisor:
         self._pause_until = 0.0
         if self._config.preload:
             if self._next_template is not None:
-                self._kill(self._next_template, "")
+                self._kill(self._next_template)
             self._next_template = self._start_template()
             return
         self._mark_all(why)
@@ -609,7 +616,7 @@ class Supervisor:
         self._listeners.hand_over()
         for child in self._children():
             if child.state is State.BOOTING or not isinstance(child, WorkerChild):
-                self._kill(child, "the server stops")
+                self._kill(child)
             else:
                 child.channel.send(order)
 

@@ -65,6 +65,7 @@ class WorkerJob:
         def ready() -> None:
             forking.live_on()
             self.channel.send(ch.READY)
+            self.channel.close()  # the extension has its own, and closes it where a view forks
 
         all_back = worker.run(process="worker", ready=ready)
         signal.signal(signal.SIGTERM, _end_at_once)
