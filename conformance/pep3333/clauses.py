@@ -1,8 +1,9 @@
-"""The obligations, which of them the tests name, and the report about them.
+"""The obligations, which of them the tests name, and what came of each in a run.
 
 obligations.toml     what PEP 3333 asks of a server, an application and a middleware
 not_checkable.toml   obligations of the server that no test can show, and where to look instead
 open.toml            obligations of the server that have no test yet, and why
+uses.toml            what iotax makes of each MAY
 """
 
 import ast
@@ -19,14 +20,26 @@ RESULTS = ("passed", "failed", "not checkable", "not tested")
 
 
 @dataclass
+class Shown:
+    """A test that names a clause. `said`: what was seen instead, when it failed."""
+
+    test: str
+    passed: bool
+    said: str = ""
+
+
+@dataclass
 class Clause:
-    """An obligation of the server, with what came of it."""
+    """An obligation of the server, with what came of it. `note`: why there is no test, or what is
+    made of a MAY."""
 
     id: str
     level: str
     section: str
+    text: str
     result: str = "not tested"
-    tests: list[str] = field(default_factory=list)
+    note: str = ""
+    tests: list[Shown] = field(default_factory=list)
 
 
 def table(name: str) -> list[dict[str, Any]]:
@@ -68,34 +81,38 @@ def objections(
     )
 
 
-def report(outcomes: Mapping[str, Mapping[str, bool]]) -> list[Clause]:
-    """`outcomes`: for each id the tests that ran, and whether they passed."""
-    not_checkable = {entry["id"] for entry in table("not_checkable.toml")}
+def report(outcomes: Mapping[str, Mapping[str, Shown]], *, of_iotax: bool) -> list[Clause]:
+    """`outcomes`: for each id the tests that ran. `of_iotax`: it says too what iotax makes of each
+    MAY."""
+    not_checkable = {entry["id"]: entry for entry in table("not_checkable.toml")}
+    reasons = not_checkable | {entry["id"]: entry for entry in table("open.toml")}
+    uses = {entry["id"]: entry for entry in table("uses.toml")} if of_iotax else {}
     clauses = []
     for id, entry in of_the_server().items():
-        clause = Clause(id, entry["level"], entry["section"])
+        clause = Clause(id, entry["level"], entry["section"], entry["text"])
         if tests := outcomes.get(id):
-            clause.tests = list(tests)
-            clause.result = "passed" if all(tests.values()) else "failed"
+            clause.tests = list(tests.values())
+            clause.result = "passed" if all(test.passed for test in clause.tests) else "failed"
         elif id in not_checkable:
             clause.result = "not checkable"
+        if id in uses:
+            use = "used" if uses[id]["used"] else "not used"
+            clause.note = f"{use}: {uses[id]['how']}"
+        elif id in reasons and not clause.tests:
+            where = " and ".join(reasons[id].get("where", ()))
+            read = f"; read {where}" if where else ""
+            clause.note = " ".join(reasons[id]["reason"].split()) + read
         clauses.append(clause)
     return clauses
 
 
-def lines(clauses: list[Clause]) -> Iterator[str]:
-    """A table of the report, one line for each section."""
-    yield f"{'':44}" + "".join(f"{result:>14}" for result in RESULTS)
-    sections = list(dict.fromkeys(clause.section for clause in clauses))
-    for section in [*sections, "all"]:
-        counts = Counter(clause.result for clause in clauses if section in (clause.section, "all"))
-        yield f"{section:44}" + "".join(f"{counts[result] or '-':>14}" for result in RESULTS)
-    for result in ("failed", "not tested"):
-        if ids := [clause.id for clause in clauses if clause.result == result]:
-            yield f"{result}: {' '.join(ids)}"
-    counts = Counter(clause.result for clause in clauses)
-    yield f"clauses: {counts['passed']} of {len(clauses)} passed"
-
-
 def write(clauses: list[Clause], file: Path) -> None:
     file.write_text(json.dumps([asdict(clause) for clause in clauses], indent=1) + "\n")
+
+
+def read(file: Path) -> list[Clause]:
+    """What write() wrote."""
+    return [
+        Clause(**{**found, "tests": [Shown(**test) for test in found["tests"]]})
+        for found in json.loads(file.read_text())
+    ]

@@ -1,5 +1,6 @@
 """One live server for each test module, and the report about the obligations at the end."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import Any
 
 import clauses
 import pytest
+import reports
+from clauses import Shown
 from served import Served
 
-outcomes: dict[str, dict[str, bool]] = defaultdict(dict)
+SAID_MAX = 600
+
+outcomes: dict[str, dict[str, Shown]] = defaultdict(dict)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "obligation(*ids): what of obligations.toml a test shows")
+    config.addinivalue_line("markers", "browser: drives headless Chromium")
 
 
 def ids_of(item: pytest.Item) -> list[str]:
@@ -32,10 +38,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: pytest.TestReport = yield
     for id in ids_of(item):
         if report.failed or hasattr(report, "wasxfail"):
-            outcomes[id][item.nodeid] = False
+            outcomes[id][item.nodeid] = Shown(item.nodeid, False, _said(report))
         elif report.when == "call" and report.passed:
-            outcomes[id].setdefault(item.nodeid, True)
+            outcomes[id].setdefault(item.nodeid, Shown(item.nodeid, True))
     return report  # type: ignore[return-value]
+
+
+def _said(report: pytest.TestReport) -> str:
+    """The failed assertion or error, cut where it becomes long."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text: str = crash.message if crash is not None else str(report.longrepr)
+    return text if len(text) <= SAID_MAX else text[:SAID_MAX] + "..."
 
 
 def pytest_terminal_summary(
@@ -43,9 +56,9 @@ def pytest_terminal_summary(
 ) -> None:
     if not outcomes:
         return
-    found = clauses.report(outcomes)
+    found = clauses.report(outcomes, of_iotax="E2E_COMMAND" not in os.environ)
     terminalreporter.section("PEP 3333: obligations of the server")
-    for line in clauses.lines(found):
+    for line in reports.lines(found):
         terminalreporter.line(line)
     if file := config.getoption("--clause-report", None):
         clauses.write(found, Path(file))
