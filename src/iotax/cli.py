@@ -23,6 +23,7 @@ from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
 from iotax.options import OPTIONS, Config
+from iotax.reloading import ReloadingSupervisor
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax.values import Many, Switch
 from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, Worker, leave_now
@@ -117,7 +118,8 @@ def _run(argv: list[str]) -> int:
         _greet(app, config, listeners, warnings)
         if supervised:
             interactive = log.is_terminal()
-            return run_forked(Supervisor(app, config, listeners, interactive=interactive).run)
+            kind = ReloadingSupervisor if config.reload else Supervisor
+            return run_forked(kind(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
 
 
@@ -249,6 +251,8 @@ def _greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) 
         lines.append(f"Address: {listener.url}")
         if listener.clickable:
             lines.append(f"Address: {listener.clickable} (from this machine)")
+    if config.reload:
+        lines.append("Auto-reload enabled (development mode)")
     log.say("\n".join(lines))
     for text in warnings:
         log.warning(text)

@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -85,11 +85,11 @@ class _FromSource(SourceFileLoader):
 
 
 class Recorder:
-    """A finder in front of the others that finds nothing, and tells each name that is looked
-    for."""
+    """A finder in front of the others that finds nothing, and tells each name that is looked for
+    in this process `pid`."""
 
-    def __init__(self, tell: Any) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], None], pid: int) -> None:
+        self._tell, self._pid = tell, pid
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
@@ -97,7 +97,8 @@ class Recorder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> None:
-        self._tell(name)
+        if os.getpid() == self._pid:  # not in what the application forks
+            self._tell(name)
 
 
 def changed_variables(before: dict[str, str]) -> list[str]:

@@ -79,6 +79,7 @@ class WorkerChild(Child):
     because: str = ""
     first_leave: bool = False  # there is no room for two: it drains before another starts
     kill_at: float = _FOREVER
+    generation: int = 0  # of the code that it runs
     watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
 
@@ -101,6 +102,7 @@ class Supervisor:
         self._page = _iotax.Page(len(self._seats), config.threads)
         self._interactive = interactive
         self._app = app
+        self._leave_seconds = LEAVE_SECONDS
         self._wanted = config.workers
         self._workers: list[WorkerChild] = []
         self._template: Child | None = None
@@ -241,11 +243,14 @@ class Supervisor:
 
     def _fill_up(self, now: float) -> None:
         members = self._members()
-        for _ in range(len(members), self._wanted):
+        for _ in range(len(members), self._wanted_now()):
             if now >= self._pause_until:
                 self._start_worker()
-        for worker in sorted(members, key=lambda w: w.started)[self._wanted :]:
+        for worker in sorted(members, key=lambda w: w.started)[self._wanted_now() :]:
             self._let_leave(worker)
+
+    def _wanted_now(self) -> int:
+        return self._wanted
 
     def _replace_next(self) -> None:
         """One at a time: only when nobody boots and nobody leaves."""
@@ -391,7 +396,7 @@ class Supervisor:
         else:
             worker.channel.send(ch.RETIRE)
             worker.killed_because = "it did not leave in time"
-            worker.kill_at = time.monotonic() + self._config.graceful_timeout + LEAVE_SECONDS
+            worker.kill_at = time.monotonic() + self._config.graceful_timeout + self._leave_seconds
         worker.state = State.LEAVING
 
     def _kill(self, child: Child, why: str = "") -> None:
@@ -594,7 +599,7 @@ class Supervisor:
         if self._stop is None and number != signal.SIGQUIT:
             config = self._config
             delay = config.shutdown_delay if number == signal.SIGTERM else 0.0
-            kill_at = now + delay + config.graceful_timeout + LEAVE_SECONDS
+            kill_at = now + delay + config.graceful_timeout + self._leave_seconds
             self._stop = Stop(EXIT_STOPPED, now, kill_at)
             self._order_stop(ch.DRAIN if number == signal.SIGTERM else ch.PROMPT)
         elif self._stop is None or self._is_second(number, now, self._stop):

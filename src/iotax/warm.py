@@ -98,7 +98,7 @@ class Importing:
             raise
         finally:
             self._running.pop()
-            if not self.thread and _has_threads():
+            if not self.thread and has_threads():
                 self.thread = name
         self.good.append(name)
 
@@ -231,7 +231,7 @@ def silenced() -> Iterator[None]:
             os.close(former)
 
 
-def _has_threads() -> bool:
+def has_threads() -> bool:
     return threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1
 
 

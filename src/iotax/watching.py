@@ -76,11 +76,13 @@ class Watcher:
         if not poll and _has_watchdog():
             self._hints = self._notified() or self._hints
 
-    def turn(self) -> None:
-        """Wait for the next batch and report it."""
+    def turn(self, *, wait: bool = True) -> None:
+        """Wait for the next batch and report it. Without `wait`: what has changed since the first
+        look, while the system did not notify yet."""
         try:
-            self._hints.wait(self._before)
-            self._hints.settle(time.monotonic() + BATCH_SECONDS_MAX)
+            if wait:
+                self._hints.wait(self._before)
+                self._hints.settle(time.monotonic() + BATCH_SECONDS_MAX)
         except NotNotified as error:
             self._fall_back(error)
         now = self._tree.look()
@@ -103,7 +105,6 @@ class Watcher:
             hints.close()
             self._note(f"{error}: looking at the files again and again instead")
             return None
-        self._before = self._tree.look()  # what changed before the system notified
         return hints
 
     def _fall_back(self, error: "NotNotified") -> None:
@@ -313,6 +314,7 @@ class WatcherJob:
         tree = Tree(self.roots, Names(self.include, self.exclude))
         watcher = Watcher(tree, self._report, self._note, poll=self.poll, pause=self._pause)
         self.channel.send(WATCHING)
+        watcher.turn(wait=False)
         while True:
             watcher.turn()
 

@@ -45,11 +45,14 @@ class WorkerJob:
             _leave_standard_input()
         buffer_lines()
         try:
-            loaded = self.loaded or load(self.app, self.config)
+            loaded = self.loaded or self._load()
         except LoadError as error:
             self.channel.send(ch.LOAD_ERROR, str(error))
             return 0
         return self._serve(loaded)
+
+    def _load(self) -> Loaded:
+        return load(self.app, self.config)
 
     def _serve(self, loaded: Loaded) -> int:
         worker = Worker(

@@ -1,0 +1,165 @@
+"""What the processes under --reload do: a worker that says what it imports, the template that keeps
+third-party modules imported for it, and a worker that serves the error while the code is broken.
+
+Decides what they say to the supervisor. Which modules may stay imported is warm.py's business.
+"""
+
+import gc
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from iotax import channel as ch
+from iotax import forking, log, signals, warm
+from iotax.channel import Channel
+from iotax.error_page import ErrorPage
+from iotax.importer import Loaded
+from iotax.own_code import Project, Recorder, changed_variables
+from iotax.worker import leave_now
+from iotax.worker_process import WorkerJob
+
+# What such a worker says beside others: names of modules that it has imported, of variables that
+# its code has changed, that it is no fork of what lies on the disk, whether it is being debugged.
+USES: Final = "u"
+VARIABLES: Final = "v"
+STALE: Final = "x"
+DEBUGGED: Final = "d"  # "yes" or "no"
+# What the template says beside others: that an import left a thread, that trying came to nothing.
+NOT_WARM: Final = "n"
+# What the template is told: import these too.
+IMPORT: Final = "m"
+
+# Asks a worker whether it is being debugged: even one that waits for a person's input answers.
+ASK_DEBUGGED: Final = signal.SIGRTMAX - 2
+NAMES_PER_MESSAGE: Final = 400
+
+
+@dataclass(frozen=True)
+class ReloadJob(WorkerJob):
+    """`stamps`: what the template had imported, as it was then."""
+
+    project: Project = field(default_factory=lambda: Project([]))
+    stamps: Mapping[str, int] = field(default_factory=dict)
+
+    def _load(self) -> Loaded:
+        if changed := warm.what_changed(self.stamps):
+            self.channel.send(STALE, changed)
+            leave_now(0)
+        signal.signal(ASK_DEBUGGED, self._answer_debugged)
+        self.project.compile_from_source()
+        variables, modules = dict(os.environ), set(sys.modules)
+        try:
+            return super()._load()
+        finally:
+            self._tell(VARIABLES, changed_variables(variables))
+            self._tell(USES, self.project.others(modules))
+            Recorder(self._tell_one, os.getpid()).install()
+
+    def _tell(self, kind: str, names: list[str]) -> None:
+        for start in range(0, len(names), NAMES_PER_MESSAGE):
+            self.channel.send(kind, "\n".join(names[start : start + NAMES_PER_MESSAGE]))
+
+    def _tell_one(self, name: str) -> None:
+        self.channel.send(USES, name)
+
+    def _answer_debugged(self, _number: int, _frame: object) -> None:
+        self.channel.send(DEBUGGED, "yes" if is_debugged() else "no")
+
+
+def is_debugged() -> bool:
+    """Whether a thread waits in a debugger of the standard library's kind, or is being stepped
+    through by one."""
+    frames: Iterable[types.FrameType] = sys._current_frames().values()
+    return any(_is_debuggers(frame) for top in frames for frame in _stack(top))
+
+
+def _stack(top: types.FrameType) -> Iterable[types.FrameType]:
+    frame: types.FrameType | None = top
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_debuggers(frame: types.FrameType) -> bool:
+    bdb: Any = sys.modules.get("bdb")
+    if bdb is None:
+        return False
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in ("bdb", "pdb")}
+    if frame.f_code.co_filename in files:
+        return True
+    return isinstance(getattr(frame.f_trace, "__self__", None), bdb.Bdb)
+
+
+@dataclass(frozen=True)
+class TemplateJob:
+    """Imports third-party modules ahead and forks `worker`. `names` are what to import; `variables`
+    those that the project's code sets."""
+
+    worker: ReloadJob
+    channel: Channel
+    names: list[str]
+    variables: list[str]
+
+    def run(self) -> int:
+        """Fork on demand until the supervisor closes the channel."""
+        forking.die_with(self.worker.supervisor)
+        log.open_log(self.worker.config, os.environ, threads=False)
+        self.channel.send(ch.BOOTING, str(os.getpid()))
+        bad: set[str] = set()
+        stamps: dict[str, int] = {}
+        if not self._import(self.names, bad, stamps):
+            return 0
+        while (message := self.channel.wait()).kind != ch.GONE:
+            if message.kind == IMPORT:
+                if not self._import(message.text.split("\n"), bad, stamps):
+                    return 0
+            elif message.kind == ch.FORK:
+                end = Channel.from_descriptor(message.descriptor)
+                job = replace(self.worker, seat=int(message.text), channel=end, stamps=stamps)
+                forking.fork_for_adoption(job.run, self._become_worker)
+                end.close()
+        return 0
+
+    def _import(self, names: list[str], bad: set[str], stamps: dict[str, int]) -> bool:
+        """Says that it is ready, or why it never will be."""
+        project = self.worker.project
+        with warm.silenced():
+            tried = warm.try_out(names, project, bad, self.variables)
+            if tried is not None and not tried.thread:
+                bad.update(tried.bad)
+                importing = warm.Importing(project, bad)
+                warm.import_all(tried.good, importing)
+                bad.update(importing.bad)
+        if tried is None:
+            self.channel.send(NOT_WARM, "a module cannot be imported twice")
+        elif tried.thread or warm.has_threads():
+            name = tried.thread or "a module"
+            self.channel.send(NOT_WARM, f"importing {name} left a thread running")
+        else:
+            stamps.update(warm.stamps(project))
+            gc.collect()
+            gc.freeze()  # what is shared is not written to by a collection
+            self.channel.send(ch.READY)
+            return True
+        return False
+
+    def _become_worker(self) -> None:
+        signals.become_child(None)
+        self.channel.close()
+
+
+def stand_in(job: WorkerJob, text: str) -> WorkerJob:
+    """Serves `text` as an error. Its page asks again and again: that is not logged."""
+
+    def tell(line: str) -> None:
+        log.warning(f"503 {line}: the application is not loaded")
+
+    return replace(
+        job,
+        loaded=Loaded(ErrorPage(text, tell), job.app),
+        config=replace(job.config, access_log=False),
+    )

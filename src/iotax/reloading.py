@@ -1,0 +1,425 @@
+"""The supervisor under --reload: workers are made anew when a file is saved, and it never dies of
+what is saved.
+
+Each save begins a generation. What runs is told to hold new requests, the workers of the new
+generation are started, and when the first of them is ready it gets the connections that wait, and
+the old ones leave. If the new code cannot be loaded, a worker takes its place that serves the
+error. It is the procedure of the supervisor, which fills up the workers that there should be; here
+only those of the newest generation count.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from iotax import channel as ch
+from iotax import deaths, log, signals, watching
+from iotax import reload_jobs as jobs
+from iotax.channel import Channel, Message
+from iotax.listeners import Listeners
+from iotax.options import Config
+from iotax.own_code import Project
+from iotax.supervisor import Child, State, Supervisor, WorkerChild
+from iotax.tree import Change
+from iotax.warmth import Warmth
+from iotax.worker_process import WorkerJob
+
+# What runs in the old workers when the new one is ready has so long.
+RETIRE_SECONDS: Final = 2.0
+# Beyond its graceful time-out: a person waits at the terminal.
+LEAVE_SECONDS: Final = 0.2
+# A module that takes longer to import hangs, and requests wait no longer.
+HANG_SECONDS: Final = 10.0
+# How long a worker may take to say whether it is being debugged, and when it is asked again.
+ANSWER_SECONDS: Final = 0.3
+NAMED_MAX: Final = 3
+
+
+class ReloadingSupervisor(Supervisor):
+    def __init__(
+        self, app: str, config: Config, listeners: Listeners, *, interactive: bool = False
+    ) -> None:
+        # The supervisor ends what takes too long, and says so; a slow boot is not the end.
+        patient = max(config.graceful_timeout, RETIRE_SECONDS) + 1
+        self._worker_config = replace(config, graceful_timeout=patient)
+        super().__init__(app, replace(config, boot_timeout=0.0), listeners, interactive=interactive)
+        self._leave_seconds = LEAVE_SECONDS
+        self._folders = [os.path.abspath(folder) for folder in config.reload_dir or (".",)]
+        self._project = Project(self._folders)
+        self._generation = 1
+        self._began = time.monotonic()
+        self._broken = ""  # the error of this generation
+        self._answered = False  # a worker of this generation is ready
+        self._hangs = False  # this generation has been told to hang
+        self._stand_ins: set[WorkerChild] = set()
+        self._dropped: set[WorkerChild] = set()  # their end is nobody's concern
+        self._held: list[int] = []  # connections on their way from an old worker to a new one
+        self._how: dict[WorkerChild, str] = {}  # "warm", "cold: …"
+        self._warmth = Warmth(cold=config.reload_cold)
+        self._watcher: Child | None = None
+        self._watcher_due = 0.0
+        self._saved: list[Change] = []  # not acted on yet
+        self._saved_count = 0
+        self._asked: dict[WorkerChild, float] = {}  # until when its answer is waited for
+        self._ask_at = 0.0
+        self._told_of_debugger = False
+
+    def run(self) -> int:
+        for folder in self._folders:
+            log.info(f"Watching for file changes in: {folder}")
+        log.info("Starting server subprocess...")
+        return super().run()
+
+    # ---- a turn
+
+    def _look_at_the_clock(self, now: float) -> None:
+        super()._look_at_the_clock(now)
+        if self._watcher is None and now >= self._watcher_due:
+            self._start_watcher(now)
+        if self._saved and now >= self._ask_at:
+            self._restart_if_nobody_debugs(now)
+        if not self._hangs and now >= self._hang_at():
+            self._tell_that_it_hangs()
+        if now >= self._warmth.due and self._answered:
+            self._warm_up()
+
+    def _dues(self) -> Iterator[float]:
+        yield from super()._dues()
+        if self._stop is not None:
+            return
+        if self._watcher is None:
+            yield self._watcher_due
+        if self._saved:
+            yield self._ask_at
+        if not self._hangs:
+            yield self._hang_at()
+        if self._answered:
+            yield self._warmth.due
+
+    def _hang_at(self) -> float:
+        waits = not self._answered and any(w.state is State.BOOTING for w in self._workers)
+        return self._began + HANG_SECONDS if waits else float("inf")
+
+    def _children(self) -> list[Child]:
+        others = [one for one in (self._watcher, self._warmth.template) if one is not None]
+        return [*others, *self._workers]
+
+    # ---- what there should be
+
+    def _members(self) -> list[WorkerChild]:
+        return [
+            worker
+            for worker in super()._members()
+            if worker.generation == self._generation
+            and (self._broken or worker not in self._stand_ins)
+        ]
+
+    def _wanted_now(self) -> int:
+        return 1 if self._broken else self._wanted
+
+    def _has_source(self, now: float) -> bool:
+        return now >= self._pause_until and bool(self._seats)
+
+    def _job(self, channel: Channel, seat: int) -> WorkerJob:
+        job = replace(super()._job(channel, seat), config=self._worker_config)
+        if self._broken or self._hangs:
+            return jobs.stand_in(job, self._broken or self._hanging_text())
+        return self._reload_job(job)
+
+    def _reload_job(self, job: WorkerJob) -> jobs.ReloadJob:
+        return jobs.ReloadJob(**{**vars(job), "project": self._project})
+
+    def _start_worker(self, replaces: WorkerChild | None = None) -> None:
+        serves_error = bool(self._broken or self._hangs)
+        cold = self._warmth.why_cold()
+        self._template = None if cold or serves_error else self._warmth.template
+        before = len(self._workers)
+        super()._start_worker(replaces)
+        self._template = None
+        for worker in self._workers[before:]:
+            worker.generation = self._generation
+            self._how[worker] = f"cold: {cold}" if cold else "warm"
+            if serves_error:
+                self._stand_ins.add(worker)
+
+    # ---- a save
+
+    def _start_watcher(self, now: float) -> None:
+        ours, theirs = Channel.pair()
+        config = self._config
+        job = watching.WatcherJob(
+            roots=self._folders,
+            include=config.reload_include,
+            exclude=config.reload_exclude,
+            poll=config.reload_poll,
+            channel=theirs,
+            supervisor=os.getpid(),
+        )
+
+        def run() -> int:
+            self._listeners.hand_over()
+            return job.run()
+
+        pid = self._fork(run, ours)
+        theirs.close()
+        self._watcher = Child(ours, now, pid, State.READY) if pid else None
+        self._watcher_due = now + 1.0
+
+    def _hear_watcher(self, message: Message) -> None:
+        if message.kind == watching.NOTE:
+            log.warning(message.text)
+        elif message.kind == watching.CHANGED:
+            count, named = watching.unpack(message.text)
+            if not self._saved:
+                self._ask_at, self._told_of_debugger = 0.0, False
+            self._saved += named
+            self._saved_count += count
+
+    def _restart_if_nobody_debugs(self, now: float) -> None:
+        """Whoever runs a request, or boots, may wait in a debugger: it is asked."""
+        if not self._asked:
+            for worker in self._workers:
+                if worker.generation == self._generation and worker.pid and self._may_debug(worker):
+                    self._asked[worker] = self._ask_at = now + ANSWER_SECONDS
+                    os.kill(worker.pid, jobs.ASK_DEBUGGED)
+            if self._asked:
+                return
+        self._asked.clear()  # who does not answer runs, or hangs
+        self._restart()
+
+    def _may_debug(self, worker: WorkerChild) -> bool:
+        if worker in self._stand_ins or worker.state is State.LEAVING:
+            return False
+        if worker.state is State.BOOTING:
+            return worker.age() > 1.0
+        return bool(self._page.calls(worker.seat))
+
+    def _hear_debugged(self, worker: WorkerChild, debugged: bool) -> None:
+        if self._asked.pop(worker, None) is None:
+            return
+        if debugged:
+            self._asked.clear()
+            self._ask_at = time.monotonic() + ANSWER_SECONDS
+            if not self._told_of_debugger:
+                self._told_of_debugger = True
+                what = f"A debugger is active in process [{worker.pid}]"
+                log.info(f"{what}: the reload waits until it is left")
+        elif not self._asked:
+            self._restart()
+
+    def _restart(self) -> None:
+        for kind, path in self._saved[:NAMED_MAX]:
+            log.info(f"Detected {kind}: {path}")
+        if self._saved_count > NAMED_MAX:
+            log.info(f"Detected {self._saved_count - NAMED_MAX} more changes")
+        self._saved, self._saved_count = [], 0
+        self._begin_generation()
+
+    def _replace_all(self, why: str) -> None:
+        log.info(f"Replacing all workers: {why}")
+        self._begin_generation()
+
+    def _begin_generation(self) -> None:
+        log.info("Restarting server...")
+        self._generation += 1
+        self._began = time.monotonic()
+        self._broken, self._answered, self._hangs = "", False, False
+        self._pause = self._pause_until = 0.0
+        for worker in self._workers:
+            worker.because = ""
+            if worker.state is State.READY:
+                worker.channel.send(ch.HOLD)
+            elif worker.state is State.BOOTING:
+                self._drop(worker)
+
+    def _drop(self, worker: WorkerChild) -> None:
+        self._dropped.add(worker)
+        self._kill(worker, "another generation has begun")
+        worker.state = State.LEAVING
+
+    # ---- what children say
+
+    def _hear_worker(self, worker: WorkerChild, message: Message) -> None:
+        if message.kind == ch.PASSED and message.descriptor >= 0:
+            self._held.append(message.descriptor)
+            self._hand_over()
+        elif message.kind == ch.ALL_PASSED:
+            self._retire(worker)
+        elif message.kind == jobs.USES:
+            self._warmth.add(message.text.split("\n"))
+        elif message.kind == jobs.VARIABLES:
+            self._warmth.variables.update(message.text.split("\n"))
+        elif message.kind == jobs.STALE:
+            self._forget_template(message.text)
+            self._drop(worker)
+        elif message.kind == jobs.DEBUGGED:
+            self._hear_debugged(worker, message.text == "yes")
+        else:
+            super()._hear_worker(worker, message)
+
+    def _hear_template(self, template: Child, message: Message) -> None:
+        if template is self._watcher:
+            self._hear_watcher(message)
+        elif message.kind == jobs.NOT_WARM:
+            self._warmth.never = message.text
+        elif message.kind == ch.READY:
+            template.state = State.READY
+
+    def _is_ready(self, worker: WorkerChild) -> None:
+        if worker.generation != self._generation or worker in self._dropped:
+            worker.state = State.READY
+            self._let_leave(worker)
+            return
+        super()._is_ready(worker)
+        if self._stop is not None:
+            return
+        if worker not in self._stand_ins and not self._answered:
+            self._answered = True
+            self._hangs = False
+            self._warmth.soon()
+            if self._generation > 1:
+                seconds = time.monotonic() - self._began
+                log.info(f"Reloaded in {seconds:.2f} s ({self._how[worker]})")
+        self._hand_over()
+        for old in self._workers:
+            if old.state is State.READY and self._is_old(old, worker):
+                old.channel.send(ch.HOLD)
+                old.channel.send(ch.PASS)
+                old.state = State.LEAVING
+                old.killed_because = ""
+                old.kill_at = time.monotonic() + RETIRE_SECONDS
+
+    def _is_old(self, old: WorkerChild, new: WorkerChild) -> bool:
+        if old.generation != new.generation:
+            return True
+        return old in self._stand_ins and new not in self._stand_ins
+
+    def _hand_over(self) -> None:
+        """Connections that wait, to a worker of this generation."""
+        new = [w for w in self._workers if w.state is State.READY and not self._is_stale(w)]
+        while self._held and new:
+            descriptor = self._held.pop()
+            new[0].channel.send(ch.ADOPT, "", descriptor)
+            os.close(descriptor)
+            new.append(new.pop(0))
+
+    def _is_stale(self, worker: WorkerChild) -> bool:
+        return worker.generation != self._generation
+
+    def _retire(self, worker: WorkerChild) -> None:
+        worker.channel.send(ch.RETIRE)
+        worker.state = State.LEAVING
+        worker.kill_at = min(worker.kill_at, time.monotonic() + RETIRE_SECONDS)
+
+    def _kill(self, child: Child, why: str) -> None:
+        if isinstance(child, WorkerChild) and child.state is State.LEAVING and not why:
+            self._break_off(child)
+        else:
+            super()._kill(child, why)
+
+    def _break_off(self, worker: WorkerChild) -> None:
+        """What an old worker still runs is cut, so that clients see it, and then it is killed."""
+        for call in self._page.calls(worker.seat):
+            log.warning(f"Broken off: {deaths.Call(*call)}")
+        worker.channel.send(ch.NOW)
+        worker.killed_because = "its time was over"
+        worker.kill_at = time.monotonic() + LEAVE_SECONDS
+        self._dropped.add(worker)
+
+    # ---- what cannot boot
+
+    def _worker_ended(self, worker: WorkerChild, status: int) -> None:
+        self._how.pop(worker, None)
+        self._asked.pop(worker, None)
+        self._stand_ins.discard(worker)
+        if worker in self._dropped:
+            self._dropped.discard(worker)
+            return
+        super()._worker_ended(worker, status)
+
+    def _template_ended(self, template: Child, status: int) -> None:
+        if template is self._watcher:
+            self._watcher = None
+            if self._stop is None:
+                log.error(
+                    f"The process that watches files {self._cause(status)}; it is started anew"
+                )
+        elif template is self._warmth.template:
+            self._warmth.template = None
+            if self._stop is None and not self._warmth.never and not template.killed_because:
+                self._warmth.never = f"the template process {self._cause(status)}"
+
+    def _not_loaded(self, child: Child) -> None:
+        self._is_broken(child, child.error)
+
+    def _not_booted(self, child: Child, why: str) -> None:
+        first = f"Cannot load the application {self._app}"
+        self._is_broken(child, f"{first}\n\nProcess [{child.pid}] was to import it: {why}")
+
+    def _is_broken(self, child: Child, text: str) -> None:
+        if not isinstance(child, WorkerChild) or child.generation != self._generation:
+            return
+        if not self._broken:
+            self._broken, self._hangs = text, False
+            log.error(text)
+            log.info("Waiting for a change...")
+            self._answered = True
+            self._warmth.soon()
+        for other in self._workers:
+            if other.state is State.BOOTING and other not in self._stand_ins:
+                self._drop(other)
+
+    def _tell_that_it_hangs(self) -> None:
+        """A stand-in serves until the import comes to its end, or the next save ends it."""
+        booting = [w for w in self._workers if w.state is State.BOOTING and w.pid]
+        log.warning(f"{self._hanging_text()}\nThe next save interrupts it. It is here:")
+        for worker in booting:
+            os.kill(worker.pid, signals.DUMP_STACKS)
+        self._hangs = True
+        self._start_worker()
+
+    def _hanging_text(self) -> str:
+        return (
+            f"The application {self._app} is being imported\n\n"
+            f"It has been for more than {HANG_SECONDS:.0f} s, and is not ready yet."
+        )
+
+    # ---- what stays imported
+
+    def _warm_up(self) -> None:
+        names = self._warmth.take()
+        if not names or self._warmth.never:
+            return
+        template = self._warmth.template
+        if template is not None:
+            text = "\n".join(names)
+            if not template.channel.send(jobs.IMPORT, text):
+                self._forget_template("the template process does not take orders")
+                return
+            template.state = State.BOOTING
+            return
+        ours, theirs = Channel.pair()
+        worker = self._reload_job(replace(super()._job(theirs, -1), config=self._worker_config))
+        job = jobs.TemplateJob(
+            worker, theirs, [*self._warmth.names], sorted(self._warmth.variables)
+        )
+        pid = self._fork(job.run, ours)
+        theirs.close()
+        if pid:
+            self._warmth.template = Child(ours, time.monotonic(), pid)
+
+    def _forget_template(self, why: str) -> None:
+        """The next worker starts cold, and then another template is made."""
+        template = self._warmth.template
+        if template is not None:
+            self._kill(template, why)
+            template.channel.close()
+        self._warmth.start_over(why)
+
+    def _order_stop(self, order: str) -> None:
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held.clear()
+        super()._order_stop(order)

@@ -1,0 +1,70 @@
+"""What the supervisor knows of the template under --reload: which modules it is to keep, whether it
+can be forked from now, and if not, why.
+
+Knows nothing of processes but that there is one.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from iotax.supervisor import Child, State
+
+# Names come one by one while the first requests are answered; the template imports them together.
+QUIET_SECONDS: Final = 0.3
+NAMES_MAX: Final = 400
+_NEVER: Final = float("inf")
+
+
+class Warmth:
+    """`never`: why there will be no template any more. `due`: when there are names to import."""
+
+    def __init__(self, *, cold: bool) -> None:
+        self.template: Child | None = None
+        self.never = "--reload-cold" if cold else ""
+        self.names: dict[str, None] = {}
+        self.variables: set[str] = set()
+        self.due = _NEVER
+        self._new: list[str] = []
+        self._why = ""
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name and name not in self.names:
+                self.names[name] = None
+                self._new.append(name)
+        if self._new:
+            self.soon()
+
+    def soon(self) -> None:
+        self.due = time.monotonic() + QUIET_SECONDS
+
+    def take(self) -> list[str]:
+        """Names to import now, if the template can take some; `due` says when to come again."""
+        self.due = _NEVER
+        if self.template is None:
+            self._new.clear()
+            return [*self.names]
+        if self.template.state is not State.READY:
+            self.soon()
+            return []
+        taken, self._new = self._new[:NAMES_MAX], self._new[NAMES_MAX:]
+        if self._new:
+            self.soon()
+        return taken
+
+    def why_cold(self) -> str:
+        """ "": the template can be forked from."""
+        if self.never or self._why:
+            why, self._why = self.never or self._why, ""
+            return why
+        if self.template is None:
+            return "no module is imported ahead yet"
+        if self.template.state is not State.READY:
+            return "modules are still being imported ahead"
+        return ""
+
+    def start_over(self, why: str) -> None:
+        self.template = None
+        self._why = why
+        self.soon()
