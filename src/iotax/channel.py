@@ -61,6 +61,10 @@ class Channel:
         """Takes the descriptor over."""
         return cls(socket.socket(fileno=descriptor))
 
+    def copy(self) -> Self:
+        """Another descriptor of the same end."""
+        return type(self)(self._socket.dup())
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

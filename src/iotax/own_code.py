@@ -85,11 +85,11 @@ class _FromSource(SourceFileLoader):
 
 
 class Recorder:
-    """A finder in front of the others that finds nothing, and tells each name that is looked for
-    in this process `pid`."""
+    """A finder in front of the others that finds nothing, and tells each name that is looked
+    for."""
 
-    def __init__(self, tell: Callable[[str], None], pid: int) -> None:
-        self._tell, self._pid = tell, pid
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
@@ -97,8 +97,7 @@ class Recorder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> None:
-        if os.getpid() == self._pid:  # not in what the application forks
-            self._tell(name)
+        self._tell(name)
 
 
 def changed_variables(before: dict[str, str]) -> list[str]:

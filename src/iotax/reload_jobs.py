@@ -49,7 +49,13 @@ class ReloadJob(WorkerJob):
         if changed := warm.what_changed(self.stamps):
             self.channel.send(STALE, changed)
             leave_now(0)
-        signal.signal(ASK_DEBUGGED, self._answer_debugged)
+        said = self.channel.copy()  # that of the job is closed when the worker is ready
+        os.register_at_fork(after_in_child=said.close)
+
+        def answer(_number: int, _frame: object) -> None:
+            said.send(DEBUGGED, "yes" if is_debugged() else "no")
+
+        signal.signal(ASK_DEBUGGED, answer)
         self.project.compile_from_source()
         variables, modules = dict(os.environ), set(sys.modules)
         try:
@@ -57,17 +63,11 @@ class ReloadJob(WorkerJob):
         finally:
             self._tell(VARIABLES, changed_variables(variables))
             self._tell(USES, self.project.others(modules))
-            Recorder(self._tell_one, os.getpid()).install()
+            Recorder(lambda name: said.send(USES, name)).install()
 
     def _tell(self, kind: str, names: list[str]) -> None:
         for start in range(0, len(names), NAMES_PER_MESSAGE):
             self.channel.send(kind, "\n".join(names[start : start + NAMES_PER_MESSAGE]))
-
-    def _tell_one(self, name: str) -> None:
-        self.channel.send(USES, name)
-
-    def _answer_debugged(self, _number: int, _frame: object) -> None:
-        self.channel.send(DEBUGGED, "yes" if is_debugged() else "no")
 
 
 def is_debugged() -> bool:

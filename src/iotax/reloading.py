@@ -55,6 +55,7 @@ class ReloadingSupervisor(Supervisor):
         self._hangs = False  # this generation has been told to hang
         self._stand_ins: set[WorkerChild] = set()
         self._dropped: set[WorkerChild] = set()  # their end is nobody's concern
+        self._retiring: set[WorkerChild] = set()  # old ones that may still come to an end
         self._held: list[int] = []  # connections on their way from an old worker to a new one
         self._how: dict[WorkerChild, str] = {}  # "warm", "cold: …"
         self._warmth = Warmth(cold=config.reload_cold)
@@ -236,7 +237,7 @@ class ReloadingSupervisor(Supervisor):
 
     def _drop(self, worker: WorkerChild) -> None:
         self._dropped.add(worker)
-        self._kill(worker, "another generation has begun")
+        self._kill(worker)
         worker.state = State.LEAVING
 
     # ---- what children say
@@ -288,7 +289,7 @@ class ReloadingSupervisor(Supervisor):
                 old.channel.send(ch.HOLD)
                 old.channel.send(ch.PASS)
                 old.state = State.LEAVING
-                old.killed_because = ""
+                self._retiring.add(old)
                 old.kill_at = time.monotonic() + RETIRE_SECONDS
 
     def _is_old(self, old: WorkerChild, new: WorkerChild) -> bool:
@@ -313,8 +314,8 @@ class ReloadingSupervisor(Supervisor):
         worker.state = State.LEAVING
         worker.kill_at = min(worker.kill_at, time.monotonic() + RETIRE_SECONDS)
 
-    def _kill(self, child: Child, why: str) -> None:
-        if isinstance(child, WorkerChild) and child.state is State.LEAVING and not why:
+    def _kill(self, child: Child, why: str = "") -> None:
+        if isinstance(child, WorkerChild) and child in self._retiring:
             self._break_off(child)
         else:
             super()._kill(child, why)
@@ -324,9 +325,8 @@ class ReloadingSupervisor(Supervisor):
         for call in self._page.calls(worker.seat):
             log.warning(f"Broken off: {deaths.Call(*call)}")
         worker.channel.send(ch.NOW)
-        worker.killed_because = "its time was over"
         worker.kill_at = time.monotonic() + LEAVE_SECONDS
-        self._dropped.add(worker)
+        self._retiring.discard(worker)
 
     # ---- what cannot boot
 
@@ -334,6 +334,7 @@ class ReloadingSupervisor(Supervisor):
         self._how.pop(worker, None)
         self._asked.pop(worker, None)
         self._stand_ins.discard(worker)
+        self._retiring.discard(worker)
         if worker in self._dropped:
             self._dropped.discard(worker)
             return
@@ -348,7 +349,7 @@ class ReloadingSupervisor(Supervisor):
                 )
         elif template is self._warmth.template:
             self._warmth.template = None
-            if self._stop is None and not self._warmth.never and not template.killed_because:
+            if self._stop is None and not self._warmth.never and not template.killed:
                 self._warmth.never = f"the template process {self._cause(status)}"
 
     def _not_loaded(self, child: Child) -> None:

@@ -15,7 +15,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -30,6 +30,9 @@ NOTE: Final = "N"
 
 # A batch is over when nothing has changed for so long, or when it has taken so long.
 QUIET_SECONDS: Final = 0.05
+# A checkout, which takes its breath: more events, or files, than one save makes.
+MANY: Final = 20
+QUIET_SECONDS_OF_MANY: Final = 0.25
 BATCH_SECONDS_MAX: Final = 2.0
 # Between two looks when nobody notifies; and at most one part in twenty of a processor.
 POLL_SECONDS: Final = 0.25
@@ -50,7 +53,7 @@ class Hints(Protocol):
         """Return when something may have changed."""
 
     def settle(self, until: float) -> None:
-        """Return when nothing has changed for QUIET_SECONDS, or it is `until` (monotonic)."""
+        """Return when nothing has changed for a while, or it is `until` (monotonic)."""
 
     def follow(self, snapshot: Snapshot) -> None:
         """The tree is like this now."""
@@ -119,8 +122,10 @@ class Watcher:
 class Polling:
     def __init__(self, tree: Tree, pause: Callable[[float | None, int], bool]) -> None:
         self._tree, self._pause = tree, pause
+        self._before = Snapshot({}, {})
 
     def wait(self, before: Snapshot) -> None:
+        self._before = before
         took = 0.0
         while True:
             self._pause(max(POLL_SECONDS, took * POLL_SHARE), -1)
@@ -130,11 +135,12 @@ class Polling:
             took = time.monotonic() - began
 
     def settle(self, until: float) -> None:
-        last = self._tree.look().files
+        last = self._tree.look()
         while time.monotonic() < until:
-            self._pause(QUIET_SECONDS, -1)
-            now = self._tree.look().files
-            if now == last:
+            many = len(last.changes_since(self._before)) > MANY
+            self._pause(QUIET_SECONDS_OF_MANY if many else QUIET_SECONDS, -1)
+            now = self._tree.look()
+            if now.files == last.files:
                 return
             last = now
 
@@ -172,7 +178,6 @@ class Notified:
         self._failure: str = ""
         self._watches: dict[str, tuple[tuple[int, int], Any]] = {}
         self._observer: Any = None
-        self._followed: Set[str] = set()
         threading.excepthook = self._thread_failed
 
     def wait(self, before: Snapshot) -> None:
@@ -182,8 +187,12 @@ class Notified:
         self._take()
 
     def settle(self, until: float) -> None:
-        while time.monotonic() < until and self._pause(QUIET_SECONDS, self._woken):
-            self._take()
+        events = 0
+        while time.monotonic() < until:
+            quiet = QUIET_SECONDS_OF_MANY if events > MANY else QUIET_SECONDS
+            if not self._pause(quiet, self._woken):
+                return
+            events += self._take()
 
     def follow(self, snapshot: Snapshot) -> None:
         """Watch what there is. Errors: NotNotified."""
@@ -204,11 +213,9 @@ class Notified:
                         self._wake()  # gone already: look again
                         continue
                     self._watches[path] = (identity, watch)
-            if snapshot.folders.keys() - self._followed:
-                probe(self._tree.roots[0])
+            probe(self._tree.roots[0])
         except OSError as error:
             raise NotNotified(_why(error)) from None
-        self._followed = snapshot.folders.keys()
 
     def _wanted(self, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], bool]]:
         """Path -> identity, recursive: roots, their folders, and what links lead to."""
@@ -247,14 +254,17 @@ class Notified:
         except BlockingIOError:
             return  # it will wake
 
-    def _take(self) -> None:
+    def _take(self) -> int:
+        """How many events there were. Errors: NotNotified."""
+        events = 0
         try:
-            while os.read(self._woken, 65536):
-                pass
+            while data := os.read(self._woken, 65536):
+                events += len(data)
         except BlockingIOError:
             pass
         if self._failure:
             raise NotNotified(self._failure)
+        return events
 
     def close(self) -> None:
         if self._observer is not None:
