@@ -61,6 +61,7 @@ class ReloadingSupervisor(Supervisor):
         self._warmth = Warmth(cold=config.reload_cold)
         self._watcher: Child | None = None
         self._watcher_due = 0.0
+        self._watcher_failed = False
         self._saved: list[Change] = []  # not acted on yet
         self._saved_count = 0
         self._asked: dict[WorkerChild, float] = {}  # until when its answer is waited for
@@ -171,6 +172,9 @@ class ReloadingSupervisor(Supervisor):
     def _hear_watcher(self, message: Message) -> None:
         if message.kind == watching.NOTE:
             log.warning(message.text)
+        elif message.kind == watching.WATCHING and self._watcher_failed:
+            self._watcher_failed = False
+            self._begin_generation()  # nobody has seen what was saved meanwhile
         elif message.kind == watching.CHANGED:
             count, named = watching.unpack(message.text)
             if not self._saved:
@@ -344,6 +348,7 @@ class ReloadingSupervisor(Supervisor):
         if template is self._watcher:
             self._watcher = None
             if self._stop is None:
+                self._watcher_failed = True
                 log.error(
                     f"The process that watches files {self._cause(status)}; it is started anew"
                 )
@@ -375,7 +380,10 @@ class ReloadingSupervisor(Supervisor):
     def _tell_that_it_hangs(self) -> None:
         """A stand-in serves until the import comes to its end, or the next save ends it."""
         booting = [w for w in self._workers if w.state is State.BOOTING and w.pid]
-        log.warning(f"{self._hanging_text()}\nThe next save interrupts it. It is here:")
+        log.warning(
+            f"{self._app} has been imported for more than {HANG_SECONDS:.0f} s, and is not ready;"
+            " the next save interrupts it. It is here:"
+        )
         for worker in booting:
             os.kill(worker.pid, signals.DUMP_STACKS)
         self._hangs = True
@@ -383,8 +391,8 @@ class ReloadingSupervisor(Supervisor):
 
     def _hanging_text(self) -> str:
         return (
-            f"The application {self._app} is being imported\n\n"
-            f"It has been for more than {HANG_SECONDS:.0f} s, and is not ready yet."
+            f"{self._app} is still being imported\n\n"
+            f"It has been for more than {HANG_SECONDS:.0f} s. The server's log shows where it is."
         )
 
     # ---- what stays imported

@@ -1,0 +1,71 @@
+"""A project that is served with --reload: its files, saved as an editor saves them, and what the
+server says of it."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .server import Server
+from .wire import Answer, Connection
+
+VIEW = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [{value!r}.encode()]
+"""
+RELOADED = r"Reloaded in \d+\.\d\d s \((?P<how>.*)\)"
+WAITING = r"Waiting for a change\.\.\."
+
+
+class Project:
+    """`folder` with a module main; `start` is the fixture that starts servers."""
+
+    def __init__(self, folder: Path, start: Callable[..., Server]) -> None:
+        self.folder, self._start = folder, start
+        self.folder.mkdir(exist_ok=True)
+        self.reloads = self.failures = 0
+        self.server: Server
+
+    def write(self, name: str, text: str | bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def save(self, name: str, text: str | bytes) -> None:
+        """As an editor does it: beside the file, then in its place."""
+        self.write(name + ".new", text)
+        os.replace(self.folder / f"{name}.new", self.folder / name)
+
+    def answers(self, value: str, name: str = "main.py", *, ahead: str = "") -> None:
+        """Save a view that answers `value`."""
+        self.save(name, ahead + VIEW.format(value=value))
+
+    def serve(self, app: str = "main:app", *options: str, **more: Any) -> Server:
+        self.server = self._start(app, "--reload", *options, cwd=self.folder, **more)
+        return self.server
+
+    def reloaded(self) -> str:
+        """Wait for the next reload. Returns how it went: "warm", "cold: …"."""
+        self.reloads += 1
+        return self.server.err.wait_for(RELOADED, self.reloads)["how"]
+
+    def failed(self) -> None:
+        """Wait until the next generation has failed and its error is served."""
+        self.failures += 1
+        self.server.err.wait_for(WAITING, self.failures)
+
+    def ask(self, path: str = "/", *fields: str) -> Answer:
+        with Connection(self.server.port) as connection:
+            return connection.ask(path, "Connection: close", *fields)
+
+    def text(self, path: str = "/") -> str:
+        answer = self.ask(path)
+        assert answer.status == 200, answer.text
+        return answer.text
+
+    def lines(self) -> list[str]:
+        """What the server has said so far, without time and process."""
+        prefix = re.compile(r"^\S+ \[\d+\] ")
+        return [prefix.sub("", line) for line in self.server.err.text.splitlines()]
