@@ -336,6 +336,8 @@ class Supervisor:
         while not child.gone and (message := child.channel.receive()) is not None:
             if message.kind == ch.GONE:
                 child.gone = True
+                if isinstance(child, WorkerChild) and not child.pid:
+                    self._was_not_forked(child)
             elif isinstance(child, WorkerChild):
                 self._hear_worker(child, message)
             else:
@@ -437,6 +439,13 @@ class Supervisor:
             if child.pid == pid:
                 return child
         return None
+
+    def _was_not_forked(self, worker: WorkerChild) -> None:
+        """The template ended with the order unread, or the fork before it could tell its number."""
+        worker.channel.close()
+        self._workers.remove(worker)
+        self._seats.append(worker.seat)
+        self._pause_if_young(worker)
 
     def _worker_ended(self, worker: WorkerChild, status: int) -> None:
         if worker.state is State.LEAVING or (self._stop is not None and not worker.error):

@@ -328,6 +328,20 @@ def test_template_that_dies_is_replaced(trouble):
     assert worker_that_answers(server) != worker
 
 
+def test_template_that_dies_before_it_forks(trouble):
+    """The worker that it was to fork never was: neither a replacement nor a stop waits for it."""
+    server = trouble("--preload")
+    (worker,) = server.workers()
+    (template,) = set(children(server.pid)) - {worker}
+    os.kill(template, signal.SIGSTOP)
+    os.kill(worker, signal.SIGTERM)
+    server.err.wait_for(rf"\[{worker}\] is to be replaced")
+    os.kill(template, signal.SIGKILL)
+    server.err.wait_for(rf"ERROR: .*\[{template}\].*SIGKILL")
+    wait_for_end(worker)
+    assert worker_that_answers(server) != worker
+
+
 # ---- what a worker inherits
 
 
