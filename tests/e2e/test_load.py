@@ -238,8 +238,8 @@ def test_refusal_of_a_server_that_stops(serve):
     server.close()
     report = running.join()
     assert report.refused_late == 2
-    # The script does not accept what waits in its queue, as a server has to.
-    assert all(one.fate is Fate.UNANSWERED for one in report.failures)
+    # The script does not accept what waits in its queue, as a server has to: that is a reset.
+    assert {one.fate for one in report.failures} <= {Fate.UNANSWERED, Fate.REFUSED}, str(report)
 
 
 def test_idle_connection_that_is_closed(serve):

@@ -116,8 +116,8 @@ def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):
             wait_for_new_workers(server, running, 1, without=before)
             explained += running.report.explained(before[0], began, died)
     report = running.report
-    assert not report.wrong, report
-    assert [one for one in report.lost if one not in explained] == [], report
+    assert not report.wrong, str(report)
+    assert [one for one in report.lost if one not in explained] == [], str(report)
 
 
 @pytest.mark.parametrize("whole_group", [False, True])
@@ -138,8 +138,8 @@ def test_stop_by_term_loses_nothing(serve, workers, whole_group):
 
 
 def test_stop_by_int_breaks_no_answer(serve, workers):
-    """Idle connections are closed at once: a request that was on its way on one of them may have
-    come too late, as with every server (RFC 9112 9.5); nothing else is lost."""
+    """Connections without a request are closed at once: one that was on its way may have come too
+    late, as with every server (RFC 9112 9.5); nothing else is lost."""
     server = serve("--workers", workers)
     running = Load(server.port, MIX).start()
     running.wait_for_answers(100)
@@ -147,7 +147,7 @@ def test_stop_by_int_breaks_no_answer(serve, workers):
     server.send_signal(signal.SIGINT)
     assert server.wait() == 0
     report = running.join()
-    assert all(one.fate is Fate.UNANSWERED and one.reused for one in report.failures), report
+    assert all(one.fate is Fate.UNANSWERED for one in report.failures), str(report)
 
 
 def test_sigkill_of_the_supervisor_ends_everything(serve, start, workers):
@@ -162,6 +162,6 @@ def test_sigkill_of_the_supervisor_ends_everything(serve, start, workers):
     server.wait()
     wait_for_end(*pids)
     report = running.join()
-    assert not report.wrong, report
-    assert not report.count(Fate.BROKEN), report
+    assert not report.wrong, str(report)
+    assert not report.count(Fate.BROKEN), str(report)
     start("echoes", "--port", str(server.port))

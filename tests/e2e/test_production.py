@@ -1,0 +1,124 @@
+"""What the README shows under "In production", tried."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from support.processes import children, wait_for_end
+from support.server import TESTS, Server
+from support.wire import Connection
+
+README = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+APP = "mysite.wsgi"
+
+
+def block(language, word):
+    """The README's block of code in `language` that holds `word`."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+    (found,) = [text for text in blocks if word in text]
+    return found
+
+
+@pytest.fixture
+def unit():
+    return dict(
+        line.split("=", 1)
+        for line in block("ini", "ExecStart").splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+
+
+def options(words):
+    """Those of a command line behind its application."""
+    assert APP in words
+    return words[words.index(APP) + 1 :]
+
+
+def seconds(words, option, default):
+    if option not in words:
+        return default
+    return float(words[words.index(option) + 1].removesuffix("s"))
+
+
+def drain_seconds(words):
+    return seconds(words, "--shutdown-delay", 0) + seconds(words, "--graceful-timeout", 30)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_accepts_the_unit(unit, tmp_path):
+    program = unit["ExecStart"].split()[0]
+    text = block("ini", "ExecStart").replace(program, "/bin/true")
+    path = tmp_path / "mysite.service"
+    path.write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "mysite.service" not in done.stderr, done.stderr
+
+
+def test_what_the_unit_does(unit, start, tmp_path):
+    """Its command, its reload, and the TERM that systemd sends to every process."""
+    words = options(shlex.split(unit["ExecStart"]))
+    path = tmp_path / "app.sock"
+    bind = words.index("--bind") + 1
+    assert words[bind].startswith("unix:/run/")
+    words[bind] = f"unix:{path}"
+    server = Server("trouble", *words, new_session=True)
+    try:
+        server.err.wait_for("Listening on unix:")
+        old = server.wait_for_workers(int(words[words.index("--workers") + 1]))
+        with Connection(path=str(path)) as connection:
+            assert connection.ask("/").status == 200
+        command = shlex.split(unit["ExecReload"])
+        subprocess.run([str(server.pid) if one == "$MAINPID" else one for one in command])
+        wait_for_end(*old)
+        with Connection(path=str(path)) as connection:
+            assert connection.ask("/").status == 200
+            os.killpg(server.pid, signal.SIGTERM)
+        assert server.wait() == 0
+        assert not path.exists()
+    finally:
+        server.kill()
+    assert float(unit["TimeoutStopSec"]) > drain_seconds(words)
+
+
+NAMESPACE = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+
+
+def test_command_of_the_container(tmp_path):
+    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip(f"no PID namespace to be had here: {probe.stderr.strip()}")
+    text = block("dockerfile", "CMD")
+    command = json.loads(re.search(r"^CMD (\[.*\])$", text, re.M)[1])
+    assert "ENV PORT=" in text
+    words = options(command)
+    server = Server("trouble", *words, env={"PORT": free_port()}, under=NAMESPACE)
+    try:
+        server.wait_until_listening()
+        server.err.wait_for(r"Listening on http://0\.0\.0\.0:")
+        assert "WARNING" not in server.err.text
+        (first,) = children(server.pid)
+        os.kill(first, signal.SIGTERM)
+        with Connection(server.port) as connection:
+            while connection.ask("/").get("Connection") != "close":
+                pass
+        with Connection(server.port) as connection:  # for --shutdown-delay
+            assert connection.ask("/").get("Connection") == "close"
+        os.kill(first, signal.SIGQUIT)
+        server.wait()
+    finally:
+        server.kill()
+    grace = re.search(r"terminationGracePeriodSeconds: (\d+)", block("yaml", "spec"))
+    assert float(grace[1]) > drain_seconds(words)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
