@@ -68,7 +68,7 @@ def wait_until_refused(port):
 @pytest.mark.parametrize("options", [(), ("--workers", 2), ("--preload",)], ids=str)
 def test_stop_when_idle(trouble, number, options):
     server = trouble(*options)
-    everybody_answers(server, 2 if "--workers" in options else 1)
+    server.wait_for_answers_of(2 if "--workers" in options else 1)
     server.stop(number)
     text = server.err.wait_for_end()
     assert "Traceback" not in text
@@ -155,8 +155,7 @@ def test_idle_connections_after_term_and_int(trouble):
 
 def test_hup_replaces_every_worker_once(trouble):
     server = trouble("--workers", 2)
-    everybody_answers(server, 2)
-    old = server.workers()
+    old = server.wait_for_answers_of(2)
     server.send_signal(signal.SIGHUP)
     wait_for_end(*old)
     server.err.wait_for(r"Worker \[\d+\] replaces", 2)
@@ -172,34 +171,18 @@ def test_ttin_and_ttou(trouble):
     server.wait_for_workers(2)
     server.send_signal(signal.SIGTTIN)
     server.wait_for_workers(3)
-    everybody_answers(server, 3)
+    server.wait_for_answers_of(3)
     for left in (2, 1):
-        before = server.workers()
+        ends = [os.pidfd_open(pid) for pid in server.workers()]
         server.send_signal(signal.SIGTTOU)
-        server.err.wait_for(f"{left} workers? (is|are) wanted", 2 if left == 2 else 1)
-        wait_for_one_end(before)
+        assert select.select(ends, [], [], patience.SECONDS)[0]
+        for descriptor in ends:
+            os.close(descriptor)
         assert len(server.workers()) == left
     server.send_signal(signal.SIGTTOU)
     server.err.wait_for("1 workers? (is|are) wanted", 2)
-    everybody_answers(server, 1)
+    server.wait_for_answers_of(1)
     assert len(server.started()) == 3
-
-
-def everybody_answers(server, count):
-    """Until so many workers have answered, and no other lives."""
-    found = set()
-    while len(found) < count:
-        found.add(int(ask(server, "/").split()[0]))
-    assert set(server.workers()) == found
-
-
-def wait_for_one_end(pids):
-    ends = [os.pidfd_open(pid) for pid in pids]
-    try:
-        assert select.select(ends, [], [], patience.SECONDS)[0]
-    finally:
-        for descriptor in ends:
-            os.close(descriptor)
 
 
 def test_usr1_reopens_the_logs(signalled, tmp_path):

@@ -18,6 +18,7 @@ from typing import IO, Any
 from . import patience
 from .lines import Lines
 from .processes import children, has_ended
+from .wire import Connection
 
 TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
@@ -112,6 +113,18 @@ class Server:
         """Until so many have been started since the beginning. Returns those that live."""
         self.err.wait_for(r"Started server process \[\d+\]", count)
         return self.workers()
+
+    def wait_for_answers_of(self, count: int, path: str = "/") -> list[int]:
+        """Until so many workers have answered with their number as the first word; so each of them
+        is ready, which the log does not tell of all. Returns them: nobody else lives."""
+        found: set[int] = set()
+        while len(found) < count:
+            with Connection(self.port) as connection:
+                found.add(int(connection.ask(path, "Connection: close").text.split()[0]))
+        for pid in found:
+            self.err.wait_for(rf"Started server process \[{pid}\]")
+        assert set(self.workers()) == found, self.err.text
+        return sorted(found)
 
     @property
     def url(self) -> str:
