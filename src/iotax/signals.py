@@ -56,10 +56,10 @@ class SignalQueue:
         self._waking.close()
 
     def end(self) -> None:
-        """The process is about to end: a signal that comes late does not change how."""
+        """The process is about to end: a signal that comes late does not change how. They stay
+        blocked, since Python tells of a handler that is taken away while its signal arrives."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
         self.close()
-        for number in TAKEN:
-            signal.signal(number, signal.SIG_IGN)
 
     def _arrive(self, number: int, _frame: FrameType | None) -> None:
         self._arrived.append(signal.Signals(number))
