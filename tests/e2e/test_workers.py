@@ -200,8 +200,11 @@ def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
     with Connection(server.port) as slow:
         slow.get("/gate/a")
         gate.wait_entered()
+        listener = listening_inode(server.port)
         server.send_signal(signal.SIGHUP)
         server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
+        while listener in sockets(old):  # until the order has come to it
+            os.sched_yield()
         for _ in range(20):
             assert worker_that_answers(server) != old
         gate.let_go()
