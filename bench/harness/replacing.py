@@ -25,6 +25,7 @@ from . import servers
 sys.path.insert(0, str(servers.ROOT / "tests"))
 from support import load, patience, processes
 from support.load import Load, Report
+from support.wire import Connection
 
 APPS = servers.ROOT / "tests" / "e2e" / "apps"
 NAMES = ("iotax", "gunicorn", "granian")
@@ -39,28 +40,28 @@ class Stuck(Exception):
 # ---- the servers
 
 
-def command_of(name, context, port, *, recycling):
+def command_of(name, context, port, app, mode):
+    """`mode`: "" for two workers, "recycle" for two that are recycled, "reload" for development."""
+    workers = 1 if mode == "reload" else WORKERS
     if name == "iotax":
-        options = ["--port", port, "--workers", WORKERS, "--threads", THREADS, "--no-access-log"]
-        if recycling:
-            options += ["--max-requests", RECYCLE_AFTER]
-        return [context.python, "-m", "iotax", *options, "echoes"]
-    if name == "gunicorn":
-        options = ["-k", "gthread", "-w", WORKERS, "--threads", THREADS, "--keep-alive", 60]
-        if recycling:
-            options += [
-                "--max-requests",
-                RECYCLE_AFTER,
-                "--max-requests-jitter",
-                RECYCLE_AFTER // 10,
-            ]
-        options += ["--bind", f"127.0.0.1:{port}", "--no-control-socket"]
-        return [context.peers_python, "-m", "gunicorn", *options, "echoes"]
-    options = ["--interface", "wsgi", "--workers", WORKERS, "--blocking-threads", THREADS]
-    options += ["--port", port, "--respawn-failed-workers", "--respawn-interval", 0.1]
-    if recycling:  # it counts no requests; its shortest --workers-lifetime is a minute
-        options += ["--workers-max-rss", 1, "--rss-sample-interval", 1]
-    return [context.peers_python, "-m", "granian", *options, "echoes:application"]
+        command = [context.python, "-m", "iotax", "--port", port, "--threads", THREADS]
+        command += ["--workers", workers, "--no-access-log", app]
+        if mode == "recycle":
+            command += ["--max-requests", RECYCLE_AFTER]
+    elif name == "gunicorn":
+        command = [context.peers_python, "-m", "gunicorn", "-k", "gthread", "--threads", THREADS]
+        command += ["-w", workers, "--keep-alive", 60, "--bind", f"127.0.0.1:{port}"]
+        command += ["--no-control-socket", app]
+        if mode == "recycle":
+            command += ["--max-requests", RECYCLE_AFTER]
+            command += ["--max-requests-jitter", RECYCLE_AFTER // 10]
+    else:
+        command = [context.peers_python, "-m", "granian", "--interface", "wsgi", "--port", port]
+        command += ["--workers", workers, "--blocking-threads", THREADS]
+        command += ["--respawn-failed-workers", "--respawn-interval", 0.1, app]
+        if mode == "recycle":  # it counts no requests; its shortest --workers-lifetime is a minute
+            command += ["--workers-max-rss", 1, "--rss-sample-interval", 1]
+    return [*command, *(["--reload"] if mode == "reload" else [])]
 
 
 NOTES = {
@@ -72,14 +73,13 @@ NOTES = {
 class Served:
     """A started server, in a process group of its own."""
 
-    def __init__(self, name, context, *, recycling=False, ran=""):
+    def __init__(self, name, context, *, ran, app="echoes:application", cwd=APPS, mode=""):
         self.name = name
         self.port = servers.free_port()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end(). No pipe: nobody would read it
-        command = command_of(name, context, self.port, recycling=recycling)
         self.process = subprocess.Popen(
-            [str(part) for part in command],
-            cwd=APPS,
+            [str(part) for part in command_of(name, context, self.port, app, mode)],
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1", "RAN": ran},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -169,6 +169,7 @@ class Result:
     events: int = 0
     report: Report = field(default_factory=Report)
     excused: list = field(default_factory=list)  # failures that a killed worker explains
+    waits: list = field(default_factory=list)  # seconds from save to new answer
     ran_twice: int = 0
     seconds: float = 0.0
     stuck: str = ""
@@ -220,11 +221,11 @@ def signal_one(number):
     return scenario
 
 
-def under_one_load(scenario, *, recycling=False):
+def under_one_load(scenario, *, mode=""):
     """The scenario with one server and one load from its first event to its last."""
 
     def play(name, context, times, result, ran):
-        with Served(name, context, recycling=recycling, ran=ran) as server:
+        with Served(name, context, mode=mode, ran=ran) as server:
             with Load(server.port) as running:
                 result.report = running.report
                 events = scenario(server, running, result)
@@ -257,6 +258,50 @@ def stop(name, context, times, result, ran):
         result.events += 1
 
 
+SAVED = """
+from echoes import application as echoes
+
+VERSION = "{version}"
+
+
+def application(environ, start_response):
+    def start(status, fields):
+        return start_response(status, [*fields, ("X-Version", VERSION)])
+
+    return echoes(environ, start)
+"""
+
+
+def save(name, context, times, result, ran):
+    """A module is saved with another version, and asked for until that one answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        module = Path(folder) / "saved.py"
+        module.write_text(SAVED.format(version="0"))
+        app = "saved:application"
+        with Served(name, context, app=app, cwd=folder, mode="reload", ran=ran) as server:
+            with Load(server.port) as running:
+                result.report = running.report
+                for version in range(1, times + 1):
+                    wait_for_answers(running, 100)
+                    began = time.monotonic()
+                    module.write_text(SAVED.format(version=version))
+                    wait_for_version(server.port, str(version))
+                    result.waits.append(time.monotonic() - began)
+                    result.events += 1
+                wait_for_answers(running, 100)
+            server.signal(signal.SIGTERM)
+            server.wait()
+
+
+def wait_for_version(port, version):
+    deadline = time.monotonic() + patience.SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, AssertionError), Connection(port) as connection:
+            if connection.ask("/echo/ready", "Connection: close").get("X-Version") == version:
+                return
+    raise Stuck(f"no answer of version {version}")
+
+
 def add(one, other):
     return Report(
         one.answered + other.answered,
@@ -278,7 +323,8 @@ class Scenario:
 
 SCENARIOS = {
     "reload": Scenario("HUP", 100, 5, under_one_load(reload)),
-    "recycle": Scenario("recycled worker", 100, 5, under_one_load(recycle, recycling=True)),
+    "recycle": Scenario("recycled worker", 100, 5, under_one_load(recycle, mode="recycle")),
+    "save": Scenario("--reload, save", 200, 5, save),
     "term": Scenario("TERM of one worker", 20, 3, under_one_load(signal_one(signal.SIGTERM))),
     "kill": Scenario("SIGKILL of one worker", 20, 3, under_one_load(signal_one(signal.SIGKILL))),
     "stop": Scenario("TERM of the server", 20, 3, stop),
@@ -335,6 +381,12 @@ def remarks(key, name, result):
         yield (
             f"{where}: {len(result.excused)} requests ({share:.1f} per time) broke off visibly with"
             " the worker that had them; they are not counted as lost"
+        )
+    if result.waits:
+        waits = sorted(result.waits)
+        yield (
+            f"{where}: from save to new answer {waits[len(waits) // 2]:.2f} s (median),"
+            f" {waits[-1]:.2f} s (longest)"
         )
     if result.stuck:
         yield f"{where}: given up after {result.events}: {result.stuck}"

@@ -72,7 +72,12 @@ def build_floors(context):
 def peers(names=PEERS):
     """The lines of peers.txt: "NAME==VERSION"."""
     lines = (BENCH / "peers.txt").read_text().splitlines()
-    return [line for line in lines if line.partition("==")[0] in names]
+    return [line for line in lines if name_of(line) in names]
+
+
+def name_of(line):
+    """ "granian" for "granian[reload]==2.8.7"."""
+    return re.split(r"[\[=]", line)[0]
 
 
 def install_peers(context, names=PEERS):
@@ -83,7 +88,7 @@ def install_peers(context, names=PEERS):
     for line in peers(names):
         install = [context.peers_python, "-m", "pip", "install", "--quiet", line]
         if subprocess.run(install, capture_output=True).returncode:
-            missing[line.partition("==")[0]] = f"pip install {line} failed"
+            missing[name_of(line)] = f"pip install {line} failed"
     return missing
 
 
