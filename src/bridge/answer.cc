@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "bridge/exceptions.h"
 #include "bridge/file_wrapper.h"
 #include "bridge/names.h"
 #include "bridge/py_error.h"
@@ -123,6 +124,13 @@ Ended send_one(Request& request, PyObject* block, bool& more) {
   return Ended::complete;
 }
 
+Ref next_of(Request& request, PyObject* iterator) noexcept {
+  request.enter_application();
+  Ref block = Ref::steal(PyIter_Next(iterator));
+  request.leave_application();
+  return block;
+}
+
 Ended iterate(Request& request, PyObject* result) {
   if (is_wrong_result(result)) {
     raise_wrong_result(result);
@@ -130,7 +138,7 @@ Ended iterate(Request& request, PyObject* result) {
   }
   const Ref iterator = Ref::steal(PyObject_GetIter(result));
   if (!iterator) return Ended::raised;
-  while (const Ref block = Ref::steal(PyIter_Next(iterator.get()))) {
+  while (const Ref block = next_of(request, iterator.get())) {
     if (!PyBytes_Check(block.get())) {
       raise_wrong_block(block.get());
       return Ended::raised;
@@ -206,8 +214,11 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
                                   bool quiet_interrupt) {
   {
     const Ref exception = take_exception();
-    const bool quiet = quiet_interrupt &&
-                       PyErr_GivenExceptionMatches(exception.get(), PyExc_KeyboardInterrupt) != 0;
+    // The watch of the deadlines has logged where the call was.
+    const bool quiet =
+        (quiet_interrupt &&
+         PyErr_GivenExceptionMatches(exception.get(), PyExc_KeyboardInterrupt) != 0) ||
+        PyErr_GivenExceptionMatches(exception.get(), exceptions().request_timeout) != 0;
     if (!quiet) {
       const std::string hint =
           result == nullptr ? hint_about_call(application, exception.get()) : std::string{};

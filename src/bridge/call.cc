@@ -78,7 +78,7 @@ Caller::Caller(const Gil& /*gil*/, Ref application, unsigned threads, EnvironOpt
       log_(log),
       options_(std::move(options)),
       states_(threads) {
-  slots_.reserve(threads);
+  slots_.reserve(threads);  // each is small until its first request
   for (unsigned i = 0; i < threads; ++i)
     slots_.push_back(std::make_unique<Slot>(options_, tables_, log_));
 }
@@ -96,6 +96,7 @@ Caller::~Caller() {
 
 [[gnu::cold]] bool Caller::prepare(const Gil& gil, Slot& slot) {
   Request& request = slot.request;
+  request.runs_here();
   if (!slot.start_response) slot.start_response = make_bound(BoundKind::start_response, request);
   if (!request.write) request.write = make_bound(BoundKind::write, request);
   if (!slot.early_hints) slot.early_hints = make_bound(BoundKind::early_hints, request);
@@ -126,8 +127,10 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
   }
   if (env) [[likely]] {
     PyObject* args[] = {nullptr, env.get(), slot.start_response.get()};
+    slot.request.enter_application();
     result = Ref::steal(PyObject_Vectorcall(application_.get(), args + 1,
                                             2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+    slot.request.leave_application();
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
   answer(gil, slot.request, application_.get(), result, quiet_interrupt);
@@ -171,6 +174,14 @@ void Caller::end_process(int exit_code) noexcept {
   if (!own_process_.load(std::memory_order_relaxed)) return;
   (void)log_.flush(kFlushAtEnd);
   ::_exit(exit_code);
+}
+
+bool Caller::interrupt(const Gil& /*gil*/, unsigned thread) noexcept {
+  return slots_[thread]->request.interrupt();
+}
+
+unsigned long Caller::thread_ident(const Gil& /*gil*/, unsigned thread) const noexcept {
+  return slots_[thread]->request.thread_ident();
 }
 
 Ref Caller::take_raised(const Gil& /*gil*/) noexcept { return std::move(raised_); }

@@ -44,6 +44,11 @@ class Caller final : public driver::Application {
   /// The server is stopping: a KeyboardInterrupt in application thread 0 is not the application's
   /// fault. Async-signal-safe.
   void stopping() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+  /// Raise iotax.RequestTimeout in what the application runs in `thread`. False: it runs nothing
+  /// there that may be interrupted.
+  bool interrupt(const Gil& gil, unsigned thread) noexcept;
+  /// As in sys._current_frames(); 0 before the first request.
+  [[nodiscard]] unsigned long thread_ident(const Gil& gil, unsigned thread) const noexcept;
   /// What the first signal handler that raised has raised; empty when none did.
   [[nodiscard]] Ref take_raised(const Gil& gil) noexcept;
 

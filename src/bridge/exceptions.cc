@@ -12,6 +12,7 @@ struct Entry {
   PyObject* Exceptions::*member;
   const char* name;
   const char* doc;
+  bool base = false;  // a BaseException, not a ConnectionError
 };
 
 constexpr Entry kEntries[] = {
@@ -21,6 +22,8 @@ constexpr Entry kEntries[] = {
      "The client sent the rest of the body too slowly."},
     {&Exceptions::body_malformed, "iotax.BodyMalformed",
      "The rest of the body breaks the framing, or is over the limit."},
+    {&Exceptions::request_timeout, "iotax.RequestTimeout",
+     "The call is over --request-timeout; its client has been answered.", true},
 };
 
 void raise_os_error(PyObject* type, int error, const char* text) {
@@ -36,7 +39,8 @@ bool init_exceptions(PyObject* module) {
   for (const Entry& entry : kEntries) {
     PyObject*& exception = all_exceptions.*entry.member;
     if (exception == nullptr) {
-      exception = PyErr_NewExceptionWithDoc(entry.name, entry.doc, PyExc_ConnectionError, nullptr);
+      exception = PyErr_NewExceptionWithDoc(
+          entry.name, entry.doc, entry.base ? PyExc_BaseException : PyExc_ConnectionError, nullptr);
       if (exception == nullptr) return false;
     }
     if (PyModule_AddObjectRef(module, std::strchr(entry.name, '.') + 1, exception) != 0)

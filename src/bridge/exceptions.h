@@ -1,5 +1,6 @@
-// The exceptions that the server raises into the application about a client: subclasses of
-// ConnectionError, so of OSError, which frameworks handle already. Importable from iotax.
+// The exceptions that the server raises into the application. Those about a client are subclasses
+// of ConnectionError, so of OSError, which frameworks handle already; that about an overdue call is
+// a BaseException, which they let pass. Importable from iotax.
 #pragma once
 
 #include <Python.h>
@@ -12,6 +13,7 @@ struct Exceptions {
   PyObject* client_disconnected;  // iotax.ClientDisconnected
   PyObject* body_timed_out;       // iotax.BodyTimedOut
   PyObject* body_malformed;       // iotax.BodyMalformed
+  PyObject* request_timeout;      // iotax.RequestTimeout
 };
 
 /// Makes them and adds them to `module`. false: a Python exception is set.

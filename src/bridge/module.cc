@@ -5,9 +5,11 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "bridge/stop_signals.h"
 #include "bridge/text.h"
 #include "bridge/worker_options.h"
+#include "driver/access_log.h"
 #include "driver/spool.h"
 #include "driver/worker.h"
 
@@ -46,6 +49,12 @@ Process process_of(const std::string& whose) {
   if (whose == "worker") return Process::worker;
   throw py::value_error("process is '" + whose +
                         "'; it can be 'application', 'server' or 'worker'");
+}
+
+py::str escaped(const std::string& text) {
+  std::string out;
+  driver::append_escaped(out, text);
+  return py::str(out);
 }
 
 driver::Level level_of(const std::string& name) {
@@ -84,7 +93,7 @@ class PyWorker {
   }
 
   void run_thread(unsigned thread) {
-    if (thread == 0 || thread >= options_.config.threads) {
+    if (thread == 0 || thread >= worker_.threads_present()) {
       throw py::value_error("thread is " + std::to_string(thread) + "; it can be 1 to threads - 1");
     }
     caller_.leave(thread);
@@ -97,6 +106,37 @@ class PyWorker {
     caller_.stopping();
     worker_.stop(wanted);
   }
+
+  /// Without the GIL until there is something; the page says how long it was waited for.
+  py::object watch() {
+    std::optional<driver::WatchEvent> event;
+    {
+      const py::gil_scoped_release released;  // at most a few times per overdue call
+      event = worker_.watch_calls();
+    }
+    worker_.interpreter_had();
+    if (!event) return py::none();
+    static constexpr std::array kKinds{"slow", "overdue", "lost"};
+    return py::make_tuple(kKinds[static_cast<std::size_t>(event->kind)], event->thread,
+                          caller_.thread_ident(Gil::held(), event->thread), event->word,
+                          escaped(event->line), escaped(event->id),
+                          std::chrono::duration<double>(event->age).count(), event->replacement);
+  }
+
+  bool expire(unsigned thread, std::uint64_t token) {
+    return thread < worker_.threads_max() && worker_.expire(thread, token);
+  }
+
+  bool interrupt(unsigned thread, std::uint64_t token) {
+    return thread < worker_.threads_max() && worker_.expired(thread, token) &&
+           caller_.interrupt(Gil::held(), thread);
+  }
+
+  void suspend(unsigned thread, std::uint64_t token) {
+    if (thread < worker_.threads_max()) worker_.suspend(thread, token);
+  }
+
+  void ask_for_replacement(const std::string& why) { worker_.ask_for_replacement(why); }
 
   [[nodiscard]] int wakeup_fd() const { return worker_.wakeup_fd(); }
 
@@ -135,7 +175,8 @@ class PyWorker {
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
            const PyPage* page, unsigned seat, int channel)
       : options_(std::move(options)),
-        caller_(Gil::held(), Ref::steal(application.release().ptr()), options_.config.threads,
+        caller_(Gil::held(), Ref::steal(application.release().ptr()),
+                driver::Page::calls_of(options_.config.threads),
                 with_version(std::move(options_.environ)), process_log()),
         worker_(sys_, options_.config, caller_, process_log(), {},
                 PyPage::place_of(page, seat, options_.config.threads)) {
@@ -243,6 +284,11 @@ PYBIND11_MODULE(_iotax, module) {
       .def_property_readonly("wakeup_fd", &PyWorker::wakeup_fd)
       .def("install_stop_signals", &PyWorker::install_signals, py::arg("process"))
       .def("restore_stop_signals", &PyWorker::restore_signals)
+      .def("watch", &PyWorker::watch)
+      .def("expire", &PyWorker::expire, py::arg("thread"), py::arg("token"))
+      .def("interrupt", &PyWorker::interrupt, py::arg("thread"), py::arg("token"))
+      .def("suspend", &PyWorker::suspend, py::arg("thread"), py::arg("token"))
+      .def("ask_for_replacement", &PyWorker::ask_for_replacement, py::arg("why"))
       .def("status", &PyWorker::status);
   module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
              py::arg("level"), py::arg("color"), py::arg("prefix"),

@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "bridge/exceptions.h"
 #include "bridge/text.h"
 #include "core/words.h"
 
@@ -44,6 +45,17 @@ std::string Request::described() const {
   if (!texts.id) return "request";
   return (texts.method ? utf8(texts.method.get()) : "GET") + ' ' +
          (texts.target ? utf8(texts.target.get()) : "/") + " (" + utf8(texts.id.get()) + ')';
+}
+
+bool Request::interrupt() noexcept {
+  if (!in_application_) return false;
+  armed_ = PyThreadState_SetAsyncExc(thread_ident_, exceptions().request_timeout) == 1;
+  return armed_;
+}
+
+[[gnu::cold]] void Request::disarm() noexcept {
+  armed_ = false;
+  (void)PyThreadState_SetAsyncExc(thread_ident_, nullptr);
 }
 
 void Request::wait_for_other_thread() noexcept {

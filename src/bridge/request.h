@@ -64,6 +64,22 @@ class Request {
   /// Use, or is alone.
   driver::Sent send_block(driver::Exchange& exchange, PyObject* bytes);
 
+  /// Around every call of the application and every next(): between the two the thread can be
+  /// interrupted. What was armed and has not been raised is disarmed as the first act behind it, so
+  /// that close(), our own code and the next request never see it.
+  void enter_application() noexcept { in_application_ = true; }
+  void leave_application() noexcept {
+    in_application_ = false;
+    if (armed_) [[unlikely]]
+      disarm();
+  }
+  /// Raise iotax.RequestTimeout in the application, in the thread of this request. False: it is not
+  /// in there.
+  bool interrupt() noexcept;
+  /// PyThread_get_thread_ident() of the thread that runs the requests; 0 before the first.
+  [[nodiscard]] unsigned long thread_ident() const noexcept { return thread_ident_; }
+  void runs_here() noexcept { thread_ident_ = PyThread_get_thread_ident(); }
+
   [[nodiscard]] driver::Log& log() const noexcept { return log_; }
   /// "GET /path (REQUEST-ID)" for the log.
   [[nodiscard]] std::string described() const;
@@ -80,10 +96,14 @@ class Request {
  private:
   friend class Use;
   void wait_for_other_thread() noexcept;
+  void disarm() noexcept;
 
   driver::Log& log_;
   driver::Exchange* exchange_ = nullptr;
   bool in_use_ = false;
+  bool in_application_ = false;
+  bool armed_ = false;
+  unsigned long thread_ident_ = 0;
   unsigned waiting_ = 0;
   std::mutex mutex_;  // of released_; never waited for with the GIL held for long: its holders do
                       // nothing else

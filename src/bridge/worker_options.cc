@@ -60,6 +60,23 @@ class Reader {
     into = value.cast<std::string>();
   }
 
+  void action(const char* name, driver::TimeoutAction& into) {
+    using driver::TimeoutAction;
+    std::string wanted;
+    text(name, wanted);
+    if (wanted == "log") {
+      into = TimeoutAction::log;
+    } else if (wanted == "answer") {
+      into = TimeoutAction::answer;
+    } else if (wanted == "raise") {
+      into = TimeoutAction::raise;
+    } else if (wanted == "replace") {
+      into = TimeoutAction::replace;
+    } else {
+      refuse_value(name, get(name));
+    }
+  }
+
   void peers(const char* name, TrustedPeers& into) {
     const py::handle value = get(name);
     if (!PyList_Check(value.ptr())) refuse_type(name, value, "a list of str");
@@ -128,6 +145,10 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.seconds("queue_timeout", config.queue_timeout);
   reader.seconds("graceful_timeout", config.graceful_timeout);
   reader.seconds("shutdown_delay", config.shutdown_delay);
+  reader.seconds("slow_request", config.slow_request);
+  reader.seconds("request_timeout", config.request_timeout);
+  reader.seconds("request_timeout_grace", config.timeout_grace);
+  reader.action("request_timeout_action", config.timeout_action);
   reader.text("server_header", config.server_header);
   reader.flag("access_log", config.access_log);
   reader.flag("interactive", config.interactive);

@@ -35,6 +35,7 @@ enum class Order : char {
 enum class Report : char {
   asked_to_leave = 'T',  // a TERM reached this process
   requests_done = 'M',   // --max-requests is reached; with their number
+  threads_lost = 'L',    // and another worker is needed; with the reason
   busy = 'W',            // requests run, and nobody watches this worker's seat of the page
   passed = 'c',          // with a connection
   all_passed = 'P',

@@ -10,6 +10,14 @@
 
 namespace iotax::driver {
 
+/// What becomes of a call that is over --request-timeout.
+enum class TimeoutAction : std::uint8_t {
+  log,      // its stack is logged
+  answer,   // and the client answered
+  raise,    // and iotax.RequestTimeout raised in the call
+  replace,  // and the worker replaced
+};
+
 struct Config {
   core::Limits limits;
   unsigned threads = 1;
@@ -24,6 +32,13 @@ struct Config {
   core::Duration queue_timeout = std::chrono::seconds{30};
   core::Duration graceful_timeout = std::chrono::seconds{30};
   core::Duration shutdown_delay{};
+  core::Duration slow_request{};     // 0: none
+  core::Duration request_timeout{};  // 0: none
+  core::Duration timeout_grace = std::chrono::seconds{5};
+  TimeoutAction timeout_action = TimeoutAction::raise;
+  [[nodiscard]] bool deadlines() const noexcept {
+    return slow_request > core::Duration::zero() || request_timeout > core::Duration::zero();
+  }
   std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
   bool tells_when_busy = false;         // the supervisor wants to look while requests run
   std::string server_header = "iotax";  // "": none

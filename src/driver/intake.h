@@ -16,6 +16,7 @@
 
 #include "core/connection.h"
 #include "core/fault.h"
+#include "core/serialise.h"
 #include "driver/access_log.h"
 #include "driver/address.h"
 #include "driver/config.h"
@@ -102,6 +103,19 @@ class Intake {
     s.answer_bytes = s.machine.content_bytes(made);
     log_access(s, sys_.now());
     s.machine.answer(core_id(s), made);
+  }
+
+  /// The server's answer to a request whose machine belongs to nobody any more: only read here.
+  [[nodiscard]] core::Bytes answer_beside(Session<Sys>& s, int status, std::string_view sentence,
+                                          std::string_view rule) {
+    warn(s, status, rule, s.line.view());
+    const core::ServerAnswer made = server_answer(s, status, sentence);
+    s.status = status;
+    s.answer_bytes = s.machine.content_bytes(made);
+    log_access(s, sys_.now());
+    core::Bytes out;
+    core::write_answer(out, made, core::Persist::close, s.machine.head().method == "HEAD");
+    return out;
   }
 
   /// The line of the request in progress, before its answer ends (its views end with it). 499 when

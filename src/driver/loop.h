@@ -132,6 +132,12 @@ class Loop {
   }
   /// A session comes back from a thread that did not lead.
   void take_back(Session& s);
+  /// A session was taken from the thread that ran its request for `age` without a word: the client
+  /// gets what is left to give, and the connection closes. Until release() it lives on, for the
+  /// thread may still read it. With Cut::complete it is an ordinary session again.
+  void break_off(Session& s, Cut how, core::Duration age);
+  /// The thread from which `s` was taken is back.
+  void release(Session& s);
   /// `s` is lent, and its outbox waits for room in the socket.
   void watch_writable(Session& s);
   /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next
@@ -145,6 +151,8 @@ class Loop {
 
   /// 503: the queue is full.
   void turn_away(Session& s);
+  /// 503: no thread is left.
+  void refuse_hopeless(Session& s);
 
   [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
   [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
@@ -161,6 +169,11 @@ class Loop {
   }
   /// When the leader has something to say about those requests; kNever: it has not.
   void set_busy_due(core::Instant due) noexcept { busy_due_ = due; }
+  /// When the leader has to look at what runs; kNever: nothing does.
+  void set_deadlines_due(core::Instant due) noexcept { deadlines_due_ = due; }
+  /// How many application threads there are. With none, nothing is accepted, and requests are
+  /// refused.
+  void set_threads(unsigned threads);
 
   // ---- stopping and signals
   void stop(Stop how);
@@ -204,6 +217,7 @@ class Loop {
   void drain(Session& s);
   void drain_while_lent(Session& s);
   void settle(Session& s);
+  [[nodiscard]] static core::Closing closing_of(const Session& s) noexcept;
   void begin_closing(Session& s);
   void finish_reset(Session& s);
   void register_as(Session& s, Interest interest);
@@ -248,6 +262,7 @@ class Loop {
   Fifo<Session*> ready_;
   std::vector<Session*> answered_;
   std::vector<Session*> behind_;  // lent for the next request, with complete answers in `pending`
+  std::vector<std::unique_ptr<Session>> held_;  // closed, but a thread may still read them
   std::vector<std::unique_ptr<Session>>
       doomed_;  // closed in this turn: events of the same turn may still name them
   Session* sessions_ = nullptr;
@@ -260,6 +275,8 @@ class Loop {
   core::Instant accept_again_ = core::kNever;
   core::Instant queue_due_ = core::kNever;
   core::Instant busy_due_ = core::kNever;
+  core::Instant deadlines_due_ = core::kNever;
+  unsigned threads_ = 1;
   bool holding_ = false;
   core::Instant pass_again_ = core::kNever;  // the channel was full
   Stop ordered_ = Stop::none;

@@ -51,7 +51,7 @@ Result<void> Loop<Sys, Poller>::listen() {
     }
     listener->in_poller = true;
   }
-  sharing_.accepting(config_.threads);
+  set_threads(config_.threads);
   return {};
 }
 
@@ -228,6 +228,8 @@ void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
   }
   if (s.phase != Phase::open) {
     discard(s);
+  } else if (s.cut != Cut::no) {
+    close(s);  // an error or a hang-up while its last answer was on its way
   } else {
     receive(s);
   }
@@ -301,6 +303,13 @@ void Loop<Sys, Poller>::turn_away(Session& s) {
 }
 
 template <class Sys, class Poller>
+void Loop<Sys, Poller>::refuse_hopeless(Session& s) {
+  intake_.answer(s, 503, "No thread is left to run this request; try again shortly.",
+                 "--request-timeout");
+  answered_.push_back(&s);
+}
+
+template <class Sys, class Poller>
 bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
   const core::Duration waited = now - s.ready_at;
   const bool left = s.gone.load(std::memory_order_relaxed) ||
@@ -316,6 +325,20 @@ bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
     return false;
   }
   return true;
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::set_threads(unsigned threads) {
+  const bool before = threads_ != 0;
+  threads_ = threads;
+  if (!holding_ && !listeners_.empty()) sharing_.accepting(threads);
+  if (threads == 0) {
+    for (const auto& listener : listeners_) {
+      if (std::exchange(listener->in_poller, false)) poller_.remove(listener->fd);
+    }
+  } else if (!before) {
+    resume_accepting();
+  }
 }
 
 /// Read away what comes behind the last answer.
@@ -380,6 +403,39 @@ void Loop<Sys, Poller>::take_back(Session& s) {
 }
 
 template <class Sys, class Poller>
+void Loop<Sys, Poller>::break_off(Session& s, Cut how, core::Duration age) {
+  if (how == Cut::complete) {
+    take_back(s);
+    return;
+  }
+  s.still_read = !s.came_back;
+  s.write_wanted = false;
+  outgoing_.send_pending(s, now_);
+  const std::string option = " for " + std::to_string(age / 1ms) +
+                             " ms (--request-timeout); request " + std::string(s.id.view());
+  if (how == Cut::unanswered) {
+    const core::Bytes answer =
+        intake_.answer_beside(s, 504, "The application did not answer this request in time.",
+                              "the application gave no answer" + option);
+    outgoing_.send_beside(s, std::as_bytes(std::span(answer.text())), now_);
+  } else {
+    intake_.warn(s, s.status, "broken off: the application gave nothing" + option, s.line.view());
+    intake_.log_access(s, now_);
+  }
+  s.cut = how;
+  s.owner.store(Owner::loop, std::memory_order_relaxed);
+  settle(s);
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::release(Session& s) {
+  s.came_back = true;
+  s.still_read = false;
+  if (s.cut == Cut::no || s.fd >= 0) return;  // not broken off yet, or not closed
+  std::erase_if(held_, [&](const std::unique_ptr<Session>& held) { return held.get() == &s; });
+}
+
+template <class Sys, class Poller>
 void Loop<Sys, Poller>::watch_writable(Session& s) {
   const bool silenced = s.owner.load(std::memory_order_relaxed) == Owner::surprised;
   register_as(s, Interest{!silenced, true});
@@ -430,7 +486,7 @@ void Loop<Sys, Poller>::drain(Session& s) {
       close(s);
       return;
     case Drained::empty:
-      if (s.phase == Phase::open && s.machine.closing() == core::Closing::no) {
+      if (s.phase == Phase::open && closing_of(s) == core::Closing::no) {
         s.machine.on_time(now_);
         step(s);  // what was pipelined behind the answer
         return;
@@ -443,6 +499,21 @@ void Loop<Sys, Poller>::drain(Session& s) {
   settle(s);
 }
 
+/// What is to become of the connection when all is sent.
+template <class Sys, class Poller>
+core::Closing Loop<Sys, Poller>::closing_of(const Session& s) noexcept {
+  switch (s.cut) {
+    case Cut::unanswered:
+      return core::Closing::after_flush;
+    case Cut::answered:
+      return core::Closing::reset;
+    case Cut::no:
+    case Cut::complete:
+      break;
+  }
+  return s.machine.closing();
+}
+
 /// Bring registration, phase and timer of `s` in line with its machine and its output. `s` belongs
 /// to the loop.
 template <class Sys, class Poller>
@@ -453,12 +524,13 @@ void Loop<Sys, Poller>::settle(Session& s) {
   }
   const bool writing = s.backlogged();
   const bool held = is_held(s);
-  s.hold_clock(writing || held, now_);
-  if (!writing && s.phase == Phase::open && s.machine.closing() != core::Closing::no) {
+  if (s.cut == Cut::no) s.hold_clock(writing || held, now_);
+  if (!writing && s.phase == Phase::open && closing_of(s) != core::Closing::no) {
     begin_closing(s);
     if (s.fd < 0) return;
   }
-  const bool reading = s.phase != Phase::open || (s.machine.wants_input() && !held);
+  const bool reading =
+      s.phase != Phase::open || (s.cut == Cut::no && s.machine.wants_input() && !held);
   register_as(s, Interest{reading, writing});
   set_timer(s);
 }
@@ -466,7 +538,7 @@ void Loop<Sys, Poller>::settle(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::begin_closing(Session& s) {
   const core::Limits& limits = config_.limits;
-  if (s.machine.closing() == core::Closing::reset) {
+  if (closing_of(s) == core::Closing::reset) {
     s.phase = Phase::resetting;
     s.phase_ends = now_ + 1s;
     finish_reset(s);
@@ -545,7 +617,7 @@ void Loop<Sys, Poller>::drop(Session& s) {
   }
   if (s.next != nullptr) s.next->previous = s.previous;
   --connections_;
-  doomed_.emplace_back(&s);
+  (s.still_read ? held_ : doomed_).emplace_back(&s);
   if (accept_again_ != core::kNever) resume_accepting();
 }
 
@@ -553,9 +625,9 @@ void Loop<Sys, Poller>::drop(Session& s) {
 
 template <class Sys, class Poller>
 core::Duration Loop<Sys, Poller>::patience() const noexcept {
-  const core::Instant next =
-      std::min({timers_.next(), accept_again_, queue_due_, busy_due_, intake_.warnings_due(),
-                delay_ends_, idle_ends_, drain_ends_, next_report_, pass_again_});
+  const core::Instant next = std::min({timers_.next(), accept_again_, queue_due_, busy_due_,
+                                       deadlines_due_, intake_.warnings_due(), delay_ends_,
+                                       idle_ends_, drain_ends_, next_report_, pass_again_});
   if (next == core::kNever) return kForever;
   return std::max(core::Duration::zero(), next - now_);
 }
@@ -566,7 +638,7 @@ void Loop<Sys, Poller>::set_timer(Session& s) {
   if (s.phase != Phase::open) {
     due = std::min(s.phase_ends, s.phase_idle);
   } else {
-    due = s.machine.deadline();
+    due = s.cut == Cut::no ? s.machine.deadline() : core::kNever;
     if (s.backlogged()) due = std::min(due, s.outbox->deadline());
   }
   timers_.set(s, due);
@@ -614,6 +686,10 @@ void Loop<Sys, Poller>::on_timer(Session& s) {
     close(s);
     return;
   }
+  if (s.cut != Cut::no) {
+    settle(s);
+    return;
+  }
   s.machine.on_time(now_);
   step(s);
 }
@@ -636,7 +712,7 @@ void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::resume_accepting() {
   accept_again_ = core::kNever;
-  if (holding_) return;
+  if (holding_ || threads_ == 0) return;
   for (const auto& listener : listeners_) {
     if (listener->in_poller) continue;
     Source* source = listener.get();
@@ -692,7 +768,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::go_on() {
   if (!std::exchange(holding_, false)) return;
   pass_again_ = core::kNever;
-  sharing_.accepting(config_.threads);
+  sharing_.accepting(threads_);
   resume_accepting();
   settle_idle();
 }
@@ -861,6 +937,7 @@ std::string Loop<Sys, Poller>::held_up() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::close_everything() {
   while (sessions_ != nullptr) close(*sessions_);
+  held_.clear();
   for (const auto& listener : listeners_) sys_.close(listener->fd);
   listeners_.clear();
   channel_.close();

@@ -50,6 +50,11 @@ class Outgoing {
     s.pending.clear();
   }
 
+  /// Send `bytes` behind what waits, beside the machine of `s`.
+  void send_beside(Session<Sys>& s, std::span<const std::byte> bytes, core::Instant now) {
+    keep(s, bytes.subspan(s.backlogged() ? 0 : send_bytes(s, bytes)), now);
+  }
+
   /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
   /// its outbox.
   void send_output(Session<Sys>& s, core::Instant now) {

@@ -44,6 +44,14 @@ enum class Phase : std::uint8_t {
   resetting,  // waiting until everything is acknowledged before the RST
 };
 
+/// How a session was taken from the thread that runs its request: what the client had by then.
+enum class Cut : std::uint8_t {
+  no,
+  unanswered,
+  answered,  // the head is out
+  complete,  // the whole answer: only close() or the like still runs
+};
+
 template <class Sys>
 struct Session : Source, TimerEntry {
   Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
@@ -65,6 +73,9 @@ struct Session : Source, TimerEntry {
   Interest interest;  // as registered, while in_poller
   Phase phase = Phase::open;
   core::Instant phase_ends = core::kNever;  // lingering, resetting: the last moment
+  Cut cut = Cut::no;  // not `no`: the machine is not touched any more, what it read may still be
+  bool still_read = false;                  // a thread from which this was taken may still read it
+  bool came_back = false;                   // that thread is back
   core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
   RequestLine line;                         // of the request in progress
   std::string pending;                      // complete answers before the request that runs
@@ -80,7 +91,7 @@ struct Session : Source, TimerEntry {
   UniqueFd file;                // of body_file()
   std::uint64_t file_offset = 0;
   BodyError body_error = BodyError::none;
-  int status = 0;  // of the answer, for the log
+  int status = 0;  // of the answer, for the log; 0: no head was given
   std::uint64_t answer_bytes = 0;
 
   // ---- answers that the socket did not take at once; created under the lead's mutex

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "driver/application.h"
+#include "driver/claim.h"
 #include "driver/date.h"
 #include "driver/session.h"
 
@@ -20,88 +22,158 @@ class SessionExchange final : public Exchange {
  public:
   using Session = typename Worker::Session;
 
-  SessionExchange(Worker& worker, unsigned thread) noexcept : worker_(worker), thread_(thread) {}
+  SessionExchange(Worker& worker, unsigned thread) noexcept
+      : worker_(worker), thread_(thread), guarded_(worker.config().deadlines()) {}
 
-  void begin(Session& s) noexcept {
-    s_ = &s;
-    open_ = true;
+  void begin(Session& s, core::Instant now) noexcept {
+    s_.store(&s, std::memory_order_relaxed);
+    open_.store(true, std::memory_order_relaxed);
+    if (guarded_) [[unlikely]]
+      claim_.begin(now);
   }
+  /// The application has returned. False: the session was taken away meanwhile.
+  [[nodiscard]] bool end() noexcept { return !guarded_ || claim_.end(); }
   /// Whether the application's side has ended the answer.
-  [[nodiscard]] bool ended() const noexcept { return !open_; }
+  [[nodiscard]] bool ended() const noexcept { return !open_.load(std::memory_order_relaxed); }
 
-  [[nodiscard]] const core::Head& head() const noexcept override { return s_->machine.head(); }
-  [[nodiscard]] const Peer& peer() const noexcept override { return s_->peer; }
-  [[nodiscard]] std::string_view request_id() const noexcept override { return s_->id.view(); }
+  // ---- by whoever wants to take the session away
+  struct Taken {
+    Session* session;
+    Cut when;
+  };
+  [[nodiscard]] Claim& claim() noexcept { return claim_; }
+  /// Nothing: the call has moved on since `seen` was read.
+  [[nodiscard]] std::optional<Taken> take(ClaimWord seen) noexcept {
+    // Read before: the thread may be back, and at its next call, as soon as the session is taken.
+    // They change only together with the word.
+    Session* const s = s_.load(std::memory_order_relaxed);
+    const bool complete = ended();
+    if (!claim_.take(seen)) return std::nullopt;
+    if (complete) return Taken{s, Cut::complete};
+    return Taken{s, s->status != 0 ? Cut::answered : Cut::unanswered};
+  }
+
+  [[nodiscard]] const core::Head& head() const noexcept override {
+    return session().machine.head();
+  }
+  [[nodiscard]] const Peer& peer() const noexcept override { return session().peer; }
+  [[nodiscard]] std::string_view request_id() const noexcept override {
+    return session().id.view();
+  }
 
   [[nodiscard]] std::optional<std::uint64_t> body_bytes() const noexcept override {
-    if (!s_->streaming) return s_->body ? s_->body->size() : 0;
+    if (!session().streaming) return session().body ? session().body->size() : 0;
     if (head().content == core::Content::length) return head().content_bytes;
     return std::nullopt;
   }
 
   [[nodiscard]] std::optional<std::span<const std::byte>> body_in_memory() const noexcept override {
-    if (s_->streaming) return std::nullopt;
-    if (!s_->body) return std::span<const std::byte>{};
-    return s_->body->in_memory();
+    if (session().streaming) return std::nullopt;
+    if (!session().body) return std::span<const std::byte>{};
+    return session().body->in_memory();
   }
 
   BodyRead read_body(std::span<std::byte> into) override {
-    return worker_.read_body(thread_, *s_, into);
+    const Inside inside(*this);
+    if (!inside) return {0, BodyError::disconnected};
+    return worker_.read_body(thread_, session(), into);
   }
 
   void inform(int status, const core::AnswerFields& fields) override {
-    s_->machine.inform(head().id, status, fields);
-    (void)deliver();
+    const Inside inside(*this);
+    if (!inside) return;
+    session().machine.inform(head().id, status, fields);
+    (void)worker_.deliver(thread_, session());
   }
 
   void respond(core::ResponseHead& head) override {
+    const Inside inside(*this);
+    if (!inside) return;
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
-    s_->status = core::code_of(head.status);
-    if (worker_.stopping()) s_->machine.close_soon();
-    s_->machine.respond(this->head().id, head);
+    session().status = core::code_of(head.status);
+    if (worker_.stopping()) session().machine.close_soon();
+    session().machine.respond(this->head().id, head);
   }
 
   Sent body(std::span<const std::byte> block) override {
-    if (gone()) return Sent::gone;
-    const core::Outcome outcome = s_->machine.body(head().id, block);
-    s_->answer_bytes += block.size();
-    if (block.size() > core::kCopyBytesMax && deliver() == Sent::gone) return Sent::gone;
+    const Inside inside(*this);
+    if (!inside || gone()) return Sent::gone;
+    const core::Outcome outcome = session().machine.body(head().id, block);
+    session().answer_bytes += block.size();
+    if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, session()) == Sent::gone) {
+      return Sent::gone;
+    }
     return sent(outcome);
   }
 
   Sent body_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override {
-    if (gone()) return Sent::gone;
-    s_->file = std::move(file);
-    s_->file_offset = offset;
-    s_->answer_bytes += length;
-    return sent(s_->machine.body_file(head().id, length));
+    const Inside inside(*this);
+    if (!inside || gone()) return Sent::gone;
+    session().file = std::move(file);
+    session().file_offset = offset;
+    session().answer_bytes += length;
+    return sent(session().machine.body_file(head().id, length));
   }
 
-  Sent deliver() override { return worker_.deliver(thread_, *s_); }
+  Sent deliver() override {
+    const Inside inside(*this);
+    return inside ? worker_.deliver(thread_, session()) : Sent::gone;
+  }
 
   Sent finish() override {
-    worker_.log_access(*s_);
-    open_ = false;
-    return sent(s_->machine.finish(head().id));
+    const Inside inside(*this);
+    if (!inside) return Sent::gone;
+    worker_.log_access(session());
+    open_.store(false, std::memory_order_relaxed);
+    return sent(session().machine.finish(head().id));
   }
 
   void fail(int status, std::string_view sentence) override {
-    open_ = false;
-    worker_.intake().answer(*s_, status, sentence, {}, false);
+    const Inside inside(*this);
+    if (!inside) return;
+    open_.store(false, std::memory_order_relaxed);
+    worker_.intake().answer(session(), status, sentence, {}, false);
   }
 
   void abort() override {
-    worker_.log_access(*s_);
-    open_ = false;
-    s_->machine.abort(head().id);
+    const Inside inside(*this);
+    if (!inside) return;
+    worker_.log_access(session());
+    open_.store(false, std::memory_order_relaxed);
+    session().machine.abort(head().id);
   }
 
   [[nodiscard]] bool gone() const noexcept override {
-    return s_->gone.load(std::memory_order_relaxed);
+    return session().gone.load(std::memory_order_relaxed);
   }
 
  private:
+  /// The session is the thread's while one of these lives and is true. Costs a branch where there
+  /// are no deadlines.
+  class Inside {
+   public:
+    explicit Inside(SessionExchange& exchange) noexcept : exchange_(exchange) {
+      if (exchange_.guarded_) [[unlikely]] {
+        claimed_ = exchange_.claim_.enter();
+        is_ours_ = claimed_;
+      }
+    }
+    Inside(const Inside&) = delete;
+    ~Inside() {
+      if (claimed_) [[unlikely]]
+        exchange_.claim_.leave(exchange_.worker_.now());
+    }
+    explicit operator bool() const noexcept { return is_ours_; }
+
+   private:
+    SessionExchange& exchange_;
+    bool claimed_ = false;
+    bool is_ours_ = true;
+  };
+
+  [[nodiscard]] Session& session() const noexcept { return *s_.load(std::memory_order_relaxed); }
+
   static Sent sent(core::Outcome outcome) noexcept {
     switch (outcome) {
       case core::Outcome::ok:
@@ -118,9 +190,11 @@ class SessionExchange final : public Exchange {
 
   Worker& worker_;
   unsigned thread_;
-  Session* s_ = nullptr;
-  bool open_ = false;
-  DateCache date_;  // of the thread's own answers
+  const bool guarded_;
+  std::atomic<Session*> s_{nullptr};  // written by the thread, while the session is its
+  std::atomic<bool> open_{false};     // the same
+  Claim claim_;                       // only with deadlines
+  DateCache date_;                    // of the thread's own answers
 };
 
 }  // namespace iotax::driver

@@ -21,6 +21,7 @@
 #include "driver/application.h"
 #include "driver/busy.h"
 #include "driver/config.h"
+#include "driver/deadlines.h"
 #include "driver/lead.h"
 #include "driver/log.h"
 #include "driver/loop.h"
@@ -74,17 +75,54 @@ class BasicWorker {
   /// In the child of a fork: close every descriptor of the worker; it never runs again there.
   void abandon_in_child() noexcept;
 
+  // ---- deadlines; the thread that watches them
+  /// Wait, without the interpreter, for a call that people or Python should know of. Nothing: the
+  /// worker has stopped. Until interpreter_had() the page says that this thread waits for it.
+  std::optional<WatchEvent> watch_calls();
+  void interpreter_had() noexcept { seat_.wait_for_interpreter({}); }
+  /// Answer for the application, if the call is still where `word` says. With the interpreter
+  /// entered. False: it has moved on, or was answered already.
+  bool expire(unsigned thread, ClaimWord word);
+  /// Whether the call of `word` was answered for the application, which is still in it.
+  [[nodiscard]] bool expired(unsigned thread, ClaimWord word) const noexcept {
+    return slots_[thread]->exchange.claim().taken(word);
+  }
+  /// No deadline holds for this call: somebody debugs it.
+  void suspend(unsigned thread, ClaimWord word) noexcept { deadlines_.suspend(thread, word); }
+  /// From any thread.
+  void ask_for_replacement(std::string_view why);
+  /// How many application threads there can ever be.
+  [[nodiscard]] unsigned threads_max() const noexcept {
+    return static_cast<unsigned>(slots_.size());
+  }
+
+  /// How many application threads there are, with those that are to take the place of lost ones.
+  [[nodiscard]] unsigned threads_present() {
+    const std::lock_guard lock(mutex_);
+    return present_;
+  }
+
   // ---- for SessionExchange; by the thread that runs the request of `s`
   BodyRead read_body(unsigned thread, Session& s, std::span<std::byte> into);
   Sent deliver(unsigned thread, Session& s);
   void log_access(Session& s);
   [[nodiscard]] Intake<Sys>& intake() noexcept { return loop_.intake(); }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] core::Instant now() noexcept { return sys_.now(); }
   [[nodiscard]] bool stopping() const noexcept { return stop_.load() != 0; }
 
  private:
   using Events = std::array<Event, 256>;
   using Exchange = SessionExchange<BasicWorker>;
+
+  /// A thread that did not come back from an overdue call.
+  enum class Loss : std::uint8_t { none, lost, replaced };
+
+  struct Expired {
+    Session* session;
+    Cut when;
+    core::Duration age;
+  };
 
   /// One application thread.
   struct alignas(64) Slot {
@@ -98,6 +136,7 @@ class BasicWorker {
     core::Instant credit_until{};  // our share of the interpreter after a long wait for it
     LeadWord lent;                 // as stored by the last lend
     std::atomic<std::uint64_t> requests{0};  // written by this thread only
+    Loss loss = Loss::none;                  // under the mutex
     Exchange exchange;
   };
 
@@ -116,9 +155,9 @@ class BasicWorker {
   void lead_loop(unsigned thread);
   std::size_t wait_for_events(unsigned thread, Events& events);
   [[nodiscard]] bool run_ready(unsigned thread);
-  void run(unsigned thread, Session& s, core::Instant called);
+  [[nodiscard]] bool run(unsigned thread, Session& s, core::Instant called);
   void report_if_done();
-  void finish_late(unsigned thread, Session& s, core::Instant called);
+  void finish_late(unsigned thread, Session& s, core::Instant called, bool ours);
   void run_queued(unsigned thread, Session& s);
   void judge(core::Instant called);
   void end_unled(Session& s);
@@ -129,6 +168,16 @@ class BasicWorker {
   BodyRead take_stored(unsigned thread, Session& s, std::span<std::byte> into);
   void receive_body(unsigned thread, Session& s);
   void wait_for_input(unsigned thread, Session& s);
+
+  // ---- deadlines (worker_deadlines.h)
+  void look_at_deadlines();
+  void set_deadline_timer(unsigned leading);
+  void tell(WatchKind kind, unsigned thread, ClaimWord word, core::Duration age,
+            int replacement = -1);
+  void lose(unsigned thread, ClaimWord word);
+  void give_up(unsigned thread, Session& s);
+  [[nodiscard]] bool come_back(unsigned thread);
+  [[nodiscard]] bool waits_for_a_thread();
 
   // ---- the lead
   void lend(unsigned thread, Session& s);
@@ -181,7 +230,11 @@ class BasicWorker {
   bool abandoned_ = false;  // in the child of a fork
   SlowShare share_;
   typename Sys::Thread spare_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // more than there are threads: some may get lost
+  Deadlines<Sys> deadlines_;
+  bool supervised_ = false;
+  std::atomic<bool> asked_for_replacement_{false};
+  std::atomic<bool> came_back_{false};  // a thread did: the loop may not know
 
   // ---- with the lead
   bool ended_process_ = false;  // end_process() was called
@@ -194,6 +247,10 @@ class BasicWorker {
   BusyWatch busy_;
   bool waking_ = false;             // a woken thread is on its way to the interpreter
   std::vector<Session*> writable_;  // mail: watch for room in the socket
+  unsigned present_ = 0;            // threads that were started, also the lost
+  unsigned lost_ = 0;
+  std::vector<Expired> expired_;    // mail: answer for the application
+  std::vector<Session*> released_;  // mail: the thread from which it was taken is back
   std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do
   std::atomic<std::size_t> queued_{0};
   std::atomic<bool> mail_{false};
@@ -207,6 +264,7 @@ class BasicWorker {
 
 }  // namespace iotax::driver
 
+#include "driver/worker_deadlines.h"
 #include "driver/worker_impl.h"
 
 namespace iotax::driver {

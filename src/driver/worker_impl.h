@@ -24,8 +24,10 @@ BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Applicatio
       own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
       place_(place ? *place : Place{own_page_->page(), 0}),
       seat_(place_.page.seat(place_.seat)),
-      loop_(sys, config, log, place_) {
-  for (unsigned thread = 0; thread < config.threads; ++thread) {
+      loop_(sys, config, log, place_),
+      deadlines_(sys, config, Page::calls_of(config.threads)),
+      present_(config.threads) {
+  for (unsigned thread = 0; thread < Page::calls_of(config.threads); ++thread) {
     slots_.push_back(std::make_unique<Slot>(*this, thread, place_.page.call(place_.seat, thread)));
   }
 }
@@ -63,6 +65,7 @@ Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
   const Result<int> own = sys_.duplicate(fd);
   if (!own) return Errno{own.error()};
   loop_.add_channel(*own);
+  supervised_ = true;
   return {};
 }
 
@@ -123,6 +126,15 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
     }
     return false;
   }
+  if (deadlines_.on() && !std::exchange(ended_process_, true)) {
+    if (waits_for_a_thread()) {
+      ended_process_ = false;
+      return false;
+    }
+    if (slots_[0]->loss != Loss::none) {  // it would be waited for
+      application_.end_process(static_cast<int>(stop_.load(std::memory_order_relaxed) >> 8));
+    }
+  }
   std::vector<unsigned> idle;
   {
     const std::lock_guard lock(mutex_);
@@ -131,6 +143,7 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
     for (const unsigned thread : idle) mark(thread, kWakeExit);
   }
   for (const unsigned thread : idle) sys_.futex_wake(slots_[thread]->wake, 1);
+  deadlines_.close();
   watch(kNow);
   ring(kick_.write);
   return true;
@@ -192,6 +205,7 @@ void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
   }
   while (!finished_.load(std::memory_order_acquire)) {
     std::unique_lock lock(mutex_);
+    if (slot.loss != Loss::none && !come_back(thread)) break;
     leave_direct_if_calm();
     LeadWord seen = lead_.load();
     const bool may_take = !queue_.empty() && (direct_ || seen.holder() != LeadWord::kSpare);
@@ -264,6 +278,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     loop_.set_busy_due(core::kNever);
   }
   Events events;
+  if (deadlines_.on()) look_at_deadlines();
   for (;;) {
     const std::size_t n = wait_for_events(thread, events);
     seat_.turn();
@@ -292,6 +307,10 @@ std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& e
     n = look(tuning_.patience);  // our share of the interpreter lasts
   if (n == 0 && !more) {
     leave(thread);
+    if (deadlines_.on()) {
+      const std::lock_guard lock(mutex_);
+      set_deadline_timer(1);
+    }
     const core::Duration timeout = loop_.patience();
     parked_.store(true);
     if (!mail_.load()) n = look(timeout);
@@ -315,11 +334,12 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
     }
     lend(thread, s);
     if (!slot.entered) called = enter(thread);
-    run(thread, s, called);
+    const bool ours = run(thread, s, called);
     if (!take_back(thread)) {
-      finish_late(thread, s, called);
+      finish_late(thread, s, called, ours);
       return false;
     }
+    IOTAX_CHECK(ours);  // only who leads takes sessions away, or the watch when a leader told it
     if (finished_.load(std::memory_order_relaxed))
       return false;  // the child of a fork came back here
     share_.quick();
@@ -341,17 +361,18 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
   return true;
 }
 
-/// Run the request of `s` in this thread. Entered.
+/// Run the request of `s` in this thread. Entered. False: `s` was taken away meanwhile.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
+bool BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
   Slot& slot = *slots_[thread];
   if (config_.tells_when_busy && seat_.wants_watching()) loop_.channel().report(Report::busy);
   slot.call.begin(s.line, s.id, called);
-  slot.exchange.begin(s);
+  slot.exchange.begin(s, called);
   application_.call(thread, slot.exchange);
   slot.requests.store(slot.requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   slot.call.end();
   if (config_.requests_max != 0) report_if_done();
+  return slot.exchange.end();
 }
 
 /// Tell the supervisor once that this worker has answered its share of requests.
@@ -366,12 +387,17 @@ void BasicWorker<Sys, Poller>::report_if_done() {
 /// The call of this thread outlasted the watch: the lead is another's. What is left is to finish
 /// the answer.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::Instant called) {
+void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::Instant called,
+                                           bool ours) {
   late_.fetch_add(1, std::memory_order_relaxed);
   { const std::lock_guard taker_has_flushed(mutex_); }
   judge(called);
   leave_unless_credit(thread);
-  end_unled(s);
+  if (ours) [[likely]] {
+    end_unled(s);
+  } else {
+    give_up(thread, s);
+  }
   late_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -382,13 +408,18 @@ void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   late_.fetch_add(1, std::memory_order_relaxed);
   const core::Instant called = slot.entered ? sys_.now() : enter(thread);
   if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
+  bool ours = true;
   if (loop_.admit(s, called)) {
     s.behind_pending = false;
-    run(thread, s, called);
+    ours = run(thread, s, called);
     judge(called);
   }
   leave_unless_credit(thread);
-  end_unled(s);
+  if (ours) [[likely]] {
+    end_unled(s);
+  } else {
+    give_up(thread, s);
+  }
   late_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -608,6 +639,7 @@ bool BasicWorker<Sys, Poller>::after_network(unsigned thread) {
   if (const Stop ordered = loop_.take_ordered(); ordered != Stop::none) this->stop(ordered);
   const std::uint32_t stop = stop_.load(std::memory_order_relaxed);
   if (stop != 0) loop_.stop(static_cast<Stop>(stop & 0xff));
+  if (deadlines_.on()) look_at_deadlines();
   if (!loop_.take_signals()) return true;
   if (thread != 0) {
     mark(0, kWakeSignals);
@@ -636,14 +668,22 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::read_mail() {
   std::vector<Session*> writable;
   std::vector<Session*> returned;
+  std::vector<Session*> released;
+  std::vector<Expired> expired;
   {
     const std::lock_guard lock(mutex_);
     writable.swap(writable_);
     returned.swap(returned_);
+    released.swap(released_);
+    expired.swap(expired_);
+    if (came_back_.exchange(false)) loop_.set_threads(present_);
     mail_.store(false);
   }
-  for (Session* s : writable) loop_.watch_writable(*s);
+  for (Session* s : writable) loop_.watch_writable(*s);  // first: the others may close them
   for (Session* s : returned) loop_.take_back(*s);
+  if (!expired.empty()) deadlines_.look_at_once();
+  for (const Expired& one : expired) loop_.break_off(*one.session, one.when, one.age);
+  for (Session* s : released) loop_.release(*s);
 }
 
 template <class Sys, class Poller>
@@ -715,6 +755,7 @@ void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
     taker_waits_ = slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::waiting;
     if (pass_on(lock)) return;
   }
+  if (deadlines_.on()) look_at_deadlines();
   spare_lead();
 }
 
@@ -773,6 +814,7 @@ bool BasicWorker<Sys, Poller>::spare_park() {
     }
   }
   if (mail_.load()) return true;
+  if (deadlines_.on()) set_deadline_timer(0);
   auto view = loop_.park_view();
   const core::Duration timeout = held_up ? tuning_.tick : loop_.patience();
   const LeadWord word =
@@ -836,9 +878,15 @@ bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
 /// answered. Under the mutex.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::hand_to_queue() {
+  const bool hopeless = lost_ == present_;
+  while (hopeless && !queue_.empty()) {
+    loop_.refuse_hopeless(*queue_.pop());
+  }
   while (!loop_.ready().empty()) {
     Session* const s = loop_.ready().pop();
-    if (queue_.size() < config_.queued_max) {
+    if (hopeless) {
+      loop_.refuse_hopeless(*s);
+    } else if (queue_.size() < config_.queued_max) {
       queue_.push(s);
     } else {
       loop_.turn_away(*s);
@@ -870,7 +918,7 @@ void BasicWorker<Sys, Poller>::look_if_busy() {
       ++running;
       if (!oldest || call->since < oldest->since) oldest = std::move(call);
     }
-    const std::string threads = std::to_string(slots_.size());
+    const std::string threads = std::to_string(present_);
     std::string text = std::to_string(running) + " of " + threads + " threads busy";
     if (oldest) {
       text += " (";

@@ -1,7 +1,13 @@
 """iotax: a WSGI server. `serve("main:app")` loads and serves, `run(app)` serves an object, Server
 is both in parts."""
 
-from iotax._iotax import BodyMalformed, BodyTimedOut, ClientDisconnected, __version__
+from iotax._iotax import (
+    BodyMalformed,
+    BodyTimedOut,
+    ClientDisconnected,
+    RequestTimeout,
+    __version__,
+)
 from iotax.listeners import BindError
 from iotax.load_error import LoadError
 from iotax.server import Server, load_app, run, serve
@@ -12,6 +18,7 @@ __all__ = [
     "BodyTimedOut",
     "ClientDisconnected",
     "LoadError",
+    "RequestTimeout",
     "Server",
     "__version__",
     "load_app",

@@ -14,6 +14,9 @@ class BodyTimedOut(ConnectionError):
 class BodyMalformed(ConnectionError):
     """The rest of the body breaks the framing, or is over the limit."""
 
+class RequestTimeout(BaseException):
+    """The call is over --request-timeout; its client has been answered."""
+
 class Page:
     """What the workers of a server are doing, in memory that children of a fork share; still there
     when a worker was killed.
@@ -45,15 +48,15 @@ class Worker:
     - int, bytes: limit_head, limit_request_line, limit_field, limit_body, body_memory,
       answer_memory, spool_max; bytes per second: min_rate;
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
-      shutdown_delay;
+      shutdown_delay, slow_request, request_timeout, request_timeout_grace;
     - bool: request_buffering, access_log, multiprocess, interactive (INT comes from a person, who
       is told what is waited for), tells_when_busy (the supervisor watches the page while requests
       run);
     - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
-      connection came in on);
+      connection came in on), request_timeout_action;
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out
-    but graceful_timeout and shutdown_delay.
+    but graceful_timeout, shutdown_delay and request_timeout_grace.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the worker takes duplicates. Close the originals: a port that stays open while the worker drains
     accepts clients that nobody serves.
@@ -76,8 +79,8 @@ class Worker:
         """Serve in the calling thread (application thread 0) until stop(). Raises what a signal
         handler raised, OSError when the loop cannot be set up."""
     def run_thread(self, thread: int) -> None:
-        """Be application thread `thread` (1 to threads - 1) until the worker has stopped. Called in
-        a threading.Thread."""
+        """Be application thread `thread` (1 to threads - 1, or the number that watch() gave) until
+        the worker has stopped. Called in a threading.Thread."""
     def stop(self, how: str) -> None:
         """how: "drain", "prompt" or "now". From any thread or signal handler."""
     @property
@@ -90,6 +93,19 @@ class Worker:
         to the supervisor. In the last two a call that has not returned when stopping has taken its
         time ends the process (exit code 0, or 128 + the signal that said "now")."""
     def restore_stop_signals(self) -> None: ...
+    def watch(self) -> tuple[str, int, int, int, str, str, float, int] | None:
+        """Wait, without the GIL, for a call that is "slow", "overdue" or "lost": kind, thread, its
+        ident, token, request line, request id, seconds without a word, and for a lost thread the
+        number of the one to start in its place (-1: none). None: the worker has stopped."""
+    def expire(self, thread: int, token: int) -> bool:
+        """Answer for the application: 504, or break off. False: the call has moved on, or that is
+        done."""
+    def interrupt(self, thread: int, token: int) -> bool:
+        """Raise RequestTimeout in a call that was answered, if the application is still in it."""
+    def suspend(self, thread: int, token: int) -> None:
+        """No deadline holds for this call."""
+    def ask_for_replacement(self, why: str) -> None:
+        """Of the supervisor; without one, of whoever reads the log."""
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 

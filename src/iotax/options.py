@@ -268,6 +268,25 @@ class Config:
         "Server field of every answer; empty: none",
     )
 
+    slow_request: float = option(
+        0.0, Time(), "Deadlines", "2s",
+        "log where the application is when a request takes longer; 0: never", shown="off",
+    )
+    request_timeout: float = option(
+        0.0, Time(), "Deadlines", "30s",
+        "longest time until the application starts its answer (504), and between two blocks of "
+        "it; 0: no limit", shown="off",
+    )
+    request_timeout_grace: float = option(
+        5.0, Time(), "Deadlines", "10s",
+        "a thread that does not come back for so long after that is given up",
+    )
+    request_timeout_action: str = option(
+        "raise", Choice("log", "answer", "raise", "replace"), "Deadlines", "answer",
+        "what happens then: log the stack; answer, too; raise iotax.RequestTimeout, too; or "
+        "answer and replace the worker",
+    )
+
     graceful_timeout: float = option(
         30.0, Time(), "Stopping", "60s",
         "longest time to finish what runs when asked to stop; 0: none, it is cut off",
@@ -365,6 +384,10 @@ WORKER_KEYS: Final = (
     "max_queued",
     "max_requests",
     "queue_timeout",
+    "slow_request",
+    "request_timeout",
+    "request_timeout_grace",
+    "request_timeout_action",
     "graceful_timeout",
     "shutdown_delay",
     "forwarded_allow_ips",

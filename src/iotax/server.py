@@ -46,6 +46,10 @@ class ServerOptions(TypedDict, total=False):
     spool_dir: str
     spool_max: int | str
     server_header: str
+    slow_request: float | str
+    request_timeout: float | str
+    request_timeout_grace: float | str
+    request_timeout_action: str
     graceful_timeout: float | str
     shutdown_delay: float | str
     forwarded_allow_ips: str | Sequence[str]

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, Final, Literal
 
 from iotax import _iotax, log
+from iotax.deadlines import Watch
 from iotax.listeners import Listeners
 from iotax.options import Config
 
@@ -81,12 +82,13 @@ class Worker:
         Returns whether every application thread has come back. Errors: OSError when the loop cannot
         be set up.
         """
-        threads = [
-            threading.Thread(
-                target=self._worker.run_thread, args=(number,), name=f"iotax-{number}", daemon=True
-            )
-            for number in range(1, self._config.threads)
-        ]
+        threads = [self._make_thread(number) for number in range(1, self._config.threads)]
+
+        def replace_lost(number: int) -> None:
+            threads.append(self._make_thread(number))
+            threads[-1].start()
+
+        watch = Watch(self._worker, self._config, replace_lost)
         in_main = threading.current_thread() is threading.main_thread()
         signals = (
             StopSignals(self._worker, self.stop, at_once, process=process) if in_main else None
@@ -96,6 +98,8 @@ class Worker:
                 signals.install()
             for thread in threads:
                 thread.start()
+            if Watch.is_needed(self._config):
+                watch.start()
             if ready is not None:
                 ready()
             self._worker.run()
@@ -103,8 +107,13 @@ class Worker:
             if signals is not None:
                 signals.restore()
             self._worker.stop("now")
-            back = _join(threads)
+            back = _join(threads) and watch.join(JOIN_SECONDS)
         return back
+
+    def _make_thread(self, number: int) -> threading.Thread:
+        return threading.Thread(
+            target=self._worker.run_thread, args=(number,), name=f"iotax-{number}", daemon=True
+        )
 
     def stop(self, how: str) -> None:
         """ "drain", "prompt" or "now"; from any thread or signal handler."""

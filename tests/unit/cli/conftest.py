@@ -32,6 +32,7 @@ def _stand_in() -> types.ModuleType:
         ClientDisconnected=type("ClientDisconnected", (ConnectionError,), {}),
         BodyTimedOut=type("BodyTimedOut", (ConnectionError,), {}),
         BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),
+        RequestTimeout=type("RequestTimeout", (BaseException,), {}),
         Worker=object,
         Page=object,
         open_log=lambda *_, **__: None,

@@ -77,8 +77,8 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         ),
         (
             ["main:app", "--timeout", "30"],
-            "--timeout is an option of other servers: use --request-timeout (not in this version"
-            " yet) for calls, --receive-timeout for clients",
+            "--timeout is an option of other servers: use --request-timeout for calls,"
+            " --receive-timeout for clients",
         ),
         (["main:app", "-t30"], "-t is an option of other servers: use --request-timeout"),
         (["main:app", "-k", "gthread"], "-k is an option of other servers: use --threads for"),

@@ -1,0 +1,171 @@
+// The member functions of BasicWorker (worker.h) that deal with calls that last too long: looking
+// at them, taking their sessions away, threads that are lost and come back.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "driver/worker.h"
+
+namespace iotax::driver {
+
+/// Look at every call, if that is due. By the holder of the lead, not under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::look_at_deadlines() {
+  using Verdict = typename Deadlines<Sys>::Verdict;
+  const core::Instant now = sys_.now();
+  if (now < deadlines_.due()) return;
+  deadlines_.begin_look();
+  for (unsigned thread = 0; thread < slots_.size(); ++thread) {
+    Exchange& exchange = slots_[thread]->exchange;
+    const ClaimWord word = exchange.claim().word();
+    const core::Instant since = exchange.claim().since();
+    switch (deadlines_.look(thread, word, since, now)) {
+      case Verdict::nothing:
+        break;
+      case Verdict::slow:
+        tell(WatchKind::slow, thread, word, now - since);
+        break;
+      case Verdict::overdue:
+        tell(WatchKind::overdue, thread, word, now - since);
+        break;
+      case Verdict::answer:
+        if (const auto taken = exchange.take(word)) {
+          if (mail_.load()) read_mail();  // no mail may name a session that is given back
+          loop_.break_off(*taken->session, taken->when, now - since);
+        }
+        break;
+      case Verdict::lost:
+        lose(thread, word);
+        break;
+    }
+  }
+  loop_.set_deadlines_due(deadlines_.due());
+}
+
+/// Before the leader waits: calls may begin in other threads meanwhile. Under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::set_deadline_timer(unsigned leading) {
+  if (idle_.size() + leading < present_) deadlines_.expect_calls(loop_.now());
+  loop_.set_deadlines_due(deadlines_.due());
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::tell(WatchKind kind, unsigned thread, ClaimWord word,
+                                    core::Duration age, int replacement) {
+  WatchEvent event;
+  event.kind = kind;
+  event.thread = thread;
+  event.word = word;
+  event.age = age;
+  event.replacement = replacement;
+  if (std::optional<Running> call = slots_[thread]->call.read()) {
+    event.line = std::move(call->line);
+    event.id = std::move(call->id);
+  }
+  deadlines_.tell(std::move(event));
+}
+
+/// The thread did not come back in time. With one thread nothing more can be served; else another
+/// takes its place, up to half their number.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::lose(unsigned thread, ClaimWord word) {
+  int replacement = -1;
+  bool half = false;
+  bool all = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ++lost_;
+    slots_[thread]->loss = Loss::lost;
+    if (config_.threads > 1 && present_ < slots_.size()) {
+      replacement = static_cast<int>(present_++);
+      slots_[thread]->loss = Loss::replaced;
+    }
+    half = lost_ * 2 >= config_.threads;
+    all = lost_ == present_;
+  }
+  loop_.set_threads(all ? 0 : present_);
+  std::string text = "iotax-" + std::to_string(thread) + " has not come back within " +
+                     std::to_string(config_.timeout_grace / 1ms) +
+                     " ms of --request-timeout (--request-timeout-grace)";
+  const std::optional<Running> call = slots_[thread]->call.read();
+  if (call) {
+    text += ": ";
+    append_escaped(text, call->line);
+    text += " (" + call->id + ')';
+  }
+  log_.server(Level::error, "Thread " + text);
+  tell(WatchKind::lost, thread, word, {}, replacement);
+  if (half) ask_for_replacement(text);
+}
+
+/// The supervisor is asked for another worker; where there is none, a person is. From any thread.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::ask_for_replacement(std::string_view why) {
+  if (loop_.channel().report(Report::threads_lost, why)) return;
+  if (supervised_ || asked_for_replacement_.exchange(true)) return;
+  log_.server(Level::critical,
+              "This process has lost too many of its threads; restart it, or let a supervisor do "
+              "that (the command iotax without --workers 0)");
+}
+
+template <class Sys, class Poller>
+std::optional<WatchEvent> BasicWorker<Sys, Poller>::watch_calls() {
+  std::optional<WatchEvent> event = deadlines_.wait();
+  if (event) seat_.wait_for_interpreter(sys_.now());
+  return event;
+}
+
+/// Take the session of a call away, if the application still has it as `word` says. With the
+/// interpreter entered.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::expire(unsigned thread, ClaimWord word) {
+  const auto taken = slots_[thread]->exchange.take(word);
+  if (!taken) return false;
+  const core::Instant since = slots_[thread]->exchange.claim().since();
+  {
+    const std::lock_guard lock(mutex_);
+    expired_.push_back({taken->session, taken->when, sys_.now() - since});
+    mail_.store(true);
+  }
+  ring(wake_.write);
+  return true;
+}
+
+/// The thread has come back from a call whose session was taken. If that was behind the whole
+/// answer, the session has been the loop's since, and may be gone.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::give_up(unsigned thread, Session& s) {
+  if (!slots_[thread]->exchange.ended()) post(released_, s);
+}
+
+/// A thread that was given up is back. False: another has its place, and it may go. Under the
+/// mutex.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::come_back(unsigned thread) {
+  Slot& slot = *slots_[thread];
+  log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has come back");
+  const bool replaced = std::exchange(slot.loss, Loss::none) == Loss::replaced;
+  --lost_;
+  if (replaced && thread != 0) {  // thread 0 runs signal handlers
+    slot.call.close();
+    return false;
+  }
+  came_back_.store(true);
+  mail_.store(true);
+  ring(wake_.write);
+  return true;
+}
+
+/// Whether a thread still holds what was taken from it, and may come back.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::waits_for_a_thread() {
+  for (const auto& slot : slots_) {
+    if (state_of(slot->exchange.claim().word()) != ClaimState::taken) continue;
+    const std::lock_guard lock(mutex_);
+    if (slot->loss == Loss::none) return true;
+  }
+  return false;
+}
+
+}  // namespace iotax::driver

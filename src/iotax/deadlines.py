@@ -1,0 +1,119 @@
+"""Calls that last too long: their stacks in the log, the exception in the thread, threads for lost
+ones.
+
+Decides: what is logged of a call, when a debugger keeps deadlines away. Knows nothing of clocks and
+answers: the extension says when a call is slow, overdue or lost (src/driver/deadlines.h), and
+answers by itself when Python does not come to it in time.
+"""
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple
+
+from iotax import _iotax, log
+from iotax.options import Config
+
+OURS: Final = str(Path(__file__).resolve().parent)
+DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "debugpy"})
+FRAMES_MAX: Final = 50
+
+
+class Event(NamedTuple):
+    """Of a call. `token` names it, and the moment in it, to the extension."""
+
+    kind: str  # "slow", "overdue" or "lost"
+    thread: int
+    ident: int
+    token: int
+    line: str
+    request_id: str
+    age: float
+    replacement: int
+
+
+class Watch:
+    """The thread "iotax-watch". It waits in the extension, without the GIL, until there is
+    something to do.
+
+    `start_thread` starts the application thread of a number, in place of a lost one.
+    """
+
+    def __init__(
+        self, worker: _iotax.Worker, config: Config, start_thread: Callable[[int], None]
+    ) -> None:
+        self._worker, self._action = worker, config.request_timeout_action
+        self._start_thread = start_thread
+        self._debugged: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="iotax-watch", daemon=True)
+
+    @staticmethod
+    def is_needed(config: Config) -> bool:
+        return config.slow_request > 0 or config.request_timeout > 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, seconds: float) -> bool:
+        """Whether the thread has ended; it does when the worker has stopped."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (event := self._worker.watch()) is not None:
+            self.handle(Event(*event))
+
+    def handle(self, event: Event) -> None:
+        if event.kind == "lost":
+            if event.replacement >= 0:
+                self._start_thread(event.replacement)
+            return
+        frame = sys._current_frames().get(event.ident)
+        if is_debugged(frame):
+            self._worker.suspend(event.thread, event.token)
+            if event.request_id not in self._debugged:
+                self._debugged.add(event.request_id)
+                log.info(f"No deadlines for {event.line} ({event.request_id}): it is debugged")
+            return
+        answered = (
+            event.kind == "overdue"
+            and self._action != "log"
+            and self._worker.expire(event.thread, event.token)
+        )
+        option = "--slow-request" if event.kind == "slow" else "--request-timeout"
+        log.warning(
+            f"{event.line} ({event.request_id}) has run for {event.age:.1f} s without a word"
+            f" ({option}); iotax-{event.thread} is at:\n{stack(frame)}"
+        )
+        if event.kind == "slow" or self._action == "log":
+            return
+        if self._action == "raise":
+            self._worker.interrupt(event.thread, event.token)
+        elif self._action == "replace" and answered:
+            self._worker.ask_for_replacement(
+                f"{event.line} ({event.request_id}) is over --request-timeout"
+            )
+
+
+def is_debugged(frame: FrameType | None) -> bool:
+    """Whether a debugger is among the callers of `frame`."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if module in DEBUGGERS or module.startswith("pydevd"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def stack(frame: FrameType | None) -> str:
+    """The innermost frames, as in a traceback, from the application's first on."""
+    frames = traceback.extract_stack(frame, FRAMES_MAX) if frame is not None else []
+    ours = [place for place, entry in enumerate(frames) if entry.filename.startswith(OURS)]
+    while frames and frames[-1].filename.startswith(OURS):
+        frames.pop()  # it has just come back
+    start = max((place for place in ours if place < len(frames)), default=-1) + 1
+    return "".join(traceback.format_list(frames[start:])).rstrip("\n") or "  (no Python code)"
