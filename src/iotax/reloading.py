@@ -22,7 +22,7 @@ from iotax.listeners import Listeners
 from iotax.options import Config
 from iotax.own_code import Project
 from iotax.supervisor import Child, State, Supervisor, WorkerChild
-from iotax.tree import Change
+from iotax.tree import Change, Names, Tree
 from iotax.warmth import Warmth
 from iotax.worker_process import WorkerJob
 
@@ -47,6 +47,8 @@ class ReloadingSupervisor(Supervisor):
         super().__init__(app, replace(config, boot_timeout=0.0), listeners, interactive=interactive)
         self._leave_seconds = LEAVE_SECONDS
         self._folders = [os.path.abspath(folder) for folder in config.reload_dir or (".",)]
+        names = Names(config.reload_include, config.reload_exclude)
+        self._tree = Tree(self._folders, names)
         self._project = Project(self._folders)
         self._generation = 1
         self._began = time.monotonic()
@@ -150,12 +152,10 @@ class ReloadingSupervisor(Supervisor):
 
     def _start_watcher(self, now: float) -> None:
         ours, theirs = Channel.pair()
-        config = self._config
         job = watching.WatcherJob(
-            roots=self._folders,
-            include=config.reload_include,
-            exclude=config.reload_exclude,
-            poll=config.reload_poll,
+            tree=self._tree,
+            before=self._tree.look(),  # what is saved while the first worker imports is seen
+            poll=self._config.reload_poll,
             channel=theirs,
             supervisor=os.getpid(),
         )
@@ -283,7 +283,7 @@ class ReloadingSupervisor(Supervisor):
         if worker not in self._stand_ins and not self._answered:
             self._answered = True
             self._hangs = False
-            self._warmth.soon()
+            self._warmth.loaded()
             if self._generation > 1:
                 seconds = time.monotonic() - self._began
                 log.info(f"Reloaded in {seconds:.2f} s ({self._how[worker]})")
@@ -356,6 +356,10 @@ class ReloadingSupervisor(Supervisor):
             self._warmth.template = None
             if self._stop is None and not self._warmth.never and not template.killed:
                 self._warmth.never = f"the template process {self._cause(status)}"
+            for worker in [worker for worker in self._workers if not worker.pid]:
+                self._workers.remove(worker)  # it was never made
+                worker.channel.close()
+                self._seats.append(worker.seat)
 
     def _not_loaded(self, child: Child) -> None:
         self._is_broken(child, child.error)
@@ -372,7 +376,7 @@ class ReloadingSupervisor(Supervisor):
             log.error(text)
             log.info("Waiting for a change...")
             self._answered = True
-            self._warmth.soon()
+            self._warmth.loaded()
         for other in self._workers:
             if other.state is State.BOOTING and other not in self._stand_ins:
                 self._drop(other)
@@ -399,9 +403,9 @@ class ReloadingSupervisor(Supervisor):
 
     def _warm_up(self) -> None:
         names = self._warmth.take()
-        if not names or self._warmth.never:
-            return
         template = self._warmth.template
+        if self._warmth.never or (template is not None and not names):
+            return
         if template is not None:
             text = "\n".join(names)
             if not template.channel.send(jobs.IMPORT, text):

@@ -29,28 +29,29 @@ class Warmth:
         self._why = ""
 
     def add(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name and name not in self.names:
-                self.names[name] = None
-                self._new.append(name)
-        if self._new:
-            self.soon()
+        new = [name for name in names if name and name not in self.names]
+        self.names.update(dict.fromkeys(new))
+        self._new += new
+        if new:
+            self.due = time.monotonic() + QUIET_SECONDS
 
-    def soon(self) -> None:
-        self.due = time.monotonic() + QUIET_SECONDS
+    def loaded(self) -> None:
+        """A worker has told what it needs."""
+        if (self.template is None or self._new) and self.due == _NEVER and not self.never:
+            self.due = time.monotonic() + QUIET_SECONDS
 
     def take(self) -> list[str]:
-        """Names to import now, if the template can take some; `due` says when to come again."""
+        """Names to import now: all of them if there is no template yet. `due` says when to come
+        again."""
         self.due = _NEVER
         if self.template is None:
             self._new.clear()
             return [*self.names]
-        if self.template.state is not State.READY:
-            self.soon()
-            return []
-        taken, self._new = self._new[:NAMES_MAX], self._new[NAMES_MAX:]
+        taken: list[str] = []
+        if self.template.state is State.READY:
+            taken, self._new = self._new[:NAMES_MAX], self._new[NAMES_MAX:]
         if self._new:
-            self.soon()
+            self.due = time.monotonic() + QUIET_SECONDS
         return taken
 
     def why_cold(self) -> str:
@@ -67,4 +68,4 @@ class Warmth:
     def start_over(self, why: str) -> None:
         self.template = None
         self._why = why
-        self.soon()
+        self.due = _NEVER

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 
 from iotax import forking, signals
 from iotax.channel import GONE, Channel
-from iotax.tree import Change, Names, Snapshot, Tree
+from iotax.tree import Change, Snapshot, Tree
 
 # What it says: it watches now; files have changed; something a person should know.
 WATCHING: Final = "W"
@@ -62,7 +62,8 @@ class Hints(Protocol):
 
 
 class Watcher:
-    """Compares looks at `tree`; `report` gets each batch, `note` a sentence for people."""
+    """Compares looks at `tree`; `report` gets each batch, `note` a sentence for people. `before` is
+    the first look, if there was one."""
 
     def __init__(
         self,
@@ -72,10 +73,11 @@ class Watcher:
         *,
         poll: bool,
         pause: Callable[[float | None, int], bool],
+        before: Snapshot | None = None,
     ) -> None:
         self._tree, self._report, self._note, self._pause = tree, report, note, pause
         self._hints: Hints = self._polling()
-        self._before = tree.look()
+        self._before = before or tree.look()
         if not poll and _has_watchdog():
             self._hints = self._notified() or self._hints
 
@@ -310,9 +312,8 @@ def _why(error: OSError) -> str:
 class WatcherJob:
     """What the process is there for."""
 
-    roots: Sequence[str]
-    include: Sequence[str]
-    exclude: Sequence[str]
+    tree: Tree
+    before: Snapshot | None
     poll: bool
     channel: Channel
     supervisor: int
@@ -321,8 +322,14 @@ class WatcherJob:
         """Report batches until the supervisor has ended."""
         forking.die_with(self.supervisor)
         signals.become_child(None)
-        tree = Tree(self.roots, Names(self.include, self.exclude))
-        watcher = Watcher(tree, self._report, self._note, poll=self.poll, pause=self._pause)
+        watcher = Watcher(
+            self.tree,
+            self._report,
+            self._note,
+            poll=self.poll,
+            pause=self._pause,
+            before=self.before,
+        )
         self.channel.send(WATCHING)
         watcher.turn(wait=False)
         while True:

@@ -21,12 +21,14 @@ from iotax.watching import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
 CODE = """
 import sys
 from iotax.channel import Channel
+from iotax.tree import Names, Tree
 from iotax.watching import WatcherJob
 roots, poll, descriptor, supervisor = sys.argv[1:5]
 if len(sys.argv) > 5:
     exec(sys.argv[5])
 channel = Channel.from_descriptor(int(descriptor))
-WatcherJob(roots.split(","), [], [], poll == "poll", channel, int(supervisor)).run()
+tree = Tree(roots.split(","), Names())
+WatcherJob(tree, None, poll == "poll", channel, int(supervisor)).run()
 """
 LIMIT_REACHED = """
 import errno
