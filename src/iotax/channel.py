@@ -16,6 +16,7 @@ READY: Final = "R"
 LOAD_ERROR: Final = "E"  # with the screen of the error
 ASKED_TO_LEAVE: Final = "T"
 REQUESTS_DONE: Final = "M"
+THREADS_LOST: Final = "L"  # with the reason why another worker is needed
 BUSY: Final = "W"  # requests run, and nobody watches the page
 PASSED: Final = "c"  # with a connection
 ALL_PASSED: Final = "P"

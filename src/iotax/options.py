@@ -332,7 +332,7 @@ class Config:
     @property
     def watches_workers(self) -> bool:
         """Whether the supervisor has to look at workers while requests run."""
-        return self.worker_max_rss > 0
+        return self.worker_max_rss > 0 or self.slow_request > 0 or self.request_timeout > 0
 
     def worker_options(
         self, *, interactive: bool = False, supervised: bool = False

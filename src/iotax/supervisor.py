@@ -42,6 +42,7 @@ LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
 AT_ONCE_SECONDS: Final = 1.0
 FORK_PAUSE_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
+GIL_STUCK_SECONDS: Final = 1.0
 # How many TTIN can add.
 MORE_WORKERS_MAX: Final = 32
 _FOREVER: Final = float("inf")
@@ -82,6 +83,7 @@ class WorkerChild(Child):
     generation: int = 0  # of the code that it runs
     watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
+    is_stuck: bool = False  # a call keeps its interpreter, and that was told
 
 
 class Stop(NamedTuple):
@@ -211,6 +213,9 @@ class Supervisor:
         worker.turns_seen = turns
         if worker.state is not State.READY or worker.because:
             return
+        if self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS and not worker.is_stuck:
+            self._is_stuck(worker)
+            return
         limit, used = self._config.worker_max_rss, resident_bytes(worker.pid)
         if limit and used > limit:
             worker.first_leave = True
@@ -218,6 +223,17 @@ class Supervisor:
                 worker,
                 f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})",
             )
+
+    def _is_stuck(self, worker: WorkerChild) -> None:
+        """A call keeps the interpreter, so that not even its stack can be asked for in Python."""
+        worker.is_stuck = True
+        log.error(
+            f"Worker [{worker.pid}] is stuck: a call has kept the interpreter (GIL) for more than"
+            f" {GIL_STUCK_SECONDS:g} s{self._with_calls(worker)}. Its threads are at:"
+        )
+        self._dump_stacks(worker)
+        if self._config.request_timeout_action != "log":
+            self._recycle(worker, "its interpreter is stuck (--request-timeout)")
 
     # ---- what there should be
 
@@ -359,6 +375,8 @@ class Supervisor:
             return
         elif message.kind == ch.ASKED_TO_LEAVE:
             self._recycle(worker, "SIGTERM")
+        elif message.kind == ch.THREADS_LOST and not worker.because:
+            self._recycle(worker, message.text)
         elif message.kind == ch.REQUESTS_DONE and not worker.because:
             limit = self._config.max_requests
             age = deaths.age(worker.age())
@@ -598,8 +616,12 @@ class Supervisor:
             running = "\n".join(f"  {call}" for call in calls) or "  no request"
             log.info(f"Worker [{worker.pid}], {deaths.age(worker.age())} old, runs\n{running}")
             if worker.state is not State.BOOTING:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signals.DUMP_STACKS)
+                self._dump_stacks(worker)
+
+    @staticmethod
+    def _dump_stacks(worker: WorkerChild) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signals.DUMP_STACKS)
 
     # ---- stopping
 

@@ -47,6 +47,7 @@ class Page:
     def __init__(self, seats: int, threads: int) -> None:
         self.running: dict[int, list[tuple[str, str, float]]] = {}
         self.made_turns = 0
+        self.stuck = 0.0
 
     def calls(self, seat: int) -> list[tuple[str, str, float]]:
         return self.running.get(seat, [])
@@ -55,7 +56,7 @@ class Page:
         return self.made_turns
 
     def gil_stuck(self, _seat: int) -> float:
-        return 0.0
+        return self.stuck
 
     def watch(self, seat: int, on: bool) -> None:
         pass
@@ -323,6 +324,33 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
     assert len(world.processes) == 1
     world.processes[0].ends()
     world.turn()
+    assert len(world.processes) == 2
+
+
+def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: World) -> None:
+    world.start("request_timeout", "5s")
+    world.ready(0)
+    seat = world.processes[0].job.seat
+    page: Page = world.supervisor._page  # type: ignore[assignment]
+    page.running[seat] = [("GET /regex", "ab-1", 6.0)]
+    page.stuck = 1.2
+    world.processes[0].says(ch.BUSY)
+    world.now += 2
+    world.turn()
+    assert any("[5000] is stuck: a call has kept the interpreter (GIL)" in x for x in world.log)
+    assert any("it ran GET /regex (6.0 s, ab-1)" in line for line in world.log)
+    assert world.killed == [(5000, supervisor.signals.DUMP_STACKS)]
+    assert len(world.processes) == 2
+    world.ready(1)
+    assert world.processes[0].heard() == ch.RETIRE
+
+
+def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
+    world.start()
+    world.ready(0)
+    world.processes[0].says("L", "iotax-0 does not come back from GET /hang")
+    world.turn()
+    assert any("[5000] is to be replaced: iotax-0 does not come back" in x for x in world.log)
     assert len(world.processes) == 2
 
 
