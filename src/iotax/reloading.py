@@ -241,8 +241,7 @@ class ReloadingSupervisor(Supervisor):
 
     def _drop(self, worker: WorkerChild) -> None:
         self._dropped.add(worker)
-        self._kill(worker)
-        worker.state = State.LEAVING
+        self._dismiss(worker)
 
     # ---- what children say
 
@@ -273,12 +272,11 @@ class ReloadingSupervisor(Supervisor):
             template.state = State.READY
 
     def _is_ready(self, worker: WorkerChild) -> None:
-        if worker.generation != self._generation or worker in self._dropped:
-            worker.state = State.READY
-            self._let_leave(worker)
-            return
+        if worker.generation != self._generation:
+            worker.state = State.LEAVING
+        dismissed = worker.state is State.LEAVING
         super()._is_ready(worker)
-        if self._stop is not None:
+        if dismissed:
             return
         if worker not in self._stand_ins and not self._answered:
             self._answered = True

@@ -88,6 +88,7 @@ class WorkerChild(Child):
 
 class Stop(NamedTuple):
     exit_code: int
+    order: str
     since: float
     kill_at: float
 
@@ -363,7 +364,9 @@ class Supervisor:
         if message.kind == ch.BOOTING and not worker.pid:
             worker.pid = int(message.text)
             self._tell_started(worker)
-            if worker.killed:
+            if worker.state is State.LEAVING:
+                self._dismiss(worker)
+            elif worker.killed:
                 self._kill(worker, worker.killed_because)
         elif message.kind == ch.LOAD_ERROR:
             worker.error = message.text
@@ -393,15 +396,16 @@ class Supervisor:
                 self._use_next_template()
 
     def _is_ready(self, worker: WorkerChild) -> None:
+        dismissed = worker.state is State.LEAVING
         worker.state = State.READY
+        if dismissed:
+            self._is_ready_though_dismissed(worker)
+            return
         if not self._served:
             self._served = True
             self._listeners.announce()
             if log.is_terminal():
                 log.say("Press Ctrl-C to stop")
-        if self._stop is not None:
-            worker.channel.send(ch.PROMPT)
-            return
         old = worker.replaces
         if old in self._workers and old is not None and old.state is State.READY:
             log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {old.because}")
@@ -412,12 +416,28 @@ class Supervisor:
         if worker.state is State.LEAVING:
             return
         if worker.state is State.BOOTING:
-            self._kill(worker)
-        else:
-            worker.channel.send(ch.RETIRE)
-            worker.killed_because = "it did not leave in time"
-            worker.kill_at = time.monotonic() + self._config.graceful_timeout + self._leave_seconds
+            self._dismiss(worker)
+            return
+        worker.channel.send(ch.RETIRE)
+        worker.killed_because = "it did not leave in time"
+        worker.kill_at = time.monotonic() + self._config.graceful_timeout + self._leave_seconds
         worker.state = State.LEAVING
+
+    def _dismiss(self, worker: WorkerChild) -> None:
+        """Whoever boots is not needed any more. By TERM, which ends a process that boots, and
+        which one that has become ready this moment survives: it may have clients."""
+        worker.state, worker.killed = State.LEAVING, True
+        worker.kill_at = time.monotonic() + AT_ONCE_SECONDS
+        if worker.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+
+    def _is_ready_though_dismissed(self, worker: WorkerChild) -> None:
+        worker.killed, worker.kill_at = False, _FOREVER
+        if self._stop is None:
+            self._let_leave(worker)
+        else:
+            worker.channel.send(self._stop.order)
 
     def _kill(self, child: Child, why: str = "") -> None:
         """At once; as soon as it has told who it is, if it has not yet."""
@@ -472,6 +492,8 @@ class Supervisor:
         if worker.error:
             self._not_loaded(worker)
             return
+        if self._was_asked_while_booting(worker, status):
+            return
         what = self._cause(status)
         if worker.state is State.BOOTING:
             self._not_booted(worker, worker.killed_because or f"it {what}")
@@ -481,6 +503,17 @@ class Supervisor:
             f"{self._with_calls(worker)}; another one is started"
         )
         self._pause_if_young(worker)
+
+    def _was_asked_while_booting(self, child: Child, status: int) -> bool:
+        """A TERM that was for the whole process group may come to the others first: that is no
+        failure of the application's."""
+        if child.state is not State.BOOTING or child.killed or child.error:
+            return False
+        if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGTERM:
+            return False
+        log.info(f"Process [{child.pid}] got SIGTERM before it was ready; another one is started")
+        self._pause_if_young(child)
+        return True
 
     def _left(self, worker: WorkerChild, status: int) -> None:
         """It was told to; only what went wrong is told."""
@@ -515,7 +548,7 @@ class Supervisor:
             self._template = None
         else:
             return  # one of before
-        if self._stop is not None:
+        if self._stop is not None or self._was_asked_while_booting(template, status):
             return
         what = self._cause(status)
         if template.state is State.READY:
@@ -556,7 +589,7 @@ class Supervisor:
     def _give_up(self) -> None:
         self._order_stop(ch.NOW)
         now = time.monotonic()
-        self._stop = Stop(EXIT_LOAD, now, now + AT_ONCE_SECONDS)
+        self._stop = Stop(EXIT_LOAD, ch.NOW, now, now + AT_ONCE_SECONDS)
 
     # ---- signals
 
@@ -631,12 +664,13 @@ class Supervisor:
             config = self._config
             delay = config.shutdown_delay if number == signal.SIGTERM else 0.0
             kill_at = now + delay + config.graceful_timeout + self._leave_seconds
-            self._stop = Stop(EXIT_STOPPED, now, kill_at)
-            self._order_stop(ch.DRAIN if number == signal.SIGTERM else ch.PROMPT)
+            order = ch.DRAIN if number == signal.SIGTERM else ch.PROMPT
+            self._stop = Stop(EXIT_STOPPED, order, now, kill_at)
+            self._order_stop(order)
         elif self._stop is None or self._is_second(number, now, self._stop):
             cut = sum(len(self._page.calls(worker.seat)) for worker in self._workers)
             log.warning(f"Stopped at once by {number.name}; requests cut: {cut}")
-            self._stop = Stop(128 + number, now, now + AT_ONCE_SECONDS)
+            self._stop = Stop(128 + number, ch.NOW, now, now + AT_ONCE_SECONDS)
             self._order_stop(ch.NOW)
 
     @staticmethod
@@ -651,8 +685,11 @@ class Supervisor:
         serves."""
         self._listeners.hand_over()
         for child in self._children():
-            if child.state is State.BOOTING or not isinstance(child, WorkerChild):
+            boots = child.state is State.BOOTING or child.killed
+            if not isinstance(child, WorkerChild) or (boots and order == ch.NOW):
                 self._kill(child)
+            elif boots:
+                self._dismiss(child)
             else:
                 child.channel.send(order)
 

@@ -5,6 +5,7 @@ The long form of this is bench/processes.
 
 import contextlib
 import os
+import random
 import signal
 import threading
 import time
@@ -99,6 +100,28 @@ def test_term_of_one_worker_loses_nothing(serve, workers):
             wait_for_end(before[0])
             wait_for_new_workers(server, running, 1, without=before)
     running.report.must_be_clean()
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
+    """Replacing, recycling, more and fewer workers, at last the end: none waits for another."""
+    dice = random.Random(seed)
+    server = serve("--workers", 2, "--max-requests", 150, *options)
+    running = Load(server.port, MIX, seed=seed).start()
+    for _ in range(30):
+        running.wait_for_answers(dice.randint(1, 40))
+        match dice.choice(["hup", "ttin", "ttou", "usr2", "term"]):
+            case "term":
+                with contextlib.suppress(IndexError, ProcessLookupError):
+                    os.kill(dice.choice(server.workers()), signal.SIGTERM)
+            case name:
+                server.send_signal(signal.Signals[f"SIG{name.upper()}"])
+    running.stopping()
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+    running.join().must_be_clean()
+    assert "ERROR" not in server.err.text
 
 
 def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):

@@ -189,8 +189,8 @@ def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -
     world.ready(0)
     world.turn(signal.SIGHUP)
     world.turn(signal.SIGHUP)
-    assert world.killed == [(5001, KILL)]
-    world.processes[1].ends(KILL)
+    assert world.killed == [(5001, signal.SIGTERM)]
+    world.processes[1].ends(signal.SIGTERM)
     world.turn()
     assert len(world.processes) == 3
     world.ready(2)
@@ -406,14 +406,57 @@ def test_second_signal_stops_at_once(world: World) -> None:
     assert world.exit_code == 128 + signal.SIGINT
 
 
-def test_what_boots_when_the_server_stops_is_killed(world: World) -> None:
+def test_what_boots_when_the_server_stops_is_ended(world: World) -> None:
     world.start()
     world.turn(signal.SIGINT)
-    assert world.killed == [(5000, KILL)]
-    world.processes[0].ends(KILL)
+    assert world.killed == [(5000, signal.SIGTERM)]
+    world.processes[0].ends(signal.SIGTERM)
     world.turn()
     assert world.exit_code == 0
     assert world.said == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
+    world: World, number: signal.Signals
+) -> None:
+    """It has clients perhaps, and has survived the TERM."""
+    world.start()
+    world.ready(0)
+    world.turn(signal.SIGHUP)
+    world.turn(number)
+    assert world.killed == [(5001, signal.SIGTERM)]
+    world.processes[0].heard()
+    world.ready(1)
+    expected = {signal.SIGTERM: ch.DRAIN, signal.SIGINT: ch.PROMPT, signal.SIGHUP: ch.RETIRE}
+    assert world.processes[1].heard() == expected[number]
+    world.now += 5
+    world.turn()
+    assert world.killed == [(5001, signal.SIGTERM)]
+
+
+def test_worker_that_boots_on_though_it_is_not_needed_is_killed(world: World) -> None:
+    world.start()
+    world.turn(signal.SIGTERM)
+    world.now += 1.1
+    world.turn()
+    assert world.killed == [(5000, signal.SIGTERM), (5000, KILL)]
+
+
+def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
+    """One for the whole process group may come to the others before it comes to the supervisor."""
+    world.start()
+    world.processes[0].ends(signal.SIGTERM)
+    world.turn()
+    assert world.said == []
+    assert world.exit_code is None
+    world.now += 0.2
+    world.turn()
+    assert len(world.processes) == 2
+    world.turn(signal.SIGTERM)
+    world.processes[1].ends(signal.SIGTERM)
+    world.turn()
+    assert world.exit_code == 0
 
 
 def test_log_files_are_opened_anew_everywhere(
