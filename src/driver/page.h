@@ -74,10 +74,10 @@ class alignas(64) Call {
     const std::uint64_t version = version_.load(std::memory_order_relaxed) + 1;
     version_.store(version, std::memory_order_relaxed);
     sizes_.store(line.view().size() << 32 | id.view().size(), std::memory_order_release);
-    for (std::size_t n = 0; n < line.words(); ++n) {
+    for (std::size_t n = 0, words = line.words(); n < words; ++n) {
       line_[n].store(line.word(n), std::memory_order_release);
     }
-    for (std::size_t n = 0; n < id.words(); ++n) {
+    for (std::size_t n = 0, words = id.words(); n < words; ++n) {
       id_[n].store(id.word(n), std::memory_order_release);
     }
     started_.store(now.time_since_epoch().count(), std::memory_order_release);

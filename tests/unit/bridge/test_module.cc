@@ -81,6 +81,12 @@ class Harness {
   }
   [[nodiscard]] bool run_signal_handlers() { return caller_->run_signal_handlers(); }
   void stopping() { caller_->stopping(); }
+  /// Arms as the last act before `result` is returned: too late to be raised in C code.
+  py::object interrupting(unsigned thread, py::object result) {
+    if (!interrupt(thread)) throw std::runtime_error("nothing runs");
+    return result;
+  }
+  bool interrupt(unsigned thread) { return caller_->interrupt(Gil::held(), thread); }
 
   [[nodiscard]] py::object take_raised() {
     Ref raised = caller_->take_raised(Gil::held());
@@ -115,7 +121,9 @@ PYBIND11_MODULE(_iotax_test, module) {
       .def("run_signal_handlers", &Harness::run_signal_handlers)
       .def("run_signal_handlers_after", &Harness::run_signal_handlers_after)
       .def("take_raised", &Harness::take_raised)
-      .def("stopping", &Harness::stopping);
+      .def("stopping", &Harness::stopping)
+      .def("interrupting", &Harness::interrupting)
+      .def("interrupt", &Harness::interrupt);
   module.def("trusts", &trusts);
   module.def("is_ip", [](const std::string& text) { return parse_ip(text).has_value(); });
   module.def("ip_bytes", [](const std::string& text) {

@@ -324,6 +324,50 @@ TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
   served.wait();
 }
 
+TEST(HungThreads, AreAnsweredFor) {
+  constexpr unsigned kClients = 2;
+  constexpr unsigned kRounds = 10;
+  Config config;
+  config.threads = 3;
+  config.request_timeout = std::chrono::milliseconds{20};
+  config.timeout_grace = std::chrono::seconds{120};
+  Served served(config);
+  std::thread watch([&] {
+    while (const auto event = served.worker.watch_calls()) {
+      served.app.enter(0);
+      served.worker.interpreter_had();
+      // The others are left to the leader.
+      if (driver::call_of(event->word) % 2 == 0)
+        (void)served.worker.expire(event->thread, event->word);
+      served.app.leave(0);
+    }
+  });
+  std::latch asked(kClients);
+  std::vector<std::thread> clients;
+  for (unsigned number = 0; number < kClients; ++number) {
+    clients.emplace_back([&, number] {
+      for (unsigned round = 0; round < kRounds; ++round) {
+        Client client(served.port);
+        client.get("/quick");
+        client.get("/slow?" + std::to_string(number));
+        client.get("/behind");
+        served.app.gates[number].wait_entered();
+        EXPECT_EQ(client.answer().content, "/quick");
+        EXPECT_EQ(client.answer().status, 504);
+        EXPECT_TRUE(client.ends());
+        served.app.gates[number].let_go();
+      }
+      asked.count_down();
+    });
+  }
+  asked.wait();
+  served.worker.stop(Stop::prompt);
+  for (std::thread& client : clients) client.join();
+  served.wait();
+  watch.join();
+  EXPECT_EQ(served.access_lines(), 2 * kClients * kRounds);
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, WorkerThreads,
                          testing::Values(Setting{1, true}, Setting{3, true}, Setting{3, false}),
                          [](const auto& made) {

@@ -1,0 +1,123 @@
+"""iotax.RequestTimeout reaches the application that is overdue, and nobody else."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from conftest import Bridge
+
+from iotax import _iotax
+
+NEAR_MISSES = 10_000
+INTERRUPTED = 20
+
+
+@pytest.fixture
+def often() -> Iterator[None]:
+    """The interpreter changes hands as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def work(rounds: int) -> int:
+    return sum(range(rounds))
+
+
+@pytest.mark.usefixtures("often")
+def test_only_the_call_and_next_ever_see_it() -> None:
+    outside: list[str] = []
+    raised = 0
+
+    class Result:
+        def __init__(self) -> None:
+            self.left = 2
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> bytes:
+            work(20)
+            self.left -= 1
+            if self.left < 0:
+                raise StopIteration
+            return b"block"
+
+        def close(self) -> None:
+            try:
+                work(50)
+            except BaseException as error:
+                outside.append(repr(error))
+                raise
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        work(20)
+        return Result()
+
+    bridge = Bridge(app)
+    armed = over = requests = 0
+
+    def interrupt() -> None:
+        nonlocal armed
+        last = 0
+        while not over:
+            if bridge.harness.interrupt(0) and last != requests:
+                last = requests
+                armed += 1
+            work(30)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        while armed < INTERRUPTED:
+            requests += 1
+            try:
+                answer = bridge.request()
+                work(50)
+                raised += answer.kinds[-1] in ("fail", "abort")
+            except BaseException as error:
+                outside.append(f"behind the request: {error!r}")
+                break
+            assert not [line for line in answer.log if "RequestTimeout" in line[1]]
+    finally:
+        over = 1
+        thread.join()
+    assert outside == []
+    assert raised > 0
+    assert not bridge.harness.interrupt(0), "nothing runs"
+
+
+def test_what_comes_too_late_is_seen_by_nobody() -> None:
+    """Armed when next() has nothing more to do: neither close() nor the next request gets it."""
+    closed = 0
+
+    class Result:
+        def __iter__(self) -> Any:
+            return map(partial(bridge.harness.interrupting, 0), [b"block", b"more"])
+
+        def close(self) -> None:
+            nonlocal closed
+            work(20)
+            closed += 1
+
+    def app(_environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Result()
+
+    bridge = Bridge(app)
+    for _ in range(NEAR_MISSES // 2):
+        answer = bridge.request()
+        work(20)
+        assert answer.body == b"blockmore"
+        assert answer.log == []
+    assert closed == NEAR_MISSES // 2
+
+
+def test_it_is_no_exception_that_frameworks_catch() -> None:
+    assert issubclass(_iotax.RequestTimeout, BaseException)
+    assert not issubclass(_iotax.RequestTimeout, Exception)
