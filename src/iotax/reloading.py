@@ -18,10 +18,11 @@ from iotax import channel as ch
 from iotax import deaths, log, signals, watching
 from iotax import reload_jobs as jobs
 from iotax.channel import Channel, Message
+from iotax.children import Child, State, WorkerChild
 from iotax.listeners import Listeners
 from iotax.options import Config
 from iotax.own_code import Project
-from iotax.supervisor import Child, State, Supervisor, WorkerChild
+from iotax.supervisor import Supervisor
 from iotax.tree import Change, Names, Tree
 from iotax.warmth import Warmth
 from iotax.worker_process import WorkerJob

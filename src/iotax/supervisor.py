@@ -9,19 +9,18 @@ nothing of requests but what the shared page tells about them.
 """
 
 import contextlib
-import enum
 import os
 import select
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from iotax import _iotax, deaths, forking, log, signals
 from iotax import channel as ch
 from iotax.channel import Channel, Message
+from iotax.children import FOREVER, Child, State, WorkerChild
 from iotax.listeners import Listeners
 from iotax.memory import Cgroup, resident_bytes
 from iotax.options import Config
@@ -45,45 +44,6 @@ LOOK_SECONDS: Final = 1.0
 GIL_STUCK_SECONDS: Final = 1.0
 # How many TTIN can add.
 MORE_WORKERS_MAX: Final = 32
-_FOREVER: Final = float("inf")
-
-
-class State(enum.Enum):
-    BOOTING = enum.auto()
-    READY = enum.auto()
-    LEAVING = enum.auto()  # it was told to, and drains
-
-
-@dataclass(eq=False)
-class Child:
-    """A process of the supervisor's. `pid` is 0 until a fork of the template has told it."""
-
-    channel: Channel
-    started: float
-    pid: int = 0
-    state: State = State.BOOTING
-    error: str = ""  # the screen, when the application could not be loaded
-    killed: bool = False
-    killed_because: str = ""  # nothing that anybody has to hear of
-    gone: bool = False  # its channel has ended
-
-    def age(self) -> float:
-        return time.monotonic() - self.started
-
-
-@dataclass(eq=False)
-class WorkerChild(Child):
-    """`because` says why it is to be replaced; `replaces` is the one that leaves for it."""
-
-    seat: int = -1
-    replaces: "WorkerChild | None" = None
-    because: str = ""
-    first_leave: bool = False  # there is no room for two: it drains before another starts
-    kill_at: float = _FOREVER
-    generation: int = 0  # of the code that it runs
-    watched: bool = False  # requests run: its seat of the page is looked at
-    turns_seen: int = -1
-    is_stuck: bool = False  # a call keeps its interpreter, and that was told
 
 
 class Stop(NamedTuple):
@@ -153,7 +113,7 @@ class Supervisor:
         for descriptor in readers:
             poll.register(descriptor, select.POLLIN)
         due = min(self._dues())
-        left = None if due == _FOREVER else max(0.0, due - time.monotonic()) * 1000 + 1
+        left = None if due == FOREVER else max(0.0, due - time.monotonic()) * 1000 + 1
         ready = {descriptor for descriptor, _ in poll.poll(left)}
         for descriptor, read in readers.items():
             if descriptor in ready:
@@ -165,7 +125,7 @@ class Supervisor:
 
     def _dues(self) -> Iterator[float]:
         """When there is something to do even if nothing happens."""
-        yield _FOREVER
+        yield FOREVER
         yield from (worker.kill_at for worker in self._workers)
         if self._stop is not None:
             yield self._stop.kill_at
@@ -433,7 +393,7 @@ class Supervisor:
                 os.kill(worker.pid, signal.SIGTERM)
 
     def _is_ready_though_dismissed(self, worker: WorkerChild) -> None:
-        worker.killed, worker.kill_at = False, _FOREVER
+        worker.killed, worker.kill_at = False, FOREVER
         if self._stop is None:
             self._let_leave(worker)
         else:
@@ -443,7 +403,7 @@ class Supervisor:
         """At once; as soon as it has told who it is, if it has not yet."""
         child.killed, child.killed_because = True, why
         if isinstance(child, WorkerChild):
-            child.kill_at = _FOREVER
+            child.kill_at = FOREVER
         if child.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from iotax.supervisor import Child, State
+from iotax.children import Child, State
 
 # Names come one by one while the first requests are answered; the template imports them together.
 QUIET_SECONDS: Final = 0.3
