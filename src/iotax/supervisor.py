@@ -608,13 +608,14 @@ class Supervisor:
             calls = [deaths.Call(*call) for call in self._page.calls(worker.seat)]
             running = "\n".join(f"  {call}" for call in calls) or "  no request"
             log.info(f"Worker [{worker.pid}], {deaths.age(worker.age())} old, runs\n{running}")
-            if worker.state is not State.BOOTING:
+            if worker.state is not State.BOOTING and not worker.killed:
                 self._dump_stacks(worker)
 
     @staticmethod
     def _dump_stacks(worker: WorkerChild) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, signals.DUMP_STACKS)
+        if worker.pid:  # 0 would be the whole process group
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signals.DUMP_STACKS)
 
     # ---- stopping
 

@@ -443,6 +443,19 @@ def test_worker_that_boots_on_though_it_is_not_needed_is_killed(world: World) ->
     assert world.killed == [(5000, signal.SIGTERM), (5000, KILL)]
 
 
+def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
+    """A process id of 0 would mean the whole process group."""
+    world.start("workers", "2", "preload", "1")
+    template = world.processes[0]
+    template.says(ch.READY)
+    world.turn()
+    assert [worker.pid for worker in world.supervisor._workers] == [0, 0]
+    world.turn(signal.SIGTTOU, signal.SIGUSR2)
+    world.turn(signal.SIGHUP, signal.SIGUSR2)
+    world.turn(signal.SIGTERM)
+    assert all(pid for pid, _ in world.killed), world.killed
+
+
 def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
     """One for the whole process group may come to the others before it comes to the supervisor."""
     world.start()
