@@ -228,7 +228,7 @@ def test_the_former_handlers_come_back() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
-        worker.install_stop_signals()
+        worker.install_stop_signals("application")
         signal.raise_signal(signal.SIGTERM)
         worker.run()  # has been stopped already, and returns
         worker.restore_stop_signals()
@@ -262,7 +262,7 @@ def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() ->
         port = listener.getsockname()[1]
         worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
         listener.close()
-        worker.install_stop_signals()
+        worker.install_stop_signals("application")
 
         def client():
             print(ask(port))
