@@ -604,7 +604,7 @@ class Supervisor:
         self._mark_all("freshly imported code")
 
     def _tell_what_runs(self) -> None:
-        for worker in self._workers:
+        for worker in filter(lambda worker: worker.pid, self._workers):
             calls = [deaths.Call(*call) for call in self._page.calls(worker.seat)]
             running = "\n".join(f"  {call}" for call in calls) or "  no request"
             log.info(f"Worker [{worker.pid}], {deaths.age(worker.age())} old, runs\n{running}")

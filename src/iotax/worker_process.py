@@ -40,6 +40,7 @@ class WorkerJob:
         forking.die_with(self.supervisor)
         self.channel.send(ch.BOOTING, str(os.getpid()))
         faulthandler.enable()
+        signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # as it is again once unregistered
         faulthandler.register(signals.DUMP_STACKS, all_threads=True)
         if self.config.workers > 1:
             _leave_standard_input()
@@ -71,6 +72,8 @@ class WorkerJob:
             self.channel.close()  # the extension has its own, and closes it where a view forks
 
         all_back = worker.run(process="worker", ready=ready)
+        # A dump would look at threads while Python takes them apart.
+        faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)
         if not all_back:
             leave_now(0)

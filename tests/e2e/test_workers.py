@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from support.processes import (
@@ -238,6 +239,28 @@ def test_idle_connection_ends_with_its_keep_alive_after_hup(trouble):
         server.send_signal(signal.SIGHUP)
         assert connection.is_closed()
         wait_for_end(old)
+
+
+def test_worker_that_ends_survives_the_order_to_dump_its_stacks(start, gate, tmp_path):
+    """That of USR2, which comes when it likes: nobody is there any more who could obey it."""
+    dump = signal.SIGRTMAX - 1
+    server = start("trouble", env={"GATES": str(tmp_path), "EXIT_GATE": "a"})
+    (old,) = server.workers()
+    assert not masked(old, "SigIgn", dump)
+    assert masked(old, "SigCgt", dump)
+    server.send_signal(signal.SIGHUP)
+    gate.wait_entered()
+    assert masked(old, "SigIgn", dump)
+    gate.let_go(2)
+    wait_for_end(old)
+    server.stop()
+
+
+def masked(pid, name, number):
+    """Whether the signal is in that mask of the process, as proc(5) names it."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    mask = int(re.search(rf"^{name}:\s+(\w+)$", text, re.M)[1], 16)
+    return bool(mask >> (number - 1) & 1)
 
 
 # ---- recycling

@@ -1,5 +1,6 @@
 """What ends a worker, makes it large, or shows what it shares with others."""
 
+import atexit
 import ctypes
 import os
 import signal
@@ -7,6 +8,8 @@ import signal
 from gate import stay
 
 imported_by = os.getpid()
+if gate := os.environ.get("EXIT_GATE"):
+    atexit.register(stay, gate)
 kept = []
 
 
