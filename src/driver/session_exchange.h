@@ -91,17 +91,19 @@ class SessionExchange final : public Exchange {
     if (!inside) return;
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
-    session().status = core::code_of(head.status);
-    if (worker_.stopping()) session().machine.close_soon();
-    session().machine.respond(this->head().id, head);
+    Session& s = session();
+    s.status = core::code_of(head.status);
+    if (worker_.stopping()) s.machine.close_soon();
+    s.machine.respond(s.machine.head().id, head);
   }
 
   Sent body(std::span<const std::byte> block) override {
     const Inside inside(*this);
-    if (!inside || gone()) return Sent::gone;
-    const core::Outcome outcome = session().machine.body(head().id, block);
-    session().answer_bytes += block.size();
-    if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, session()) == Sent::gone) {
+    Session& s = session();
+    if (!inside || s.gone.load(std::memory_order_relaxed)) return Sent::gone;
+    const core::Outcome outcome = s.machine.body(s.machine.head().id, block);
+    s.answer_bytes += block.size();
+    if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, s) == Sent::gone) {
       return Sent::gone;
     }
     return sent(outcome);
@@ -124,9 +126,10 @@ class SessionExchange final : public Exchange {
   Sent finish() override {
     const Inside inside(*this);
     if (!inside) return Sent::gone;
-    worker_.log_access(session());
+    Session& s = session();
+    worker_.log_access(s);
     open_.store(false, std::memory_order_relaxed);
-    return sent(session().machine.finish(head().id));
+    return sent(s.machine.finish(s.machine.head().id));
   }
 
   void fail(int status, std::string_view sentence) override {

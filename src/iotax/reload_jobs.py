@@ -8,14 +8,16 @@ import gc
 import os
 import signal
 import sys
+import threading
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from iotax import channel as ch
 from iotax import forking, log, signals, warm
 from iotax.channel import Channel
+from iotax.deadlines import is_debugged
 from iotax.error_page import ErrorPage
 from iotax.importer import Loaded
 from iotax.own_code import Project, Recorder, changed_variables
@@ -53,7 +55,7 @@ class ReloadJob(WorkerJob):
         os.register_at_fork(after_in_child=said.close)
 
         def answer(_number: int, _frame: object) -> None:
-            said.send(DEBUGGED, "yes" if is_debugged() else "no")
+            said.send(DEBUGGED, "yes" if is_being_debugged() else "no")
 
         signal.signal(ASK_DEBUGGED, answer)
         self.project.compile_from_source()
@@ -70,28 +72,25 @@ class ReloadJob(WorkerJob):
             self.channel.send(kind, "\n".join(names[start : start + NAMES_PER_MESSAGE]))
 
 
-def is_debugged() -> bool:
-    """Whether a thread waits in a debugger of the standard library's kind, or is being stepped
-    through by one."""
-    frames: Iterable[types.FrameType] = sys._current_frames().values()
-    return any(_is_debuggers(frame) for top in frames for frame in _stack(top))
+def is_being_debugged() -> bool:
+    """Whether a thread that runs the application waits in a debugger, or is stepped through."""
+    idents = {
+        thread.ident
+        for thread in threading.enumerate()
+        if thread is threading.main_thread() or thread.name.startswith("iotax-")
+    }
+    tops = [top for ident, top in sys._current_frames().items() if ident in idents]
+    return any(is_debugged(top) or _is_stepped(top) for top in tops)
 
 
-def _stack(top: types.FrameType) -> Iterable[types.FrameType]:
-    frame: types.FrameType | None = top
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _is_debuggers(frame: types.FrameType) -> bool:
+def _is_stepped(top: types.FrameType) -> bool:
     bdb: Any = sys.modules.get("bdb")
-    if bdb is None:
-        return False
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in ("bdb", "pdb")}
-    if frame.f_code.co_filename in files:
-        return True
-    return isinstance(getattr(frame.f_trace, "__self__", None), bdb.Bdb)
+    frame: types.FrameType | None = top
+    while bdb is not None and frame is not None:
+        if isinstance(getattr(frame.f_trace, "__self__", None), bdb.Bdb):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ workers.
 """
 
 import faulthandler
+import importlib
 import os
 import signal
 import sys
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from iotax import _iotax, forking, importer, log, signals
 from iotax import channel as ch
@@ -45,6 +47,8 @@ class WorkerJob:
         if self.config.workers > 1:
             _leave_standard_input()
         buffer_lines()
+        if not os.environ.get("PYTHONBREAKPOINT"):
+            sys.breakpointhook = _break_here
         try:
             loaded = self.loaded or self._load()
         except LoadError as error:
@@ -93,6 +97,16 @@ def buffer_lines() -> None:
     """What the application prints shows at once."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
+
+
+def _break_here(*, header: str = "", **more: Any) -> None:
+    """breakpoint(), with a debugger that does not take INT: that is the supervisor's, and one that
+    comes after `continue` would bring the debugger up in place of the end."""
+    pdb = importlib.import_module("pdb")
+    debugger = pdb.Pdb(nosigint=True, **more)
+    if header:
+        debugger.message(header)
+    debugger.set_trace(sys._getframe(1))
 
 
 def _leave_standard_input() -> None:
