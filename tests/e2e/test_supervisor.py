@@ -1,22 +1,18 @@
 """The signals of the supervisor: sent to it, to the whole process group, and when it is PID 1."""
 
 import contextlib
-import fcntl
 import os
-import pty
 import re
 import select
 import signal
 import subprocess
-import sys
-import termios
 import time
 
 import pytest
 from support import patience
-from support.lines import Lines
 from support.processes import children, has_ended, state, threads, wait_for_end
-from support.server import APPS, LISTENING, Server, environment
+from support.server import LISTENING, Server
+from support.terminal import Terminal
 from support.wire import Connection
 
 
@@ -286,52 +282,6 @@ def test_pid_1_replaces_and_reaps(first_process, gate):
 
 
 # ---- on a terminal
-
-
-class Terminal:
-    """A pseudo-terminal whose foreground job is the command: what is typed and what is shown."""
-
-    def __init__(self, *arguments, env):
-        self._master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "iotax", *arguments],
-            cwd=APPS,
-            env=environment(env),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-        self.shown = Lines(Shown(self._master), "the terminal")
-
-    def type(self, text):
-        os.write(self._master, text)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(patience.SECONDS)
-        self.shown.wait_for_end()
-        os.close(self._master)
-
-
-class Shown(contextlib.nullcontext):
-    """The other side of a terminal as a stream: it ends when nobody has the terminal open."""
-
-    def __init__(self, master):
-        super().__init__()
-        self._master = master
-
-    def read1(self, count):
-        try:
-            return os.read(self._master, count)
-        except OSError:
-            return b""
 
 
 CTRL_C = b"\x03"

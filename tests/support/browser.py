@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,6 +72,12 @@ class Browser:
     def open(self, url: str) -> None:
         self._events.clear()
         self._do("Page.navigate", url=url)
+        self._wait_for_page()
+
+    def wait_for_page_after(self, act: Callable[[], object]) -> None:
+        """Do something that makes the page load itself, or another one, and wait for that."""
+        self._events.clear()
+        act()
         self._wait_for_page()
 
     def choose_file(self, selector: str, path: Path) -> None:

@@ -1,0 +1,82 @@
+"""--reload on a terminal: a debugger in a view, and the page in a browser."""
+
+import signal
+
+import pytest
+from support.browser import Browser
+from support.project import Project
+from support.server import LISTENING
+from support.terminal import Terminal
+from support.wire import Connection
+
+DEBUGGED = """\
+def app(environ, start_response):
+    x = 40
+    breakpoint()
+    x += 2
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"debugged"]
+"""
+
+
+@pytest.fixture
+def project(start, tmp_path):
+    return Project(tmp_path / "project", start)
+
+
+@pytest.mark.parametrize("options", [("--reload",), ()], ids=["reload", "plain"])
+def test_breakpoint_in_a_view(project, options):
+    """A save waits until the debugger is left; the request ends in the code that it began in."""
+    project.save("main.py", DEBUGGED)
+    arguments = ["main:app", "--port", "0", "--color", "never", *options]
+    with Terminal(*arguments, cwd=project.folder) as terminal:
+        shown = terminal.shown
+        port = int(shown.wait_for(LISTENING)["port"])
+        with Connection(port) as connection:
+            connection.get("/")
+            shown.wait_for(r"\(Pdb\) ")
+            if options:
+                project.answers("new")
+                shown.wait_for("A debugger is active in process .*: the reload waits")
+            terminal.type(b"next\n")
+            shown.wait_for(r"\(Pdb\) ", 2)
+            terminal.type(b"p x, 'is x'\n")
+            shown.wait_for(r"\(42, 'is x'\)")
+            assert "Restarting" not in shown.text
+            terminal.type(b"continue\n")
+            assert connection.answer().text == "debugged"
+        if options:
+            shown.wait_for("Reloaded in")
+            with Connection(port) as connection:
+                assert connection.ask("/").text == "new"
+        terminal.type(b"\x03")
+        assert terminal.process.wait(20) == 0
+        assert "Traceback" not in shown.wait_for_end()
+
+
+def test_breakpoint_while_the_code_is_imported(project):
+    project.save("main.py", "x = 42\nbreakpoint()\n" + DEBUGGED.replace("breakpoint()", "pass"))
+    with Terminal("main:app", "--reload", "--port", "0", cwd=project.folder) as terminal:
+        terminal.shown.wait_for(r"\(Pdb\) ")
+        terminal.type(b"p x, 'is x'\ncontinue\n")
+        terminal.shown.wait_for(r"\(42, 'is x'\)")
+        terminal.shown.wait_for(LISTENING)
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(20) == 0
+
+
+@pytest.mark.browser
+def test_the_page_of_an_error_loads_itself_again(project, tmp_path):
+    project.answers("before")
+    project.serve()
+    project.save("main.py", "undefined_name\n")
+    project.failed()
+    with Browser(tmp_path / "browser") as browser:
+        browser.open(project.server.url + "/")
+        assert "undefined_name" in browser.text
+        browser.wait_for_page_after(lambda: project.save("main.py", "another_name\n"))
+        assert "another_name" in browser.text
+        browser.wait_for_page_after(lambda: project.answers("whole again"))
+        assert browser.text.strip() == "whole again"
+    asked = [line for line in project.server.out.text.splitlines() if "HEAD" in line]
+    assert len(asked) <= 2  # the page's questions are not logged, but the one that saw it whole
