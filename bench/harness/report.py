@@ -17,6 +17,7 @@ class Report:
         self.peers = servers.peers(peers)
         self.lines = []
         self.started = time.monotonic()
+        self.commit = commit()
 
     def add(self, *lines):
         for line in lines:
@@ -29,7 +30,8 @@ class Report:
         head = [
             f"# {self.title}",
             "",
-            f"Written by `{self.command}` on {day}, commit {commit()}, in {minutes:.1f} minutes.",
+            f"Written by `{self.command}` on {day}, commit {self.commit},"
+            f" in {minutes:.1f} minutes.",
             "",
             f"Peers: {', '.join(line.replace('==', ' ') for line in self.peers) or 'none'}.",
             "",
