@@ -29,7 +29,7 @@ CHANGED: Final = "F"
 NOTE: Final = "N"
 
 # A batch is over when nothing has changed for so long, or when it has taken so long.
-QUIET_SECONDS: Final = 0.05
+QUIET_SECONDS: Final = 0.03
 # A checkout, which takes its breath: more events, or files, than one save makes.
 MANY: Final = 20
 QUIET_SECONDS_OF_MANY: Final = 0.25
