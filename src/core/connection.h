@@ -79,7 +79,8 @@ class Connection {
   // ---- from the application's side; ids other than the request in progress are ignored
   /// An interim answer (103 Early Hints). Ignored for HTTP/1.0 and after the head.
   void inform(RequestId id, int status, const AnswerFields& fields);
-  void respond(RequestId id, const ResponseHead& head);
+  /// The head. Returns its status code; 0 when ignored.
+  int respond(RequestId id, const ResponseHead& head);
   /// Blocks over kCopyBytesMax are only referenced: take the output (output(), sent()) before the
   /// bytes end.
   Outcome body(RequestId id, std::span<const std::byte> bytes);

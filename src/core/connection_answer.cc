@@ -36,23 +36,24 @@ void Connection::continue_100(RequestId id) {
   s.continue_owed = false;
 }
 
-void Connection::respond(RequestId id, const ResponseHead& head) {
+int Connection::respond(RequestId id, const ResponseHead& head) {
   State& s = *state_;
-  if (!s.in_progress(id)) return;
+  if (!s.in_progress(id)) return 0;
+  const int status = code_of(head.status);
   const AnswerFields& fields = head.fields != nullptr ? *head.fields : no_fields;
   const bool head_request = s.is_head_request();
-  const Decision decision =
-      decide({code_of(head.status), head_request, fields.length(), head.content_bytes});
+  const Decision decision = decide({status, head_request, fields.length(), head.content_bytes});
   s.framing = decision.framing;
   s.answer_left = decision.length;
   if (decision.framing == Framing::undecided) {
     s.us = next(s.us, Did::hold);
     s.held_head.clear();
     s.held_split = write_open_head(s.held_head, head, fields);
-    return;
+    return status;
   }
   s.us = next(s.us, Did::head);
   write_head(s.out.copied(), head, fields, s.persist_words(s.persists()), decision);
+  return status;
 }
 
 Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {

@@ -37,10 +37,6 @@ template <std::uint8_t bits>
   return true;
 }
 
-struct TwoWords {
-  std::uint64_t first, second;
-};
-
 template <class Word>
 inline void copy_both_ends(char* to, const char* from, std::size_t count) noexcept {
   const Word front = word_at<Word>(from);
@@ -68,10 +64,8 @@ inline void copy_both_ends(char* to, const char* from, std::size_t count) noexce
 [[gnu::always_inline]] inline char* copy_text(char* to, std::string_view text) noexcept {
   const std::size_t count = text.size();
   const char* const from = text.data();
-  if (count > 32) {
+  if (count > 16) {
     std::memcpy(to, from, count);
-  } else if (count >= 16) {
-    detail::copy_both_ends<detail::TwoWords>(to, from, count);
   } else if (count >= 8) {
     detail::copy_both_ends<std::uint64_t>(to, from, count);
   } else if (count >= 4) {

@@ -92,9 +92,8 @@ class SessionExchange final : public Exchange {
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
     Session& s = session();
-    s.status = core::code_of(head.status);
     if (worker_.stopping()) s.machine.close_soon();
-    s.machine.respond(s.machine.head().id, head);
+    s.status = s.machine.respond(s.machine.head().id, head);
   }
 
   Sent body(std::span<const std::byte> block) override {

@@ -156,7 +156,7 @@ class BasicWorker {
   std::size_t wait_for_events(unsigned thread, Events& events);
   [[nodiscard]] bool run_ready(unsigned thread);
   [[nodiscard]] bool run(unsigned thread, Session& s, core::Instant called);
-  void report_if_done();
+  void report_call();
   void finish_late(unsigned thread, Session& s, core::Instant called, bool ours);
   void run_queued(unsigned thread, Session& s);
   void judge(core::Instant called);
@@ -212,6 +212,7 @@ class BasicWorker {
   Application& application_;
   Log& log_;
   const LeadTuning tuning_;
+  const bool reports_calls_;  // the supervisor wants to hear of them
   const std::unique_ptr<PrivatePage> own_page_;
   const Place place_;
   Seat& seat_;

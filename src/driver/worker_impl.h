@@ -21,6 +21,7 @@ BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Applicatio
       application_(application),
       log_(log),
       tuning_(tuning),
+      reports_calls_(config.tells_when_busy || config.requests_max != 0),
       own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
       place_(place ? *place : Place{own_page_->page(), 0}),
       seat_(place_.page.seat(place_.seat)),
@@ -365,20 +366,24 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
 template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
   Slot& slot = *slots_[thread];
-  if (config_.tells_when_busy && seat_.wants_watching()) loop_.channel().report(Report::busy);
   slot.call.begin(s.line, s.id, called);
+  if (reports_calls_) [[unlikely]]
+    report_call();
   slot.exchange.begin(s, called);
   application_.call(thread, slot.exchange);
   slot.requests.store(slot.requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   slot.call.end();
-  if (config_.requests_max != 0) report_if_done();
   return slot.exchange.end();
 }
 
-/// Tell the supervisor once that this worker has answered its share of requests.
+/// Tell the supervisor that requests run, if nobody watches, and once that this worker has had its
+/// share of them.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::report_if_done() {
-  const std::uint64_t requests = status().requests;
+void BasicWorker<Sys, Poller>::report_call() {
+  if (config_.tells_when_busy && seat_.wants_watching()) loop_.channel().report(Report::busy);
+  if (config_.requests_max == 0) return;
+  const Status now = status();
+  const std::uint64_t requests = now.requests + now.running;
   if (requests < config_.requests_max) return;
   if (requests_done_.exchange(true, std::memory_order_relaxed)) return;
   loop_.channel().report(Report::requests_done, std::to_string(requests));
