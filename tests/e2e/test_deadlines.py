@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from support.processes import wait_for_end
+from support.server import LISTENING
+from support.terminal import Terminal
 from support.wire import Connection
 
 LIMIT = "200ms"
@@ -97,7 +100,7 @@ def test_a_lost_thread(serve):
     """One of eight is replaced; the only one is not."""
     server = serve("--request-timeout-grace", LIMIT)
     has_timed_out(server, "/lock")
-    server.err.wait_for("Thread iotax-0 has not come back|Thread iotax-. has not come back")
+    server.err.wait_for(r"Thread iotax-\d has not come back")
     if server.threads == 1:
         server.err.wait_for("CRITICAL.*restart it")
     else:
@@ -128,3 +131,70 @@ def test_slow_requests_are_logged(start, tmp_path):
         server.err.wait_for(r"GET /sleep \(\S+\) has run for .* \(--slow-request\)")
         (tmp_path / "let-go").touch()
         assert connection.answer().status == 200
+
+
+# ---- under a supervisor
+
+
+@pytest.fixture
+def supervised(start, tmp_path):
+    """supervised(*arguments): one worker with one thread, and old ones leave soon."""
+
+    def one(*arguments: str):
+        limits = ("--request-timeout", LIMIT, "--graceful-timeout", "1s")
+        return start("hangs", *limits, *arguments, env={"HANGS": str(tmp_path)})
+
+    yield one
+    (tmp_path / "let-go").touch()
+
+
+def is_replaced(server, why):
+    """The worker that was there leaves, and another one answers."""
+    old = server.started()[0]
+    server.err.wait_for(rf"Worker \[{old}\] is to be replaced: {why}")
+    new = int(server.err.wait_for(rf"Worker \[(\d+)\] replaces \[{old}\]")[1])
+    wait_for_end(old)
+    assert server.workers() == [new]
+    assert ask(server, "/").status == 200
+
+
+def test_action_replace(supervised):
+    server = supervised("--request-timeout-action", "replace")
+    request_id = has_timed_out(server, "/lock")
+    is_replaced(server, rf"GET /lock \({request_id}\) is over --request-timeout")
+
+
+def test_the_only_thread_is_lost(supervised):
+    """What waits for it is told so, and the next worker answers."""
+    server = supervised("--request-timeout-grace", LIMIT)
+    with Connection(server.port) as one, Connection(server.port) as other:
+        one.get("/lock")
+        other.get("/")
+        assert one.answer().status == 504
+        waiting = other.answer()
+        assert (waiting.status, waiting.get("Retry-After")) == (503, "1")
+    is_replaced(server, "iotax-0 has not come back .*GET /lock")
+
+
+def test_the_gil_is_kept_for_long(supervised):
+    server = supervised()
+    assert ask(server, "/gil-for-long").status == 504
+    server.err.wait_for(r"is stuck: a call has kept the interpreter \(GIL\).*GET /gil-for-long")
+    server.err.wait_for(r'hangs\.py", line \d+ in app')
+    is_replaced(server, "its interpreter is stuck")
+
+
+def test_a_debugger_keeps_deadlines_away(tmp_path):
+    """Also the exception, which would end what a person looks at."""
+    arguments = ("hangs", "--port", "0", "--color", "never", "--request-timeout", LIMIT)
+    with Terminal(*arguments, env={"HANGS": str(tmp_path)}) as terminal:
+        port = int(terminal.shown.wait_for(LISTENING)["port"])
+        with Connection(port) as connection:
+            connection.get("/debugged")
+            terminal.shown.wait_for(r"\(Pdb\) ")
+            terminal.shown.wait_for(r"No deadlines for GET /debugged \(\S+\): it is debugged")
+            terminal.type(b"continue\n")
+            assert connection.answer().status == 200
+        terminal.type(b"\x03")
+        assert terminal.process.wait(20) == 0
+        assert "RequestTimeout" not in terminal.shown.wait_for_end()

@@ -40,6 +40,10 @@ def app(environ, start_response):
             pass
     elif path == "/gil":
         PYTHON.usleep(ctypes.c_uint(1_500_000))
+    elif path == "/gil-for-long":
+        PYTHON.usleep(ctypes.c_uint(60_000_000))  # a signal ends it
+    elif path == "/debugged":
+        breakpoint()
     elif path == "/catch":
         try:
             hang_in_python()
