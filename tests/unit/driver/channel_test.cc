@@ -6,6 +6,7 @@
 #include <string>
 
 #include "support/fake_application.h"
+#include "support/words_in.h"
 
 namespace iotax {
 namespace {
@@ -13,12 +14,9 @@ namespace {
 using namespace std::chrono_literals;
 using driver::Config;
 using driver::Stop;
+using support::has;
 using support::Rig;
 using support::ScriptedClient;
-
-bool has(std::string_view text, std::string_view word) {
-  return text.find(word) != std::string_view::npos;
-}
 
 struct OnePage {
   driver::PrivatePage page{1};

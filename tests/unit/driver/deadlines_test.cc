@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/fake_application.h"
+#include "support/words_in.h"
 
 namespace iotax {
 namespace {
@@ -20,18 +21,12 @@ using driver::Stop;
 using driver::TimeoutAction;
 using driver::WatchEvent;
 using driver::WatchKind;
+using support::count;
 using support::FakeApplication;
+using support::has;
 using support::Rig;
 using support::ScriptedClient;
 using support::ScriptedSys;
-
-std::size_t count(std::string_view text, std::string_view word) {
-  std::size_t n = 0;
-  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) ++n;
-  return n;
-}
-
-bool has(std::string_view text, std::string_view word) { return count(text, word) > 0; }
 
 Config limited(unsigned threads = 1) {
   Config config;

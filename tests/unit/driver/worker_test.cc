@@ -8,6 +8,7 @@
 #include <string>
 
 #include "support/fake_application.h"
+#include "support/words_in.h"
 
 namespace iotax {
 namespace {
@@ -17,17 +18,11 @@ using driver::Config;
 using driver::Exchange;
 using driver::Sent;
 using driver::Stop;
+using support::count;
 using support::FakeApplication;
+using support::has;
 using support::Rig;
 using support::ScriptedClient;
-
-std::size_t count(std::string_view text, std::string_view word) {
-  std::size_t n = 0;
-  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) ++n;
-  return n;
-}
-
-bool has(std::string_view text, std::string_view word) { return count(text, word) > 0; }
 
 Config with_threads(unsigned threads) {
   Config config;
