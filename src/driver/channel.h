@@ -7,7 +7,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -71,10 +70,11 @@ class Channel : public Source {
   /// From any thread, and from signal handlers. `text` is cut where it does not fit. False: it
   /// could not be sent now, or nobody is there.
   bool report(Report what, std::string_view text = {}, int attached = -1) noexcept {
+    if (fd_ < 0) return false;
     std::array<std::byte, 512> message{static_cast<std::byte>(what)};
-    const std::size_t n = std::min(text.size(), message.size() - 1);
-    std::memcpy(message.data() + 1, text.data(), n);
-    return fd_ >= 0 && bool(sys_.send_message(fd_, std::span(message).first(n + 1), attached));
+    const auto said = std::as_bytes(std::span(text.substr(0, message.size() - 1)));
+    std::copy(said.begin(), said.end(), message.begin() + 1);
+    return bool(sys_.send_message(fd_, std::span(message).first(said.size() + 1), attached));
   }
 
  private:

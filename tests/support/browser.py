@@ -41,6 +41,7 @@ class Browser:
 
         self._process = subprocess.Popen(
             [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
             preexec_fn=place_pipes,
             close_fds=False,  # Python's own descriptors are not inherited anyway
             stdin=subprocess.DEVNULL,
