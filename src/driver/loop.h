@@ -228,6 +228,7 @@ class Loop {
   void run_timers();
   void on_timer(Session& s);
   void warn_slow(const Session& s);
+  void ignore(Listener& listener);
   void pause_accepting(Listener& listener, core::Duration pause);
   void resume_accepting();
   [[nodiscard]] Session* oldest_idle() const noexcept;

@@ -333,9 +333,7 @@ void Loop<Sys, Poller>::set_threads(unsigned threads) {
   threads_ = threads;
   if (!holding_ && !listeners_.empty()) sharing_.accepting(threads);
   if (threads == 0) {
-    for (const auto& listener : listeners_) {
-      if (std::exchange(listener->in_poller, false)) poller_.remove(listener->fd);
-    }
+    for (const auto& listener : listeners_) ignore(*listener);
   } else if (!before) {
     resume_accepting();
   }
@@ -700,12 +698,15 @@ void Loop<Sys, Poller>::warn_slow(const Session& s) {
                s.line.view());
 }
 
+/// Clients wait in the queue of the system until it is watched again.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::ignore(Listener& listener) {
+  if (std::exchange(listener.in_poller, false)) poller_.remove(listener.fd);
+}
+
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause) {
-  if (listener.in_poller) {
-    poller_.remove(listener.fd);
-    listener.in_poller = false;
-  }
+  ignore(listener);
   accept_again_ = std::min(accept_again_, now_ + pause);
 }
 
@@ -757,9 +758,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::hold() {
   if (holding_ || stopping_ != Stopping::no) return;
   holding_ = true;
-  for (const auto& listener : listeners_) {
-    if (std::exchange(listener->in_poller, false)) poller_.remove(listener->fd);
-  }
+  for (const auto& listener : listeners_) ignore(*listener);
   sharing_.accepting(0);
   settle_idle();
 }
@@ -870,7 +869,7 @@ void Loop<Sys, Poller>::let_go(Listener& listener) {
       last = accept_one(listener);
     }
   }
-  if (listener.in_poller) poller_.remove(listener.fd);
+  ignore(listener);
   descriptors_.remove(listener.fd);
   sys_.close(listener.fd);
 }

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from iotax import channel as ch
-from iotax import deaths, log, signals, watching
+from iotax import log, signals, watching
 from iotax import reload_jobs as jobs
 from iotax.channel import Channel, Message
 from iotax.children import Child, State, WorkerChild
@@ -117,8 +117,7 @@ class ReloadingSupervisor(Supervisor):
         return [
             worker
             for worker in super()._members()
-            if worker.generation == self._generation
-            and (self._broken or worker not in self._stand_ins)
+            if not self._is_stale(worker) and (self._broken or worker not in self._stand_ins)
         ]
 
     def _wanted_now(self) -> int:
@@ -187,7 +186,7 @@ class ReloadingSupervisor(Supervisor):
         """Whoever runs a request, or boots, may wait in a debugger: it is asked."""
         if not self._asked:
             for worker in self._workers:
-                if worker.generation == self._generation and worker.pid and self._may_debug(worker):
+                if not self._is_stale(worker) and worker.pid and self._may_debug(worker):
                     self._asked[worker] = self._ask_at = now + ANSWER_SECONDS
                     os.kill(worker.pid, jobs.ASK_DEBUGGED)
             if self._asked:
@@ -273,7 +272,7 @@ class ReloadingSupervisor(Supervisor):
             template.state = State.READY
 
     def _is_ready(self, worker: WorkerChild) -> None:
-        if worker.generation != self._generation:
+        if self._is_stale(worker):
             worker.state = State.LEAVING
         dismissed = worker.state is State.LEAVING
         super()._is_ready(worker)
@@ -325,8 +324,8 @@ class ReloadingSupervisor(Supervisor):
 
     def _break_off(self, worker: WorkerChild) -> None:
         """What an old worker still runs is cut, so that clients see it, and then it is killed."""
-        for call in self._page.calls(worker.seat):
-            log.warning(f"Broken off: {deaths.Call(*call)}")
+        for call in self._calls(worker):
+            log.warning(f"Broken off: {call}")
         worker.channel.send(ch.NOW)
         worker.kill_at = time.monotonic() + LEAVE_SECONDS
         self._retiring.discard(worker)
@@ -368,7 +367,7 @@ class ReloadingSupervisor(Supervisor):
         self._is_broken(child, f"{first}\n\nProcess [{child.pid}] was to import it: {why}")
 
     def _is_broken(self, child: Child, text: str) -> None:
-        if not isinstance(child, WorkerChild) or child.generation != self._generation:
+        if not isinstance(child, WorkerChild) or self._is_stale(child):
             return
         if not self._broken:
             self._broken, self._hangs = text, False

@@ -177,8 +177,8 @@ class Supervisor:
         if self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS and not worker.is_stuck:
             self._is_stuck(worker)
             return
-        limit, used = self._config.worker_max_rss, resident_bytes(worker.pid)
-        if limit and used > limit:
+        limit = self._config.worker_max_rss
+        if limit and (used := resident_bytes(worker.pid)) > limit:
             worker.first_leave = True
             self._recycle(
                 worker,
@@ -205,8 +205,14 @@ class Supervisor:
             worker
             for worker in self._workers
             if (worker.state is not State.LEAVING or worker.first_leave)
-            and not (worker.replaces in self._workers and worker.replaces.state is State.READY)
+            and self._predecessor(worker) is None
         ]
+
+    def _predecessor(self, worker: WorkerChild) -> WorkerChild | None:
+        """Whom it comes for, as long as that one serves."""
+        old = worker.replaces
+        serves = old is not None and old in self._workers and old.state is State.READY
+        return old if serves else None
 
     def _has_source(self, now: float) -> bool:
         """Whether workers can be made now. Starts the template that they need."""
@@ -366,8 +372,8 @@ class Supervisor:
             self._listeners.announce()
             if log.is_terminal():
                 log.say("Press Ctrl-C to stop")
-        old = worker.replaces
-        if old in self._workers and old is not None and old.state is State.READY:
+        old = self._predecessor(worker)
+        if old is not None:
             log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {old.because}")
             self._let_leave(old)
 
@@ -486,7 +492,10 @@ class Supervisor:
             log.error(f"Worker [{worker.pid}] {what}")
 
     def _with_calls(self, worker: WorkerChild) -> str:
-        return "; " + deaths.ran([deaths.Call(*call) for call in self._page.calls(worker.seat)])
+        return "; " + deaths.ran(self._calls(worker))
+
+    def _calls(self, worker: WorkerChild) -> list[deaths.Call]:
+        return [deaths.Call(*call) for call in self._page.calls(worker.seat)]
 
     def _cause(self, status: int) -> str:
         before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
@@ -605,8 +614,7 @@ class Supervisor:
 
     def _tell_what_runs(self) -> None:
         for worker in filter(lambda worker: worker.pid, self._workers):
-            calls = [deaths.Call(*call) for call in self._page.calls(worker.seat)]
-            running = "\n".join(f"  {call}" for call in calls) or "  no request"
+            running = "\n".join(f"  {call}" for call in self._calls(worker)) or "  no request"
             log.info(f"Worker [{worker.pid}], {deaths.age(worker.age())} old, runs\n{running}")
             if worker.state is not State.BOOTING and not worker.killed:
                 self._dump_stacks(worker)

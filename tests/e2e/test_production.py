@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import pytest
-from support.processes import children, wait_for_end
+from support.processes import NAMESPACE, children, wait_for_end, why_no_namespace
 from support.server import TESTS, Server
 from support.wire import Connection
 
@@ -87,13 +87,9 @@ def test_what_the_unit_does(unit, start, tmp_path):
     assert float(unit["TimeoutStopSec"]) > drain_seconds(words)
 
 
-NAMESPACE = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
-
-
 def test_command_of_the_container(tmp_path):
-    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
-    if probe.returncode:
-        pytest.skip(f"no PID namespace to be had here: {probe.stderr.strip()}")
+    if why := why_no_namespace():
+        pytest.skip(f"no PID namespace to be had here: {why}")
     text = block("dockerfile", "CMD")
     command = json.loads(re.search(r"^CMD (\[.*\])$", text, re.M)[1])
     assert "ENV PORT=" in text

@@ -19,6 +19,14 @@ from support.wire import Connection
 
 GATE = f"import sys\nsys.path.append({str(os.path.join(os.path.dirname(__file__), 'apps'))!r})\n"
 
+STREAM = """\
+import time
+def app(environ, start_response):
+    start_response('200 OK', [])
+    yield b'event'
+    time.sleep(1000)
+"""
+
 
 @pytest.fixture
 def project(start, tmp_path):
@@ -285,14 +293,7 @@ def test_an_endless_loop_in_a_view(served):
 
 
 def test_a_stream_is_broken_off_visibly(served):
-    served.save(
-        "main.py",
-        "import time\n"
-        "def app(environ, start_response):\n"
-        "    start_response('200 OK', [])\n"
-        "    yield b'event'\n"
-        "    time.sleep(1000)\n",
-    )
+    served.save("main.py", STREAM)
     served.reloaded()
     with Connection(served.server.port) as connection:
         connection.get("/events")
@@ -371,14 +372,7 @@ def test_ctrl_c_ends_it_within_a_second(served, state):
             stack.enter_context(Connection(served.server.port)).get("/")
             served.server.out.wait_for("begun")
         elif state == "streaming":
-            served.save(
-                "main.py",
-                "import time\n"
-                "def app(environ, start_response):\n"
-                "    start_response('200 OK', [])\n"
-                "    yield b'event'\n"
-                "    time.sleep(1000)\n",
-            )
+            served.save("main.py", STREAM)
             served.reloaded()
             connection = stack.enter_context(Connection(served.server.port))
             connection.get("/")

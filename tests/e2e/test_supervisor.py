@@ -5,12 +5,19 @@ import os
 import re
 import select
 import signal
-import subprocess
 import time
 
 import pytest
 from support import patience
-from support.processes import children, has_ended, state, threads, wait_for_end
+from support.processes import (
+    NAMESPACE,
+    children,
+    has_ended,
+    state,
+    threads,
+    wait_for_end,
+    why_no_namespace,
+)
 from support.server import LISTENING, Server
 from support.terminal import Terminal
 from support.wire import Connection
@@ -111,17 +118,6 @@ def test_stop_at_once(trouble, gate, number):
     assert server.wait() == 128 + number
     assert all(has_ended(pid) for pid in pids)
     assert "Traceback" not in server.err.wait_for_end()
-
-
-def test_graceful_timeout_cuts_what_hangs(trouble, gate):
-    server = trouble("--graceful-timeout", "300ms")
-    with Connection(server.port) as connection:
-        connection.get("/gate/a")
-        gate.wait_entered()
-        server.send_signal(signal.SIGTERM)
-        assert server.wait() == 0
-        assert connection.rest() == b""
-    server.err.wait_for("WARNING: .*GET /gate/a")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -225,16 +221,13 @@ def test_usr2_says_what_runs(trouble, gate):
 
 # ---- as PID 1
 
-NAMESPACE = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
-
 
 @pytest.fixture
 def first_process(start, tmp_path):
     """first_process("--workers", "2"): a server that is PID 1 of a namespace, and its number
     outside."""
-    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
-    if probe.returncode:
-        pytest.skip(f"no PID namespace to be had here: {probe.stderr.strip()}")
+    if why := why_no_namespace():
+        pytest.skip(f"no PID namespace to be had here: {why}")
 
     def launch(*options):
         env = {"GATES": str(tmp_path)}

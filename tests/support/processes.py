@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import subprocess
 from pathlib import Path
 
 from . import patience
@@ -74,3 +75,13 @@ def wait_for_end(*pids: int) -> None:
         finally:
             os.close(descriptor)
         assert ended, f"process {pid} does not end"
+
+
+# In front of a command: it is PID 1 of a namespace of its own.
+NAMESPACE = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
+
+
+def why_no_namespace() -> str:
+    """What the system says when it gives none; empty: it gives one."""
+    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
+    return probe.stderr.strip() or "refused" if probe.returncode else ""
