@@ -7,6 +7,7 @@ Knows nothing of single options: options.py has their table.
 
 import argparse
 import difflib
+import importlib
 import os
 import re
 import signal
@@ -23,11 +24,10 @@ from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
 from iotax.options import OPTIONS, Config
-from iotax.reloading import ReloadingSupervisor
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax.values import Many, Switch
 from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, Worker, leave_now
-from iotax.worker_process import buffer_lines, load
+from iotax.worker_process import buffer_lines, load, tell_ready
 
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
@@ -118,9 +118,15 @@ def _run(argv: list[str]) -> int:
         _greet(app, config, listeners, warnings)
         if supervised:
             interactive = log.is_terminal()
-            kind = ReloadingSupervisor if config.reload else Supervisor
+            kind = _reloading_supervisor() if config.reload else Supervisor
             return run_forked(kind(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
+
+
+def _reloading_supervisor() -> type[Supervisor]:
+    """Imported only where it is wanted: in production no process has to carry it."""
+    found: type[Supervisor] = importlib.import_module("iotax.reloading").ReloadingSupervisor
+    return found
 
 
 # ---- the command line
@@ -286,9 +292,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
             at_once(number)
 
     def ready() -> None:
-        listeners.announce()
-        if log.is_terminal():
-            log.say("Press Ctrl-C to stop")
+        tell_ready(listeners)
 
     worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
     all_back = worker.run(process="server", at_once=at_once, ready=ready)

@@ -26,7 +26,7 @@ from iotax.memory import Cgroup, resident_bytes
 from iotax.options import Config
 from iotax.template import TemplateJob
 from iotax.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
-from iotax.worker_process import WorkerJob
+from iotax.worker_process import WorkerJob, tell_ready
 
 EXIT_STOPPED: Final = 0
 EXIT_LOAD: Final = 3
@@ -369,9 +369,7 @@ class Supervisor:
             return
         if not self._served:
             self._served = True
-            self._listeners.announce()
-            if log.is_terminal():
-                log.say("Press Ctrl-C to stop")
+            tell_ready(self._listeners)
         old = self._predecessor(worker)
         if old is not None:
             log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {old.because}")

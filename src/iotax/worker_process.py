@@ -93,6 +93,13 @@ def load(app: str, config: Config) -> Loaded:
     return loaded
 
 
+def tell_ready(listeners: Listeners) -> None:
+    """Requests are served from now on; a person is told how to end that."""
+    listeners.announce()
+    if log.is_terminal():
+        log.say("Press Ctrl-C to stop")
+
+
 def buffer_lines() -> None:
     """What the application prints shows at once."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
