@@ -40,6 +40,11 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/src/iotaX.py")
   install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" DESTINATION . COMPONENT iotax)
 endif()
 
+# The clauses that iotax check speaks of: one list for the whole project.
+set(obligations "${PROJECT_SOURCE_DIR}/conformance/pep3333/obligations.toml")
+install(FILES "${obligations}" DESTINATION iotax COMPONENT iotax)
+file(CREATE_LINK "${obligations}" "${PYTHON_ROOT}/iotax/obligations.toml" SYMBOLIC)
+
 file(GLOB python_files CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src"
   "${PROJECT_SOURCE_DIR}/src/*.py" "${PROJECT_SOURCE_DIR}/src/iotax/*")
 foreach(file IN LISTS python_files)

@@ -43,6 +43,7 @@ if(IOTAX_E2E_MARK)
 endif()
 iotax_pytest(unit.bridge unit tests/unit/bridge)
 iotax_pytest(unit.cli unit tests/unit/cli)
+iotax_pytest(unit.check unit tests/unit/check)
 iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
 # Where the system has no browser that runs without a desktop (Ubuntu's is a snap), its tests are not part of the suite.
 find_program(IOTAX_CHROMIUM NAMES chromium)
