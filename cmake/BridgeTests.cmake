@@ -6,7 +6,7 @@ endif()
 
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/bridge/*.cc")
 set(bridge_tested ${bridge_sources})
-list(FILTER bridge_tested EXCLUDE REGEX "/module\\.cc$|/worker[a-z_]*\\.cc$|/options\\.cc$")
+list(FILTER bridge_tested EXCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
 pybind11_add_module(_iotax_test MODULE NO_EXTRAS ${sources} ${bridge_tested})
 target_include_directories(_iotax_test PRIVATE "${PROJECT_BINARY_DIR}/rooms/bridge" "${PROJECT_SOURCE_DIR}/tests/unit/bridge")
 target_link_libraries(_iotax_test PRIVATE iotax_driver iotax_core iotax_flags)

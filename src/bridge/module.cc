@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bridge/call.h"
+#include "bridge/in_process.h"
 #include "bridge/page.h"
 #include "bridge/process_log.h"
 #include "bridge/py_error.h"
@@ -176,8 +177,8 @@ class PyWorker {
            const PyPage* page, unsigned seat, int channel)
       : options_(std::move(options)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()),
-                driver::Page::calls_of(options_.config.threads),
-                with_version(std::move(options_.environ)), process_log()),
+                driver::Page::calls_of(options_.config.threads), std::move(options_.environ),
+                process_log()),
         worker_(sys_, options_.config, caller_, process_log(), {},
                 PyPage::place_of(page, seat, options_.config.threads)) {
     settle_spool_dir(options_.config.spool_dir);
@@ -202,11 +203,6 @@ class PyWorker {
     process_log().server(driver::Level::warning,
                          "No temporary file can be made in " + tried +
                              " (--spool-dir): bodies and answers stay in memory");
-  }
-
-  static EnvironOptions with_version(EnvironOptions options) {
-    options.version = IOTAX_VERSION;
-    return options;
   }
 
   static std::vector<Listener> read_listeners(const py::sequence& given) {
@@ -270,6 +266,7 @@ PYBIND11_MODULE(_iotax, module) {
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
   define_page(module);
+  define_connection(module);
   // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub
   // says.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))

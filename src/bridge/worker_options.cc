@@ -158,6 +158,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.peers("forwarded_allow_ips", read.environ.trusted);
   reader.expect_no_more();
   read.environ.multithread = config.threads > 1;
+  read.environ.version = IOTAX_VERSION;
   return read;
 }
 

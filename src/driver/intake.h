@@ -89,6 +89,25 @@ class Intake {
     return s.body->append(bytes) == Stored::ok;
   }
 
+  /// Take one event of the content of a request that the application reads while it arrives; what
+  /// is wrong with it is refused, and kept as the request's error. False: nothing has arrived.
+  [[nodiscard]] bool take_content(Session<Sys>& s) {
+    core::Step step = s.machine.step();
+    if (const auto* data = std::get_if<core::BodyData>(&step)) {
+      if (!store(s, data->bytes)) s.body_error = BodyError::storage;
+    } else if (std::holds_alternative<core::BodyEnd>(step)) {
+      s.body_ended = true;
+    } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+      s.body_error = s.peer_finished.load(std::memory_order_relaxed) ? BodyError::disconnected
+                     : rejected->status == 408                       ? BodyError::timed_out
+                                                                     : BodyError::malformed;
+      refuse(s, *rejected);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
   /// A whole answer by the server to the request in progress, with its WARNING, which names the
   /// `option` that changes it, and its line in the access log.
   void answer(Session<Sys>& s, int status, std::string_view sentence, std::string_view option = {},

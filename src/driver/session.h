@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -112,5 +113,14 @@ struct Session : Source, TimerEntry {
  private:
   bool clock_held_ = false;
 };
+
+/// The next bytes of the content that is kept, of which there are some left.
+template <class Sys>
+[[nodiscard]] BodyRead read_stored(Session<Sys>& s, std::span<std::byte> into) {
+  const Result<std::size_t> got = s.body->read_at(s.body_taken, into);
+  if (!got || *got == 0) return {0, s.body_error = BodyError::storage};
+  s.body_taken += *got;
+  return {*got, BodyError::none};
+}
 
 }  // namespace iotax::driver

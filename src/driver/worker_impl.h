@@ -521,32 +521,17 @@ BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
                                                std::span<std::byte> into) {
   const bool on_disk = !s.body->in_memory();
   if (on_disk) step_out(thread);
-  const Result<std::size_t> got = s.body->read_at(s.body_taken, into);
+  const BodyRead got = read_stored(s, into);
   if (on_disk) step_in(thread);
-  if (!got || *got == 0) return {0, s.body_error = BodyError::storage};
-  s.body_taken += *got;
-  return {*got, BodyError::none};
+  return got;
 }
 
 /// Bring more content of a request that the application reads while it arrives; wait for it if need
 /// be. Not entered.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
-  core::Step step = s.machine.step();
-  if (const auto* data = std::get_if<core::BodyData>(&step)) {
-    if (!intake().store(s, data->bytes)) s.body_error = BodyError::storage;
-    return;
-  }
-  if (std::holds_alternative<core::BodyEnd>(step)) {
-    s.body_ended = true;
-    return;
-  }
-  if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
-    s.body_error = s.peer_finished.load(std::memory_order_relaxed) ? BodyError::disconnected
-                   : rejected->status == 408                       ? BodyError::timed_out
-                                                                   : BodyError::malformed;
-    intake().refuse(s, *rejected);
-    send_for_application(s);
+  if (intake().take_content(s)) {
+    if (s.body_error != BodyError::none) send_for_application(s);
     return;
   }
   s.machine.continue_100(s.machine.head().id);

@@ -109,6 +109,39 @@ class Worker:
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 
+class Connection:
+    """A client's connection without a socket: what the client sends is handed in, what it gets is
+    taken out; `application` is called in between, in the calling thread.
+
+    `options` as for Worker, `remote` and `local` the two ends as (address, port). Time stands
+    still: nothing is over a time-out. Server-made answers and failures of the application go to the
+    log, as in a Worker.
+    Errors: TypeError or ValueError that name the option.
+    """
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        options: Mapping[str, object],
+        *,
+        remote: tuple[str, int] = ("127.0.0.1", 50000),
+        local: tuple[str, int] = ("127.0.0.1", 8000),
+    ) -> None: ...
+    def receive(self, data: bytes) -> None:
+        """Bytes of the client. The application is called for each request that is complete, or at
+        its head if it reads while content arrives; content that has not arrived by then never
+        does. Ignored once the connection is closing. Errors: RuntimeError when the application that
+        is called from here calls it."""
+    def receive_eof(self) -> None:
+        """The client has shut down its sending side. Errors: as receive()."""
+    def disconnect(self) -> None:
+        """The client is gone, and gets nothing more. Also from inside the application's call."""
+    def take_output(self) -> bytes:
+        """What the client got since the last time. Also from inside the application's call."""
+    @property
+    def closing(self) -> str:
+        """"no", "after_flush" (when the client has got everything) or "reset"."""
+
 def open_log(
     error_fd: int,
     access_fd: int,

@@ -1,0 +1,149 @@
+// One connection without a socket: the bytes of a client are handed in and the answers taken out,
+// in one thread. It runs the machine, the intake and the exchange of the server's own sessions;
+// what is missing is what needs a descriptor, another thread or time that passes. For tests of
+// applications.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/connection.h"
+#include "driver/application.h"
+#include "driver/config.h"
+#include "driver/intake.h"
+#include "driver/session.h"
+#include "driver/session_exchange.h"
+
+namespace iotax::driver {
+
+template <class Sys>
+class InProcess {
+ public:
+  using Session = driver::Session<Sys>;
+
+  /// `sys`, `config`, `application` and `log` are borrowed. The application is entered whenever
+  /// something is called here, and called as thread 0.
+  InProcess(Sys& sys, const Config& config, Application& application, Log& log, Peer peer)
+      : config_(config),
+        application_(application),
+        sys_(sys),
+        now_(sys.now()),
+        intake_(sys, config, log),
+        session_(-1, std::move(peer), config.limits, intake_.policy(), now_),
+        exchange_(*this, 0) {}
+  InProcess(InProcess&&) = delete;
+
+  // ---- the client
+  /// Bytes of the client. Calls the application for each request that they complete (or begin, if
+  /// it reads while content arrives). Ignored once the connection closes.
+  void receive(std::span<const std::byte> bytes) {
+    if (closing() != core::Closing::no) return;
+    session_.machine.receive(bytes);
+    go_on();
+  }
+  /// The client has shut down its sending side.
+  void receive_eof() {
+    if (closing() != core::Closing::no) return;
+    session_.peer_finished.store(true, std::memory_order_relaxed);
+    session_.machine.receive_eof();
+    go_on();
+  }
+  /// The client is gone: nothing gets to it any more. Also while the application is called.
+  void disconnect() noexcept { session_.gone.store(true, std::memory_order_relaxed); }
+  /// What the client got since the last time.
+  [[nodiscard]] std::string take_output() { return std::exchange(output_, {}); }
+  [[nodiscard]] core::Closing closing() const noexcept {
+    if (session_.gone.load(std::memory_order_relaxed)) return core::Closing::reset;
+    return session_.machine.closing();
+  }
+
+  // ---- for SessionExchange
+  /// Nobody can send more while the application reads: where content is missing the client counts
+  /// as gone.
+  BodyRead read_body(unsigned /*thread*/, Session& s, std::span<std::byte> into) {
+    while (!into.empty()) {
+      if (s.body && s.body_taken < s.body->size()) return read_stored(s, into);
+      if (s.body_error != BodyError::none) return {0, s.body_error};
+      if (s.body_ended || !s.streaming) break;
+      s.body.reset();
+      s.body_taken = 0;
+      if (!intake_.take_content(s)) {
+        s.machine.continue_100(s.machine.head().id);
+        s.body_error = BodyError::disconnected;
+      }
+      flush();
+    }
+    return {};
+  }
+  Sent deliver(unsigned /*thread*/, Session& s) {
+    flush();
+    return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
+  }
+  void log_access(Session& s) { intake_.log_access(s, now_); }
+  [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] core::Instant now() noexcept { return now_; }
+  [[nodiscard]] bool stopping() const noexcept { return false; }
+
+ private:
+  void go_on() {
+    while (closing() == core::Closing::no) {
+      const Progress progress = intake_.advance(session_, now_);
+      if (progress == Progress::waiting) break;
+      if (progress == Progress::ready) call();
+      flush();
+    }
+    flush();
+  }
+
+  void call() {
+    session_.hold_clock(false, now_);
+    exchange_.begin(session_, now_);
+    application_.call(0, exchange_);
+    (void)exchange_.end();
+    session_.body.reset();
+  }
+
+  void flush() {
+    std::uint64_t bytes = 0;
+    for (const core::Slice& slice : session_.machine.output()) {
+      bytes += slice.bytes.size() + slice.file_bytes;
+      if (session_.gone.load(std::memory_order_relaxed)) continue;
+      output_.append(reinterpret_cast<const char*>(slice.bytes.data()), slice.bytes.size());
+      append_file(slice.file_bytes);
+    }
+    if (bytes != 0) session_.machine.sent(bytes);
+  }
+
+  /// A file that has become shorter meanwhile breaks the answer off.
+  void append_file(std::uint64_t left) {
+    static constexpr std::size_t kBlockBytes = 64 * 1024;
+    std::array<std::byte, kBlockBytes> block;
+    std::uint64_t offset = session_.file_offset;
+    while (left != 0) {
+      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, block.size()));
+      const auto got = sys_.pread(session_.file.get(), std::span(block).first(wanted), offset);
+      if (!got || *got == 0) return disconnect();
+      output_.append(reinterpret_cast<const char*>(block.data()), *got);
+      offset += *got;
+      left -= *got;
+    }
+  }
+
+  const Config& config_;
+  Application& application_;
+  Sys& sys_;
+  core::Instant now_;  // stands still
+  Intake<Sys> intake_;
+  Session session_;
+  SessionExchange<InProcess> exchange_;
+  std::string output_;
+};
+
+}  // namespace iotax::driver
