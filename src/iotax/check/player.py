@@ -1,0 +1,257 @@
+"""Plays the server for one application, in a process of its own: what the application prints, ends
+or crashes hurts nobody else.
+
+It reads one order at a time from the checker (playing.py) and answers with what was seen; both are
+lines of JSON. The application is called in the main thread by the extension's core and bridge.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from types import FrameType
+from typing import Any, NoReturn
+
+from iotax import _iotax, importer
+from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
+from iotax.check.middleware import CHECKS, Bench
+from iotax.check.place import Trail, of_error
+from iotax.check.record import Record
+from iotax.check.routes import links_in, routes_of
+from iotax.check.scenarios import SCENARIOS, Behaviour, learn, opens_counted
+from iotax.check.settings import RequestSpec
+from iotax.config import from_arguments
+from iotax.load_error import LoadError
+
+CHUNK_BYTES = 7
+LISTS_MAX = 1000
+
+
+class Player:
+    """`environ`: variables that the deployment sets. `timeout`: seconds for one call. `tell`: takes
+    what the checker should know at once."""
+
+    def __init__(
+        self,
+        application: Application,
+        environ: Mapping[str, str],
+        timeout: float,
+        tell: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._application = application
+        self.environ = environ
+        self._timeout = timeout
+        self._tell = tell
+        self._trail = Trail()
+        self._lists: list[Any] = []
+        self._behaviours: dict[RequestSpec, Behaviour] = {}
+        self._records: list[Record] = []
+        self._answers: list[GuardedCall] = []
+        self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
+        self.names_seen: dict[str, None] = {}
+
+    def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
+        """What a scenario showed, for playing.py."""
+        seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
+        if scenario == "plain":
+            seen["links"] = links_in(self._behaviours[spec].call, spec)
+        return seen
+
+    def play_middleware(self, check: str) -> dict[str, Any]:
+        """The same for middleware, which the player was given in the application's place."""
+        bench = Bench(self, self._application)
+        return self._seen(lambda: CHECKS[check](bench))
+
+    def _seen(self, run: Callable[[], None]) -> dict[str, Any]:
+        self._records, self._answers = [], []
+        run()
+        findings = [finding for record in self._records for finding in record.findings]
+        return {
+            "findings": [asdict(finding) for finding in findings],
+            "exercised": sorted(set().union(*(record.exercised for record in self._records))),
+            "statuses": [call.code for call in self._answers],
+            "hangs": any(finding.clause == "C-TIME-01" for finding in findings),
+            "links": [],
+        }
+
+    def behaviour(self, spec: RequestSpec) -> Behaviour:
+        """How the application answers `spec`, learnt once."""
+        if spec not in self._behaviours:
+            self._behaviours[spec] = learn(self, spec)
+        return self._behaviours[spec]
+
+    # ---- requests
+
+    def send(
+        self,
+        spec: RequestSpec,
+        manner: Manner | None = None,
+        *,
+        chunked: bool = False,
+        buffered: bool = True,
+        half: bool = False,
+        application: Application | None = None,
+        before: Callable[[GuardedCall], None] | None = None,
+    ) -> GuardedCall:
+        """One request on a connection of its own. `half`: the client leaves in the middle of the
+        body. `application`: another one than the player's. `before`: is given the call before it
+        begins."""
+        call = self._call(spec, manner or Manner(), application)
+        if before is not None:
+            before(call)
+
+        def called(environ: dict[str, Any], start_response: Any) -> GuardedCall:
+            call.begin(environ, start_response)
+            return call
+
+        self._exchange(call, called, octets(spec, chunked=chunked), buffered=buffered, half=half)
+        return call
+
+    def send_interleaved(self, spec: RequestSpec) -> tuple[GuardedCall, GuardedCall]:
+        """Start one, start another, finish the first, finish the other."""
+        first, second = (self._call(spec, Manner("interleaved")) for _ in range(2))
+        blocks: list[bytes] = []
+
+        def called_second(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            second.begin(environ, start_response)
+            finish_first()
+            rest = list(second)
+            second.close()
+            return rest
+
+        def finish_first() -> None:
+            blocks.extend(first)
+            first.close()
+
+        def called_first(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            first.begin(environ, start_response)
+            self._exchange(second, called_second, octets(spec))
+            if not first.at_end and first.raised is None:
+                finish_first()
+            return blocks
+
+        self._exchange(first, called_first, octets(spec))
+        return first, second
+
+    def count_opens(self, files: set[str], run: Callable[[], object]) -> Mapping[str, int]:
+        """How often each of `files` was opened in run()."""
+        counts: dict[str, int] = {}
+        sys.addaudithook(opens_counted(files, counts))
+        run()
+        return dict(counts)
+
+    def _call(
+        self, spec: RequestSpec, manner: Manner, application: Application | None = None
+    ) -> GuardedCall:
+        name = f"{spec.method} {spec.target}" + (f" ({manner.name})" if manner.name else "")
+        record = Record(name, self._trail)
+        self._records.append(record)
+        manner = replace(manner, environ={**self.environ, **(manner.environ or {})})
+        del self._lists[:-LISTS_MAX]
+        return GuardedCall(application or self._application, record, manner, self._lists)
+
+    def _exchange(
+        self,
+        call: GuardedCall,
+        called: Application,
+        request: tuple[bytes, bytes],
+        *,
+        buffered: bool = True,
+        half: bool = False,
+    ) -> None:
+        self._tell({"begins": call.record.request})
+        head, body = request
+
+        def application(environ: dict[str, Any], start_response: Any) -> Any:
+            self.names_seen.update(dict.fromkeys(environ))
+            return called(environ, start_response)
+
+        connection = self._connections[buffered].connect(application)
+        former = signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        try:
+            if half:
+                connection.receive(head + body[: len(body) // 2])
+                connection.disconnect()
+            else:
+                connection.receive(head + body)
+            call.close()
+        except TimeIsUp as error:
+            call.raised = call.raised or error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, *former)
+        self._answers.append(call)
+        if isinstance(call.raised, TimeIsUp) and not (call.started and call.items):
+            what = f"It has not begun its answer after {self._timeout:g} s."
+            call.record.report("C-TIME-01", what, place=of_error(call.raised))
+
+
+class _Connector:
+    def __init__(self, *, buffered: bool) -> None:
+        arguments = {"no_request_buffering": not buffered, "limit_body": 0}
+        config = from_arguments(arguments, path=False)
+        self._options = config.worker_options()
+
+    def connect(self, application: Application) -> _iotax.Connection:
+        return _iotax.Connection(application, self._options)
+
+
+def octets(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
+    """Head and body on the wire. RFC 9112."""
+    names = {name.lower() for name, _ in spec.headers}
+    fields = list(spec.headers)
+    if "host" not in names:
+        fields.insert(0, ("Host", "localhost"))
+    body = spec.body or b""
+    if chunked:
+        fields.append(("Transfer-Encoding", "chunked"))
+        pieces = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    elif spec.body is not None and "content-length" not in names:
+        fields.append(("Content-Length", str(len(body))))
+    lines = [f"{spec.method} {spec.target} HTTP/1.1", *(f"{name}: {v}" for name, v in fields)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), body
+
+
+# ---- the process
+
+
+def main() -> None:
+    """`sys.argv`: descriptors to read orders from and to write to."""
+    orders = os.fdopen(int(sys.argv[1]), "r", encoding="utf-8")
+    reports = os.fdopen(int(sys.argv[2]), "w", encoding="utf-8", buffering=1)
+
+    def tell(what: Mapping[str, Any]) -> None:
+        reports.write(json.dumps(what) + "\n")
+
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    install_alarm()
+    start = json.loads(orders.readline())
+    try:
+        importer.prepare("", start["pythonpath"])
+        loaded = importer.load(start["target"], factory=start["factory"])
+    except LoadError as error:
+        tell({"load_error": vars(error)})
+        return
+    player = Player(loaded.application, start["environ"], start["timeout"], tell)
+    routes = [] if start["is_middleware"] else routes_of(loaded.application)
+    tell({"loaded": loaded.name, "routes": routes})
+    for line in orders:
+        order = json.loads(line)
+        if "middleware" in order:
+            tell(player.play_middleware(order["middleware"]))
+        else:
+            tell(player.play(order["scenario"], RequestSpec.from_json(order["request"])))
+    os._exit(0)  # the application's own threads are nobody's business any more
+
+
+def install_alarm() -> None:
+    """For the time limit of calls. In the main thread."""
+    signal.signal(signal.SIGALRM, _time_is_up)
+
+
+def _time_is_up(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise TimeIsUp

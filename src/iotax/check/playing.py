@@ -1,0 +1,261 @@
+"""The checker: starts the player, gives it one request in one manner after the other, collects what
+it saw, and starts another one when the application has ended it.
+"""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import IO, Any, Final
+
+from iotax.check.clauses import clauses
+from iotax.check.findings import Finding, Place, Report, merged
+from iotax.check.middleware import CHECKS
+from iotax.check.place import Owner, owner_of
+from iotax.check.plan import Plan
+from iotax.check.scenarios import scenarios_for
+from iotax.check.settings import RequestSpec, Settings
+from iotax.load_error import LoadError
+
+_START: Final = "from iotax.check.player import main; main()"
+_GRACE_SECONDS: Final = 2.0
+_LOAD_SECONDS: Final = 60.0
+_OUTPUT_BYTES: Final = 4000
+_DUMPED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<function>\S+)')
+
+
+class Died(Exception):
+    """The player is gone. `hung`: it was killed, since it did not answer."""
+
+    def __init__(self, hung: bool, status: int, output: str) -> None:
+        super().__init__(output)
+        self.hung, self.status, self.output = hung, status, output
+
+
+class PlayerProcess:
+    """Errors of all its calls: Died; of start() LoadError too."""
+
+    def __init__(self, settings: Settings, middleware: str = "") -> None:
+        self._settings = settings
+        self._middleware = middleware
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 its own until close()
+        self.request = ""  # what it is at
+        self.routes: list[str] = []
+        self.name = ""
+
+    def start(self) -> None:
+        orders, self._orders = os.pipe()
+        self._reports, reports = os.pipe()
+        words = [sys.executable, "-c", _START, str(orders), str(reports)]
+        self._output.truncate(0)
+        self._process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            pass_fds=(orders, reports),
+            cwd=self._settings.chdir or None,
+        )
+        os.close(orders)
+        os.close(reports)
+        self._rest = b""
+        settings = self._settings
+        self._send(
+            {
+                "target": self._middleware or settings.target,
+                "is_middleware": bool(self._middleware),
+                "pythonpath": list(settings.pythonpath),
+                "factory": settings.factory,
+                "environ": dict(settings.environ),
+                "timeout": settings.timeout,
+            }
+        )
+        loaded = self._receive(_LOAD_SECONDS)
+        if "load_error" in loaded:
+            raise LoadError(**loaded["load_error"])
+        self.name, self.routes = loaded["loaded"], loaded["routes"]
+
+    def play(self, scenario: str, spec: RequestSpec) -> Mapping[str, Any]:
+        return self._obey({"scenario": scenario, "request": spec.to_json()})
+
+    def play_middleware(self, check: str) -> Mapping[str, Any]:
+        return self._obey({"middleware": check})
+
+    def _obey(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._send(order)
+        while "begins" in (said := self._receive(self._settings.timeout + _GRACE_SECONDS)):
+            self.request = said["begins"]
+        return said
+
+    def close(self) -> None:
+        """Let it go, whatever it does."""
+        if self._process is not None:
+            os.close(self._orders)
+            os.close(self._reports)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _send(self, what: Mapping[str, Any]) -> None:
+        try:
+            os.write(self._orders, json.dumps(what).encode() + b"\n")
+        except BrokenPipeError:
+            raise self._died(hung=False) from None
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._rest:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._reports], [], [], left)[0]:
+                raise self._died(hung=True)
+            data = os.read(self._reports, 1 << 16)
+            if not data:
+                raise self._died(hung=False)
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _died(self, *, hung: bool) -> Died:
+        assert self._process is not None
+        if hung:
+            self._process.send_signal(signal.SIGABRT)  # faulthandler says where it is
+            try:
+                self._process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        status = self._process.wait()
+        self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, self._output.tell() - _OUTPUT_BYTES))
+        output = self._output.read().decode("utf-8", "replace")
+        self.close()
+        return Died(hung, status, output)
+
+
+def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Check what `settings` name. `progress`: told of each request.
+
+    Errors: LoadError; Died when the application ends the process while it is imported.
+    """
+    run = _Run(settings, progress)
+    if settings.target:
+        run.application()
+    for target in settings.middleware:
+        run.middleware(target)
+    return settings.judge(run.report())
+
+
+def planned(settings: Settings) -> Plan:
+    """What check() would send to the application; sends nothing. Errors: as check()."""
+    player = PlayerProcess(settings)
+    player.start()
+    player.close()
+    return Plan(settings, player.routes)
+
+
+class _Run:
+    def __init__(self, settings: Settings, progress: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._began = time.monotonic()
+        self._findings: list[Finding] = []
+        self._report = Report("", strict=settings.strict, middleware=bool(settings.middleware))
+
+    def application(self) -> None:
+        player = PlayerProcess(self._settings)
+        player.start()
+        report = self._report
+        report.target = player.name
+        try:
+            plan = Plan(self._settings, player.routes)
+            report.plan = plan.in_words()
+            for spec in plan:
+                report.routes += [spec.target] if spec.target not in report.routes else []
+                self._play_all(player, plan, spec)
+        finally:
+            player.close()
+        if not any(200 <= code < 400 for code in report.statuses):
+            report.problem = "no request got a 2xx or 3xx answer, so little was checked"
+
+    def middleware(self, target: str) -> None:
+        player = PlayerProcess(self._settings, target)
+        player.start()
+        self._report.target = ", ".join(filter(None, (self._report.target, player.name)))
+        try:
+            for check in CHECKS:
+                self._progress(f"{player.name}: {check}")
+                self._take(player, player.play_middleware, check)
+        finally:
+            player.close()
+
+    def report(self) -> Report:
+        self._report.findings = merged(self._findings)
+        self._report.seconds = time.monotonic() - self._began
+        return self._report
+
+    def _play_all(self, player: PlayerProcess, plan: Plan, spec: RequestSpec) -> None:
+        called = f"{spec.method} {spec.target}"
+        self._progress(called)
+        for scenario in scenarios_for(spec):
+            seen = self._take(player, player.play, scenario, spec)
+            if seen is None:
+                return
+            plan.found(seen["links"])
+            if seen["hangs"]:
+                self._report.notes.append(f"{called} was left: it takes too long.")
+                return
+
+    def _take(
+        self, player: PlayerProcess, play: Callable[..., Mapping[str, Any]], *order: object
+    ) -> Mapping[str, Any] | None:
+        """What play(*order) saw goes into the report. None: the player died of it, and another one
+        stands ready."""
+        report = self._report
+        report.exercised.update(("C-TIME-01", "C-LIVE-01"))
+        try:
+            seen = play(*order)
+        except Died as death:
+            self._findings.append(_of_death(death, player.request))
+            player.start()
+            return None
+        self._findings += [_finding(one) for one in seen["findings"]]
+        report.exercised.update(seen["exercised"])
+        report.requests += len(seen["statuses"])
+        report.statuses.update(code for code in seen["statuses"] if code)
+        return seen
+
+
+def _of_death(death: Died, request: str) -> Finding:
+    place = _dumped_place(death.output)
+    if death.hung:
+        what = "It does not answer, and cannot be interrupted."
+        return Finding("C-TIME-01", "error", what, (request,), place)
+    how = f"exit code {death.status}"
+    if death.status < 0:
+        how = signal.Signals(-death.status).name
+    return Finding("C-LIVE-01", "error", f"It ends the process: {how}.", (request,), place)
+
+
+def _dumped_place(output: str) -> Place | None:
+    """The innermost line of the application's own in what faulthandler wrote."""
+    for found in _DUMPED.finditer(output):
+        if owner_of(found["file"]) is Owner.APPLICATION:
+            here = os.path.join(os.getcwd(), "")
+            file = os.path.abspath(found["file"]).removeprefix(here)
+            return Place(file, int(found["line"]), found["function"])
+    return None
+
+
+def _finding(given: Mapping[str, Any]) -> Finding:
+    place = given["place"]
+    found = Finding(**{**given, "requests": tuple(given["requests"])})
+    assert found.clause in clauses()
+    return replace(found, place=Place(**place) if place else None)
