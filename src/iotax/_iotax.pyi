@@ -140,7 +140,7 @@ class Connection:
         """What the client got since the last time. Also from inside the application's call."""
     @property
     def closing(self) -> str:
-        """"no", "after_flush" (when the client has got everything) or "reset"."""
+        """ "no", "after_flush" (when the client has got everything) or "reset"."""
 
 def open_log(
     error_fd: int,

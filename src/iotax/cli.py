@@ -33,7 +33,7 @@ EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_BIND: Final = 4
 
-USAGE: Final = "iotax [options] APP"
+USAGE: Final = "iotax [options] APP\n       iotax check [options] APP"
 EXAMPLES: Final = """\
 APP names the application: module:attribute, a factory call, or a module that holds `application` or
 `app`.
@@ -99,6 +99,8 @@ def _fail(code: int, text: str) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    if argv[:1] == ["check"]:
+        return _check(argv[1:])
     parser = make_parser()
     app, flags = _read(parser, argv)
     if app is None:
@@ -107,8 +109,8 @@ def _run(argv: list[str]) -> int:
         raise UsageError("APP is missing, e.g. iotax main:app")
     if app == "check":
         raise UsageError(
-            "iotax check is not in this version; an application in a module named check is"
-            " check:app"
+            "check comes first, e.g. iotax check main:app; an application in a module named check"
+            " is check:app"
         )
     config, warnings = from_command(flags, os.environ)
     importer.prepare(config.chdir, config.pythonpath)
@@ -121,6 +123,12 @@ def _run(argv: list[str]) -> int:
             kind = _reloading_supervisor() if config.reload else Supervisor
             return run_forked(kind(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
+
+
+def _check(argv: list[str]) -> int:
+    """Imported only where it is wanted, as below."""
+    code: int = importlib.import_module("iotax.check.command").main(argv)
+    return code
 
 
 def _reloading_supervisor() -> type[Supervisor]:

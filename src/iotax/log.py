@@ -33,7 +33,7 @@ def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True
         error_fd,
         access_fd if config.access_log else -1,
         level=config.log_level,
-        color=_colored(config.color, error_fd, environ),
+        color=colored(config.color, error_fd, environ),
         prefix=not os.isatty(error_fd),
         paths=(_path(config.error_logfile), _path(config.access_logfile)),
         threads=threads,
@@ -112,7 +112,7 @@ def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
     return opened
 
 
-def _colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:
+def colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:
     """no-color.org and force-color.org: a set, non-empty variable decides; an explicit choice beats
     both."""
     if choice != "auto":

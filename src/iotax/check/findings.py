@@ -14,6 +14,7 @@ Outcome = Literal["pass", "fail", "not exercised", "not checkable"]
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
+_REQUESTS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Finding:
     times: int = 1
     accepted: str = ""
 
+    @property
+    def asked(self) -> str:
+        """The requests in words, each once: in what manner one was sent matters only if it was seen
+        in no other; the first few."""
+        found: dict[str, str] = {}
+        for request in self.requests:
+            plain = request.partition(" (")[0]
+            if plain not in found or request == plain:
+                found[plain] = request
+        more = len(found) - _REQUESTS_SHOWN
+        shown = ", ".join(list(found.values())[:_REQUESTS_SHOWN])
+        return f"{shown} and {more} more" if more > 0 else shown
+
     def fails(self, *, strict: bool) -> bool:
         """Whether it gives exit code 1."""
         if self.accepted or self.severity == "information":
@@ -68,7 +82,8 @@ class ClauseResult:
 class Report:
     """Everything that a form of the report needs.
 
-    `plan`: what is sent, in one line. `statuses`: how many answers of each status there were.
+    `sides`: whose clauses were asked for. `plan`: what is sent, in one line. `statuses`: how many
+    answers of each status there were.
     `routes`: paths that were asked. `notes`: what else a person should know, e.g. a URL that took
     too long. `problem`: why the run shows nothing, e.g. that no request got a 2xx or 3xx; empty: it
     does. `gone`: entries of the baseline that were not seen again.
@@ -77,7 +92,7 @@ class Report:
     target: str
     plan: str = ""
     strict: bool = False
-    middleware: bool = False
+    sides: tuple[str, ...] = ("application",)
     requests: int = 0
     seconds: float = 0.0
     routes: list[str] = field(default_factory=list)
@@ -91,11 +106,7 @@ class Report:
     @property
     def results(self) -> list[ClauseResult]:
         """One for each clause that was asked for, in the order of the PEP."""
-        return [
-            self._result(clause)
-            for clause in clauses().values()
-            if clause.side == "application" or self.middleware
-        ]
+        return [self._result(clause) for clause in clauses().values() if clause.side in self.sides]
 
     def _result(self, clause: Clause) -> ClauseResult:
         found = tuple(finding for finding in self.findings if finding.clause == clause.id)

@@ -13,7 +13,7 @@ from iotax.check.guard import GuardedCall, Manner
 from iotax.check.place import of_object
 from iotax.check.probe import Conduct, Probe, ProbeError
 from iotax.check.record import shown
-from iotax.check.settings import RequestSpec
+from iotax.check.requests import RequestSpec
 
 if TYPE_CHECKING:
     from iotax.check.player import Player

@@ -20,9 +20,9 @@ from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
 from iotax.check.middleware import CHECKS, Bench
 from iotax.check.place import Trail, of_error
 from iotax.check.record import Record
+from iotax.check.requests import RequestSpec
 from iotax.check.routes import links_in, routes_of
 from iotax.check.scenarios import SCENARIOS, Behaviour, learn, opens_counted
-from iotax.check.settings import RequestSpec
 from iotax.config import from_arguments
 from iotax.load_error import LoadError
 

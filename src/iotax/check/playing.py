@@ -20,8 +20,9 @@ from iotax.check.findings import Finding, Place, Report, merged
 from iotax.check.middleware import CHECKS
 from iotax.check.place import Owner, owner_of
 from iotax.check.plan import Plan
+from iotax.check.requests import RequestSpec
 from iotax.check.scenarios import scenarios_for
-from iotax.check.settings import RequestSpec, Settings
+from iotax.check.settings import Settings
 from iotax.load_error import LoadError
 
 _START: Final = "from iotax.check.player import main; main()"
@@ -37,6 +38,13 @@ class Died(Exception):
     def __init__(self, hung: bool, status: int, output: str) -> None:
         super().__init__(output)
         self.hung, self.status, self.output = hung, status, output
+
+    @property
+    def how(self) -> str:
+        if self.hung:
+            return "it does not answer, and cannot be interrupted"
+        name = signal.Signals(-self.status).name if self.status < 0 else ""
+        return f"it ends the process: {name or f'exit code {self.status}'}"
 
 
 class PlayerProcess:
@@ -167,7 +175,10 @@ class _Run:
         self._progress = progress
         self._began = time.monotonic()
         self._findings: list[Finding] = []
-        self._report = Report("", strict=settings.strict, middleware=bool(settings.middleware))
+        self._left: set[str] = set()  # targets that are not asked again
+        sides = {"application": settings.target, "middleware": settings.middleware}
+        asked = tuple(side for side, target in sides.items() if target)
+        self._report = Report("", strict=settings.strict, sides=asked)
 
     def application(self) -> None:
         player = PlayerProcess(self._settings)
@@ -203,15 +214,17 @@ class _Run:
 
     def _play_all(self, player: PlayerProcess, plan: Plan, spec: RequestSpec) -> None:
         called = f"{spec.method} {spec.target}"
+        if spec.target in self._left:
+            return
         self._progress(called)
         for scenario in scenarios_for(spec):
             seen = self._take(player, player.play, scenario, spec)
-            if seen is None:
+            if seen is None or seen["hangs"]:
+                self._left.add(spec.target)
+                how = "it takes too long" if seen else "it ends the process, or holds it"
+                self._report.notes.append(f"After {called} {spec.target} was left: {how}.")
                 return
             plan.found(seen["links"])
-            if seen["hangs"]:
-                self._report.notes.append(f"{called} was left: it takes too long.")
-                return
 
     def _take(
         self, player: PlayerProcess, play: Callable[..., Mapping[str, Any]], *order: object
@@ -234,14 +247,9 @@ class _Run:
 
 
 def _of_death(death: Died, request: str) -> Finding:
-    place = _dumped_place(death.output)
-    if death.hung:
-        what = "It does not answer, and cannot be interrupted."
-        return Finding("C-TIME-01", "error", what, (request,), place)
-    how = f"exit code {death.status}"
-    if death.status < 0:
-        how = signal.Signals(-death.status).name
-    return Finding("C-LIVE-01", "error", f"It ends the process: {how}.", (request,), place)
+    clause = "C-TIME-01" if death.hung else "C-LIVE-01"
+    what = f"{death.how[0].upper()}{death.how[1:]}."
+    return Finding(clause, "error", what, (request,), _dumped_place(death.output))
 
 
 def _dumped_place(output: str) -> Place | None:

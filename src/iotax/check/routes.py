@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from iotax.check.answer import values
 from iotax.check.guard import GuardedCall
-from iotax.check.settings import RequestSpec
+from iotax.check.requests import RequestSpec
 
 _INNER: Final = ("app", "application", "wsgi_app", "wrapped", "_app", "__wrapped__")
 _LAYERS_MAX: Final = 10

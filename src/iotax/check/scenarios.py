@@ -17,7 +17,7 @@ from iotax.check.findings import Severity
 from iotax.check.guard import GuardedCall, Manner
 from iotax.check.place import of_error
 from iotax.check.record import shown
-from iotax.check.settings import RequestSpec
+from iotax.check.requests import RequestSpec
 
 if TYPE_CHECKING:
     from iotax.check.player import Player

@@ -1,0 +1,233 @@
+"""The command, with applications in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from iotax.check import command
+from iotax.check.clauses import clauses
+
+SOUND = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", "17")])
+    return [b"<a href=/next>a</a>"[:17]]
+"""
+BROKEN = """
+def app(environ, start_response):
+    print("the application says something")
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
+    return [b"hello"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Writes main.py into the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(source):
+        (tmp_path / "main.py").write_text(source)
+        return tmp_path
+
+    return write
+
+
+def test_clean_is_quiet_and_0(project, capfd):
+    project(SOUND)
+
+    assert command.main(["main:app"]) == 0
+
+    out, err = capfd.readouterr()
+    assert out.splitlines()[0].startswith("iotax check main:app: sends GET, HEAD, OPTIONS to 1 URL")
+    assert out.splitlines()[-1] == "passed: nothing found"
+    assert err == ""
+
+
+def test_findings_are_1_and_the_application_stays_out_of_the_report(project, capfd):
+    project(BROKEN)
+
+    assert command.main(["main:app"]) == 1
+
+    out, err = capfd.readouterr()
+    assert "error  A-CL-01 SHOULD: Content-Length is 3, and the body has 5 bytes." in out
+    assert "  at       main.py:4, in app" in out
+    assert "something" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        ([], 2, "APP is missing"),
+        (["main:app", "x"], 2, "one argument too many"),
+        (["main:app", "--pth", "/"], 2, "unknown option --pth: did you mean --path?"),
+        (["main:app", "-d", "x"], 2, "-d belongs to the --path before it"),
+        (["main:app", "--path", "x"], 2, "is no request"),
+        (["main:app", "--format", "pdf"], 2, "invalid choice"),
+        (["main:app", "--baseline", "none.json"], 2, "cannot be read"),
+        (["main:nope"], 3, "did you mean main:app?"),
+        (["nope:app"], 3, 'there is no module "nope"'),
+    ],
+)
+def test_what_is_wrong_is_told(project, capfd, argv, code, said):
+    project(SOUND)
+
+    assert command.main(argv) == code
+
+    out, err = capfd.readouterr()
+    assert said in err
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import os; os._exit(7)", "it ends the process: exit code 7"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it ends the process: SIGKILL"),
+        ("raise SystemExit", "the module ends the process"),
+    ],
+)
+def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
+    project, capfd, line, said
+):
+    project(line)
+
+    assert command.main(["main:app"]) == 3
+    assert said in capfd.readouterr().err
+
+
+def test_list_says_what_would_be_sent_and_calls_nothing(project, capfd):
+    folder = project("def app(environ, start_response):\n    open('called', 'w')")
+
+    assert command.main(["main:app", "--list", "--path", "POST /items"]) == 0
+
+    assert capfd.readouterr().out.splitlines()[1:] == ["  POST /items"] * 3
+    assert not (folder / "called").exists()
+
+
+def test_nothing_unsafe_is_sent_by_itself(project):
+    source = """
+def app(environ, start_response):
+    with open("methods", "a") as file:
+        print(environ["REQUEST_METHOD"], environ.get("PATH_INFO"), file=file)
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [b'<a href="/next"></a><a href="/logout">x</a><a href="http://other.test/"></a>']
+"""
+    folder = project(source)
+
+    assert command.main(["main:app", "--crawl", "5"]) == 0
+
+    lines = (folder / "methods").read_text().splitlines()
+    assert {line.split()[0] for line in lines} == {"GET", "HEAD", "OPTIONS"}
+    assert {"GET /next"} <= set(lines)
+    assert not any("logout" in line for line in lines)
+
+
+def test_a_named_post_is_sent_with_its_headers_and_body(project):
+    source = """
+def app(environ, start_response):
+    assert environ["REQUEST_METHOD"] == "POST"
+    assert environ["HTTP_A"] == "b"
+    assert environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) == b"x=1"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+"""
+    project(source)
+
+    argv = ["main:app", "--path", "POST /", "-H", "A: b", "-d", "x=1", "--strict"]
+    assert command.main(argv) == 1  # chunked, there is no CONTENT_LENGTH
+    project(source.replace('read(int(environ.get("CONTENT_LENGTH") or 0))', "read()"))
+    assert command.main(argv) == 0
+
+
+def test_no_answer_that_shows_anything_is_1(project, capfd):
+    project("def app(e, s):\n    s('404 Not Found', [])\n    return []")
+
+    assert command.main(["main:app"]) == 1
+    assert "FAILED: no request got a 2xx or 3xx answer" in capfd.readouterr().out
+
+
+def test_the_report_goes_to_a_file(project, capfd):
+    folder = project(BROKEN)
+
+    assert command.main(["main:app", "--format", "json", "-o", "report.json"]) == 1
+
+    assert capfd.readouterr().out == ""
+    assert json.loads((folder / "report.json").read_text())["exit_code"] == 1
+    assert command.main(["main:app", "-o", "none/report"]) == 2
+
+
+def test_ignoring_and_a_baseline_accept(project):
+    project(BROKEN)
+
+    assert command.main(["main:app", "--ignore", "A-CL-01"]) == 0
+    assert command.main(["main:app", "--write-baseline", "known.json"]) == 1
+    assert command.main(["main:app", "--baseline", "known.json"]) == 0
+    project(BROKEN.replace('[b"hello"]', "['hello']"))
+    assert command.main(["main:app", "--baseline", "known.json"]) == 1
+
+
+def test_a_call_that_ends_the_process_is_a_finding_and_the_rest_is_checked(project, capfd):
+    project(
+        SOUND.replace(
+            "    start",
+            "    if environ['PATH_INFO'] == '/end':\n        import os; os._exit(9)\n    start",
+        )
+    )
+
+    assert command.main(["main:app", "--path", "/end", "--path", "/"]) == 1
+
+    out = capfd.readouterr().out
+    assert "error  C-LIVE-01 MUST: It ends the process: exit code 9." in out
+    assert "After GET /end /end was left" in out
+    assert " x 200" in out
+
+
+def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
+    project("import threading\ndef app(e, s):\n    threading.Event().wait()\n")
+
+    assert command.main(["main:app", "--timeout", "100ms"]) == 1
+
+    out = capfd.readouterr().out
+    assert "C-TIME-01 MUST: It has not begun its answer after 0.1 s." in out
+    assert "  at       main.py:3, in app" in out
+
+
+def test_ctrl_c_ends_the_checker_and_its_player(project, tmp_path):
+    project(
+        "import os\nopen('pid', 'w').write(str(os.getpid()))\n"
+        "import threading\ndef app(e, s):\n"
+        "    print('asked', file=open('asked', 'w'), flush=True)\n    threading.Event().wait()\n"
+    )
+    os.mkfifo(tmp_path / "asked")
+    words = [sys.executable, "-m", "iotax", "check", "main:app"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        (tmp_path / "asked").read_text()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
+
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_middleware_alone_is_checked(project, capfd):
+    project("def wrap(app):\n    return lambda e, s: [b''.join(app(e, s))]\n")
+
+    assert command.main(["--middleware", "main:wrap"]) == 1
+
+    out = capfd.readouterr().out
+    assert "M-BLK-04 MUST: " in out
+    assert "main.py:" in out
+
+
+def test_help_names_every_option(capfd):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["-h"])
+
+    assert stopped.value.code == 0
+    assert "--write-baseline" in capfd.readouterr().out
+    assert clauses()
