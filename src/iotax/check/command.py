@@ -32,9 +32,9 @@ USAGE: Final = "iotax check [options] APP"
 DESCRIPTION: Final = """\
 Play a strict WSGI server for an application, and say which rules of PEP 3333 it breaks.
 
-APP names the application, as for `iotax`. Its URLs: those that --path names, else / and the
+APP names the application, as for `iotax`. Its URLs: those that --path names, else /, and the
 routes without parameters that Flask and Django know. Nothing with effects is sent by itself: what
-was found gets GET, HEAD and OPTIONS only."""
+was found gets GET, HEAD and OPTIONS only, and --exclude '*' leaves it alone."""
 
 
 class _Parser(argparse.ArgumentParser):

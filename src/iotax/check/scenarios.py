@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from iotax.check.findings import Severity
-from iotax.check.guard import GuardedCall, Manner
+from iotax.check.guard import GuardedCall, Manner, TimeIsUp
 from iotax.check.place import of_error
 from iotax.check.record import shown
 from iotax.check.requests import RequestSpec
@@ -77,7 +77,11 @@ def plain(player: "Player", spec: RequestSpec) -> None:
 
 
 def learn(player: "Player", spec: RequestSpec) -> Behaviour:
-    calls = [player.send(spec) for _ in range(TIMES if spec.method == "GET" else 2)]
+    calls: list[GuardedCall] = []
+    for _ in range(TIMES if spec.method == "GET" else 2):
+        calls.append(player.send(spec))
+        if isinstance(calls[-1].raised, TimeIsUp):
+            break
     first = calls[0]
     for call in calls[1:]:
         first.record.exercise("A-CALL-03")

@@ -71,7 +71,6 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         (["main:app", "--chdir", "nowhere"], 'chdir "nowhere": No such file or directory'),
         (["main:app", "--error-logfile", "no/x"], '--error-logfile "no/x" cannot be opened: No'),
         (["main:app", "--access-logfile", "."], '--access-logfile "." cannot be opened: Is a'),
-        (["check"], "iotax check: APP is missing"),
         (["--port", "1", "check"], "check comes first, e.g. iotax check main:app"),
         (
             ["main:app", "--timeout", "30"],
