@@ -45,6 +45,11 @@ iotax_pytest(unit.bridge unit tests/unit/bridge)
 iotax_pytest(unit.cli unit tests/unit/cli)
 iotax_pytest(unit.check unit tests/unit/check)
 iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
+iotax_pytest(conformance.check conformance conformance/check)
+# iotax check on the sample applications, and on one of whoever runs ctest: IOTAX_APP=main:app, with PYTHONPATH if it is elsewhere.
+iotax_python_test(conformance.samples conformance conformance/check/samples)
+iotax_python_test(conformance.application conformance conformance/check/application)
+set_tests_properties(conformance.application PROPERTIES SKIP_RETURN_CODE 77)
 # Where the system has no browser that runs without a desktop (Ubuntu's is a snap), its tests are not part of the suite.
 find_program(IOTAX_CHROMIUM NAMES chromium)
 if(NOT IOTAX_CHROMIUM)

@@ -5,7 +5,7 @@
 
 
 def application(environ, start_response):
-    if environ["PATH_INFO"] == "/environ":
+    if environ.get("PATH_INFO", "") == "/environ":
         lines = [f"{key}={environ[key]!r}\n" for key in sorted(environ)]
         body = "".join(lines).encode("utf-8", "backslashreplace")
         content_type = "text/plain; charset=utf-8"

@@ -23,7 +23,7 @@ def broken_in_the_middle():
 
 
 def application(environ, start_response):
-    path = environ["PATH_INFO"]
+    path = environ.get("PATH_INFO", "")
     if path == "/":
         raise RuntimeError("raised before start_response")
     if path == "/exit":

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 
 def application(environ, start_response):
-    seconds = float(parse_qs(environ["QUERY_STRING"]).get("seconds", ["1"])[0])
+    seconds = float(parse_qs(environ.get("QUERY_STRING", "")).get("seconds", ["1"])[0])
     time.sleep(seconds)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"slept for {seconds} s\n".encode()]

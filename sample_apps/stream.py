@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 
 def application(environ, start_response):
-    query = parse_qs(environ["QUERY_STRING"])
+    query = parse_qs(environ.get("QUERY_STRING", ""))
     blocks = int(query.get("blocks", ["10"])[0])
     block_bytes = int(query.get("bytes", ["1000"])[0])
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -85,6 +85,8 @@ def _look_at_coding(record: Record, call: "GuardedCall") -> None:
     body = bytes(call.body)
     coding = "".join(values(call, "content-encoding")).lower()
     record.exercise("A-ITER-02", "A-TE-01")
+    if coding:
+        record.exercise("A-HTTP-05")
     if coding in _CODINGS:
         try:
             unpacker = zlib.decompressobj(_CODINGS[coding])

@@ -3,9 +3,9 @@ code. Knows nothing of how it was found (guard.py, player.py) or how it is print
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from iotax.check.clauses import Clause, clauses
 
@@ -46,6 +46,12 @@ class Finding:
     place: Place | None = None
     times: int = 1
     accepted: str = ""
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "Finding":
+        """What asdict() made of one."""
+        place = given["place"] and Place(**given["place"])
+        return cls(**{**given, "requests": tuple(given["requests"]), "place": place})
 
     @property
     def asked(self) -> str:

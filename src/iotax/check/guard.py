@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from iotax.check.answer import WITHOUT_BODY, look_at_answer, with_one_length
+from iotax.check.findings import Place
 from iotax.check.head import MENDED_STATUS, checked_fields, checked_status
-from iotax.check.place import of_error, of_object
+from iotax.check.place import of_caller, of_error, of_object
 from iotax.check.record import Record, a_type, shown
 from iotax.check.streams import GuardedErrors, GuardedInput, Untouchable, file_wrapper
 
 BLOCKS_MAX: Final = 64
 SECONDS_MAX: Final = 2.0
 KEPT_BYTES: Final = 1 << 20
+MAY_BE_EMPTY: Final = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 
 Application = Callable[..., Any]
 
@@ -38,7 +40,8 @@ class Manner:
     `environ`: variables set, or removed where None. `blocks_max`: the client leaves after so many
     blocks. `takes_headers`: start_response empties the list that it is given, as it may.
     `untouchable`: start_response is an object that notes what is done with it. `input_ends`: there
-    is wsgi.input_terminated, so reading to the end is right.
+    is wsgi.input_terminated, so reading to the end is right. `collected`: blocks are kept until the
+    end of the iteration.
     """
 
     name: str = ""
@@ -47,6 +50,7 @@ class Manner:
     takes_headers: bool = False
     untouchable: bool = False
     input_ends: bool = True
+    collected: bool = False
     has_file_wrapper: bool = True
 
 
@@ -71,8 +75,10 @@ class GuardedCall:
         self._handed_back: BaseException | None = None
         self._iterating = False
         self._closed = False
+        self._is_late = False  # a block came before start_response was called
         self._began = 0.0
         self._uses_write = False
+        self._writes_at: Place | None = None
         self._written = 0  # bytes
         self.method = ""
         self.status = ""
@@ -163,8 +169,19 @@ class GuardedCall:
             what = "It cannot be called with (environ, start_response)"
             self.record.report("A-CALL-02", f"{what}: {error}.", place=of_object(self._application))
         elif not self._is_of_a_stream(error):
-            what = f"{type(error).__name__} came out of it: {shown(str(error))}."
-            self.record.report("A-EXC-01", what, place=of_error(error))
+            clause, what = (
+                "A-EXC-01",
+                f"{type(error).__name__} came out of it: {shown(str(error))}.",
+            )
+            if isinstance(error, KeyError) and self._is_missing(error.args[0]):
+                clause = "A-ENV-02" if error.args[0] in MAY_BE_EMPTY else "A-ENV-03"
+                what = f"It needs {error.args[0]}, which need not be in environ."
+            self.record.report(clause, what, place=of_error(error))
+
+    def _is_missing(self, name: object) -> bool:
+        """Whether it looks like a variable, of those that this request does not have."""
+        is_variable = isinstance(name, str) and name.replace("_", "").isupper()
+        return is_variable and name not in self._environ_before
 
     def _is_of_a_stream(self, error: BaseException) -> bool:
         return isinstance(error, AttributeError) and error.obj in (self._input, self._errors)
@@ -181,14 +198,18 @@ class GuardedCall:
             args = (*args, *(named[name] for name in _NAMED if name in named))
         status, headers, exc_info = (*args, None, None, None)[:3]
         exc_info = self._checked_exc_info(exc_info)
-        if exc_info is None and self.started:
+        if exc_info is None and self.started and not self._is_late:
             record.report("A-SR-14", "It calls start_response again, without exc_info.")
             raise _ours(AssertionError("start_response was called already; give exc_info"))
+        if self._is_late:
+            return self._write
         self._look_at_lists(headers)
         before = len(record.findings)
         status, fields = checked_status(record, status), checked_fields(record, headers)
         self._look_at_error_status(status, exc_info, known=len(record.findings) > before)
         try:
+            if exc_info is not None and self.manner.collected and self.bytes:
+                raise exc_info[1]
             self._server_write = self._start_response(status, with_one_length(fields), exc_info)
         except BaseException as error:
             if exc_info is not None and error is exc_info[1]:
@@ -241,8 +262,7 @@ class GuardedCall:
     def _write(self, *args: Any, **named: Any) -> None:
         record = self.record
         record.exercise("A-WR-01", "A-WR-02", "A-WR-05", "A-WR-03")
-        if not self._uses_write:
-            record.report("A-WR-01", "It uses write().")
+        self._writes_at = self._writes_at or of_caller()
         self._uses_write = True
         if self._iterating:
             record.report("A-WR-05", "It calls write() while its iterable is asked for a block.")
@@ -289,7 +309,7 @@ class GuardedCall:
                 self._failed(error)
                 raise
 
-    def _where(self) -> Any:
+    def _where(self) -> Place | None:
         return of_object(self._result) or self.record.trail.blame()
 
     def __iter__(self) -> "GuardedCall":
@@ -331,8 +351,8 @@ class GuardedCall:
 
     def _report_no_start(self, what: str) -> None:
         self.record.report("A-SR-02", what, place=self._where())
-        self._start_response(MENDED_STATUS, [])
-        self.started = True
+        self._server_write = self._start_response(MENDED_STATUS, [])
+        self.started = self._is_late = True
 
     def _is_to_be_cut(self) -> bool:
         manner = self.manner
@@ -418,9 +438,11 @@ class GuardedCall:
                 " already, and goes on."
             )
             record.report("A-SR-13", what, place=of_error(self._handed_back), words=())
-        record.exercise("A-EXC-01")
+        record.exercise("A-EXC-01", "A-WR-01")
         if self.started:
             record.exercise("A-SR-02")
+        if self._uses_write and not record.has("A-WR-02", "A-WR-03", "A-WR-05"):
+            record.report("A-WR-01", "It uses write().", place=self._writes_at)
         if self._written and self.bytes == self._written:
             record.exercise("A-WR-04")
         for headers, before in self._given:

@@ -22,6 +22,8 @@ from iotax.check.findings import Place
 
 _TRAIL_MAX = 200
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What lies outside of it has started the checker, and is not what is checked.
+_PLAYER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "player.py")
 _LIBRARY = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _PACKAGES = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))
 
@@ -60,7 +62,7 @@ def of_caller() -> Place | None:
     """The line of the application, or of a package, that called into the checker. The application's
     own beats a package's only where it is nearer."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code.co_filename != _PLAYER:
         if owner_of(frame.f_code.co_filename) in (Owner.APPLICATION, Owner.PACKAGE):
             return place(frame.f_code, frame.f_lineno)
         frame = frame.f_back

@@ -12,10 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import IO, Any, Final
 
-from iotax.check.clauses import clauses
 from iotax.check.findings import Finding, Place, Report, merged
 from iotax.check.middleware import CHECKS
 from iotax.check.place import Owner, owner_of
@@ -219,9 +217,9 @@ class _Run:
         self._progress(called)
         for scenario in scenarios_for(spec):
             seen = self._take(player, player.play, scenario, spec)
-            if seen is None or seen["hangs"]:
+            if seen is None or seen["leave"]:
                 self._left.add(spec.target)
-                how = "it takes too long" if seen else "it ends the process, or holds it"
+                how = seen["leave"] if seen else "it ends the process, or holds it"
                 self._report.notes.append(f"After {called} {spec.target} was left: {how}.")
                 return
             plan.found(seen["links"])
@@ -239,7 +237,7 @@ class _Run:
             self._findings.append(_of_death(death, player.request))
             player.start()
             return None
-        self._findings += [_finding(one) for one in seen["findings"]]
+        self._findings += [Finding.from_dict(one) for one in seen["findings"]]
         report.exercised.update(seen["exercised"])
         report.requests += len(seen["statuses"])
         report.statuses.update(code for code in seen["statuses"] if code)
@@ -260,10 +258,3 @@ def _dumped_place(output: str) -> Place | None:
             file = os.path.abspath(found["file"]).removeprefix(here)
             return Place(file, int(found["line"]), found["function"])
     return None
-
-
-def _finding(given: Mapping[str, Any]) -> Finding:
-    place = given["place"]
-    found = Finding(**{**given, "requests": tuple(given["requests"])})
-    assert found.clause in clauses()
-    return replace(found, place=Place(**place) if place else None)

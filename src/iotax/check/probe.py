@@ -96,9 +96,10 @@ class Probe:
             third = (None,) if self.conduct.third_argument == "none" else ()
             return start_response("200 OK", fields, *third)
         except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            if _raised_here(error):
                 self.wrong.append(f"has a start_response that cannot be called: {error}")
-                return start_response("200 OK", fields)
+                started = self.conduct.third_argument == "exc_info"
+                return bytes if started else start_response("200 OK", fields)
             raise
 
     def _start_again(self, start_response: Any, fields: list[tuple[str, str]]) -> Any:
@@ -133,6 +134,14 @@ class _Blocks:
 
     def close(self) -> None:
         self._probe.closed += 1
+
+
+def _raised_here(error: BaseException) -> bool:
+    """By the call itself: what was called did not take its arguments."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename == __file__
 
 
 def _fail() -> NoReturn:

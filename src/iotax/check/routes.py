@@ -12,11 +12,11 @@ from urllib.parse import urljoin, urlsplit
 from iotax.check.answer import values
 from iotax.check.guard import GuardedCall
 from iotax.check.requests import RequestSpec
+from iotax.check.scenarios import HERE
 
 _INNER: Final = ("app", "application", "wsgi_app", "wrapped", "_app", "__wrapped__")
 _LAYERS_MAX: Final = 10
 _LINKS: Final = {"a": "href", "link": "href", "area": "href", "iframe": "src", "img": "src"}
-_HERE: Final = "http://localhost"
 
 
 def routes_of(application: object) -> list[str]:
@@ -103,7 +103,7 @@ def links_in(call: GuardedCall, spec: RequestSpec) -> list[str]:
     found: dict[str, None] = {}
     for text in texts:
         try:
-            url = urlsplit(urljoin(_HERE + spec.target, text.strip()))
+            url = urlsplit(urljoin(HERE + spec.target, text.strip()))
         except ValueError:
             continue
         if url.scheme == "http" and url.netloc == "localhost" and url.path.isascii():

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from iotax.check.findings import Severity
-from iotax.check.guard import GuardedCall, Manner, TimeIsUp
+from iotax.check.guard import MAY_BE_EMPTY, GuardedCall, Manner, TimeIsUp
 from iotax.check.place import of_error
 from iotax.check.record import shown
 from iotax.check.requests import RequestSpec
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from iotax.check.player import Player
 
 TIMES: Final = 3
-MAY_BE_EMPTY: Final = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 GUARANTEED: Final = frozenset(
     {
         *MAY_BE_EMPTY,
@@ -37,6 +36,7 @@ HOP_BY_HOP: Final[Mapping[str, Mapping[str, object]]] = {
     "keep-alive": {"HTTP_CONNECTION": "keep-alive", "HTTP_KEEP_ALIVE": "timeout=5"},
     "chunked already decoded": {"HTTP_TRANSFER_ENCODING": "chunked"},
 }
+HERE: Final = "http://localhost"  # as in Host
 STRANGE_TEXT: Final = "caf%C3%A9%FF"
 STRANGE_BYTES: Final = "caf\xc3\xa9\xff"
 
@@ -90,6 +90,8 @@ def learn(player: "Player", spec: RequestSpec) -> Behaviour:
             said = "its body is empty"
         worse = call.raised is not None or call.code >= 500 or not call.bytes
         if said and worse and first.raised is None and first.code < 500:
+            for later in calls:
+                later.record.forget("A-EXC-01")
             _blame(call, "A-CALL-03", f"Called again with the same request {said}.")
             break
     steady = all(
@@ -260,6 +262,8 @@ def cache_and_range(player: "Player", spec: RequestSpec) -> None:
     """A-HTTP-04: validators. A-HTTP-06: ranges. A-URL-01: links to itself."""
     before = player.behaviour(spec).call
     fields = {name.lower(): value for name, value in before.fields}
+    if HERE in fields.get("location", "") or HERE.encode() in before.body:
+        player.record(spec).exercise("A-URL-01")
     if before.code != 200:
         return
     conditions = [
@@ -303,12 +307,12 @@ def configuration(player: "Player", spec: RequestSpec) -> None:
     if not files:
         return
     opened = player.count_opens(files, lambda: [player.send(spec) for _ in range(10)])
-    call = player.behaviour(spec).call
-    call.record.exercise("A-CFG-02")
+    record = player.record(spec)
+    record.exercise("A-CFG-02")
     for file, times in opened.items():
         if times >= 10:
             what = f"It opens {os.path.basename(file)}, which environ names, in every call."
-            call.record.report("A-CFG-02", what, severity="information", words=())
+            record.report("A-CFG-02", what, severity="information", words=())
 
 
 Scenario = Callable[["Player", RequestSpec], None]
@@ -360,6 +364,8 @@ def _blame(call: GuardedCall, clause: str, what: str, *, severity: Severity | No
     """The way a request was sent made the difference: what the call itself reports of its failure
     is that."""
     call.record.forget("A-EXC-01")
+    if call.record.has(clause):
+        return
     place = of_error(call.raised) if call.raised is not None else None
     call.record.report(clause, what, severity=severity, place=place, words=())
 

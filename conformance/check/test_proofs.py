@@ -1,0 +1,71 @@
+"""The checker finds what each small application breaks, and nothing in its sound twin."""
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from proof import PAIRS, checked
+
+from iotax.check.clauses import clauses
+
+HERE = Path(__file__).parent
+for module in sorted((HERE / "applications").glob("*.py")):
+    importlib.import_module(f"applications.{module.stem}")
+
+# Shown with processes in tests/unit/check/test_check_command.py, which the checker starts itself.
+OWN = {"C-TIME-01", "C-LIVE-01"}
+BROKEN = [pair for pair in PAIRS if pair.broken is not None]
+
+
+@cache
+def of_broken(pair):
+    """Once: some of them work only once."""
+    return checked(pair.broken, pair)
+
+
+def name_of(pair):
+    return f"{pair.clause}-{pair.name}"
+
+
+@pytest.mark.parametrize("pair", BROKEN, ids=name_of)
+def test_what_is_broken_is_found_and_nothing_else(pair):
+    seen = of_broken(pair)
+
+    if pair.severity == "information":
+        assert seen.ids == set()
+        assert pair.clause in {one.clause for one in seen.findings}
+        return
+    assert seen.ids == {pair.clause}, seen.findings
+    expected = pair.severity or ("error" if clauses()[pair.clause].is_must else None)
+    if expected is not None:
+        assert {one.severity for one in seen.findings if one.severity != "information"} == {
+            expected
+        }
+
+
+@pytest.mark.parametrize("pair", BROKEN, ids=name_of)
+def test_the_place_is_a_line_of_the_application(pair):
+    seen = of_broken(pair)
+
+    (first, *_) = [one for one in seen.findings if one.clause == pair.clause]
+    assert first.place is not None
+    assert Path(first.place.file).parent == (HERE / "applications").relative_to(Path.cwd())
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=name_of)
+def test_what_is_sound_is_not_blamed(pair):
+    seen = checked(pair.sound, pair)
+
+    found = [one for one in seen.findings if one.severity != "information"]
+    # To use write() is allowed, and not advised.
+    assert {one.clause for one in found} <= ({"A-WR-01"} if "A-WR" in pair.clause else set()), found
+    assert pair.clause in seen.exercised
+
+
+def test_every_clause_that_can_be_checked_has_a_proof():
+    checkable = {clause.id for clause in clauses().values() if not clause.not_checkable} - OWN
+    musts = {id for id in checkable if clauses()[id].level != "MAY"}
+
+    assert {pair.clause for pair in PAIRS} == checkable
+    assert musts - {pair.clause for pair in BROKEN} == set()
