@@ -40,6 +40,14 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/src/iotaX.py")
   install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" DESTINATION . COMPONENT iotax)
 endif()
 
+# find_package(iotax) of other projects: below the environment that the wheel is installed into.
+if(SKBUILD)
+  include(CMakePackageConfigHelpers)
+  write_basic_package_version_file("${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/iotaxConfig.cmake" "${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake"
+    DESTINATION "${SKBUILD_DATA_DIR}/share/cmake/iotax" COMPONENT iotax)
+endif()
+
 # The clauses that iotax check speaks of: one list for the whole project.
 set(obligations "${PROJECT_SOURCE_DIR}/conformance/pep3333/obligations.toml")
 install(FILES "${obligations}" DESTINATION iotax COMPONENT iotax)

@@ -1,0 +1,133 @@
+"""Another project that checks its application with iotax: the gate of action.yml in its very steps,
+and a CMake project."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+APPLICATION = """\
+from flask import Flask, Response
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index():
+    return "welcome"
+
+
+@app.get("/orders")
+def orders():
+    answer = Response("none")
+    return answer
+"""
+BROKEN_LINE = '    answer.headers["Connection"] = "close"\n'
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A virtual environment with Flask and nothing of iotax, and a wheel of it."""
+    folder = tmp_path_factory.mktemp("downstream")
+    wheels = folder / "wheels"
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True
+    )
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv/bin/python"
+    subprocess.run([python, *pip[1:], "install", "flask"], check=True)
+    (wheel,) = wheels.glob("iotax-*.whl")
+    return python, wheel
+
+
+@pytest.fixture(scope="module")
+def gate(environment):
+    """Runs the steps of action.yml for an application; what the last one said, and its code."""
+    python, wheel = environment
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+
+    def run(folder, **given):
+        inputs = {name: row.get("default", "") for name, row in action["inputs"].items()}
+        inputs |= {"app": "shop:app", "python": str(python), **given}
+
+        def filled(text):
+            text = text.replace("${{ github.action_path }}", str(wheel))
+            return re.sub(r"\$\{\{ inputs\.([a-z-]+) \}\}", lambda found: inputs[found[1]], text)
+
+        for step in action["runs"]["steps"]:
+            done = subprocess.run(
+                ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+                cwd=folder / filled(step.get("working-directory", ".")),
+                env=clean_environment()
+                | {name: filled(value) for name, value in step["env"].items()}
+                | {"GITHUB_WORKSPACE": str(folder)},
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                break
+        return done
+
+    return run
+
+
+def clean_environment():
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def test_the_gate_passes_a_sound_application_and_fails_a_broken_one_at_its_line(gate, tmp_path):
+    shop = tmp_path / "shop.py"
+    shop.write_text(APPLICATION)
+    passed = gate(tmp_path)
+    broken = APPLICATION.replace("    return answer\n", f"{BROKEN_LINE}    return answer\n")
+    shop.write_text(broken)
+    failed = gate(tmp_path)
+
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "::error" not in passed.stdout
+    assert failed.returncode == 1
+    line = broken.splitlines(keepends=True).index(BROKEN_LINE) + 1
+    assert f"::error file=shop.py,line={line},title=A-SR-10 MUST NOT::" in failed.stdout
+
+
+def test_the_gate_takes_arguments_and_a_folder(gate, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/shop.py").write_text(APPLICATION)
+
+    found = gate(tmp_path, **{"working-directory": "site", "arguments": "--path '/none' --list"})
+
+    assert found.returncode == 0, found.stderr
+    assert "  GET /none" in found.stdout.splitlines()
+    assert gate(tmp_path, arguments="--pth x").returncode == 2
+
+
+def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):
+    python, _ = environment
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    gate(tmp_path)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(shop NONE)\nenable_testing()\n"
+        "find_package(iotax 0.1 REQUIRED)\n"
+        'iotax_add_conformance_test(shop APP shop:app PATHS /orders "GET /?a=b" STRICT)\n'
+        "iotax_add_conformance_test(none APP shop:none)\n"
+    )
+    path = f"{python.parent}:{os.environ['PATH']}"
+    environ = clean_environment() | {"PATH": path}
+    subprocess.run(["cmake", "-B", "build", "."], cwd=tmp_path, env=environ, check=True)
+    done = subprocess.run(
+        ["ctest", "--test-dir", "build", "-L", "conformance", "--output-on-failure"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+
+    assert re.search(r"Test +#1: shop \.+ +Passed", done.stdout), done.stdout
+    assert "did you mean shop:app?" in done.stdout
+    assert "50% tests passed, 1 tests failed out of 2" in done.stdout
