@@ -44,6 +44,7 @@ endif()
 iotax_pytest(unit.bridge unit tests/unit/bridge)
 iotax_pytest(unit.cli unit tests/unit/cli)
 iotax_pytest(unit.check unit tests/unit/check)
+iotax_pytest(unit.testing unit tests/unit/testing)
 iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
 iotax_pytest(conformance.check conformance conformance/check)
 # iotax check on the sample applications, and on one of whoever runs ctest: IOTAX_APP=main:app, with PYTHONPATH if it is elsewhere.

@@ -95,9 +95,9 @@ class InProcess {
   void go_on() {
     while (closing() == core::Closing::no) {
       const Progress progress = intake_.advance(session_, now_);
+      flush();
       if (progress == Progress::waiting) break;
       if (progress == Progress::ready) call();
-      flush();
     }
     flush();
   }
