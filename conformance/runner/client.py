@@ -1,0 +1,68 @@
+"""The client level: every case through the connection without a socket that iotax.testing uses.
+
+Time stands still there: what waits for it stays as it is. Sent in one piece, octet by octet, and in
+random pieces, as on the live level.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from cases import Case, show
+from live import Pieces, in_one_piece, in_random_pieces, octet_by_octet, recorded
+from server import APPS
+from verdict import Seen, describe, objection
+
+
+def play(case: Case, pieces: Pieces, log: Path) -> Seen:
+    from iotax import _iotax
+    from iotax.config import from_arguments
+
+    sys.path.insert(0, str(APPS))
+    from reference import app
+
+    options = from_arguments({"access_log": False}, path=False).worker_options()
+    connection = _iotax.Connection(app, options)
+    os.environ["CONFORMANCE_LOG"] = str(log)
+    seen = Seen()
+    for step in case.steps:
+        heard_bytes = len(seen.octets)
+        for piece in pieces(step.octets):
+            connection.receive(piece)
+        seen.octets += connection.take_output()
+        awaited = f"HTTP/1.1 {step.wait_for} ".encode()
+        if step.wait_for and awaited not in seen.octets[heard_bytes:]:
+            seen.trouble = f"{step.wait_for} did not come"
+    if case.eof:
+        connection.receive_eof()
+    seen.octets += connection.take_output()
+    seen.closed = connection.closing != "no"
+    seen.requests = [request for requests in recorded(log).values() for request in requests]
+    log.unlink(missing_ok=True)
+    return seen
+
+
+def run(cases: list[Case], seed: int) -> bool:
+    """Prints the outcome. True: all passed."""
+    ways: dict[str, Pieces] = {
+        "in one piece": in_one_piece,
+        "octet by octet": octet_by_octet,
+        f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
+    }
+    failed: set[str] = set()
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        for way, pieces in ways.items():
+            for case in cases:
+                seen = play(case, pieces, Path(folder) / "requests")
+                why = objection(case, seen)
+                if why and case.id not in failed:
+                    failed.add(case.id)
+                    print(f"FAILED {case.id}, {way}: {why}")
+                    print(show(case), describe(seen), sep="\n", end="\n\n")
+    print(f"random pieces: --seed {seed}")
+    print(f"client: {len(cases) - len(failed)} of {len(cases)}")
+    return not failed
