@@ -36,9 +36,7 @@ target_link_libraries(_iotax PRIVATE iotax_driver iotax_core iotax_flags)
 target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL")
 set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}/iotax")
 install(TARGETS _iotax LIBRARY DESTINATION iotax COMPONENT iotax)
-if(EXISTS "${PROJECT_SOURCE_DIR}/src/iotaX.py")
-  install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" DESTINATION . COMPONENT iotax)
-endif()
+install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" "${PROJECT_SOURCE_DIR}/src/iotax_pytest.py" DESTINATION . COMPONENT iotax)
 
 # find_package(iotax) of other projects: below the environment that the wheel is installed into.
 if(SKBUILD)

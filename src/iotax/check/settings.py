@@ -69,27 +69,28 @@ class Settings:
 
 
 def from_command(typed: Mapping[str, Any], folder: str = ".") -> Settings:
-    """`typed`: what argparse read, None where nothing was typed. `folder`: of the file."""
+    """`typed`: what was given, by the names of the options; None or absent: nothing. `folder`: of
+    the file."""
     values = _from_file(Path(folder) / FILE)
-    paths = [_named(named) for named in typed["paths_named"]]
-    if typed["paths"]:
-        paths += read_requests(typed["paths"])
+    paths = [_named(named) for named in typed.get("paths_named") or ()]
+    if file := typed.get("paths"):
+        paths += read_requests(file)
     own: dict[str, Any] = {
         "paths": tuple(paths),
-        "middleware": tuple(typed["middleware"] or ()),
-        "exclude": tuple(typed["exclude"] or ()),
-        "ignore": tuple(_ignore("--ignore", one) for one in typed["ignore"] or ()),
-        "environ": dict(_pair(text) for text in typed["environ"] or ()),
+        "middleware": tuple(typed.get("middleware") or ()),
+        "exclude": tuple(typed.get("exclude") or ()),
+        "ignore": tuple(_ignore("--ignore", one) for one in typed.get("ignore") or ()),
+        "environ": dict(_pair(text) for text in typed.get("environ") or ()),
         "pythonpath": tuple(
-            part for text in typed["pythonpath"] or () for part in text.split(os.pathsep)
+            part for text in typed.get("pythonpath") or () for part in text.split(os.pathsep)
         ),
     }
     for name, kind in (("crawl", _CRAWL), ("timeout", _TIMEOUT)):
-        if typed[name] is not None:
-            own[name] = _value(f"--{name}", kind, typed[name])
+        if typed.get(name) is not None:
+            own[name] = _value(f"--{name}", kind, typed.get(name))
     for name in ("strict", "unsafe_methods", "factory", "baseline", "write_baseline", "chdir"):
-        if typed[name] is not None:
-            own[name] = typed[name]
+        if typed.get(name) is not None:
+            own[name] = typed.get(name)
     for name, value in own.items():
         if name in ("ignore", "middleware"):
             values[name] = (*values.get(name, ()), *value)
@@ -97,9 +98,10 @@ def from_command(typed: Mapping[str, Any], folder: str = ".") -> Settings:
             values[name] = {**values.get(name, {}), **value}
         elif value or name in ("crawl", "timeout"):
             values[name] = value
-    if not typed["target"] and not values["middleware"]:
+    target = typed.get("target") or ""
+    if not target and not values["middleware"]:
         raise ConfigError("APP is missing, e.g. iotax check main:app")
-    return Settings(typed["target"], **values)
+    return Settings(target, **values)
 
 
 def _named(named: Mapping[str, Any]) -> RequestSpec:
