@@ -80,7 +80,7 @@ def test_a_run_that_shows_nothing_says_so_in_every_form():
     empty = Report("main:app", problem="no request got a 2xx or 3xx answer")
 
     for form, write in FORMATS.items():
-        assert "executionSuccessful" if form == "sarif" else empty.problem in write(empty)
+        assert ("executionSuccessful" if form == "sarif" else empty.problem) in write(empty)
     assert json.loads(FORMATS["sarif"](empty))["runs"][0]["invocations"] == [
         {"executionSuccessful": False, "exitCode": 1}
     ]
@@ -148,3 +148,14 @@ def test_sarif_has_rules_results_and_suppressions(report):
         "region": {"startLine": 9},
     }
     assert run["results"][3]["suppressions"] == [{"kind": "external", "justification": "legacy"}]
+
+
+def test_html_shows_texts_as_texts(report):
+    written = FORMATS["html"](report)
+
+    assert written.count("<tr class=") == len(report.results)
+    assert written.count("</script>") == 1
+    assert "&lt;/script&gt;" in written
+    assert "\\x1b[31m" in written
+    assert '<tr class="fail"><td><code>A-CL-01</code>' in written
+    assert "0 of" not in written.partition("</title>")[0]

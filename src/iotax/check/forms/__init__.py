@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from iotax.check.findings import Report
+from iotax.check.forms.page import page
 from iotax.check.forms.programs import as_json, github, junit, sarif
 from iotax.check.forms.text import heading, text
 
@@ -13,6 +14,7 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "junit": junit,
     "github": github,
     "sarif": sarif,
+    "html": page,
 }
 
 __all__ = ["FORMATS", "heading", "text"]
