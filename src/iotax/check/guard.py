@@ -117,6 +117,7 @@ class GuardedCall:
         self._start_response = start_response
         self.method = environ["REQUEST_METHOD"]
         self._prepare(environ)
+        self.record.trail.clear()
         self._began = time.monotonic()
         call: Any = self._started
         if self.manner.untouchable:

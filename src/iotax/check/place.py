@@ -101,10 +101,17 @@ def of_object(found: object) -> Place | None:
 
 
 class Trail:
-    """The application's own functions that returned, or yielded, while this was entered."""
+    """The application's own functions that returned, or yielded, while this was entered; and the
+    last one of a package."""
 
     def __init__(self) -> None:
         self._returns: deque[tuple[CodeType, int]] = deque(maxlen=_TRAIL_MAX)
+        self._in_package: tuple[CodeType, int] | None = None
+
+    def clear(self) -> None:
+        """Another call begins."""
+        self._returns.clear()
+        self._in_package = None
 
     def __enter__(self) -> "Trail":
         sys.setprofile(self._saw)
@@ -114,19 +121,23 @@ class Trail:
         sys.setprofile(None)
 
     def _saw(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "return" and owner_of(frame.f_code.co_filename) is Owner.APPLICATION:
+        if event != "return":
+            return
+        owner = owner_of(frame.f_code.co_filename)
+        if owner is Owner.APPLICATION:
             self._returns.append((frame.f_code, frame.f_lineno))
+        elif owner is Owner.PACKAGE:
+            self._in_package = (frame.f_code, frame.f_lineno)
 
     def blame(self, words: Iterable[object] = ()) -> Place | None:
         """The line that holds the first of `words` that any function has, the last function first;
-        else where the last one returned."""
+        else where the last one returned, or the last one of a package."""
         for word in words:
             for code, _ in reversed(self._returns):
                 if line := _line_with(code, word):
                     return place(code, line)
-        if not self._returns:
-            return None
-        return place(*self._returns[-1])
+        last = self._returns[-1] if self._returns else self._in_package
+        return place(*last) if last is not None else None
 
 
 def _line_with(code: CodeType, word: object) -> int | None:

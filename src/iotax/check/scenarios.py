@@ -367,7 +367,8 @@ def _blame(call: GuardedCall, clause: str, what: str, *, severity: Severity | No
     if call.record.has(clause):
         return
     place = of_error(call.raised) if call.raised is not None else None
-    call.record.report(clause, what, severity=severity, place=place, words=())
+    words = None if place is not None else ()
+    call.record.report(clause, what, severity=severity, place=place, words=words)
 
 
 def opens_counted(files: set[str], counts: dict[str, int]) -> Callable[[str, Any], None]:

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: a table by section, with a filter by result and by words."""
+"""One HTML page that needs nothing else: a table by section, with filters by result and words."""
 
 import html
 from collections import Counter
