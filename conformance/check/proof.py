@@ -8,8 +8,10 @@
 A pair for a MAY has only `sound`: an application that uses the freedom.
 """
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from iotax.check.findings import Finding, merged
@@ -38,6 +40,12 @@ class Pair:
 PAIRS: list[Pair] = []
 
 
+def applications() -> None:
+    """Fill PAIRS."""
+    for module in sorted((Path(__file__).parent / "applications").glob("*.py")):
+        importlib.import_module(f"applications.{module.stem}")
+
+
 def pair(
     clause: str,
     request: str = "/",
@@ -51,7 +59,7 @@ def pair(
 
     def keep(cls: type) -> type:
         made = vars(cls)
-        name = cls.__name__
+        name = cls.__qualname__
         PAIRS.append(
             Pair(clause, name, made["sound"], made.get("broken"), spec, severity, environ or {})
         )

@@ -1,17 +1,15 @@
 """The checker finds what each small application breaks, and nothing in its sound twin."""
 
-import importlib
 from functools import cache
 from pathlib import Path
 
 import pytest
-from proof import PAIRS, checked
+from proof import PAIRS, applications, checked
 
 from iotax.check.clauses import clauses
 
 HERE = Path(__file__).parent
-for module in sorted((HERE / "applications").glob("*.py")):
-    importlib.import_module(f"applications.{module.stem}")
+applications()
 
 # Shown with processes in tests/unit/check/test_check_command.py, which the checker starts itself.
 OWN = {"C-TIME-01", "C-LIVE-01"}

@@ -33,7 +33,7 @@ class ChangesEnviron:
 def needs(name):
     @pair("A-ENV-02")
     class Needs:
-        __qualname__ = f"Needs{name}"
+        __qualname__ = f"Needs_{name}"
 
         def broken(environ, start_response):
             return answer(start_response, environ[name].encode("latin-1"))
