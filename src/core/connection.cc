@@ -348,6 +348,10 @@ Fault Connection::State::late_fault() const noexcept {
 Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexcept {
   constexpr std::size_t kShownMax = 80;
   const bool in_body = peer == Peer::body;
+  // What lies beyond a limit depends on the cuts.
+  const std::size_t seen = std::min(limits.head_bytes_max, limits.request_line_bytes_max);
+  refused_head =
+      peer == Peer::head && head_text.text().substr(head_begin, seen).starts_with("HEAD ");
   peer = next(peer, Saw::fault);
   rejected = {refusal.fault, status_of(refusal.fault), refusal.offending.substr(0, kShownMax),
               refusal.size_bytes, RequestId::none};

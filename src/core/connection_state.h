@@ -78,6 +78,7 @@ struct Connection::State {
   std::uint64_t answer_left = 0;  // Framing::length
   bool soon = false;              // close_soon()
   bool request_persists = true;   // RFC 9112 §9.3
+  bool refused_head = false;      // the head that is refused begins with HEAD
 
   // ---- connection.cc
   /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
@@ -106,7 +107,7 @@ struct Connection::State {
     return id == head.id && id != RequestId::none;
   }
   [[nodiscard]] bool is_head_request() const noexcept {
-    return head.id != RequestId::none && same_text(head.method, "HEAD");
+    return head.id == RequestId::none ? refused_head : same_text(head.method, "HEAD");
   }
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;

@@ -302,6 +302,21 @@ TEST(ServerAnswer, HasNoContentForHead) {
             "Content-Length: 9\r\n\r\n");
 }
 
+TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
+  const auto refused = [](std::string_view octets) {
+    CorePeer peer;
+    for (const char octet : octets) peer.receive({&octet, 1});
+    return peer.output.substr(peer.output.find("\r\n\r\n") + 4);
+  };
+  EXPECT_EQ(refused("HEAD / HTTP/1.1\r\n\r\n"), "");
+  EXPECT_EQ(refused("HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"), "");
+  EXPECT_NE(refused("HEADER / HTTP/1.1\r\n\r\n"), "");
+  CorePeer peer;
+  peer.receive("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n\n");
+  EXPECT_NE(peer.output.find("\r\n\r\nmore than one empty line"), std::string::npos)
+      << "what is refused before a method was sent is no HEAD: " << peer.output;
+}
+
 TEST(AnswerDeathTest, AnOrderThatCannotBeIsOurOwnFault) {
   const auto peer = asked();
   EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)),
