@@ -19,11 +19,10 @@ from verdict import Seen, describe, objection
 
 
 def play(case: Case, pieces: Pieces, log: Path) -> Seen:
+    from reference import app
+
     from iotax import _iotax
     from iotax.config import from_arguments
-
-    sys.path.insert(0, str(APPS))
-    from reference import app
 
     options = from_arguments({"access_log": False}, path=False).worker_options()
     connection = _iotax.Connection(app, options)
@@ -48,6 +47,7 @@ def play(case: Case, pieces: Pieces, log: Path) -> Seen:
 
 def run(cases: list[Case], seed: int) -> bool:
     """Prints the outcome. True: all passed."""
+    sys.path.insert(0, str(APPS))
     ways: dict[str, Pieces] = {
         "in one piece": in_one_piece,
         "octet by octet": octet_by_octet,

@@ -6,7 +6,7 @@ something that it never may.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ _FIELD = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*", re.DOTALL
 )
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+_CHUNK_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,16}\r?")
 _WITHOUT_BODY: Final = (204, 304)
 
 
@@ -22,35 +23,31 @@ class ProtocolError(Exception):
     """Bytes that are no answer."""
 
 
-class Headers:
-    """Fields in order, with repeats; names in any case."""
+class Headers(Mapping[str, str]):
+    """Fields in order, with repeats; names in any case. Several values of a name are one, joined by
+    ", "."""
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         self.fields = fields
 
     def __getitem__(self, name: str) -> str:
-        """The value, several of them joined by ", ". Errors: KeyError."""
-        found = self.get(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def get(self, name: str, default: str | None = None) -> str | None:
         values = self.get_all(name)
-        return ", ".join(values) if values else default
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
 
     def get_all(self, name: str) -> list[str]:
         return [value for one, value in self.fields if one.lower() == name.lower()]
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self.get_all(name))
-
     def __iter__(self) -> Iterator[str]:
-        """The names, each once."""
-        return iter(dict.fromkeys(name for name, _ in self.fields))
+        """The names, each once, as it was first spelled."""
+        spelled: dict[str, str] = {}
+        for name, _ in self.fields:
+            spelled.setdefault(name.lower(), name)
+        return iter(spelled.values())
 
     def __len__(self) -> int:
-        return len(self.fields)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return f"Headers({self.fields!r})"
@@ -68,7 +65,7 @@ class Response:
     headers: Headers
     body: bytes = b""
     version: str = "HTTP/1.1"
-    raw: bytes = b""
+    raw: bytes = field(default=b"", repr=False)
     interim: list["Response"] = field(default_factory=list)
     complete: bool = False
     closed: bool = False
@@ -84,30 +81,42 @@ class Response:
         return json.loads(self.body)
 
 
+@dataclass(frozen=True)
+class End:
+    """Nothing comes any more. `reset`: the connection broke, so content that its close delimits is
+    not complete."""
+
+    reset: bool = False
+
+
 def parse_response(
-    data: bytes, *, to_head: Callable[[int], bool], closed: bool
-) -> tuple[Response, bytes] | None:
-    """The first answer of `data`, and what follows it. None: there is none. `to_head`: whether the
-    answer whose final head begins so many bytes from here answers HEAD. `closed`: nothing comes any
-    more. Errors: ProtocolError."""
+    data: bytes, at: int, *, to_head: Callable[[int, int], bool], end: End | None
+) -> tuple[Response, int] | None:
+    """The answer that begins at `at`, and where it ends. None: it has not come.
+
+    `to_head`: whether the answer whose final head lies between these two answers HEAD. `end`: of
+    the connection; None: more may come. Errors: ProtocolError.
+    """
     interim: list[Response] = []
-    rest = data
+    begin = at
     while True:
-        end = rest.find(b"\r\n\r\n")
-        if end < 0:
-            if rest and closed:
-                raise ProtocolError(f"a head without end: {rest[:80]!r}")
+        head_end = data.find(b"\r\n\r\n", begin) + 4
+        if head_end < 4:
+            if end is not None and begin < len(data):
+                raise ProtocolError(f"a head without end: {data[begin : begin + 80]!r}")
             return None
-        response, at = _head(rest[:end]), len(data) - len(rest)
-        rest = rest[end + 4 :]
+        response = _head(data[begin : head_end - 4])
         if response.status >= 200:
             break
-        response.complete = True
+        response.complete, response.raw = True, data[begin:head_end]
         interim.append(response)
+        begin = head_end
     response.interim = interim
-    rest = _take_body(response, rest, to_head=to_head(at), closed=closed)
-    response.raw = data[: len(data) - len(rest)]
-    return response, rest
+    behind = _take_body(response, data, head_end, to_head(begin, head_end), end)
+    if not response.complete and end is None:
+        return None
+    response.raw = data[at:behind]
+    return response, behind
 
 
 def _head(head: bytes) -> Response:
@@ -126,43 +135,44 @@ def _head(head: bytes) -> Response:
     return Response(int(status[2]), reason, Headers(fields), version=version)
 
 
-def _take_body(response: Response, rest: bytes, *, to_head: bool, closed: bool) -> bytes:
-    """RFC 9112 section 6.3. What follows."""
+def _take_body(response: Response, data: bytes, at: int, to_head: bool, end: End | None) -> int:
+    """RFC 9112 section 6.3. Where it ends."""
     lengths = set(response.headers.get_all("Content-Length"))
     coding = response.headers.get("Transfer-Encoding")
     if to_head or response.status in _WITHOUT_BODY:
         response.complete = True
-    elif coding is not None:
+        return at
+    if coding is not None:
         if coding != "chunked" or lengths:
             raise ProtocolError(f"Transfer-Encoding {coding!r}, Content-Length {lengths!r}")
-        return _take_chunks(response, rest)
-    elif lengths:
+        return _take_chunks(response, data, at)
+    if lengths:
         (length,) = lengths if len(lengths) == 1 else ("",)
         if not re.fullmatch("[0-9]+", length):
             raise ProtocolError(f"Content-Length {lengths!r}")
-        response.body = rest[: int(length)]
+        response.body = data[at : at + int(length)]
         response.complete = len(response.body) == int(length)
-        return rest[len(response.body) :]
-    else:
-        response.body, response.complete = rest, closed
-        return b""
-    return rest
+        return at + len(response.body)
+    response.body = data[at:]
+    response.complete = end is not None and not end.reset
+    return len(data)
 
 
-def _take_chunks(response: Response, rest: bytes) -> bytes:
-    while found := _CHUNK.match(rest):
-        size, data = int(found[1], 16), rest[found.end() :]
-        if size == 0:
-            if data.startswith(b"\r\n"):
-                response.complete = True
-                return data[2:]
-            return b""
-        response.body += data[:size]
-        if len(data) < size + 2:
-            return b""
-        if data[size : size + 2] != b"\r\n":
+def _take_chunks(response: Response, data: bytes, at: int) -> int:
+    chunks: list[bytes] = []
+    while found := _CHUNK.match(data, at):
+        begin, size = found.end(), int(found[1], 16)
+        at = begin + size + 2
+        chunks.append(data[begin : begin + size])
+        if len(data) < at:
+            break
+        if data[at - 2 : at] != b"\r\n":
             raise ProtocolError(f"a chunk of {size} bytes is not followed by CR LF")
-        rest = data[size + 2 :]
-    if len(rest) > 18:
-        raise ProtocolError(f"no chunk: {rest[:80]!r}")
-    return b""
+        response.complete = size == 0
+        if response.complete:
+            break
+    else:
+        if not _CHUNK_BEGUN.fullmatch(data, at):
+            raise ProtocolError(f"no chunk: {data[at : at + 80]!r}")
+    response.body = b"".join(chunks)
+    return at if response.complete else len(data)

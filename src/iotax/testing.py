@@ -17,19 +17,38 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import urlencode
 
 from iotax import _iotax, importer
 from iotax.config import from_arguments
-from iotax.responses import Headers, ProtocolError, Response, parse_response
+from iotax.responses import End, Headers, ProtocolError, Response, parse_response
 from iotax.server import Server, ServerOptions
 
 __all__ = ["Client", "Headers", "LiveServer", "ProtocolError", "Response", "serve"]
 
 Application = Callable[..., Any]
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 Body = bytes | str | Iterable[bytes]
 HOST: Final = "localhost"
+
+
+class Content(TypedDict, total=False):
+    """What a request may have beside its target; see Client.request()."""
+
+    headers: Pairs | None
+    body: Body | None
+    json: object
+    form: Pairs | None
+
+
+@dataclass
+class _Call:
+    """Of the application. `begun`: bytes of answers, not yet parsed, that were out before it."""
+
+    begun: int
+    method: str
+    error: BaseException | None = None
 
 
 class Client:
@@ -51,9 +70,9 @@ class Client:
     ) -> None:
         self._app = _loaded(app)
         self._raise_exceptions = raise_exceptions
-        arguments = {"access_log": False, **options}
-        self._options = from_arguments(arguments, path=False).worker_options()
-        self._error: BaseException | None = None
+        config = from_arguments({"access_log": False, **options}, path=False)
+        self._options = config.worker_options()
+        self._calls: list[_Call] = []  # in this send()
         self._open()
 
     def _open(self) -> None:
@@ -66,8 +85,6 @@ class Client:
 
         self._connection = _iotax.Connection(application, self._options)
         self._unparsed = b""
-        self._parsed = 0  # bytes before _unparsed
-        self._calls: list[tuple[int, str]] = []  # bytes that were out at each call, its method
 
     # ---- requests
 
@@ -76,40 +93,43 @@ class Client:
         method: str,
         target: str,
         *,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        headers: Pairs | None = None,
         body: Body | None = None,
         json: object = None,
-        form: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        form: Pairs | None = None,
     ) -> Response:
         """`target` as on the request line. Of `body`, `json` and `form` at most one; an iterable of
         bytes is sent in chunks. Host, Content-Length and Content-Type are set unless `headers` has
-        them."""
-        data = _request(method, target, _pairs(headers), _body(body, json, form))
-        (response,) = self.send(data) or (None,)
-        if response is None:
-            raise ProtocolError(f"{method} {target} got no answer")
-        return response
+        them. Errors: TypeError and ValueError that name the argument; ProtocolError when the server
+        sees no request, or several."""
+        kind, content = _content(body, json, form)
+        found = self.send(_request(method, target, _pairs("headers", headers or ()), kind, content))
+        if len(found) == 1:
+            return found[0]
+        self._open()
+        seen = f"{len(found)} answers" if found else "no answer: the server waits for more of it"
+        raise ProtocolError(f"{method} {target} got {seen}")
 
-    def get(self, target: str, **more: Any) -> Response:
+    def get(self, target: str, **more: Unpack[Content]) -> Response:
         """request("GET", ...), and so on."""
         return self.request("GET", target, **more)
 
-    def head(self, target: str, **more: Any) -> Response:
+    def head(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("HEAD", target, **more)
 
-    def options(self, target: str, **more: Any) -> Response:
+    def options(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("OPTIONS", target, **more)
 
-    def post(self, target: str, **more: Any) -> Response:
+    def post(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("POST", target, **more)
 
-    def put(self, target: str, **more: Any) -> Response:
+    def put(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("PUT", target, **more)
 
-    def patch(self, target: str, **more: Any) -> Response:
+    def patch(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("PATCH", target, **more)
 
-    def delete(self, target: str, **more: Any) -> Response:
+    def delete(self, target: str, **more: Unpack[Content]) -> Response:
         return self.request("DELETE", target, **more)
 
     def send(self, data: bytes, *, eof: bool = False) -> list[Response]:
@@ -119,35 +139,46 @@ class Client:
             raise TypeError(
                 f"data is {type(data).__name__}, not bytes: encode it, e.g. b'GET / ...'"
             )
+        self._calls = []
         self._connection.receive(data)
         if eof:
             self._connection.receive_eof()
-        found = self._take_responses(data)
-        error, self._error = self._error, None
-        if error is not None and (self._raise_exceptions or not isinstance(error, Exception)):
-            raise error
-        if found and error is not None:
-            found[-1].error = error
+        found = self._take_responses()
+        calls, self._calls = self._calls, []
+        for call in calls:
+            error = call.error
+            if error is not None and (self._raise_exceptions or not isinstance(error, Exception)):
+                raise error
         return found
 
-    def _take_responses(self, sent: bytes) -> list[Response]:
+    def _take_responses(self) -> list[Response]:
         self._receive()
-        closed = self._connection.closing != "no"
+        data, self._unparsed, at = self._unparsed, b"", 0
+        closing = self._connection.closing
+        end = None if closing == "no" else End(reset=closing == "reset")
+        if end is not None:
+            self._open()
         found: list[Response] = []
 
-        def to_head(at: int) -> bool:
-            """The application was called for it before, or the server answers by itself."""
-            calls = (method for begun, method in self._calls if 0 <= begun - self._parsed <= at)
-            return next(calls, _first_word(sent)) == "HEAD"
+        def call_before(limit: int) -> _Call | None:
+            """The one whose answer begins at `at`; None: the server answers by itself."""
+            return next((call for call in self._calls if at <= call.begun < limit), None)
 
-        while parsed := parse_response(self._unparsed, to_head=to_head, closed=closed):
-            response, self._unparsed = parsed
-            self._parsed += len(response.raw)
-            self._calls = [call for call in self._calls if call[0] >= self._parsed]
-            response.closed = closed and not self._unparsed
+        def to_head(begin: int, head_end: int) -> bool:
+            call = call_before(begin + 1)
+            if call is None:  # a refusal closes behind it
+                return end is not None and head_end == len(data)
+            return call.method == "HEAD"
+
+        while parsed := parse_response(data, at, to_head=to_head, end=end):
+            response, behind = parsed
+            call = call_before(behind)
+            response.error = call.error if call is not None else None
+            response.closed = end is not None and behind == len(data)
             found.append(response)
-        if closed:
-            self._open()
+            at = behind
+        if end is None:
+            self._unparsed = data[at:]
         return found
 
     def _receive(self) -> None:
@@ -157,35 +188,36 @@ class Client:
 
     def _called(self, environ: dict[str, Any], start_response: Any) -> Any:
         self._receive()
-        self._calls.append((self._parsed + len(self._unparsed), environ["REQUEST_METHOD"]))
+        call = _Call(len(self._unparsed), environ["REQUEST_METHOD"])
+        self._calls.append(call)
         wrapper = environ["wsgi.file_wrapper"]
-        try:
+        with _noting(call):
             result = self._app(environ, start_response)
-        except BaseException as error:
-            self._error = error
-            raise
         if type(result) in (list, tuple, wrapper):
             return result
-        return _Watched(result, self)
+        return _Watched(result, call)
 
-    def _failed(self, error: BaseException) -> None:
-        self._error = error
+
+@contextmanager
+def _noting(call: _Call) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        call.error = error
+        raise
 
 
 class _Watched:
     """An iterable whose errors the client wants to know of."""
 
-    def __init__(self, result: Any, client: Client) -> None:
+    def __init__(self, result: Any, call: _Call) -> None:
         self._result = result
-        self._client = client
+        self._call = call
         self._iterator: Iterator[Any] | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        try:
+        with _noting(self._call):
             self._iterator = iter(self._result)
-        except BaseException as error:
-            self._client._failed(error)
-            raise
         return self
 
     def __next__(self) -> Any:
@@ -195,17 +227,14 @@ class _Watched:
         except StopIteration:
             raise
         except BaseException as error:
-            self._client._failed(error)
+            self._call.error = error
             raise
 
     def close(self) -> None:
         close = getattr(self._result, "close", None)
         if close is not None:
-            try:
+            with _noting(self._call):
                 close()
-            except BaseException as error:
-                self._client._failed(error)
-                raise
 
 
 @dataclass(frozen=True)
@@ -217,15 +246,18 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 @contextmanager
-def serve(app: Application | str, **options: Unpack[ServerOptions]) -> Iterator[LiveServer]:
-    """A live server for `app` on a free port of 127.0.0.1, while the block runs. `options` are
-    those of Server. Errors: as Client, and BindError."""
-    with Server(_loaded(app), port=0, **options).background() as server:
-        yield LiveServer("127.0.0.1", server.port)
+def serve(
+    app: Application | str, *, host: str = "127.0.0.1", **options: Unpack[ServerOptions]
+) -> Iterator[LiveServer]:
+    """A live server for `app` on a free port of `host`, while the block runs. `options` are those
+    of Server. Errors: as Client, and BindError."""
+    with Server(_loaded(app), host=host, port=0, **options).background() as server:
+        yield LiveServer(host, server.port)
 
 
 def _loaded(app: Application | str) -> Application:
@@ -242,12 +274,23 @@ def _loaded(app: Application | str) -> Application:
 # ---- a request on the wire
 
 
-def _pairs(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return list(given.items() if isinstance(given, Mapping) else given)
+def _pairs(name: str, given: Pairs) -> list[tuple[str, str]]:
+    pairs = given.items() if isinstance(given, Mapping) else given
+    wrong = f'give a mapping or pairs of texts, e.g. {name}={{"a": "b"}}'
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise TypeError(f"{name} is {type(given).__name__}: {wrong}")
+    found = list(pairs)
+    for pair in found:
+        match pair:
+            case (str(), str()):
+                pass
+            case _:
+                raise TypeError(f"{name} holds {pair!r}: {wrong}")
+    return found
 
 
-def _body(
-    body: Body | None, json: object, form: Mapping[str, str] | Iterable[tuple[str, str]] | None
+def _content(
+    body: Body | None, json: object, form: Pairs | None
 ) -> tuple[str, bytes | list[bytes] | None]:
     """Its media type, and it; several pieces go in chunks."""
     if sum(one is not None for one in (body, json, form)) > 1:
@@ -255,39 +298,54 @@ def _body(
     if json is not None:
         return "application/json", json_module.dumps(json).encode()
     if form is not None:
-        return "application/x-www-form-urlencoded", urlencode(_pairs(form)).encode()
+        return "application/x-www-form-urlencoded", urlencode(_pairs("form", form)).encode()
     if isinstance(body, str):
         return "text/plain; charset=utf-8", body.encode()
-    if body is None or isinstance(body, bytes):
-        return "", body
-    return "", list(body)
+    if body is None:
+        return "", None
+    if isinstance(body, bytes | bytearray | memoryview):
+        return "", bytes(body)
+    wrong = "give bytes, a text or an iterable of bytes, or use json= or form="
+    if isinstance(body, Mapping) or not isinstance(body, Iterable):
+        raise TypeError(f"body is {type(body).__name__}: {wrong}")
+    pieces = list(body)
+    for piece in pieces:
+        if not isinstance(piece, bytes):
+            raise TypeError(f"body holds {piece!r}: {wrong}")
+    return "", pieces
 
 
 def _request(
     method: str,
     target: str,
     headers: list[tuple[str, str]],
-    content: tuple[str, bytes | list[bytes] | None],
+    kind: str,
+    content: bytes | list[bytes] | None,
 ) -> bytes:
-    kind, body = content
     named = {name.lower() for name, _ in headers}
     own = [("Host", HOST), ("Content-Type", kind)]
     data = b""
-    if isinstance(body, list):
+    if isinstance(content, list):
         own.append(("Transfer-Encoding", "chunked"))
-        data = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in body if one) + b"0\r\n\r\n"
-    elif body is not None:
-        own.append(("Content-Length", str(len(body))))
-        data = body
+        data = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in content if one) + b"0\r\n\r\n"
+    elif content is not None:
+        own.append(("Content-Length", str(len(content))))
+        data = content
     fields = [(name, value) for name, value in own if value and name.lower() not in named]
+    for name, value in (("method", method), ("target", target)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {type(value).__name__}, not a text: write {name}='...'")
+        if not value.isascii():
+            raise ValueError(f"{name} {value!r} is not ASCII: quote it with urllib.parse.quote()")
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {v}" for name, v in [*fields, *headers])]
     for line in lines:
         if "\r" in line or "\n" in line:
             raise ValueError(
                 f"{line!r} holds a line end: send() takes raw bytes, whatever they are"
             )
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + data
-
-
-def _first_word(sent: bytes) -> str:
-    return sent.lstrip(b"\r\n").split(b" ", 1)[0].decode("latin-1")
+    try:
+        head = "\r\n".join(lines).encode("latin-1")
+    except UnicodeEncodeError as error:
+        shown = error.object[error.start : error.end]
+        raise ValueError(f"headers hold {shown!r}, which is not Latin-1: encode it") from None
+    return head + b"\r\n\r\n" + data

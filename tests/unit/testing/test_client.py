@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iotax.testing import Client, ProtocolError, serve
+from iotax.testing import Client, LiveServer, ProtocolError, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -103,6 +103,13 @@ def test_a_refusal_closes_and_the_next_request_has_a_new_connection(client):
     assert client.get("/").status == 200
 
 
+def test_a_refused_head_is_answered_without_content(client):
+    get, refused = client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\n\r\n")
+
+    assert (get.status, refused.status) == (200, 400)
+    assert (refused.complete, refused.closed, refused.body) == (True, True, b"")
+
+
 def test_interim_answers_come_with_the_final_one():
     def hints(environ, start_response):
         environ["wsgi.early_hints"]([("Link", "</x>")])
@@ -143,6 +150,33 @@ def test_or_told_by_the_response():
     assert broken.closed
 
 
+def test_each_response_tells_of_its_own_call():
+    def one_fails(environ, start_response):
+        return (boom if environ["PATH_INFO"] == "/boom" else echo)(environ, start_response)
+
+    get = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
+    failed, good = Client(one_fails, raise_exceptions=False).send(get % b"boom" + get % b"good")
+
+    assert (failed.status, good.status) == (500, 200)
+    assert isinstance(failed.error, ValueError)
+    assert good.error is None
+
+
+def test_what_only_the_end_of_the_connection_delimits_may_break_off_too():
+    def breaks_off(environ, start_response):
+        start_response("200 OK", [])
+        yield b"half"
+        if environ["PATH_INFO"] == "/breaks":
+            raise ValueError("boom")
+
+    client = Client(breaks_off, raise_exceptions=False)
+    (broken,) = client.send(b"GET /breaks HTTP/1.0\r\n\r\n")
+    (whole,) = client.send(b"GET / HTTP/1.0\r\n\r\n")
+
+    assert (broken.body, broken.complete, broken.closed) == (b"half", False, True)
+    assert (whole.body, whole.complete, whole.closed) == (b"half", True, True)
+
+
 def test_an_interrupt_is_always_raised():
     def interrupted(environ, start_response):
         raise KeyboardInterrupt
@@ -170,23 +204,43 @@ def test_an_application_can_be_named(tmp_path, monkeypatch):
         (lambda: Client(None), "app is NoneType, which cannot be called"),
         (lambda: Client(echo, limit_boddy=1), "unknown argument limit_boddy"),
         (lambda: Client(echo).post("/", body=b"", json={}), "exclude each other"),
+        (lambda: Client(echo).post("/", body=5), "body is int: give bytes, a text or an iterable"),
+        (lambda: Client(echo).post("/", body={"a": "b"}), "body is dict: give .* json= or form="),
+        (lambda: Client(echo).post("/", body=["a"]), "body holds 'a': give bytes"),
+        (lambda: Client(echo).post("/", form="a=b"), "form is str: give a mapping or pairs"),
+        (lambda: Client(echo).get("/", headers=5), "headers is int: give a mapping or pairs"),
+        (lambda: Client(echo).get("/", headers={"A": 1}), r"headers holds \('A', 1\): give a"),
+        (lambda: Client(echo).get(b"/"), "target is bytes, not a text: write target='...'"),
         (lambda: Client(echo).send("text"), "data is str, not bytes"),
         (lambda: serve(5).__enter__(), "app is int"),
     ],
 )
-def test_a_bad_argument_is_named(call, said):
+def test_an_argument_of_a_wrong_type_is_named(call, said):
     with pytest.raises(TypeError, match=said):
         call()
 
 
-def test_a_line_end_in_a_header_is_refused(client):
-    with pytest.raises(ValueError, match=r"holds a line end: send\(\) takes raw bytes"):
-        client.get("/", headers={"A": "b\r\nC: d"})
+@pytest.mark.parametrize(
+    ("target", "headers", "said"),
+    [
+        ("/", {"A": "b\r\nC: d"}, r"holds a line end: send\(\) takes raw bytes"),
+        ("/", {"A": "\u20ac"}, "headers hold '\u20ac', which is not Latin-1"),
+        ("/caf\u00e9", {}, r"target '/caf\u00e9' is not ASCII: quote it with urllib.parse.quote"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(client, target, headers, said):
+    with pytest.raises(ValueError, match=said):
+        client.get(target, headers=headers)
 
 
-def test_a_request_that_is_not_complete_has_no_answer(client):
-    with pytest.raises(ProtocolError, match="got no answer"):
+def test_what_is_not_one_request_has_not_one_answer_and_leaves_no_trace(client):
+    with pytest.raises(ProtocolError, match="got no answer: the server waits for more of it"):
         client.get("/", headers={"Content-Length": "5"})
+    inner = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    with pytest.raises(ProtocolError, match="got 2 answers"):
+        client.post("/", headers={"Content-Length": "0"}, body=inner)
+
+    assert client.get("/").body == b"GET / "
 
 
 def test_requests_leave_nothing_behind():
@@ -213,6 +267,10 @@ def test_a_live_server_serves_while_the_block_runs():
         assert server.url == f"http://127.0.0.1:{server.port}"
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection(server.host, server.port).request("GET", "/")
+
+
+def test_the_url_of_an_ipv6_address_has_brackets():
+    assert LiveServer("::1", 80).url == "http://[::1]:80"
 
 
 def test_the_example_of_the_readme_runs(tmp_path):
