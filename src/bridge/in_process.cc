@@ -43,12 +43,17 @@ class PyConnection::Running {
   PyConnection& connection_;
 };
 
-PyConnection::PyConnection(py::object application, const py::dict& options, Address remote,
-                           Address local)
+PyConnection::PyConnection(py::object application, const py::dict& options, const Address& remote,
+                           const Address& local, const std::string& log_level)
     : options_(options_of(options)),
-      caller_(Gil::held(), Ref::steal(application.release().ptr()), 1, options_.environ,
-              process_log()),
-      connection_(sys_, options_.config, caller_, process_log(), peer_of(remote, local)) {}
+      own_log_(log_level.empty() ? std::nullopt : std::optional(PythonLog(level_of(log_level)))),
+      caller_(Gil::held(), Ref::steal(application.release().ptr()), 1, options_.environ, log()),
+      connection_(sys_, options_.config, caller_, log(), peer_of(remote, local)) {}
+
+driver::Log& PyConnection::log() noexcept {
+  if (own_log_) return *own_log_;
+  return process_log();
+}
 
 void PyConnection::receive(const py::bytes& data) {
   const Running running(*this);
@@ -77,9 +82,11 @@ void define_connection(py::module_& module) {
   const auto here = [](unsigned port) { return PyConnection::Address{"127.0.0.1", port}; };
   py::class_<PyConnection>(module, "Connection",
                            py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<py::object, const py::dict&, PyConnection::Address, PyConnection::Address>(),
+      .def(py::init<py::object, const py::dict&, const PyConnection::Address&,
+                    const PyConnection::Address&, const std::string&>(),
            py::arg("application"), py::arg("options"), py::kw_only(),
-           py::arg("remote") = here(50000), py::arg("local") = here(8000))
+           py::arg("remote") = here(50000), py::arg("local") = here(8000),
+           py::arg("log_level") = "")
       .def("receive", &PyConnection::receive, py::arg("data"))
       .def("receive_eof", &PyConnection::receive_eof)
       .def("disconnect", &PyConnection::disconnect)

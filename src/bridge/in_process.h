@@ -3,10 +3,12 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "bridge/call.h"
+#include "bridge/python_log.h"
 #include "bridge/worker_options.h"
 #include "driver/in_process.h"
 #include "driver/sys.h"
@@ -18,8 +20,9 @@ class PyConnection {
  public:
   using Address = std::pair<std::string, unsigned>;
 
-  PyConnection(pybind11::object application, const pybind11::dict& options, Address remote,
-               Address local);
+  /// `log_level` empty: the process's log.
+  PyConnection(pybind11::object application, const pybind11::dict& options, const Address& remote,
+               const Address& local, const std::string& log_level);
   PyConnection(const PyConnection&) = delete;
 
   void receive(const pybind11::bytes& data);
@@ -31,8 +34,11 @@ class PyConnection {
  private:
   class Running;
 
+  [[nodiscard]] driver::Log& log() noexcept;
+
   WorkerOptions options_;
   driver::Sys sys_;
+  std::optional<PythonLog> own_log_;
   Caller caller_;
   driver::InProcess<driver::Sys> connection_;
   bool running_ = false;

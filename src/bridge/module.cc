@@ -58,16 +58,6 @@ py::str escaped(const std::string& text) {
   return py::str(out);
 }
 
-driver::Level level_of(const std::string& name) {
-  if (name == "debug") return driver::Level::debug;
-  if (name == "info") return driver::Level::info;
-  if (name == "warning") return driver::Level::warning;
-  if (name == "error") return driver::Level::error;
-  if (name == "critical") return driver::Level::critical;
-  throw py::value_error("level is '" + name +
-                        "'; it can be 'debug', 'info', 'warning', 'error' or 'critical'");
-}
-
 /// The Worker of _iotax.pyi. Every member is called with the GIL.
 class PyWorker {
  public:

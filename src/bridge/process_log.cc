@@ -1,5 +1,7 @@
 #include "bridge/process_log.h"
 
+#include <pybind11/pybind11.h>
+
 #include <memory>
 
 namespace iotax::bridge {
@@ -15,6 +17,16 @@ struct ProcessLog {
 driver::LogSink<driver::Sys>& process_log() {
   static ProcessLog* const log = std::make_unique<ProcessLog>().release();  // never destroyed
   return log->sink;
+}
+
+driver::Level level_of(const std::string& name) {
+  if (name == "debug") return driver::Level::debug;
+  if (name == "info") return driver::Level::info;
+  if (name == "warning") return driver::Level::warning;
+  if (name == "error") return driver::Level::error;
+  if (name == "critical") return driver::Level::critical;
+  throw pybind11::value_error("level is '" + name +
+                              "'; it can be 'debug', 'info', 'warning', 'error' or 'critical'");
 }
 
 }  // namespace iotax::bridge

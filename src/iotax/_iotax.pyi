@@ -115,7 +115,7 @@ class Connection:
 
     `options` as for Worker, `remote` and `local` the two ends as (address, port). Time stands
     still: nothing is over a time-out. Server-made answers and failures of the application go to the
-    log, as in a Worker.
+    log, as in a Worker, or, from `log_level` on, to sys.stderr, and access lines to sys.stdout.
     Errors: TypeError or ValueError that name the option.
     """
 
@@ -126,6 +126,7 @@ class Connection:
         *,
         remote: tuple[str, int] = ("127.0.0.1", 50000),
         local: tuple[str, int] = ("127.0.0.1", 8000),
+        log_level: str = "",
     ) -> None: ...
     def receive(self, data: bytes) -> None:
         """Bytes of the client. The application is called for each request that is complete, or at

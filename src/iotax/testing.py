@@ -57,7 +57,7 @@ class Client:
     One connection is kept as long as the server keeps it. `raise_exceptions`: what comes out of the
     application is raised by the request that it answers 500 or breaks off; else it is in
     Response.error. KeyboardInterrupt and other exceptions that are no Exception are always raised.
-    `options` are those of Server.
+    `options` are those of Server. What a server logs, and wsgi.errors, goes to sys.stderr.
     Errors: TypeError and ValueError that name the argument; LoadError.
     """
 
@@ -71,7 +71,7 @@ class Client:
         self._app = _loaded(app)
         self._raise_exceptions = raise_exceptions
         config = from_arguments({"access_log": False, **options}, path=False)
-        self._options = config.worker_options()
+        self._options, self._log_level = config.worker_options(), config.log_level
         self._calls: list[_Call] = []  # in this send()
         self._open()
 
@@ -83,7 +83,7 @@ class Client:
             assert client is not None
             return client._called(environ, start_response)
 
-        self._connection = _iotax.Connection(application, self._options)
+        self._connection = _iotax.Connection(application, self._options, log_level=self._log_level)
         self._unparsed = b""
 
     # ---- requests

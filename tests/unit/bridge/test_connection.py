@@ -159,3 +159,42 @@ def test_the_connection_itself_can_not():
 
     assert said == ["the connection is used by the application that it calls"]
     assert bodies(connection.take_output()) == [b"x"]
+
+
+def test_the_log_can_go_to_the_streams_of_python(capsys, monkeypatch):
+    kept = []
+
+    def talks(environ, start_response):
+        kept.append(environ["wsgi.errors"])
+        environ["wsgi.errors"].write("\udc80 \0 caf\u00e9\n")
+        start_response("200 OK", [])
+        return [b""]
+
+    options = from_arguments({}, path=False).worker_options()
+    connection = _iotax.Connection(talks, options, log_level="error")
+    connection.receive(GET % b"")
+    out, err = capsys.readouterr()
+    assert '"GET / HTTP/1.1" 200' in out
+    assert err == "ERROR:    \\udc80 ? caf\u00e9\n"
+
+    connection.receive(b"no request\r\n")  # a WARNING
+    assert capsys.readouterr() == ("", "")
+    del connection
+    kept[0].write("nobody hears it\n")
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(ValueError, match="level is 'loud'"):
+        _iotax.Connection(talks, options, log_level="loud")
+
+
+def test_a_stream_that_raises_or_is_missing_does_no_harm(monkeypatch):
+    class Broken:
+        def write(self, text):
+            raise OSError("full")
+
+    options = from_arguments({}, path=False).worker_options()
+    for stream in (Broken(), None):
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr("sys.stdout", stream)
+        connection = _iotax.Connection(lambda *call: 1 / 0, options, log_level="info")
+        connection.receive(GET % b"")
+        assert connection.take_output().startswith(b"HTTP/1.1 500 ")

@@ -177,6 +177,20 @@ def test_what_only_the_end_of_the_connection_delimits_may_break_off_too():
     assert (whole.body, whole.complete, whole.closed) == (b"half", True, True)
 
 
+def test_what_a_server_logs_goes_to_the_streams_of_python(capsys):
+    def talks(environ, start_response):
+        environ["wsgi.errors"].write("the application says\n")
+        return [b"never started"]
+
+    assert Client(talks, access_log=True).get("/").status == 500
+    out, err = capsys.readouterr()
+    assert "ERROR:    the application says\n" in err
+    assert "the application did not call start_response" in err
+    assert '"GET / HTTP/1.1" 500' in out
+    Client(talks, log_level="critical").get("/")
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_interrupt_is_always_raised():
     def interrupted(environ, start_response):
         raise KeyboardInterrupt

@@ -1,0 +1,27 @@
+// A log to the streams of Python, whatever sys.stderr and sys.stdout are at that moment, so that
+// what catches them in tests catches it too.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "driver/log.h"
+
+namespace iotax::bridge {
+
+/// Server lines from `level` on go to sys.stderr, access lines to sys.stdout; each is written
+/// before the call returns.
+class PythonLog final : public driver::Log {
+ public:
+  explicit PythonLog(driver::Level level) noexcept : level_(level) {}
+
+  void access(std::string_view line) noexcept override;
+  void server(driver::Level level, std::string_view text) noexcept override;
+  bool flush(core::Duration /*timeout*/) noexcept override { return true; }
+  void reopen() noexcept override {}
+
+ private:
+  driver::Level level_;
+};
+
+}  // namespace iotax::bridge
