@@ -52,7 +52,7 @@ class PlayerProcess:
         self._settings = settings
         self._middleware = middleware
         self._process: subprocess.Popen[bytes] | None = None
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 its own until close()
+        self._output: IO[bytes]
         self.request = ""  # what it is at
         self.routes: list[str] = []
         self.name = ""
@@ -61,7 +61,7 @@ class PlayerProcess:
         orders, self._orders = os.pipe()
         self._reports, reports = os.pipe()
         words = [sys.executable, "-c", _START, str(orders), str(reports)]
-        self._output.truncate(0)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 its own until close()
         self._process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -86,6 +86,7 @@ class PlayerProcess:
         )
         loaded = self._receive(_LOAD_SECONDS)
         if "load_error" in loaded:
+            self.close()
             raise LoadError(**loaded["load_error"])
         self.name, self.routes = loaded["loaded"], loaded["routes"]
 
@@ -106,6 +107,7 @@ class PlayerProcess:
         if self._process is not None:
             os.close(self._orders)
             os.close(self._reports)
+            self._output.close()
             self._process.kill()
             self._process.wait()
             self._process = None
