@@ -15,14 +15,11 @@ import pytest
 
 if TYPE_CHECKING:
     from iotax.check.findings import ClauseResult, Report
+    from iotax.check.settings import Settings
 
 
 class IotaxWarning(pytest.PytestWarning):
     """A finding of iotax check that does not fail."""
-
-
-class Failed(Exception):
-    """What a clause says when it fails."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,48 +42,72 @@ def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     for target in config.getoption("--iotax-check"):
-        items += Check.from_parent(
-            session, name=f"iotax check {target}", nodeid=f"iotax check {target}", target=target
-        ).collect()
+        name = f"iotax check {target}"
+        settings = _settings(target, config)
+        items += Check.from_parent(session, name=name, nodeid=name, settings=settings).collect()
+
+
+def _settings(target: str, config: pytest.Config) -> "Settings":
+    """The application is imported in pytest's root folder, as pytest imports tests. Errors:
+    UsageError."""
+    from iotax.check.settings import from_command
+    from iotax.config import ConfigError
+
+    folders = [config.invocation_params.dir, *config.getini("pythonpath")]
+    typed = {
+        "target": target,
+        "strict": config.getoption("--iotax-strict"),
+        "chdir": str(config.rootpath),
+        "pythonpath": [str(folder) for folder in folders],
+    }
+    try:
+        return from_command(typed, str(config.rootpath))
+    except ConfigError as error:
+        raise pytest.UsageError(f"--iotax-check {target}: {error}") from None
 
 
 class Check(pytest.Collector):
     """One application. `report` is made when the first of its tests runs."""
 
-    def __init__(self, *, target: str, **more: Any) -> None:
+    def __init__(self, *, settings: "Settings", **more: Any) -> None:
         super().__init__(**more)
-        self._target = target
+        self._settings = settings
         self._report: Report | None = None
         self.failed = False
 
     def collect(self) -> list[pytest.Item]:
         from iotax.check.clauses import clauses
 
+        sides = ("application", "middleware") if self._settings.middleware else ("application",)
         found: list[pytest.Item] = [CanBeChecked.from_parent(self, name="can be checked")]
         for clause in clauses().values():
-            if clause.side == "application":
+            if clause.side in sides:
                 name = f"{clause.id} {clause.level}"
                 found.append(ClauseTest.from_parent(self, name=name, clause=clause.id))
         return found
 
     def report(self) -> "Report":
-        """Errors: LoadError and Died, once; ConfigError for the settings."""
+        """When there can be none the test that asks first fails."""
         if self._report is None:
-            from iotax.check.playing import check
-            from iotax.check.settings import from_command
+            from iotax.check.playing import Died, check
+            from iotax.config import ConfigError
+            from iotax.load_error import LoadError
 
-            self.failed = True
-            typed = {"target": self._target, "strict": self.config.getoption("--iotax-strict")}
-            self._report = check(from_command(typed, str(self.config.rootpath)))
+            self.failed, problem = True, ""
+            try:
+                self._report = check(self._settings)
+            except (LoadError, ConfigError) as error:
+                problem = str(error)
+            except Died as death:
+                problem = f"{death.output}{death.how}"
+            if self._report is None:
+                pytest.fail(problem, pytrace=False)
             self.failed = False
         return self._report
 
 
 class CheckTest(pytest.Item):
     parent: Check
-
-    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        return f"{excinfo.value}"
 
     def reportinfo(self) -> tuple[Any, None, str]:
         return self.config.rootpath, None, f"{self.parent.name}: {self.name}"
@@ -100,7 +121,7 @@ class CanBeChecked(CheckTest):
         for note in report.notes:
             warnings.warn(IotaxWarning(note), stacklevel=1)
         if report.problem:
-            raise Failed(report.problem)
+            pytest.fail(report.problem, pytrace=False)
 
 
 class ClauseTest(CheckTest):
@@ -115,14 +136,16 @@ class ClauseTest(CheckTest):
         (result,) = (one for one in report.results if one.clause.id == self._clause)
         failing = [one for one in result.findings if one.fails(strict=report.strict)]
         if failing:
-            raise Failed("\n\n".join(_in_words(failing)))
+            pytest.fail("\n\n".join(_in_words(failing)), pytrace=False)
         self._tell(result)
 
     def _tell(self, result: "ClauseResult") -> None:
         counting = (one for one in result.findings if not one.accepted)
         told = [one for one in counting if one.severity != "information"]
-        for said in _in_words(told):
-            warnings.warn(IotaxWarning(f"{self._clause}: {said}"), stacklevel=1)
+        for finding, said in zip(told, _in_words(told), strict=True):
+            place = finding.place
+            file, line = (place.file, place.line) if place is not None else (self.name, 0)
+            warnings.warn_explicit(IotaxWarning(f"{self._clause}: {said}"), None, file, line)
         if result.outcome.startswith("not "):
             pytest.skip(result.clause.not_checkable or result.outcome)
 

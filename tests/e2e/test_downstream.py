@@ -32,7 +32,7 @@ BROKEN_LINE = '    answer.headers["Connection"] = "close"\n'
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """A virtual environment with Flask and nothing of iotax, and a wheel of it."""
+    """A virtual environment with Flask, pytest and nothing of iotax, and a wheel of it."""
     folder = tmp_path_factory.mktemp("downstream")
     wheels = folder / "wheels"
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
@@ -41,7 +41,7 @@ def environment(tmp_path_factory):
     )
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
-    subprocess.run([python, *pip[1:], "install", "flask"], check=True)
+    subprocess.run([python, *pip[1:], "install", "flask", "pytest"], check=True)
     (wheel,) = wheels.glob("iotax-*.whl")
     return python, wheel
 
@@ -105,6 +105,23 @@ def test_the_gate_takes_arguments_and_a_folder(gate, tmp_path):
     assert found.returncode == 0, found.stderr
     assert "  GET /none" in found.stdout.splitlines()
     assert gate(tmp_path, arguments="--pth x").returncode == 2
+
+
+def test_pytest_has_its_option(environment, gate, tmp_path):
+    python, _ = environment
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    gate(tmp_path)
+
+    done = subprocess.run(
+        [python, "-m", "pytest", "-v", "--iotax-check", "shop:app"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "iotax check shop:app::A-SR-10 MUST_NOT PASSED" in done.stdout
 
 
 def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):

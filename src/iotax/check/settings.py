@@ -70,8 +70,10 @@ class Settings:
 
 def from_command(typed: Mapping[str, Any], folder: str = ".") -> Settings:
     """`typed`: what was given, by the names of the options; None or absent: nothing. `folder`: of
-    the file."""
+    the file, and of the baseline that it names."""
     values = _from_file(Path(folder) / FILE)
+    if "baseline" in values:
+        values["baseline"] = str(Path(folder) / values["baseline"])
     paths = [_named(named) for named in typed.get("paths_named") or ()]
     if file := typed.get("paths"):
         paths += read_requests(file)

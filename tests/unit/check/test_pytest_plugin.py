@@ -1,5 +1,7 @@
 """pytest --iotax-check, in processes of its own."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -15,13 +17,20 @@ BROKEN = SOUND.replace('b"hello"', '"hello"')
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs pytest in a folder with this main.py; its exit code and what it printed."""
+    """Runs pytest in a folder with this main.py; its exit code and what it printed. Installed, the
+    plugin needs no -p (tests/e2e/test_downstream.py)."""
 
-    def run(source, *arguments):
+    def run(source, *arguments, folder="."):
         (tmp_path / "main.py").write_text(source)
-        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *arguments]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-        return done.returncode, done.stdout
+        plugins = ["-p", "iotax_pytest", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *plugins, "-rs", *arguments],
+            cwd=tmp_path / folder,
+            env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout + done.stderr
 
     return run
 
@@ -64,6 +73,58 @@ def test_settings_come_from_pyproject(run, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.iotax.check]\nignore = ["A-STR-02"]\n')
 
     assert run(BROKEN, "--iotax-check", "main:app")[0] == 0
+
+
+def test_a_setting_that_is_wrong_is_a_usage_error(run, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.iotax.check]\nstrikt = true\n")
+
+    code, said = run(SOUND, "--iotax-check", "main:app")
+
+    assert code == 4
+    assert "ERROR: --iotax-check main:app: " in said
+    assert "there is no key strikt; the nearest one is strict" in said
+
+
+def test_middleware_of_the_settings_is_checked_too(run, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.iotax.check]\nmiddleware = ["main:careless"]\n')
+    careless = "def careless(app):\n    return lambda *call: [b''.join(app(*call))]\n"
+
+    code, said = run(SOUND + careless, "--iotax-check", "main:app", "-v")
+
+    assert code == 1, said
+    assert re.search("::M-[A-Z0-9-]+ MUST(_NOT)? FAILED", said)
+
+
+def test_it_works_from_a_folder_below_and_with_the_folders_of_pytest(run, tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = lib\n")
+    for folder in ("lib", "tests"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "lib/library.py").write_text("body = b'hello'\n")
+    source = "from library import body\n" + SOUND.replace('b"hello"', "body")
+
+    assert run(source, "--iotax-check", "main:app", folder="tests")[0] == 0
+
+
+def test_clauses_are_chosen_as_tests_are(run):
+    code, said = run(BROKEN, "--iotax-check", "main:app", "-k", "A-STR-02 or A-SR-04")
+
+    assert code == 1
+    assert "1 failed, 1 passed" in said
+
+
+def test_an_application_that_ends_its_import_is_told_once(run):
+    code, said = run("import os\nos._exit(3)\n", "--iotax-check", "main:app")
+
+    assert code == 1
+    assert said.count("it ends the process: exit code 3") == 1
+
+
+@pytest.mark.parametrize("source", [SOUND, "", "import os\nos._exit(3)\n"])
+def test_it_leaves_nothing_open(run, source):
+    said = run(source, "--iotax-check", "main:app", "-W", "error")[1]
+
+    assert "ResourceWarning" not in said
+    assert "unraisable" not in said
 
 
 def test_without_the_option_nothing_of_it_is_imported(run, tmp_path):

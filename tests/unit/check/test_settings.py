@@ -34,7 +34,7 @@ def test_defaults(settings):
     assert found.paths == found.ignore == found.middleware == ()
 
 
-def test_the_table_is_read(settings):
+def test_the_table_is_read(settings, tmp_path):
     found = settings(
         'paths = ["/", {method = "POST", path = "/a", headers = {A = "b"}, body = "x\\ny"}]\n'
         'timeout = "500ms"\ncrawl = 3\nstrict = true\nunsafe-methods = true\n'
@@ -49,7 +49,7 @@ def test_the_table_is_read(settings):
     )
     assert (found.timeout, found.crawl, found.strict, found.unsafe_methods) == (0.5, 3, True, True)
     assert (found.exclude, found.middleware) == (("*admin*",), ("m:n",))
-    assert (found.baseline, found.environ) == ("b.json", {"MODE": "test"})
+    assert (found.baseline, found.environ) == (str(tmp_path / "b.json"), {"MODE": "test"})
     assert found.ignore == (Ignore("A-WR-01"), Ignore("A-EXC-01", "/admin*", "legacy"))
 
 
