@@ -1,9 +1,12 @@
-"""The obligations, which of them the tests name, and what came of each in a run.
+"""The clauses, which of them the tests name, and what came of each in a run.
 
 obligations.toml     what PEP 3333 asks of a server, an application and a middleware
-not_checkable.toml   obligations of the server that no test can show, and where to look instead
-open.toml            obligations of the server that have no test yet, and why
+beyond.toml          what the PEP leaves open: a decision for each
+not_checkable.toml   clauses that no test can show, and where to look instead
+not_met.toml         clauses that iotax does not keep, and why
 uses.toml            what iotax makes of each MAY
+
+A clause is an obligation of the server, or a decision.
 """
 
 import ast
@@ -16,22 +19,28 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-RESULTS = ("passed", "failed", "not checkable", "not tested")
+RESULTS = ("passed", "failed", "not met", "not checkable", "not applicable", "not tested")
+DECISION = "decision"  # stands where an obligation has its level
+
+# Notes about another server than iotax, of which the data files do not speak.
+UNSEEN = "it is not seen from outside: read the server's documentation and its source"
+NO_TEST = "this suite has no test of it"
 
 
 @dataclass
 class Shown:
-    """A test that names a clause. `said`: what was seen instead, when it failed."""
+    """A test that names a clause. `result`: passed, failed or not applicable. `said`: what was
+    seen instead, or why it does not apply. `wire`: what went over the connections."""
 
     test: str
-    passed: bool
+    result: str
     said: str = ""
+    wire: str = ""
 
 
 @dataclass
 class Clause:
-    """An obligation of the server, with what came of it. `note`: why there is no test, or what is
-    made of a MAY."""
+    """A clause, with what came of it. `note`: why there is no test, or what is made of a MAY."""
 
     id: str
     level: str
@@ -54,6 +63,19 @@ def of_the_server() -> dict[str, dict[str, Any]]:
     return {entry["id"]: entry for entry in table("obligations.toml") if entry["side"] == "server"}
 
 
+def decisions() -> dict[str, dict[str, Any]]:
+    """With the level and the section that reports show."""
+    sections = tomllib.loads((HERE / "beyond.toml").read_text("ascii"))["sections"]
+    return {
+        entry["id"]: {
+            **entry,
+            "level": DECISION,
+            "section": f"Beyond the PEP: {sections[entry['topic'].partition('.')[0]]}",
+        }
+        for entry in table("beyond.toml")
+    }
+
+
 def ids_in(source: str) -> Iterator[str]:
     """The arguments of every mark `obligation(...)` in a test module."""
     for node in ast.walk(ast.parse(source)):
@@ -68,42 +90,56 @@ def ids_with_a_test() -> Iterator[str]:
 
 
 def objections(
-    server: Iterable[str], tested: Iterable[str], not_checkable: Iterable[str], open_: Iterable[str]
+    known: Iterable[str],
+    tested: Iterable[str],
+    not_checkable: Iterable[str],
+    not_met: Iterable[str],
 ) -> list[str]:
-    """What is wrong with the books: every obligation has tests, or one entry and no test."""
-    server, tested = set(server), set(tested)
-    entries = Counter(not_checkable) + Counter(open_)
+    """What is wrong with the books: every clause has tests, or one entry and no test."""
+    known, tested = set(known), set(tested)
+    entries = Counter(not_checkable) + Counter(not_met)
     return sorted(
-        [f"{id} has no test and no entry" for id in server - tested - entries.keys()]
+        [f"{id} has no test and no entry" for id in known - tested - entries.keys()]
         + [f"{id} has a test and is listed as having none" for id in tested & entries.keys()]
-        + [f"{id} is no obligation of the server" for id in (tested | entries.keys()) - server]
+        + [f"{id} is unknown" for id in (tested | entries.keys()) - known]
         + [f"{id} is listed {times} times" for id, times in entries.items() if times > 1]
     )
 
 
 def report(outcomes: Mapping[str, Mapping[str, Shown]], *, of_iotax: bool) -> list[Clause]:
-    """`outcomes`: for each id the tests that ran. `of_iotax`: it says too what iotax makes of each
-    MAY."""
+    """`outcomes`: for each id the tests that ran. `of_iotax`: else the notes of the data files,
+    which are about iotax, do not hold."""
     not_checkable = {entry["id"]: entry for entry in table("not_checkable.toml")}
-    reasons = not_checkable | {entry["id"]: entry for entry in table("open.toml")}
-    uses = {entry["id"]: entry for entry in table("uses.toml")} if of_iotax else {}
+    not_met = {entry["id"]: entry for entry in table("not_met.toml")}
+    uses = {entry["id"]: entry for entry in table("uses.toml")}
     clauses = []
-    for id, entry in of_the_server().items():
+    for id, entry in (of_the_server() | decisions()).items():
         clause = Clause(id, entry["level"], entry["section"], entry["text"])
-        if tests := outcomes.get(id):
-            clause.tests = list(tests.values())
-            clause.result = "passed" if all(test.passed for test in clause.tests) else "failed"
+        clause.tests = list(outcomes.get(id, {}).values())
+        if clause.tests:
+            clause.result = result_of(clause.tests)
         elif id in not_checkable:
             clause.result = "not checkable"
-        if id in uses:
+            clause.note = reason_of(not_checkable[id]) if of_iotax else UNSEEN
+        elif id in not_met:
+            clause.result = "not met" if of_iotax else "not tested"
+            clause.note = reason_of(not_met[id]) if of_iotax else NO_TEST
+        if id in uses and of_iotax:
             use = "used" if uses[id]["used"] else "not used"
             clause.note = f"{use}: {uses[id]['how']}"
-        elif id in reasons and not clause.tests:
-            where = " and ".join(reasons[id].get("where", ()))
-            read = f"; read {where}" if where else ""
-            clause.note = " ".join(reasons[id]["reason"].split()) + read
         clauses.append(clause)
     return clauses
+
+
+def result_of(tests: Iterable[Shown]) -> str:
+    """One that failed counts for all; one that does not apply shows nothing."""
+    results = {test.result for test in tests}
+    return next(result for result in ("failed", "passed", "not applicable") if result in results)
+
+
+def reason_of(entry: Mapping[str, Any]) -> str:
+    where = " and ".join(entry.get("where", ()))
+    return " ".join(entry["reason"].split()) + (f"; read {where}" if where else "")
 
 
 def write(clauses: list[Clause], file: Path) -> None:

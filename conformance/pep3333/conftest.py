@@ -10,9 +10,11 @@ import clauses
 import pytest
 import reports
 from clauses import Shown
-from served import Served
+from served import NOT_APPLICABLE, Served
+from support import wire
 
 SAID_MAX = 600
+WIRE_LINES_MAX, WIRE_LINE_MAX = 8, 300
 
 outcomes: dict[str, dict[str, Shown]] = defaultdict(dict)
 
@@ -36,12 +38,29 @@ def ids_of(item: pytest.Item) -> list[str]:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """A test that is skipped shows nothing; one that is expected to fail has failed."""
     report: pytest.TestReport = yield
-    for id in ids_of(item):
-        if report.failed or hasattr(report, "wasxfail"):
-            outcomes[id][item.nodeid] = Shown(item.nodeid, False, _said(report))
-        elif report.when == "call" and report.passed:
-            outcomes[id].setdefault(item.nodeid, Shown(item.nodeid, True))
+    shown = None
+    if report.failed or hasattr(report, "wasxfail"):
+        said = _said(report)
+        foreign = NOT_APPLICABLE in said
+        shown = Shown(item.nodeid, "not applicable" if foreign else "failed", said, _wire())
+    elif report.when == "call" and report.passed:
+        shown = Shown(item.nodeid, "passed")
+    for id in ids_of(item) if shown else ():
+        if shown.result == "failed" or item.nodeid not in outcomes[id]:
+            outcomes[id][item.nodeid] = shown
     return report  # type: ignore[return-value]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    wire.seen.clear()
+
+
+def _wire() -> str:
+    """What went over the connections of the test, the last of it if it is much."""
+    lines = [f"{way} {octets!r}" for way, octets in wire.seen]
+    shown = [line if len(line) <= WIRE_LINE_MAX else f"{line[:WIRE_LINE_MAX]}..." for line in lines]
+    return "\n".join(shown[-WIRE_LINES_MAX:])
 
 
 def _said(report: pytest.TestReport) -> str:

@@ -3,6 +3,7 @@
 text       a table by section, and each clause that did not pass
 JSON       everything
 JUnit XML  a test case for each clause
+Markdown   a table by section, and every clause with its tests
 HTML       one page that needs nothing else, with a filter
 """
 
@@ -13,9 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
-from clauses import Clause
-
-RESULTS = ("passed", "failed", "not checkable", "not tested")
+from clauses import DECISION, RESULTS, Clause, Shown
 
 
 @dataclass
@@ -26,18 +25,44 @@ class Report:
     clauses: list[Clause]
 
 
+def sections_of(clauses: Iterable[Clause]) -> list[str]:
+    return list(dict.fromkeys(clause.section for clause in clauses))
+
+
+def kinds_of(clauses: Iterable[Clause]) -> list[tuple[str, list[Clause]]]:
+    """The obligations and the decisions, apart."""
+    kinds: dict[str, list[Clause]] = {"clauses": [], "decisions": []}
+    for clause in clauses:
+        kinds["decisions" if clause.level == DECISION else "clauses"].append(clause)
+    return [(name, found) for name, found in kinds.items() if found]
+
+
+def passed(clauses: Iterable[Clause]) -> int:
+    return sum(clause.result == "passed" for clause in clauses)
+
+
+def total(clauses: Iterable[Clause]) -> str:
+    kinds = kinds_of(clauses)
+    return ", ".join(f"{passed(found)} of {len(found)} {name}" for name, found in kinds) + " passed"
+
+
+def seen_results(clauses: Iterable[Clause]) -> list[str]:
+    found = {clause.result for clause in clauses}
+    return [result for result in RESULTS if result in found | {"passed", "failed"}]
+
+
 def lines(clauses: list[Clause]) -> Iterator[str]:
     """A table, one line for each section."""
-    yield f"{'':44}" + "".join(f"{result:>14}" for result in RESULTS)
-    sections = list(dict.fromkeys(clause.section for clause in clauses))
-    for section in [*sections, "all"]:
+    results = seen_results(clauses)
+    yield f"{'':44}" + "".join(f"{result:>16}" for result in results)
+    for section in [*sections_of(clauses), "all"]:
         counts = Counter(clause.result for clause in clauses if section in (clause.section, "all"))
-        yield f"{section:44}" + "".join(f"{counts[result] or '-':>14}" for result in RESULTS)
-    for result in ("failed", "not tested"):
+        yield f"{section:44}" + "".join(f"{counts[result] or '-':>16}" for result in results)
+    for result in ("failed", "not met", "not tested"):
         if ids := [clause.id for clause in clauses if clause.result == result]:
             yield f"{result}: {' '.join(ids)}"
-    counts = Counter(clause.result for clause in clauses)
-    yield f"clauses: {counts['passed']} of {len(clauses)} passed"
+    for name, found in kinds_of(clauses):
+        yield f"{name}: {passed(found)} of {len(found)} passed"
 
 
 def text(report: Report) -> str:
@@ -55,7 +80,7 @@ def as_json(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """What is not checkable and what has no test is skipped."""
+    """What neither passed nor failed is skipped."""
     counts = Counter(clause.result for clause in report.clauses)
     suite = ElementTree.Element(
         "testsuite",
@@ -63,7 +88,7 @@ def junit(report: Report) -> str:
         tests=str(len(report.clauses)),
         failures=str(counts["failed"]),
         errors="0",
-        skipped=str(counts["not checkable"] + counts["not tested"]),
+        skipped=str(len(report.clauses) - counts["passed"] - counts["failed"]),
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in report.about.items():
@@ -76,18 +101,35 @@ def junit(report: Report) -> str:
             found = ElementTree.SubElement(case, "failure", message=clause.text)
             found.text = _for_xml("\n".join(_evidence(clause)))
         elif clause.result != "passed":
-            ElementTree.SubElement(case, "skipped", message=clause.note or clause.result)
+            message = "; ".join(filter(None, [clause.result, clause.note]))
+            ElementTree.SubElement(case, "skipped", message=message)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def markdown(report: Report) -> str:
+    about = [f"- {name}: {_escaped(value)}" for name, value in report.about.items()]
+    parts = [f"# PEP 3333: {total(report.clauses)}", "", *about, ""]
+    parts += ["```", *lines(report.clauses), "```"]
+    for section in sections_of(report.clauses):
+        parts += ["", f"## {section}", "", "| clause | level | result | what it asks | shown by |"]
+        parts.append("|---|---|---|---|---|")
+        for clause in report.clauses:
+            if clause.section == section:
+                shown = ". ".join(filter(None, [_escaped(clause.note), *_names(clause.tests)]))
+                parts.append(
+                    f"| {clause.id} | {_escaped(clause.level)} | {clause.result}"
+                    f" | {_escaped(clause.text)} | {shown} |"
+                )
+    return "\n".join(parts) + "\n"
+
+
 def page(report: Report) -> str:
-    sections = list(dict.fromkeys(clause.section for clause in report.clauses))
     counts = Counter(clause.result for clause in report.clauses)
     filters = "".join(
         f'<label><input type="checkbox" checked value="{_class(result)}">'
         f" {result} ({counts[result]})</label>"
-        for result in RESULTS
+        for result in seen_results(report.clauses)
     )
     about = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
@@ -95,16 +137,16 @@ def page(report: Report) -> str:
     )
     tables = "".join(
         _table(section, [clause for clause in report.clauses if clause.section == section])
-        for section in sections
+        for section in sections_of(report.clauses)
     )
-    total = f"{counts['passed']} of {len(report.clauses)} clauses passed"
-    return _PAGE.format(total=total, about=about, filters=filters, tables=tables)
+    return _PAGE.format(total=total(report.clauses), about=about, filters=filters, tables=tables)
 
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "text": text,
     "json": as_json,
     "junit": junit,
+    "markdown": markdown,
     "html": page,
 }
 
@@ -113,12 +155,33 @@ def _evidence(clause: Clause) -> Iterator[str]:
     """The tests of a clause, with what was seen where one failed."""
     if clause.note:
         yield clause.note
-    failed = [test for test in clause.tests if not test.passed]
-    if clause.tests:
-        yield f"{len(clause.tests) - len(failed)} of {len(clause.tests)} tests passed"
-    for test in failed:
-        yield test.test.rpartition("/")[2]
-        yield from (f"  {line}" for line in test.said.splitlines())
+    counts = Counter(test.result for test in clause.tests)
+    if count := len(clause.tests) - counts["not applicable"]:
+        yield f"{counts['passed']} of {count} tests passed"
+    for test in clause.tests:
+        if test.result == "failed":
+            yield name_of(test)
+            seen = [*test.said.splitlines(), *test.wire.splitlines()]
+            yield from (f"  {line}" for line in seen)
+    for reason in dict.fromkeys(
+        test.said for test in clause.tests if test.result == "not applicable"
+    ):
+        yield f"not applicable: {reason}"
+
+
+def name_of(test: Shown) -> str:
+    return test.test.rpartition("/")[2]
+
+
+def _names(tests: Iterable[Shown]) -> Iterator[str]:
+    """A line for each module: its tests, and how often a test ran if it has parameters."""
+    modules: dict[str, Counter[str]] = {}
+    for test in tests:
+        module, _, name = name_of(test).partition("::")
+        modules.setdefault(module, Counter())[name.partition("[")[0]] += 1
+    for module, names in modules.items():
+        each = [f"{name} ({count})" if count > 1 else name for name, count in names.items()]
+        yield _escaped(f"{module}: {', '.join(each)}")
 
 
 def _table(section: str, clauses: Iterable[Clause]) -> str:
@@ -135,12 +198,17 @@ def _table(section: str, clauses: Iterable[Clause]) -> str:
 
 
 def _tests(clause: Clause) -> str:
-    passed = [test.test.rpartition("/")[2] for test in clause.tests if test.passed]
-    return html.escape("\n".join([*_evidence(clause), *passed]))
+    good = [name_of(test) for test in clause.tests if test.result == "passed"]
+    return html.escape("\n".join([*_evidence(clause), *good]))
 
 
 def _class(result: str) -> str:
     return result.replace(" ", "-")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    return "".join(f"\\{one}" if one in "\\`*_|[]<>" else one for one in text)
 
 
 def _for_xml(said: str) -> str:
@@ -166,13 +234,22 @@ dt {{ color: #888; }} dd {{ margin: 0; overflow-wrap: anywhere; }}
 form {{ display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; padding: .6rem 0;
   position: sticky; top: 0; background: Canvas; border-bottom: 1px solid var(--line); }}
 input[type=search] {{ flex: 1 1 14rem; font: inherit; padding: .1rem .4rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
+table {{ border-collapse: collapse; width: 100%; table-layout: fixed; }}
+th:nth-child(1) {{ width: 6.5rem; }} th:nth-child(2) {{ width: 7.5rem; }}
+th:nth-child(3) {{ width: 7.5rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid var(--line); }}
-td:nth-child(-n+3) {{ white-space: nowrap; }}
+td {{ overflow-wrap: anywhere; }}
+td:nth-child(-n+3) {{ font-size: .9rem; }}
 .passed td:nth-child(3) {{ color: #2e8b57; }}
 .failed td:nth-child(3) {{ color: #d33; font-weight: bold; }}
+.not-met td:nth-child(3) {{ color: #b8860b; }}
 details {{ color: #888; }}
+@media (max-width: 40rem) {{
+  tr {{ display: grid; grid-template-columns: repeat(3, max-content); }}
+  td:nth-child(4) {{ grid-column: 1 / -1; }} td:nth-child(-n+3) {{ border: 0; }}
+  thead {{ display: none; }}
+}}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
 </style>
 <h1>PEP 3333: {total}</h1>

@@ -13,12 +13,20 @@ from support.server import TESTS, Server
 from support.wire import Answer, Connection
 
 HERE = Path(__file__).resolve().parent
+NOT_APPLICABLE = "this test is for iotax only"
+
+
+def only_for_iotax(why: str) -> None:
+    """Before what another server cannot be asked for. Errors: AssertionError that says so."""
+    assert "E2E_COMMAND" not in os.environ, f"{NOT_APPLICABLE}: {why}"
 
 
 class Served:
     """`target` ("module:attribute" of this folder), served. Made for one test after the other."""
 
     def __init__(self, folder: Path, target: str, *options: str, env: Mapping[str, str] = {}):
+        if options:
+            only_for_iotax(f"it gives the server {' '.join(options)}")
         self._events, self._go = _pipe(folder / "events"), _pipe(folder / "go")
         self._text = b""
         self._staying = 0
@@ -33,6 +41,7 @@ class Served:
 
     @property
     def err(self) -> Any:
+        only_for_iotax("it reads the server's log")
         return self.server.err
 
     def stop(self) -> None:
@@ -103,7 +112,7 @@ class Served:
     def _next_event(self) -> dict[str, Any]:
         while b"\n" not in self._text:
             if not select.select([self._events], [], [], patience.SECONDS)[0]:
-                raise AssertionError(f"no event comes:\n{self.err.text}")
+                raise AssertionError(f"no event comes:\n{self.server.err.text}")
             self._text += os.read(self._events, 65536)
         line, _, self._text = self._text.partition(b"\n")
         event: dict[str, Any] = json.loads(line)

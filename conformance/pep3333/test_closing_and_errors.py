@@ -104,7 +104,7 @@ def endless_blocks(_environ: Any, start_response: Any) -> Any:
     return EndlessBlocks()
 
 
-@pytest.mark.obligation("S-CLOSE-03")
+@pytest.mark.obligation("S-CLOSE-03", "B-OUT-08")
 @pytest.mark.parametrize(
     ("name", "event"), [("endless", "GeneratorExit"), ("endless_blocks", "close")]
 )
@@ -168,7 +168,7 @@ def raises_in_iter(environ: Any, start_response: Any) -> Any:
     return RaisesInIter(ERRORS[parameter(environ)]())
 
 
-@pytest.mark.obligation("S-EXC-01", "S-EXC-02", "S-CLOSE-02")
+@pytest.mark.obligation("S-EXC-01", "S-EXC-02", "S-CLOSE-02", "B-OUT-12")
 @every_error
 @pytest.mark.parametrize(
     ("name", "closes"),
@@ -199,7 +199,7 @@ def raises_after_a_block(environ: Any, start_response: Any) -> Any:
     return Blocks(b"part", ERRORS[parameter(environ)]())
 
 
-@pytest.mark.obligation("S-EXC-01", "S-EXC-03", "S-EXC-04", "S-CLOSE-02")
+@pytest.mark.obligation("S-EXC-01", "S-EXC-03", "S-EXC-04", "S-CLOSE-02", "B-OUT-04", "B-OUT-12")
 @every_error
 @pytest.mark.parametrize(("framing", "seen"), [("chunked", b"4\r\npart\r\n"), ("length", b"part")])
 def test_an_exception_after_a_block_breaks_the_answer_off(
@@ -225,7 +225,7 @@ def raises_when_it_is_let_go(_environ: Any, start_response: Any) -> Iterable[byt
     raise ValueError("raised here")
 
 
-@pytest.mark.obligation("S-EXC-03")
+@pytest.mark.obligation("S-EXC-03", "B-OUT-05")
 def test_an_answer_that_ends_with_the_connection_is_reset(served: Served) -> None:
     with served.connect() as connection:
         connection.send(b"GET /raises_when_it_is_let_go HTTP/1.0\r\n\r\n")

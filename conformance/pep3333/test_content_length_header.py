@@ -57,7 +57,7 @@ def too_much(environ: Any, start_response: Any) -> Any:
     return list(TOO_MUCH.values())[parameter(environ)][1](environ, start_response)
 
 
-@pytest.mark.obligation("S-CL-01")
+@pytest.mark.obligation("S-CL-01", "B-OUT-01")
 @pytest.mark.parametrize("number", range(len(TOO_MUCH)), ids=list(TOO_MUCH))
 def test_no_more_is_sent_than_the_length_allows(served: Served, number: int) -> None:
     length = list(TOO_MUCH.values())[number][0]
@@ -78,7 +78,7 @@ def goes_on(_environ: Any, start_response: Any) -> Any:
     return Blocks(b"a", b"bc", b"never asked for")
 
 
-@pytest.mark.obligation("S-CL-02", "S-ITER-04")
+@pytest.mark.obligation("S-CL-02", "S-ITER-04", "B-OUT-01")
 def test_iteration_stops_at_the_length(served: Served) -> None:
     assert served.ask("/goes_on").body == b"abc"
     assert served.told() == ["next", "next", "close"]
@@ -95,7 +95,7 @@ def writes(environ: Any, start_response: Any) -> Any:
     return list(WRITES.values())[parameter(environ)][0](environ, start_response)
 
 
-@pytest.mark.obligation("S-CL-03")
+@pytest.mark.obligation("S-CL-03", "B-OUT-02")
 @pytest.mark.parametrize("number", range(len(WRITES)), ids=list(WRITES))
 def test_writing_past_the_length_raises(served: Served, number: int) -> None:
     answer = served.ask(f"/writes?{number}")
@@ -115,7 +115,7 @@ def too_little(environ: Any, start_response: Any) -> Any:
     return list(TOO_LITTLE.values())[parameter(environ)](environ, start_response)
 
 
-@pytest.mark.obligation("S-CL-04")
+@pytest.mark.obligation("S-CL-04", "B-OUT-03", "B-OUT-04")
 @pytest.mark.parametrize("number", range(len(TOO_LITTLE)), ids=list(TOO_LITTLE))
 def test_too_little_closes_the_connection(served: Served, number: int) -> None:
     path = f"/too_little?{number}"
@@ -177,7 +177,7 @@ def single(environ: Any, start_response: Any) -> Any:
     return list(SINGLE.values())[parameter(environ)][0]()
 
 
-@pytest.mark.obligation("S-CL-07")
+@pytest.mark.obligation("S-CL-07", "B-OUT-17")
 @pytest.mark.parametrize("number", range(len(SINGLE)), ids=list(SINGLE))
 def test_a_computed_length_is_right(served: Served, number: int) -> None:
     result, length = list(SINGLE.values())[number]

@@ -110,7 +110,7 @@ def changed(environ: Any, start_response: Any) -> list[bytes]:
     return [b"ok"]
 
 
-@pytest.mark.obligation("S-ENV-02")
+@pytest.mark.obligation("S-ENV-02", "B-OUT-24")
 def test_environ_may_be_changed_in_any_way(served: Served, connection: Connection) -> None:
     before = dumped(connection, b"/before")
     for _ in range(2):

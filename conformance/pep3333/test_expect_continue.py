@@ -95,7 +95,7 @@ def test_every_way_of_reading_lets_the_client_continue(server: Served, name: str
         assert connection.answer().body == b"hello"
 
 
-@pytest.mark.obligation("S-EXP-02")
+@pytest.mark.obligation("S-EXP-02", "B-EXP-01")
 def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> None:
     with served.connect() as connection:
         expect(connection, "/reads")
@@ -106,7 +106,7 @@ def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> No
     assert served.told() == ["called", "read"]
 
 
-@pytest.mark.obligation("S-EXP-03")
+@pytest.mark.obligation("S-EXP-03", "B-EXP-02")
 def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
@@ -119,7 +119,7 @@ def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
         assert connection.answer().body == b"hello"
 
 
-@pytest.mark.obligation("S-EXP-03")
+@pytest.mark.obligation("S-EXP-03", "B-EXP-02")
 def test_on_demand_an_answer_without_a_read_comes_alone(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
@@ -168,7 +168,7 @@ def test_an_old_client_gets_no_interim_answer(server: Served) -> None:
     assert octets.endswith(b"hello")
 
 
-@pytest.mark.obligation("S-EXP-07")
+@pytest.mark.obligation("S-EXP-07", "B-EXP-01")
 def test_what_the_server_refuses_is_not_asked_for(served: Served) -> None:
     with served.connect() as connection:
         connection.request("POST", "/reads", "Expect: 100-continue", "Content-Length: 1001")

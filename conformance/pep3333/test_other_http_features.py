@@ -44,7 +44,7 @@ def typed_but_empty(_environ: Any, start_response: Any) -> list[bytes]:
     return []
 
 
-@pytest.mark.obligation("S-HTTP-01")
+@pytest.mark.obligation("S-HTTP-01", "B-SR-13")
 def test_fields_are_sent_as_they_are(served: Served) -> None:
     answer = served.ask("/unusual", "Accept-Encoding: gzip")
     assert (answer.status, answer.reason) == (404, "Gone Fishing")
@@ -184,7 +184,7 @@ def after(_environ: Any, start_response: Any) -> list[bytes]:
     return [b"the next answer"]
 
 
-@pytest.mark.obligation("S-HTTP-03")
+@pytest.mark.obligation("S-HTTP-03", "B-OUT-14")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("length", ["-", "3", "1000"])
 def test_head_has_no_body(served: Served, length: str, kind: str) -> None:

@@ -187,7 +187,7 @@ def positioned(environ: Any, start_response: Any) -> Any:
     return environ["wsgi.file_wrapper"](list(POSITIONS.values())[parameter(environ)][0]())
 
 
-@pytest.mark.obligation("S-FW-08", "S-FW-09")
+@pytest.mark.obligation("S-FW-08", "S-FW-09", "B-OUT-18")
 @pytest.mark.parametrize("number", range(len(POSITIONS)), ids=list(POSITIONS))
 def test_sending_begins_at_the_logical_position(served: Served, number: int) -> None:
     content = list(POSITIONS.values())[number][1]
@@ -217,7 +217,7 @@ def test_a_shorter_length_cuts_the_file(served: Served, kind: str) -> None:
     assert served.told() == ["close"] * 2
 
 
-@pytest.mark.obligation("S-FW-08", "S-FW-11")
+@pytest.mark.obligation("S-FW-08", "S-FW-11", "B-OUT-19")
 @pytest.mark.parametrize("kind", ["file", "object"])
 def test_a_longer_length_closes_the_connection(served: Served, kind: str) -> None:
     path = f"/of_length?20,{kind}"
@@ -303,7 +303,7 @@ def an_object(environ: Any, start_response: Any) -> Any:
     return environ["wsgi.file_wrapper"](list(OBJECTS.values())[parameter(environ)][0](), 4)
 
 
-@pytest.mark.obligation("S-FW-06", "S-FW-10")
+@pytest.mark.obligation("S-FW-06", "S-FW-10", "B-OUT-20")
 @pytest.mark.parametrize("number", range(len(OBJECTS)), ids=list(OBJECTS))
 def test_other_objects_are_read(served: Served, number: int) -> None:
     answer = served.ask(f"/an_object?{number}")
@@ -334,7 +334,7 @@ def closing(environ: Any, start_response: Any) -> Any:
     return environ["wsgi.file_wrapper"](KINDS[kind](), 4)
 
 
-@pytest.mark.obligation("S-FW-05", "S-FW-10", "S-FW-11")
+@pytest.mark.obligation("S-FW-05", "S-FW-10", "S-FW-11", "B-OUT-18")
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize(
     ("method", "status", "content"),

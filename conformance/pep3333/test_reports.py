@@ -14,7 +14,13 @@ REPORT = Report(
     {"server": "a & b", "command": "a --port {port}"},
     [
         Clause(
-            "S-A-01", "MUST", "One", "It must <answer>.", "passed", "", [Shown("x/t.py::a", True)]
+            "S-A-01",
+            "MUST",
+            "One",
+            "It must <answer>.",
+            "passed",
+            "",
+            [Shown("x/t.py::a", "passed")],
         ),
         Clause(
             "S-A-02",
@@ -23,10 +29,15 @@ REPORT = Report(
             "It should close.",
             "failed",
             "",
-            [Shown("t.py::b", True), Shown("t.py::c", False, "assert b'\x00' == '<x>'\nmore")],
+            [
+                Shown("t.py::b", "passed"),
+                Shown("t.py::c", "failed", "assert b'\x00' == '<x>'\nmore", "sent b'GET'"),
+                Shown("t.py::d", "not applicable", "it is given options"),
+            ],
         ),
         Clause("S-B-01", "MAY", "Two", "It may wait.", "not checkable", "nobody sees it"),
         Clause("S-B-02", "MUST", "Two", "It must not.", "not tested", "there is no test yet"),
+        Clause("B-A-01", "decision", "Three", "It is __kept__.", "not met", "there is no option"),
     ],
 )
 
@@ -55,7 +66,7 @@ def test_json() -> None:
 def test_junit() -> None:
     suite = ElementTree.fromstring(reports.junit(REPORT))
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "4", "failures": "1", "errors": "0", "skipped": "2"}
+    assert counts == {"tests": "5", "failures": "1", "errors": "0", "skipped": "3"}
     cases = {case.get("name"): case for case in suite.iter("testcase")}
     assert list(cases["S-A-01 MUST"]) == []
     failure = cases["S-A-02 SHOULD"].find("failure")
@@ -64,7 +75,7 @@ def test_junit() -> None:
     assert "'<x>'" in failure.text
     skipped = cases["S-B-01 MAY"].find("skipped")
     assert skipped is not None
-    assert skipped.get("message") == "nobody sees it"
+    assert skipped.get("message") == "not checkable; nobody sees it"
 
 
 SHOWN = """
@@ -79,13 +90,16 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
     page.write_text(reports.page(REPORT), encoding="utf-8")
     with Browser(tmp_path / "profile") as browser:
         browser.open(page.as_uri())
-        assert browser.evaluate("document.title") == "PEP 3333: 1 of 4 clauses passed"
-        assert browser.evaluate(SHOWN) == "S-A-01 S-A-02 S-B-01 S-B-02"
+        assert (
+            browser.evaluate("document.title")
+            == "PEP 3333: 1 of 4 clauses, 0 of 1 decisions passed"
+        )
+        assert browser.evaluate(SHOWN) == "S-A-01 S-A-02 S-B-01 S-B-02 B-A-01"
         assert "It must <answer>." in browser.evaluate("document.body.innerText")
         fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         assert browser.evaluate(fits) is True
         browser.evaluate("document.querySelector('[value=passed]').click()")
-        assert browser.evaluate(SHOWN) == "S-A-02 S-B-01 S-B-02"
+        assert browser.evaluate(SHOWN) == "S-A-02 S-B-01 S-B-02 B-A-01"
         type_ = "const box = document.querySelector('[type=search]'); box.value = 'SHOULD';"
         browser.evaluate(type_ + "box.dispatchEvent(new Event('input', {bubbles: true}))")
         assert browser.evaluate(SHOWN) == "S-A-02"

@@ -90,7 +90,7 @@ def test_another_number_of_arguments_is_a_type_error(served: Served, number: int
     assert raised_by(served, number)[0] == "TypeError"
 
 
-@pytest.mark.obligation("S-SR-06")
+@pytest.mark.obligation("S-SR-06", "B-SR-02", "B-SR-04")
 @refusals(
     (200, []),
     (b"200 OK", []),
@@ -114,7 +114,7 @@ def test_an_invalid_status_is_refused(served: Served, number: int) -> None:
     assert b"X-Inj" not in octets
 
 
-@pytest.mark.obligation("S-SR-06", "S-UNI-03")
+@pytest.mark.obligation("S-SR-06", "S-UNI-03", "B-SR-03")
 @refusals(
     ("200 \u20ac", []),
     ("200 OK", [("X-Name", "\u20ac")]),
@@ -142,7 +142,7 @@ def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
     assert raised_by(served, number)[0] == "TypeError"
 
 
-@pytest.mark.obligation("S-SR-10")
+@pytest.mark.obligation("S-SR-10", "B-SR-04")
 @refusals(
     *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")],
     *[
@@ -158,7 +158,7 @@ def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
     assert b"bad" not in octets
 
 
-@pytest.mark.obligation("S-SR-13")
+@pytest.mark.obligation("S-SR-13", "B-SR-07", "B-SR-09")
 @refusals(
     ("200 OK", [("Connection", "close")]),
     ("200 OK", [("Keep-Alive", "timeout=5")]),
@@ -184,7 +184,7 @@ def test_hop_by_hop_headers_are_found_in_any_case(served: Served, number: int) -
     assert "hop-by-hop" in raised_by(served, number)[1]
 
 
-@pytest.mark.obligation("S-CL-05")
+@pytest.mark.obligation("S-CL-05", "B-SR-12")
 @refusals(
     *[("200 OK", [("Content-Length", value)]) for value in ("abc", "-1", "+3", "3.0", "", "3, 3")],
     ("200 OK", [("Content-Length", "3"), ("Content-Length", "2")]),
@@ -207,7 +207,7 @@ def length_as_written(environ: Any, start_response: Any) -> list[bytes]:
     return [b"abc"]
 
 
-@pytest.mark.obligation("S-CL-05")
+@pytest.mark.obligation("S-CL-05", "B-SR-05", "B-SR-12")
 @pytest.mark.parametrize("number", range(len(LENGTHS)))
 def test_equal_lengths_and_outer_blanks_are_normalised(served: Served, number: int) -> None:
     answer = served.ask(f"/length_as_written?{number}")
@@ -223,7 +223,7 @@ def status(environ: Any, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
-@pytest.mark.obligation("S-SR-07")
+@pytest.mark.obligation("S-SR-07", "B-SR-01")
 @pytest.mark.parametrize("number", range(len(STATUSES)), ids=[ascii(one) for one in STATUSES])
 def test_the_status_line_is_valid_with_and_without_a_reason(served: Served, number: int) -> None:
     octets = served.exchange(
@@ -301,7 +301,7 @@ def own_date_and_server(_environ: Any, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
-@pytest.mark.obligation("S-SR-11", "S-SR-12")
+@pytest.mark.obligation("S-SR-11", "S-SR-12", "B-SR-10")
 def test_the_application_s_own_date_and_server_stand(served: Served) -> None:
     answer = served.ask("/own_date_and_server")
     assert answer.get("Date") == "Thu, 01 Jan 1970 00:00:00 GMT"  # get(): there is one
@@ -466,7 +466,7 @@ def calls_twice(environ: Any, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
-@pytest.mark.obligation("S-SR-20", "S-SR-22")
+@pytest.mark.obligation("S-SR-20", "S-SR-22", "B-OUT-23")
 @pytest.mark.parametrize("number", range(len(SECOND)))
 def test_a_second_call_is_refused_and_the_first_stands(served: Served, number: int) -> None:
     answer = served.ask(f"/calls_twice?{number}")
@@ -528,7 +528,7 @@ def announces_nothing(_environ: Any, start_response: Any) -> Iterable[bytes]:
     yield b""
 
 
-@pytest.mark.obligation("S-SR-16")
+@pytest.mark.obligation("S-SR-16", "B-OUT-15", "B-OUT-16")
 def test_an_answer_of_no_length_is_whole(served: Served) -> None:
     with served.connect() as connection:
         for _ in range(2):

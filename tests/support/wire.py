@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import struct
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -30,6 +31,10 @@ class Answer:
     def text(self) -> str:
         return self.body.decode()
 
+
+# What went over all connections, for who wants to know of it: ("sent" or "received", octets).
+KEPT = 400
+seen: deque[tuple[str, bytes]] = deque(maxlen=50)
 
 SMALL = 32 * 1024  # a receive buffer for clients that read slowly
 
@@ -69,6 +74,7 @@ class Connection:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
+        seen.append(("sent", data[:KEPT]))
         self.socket.sendall(data)
 
     def end_sending(self) -> None:
@@ -81,7 +87,12 @@ class Connection:
         if self._received:
             data, self._received = self._received[:count], self._received[count:]
             return data
-        return self.socket.recv(count)
+        return self._recv(count)
+
+    def _recv(self, count: int) -> bytes:
+        data = self.socket.recv(count)
+        seen.append(("received", data[:KEPT]))
+        return data
 
     def exactly(self, count: int) -> bytes:
         found = bytearray()
@@ -95,7 +106,7 @@ class Connection:
     def until(self, mark: bytes) -> bytes:
         """What comes up to and with `mark`."""
         while mark not in self._received:
-            data = self.socket.recv(65536)
+            data = self._recv(65536)
             if not data:
                 raise Ended(f"after {self._received!r}")
             self._received += data
@@ -104,7 +115,7 @@ class Connection:
 
     def begins(self) -> bool:
         """Wait for the next byte, which is kept; False: the connection ends instead."""
-        self._received = self._received or self.socket.recv(65536)
+        self._received = self._received or self._recv(65536)
         return bool(self._received)
 
     def rest(self) -> bytes:

@@ -704,6 +704,22 @@ TEST(Admission, ARequestWhoseClientLeftIsNotRun) {
   EXPECT_EQ(rig.app.calls.size(), 1U);
 }
 
+TEST(Admission, ARequestBehindAFinIsNotRunWhenItHasWaitedForASecond) {
+  for (const core::Duration call : {core::Duration{500ms}, core::Duration{5s}}) {
+    Rig rig;
+    rig.slow_view(call);
+    ScriptedClient slow = rig.get("/slow");
+    ScriptedClient other;
+    rig.sys.after(100ms, [&] {
+      other = rig.get("/");
+      other.half_close();
+    });
+    rig.stop_after(6s);
+    rig.run();
+    EXPECT_EQ(rig.app.calls.size(), call > 1s ? 1U : 2U);
+  }
+}
+
 TEST(Admission, DescriptorsRunOutAndComeBack) {
   Rig rig;
   ScriptedClient first = rig.get("/");
