@@ -148,7 +148,9 @@ def write(clauses: list[Clause], file: Path) -> None:
 
 def read(file: Path) -> list[Clause]:
     """What write() wrote."""
-    return [
-        Clause(**{**found, "tests": [Shown(**test) for test in found["tests"]]})
-        for found in json.loads(file.read_text())
-    ]
+    return [from_dict(found) for found in json.loads(file.read_text())]
+
+
+def from_dict(found: Mapping[str, Any]) -> Clause:
+    """What asdict() made of one."""
+    return Clause(**{**found, "tests": [Shown(**test) for test in found["tests"]]})

@@ -7,7 +7,6 @@ Markdown   a table by section, and every clause with its tests
 HTML       one page that needs nothing else, with a filter
 """
 
-import html
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,8 @@ from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
 from clauses import DECISION, RESULTS, Clause, Shown
+
+from iotax.check.forms.page import Row, html_page
 
 
 @dataclass
@@ -125,21 +126,14 @@ def markdown(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    counts = Counter(clause.result for clause in report.clauses)
-    filters = "".join(
-        f'<label><input type="checkbox" checked value="{_class(result)}">'
-        f" {result} ({counts[result]})</label>"
-        for result in seen_results(report.clauses)
-    )
-    about = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
-        for name, value in report.about.items()
-    )
-    tables = "".join(
-        _table(section, [clause for clause in report.clauses if clause.section == section])
-        for section in sections_of(report.clauses)
-    )
-    return _PAGE.format(total=total(report.clauses), about=about, filters=filters, tables=tables)
+    rows = [
+        Row(
+            clause.section, clause.id, clause.level, clause.result, clause.text, _everything(clause)
+        )
+        for clause in report.clauses
+    ]
+    results = sorted(seen_results(report.clauses), key=lambda result: result != "failed")
+    return html_page(f"PEP 3333: {total(report.clauses)}", report.about, results, rows)
 
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
@@ -170,7 +164,8 @@ def _evidence(clause: Clause) -> Iterator[str]:
 
 
 def name_of(test: Shown) -> str:
-    return test.test.rpartition("/")[2]
+    module, _, name = test.test.partition("::")
+    return f"{module.rpartition('/')[2]}::{name}"
 
 
 def _names(tests: Iterable[Shown]) -> Iterator[str]:
@@ -184,26 +179,9 @@ def _names(tests: Iterable[Shown]) -> Iterator[str]:
         yield _escaped(f"{module}: {', '.join(each)}")
 
 
-def _table(section: str, clauses: Iterable[Clause]) -> str:
-    rows = "".join(
-        f'<tr class="{_class(clause.result)}"><td><code>{clause.id}</code><td>{clause.level}'
-        f"<td>{clause.result}<td>{html.escape(clause.text)}"
-        f"<details><summary>evidence</summary><pre>{_tests(clause)}</pre></details>"
-        for clause in clauses
-    )
-    return (
-        f"<section><h2>{html.escape(section)}</h2><table><thead><tr><th>clause<th>level<th>result"
-        f"<th>what it asks</thead><tbody>{rows}</tbody></table></section>"
-    )
-
-
-def _tests(clause: Clause) -> str:
+def _everything(clause: Clause) -> str:
     good = [name_of(test) for test in clause.tests if test.result == "passed"]
-    return html.escape("\n".join([*_evidence(clause), *good]))
-
-
-def _class(result: str) -> str:
-    return result.replace(" ", "-")
+    return "\n".join([*_evidence(clause), *good])
 
 
 def _escaped(text: str) -> str:
@@ -216,62 +194,3 @@ def _for_xml(said: str) -> str:
     return "".join(
         one if one in "\t\n" or " " <= one < "\ufffe" else repr(one)[1:-1] for one in said
     )
-
-
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>PEP 3333: {total}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8884; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem; }}
-dl {{ display: grid; grid-template-columns: max-content auto; gap: 0 1rem; }}
-dt {{ color: #888; }} dd {{ margin: 0; overflow-wrap: anywhere; }}
-form {{ display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; padding: .6rem 0;
-  position: sticky; top: 0; background: Canvas; border-bottom: 1px solid var(--line); }}
-input[type=search] {{ flex: 1 1 14rem; font: inherit; padding: .1rem .4rem; }}
-table {{ border-collapse: collapse; width: 100%; table-layout: fixed; }}
-th:nth-child(1) {{ width: 6.5rem; }} th:nth-child(2) {{ width: 7.5rem; }}
-th:nth-child(3) {{ width: 7.5rem; }}
-th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-bottom: 1px solid var(--line); }}
-td {{ overflow-wrap: anywhere; }}
-td:nth-child(-n+3) {{ font-size: .9rem; }}
-.passed td:nth-child(3) {{ color: #2e8b57; }}
-.failed td:nth-child(3) {{ color: #d33; font-weight: bold; }}
-.not-met td:nth-child(3) {{ color: #b8860b; }}
-details {{ color: #888; }}
-@media (max-width: 40rem) {{
-  tr {{ display: grid; grid-template-columns: repeat(3, max-content); }}
-  td:nth-child(4) {{ grid-column: 1 / -1; }} td:nth-child(-n+3) {{ border: 0; }}
-  thead {{ display: none; }}
-}}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
-</style>
-<h1>PEP 3333: {total}</h1>
-<dl>{about}</dl>
-<form>{filters}<input type="search" placeholder="id, level or words" aria-label="filter"></form>
-{tables}
-<script>
-const form = document.querySelector("form");
-function filter() {{
-  const shown = new Set([...form.querySelectorAll(":checked")].map(box => box.value));
-  const words = form.querySelector("[type=search]").value.toLowerCase();
-  for (const section of document.querySelectorAll("section")) {{
-    let any = false;
-    for (const row of section.querySelectorAll("tbody tr")) {{
-      row.hidden = !shown.has(row.className) || !row.textContent.toLowerCase().includes(words);
-      any ||= !row.hidden;
-    }}
-    section.hidden = !any;
-  }}
-}}
-form.addEventListener("input", filter);
-form.addEventListener("submit", event => event.preventDefault());
-</script>
-</html>
-"""

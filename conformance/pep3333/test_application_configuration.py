@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from applications import TEXT, Applications
-from served import HERE, Served
+from served import HERE, Served, only_for_iotax
 
 README = (HERE.parent.parent / "README.md").read_text("utf-8")
 
@@ -31,6 +31,7 @@ def section(title: str) -> str:
 
 @pytest.mark.obligation("S-ENV-21")
 def test_the_readme_lists_the_variables(served: Served) -> None:
+    only_for_iotax("it is the README of iotax")
     answer = served.ask("/a?b", "Content-Type: text/x", method="POST", body=b"x")
     found = [key for key in answer.text.split("\n") if not key.startswith("HTTP_")]
     assert len(found) > 25
@@ -53,6 +54,7 @@ def test_the_extensions_are_those_that_were_reviewed(served: Served) -> None:
 def test_the_commands_of_the_readme_serve_an_application(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
+    only_for_iotax("it is the README of iotax")
     commands = re.findall("^    iotax (.*)$", section("The command"), re.MULTILINE)
     assert any("--threads" in command for command in commands)
     (plain,) = [command for command in commands if command == "main:app"]
@@ -67,4 +69,5 @@ def test_the_commands_of_the_readme_serve_an_application(
 
 @pytest.mark.obligation("S-CFG-01")
 def test_the_readme_names_the_options_about_threads() -> None:
+    only_for_iotax("it is the README of iotax")
     assert re.search(r"^\| `--threads` \| `IOTAX_THREADS` \| 1 \|", README, re.MULTILINE)

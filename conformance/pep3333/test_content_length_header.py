@@ -201,7 +201,7 @@ def test_no_length_is_computed_after_write(served: Served) -> None:
     assert answer.get("Content-Length") in (None, "2")
 
 
-@pytest.mark.obligation("S-CL-08", "S-CL-09")
+@pytest.mark.obligation("S-CL-08")
 def test_blocks_are_chunks_and_the_connection_is_kept(served: Served) -> None:
     with served.connect() as connection:
         for _ in range(2):

@@ -13,7 +13,7 @@ from wsgiref.util import request_uri
 
 import pytest
 from applications import TEXT, Applications
-from served import Served
+from served import Served, only_for_iotax
 from support.wire import Connection
 
 VERSION = {"wsgi.version", "wsgi.url_scheme", "wsgi.input", "wsgi.errors"}
@@ -116,7 +116,7 @@ def test_environ_may_be_changed_in_any_way(served: Served, connection: Connectio
     for _ in range(2):
         answer = connection.ask("/changed", method="POST", body=b"content")
         assert (answer.status, answer.body, answer.complete) == (200, b"ok", True)
-    served.server.out.wait_for(r'"POST /changed HTTP/1\.1" 200 OK 2B ', 2)
+    served.out.wait_for(r'"POST /changed HTTP/1\.1" 200 OK 2B ', 2)
     after = dumped(connection, b"/before")
     assert after.types == before.types
     different = {key for key, value in after.values.items() if value != before.values[key]}
@@ -171,6 +171,7 @@ def test_run_once_is_false_and_stays_so(connection: Connection) -> None:
 @pytest.mark.obligation("S-ENV-32")
 @every_request
 def test_names_of_the_server_s_own(connection: Connection, request_: dict[str, Any]) -> None:
+    only_for_iotax("the prefixes are those of iotax")
     own = [key for key in dumped_of(connection, request_).types if not key.isupper()]
     own = [key for key in own if not key.startswith("HTTP_")]
     assert set(own) >= WSGI_KEYS
@@ -222,6 +223,7 @@ def test_head_stays_head(served: Served) -> None:
 @pytest.mark.obligation("S-ENV-04")
 @pytest.mark.parametrize("method", ["FOO", "get"])
 def test_an_unknown_method_does_not_reach_the_application(served: Served, method: str) -> None:
+    only_for_iotax("which methods there are is its policy")
     assert served.ask("/method_in_a_header", method=method).status == 501
 
 
@@ -354,6 +356,8 @@ def test_repeated_cookies_are_one_cookie_value(connection: Connection) -> None:
 def test_an_underscore_does_not_pass_for_a_dash(
     connection: Connection, name: str, first: bool
 ) -> None:
+    if name.startswith("X-Forwarded"):
+        only_for_iotax("other servers remove these fields")
     fields = [f"{name}: good".encode(), f"{name.replace('-', '_')}: evil".encode()]
     found = dumped(connection, b"/", *(fields if first else fields[::-1]))
     key = "CONTENT_TYPE" if name == "Content-Type" else f"HTTP_{name.upper().replace('-', '_')}"
@@ -391,7 +395,7 @@ def test_other_cgi_variables(served: Served, connection: Connection) -> None:
     found = dumped(connection, b"/a%20b?c")
     address, port = connection.socket.getsockname()
     assert (found["REMOTE_ADDR"], found["REMOTE_PORT"]) == (address, str(port))
-    assert found["SERVER_SOFTWARE"].startswith("iotax/")
+    assert found["SERVER_SOFTWARE"]
     assert found["GATEWAY_INTERFACE"] == "CGI/1.1"
     assert found["REQUEST_URI"] == "/a%20b?c"
 
@@ -404,7 +408,16 @@ def has_ipv6() -> bool:
         return False
 
 
-@pytest.mark.obligation("S-ENV-11", "S-ENV-12")
+@pytest.mark.obligation("S-ENV-11")
+@every_request
+def test_the_server_has_a_name_and_a_port(connection: Connection, request_: dict[str, Any]) -> None:
+    found = dumped_of(connection, request_)
+    assert type(found["SERVER_NAME"]) is type(found["SERVER_PORT"]) is str
+    assert found["SERVER_NAME"]
+    assert found["SERVER_PORT"].isdigit()
+
+
+@pytest.mark.obligation("S-ENV-12")
 @every_request
 def test_server_name_and_port(
     served: Served, connection: Connection, request_: dict[str, Any]

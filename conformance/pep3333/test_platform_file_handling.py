@@ -195,7 +195,8 @@ def test_sending_begins_at_the_logical_position(served: Served, number: int) -> 
         for _ in range(2):
             answer = connection.ask(f"/positioned?{number}")
             assert (answer.body, answer.complete) == (content, True)
-            assert answer.get("Content-Length") == str(len(content))
+            if "E2E_COMMAND" not in os.environ:  # a server may compute it
+                assert answer.get("Content-Length") == str(len(content))
 
 
 @applications.add

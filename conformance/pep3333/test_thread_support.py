@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from applications import TEXT, Applications, stay, tell
-from served import Served
+from served import Served, only_for_iotax
 
 applications = Applications()
 
@@ -76,6 +76,7 @@ def process(environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-ENV-30")
 def test_under_a_supervisor_there_can_be_another_process(served: Served) -> None:
+    only_for_iotax("it looks for the workers of its supervisor")
     (worker,) = served.server.workers()
     assert worker != served.server.pid
     assert {served.ask("/process").text for _ in range(3)} == {f"{worker} True"}

@@ -52,12 +52,18 @@ class Connection:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if path:
             family = socket.AF_UNIX
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self._family, self._address = family, path or (host, port)
+        self._receive_buffer = receive_buffer
+        self._connect()
+
+    def _connect(self) -> None:
+        self.socket = socket.socket(self._family, socket.SOCK_STREAM)
         self.socket.settimeout(patience.SECONDS)
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(path or (host, port))
+        if self._receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        self.socket.connect(self._address)
         self._received = b""
+        self._is_over = False  # another server than iotax has said that it closes
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +151,9 @@ class Connection:
         self.request(method, path, *fields)
 
     def request(self, method: str, path: str, *fields: str, body: bytes | None = None) -> None:
+        if self._is_over:
+            self.socket.close()
+            self._connect()
         lines = [f"{method} {path} HTTP/1.1", "Host: test", *fields]
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
@@ -169,6 +178,10 @@ class Connection:
             assert colon, line
             assert name == name.strip(), line
             fields.append((name, value.strip()))
+        closes = version == "HTTP/1.0" or ("connection", "close") in [
+            (name.lower(), value.lower()) for name, value in fields
+        ]
+        self._is_over = closes and "E2E_COMMAND" in os.environ and int(status) >= 200
         return Answer(int(status), reason, fields)
 
     def answer(self, method: str = "GET") -> Answer:
