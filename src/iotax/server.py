@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 from iotax import importer, log
 from iotax.address import TcpAddress
@@ -186,7 +186,7 @@ class Server:
             thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
             if thread.is_alive():
                 log.warning("A request does not return: its thread is left behind")
-                _Leaving.hard = True
+                _Leaving.behind.append(thread)
             else:
                 self._exit_asked = False
         if failures:
@@ -253,15 +253,19 @@ def _open(config: Config) -> Listeners:
 
 
 class _Leaving:
-    """Whether an application thread is still held by the application when Python exits."""
+    """Whether an application thread is still held by the application when Python exits. `behind`:
+    those of background(). The exit code is lost then. What ran beside background() is mostly
+    tests: they have not passed."""
 
     hard = False
+    behind: ClassVar[list[threading.Thread]] = []
 
 
 def _leave() -> None:
-    if _Leaving.hard:
+    behind = any(thread.is_alive() for thread in _Leaving.behind)
+    if behind or _Leaving.hard:
         failed = getattr(sys, "last_value", None) is not None
-        leave_now(1 if failed else 0)
+        leave_now(1 if behind or failed else 0)
 
 
 # Registered when this module is imported, so that it runs after the functions that the program

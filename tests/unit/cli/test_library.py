@@ -166,7 +166,9 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
-    monkeypatch.setattr(module._Leaving, "hard", False)
+    monkeypatch.setattr(module._Leaving, "behind", [])
+    codes: list[int] = []
+    monkeypatch.setattr(module, "leave_now", codes.append)
     hung, begun = threading.Event(), threading.Event()
 
     def script(made: ScriptedWorker) -> None:
@@ -177,10 +179,13 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     with Server(app, port=0, graceful_timeout=0).background():
         begun.wait()
         (thread,) = [thread for thread in threading.enumerate() if thread.name == "iotax-0"]
-    assert module._Leaving.hard
     assert "warning: A request does not return: its thread is left behind" in log
+    module._leave()
+    assert codes == [1]
     hung.set()
     thread.join()
+    module._leave()
+    assert codes == [1]
 
 
 def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> None:

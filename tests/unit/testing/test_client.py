@@ -3,6 +3,8 @@
 import gc
 import http.client
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,26 @@ def breaks_off(environ, start_response):
     start_response("200 OK", [("Content-Length", "10")])
     yield b"half"
     raise ValueError("boom")
+
+
+HUNG = """
+import socket, sys, threading
+from iotax import server, testing
+
+server.JOIN_SECONDS = 0
+begun = threading.Event()
+
+def hangs(environ, start_response):
+    begun.set()
+    threading.Event().wait()
+
+with testing.serve(hangs, graceful_timeout=0) as live:
+    with socket.create_connection((live.host, live.port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+        begun.wait()
+print("the tests are over")
+sys.exit(0)
+"""
 
 
 @pytest.fixture
@@ -281,6 +303,14 @@ def test_a_live_server_serves_while_the_block_runs():
         assert server.url == f"http://127.0.0.1:{server.port}"
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection(server.host, server.port).request("GET", "/")
+
+
+def test_a_request_that_never_returns_is_no_success_of_the_tests():
+    done = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True)
+
+    assert done.stdout == "the tests are over\n"
+    assert "A request does not return: its thread is left behind" in done.stderr
+    assert done.returncode == 1
 
 
 def test_the_url_of_an_ipv6_address_has_brackets():
