@@ -13,6 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from iotax._iotax import __version__
+
 OWN_SECTION = "Beyond the PEP"
 
 
@@ -20,7 +22,8 @@ OWN_SECTION = "Beyond the PEP"
 class Clause:
     """`side`: "application" or "middleware". `level`: MUST, MUST_NOT, SHOULD, SHOULD_NOT or MAY.
     `why`, `instead`, `others`: one sentence each. `not_checkable`: why no run can show it; empty:
-    it can."""
+    it can. `warns_in`: the minor release that brings the check, "0.2": there it only warns, so that
+    an update fails nobody's tests."""
 
     id: str
     side: str
@@ -31,6 +34,11 @@ class Clause:
     instead: str = ""
     others: str = ""
     not_checkable: str = ""
+    warns_in: str = ""
+
+    @property
+    def is_new(self) -> bool:
+        return self.warns_in == __version__.rpartition(".")[0]
 
     @property
     def is_must(self) -> bool:

@@ -35,6 +35,8 @@ class Record:
         if words is not None and (place is None or place.package):
             place = self.trail.blame(words) or place
         severity = severity or default_severity(clauses()[clause])
+        if severity == "error" and clauses()[clause].is_new:
+            severity = "warning"
         self.findings.append(Finding(clause, severity, what, (self.request,), place))
 
     def forget(self, clause: str) -> None:

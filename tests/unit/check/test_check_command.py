@@ -196,6 +196,29 @@ def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
     assert "  at       main.py:3, in app" in out
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["while True:\n        yield b'data'", "yield b'data'\n    threading.Event().wait()"],
+    ids=["endless", "waits"],
+)
+def test_a_body_without_an_end_is_no_finding(project, capfd, body):
+    start = "    s('200 OK', [('Content-Type', 'text/event-stream')])\n"
+    project(f"import threading\ndef app(e, s):\n{start}    {body}\n")
+
+    assert command.main(["main:app", "--timeout", "200ms", "--strict"]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "passed: nothing found"
+
+
+def test_an_internal_error_is_5(project, capfd, monkeypatch):
+    project(SOUND)
+    monkeypatch.setattr(command, "check", lambda *_: 1 / 0)
+
+    assert command.main(["main:app"]) == 5
+
+    assert "ZeroDivisionError" in (err := capfd.readouterr().err)
+    assert err.endswith("internal error, please report the lines above\n")
+
+
 def test_ctrl_c_ends_the_checker_and_its_player(project, tmp_path):
     project(
         "import os\nopen('pid', 'w').write(str(os.getpid()))\n"
