@@ -266,7 +266,10 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::receive(Session& s) {
   const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
   if (!got) {
-    if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) return;
+    if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
+      settle(s);  // silenced while it was lent: the late thread read it and gave it back meanwhile
+      return;
+    }
     s.gone.store(true, std::memory_order_relaxed);
     close(s);
     return;

@@ -438,6 +438,29 @@ TEST(Content, CanBeReadWhileItArrives) {
   EXPECT_TRUE(has(client.received(), "hello"));
 }
 
+TEST(Content, ThatTheReaderTookBeforeTheLeaderLeavesTheConnectionHeard) {
+  Config config;
+  config.request_buffering = false;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Rig rig(config, seed);
+    rig.app.views["/in"] = [](Exchange& e) {
+      std::array<std::byte, 100> block;
+      while (e.read_body(block).bytes != 0) {
+      }
+      FakeApplication::answer(e, "got it");
+    };
+    ScriptedClient client = rig.connect();
+    client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
+    rig.sys.after(1s, [&] { client.send("b"); });
+    rig.sys.after(2s, [&] { client.send(Rig<>::request("/")); });
+    std::string received;
+    rig.sys.after(3s, [&] { received = client.received(); });
+    rig.stop_after(4s);
+    rig.run();
+    ASSERT_TRUE(has(received, "hello")) << "seed " << seed;
+  }
+}
+
 TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
   Config config;
   config.request_buffering = false;
