@@ -8,7 +8,8 @@ list(FILTER sources EXCLUDE REGEX "_main\\.cc$")
 
 if(mains)
   add_library(iotax_conformance STATIC ${sources})
-  target_include_directories(iotax_conformance PUBLIC "${PROJECT_SOURCE_DIR}/conformance")
+  # For "runner/..." only: <compare> is the standard library's, not the command there.
+  target_compile_options(iotax_conformance PUBLIC "SHELL:-iquote ${PROJECT_SOURCE_DIR}/conformance")
   target_link_libraries(iotax_conformance PUBLIC iotax_test_flags iotax_driver)
 endif()
 foreach(main IN LISTS mains)
