@@ -35,7 +35,8 @@ class Served:
         folder = self._folder
         self._text = b""
         self._staying = 0
-        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        folders = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = os.pathsep.join(folders)
         pipes = {"EVENTS": str(folder / "events"), "GO": str(folder / "go"), "PYTHONPATH": path}
         self.server = Server(self._target, *self._options, cwd=HERE, env={**pipes, **self._env})
         try:
