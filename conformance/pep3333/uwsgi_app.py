@@ -1,5 +1,5 @@
-"""For uWSGI: the application that SERVED_APP names ("module:attribute"). It takes a dictionary, also
-one that can be called, for a table of mount points."""
+"""For uWSGI: the application that SERVED_APP names ("module:attribute"). It takes a dictionary,
+also one that can be called, for a table of mount points."""
 
 import importlib
 import os
