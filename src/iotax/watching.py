@@ -215,6 +215,7 @@ class Notified:
                         self._wake()  # gone already: look again
                         continue
                     self._watches[path] = (identity, watch)
+                    self._wake()  # what came into it after the last look was not told
             probe(self._tree.roots[0])
         except OSError as error:
             raise NotNotified(_why(error)) from None

@@ -200,7 +200,7 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "-x"], "-x"),
         (["--threads", "4"], "APP is missing.*iotax main:app"),
         (["views", "another"], "another.*one APP"),
-        (["check"], "check:app"),
+        (["--threads", "4", "check"], "check:app"),
         (["views", "--threads"], r"--threads needs a value.*--threads 8"),
         (["views", "--threads", "0"], r'--threads "0".*1.*--threads 8'),
         (["views", "--threads", "many"], r'--threads "many".*--threads 8'),

@@ -170,10 +170,8 @@ class GuardedCall:
             what = "It cannot be called with (environ, start_response)"
             self.record.report("A-CALL-02", f"{what}: {error}.", place=of_object(self._application))
         elif not self._is_of_a_stream(error):
-            clause, what = (
-                "A-EXC-01",
-                f"{type(error).__name__} came out of it: {shown(str(error))}.",
-            )
+            clause = "A-EXC-01"
+            what = f"{type(error).__name__} came out of it: {shown(str(error))}."
             if isinstance(error, KeyError) and self._is_missing(error.args[0]):
                 clause = "A-ENV-02" if error.args[0] in MAY_BE_EMPTY else "A-ENV-03"
                 what = f"It needs {error.args[0]}, which need not be in environ."

@@ -54,6 +54,18 @@ def probe(folder):
 InotifyFD.add_callback, watching.probe = no_more, probe
 """
 
+WRITTEN_BEFORE_IT_IS_WATCHED = """
+import os
+from iotax import watching
+follow = watching.Notified.follow
+def late(self, snapshot):
+    for folder in snapshot.folders:
+        if folder.endswith("new") and not os.path.exists(folder + "/late.py"):
+            open(folder + "/late.py", "w").close()
+    follow(self, snapshot)
+watching.Notified.follow = late
+"""
+
 
 class Watch:
     """A watcher process, seen through its channel."""
@@ -264,6 +276,21 @@ def test_it_ends_with_the_supervisor(watch: Callable[..., Watch], project: Path)
     assert one.message().kind == WATCHING
     one.channel.close()
     assert one.process.wait(patience.SECONDS) == 0
+
+
+def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
+    watch: Callable[..., Watch], project: Path
+) -> None:
+    one = watch(project, first=WRITTEN_BEFORE_IT_IS_WATCHED)
+    assert one.message().kind == WATCHING
+    (project / "main.py").write_text("1")
+    one.until((CREATED, "main.py"))
+    (project / "new").mkdir()
+    (project / "new/first.py").write_text("")
+    seen: list[str] = []
+    while not seen or not seen[-1].endswith("late.py"):
+        seen += sorted(path for _, path in unpack(one.message().text)[1])
+    assert [Path(path).name for path in seen] == ["first.py", "late.py"]
 
 
 def test_the_message_of_a_batch_is_bounded(watch: Callable[..., Watch], project: Path) -> None:
