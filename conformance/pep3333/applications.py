@@ -5,9 +5,10 @@ stands next to the application it asks. Events go through a pipe named by EVENTS
 each; a call that stays reads one byte from the pipe named by GO. The test's side is served.py.
 """
 
+import functools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Application = Callable[..., Iterable[bytes]]
@@ -37,13 +38,21 @@ def fence(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [b"fence"]
 
 
-class Applications(dict[str, Application]):
+def has_write(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    return [str(callable(start_response("200 OK", [TEXT]))).encode()]
+
+
+class Applications:
     """/NAME calls the application of that name, any other path `default`. /fence answers when
-    all calls before it are over, if the server has one thread."""
+    all calls before it are over, if the server has one thread. /has_write says whether
+    start_response returns what can be called."""
 
     def __init__(self, default: Application | None = None) -> None:
-        super().__init__(fence=fence)
-        self.default = default
+        self._named: dict[str, Application] = {"fence": fence, "has_write": has_write}
+        self._default = default
+
+    def __setitem__(self, name: str, application: Application) -> None:
+        self._named[name] = application
 
     def add(self, application: Application) -> Application:
         """Under the name of the function; a decorator."""
@@ -52,9 +61,32 @@ class Applications(dict[str, Application]):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         name = environ["PATH_INFO"].partition("/")[2].partition("/")[0]
-        application = self.get(name, self.default)
+        application = self._named.get(name, self._default)
         assert application is not None, f"there is no application {name!r}"
         return application(environ, start_response)
+
+
+def started(generator: Application) -> Application:
+    """An application of a generator: start_response is called before the result is returned, as not
+    every server knows it otherwise (S-SR-04)."""
+
+    @functools.wraps(generator)
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return Started(iter(generator(environ, start_response)))
+
+    return application
+
+
+class Started:
+    def __init__(self, blocks: Any) -> None:
+        self._first, self._blocks = next(blocks), blocks
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        yield from self._blocks
+
+    def close(self) -> None:
+        self._blocks.close()
 
 
 def parameter(environ: dict[str, Any]) -> int:

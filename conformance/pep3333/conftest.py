@@ -1,6 +1,5 @@
 """One live server for each test module, and the report about the obligations at the end."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import reports
 from clauses import Shown
 from served import NOT_APPLICABLE, Served
 from support import wire
+from support.wire import OTHER
 
 SAID_MAX = 600
 WIRE_LINES_MAX, WIRE_LINE_MAX = 8, 300
@@ -75,7 +75,7 @@ def pytest_terminal_summary(
 ) -> None:
     if not outcomes:
         return
-    found = clauses.report(outcomes, of_iotax="E2E_COMMAND" not in os.environ)
+    found = clauses.report(outcomes, of_iotax=not OTHER)
     terminalreporter.section("PEP 3333: obligations of the server")
     for line in reports.lines(found):
         terminalreporter.line(line)
@@ -87,10 +87,9 @@ def pytest_terminal_summary(
 def served_module(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """The `applications` of the test module, behind the `OPTIONS` that it names."""
-    module = request.module
-    target = f"{module.__name__}:applications"
-    served = Served(tmp_path_factory.mktemp("served"), target, *getattr(module, "OPTIONS", ()))
+    """The `applications` of the test module."""
+    target = f"{request.module.__name__}:applications"
+    served = Served(tmp_path_factory.mktemp("served"), target)
     yield served
     served.stop()
 

@@ -1,5 +1,6 @@
 """The test's side: a live server, raw connections to it, and the event log of its applications."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,17 +9,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from support import patience
+from support import patience, wire
 from support.server import TESTS, Server
-from support.wire import Answer, Connection
+from support.wire import OTHER, Answer, Connection
 
 HERE = Path(__file__).resolve().parent
 NOT_APPLICABLE = "this test is for iotax only"
+# Another server has nothing more to tell when it is silent for so long, in a test and before one.
+QUIET_MS = 300
+QUIET_BEFORE_MS = 50
+START_SECONDS = 30
 
 
 def only_for_iotax(why: str) -> None:
     """Before what another server cannot be asked for. Errors: AssertionError that says so."""
-    assert "E2E_COMMAND" not in os.environ, f"{NOT_APPLICABLE}: {why}"
+    assert not OTHER, f"{NOT_APPLICABLE}: {why}"
+
+
+def needs_write(served: "Served") -> None:
+    """Before a test of something else that uses write()."""
+    if OTHER and served.ask("/has_write").body != b"True":
+        only_for_iotax("it uses write(), which this server does not have")
 
 
 class Served:
@@ -41,9 +52,20 @@ class Served:
         self.server = Server(self._target, *self._options, cwd=HERE, env={**pipes, **self._env})
         try:
             self.server.wait_until_listening()
+            if OTHER:
+                self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
+
+    def _wait_until_ready(self) -> None:
+        """One that listens may have no worker yet. Any answer will do, or the end."""
+        with self.connect() as connection:
+            connection.socket.settimeout(START_SECONDS)
+            connection.get("/fence", "Connection: close")
+            with contextlib.suppress(OSError):
+                connection.begins()
+        self._until_quiet(QUIET_BEFORE_MS)
 
     @property
     def out(self) -> Any:
@@ -88,9 +110,11 @@ class Served:
 
     def events(self) -> list[dict[str, Any]]:
         """What was told since the last look, by calls that are over by now."""
+        if OTHER:  # with more threads, or one that is not free, a request does not tell that
+            return self._until_quiet(QUIET_MS)
         assert self.ask("/fence").body == b"fence"
         seen = []
-        while (event := self._next_event())["event"] != "fence":
+        while (event := self.next_event())["event"] != "fence":
             seen.append(event)
         return seen
 
@@ -100,7 +124,7 @@ class Served:
 
     def wait_for(self, name: str) -> dict[str, Any]:
         """The next event of that name; those before it are dropped."""
-        while (event := self._next_event())["event"] != name:
+        while (event := self.next_event())["event"] != name:
             pass
         return event
 
@@ -118,20 +142,33 @@ class Served:
         try:
             self._clear()
         except (AssertionError, OSError):
-            if "E2E_COMMAND" not in os.environ:
+            if not OTHER:
                 raise
             self.server.kill()
+            for pipe in (self._events, self._go):
+                while select.select([pipe], [], [], 0)[0]:
+                    os.read(pipe, 65536)
             self._start()
-            self._clear()
+        wire.seen.clear()  # it is no part of the test
 
     def _clear(self) -> None:
         while select.select([self._events], [], [], 0)[0]:
-            self._next_event()
+            self.next_event()
         while self._staying > 0:
             self.let_go()
-        self.events()
+        if not OTHER:
+            self.events()
+            return
+        assert self.ask("/fence", "Connection: close").body == b"fence"
+        self._until_quiet(QUIET_BEFORE_MS)
 
-    def _next_event(self) -> dict[str, Any]:
+    def _until_quiet(self, quiet_ms: int) -> list[dict[str, Any]]:
+        seen = []
+        while self._text or select.select([self._events], [], [], quiet_ms / 1000)[0]:
+            seen.append(self.next_event())
+        return [event for event in seen if event["event"] != "fence"]
+
+    def next_event(self) -> dict[str, Any]:
         while b"\n" not in self._text:
             if not select.select([self._events], [], [], patience.SECONDS)[0]:
                 raise AssertionError(f"no event comes:\n{self.server.err.text}")
@@ -145,7 +182,9 @@ class Served:
 
     def logged(self, path: str, pattern: str = "") -> str:
         """Wait for the entry of the server log about a request for `path`; what it says, with
-        its traceback, up to and with `pattern`."""
+        its traceback, up to and with `pattern`. What another server logs is not looked at."""
+        if OTHER:
+            return ""
         within = r"(?:(?!(?:DEBUG|INFO|WARNING|ERROR|CRITICAL): ).)*?"
         entry = rf"\w+: [^\n]* in [A-Z-]+ {re.escape(path)} \({within}{pattern}"
         return str(self.err.wait_for(f"(?s:{entry})")[0])

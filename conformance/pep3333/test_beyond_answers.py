@@ -4,12 +4,15 @@ import contextvars
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from applications import TEXT, Applications, Blocks, stay, tell
+from applications import TEXT, Applications, Blocks, started, stay, tell
 from served import Served
+from support import patience
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -107,12 +110,9 @@ def test_no_name_of_the_server(serve: Callable[..., Served]) -> None:
 
 
 @applications.add
+@started
 def hints(environ: Any, start_response: Any) -> Any:
     early_hints = environ["wsgi.early_hints"]
-    try:
-        early_hints([("X-Bad", "a\r\nb")])
-    except ValueError:
-        tell("refused")
     early_hints([("Link", "</style.css>; rel=preload")])
     stay()
     start_response("200 OK", [TEXT])
@@ -120,13 +120,33 @@ def hints(environ: Any, start_response: Any) -> Any:
     early_hints([("Link", "</late>")])
 
 
-@pytest.mark.obligation("B-SR-15", "B-SR-16")
+@applications.add
+@started
+def bad_hints(environ: Any, start_response: Any) -> Any:
+    try:
+        environ["wsgi.early_hints"]([("X-Bad", "a\r\nb")])
+    except ValueError:
+        tell("refused")
+    start_response("200 OK", [TEXT])
+    yield b"page"
+    environ["wsgi.early_hints"]([("Link", "</late>")])
+
+
+@pytest.mark.obligation("B-SR-16")
+def test_hints_are_checked_and_bound_to_their_time(served: Served) -> None:
+    with served.connect() as connection:
+        connection.get("/bad_hints", "Connection: close")
+        assert connection.answer().body == b"page"
+        assert connection.rest() == b""
+    assert served.told() == ["refused"]
+
+
+@pytest.mark.obligation("B-SR-15")
 def test_hints_come_at_once(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/hints", "Connection: close")
         hint = connection.head()
         assert (hint.status, hint.get("Link")) == (103, "</style.css>; rel=preload")
-        assert served.wait_for("refused")
         served.wait_until_it_stays()
         served.let_go()
         answer = connection.answer()
@@ -163,6 +183,7 @@ def test_too_much_is_cut_and_logged(served: Served) -> None:
 
 
 @applications.add
+@started
 def breaks_off(_environ: Any, start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [TEXT])
     yield b"part"
@@ -202,30 +223,44 @@ def test_an_error_of_close_keeps_the_connection(served: Served) -> None:
 
 
 @applications.add
+@started
 def waits_for_the_reset(environ: Any, start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [TEXT])
-    gone = environ["iotax.client_disconnected"]
+    gone = environ.get("iotax.client_disconnected", bool)
     try:
         yield b"first"
         tell("gone before", value=gone())
         stay()
-        while True:
+        end = time.monotonic() + patience.SECONDS
+        while time.monotonic() < end:
             yield b""
+        tell("not noticed")
     finally:
         tell("closed", gone=gone())
 
 
-@pytest.mark.obligation("B-OUT-08", "B-OUT-11")
-def test_a_reset_ends_the_iteration_at_an_empty_block(served: Served) -> None:
+def events_of_a_reset(served: Served) -> list[dict[str, Any]]:
+    """Before the reset, and after it up to the end of the iteration."""
     with served.connect() as connection:
         connection.get("/waits_for_the_reset")
-        connection.head()
-        assert connection.chunk() == b"first"
-        assert served.wait_for("gone before")["value"] is False
+        answer = connection.head()
+        assert connection.content(answer, 5) == b"first"
+        before = served.wait_for("gone before")
         served.wait_until_it_stays()
         connection.reset()
     served.let_go()
-    assert served.wait_for("closed")["gone"] is True
+    return [before, served.next_event()]
+
+
+@pytest.mark.obligation("B-OUT-08")
+def test_a_reset_ends_the_iteration_at_an_empty_block(served: Served) -> None:
+    assert events_of_a_reset(served)[1]["event"] == "closed"
+
+
+@pytest.mark.obligation("B-OUT-11")
+def test_the_application_can_ask_whether_the_client_has_gone(served: Served) -> None:
+    before, after = events_of_a_reset(served)
+    assert (before["value"], after.get("gone")) == (False, True)
 
 
 @applications.add
@@ -245,7 +280,8 @@ def test_write_raises_after_a_reset(served: Served) -> None:
         connection.get("/writes_for_ever")
         connection.head()
         connection.reset()
-    assert served.wait_for("write")["type"] == "ClientDisconnected"
+    error = served.wait_for("write")["type"]
+    assert error == "ClientDisconnected" or (OTHER and "Connection" in error)
 
 
 @applications.add
@@ -358,8 +394,8 @@ def keeps(environ: Any, start_response: Any) -> list[bytes]:
     for name, call in kept:
         try:
             call()
-        except RuntimeError:
-            said.append(name)
+        except Exception as error:
+            said += [name] if isinstance(error, RuntimeError) else []
     write = start_response("200 OK", [TEXT])
     body = environ["wsgi.input"]
     kept[:] = [

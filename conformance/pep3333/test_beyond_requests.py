@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from applications import TEXT, Applications, tell
 from served import Served, only_for_iotax
-from support.wire import Answer
+from support.wire import OTHER, Answer
 
 HOST = b"Host: example.test\r\n"
 
@@ -246,20 +246,33 @@ REFUSED = [
 
 @pytest.mark.parametrize(("status", "octets"), REFUSED)
 def test_what_is_refused(served: Served, status: int, octets: bytes) -> None:
-    assert served.exchange(octets).startswith(f"HTTP/1.1 {status} ".encode())
+    with served.connect() as connection:
+        connection.send(octets)
+        found = connection.head().status
+    assert found == status or (OTHER and status != 417 and 400 <= found < 600)
     assert served.told() == []
 
 
 # ---- the target
 
 
-@pytest.mark.obligation("B-URL-01", "B-URL-02", "B-URL-04")
-def test_the_path_is_decoded_and_the_target_kept(served: Served) -> None:
-    target = b"/a%2Fb%2fc+d;e%25?q=%zz%2F"
-    environ = environ_of(asked(served, target))
-    assert environ["PATH_INFO"] == "/a/b/c+d;e%"
-    assert environ["QUERY_STRING"] == "q=%zz%2F"
-    assert environ["REQUEST_URI"] == environ["RAW_URI"] == target.decode()
+TARGET = b"/a%2Fb%2fc+d;e%25?q=%zz%2F"
+
+
+@pytest.mark.obligation("B-URL-01")
+@pytest.mark.parametrize("name", ["REQUEST_URI", "RAW_URI"])
+def test_the_target_is_kept(served: Served, name: str) -> None:
+    assert environ_of(asked(served, TARGET)).get(name) == TARGET.decode()
+
+
+@pytest.mark.obligation("B-URL-02")
+def test_the_path_is_decoded_once(served: Served) -> None:
+    assert environ_of(asked(served, TARGET))["PATH_INFO"] == "/a/b/c+d;e%"
+
+
+@pytest.mark.obligation("B-URL-04")
+def test_the_query_is_not_decoded(served: Served) -> None:
+    assert environ_of(asked(served, TARGET))["QUERY_STRING"] == "q=%zz%2F"
 
 
 @pytest.mark.obligation("B-URL-05")
@@ -280,14 +293,13 @@ def test_the_path_stays_as_it_is(served: Served, path: str) -> None:
     assert (environ["PATH_INFO"], environ["HTTP_HOST"]) == (path, "example.test")
 
 
-@pytest.mark.obligation("B-URL-09", "B-URL-11")
+@pytest.mark.obligation("B-URL-09")
 def test_the_absolute_form_is_served(served: Served) -> None:
     target = b"http://Example.Test/a?b"
     environ = environ_of(asked(served, target))
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/a", "b")
     assert environ["HTTP_HOST"] == "Example.Test"
     assert environ["REQUEST_URI"] == target.decode()
-    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/a", "b")
-    assert environ["wsgi.url_scheme"] == "http"
 
 
 @pytest.mark.obligation("B-URL-11")
@@ -315,25 +327,38 @@ def test_an_old_client_need_not_send_host(served: Served) -> None:
     assert "HTTP_HOST" not in json.loads(octets.partition(b"\r\n\r\n")[2])["environ"]
 
 
-@pytest.mark.obligation("B-ENV-03", "B-ENV-06", "B-ENV-07", "B-ENV-11", "B-ENV-12")
-def test_what_becomes_of_fields(served: Served) -> None:
-    fields = (
-        b"X-List: a\r\nX-List: \t b \t\r\nCookie: a=1\r\nCookie: b=2\r\nProxy: evil\r\n"
-        b"Authorization: Basic eA==\r\nConnection: keep-alive, Upgrade\r\nKeep-Alive: timeout=5\r\n"
-        b"TE: trailers\r\nUpgrade: websocket\r\n"
-    )
+FIELDS = [
+    pytest.param(
+        b"X-List: a\r\nCookie: a=1\r\nX-List: b\r\nCookie: b=2\r\n",
+        {"X_LIST": "a, b", "COOKIE": "a=1; b=2"},
+        marks=pytest.mark.obligation("B-ENV-03"),
+    ),
+    pytest.param(b"Proxy: evil\r\n", {}, marks=pytest.mark.obligation("B-ENV-06")),
+    pytest.param(
+        b"Authorization: Basic eA==\r\n",
+        {"AUTHORIZATION": "Basic eA=="},
+        marks=pytest.mark.obligation("B-ENV-07"),
+    ),
+    pytest.param(b"X-Name: \t a \t\r\n", {"X_NAME": "a"}, marks=pytest.mark.obligation("B-ENV-11")),
+    pytest.param(
+        b"Connection: keep-alive, Upgrade\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\n"
+        b"Upgrade: websocket\r\n",
+        {
+            "CONNECTION": "keep-alive, Upgrade",
+            "KEEP_ALIVE": "timeout=5",
+            "TE": "trailers",
+            "UPGRADE": "websocket",
+        },
+        marks=pytest.mark.obligation("B-ENV-12"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "variables"), FIELDS)
+def test_what_becomes_of_fields(served: Served, fields: bytes, variables: dict[str, str]) -> None:
     environ = environ_of(asked(served, b"/", fields))
     found = {key[5:]: value for key, value in environ.items() if key.startswith("HTTP_")}
-    assert found == {
-        "HOST": "example.test",
-        "X_LIST": "a, b",
-        "COOKIE": "a=1; b=2",
-        "AUTHORIZATION": "Basic eA==",
-        "CONNECTION": "keep-alive, Upgrade",
-        "KEEP_ALIVE": "timeout=5",
-        "TE": "trailers",
-        "UPGRADE": "websocket",
-    }
+    assert found == {"HOST": "example.test", **variables}
 
 
 @pytest.mark.obligation("B-ENV-05")

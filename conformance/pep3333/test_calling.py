@@ -11,8 +11,9 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from applications import TEXT, Application, Applications, Blocks, parameter, tell
-from served import Served, only_for_iotax
+from applications import TEXT, Application, Applications, Blocks, parameter, started, tell
+from served import Served, needs_write, only_for_iotax
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -123,9 +124,12 @@ def test_each_of_the_pipelined_requests_is_one_call(served: Served) -> None:
         connection.send(
             b"".join(b"GET /counted?%d HTTP/1.1\r\nHost: h\r\n\r\n" % number for number in range(7))
         )
-        for _ in range(7):
+        answered = 0
+        # Another server may close after any answer: then the rest of the requests has not arrived.
+        while answered < 7 and (not OTHER or connection.begins()):
             assert connection.answer().body == b"called"
-    assert [event["query"] for event in served.events()] == list("0123456")
+            answered += 1
+    assert [event["query"] for event in served.events()] == list("0123456")[:answered]
 
 
 MALFORMED = [
@@ -147,6 +151,7 @@ def test_a_malformed_request_is_no_call(served: Served, octets: bytes) -> None:
 
 
 @applications.add
+@started
 def endless(_environ: Any, start_response: Any) -> Iterable[bytes]:
     tell("called")
     start_response("200 OK", [TEXT])
@@ -221,15 +226,14 @@ def test_without_start_response_the_answer_is_500(served: Served, number: int) -
 def passed_through(application: Application) -> Application:
     """Hands on what it gets, block by block."""
 
-    def middleware(environ: Any, start_response: Any) -> Any:
-        result = application(environ, start_response)
+    def passing(result: Any) -> Iterable[bytes]:
         try:
             yield from result
         finally:
             if hasattr(result, "close"):
                 result.close()
 
-    return middleware
+    return lambda environ, start_response: passing(application(environ, start_response))
 
 
 def bare_list(_environ: Any, start_response: Any) -> list[bytes]:
@@ -237,6 +241,7 @@ def bare_list(_environ: Any, start_response: Any) -> list[bytes]:
     return [b"one ", b"two"]
 
 
+@started
 def bare_generator(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("404 Not Found", [TEXT, ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
     yield b"one "
@@ -274,6 +279,8 @@ for bare in BARE:
 def test_behind_middleware_it_is_the_same(
     served: Served, middleware: str, method: str, name: str
 ) -> None:
+    if name == "bare_write":
+        needs_write(served)
     own = {"date", "content-length", "transfer-encoding", "x-request-id"}
 
     def seen(path: str) -> Any:

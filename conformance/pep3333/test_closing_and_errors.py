@@ -1,17 +1,26 @@
 """close() of the result, and what goes wrong (Specification Details, Unicode Issues, Error
 Handling): S-CLOSE, S-EXC, S-UNI-04."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from applications import TEXT, Applications, Blocks, parameter, stay, tell
+from applications import TEXT, Applications, Blocks, parameter, started, stay, tell
 from served import Served
 
 applications = Applications()
 
 
 # ---- the end of a request
+
+
+def run(served: Served, path: str, method: str = "GET") -> None:
+    """Ask, and let come what comes."""
+    with contextlib.suppress(OSError):
+        served.exchange(
+            f"{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+        )
 
 
 @applications.add
@@ -28,8 +37,7 @@ def blocks(environ: Any, start_response: Any) -> Any:
     ("method", "status"), [("GET", 200), ("HEAD", 200), ("GET", 204), ("GET", 304), ("POST", 201)]
 )
 def test_close_is_called_once(served: Served, method: str, status: int, given: str) -> None:
-    answer = served.ask(f"/blocks?{status}{given}", method=method)
-    assert (answer.status, answer.complete) == (status, True)
+    run(served, f"/blocks?{status}{given}", method)
     told = served.told()
     assert (told.count("close"), told[-1]) == (1, "close")
 
@@ -83,6 +91,7 @@ def test_an_exception_of_close_is_logged_and_no_more(served: Served) -> None:
 
 
 @applications.add
+@started
 def endless(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     try:
@@ -111,10 +120,11 @@ def endless_blocks(_environ: Any, start_response: Any) -> Any:
 def test_close_is_called_when_the_client_leaves(served: Served, name: str, event: str) -> None:
     with served.connect() as connection:
         connection.get(f"/{name}")
-        connection.head()
-        assert connection.chunk()
+        answer = connection.head()
+        assert connection.content(answer, 1)
         connection.reset()
-    assert served.told() == [event]
+    served.wait_for(event)
+    assert served.told() == []
 
 
 # ---- exceptions
@@ -168,29 +178,6 @@ def raises_in_iter(environ: Any, start_response: Any) -> Any:
     return RaisesInIter(ERRORS[parameter(environ)]())
 
 
-@pytest.mark.obligation("S-EXC-01", "S-EXC-02", "S-CLOSE-02", "B-OUT-12")
-@every_error
-@pytest.mark.parametrize(
-    ("name", "closes"),
-    [
-        ("raises_in_the_call", 0),
-        ("raises_at_once", 1),
-        ("raises_after_an_empty_block", 1),
-        ("raises_in_iter", 1),
-    ],
-)
-def test_an_exception_before_anything_is_sent_gives_500(
-    served: Served, name: str, closes: int, number: int
-) -> None:
-    path = f"/{name}?{number}"
-    answer = served.ask(path)
-    assert (answer.status, answer.complete, answer.get("X-Stored")) == (500, True, None)
-    assert b"raised here" not in answer.body
-    assert b"Traceback" not in answer.body
-    served.logged(path, f"{type(ERRORS[number]()).__name__}: raised here")
-    assert served.told().count("close") == closes
-
-
 @applications.add
 def raises_after_a_block(environ: Any, start_response: Any) -> Any:
     """/raises_after_a_block/HEADERS?NUMBER"""
@@ -199,25 +186,58 @@ def raises_after_a_block(environ: Any, start_response: Any) -> Any:
     return Blocks(b"part", ERRORS[parameter(environ)]())
 
 
-@pytest.mark.obligation("S-EXC-01", "S-EXC-03", "S-EXC-04", "S-CLOSE-02", "B-OUT-04", "B-OUT-12")
+BEFORE = ["raises_in_the_call", "raises_at_once", "raises_after_an_empty_block", "raises_in_iter"]
+AFTER = ["raises_after_a_block/chunked", "raises_after_a_block/length"]
+
+
+@pytest.mark.obligation("S-EXC-02", "B-OUT-12")
 @every_error
-@pytest.mark.parametrize(("framing", "seen"), [("chunked", b"4\r\npart\r\n"), ("length", b"part")])
-def test_an_exception_after_a_block_breaks_the_answer_off(
-    served: Served, framing: str, seen: bytes, number: int
+@pytest.mark.parametrize("name", BEFORE)
+def test_an_exception_before_anything_is_sent_gives_500(
+    served: Served, name: str, number: int
 ) -> None:
-    path = f"/raises_after_a_block/{framing}?{number}"
+    answer = served.ask(f"/{name}?{number}")
+    assert (answer.status, answer.complete, answer.get("X-Stored")) == (500, True, None)
+    assert b"raised here" not in answer.body
+    assert b"Traceback" not in answer.body
+
+
+@pytest.mark.obligation("S-EXC-03", "S-EXC-04", "B-OUT-04", "B-OUT-12")
+@every_error
+@pytest.mark.parametrize("name", AFTER)
+def test_an_exception_after_a_block_breaks_the_answer_off(
+    served: Served, name: str, number: int
+) -> None:
     with served.connect() as connection:
-        connection.get(path)
+        connection.get(f"/{name}?{number}")
         connection.get("/outer")
-        octets = connection.rest()
-    head, _, body = octets.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK")
-    assert body == seen, "no end of chunks, no padding, no message, no second answer"
-    served.logged(path, f"{type(ERRORS[number]()).__name__}: raised here")
+        answer = connection.answer()
+        assert (answer.status, answer.body, answer.complete) == (200, b"part", False)
+        assert connection.rest() == b"", "no message, no second answer"
+
+
+@pytest.mark.obligation("S-CLOSE-02", "B-OUT-12")
+@every_error
+@pytest.mark.parametrize("name", BEFORE[1:] + AFTER)
+def test_the_result_is_closed_after_an_exception(served: Served, name: str, number: int) -> None:
+    run(served, f"/{name}?{number}")
     assert served.told().count("close") == 1
 
 
+@pytest.mark.obligation("S-EXC-01", "B-OUT-12")
+@every_error
+@pytest.mark.parametrize("name", BEFORE + AFTER)
+def test_an_exception_is_logged_and_the_next_request_is_served(
+    served: Served, name: str, number: int
+) -> None:
+    path = f"/{name}?{number}"
+    run(served, path)
+    served.logged(path, f"{type(ERRORS[number]()).__name__}: raised here")
+    assert served.ask("/outer").body == b"x"
+
+
 @applications.add
+@started
 def raises_when_it_is_let_go(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     yield b"part"
@@ -225,7 +245,7 @@ def raises_when_it_is_let_go(_environ: Any, start_response: Any) -> Iterable[byt
     raise ValueError("raised here")
 
 
-@pytest.mark.obligation("S-EXC-03", "B-OUT-05")
+@pytest.mark.obligation("B-OUT-05")
 def test_an_answer_that_ends_with_the_connection_is_reset(served: Served) -> None:
     with served.connect() as connection:
         connection.send(b"GET /raises_when_it_is_let_go HTTP/1.0\r\n\r\n")
@@ -248,7 +268,7 @@ def starts_badly_while_iterating(_environ: Any, start_response: Any) -> Iterable
 
 @pytest.mark.obligation("S-CLOSE-02")
 def test_a_head_that_is_refused_while_iterating(served: Served) -> None:
-    assert served.ask("/starts_badly_while_iterating").status == 500
+    run(served, "/starts_badly_while_iterating")
     assert served.told() == ["close"]
 
 
@@ -272,19 +292,25 @@ def another_type_later(environ: Any, start_response: Any) -> Any:
     return Blocks(b"part", NOT_BYTES[parameter(environ)])
 
 
-@pytest.mark.obligation("S-UNI-04", "S-CLOSE-02")
+@pytest.mark.obligation("S-UNI-04")
 @every_type
 def test_a_first_block_of_another_type_gives_500(served: Served, number: int) -> None:
     path = f"/another_type?{number}"
     answer = served.ask(path)
     assert (answer.status, answer.get("X-Stored")) == (500, None)
     served.logged(path, type(NOT_BYTES[number]).__name__)
-    assert served.told() == ["next", "close"]
 
 
-@pytest.mark.obligation("S-UNI-04", "S-EXC-03", "S-CLOSE-02")
+@pytest.mark.obligation("S-UNI-04")
 @every_type
 def test_a_later_block_of_another_type_breaks_the_answer_off(served: Served, number: int) -> None:
-    octets = served.exchange(b"GET /another_type_later?%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
-    assert octets.endswith(b"\r\n\r\n4\r\npart\r\n")
-    assert served.told() == ["next", "next", "close"]
+    answer = served.ask(f"/another_type_later?{number}")
+    assert (answer.status, answer.body, answer.complete) == (200, b"part", False)
+
+
+@pytest.mark.obligation("S-CLOSE-02")
+@every_type
+@pytest.mark.parametrize("name", ["another_type", "another_type_later"])
+def test_the_result_is_closed_after_a_wrong_block(served: Served, name: str, number: int) -> None:
+    run(served, f"/{name}?{number}")
+    assert served.told().count("close") == 1

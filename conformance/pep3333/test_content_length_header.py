@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from applications import TEXT, Applications, Blocks, parameter, tell
-from served import Served
+from applications import TEXT, Applications, Blocks, parameter, started, tell
+from served import Served, needs_write
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -60,16 +61,16 @@ def too_much(environ: Any, start_response: Any) -> Any:
 @pytest.mark.obligation("S-CL-01", "B-OUT-01")
 @pytest.mark.parametrize("number", range(len(TOO_MUCH)), ids=list(TOO_MUCH))
 def test_no_more_is_sent_than_the_length_allows(served: Served, number: int) -> None:
+    if list(TOO_MUCH)[number] == "written":
+        needs_write(served)
     length = list(TOO_MUCH.values())[number][0]
     with served.connect() as connection:
         connection.get(f"/too_much?{number}")
         connection.get("/after", "Connection: close")
         answer = connection.answer()
         assert (answer.get("Content-Length"), answer.body) == (str(length), b"abcdef"[:length])
-        rest = connection.rest()
-    if rest:  # it may have closed instead
-        assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert rest.endswith(b"the next answer")
+        if connection.begins():  # it may have closed instead
+            assert connection.answer().body == b"the next answer"
 
 
 @applications.add
@@ -98,6 +99,7 @@ def writes(environ: Any, start_response: Any) -> Any:
 @pytest.mark.obligation("S-CL-03", "B-OUT-02")
 @pytest.mark.parametrize("number", range(len(WRITES)), ids=list(WRITES))
 def test_writing_past_the_length_raises(served: Served, number: int) -> None:
+    needs_write(served)
     answer = served.ask(f"/writes?{number}")
     assert served.told() == list(WRITES.values())[number][1]
     assert b"abc".startswith(answer.body)
@@ -118,6 +120,8 @@ def too_little(environ: Any, start_response: Any) -> Any:
 @pytest.mark.obligation("S-CL-04", "B-OUT-03", "B-OUT-04")
 @pytest.mark.parametrize("number", range(len(TOO_LITTLE)), ids=list(TOO_LITTLE))
 def test_too_little_closes_the_connection(served: Served, number: int) -> None:
+    if list(TOO_LITTLE)[number] == "written":
+        needs_write(served)
     path = f"/too_little?{number}"
     with served.connect() as connection:
         connection.get(path)
@@ -132,6 +136,7 @@ def test_too_little_closes_the_connection(served: Served, number: int) -> None:
 
 
 @applications.add
+@started
 def generator(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     yield b""
@@ -145,7 +150,7 @@ def test_to_an_old_client_the_body_ends_with_the_connection(served: Served) -> N
     octets = served.exchange(b"GET /generator HTTP/1.0\r\n\r\n")
     head, _, body = octets.partition(b"\r\n\r\n")
     assert body == b"abc"
-    assert b"\r\nConnection: close" in head
+    assert OTHER or b"\r\nConnection: close" in head
     assert b"Transfer-Encoding" not in head
 
 
@@ -196,6 +201,7 @@ def written_before(_environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-CL-07")
 def test_no_length_is_computed_after_write(served: Served) -> None:
+    needs_write(served)
     answer = served.ask("/written_before")
     assert (answer.body, answer.complete) == (b"wi", True)
     assert answer.get("Content-Length") in (None, "2")
@@ -212,6 +218,7 @@ def test_blocks_are_chunks_and_the_connection_is_kept(served: Served) -> None:
 
 
 @applications.add
+@started
 def with_status(environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response(environ["QUERY_STRING"].replace("+", " "), [("X-Name", "value")])
     yield b"ab"
@@ -236,7 +243,7 @@ def test_where_chunks_must_not_be_there_are_none(
         "Connection: close\r\n\r\n".encode()
     )
     head, _, body = octets.partition(b"\r\n\r\n")
-    assert b"\r\nX-Name: value" in head
+    assert b"\r\nx-name: value" in head.lower()
     assert body == (b"abc" if version == "1.0" else b"")
     if method != "HEAD":  # what GET would have, RFC 9110 section 9.3.2
         assert b"transfer-encoding" not in head.lower()

@@ -14,7 +14,7 @@ from wsgiref.util import request_uri
 import pytest
 from applications import TEXT, Applications
 from served import Served, only_for_iotax
-from support.wire import Connection
+from support.wire import OTHER, Connection
 
 VERSION = {"wsgi.version", "wsgi.url_scheme", "wsgi.input", "wsgi.errors"}
 WSGI_KEYS = VERSION | {"wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once"}
@@ -116,11 +116,12 @@ def test_environ_may_be_changed_in_any_way(served: Served, connection: Connectio
     for _ in range(2):
         answer = connection.ask("/changed", method="POST", body=b"content")
         assert (answer.status, answer.body, answer.complete) == (200, b"ok", True)
-    served.out.wait_for(r'"POST /changed HTTP/1\.1" 200 OK 2B ', 2)
+    if not OTHER:
+        served.out.wait_for(r'"POST /changed HTTP/1\.1" 200 OK 2B ', 2)
     after = dumped(connection, b"/before")
     assert after.types == before.types
     different = {key for key, value in after.values.items() if value != before.values[key]}
-    assert different <= {"iotax.request_id"}
+    assert different <= {"iotax.request_id"} | ({"REMOTE_PORT"} if OTHER else set())
 
 
 REQUESTS: list[dict[str, Any]] = [
@@ -152,7 +153,7 @@ def test_every_wsgi_key_is_there(connection: Connection, request_: dict[str, Any
 def test_every_cgi_variable_is_a_str(connection: Connection, request_: dict[str, Any]) -> None:
     found = dumped_of(connection, request_)
     cgi = {key: kind for key, kind in found.types.items() if "." not in key}
-    assert len(cgi) > 10
+    assert len(cgi) > 5
     assert set(cgi.values()) == {"str"}
     assert found.types["wsgi.url_scheme"] == "str"
 
@@ -171,13 +172,12 @@ def test_run_once_is_false_and_stays_so(connection: Connection) -> None:
 @pytest.mark.obligation("S-ENV-32")
 @every_request
 def test_names_of_the_server_s_own(connection: Connection, request_: dict[str, Any]) -> None:
-    only_for_iotax("the prefixes are those of iotax")
     own = [key for key in dumped_of(connection, request_).types if not key.isupper()]
     own = [key for key in own if not key.startswith("HTTP_")]
     assert set(own) >= WSGI_KEYS
     for key in own:
         prefix, *rest = key.split(".")
-        assert prefix in ("wsgi", "iotax")
+        assert OTHER or prefix in ("wsgi", "iotax")
         assert rest
         assert all(part.replace("_", "a").isalnum() and part.islower() for part in rest)
 
@@ -240,13 +240,25 @@ PATHS = [
 ]
 
 
-@pytest.mark.obligation("S-ENV-05", "S-ENV-06", "S-ENV-07")
+@pytest.mark.obligation("S-ENV-05")
 @pytest.mark.parametrize("path", PATHS)
+def test_at_the_root_there_is_no_script_name(connection: Connection, path: str) -> None:
+    assert dumped(connection, path.encode()).values.get("SCRIPT_NAME", "") == ""
+
+
+@pytest.mark.obligation("S-ENV-06")
+@pytest.mark.parametrize("path", [path for path in PATHS if ".." not in path])
 def test_the_path_is_decoded_once(connection: Connection, path: str) -> None:
     found = dumped(connection, path.encode())
-    assert found["SCRIPT_NAME"] == ""
     assert found["PATH_INFO"].encode("latin-1") == urllib.parse.unquote_to_bytes(path)
-    assert found["PATH_INFO"]
+
+
+@pytest.mark.obligation("S-ENV-07")
+@pytest.mark.parametrize("path", PATHS)
+def test_the_two_parts_make_the_path(connection: Connection, path: str) -> None:
+    found = dumped(connection, path.encode()).values
+    whole = found.get("SCRIPT_NAME", "") + found.get("PATH_INFO", "")
+    assert whole.encode("latin-1") == urllib.parse.unquote_to_bytes(path)
 
 
 @pytest.mark.obligation("S-ENV-05", "S-ENV-07")
@@ -265,22 +277,21 @@ def test_the_application_below_a_prefix(proxied: Served, prefix: str, name: str)
     [("/a", ""), ("/a?", ""), ("/a?b?c", "b?c"), ("/a?x=%20+%2F", "x=%20+%2F"), ("/?%41", "%41")],
 )
 def test_the_query_is_not_decoded(connection: Connection, target: str, query: str) -> None:
-    found = dumped(connection, target.encode())
-    assert (found["QUERY_STRING"], found["PATH_INFO"]) == (query, target.partition("?")[0])
+    found = dumped(connection, target.encode()).values
+    assert (found.get("QUERY_STRING", ""), found["PATH_INFO"]) == (query, target.partition("?")[0])
 
 
 @pytest.mark.obligation("S-UNI-02")
 @pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/x?\xc3\xa9"])
 def test_raw_octets_in_the_target_are_not_transcoded(served: Served, target: bytes) -> None:
-    octets = served.exchange(
-        b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-    )
-    head, _, body = octets.partition(b"\r\n\r\n")
-    if head.startswith(b"HTTP/1.1 200 "):
-        found = Dumped(body)
-        assert "\xc3\xa9" in found["PATH_INFO"] + found["QUERY_STRING"]
+    with served.connect() as connection:
+        connection.send(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = connection.answer()
+    if answer.status == 200:
+        found = Dumped(answer.body).values
+        assert "\xc3\xa9" in found["PATH_INFO"] + found.get("QUERY_STRING", "")
     else:
-        assert head.startswith(b"HTTP/1.1 400 ")
+        assert answer.status == 400
 
 
 @pytest.mark.obligation("S-ENV-13")
@@ -423,6 +434,9 @@ def test_server_name_and_port(
     served: Served, connection: Connection, request_: dict[str, Any]
 ) -> None:
     found = dumped_of(connection, request_)
+    if OTHER:  # any name will do that leads to it
+        socket.create_connection((found["SERVER_NAME"], int(found["SERVER_PORT"]))).close()
+        return
     assert (found["SERVER_NAME"], found["SERVER_PORT"]) == ("127.0.0.1", str(served.server.port))
 
 
@@ -451,8 +465,13 @@ def test_server_name_and_port_of_a_unix_socket(
 
 
 @pytest.mark.obligation("S-ENV-26")
-def test_the_scheme(connection: Connection, proxied: Served) -> None:
-    assert dumped(connection)["wsgi.url_scheme"] == "http"
+def test_the_scheme(connection: Connection) -> None:
+    found = dumped(connection)
+    assert (found.types["wsgi.url_scheme"], found["wsgi.url_scheme"]) == ("str", "http")
+
+
+@pytest.mark.obligation("S-ENV-26")
+def test_the_scheme_behind_a_proxy(connection: Connection, proxied: Served) -> None:
     forwarded = b"X-Forwarded-Proto: https"
     assert dumped(connection, b"/", forwarded)["wsgi.url_scheme"] == "http", "not a trusted peer"
     with proxied.connect() as trusted:
@@ -474,11 +493,13 @@ def test_the_url_can_be_rebuilt(connection: Connection, host: str, path: str) ->
 @pytest.mark.obligation("S-URL-01", "S-ENV-12")
 def test_the_url_can_be_rebuilt_without_host(served: Served, connection: Connection) -> None:
     found = dumped(connection, b"/a?b", version=b"1.0", host=None)
-    assert found.uri == f"{served.server.url}/a?b"
+    host = found["SERVER_NAME"] if OTHER else "127.0.0.1"
+    assert found.uri == f"http://{host}:{served.server.port}/a?b"
 
 
 @pytest.mark.obligation("S-URL-01")
 def test_the_url_of_an_absolute_form(connection: Connection) -> None:
+    only_for_iotax("others refuse the absolute form, or take the authority from Host")
     found = dumped(connection, b"http://example.test:81/a%20b?c", host=b"example.test:81")
     assert found.uri == "http://example.test:81/a%20b?c"
 

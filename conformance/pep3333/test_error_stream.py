@@ -1,4 +1,5 @@
-"""Input and Error Streams, the errors: S-ERR, S-ENV-28."""
+"""Input and Error Streams, the errors: S-ERR, S-ENV-28. The log is standard error; that of another
+server, as far as it writes there what the application writes to wsgi.errors."""
 
 import re
 from collections.abc import Callable
@@ -7,10 +8,12 @@ from typing import Any
 import pytest
 from applications import TEXT, Applications, stay
 from served import Served
+from support.wire import OTHER
 
 applications = Applications()
 
-LINE = r"^\S+ \[\d+\] (?:ERROR: +)?"  # what stands before the text of a line of the server log
+# What stands before the text of a line of the server log. That of another server: nothing.
+LINE = "" if OTHER else r"^\S+ \[\d+\] (?:ERROR: +)?"
 
 
 @applications.add
@@ -22,6 +25,7 @@ def all_methods(environ: Any, start_response: Any) -> list[bytes]:
     errors.write("unfinished")
     errors.flush()
     print("printed", file=errors)
+    errors.flush()
     start_response("200 OK", [TEXT])
     return [b"x"]
 
@@ -31,8 +35,8 @@ def test_what_is_written_is_in_the_log_in_order(served: Served) -> None:
     assert served.ask("/all_methods").status == 200
     texts = ["by write", "by writelines 1", "by writelines 2", "by a generator 0"]
     texts += ["by a generator 1", "unfinished", "printed"]
-    served.err.wait_for(f"{LINE}printed$")
-    places = [served.err.wait_for(f"{LINE}{text}$").start() for text in texts]
+    served.server.err.wait_for(f"{LINE}printed$")
+    places = [served.server.err.wait_for(f"{LINE}{text}").start() for text in texts]
     assert places == sorted(places)
 
 
@@ -48,10 +52,11 @@ def two_lines(environ: Any, start_response: Any) -> list[bytes]:
 def test_a_newline_ends_a_line_of_the_log(served: Served) -> None:
     for _ in range(2):
         assert served.ask("/two_lines").status == 200
-    served.err.wait_for(f"{LINE}not terminated$", 2)
-    lines = [line for line in served.err.text.split("\n") if re.search("line [ab]|not term", line)]
+    served.server.err.wait_for(f"{LINE}not terminated$", 2)
+    text = served.server.err.text
+    lines = [line for line in text.split("\n") if re.search("line [ab]|not term", line)]
     assert [re.sub(LINE, "", line) for line in lines] == ["line a", "line b", "not terminated"] * 2
-    assert "\r" not in served.err.text
+    assert "\r" not in text
 
 
 @applications.add
@@ -69,7 +74,7 @@ def test_any_text_can_be_written(serve: Callable[..., Served], language: str) ->
     names = {"LANG": language, "LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     served = serve(f"{__name__}:applications", env=names)
     assert served.ask("/any_text").status == 200
-    served.err.wait_for(f"{LINE}.*end of any text$")
+    served.server.err.wait_for(f"{LINE}.*end of any text$")
 
 
 @applications.add
@@ -86,6 +91,6 @@ def test_after_flush_the_text_comes_although_the_request_goes_on(served: Served)
     with served.connect() as connection:
         connection.get("/stays_after_flush")
         served.wait_until_it_stays()
-        served.err.wait_for(f"{LINE}before the flush$")
+        served.server.err.wait_for(f"{LINE}before the flush$")
         served.let_go()
         assert connection.answer().status == 200

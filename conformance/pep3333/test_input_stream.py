@@ -4,13 +4,14 @@ import contextlib
 import io
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from applications import TEXT, Applications, parameter, tell
 from served import Served
-from support.wire import Connection
+from support.wire import OTHER, Connection
 
 applications = Applications()
 
@@ -66,13 +67,12 @@ FORMS = {
 
 
 @pytest.fixture(params=list(FORMS))
-def read(
-    request: pytest.FixtureRequest, served: Served, on_demand: Served
-) -> Iterator[Callable[..., Any]]:
+def read(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """read(number, body) gives what that use made of the body. The connection stays open, with
     nothing more on it, and takes the next request."""
     later, form = FORMS[request.param]
-    with (on_demand if later else served).connect() as connection:
+    server: Served = request.getfixturevalue("on_demand" if later else "served")
+    with server.connect() as connection:
 
         def one(number: int, body: bytes = BODY) -> Any:
             field, pieces = form(body)
@@ -267,8 +267,11 @@ def test_readline_takes_a_size(read: Any) -> None:
 
 
 @pytest.fixture(params=["read ahead", "on demand"])
-def server(request: pytest.FixtureRequest, served: Served, on_demand: Served) -> Served:
-    return served if request.param == "read ahead" else on_demand
+def server(request: pytest.FixtureRequest) -> Served:
+    found: Served = request.getfixturevalue(
+        "served" if request.param == "read ahead" else "on_demand"
+    )
+    return found
 
 
 READ_ALL = WHOLE[0]
@@ -282,7 +285,9 @@ def test_the_next_request_is_not_part_of_the_body(server: Served, form: Any) -> 
     head = b"POST /used?%d HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n" % (READ_ALL, field)
     with server.connect() as connection:
         connection.send(head + b"".join(pieces) + NEXT)
-        assert [next_body(connection) for _ in range(2)] == [BODY, b"next"]
+        assert next_body(connection) == BODY
+        if not OTHER or connection.begins():  # it may close instead
+            assert next_body(connection) == b"next"
 
 
 def next_body(connection: Connection) -> bytes:
@@ -311,9 +316,9 @@ def test_an_unread_body_is_no_request(server: Served, form: Any, body: bytes) ->
         with contextlib.suppress(OSError):
             connection.end_sending()
         rest = connection.rest()
-    assert rest.count(b"HTTP/1.1 ") <= 1
+    assert len(re.findall(rb"HTTP/1\.[01] \d", rest)) <= 1
     if rest:
-        assert rest.startswith(b"HTTP/1.1 200 ")
+        assert re.match(rb"HTTP/1\.[01] 200 ", rest)
         assert b'"octets": "next"' in rest
 
 

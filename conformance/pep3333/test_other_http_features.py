@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from applications import TEXT, Applications, Blocks, tell
-from served import Served
+from applications import TEXT, Applications, Blocks, started, tell
+from served import Served, needs_write, only_for_iotax
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -44,15 +45,31 @@ def typed_but_empty(_environ: Any, start_response: Any) -> list[bytes]:
     return []
 
 
-@pytest.mark.obligation("S-HTTP-01", "B-SR-13")
-def test_fields_are_sent_as_they_are(served: Served) -> None:
+def by_name(fields: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values of each name, in their order."""
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return {name: found for name, found in values.items() if name not in OF_THE_SERVER}
+
+
+@pytest.mark.obligation("S-HTTP-01")
+def test_fields_are_not_changed(served: Served) -> None:
     answer = served.ask("/unusual", "Accept-Encoding: gzip")
-    assert (answer.status, answer.reason) == (404, "Gone Fishing")
-    assert [
-        (name, value) for name, value in answer.fields if name.lower() not in OF_THE_SERVER
-    ] == UNUSUAL
+    assert answer.status == 404
+    assert by_name(answer.fields) == by_name(UNUSUAL)
     answer = served.ask("/typed_but_empty")
     assert answer.get("Content-Type") == "text/html"
+
+
+@pytest.mark.obligation("S-HTTP-01")
+def test_the_reason_is_not_changed(served: Served) -> None:
+    assert served.ask("/unusual").reason == "Gone Fishing"
+
+
+@pytest.mark.obligation("B-SR-13")
+def test_fields_keep_their_order_and_spelling(served: Served) -> None:
+    assert served.ask("/unusual").fields[-len(UNUSUAL) :] == UNUSUAL
 
 
 CONDITIONAL = {
@@ -112,11 +129,7 @@ READING = {
 @applications.add
 def echo(environ: Any, start_response: Any) -> list[bytes]:
     data = READING[environ["QUERY_STRING"]](environ["wsgi.input"])
-    tell(
-        "environ",
-        hop_by_hop="HTTP_TRANSFER_ENCODING" in environ,
-        trailer="HTTP_X_TRAILER" in environ,
-    )
+    tell("environ", trailer="HTTP_X_TRAILER" in environ)
     start_response("200 OK", [TEXT])
     return [data]
 
@@ -133,9 +146,7 @@ def test_chunks_are_decoded(served: Served, name: str) -> None:
             )
             answer = connection.answer()
             assert (answer.status, answer.body) == (200, b"one\ntwo\nthree\r\n\n")
-    assert [(event["hop_by_hop"], event["trailer"]) for event in served.events()] == [
-        (False, False)
-    ] * 2
+    assert [event["trailer"] for event in served.events()] == [False] * 2
 
 
 # ---- answers without a body
@@ -156,7 +167,7 @@ def result(environ: Any, start_response: Any) -> Any:
     if kind == "write":
         write(b"abc")
         return [b"def"]
-    return environ["wsgi.file_wrapper"](io.BytesIO(b"abc"))
+    return environ.get("wsgi.file_wrapper", iter)(io.BytesIO(b"abc"))
 
 
 KINDS = ["list", "empty", "blocks", "write", "file"]
@@ -164,18 +175,16 @@ KINDS = ["list", "empty", "blocks", "write", "file"]
 
 def answer_and_next(served: Served, method: str, path: str) -> dict[str, str]:
     """The fields of an answer that has no body: the next answer follows at once."""
-    octets = served.exchange(
-        f"{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n"
-        "GET /after HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
-    )
-    head, _, rest = octets.partition(b"\r\n\r\n")
-    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert rest.endswith(b"the next answer")
-    assert octets.count(b"HTTP/1.1 ") == 2
-    lines = head.decode("latin-1").split("\r\n")
-    return {"status": lines[0].split(" ")[1]} | {
-        name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])
-    }
+    with served.connect() as connection:
+        connection.get(path, method=method)
+        connection.get("/after", "Connection: close")
+        answer = connection.head()
+        # Another server may close instead, if nothing comes before the end.
+        if not OTHER or connection.begins():
+            assert connection.answer().body == b"the next answer"
+            assert connection.rest() == b""
+    fields = {name.lower(): value for name, value in answer.fields}
+    return {"status": str(answer.status), **fields}
 
 
 @applications.add
@@ -188,6 +197,8 @@ def after(_environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("length", ["-", "3", "1000"])
 def test_head_has_no_body(served: Served, length: str, kind: str) -> None:
+    if kind == "write":
+        needs_write(served)
     fields = answer_and_next(served, "HEAD", f"/result/200/{length}/{kind}")
     assert (fields["status"], fields["x-name"]) == ("200", "value")
     if length != "-":
@@ -203,6 +214,8 @@ def test_head_has_no_body(served: Served, length: str, kind: str) -> None:
 @pytest.mark.parametrize("length", ["-", "3"])
 @pytest.mark.parametrize("status", ["204", "304"])
 def test_204_and_304_have_no_body(served: Served, status: str, length: str, kind: str) -> None:
+    if kind == "write":
+        needs_write(served)
     fields = answer_and_next(served, "GET", f"/result/{status}/{length}/{kind}")
     assert (fields["status"], fields["x-name"]) == (status, "value")
     assert "transfer-encoding" not in fields
@@ -211,7 +224,9 @@ def test_204_and_304_have_no_body(served: Served, status: str, length: str, kind
 
 
 @applications.add
+@started
 def hints(environ: Any, start_response: Any) -> Iterable[bytes]:
+    tell("has", early_hints="wsgi.early_hints" in environ)
     environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
     start_response("200 OK", [TEXT])
     yield b"x"
@@ -221,6 +236,8 @@ def hints(environ: Any, start_response: Any) -> Iterable[bytes]:
 def test_an_interim_answer_has_no_body(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/hints")
+        if not served.wait_for("has")["early_hints"]:
+            only_for_iotax("it asks for wsgi.early_hints, which this server does not have")
         interim = connection.head()
         answer = connection.answer()
     assert interim.status == 103

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from applications import TEXT, Applications, parameter, stay, tell
+from applications import TEXT, Applications, parameter, started, stay, tell
 from served import Served
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -58,7 +59,7 @@ def refused(environ: Any, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
-HTTP_ERROR = b"HTTP/1.1 500 Internal Server Error\r\n"
+HTTP_ERROR = rb"HTTP/1\.[01] 500 "
 REFUSED: list[tuple[Any, ...]] = []
 
 
@@ -70,27 +71,31 @@ def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("number", range(first, len(REFUSED)), ids=names)
 
 
-def raised_by(served: Served, number: int) -> tuple[str, str, bytes]:
-    """Type and text of the exception that start_response raised, and what the client got."""
+def raised_by(served: Served, number: int, kinds: str, words: str = "") -> bytes:
+    """What the client got when start_response raised. The exception of iotax is one of `kinds`, and
+    its text holds `words`."""
     path = f"/refused?{number}"
     octets = served.exchange(
         f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
     )
     (event,) = served.events()
     assert event["event"] == "raised"
-    assert octets.startswith(HTTP_ERROR)
-    assert octets.count(b"HTTP/1.1 ") == 1
+    assert re.match(HTTP_ERROR, octets)
+    assert len(re.findall(rb"HTTP/1\.[01] \d", octets)) == 1
     served.logged(path, event["type"])
-    return event["type"], event["text"], octets
+    if not OTHER:
+        assert event["type"] in kinds.split()
+        assert words in event["text"]
+    return octets
 
 
 @pytest.mark.obligation("S-SR-02")
 @refusals((), ("200 OK",), ("200 OK", [TEXT], None, None))
 def test_another_number_of_arguments_is_a_type_error(served: Served, number: int) -> None:
-    assert raised_by(served, number)[0] == "TypeError"
+    raised_by(served, number, "TypeError")
 
 
-@pytest.mark.obligation("S-SR-06", "B-SR-02", "B-SR-04")
+@pytest.mark.obligation("S-SR-06")
 @refusals(
     (200, []),
     (b"200 OK", []),
@@ -99,32 +104,38 @@ def test_another_number_of_arguments_is_a_type_error(served: Served, number: int
     ("200OK", []),
     ("abc def", []),
     ("20", []),
-    ("99 Low", []),
-    ("1000 High", []),
     (" 200 OK", []),
-    ("200 OK\r\nX-Inj: 1", []),
-    ("200 OK\n", []),
-    ("200 O\x01K", []),
-    ("200 O\x7fK", []),
 )
 def test_an_invalid_status_is_refused(served: Served, number: int) -> None:
-    kind, text, octets = raised_by(served, number)
-    assert kind in ("TypeError", "ValueError")
-    assert "status" in text
-    assert b"X-Inj" not in octets
+    raised_by(served, number, "TypeError ValueError", "status")
 
 
-@pytest.mark.obligation("S-SR-06", "S-UNI-03", "B-SR-03")
+@pytest.mark.obligation("S-SR-06", "B-SR-02")
+@refusals(("99 Low", []), ("1000 High", []))
+def test_a_status_that_is_no_status_code_is_refused(served: Served, number: int) -> None:
+    raised_by(served, number, "ValueError", "status")
+
+
+@pytest.mark.obligation("S-SR-06", "B-SR-04")
+@refusals(("200 OK\r\nX-Inj: 1", []), ("200 OK\n", []), ("200 O\x01K", []), ("200 O\x7fK", []))
+def test_control_characters_in_the_status_are_refused(served: Served, number: int) -> None:
+    assert b"X-Inj" not in raised_by(served, number, "ValueError", "status")
+
+
+@pytest.mark.obligation("S-SR-06", "S-UNI-03")
+@refusals(("200 \u20ac", []))
+def test_a_status_outside_latin_1_is_refused(served: Served, number: int) -> None:
+    assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
+
+
+@pytest.mark.obligation("S-UNI-03", "B-SR-03")
 @refusals(
-    ("200 \u20ac", []),
     ("200 OK", [("X-Name", "\u20ac")]),
     ("200 OK", [("X-\u20ac", "value")]),
     ("200 OK", [("X-Name", "\udc80")]),
 )
-def test_text_outside_latin_1_is_refused(served: Served, number: int) -> None:
-    kind, text, octets = raised_by(served, number)
-    assert (kind, "Latin-1" in text) == ("ValueError", True)
-    assert b"\xe2\x82\xac" not in octets
+def test_a_header_outside_latin_1_is_refused(served: Served, number: int) -> None:
+    assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
 
 
 @pytest.mark.obligation("S-SR-08")
@@ -139,12 +150,19 @@ def test_text_outside_latin_1_is_refused(served: Served, number: int) -> None:
     ("200 OK", None),
 )
 def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
-    assert raised_by(served, number)[0] == "TypeError"
+    raised_by(served, number, "TypeError")
 
 
 @pytest.mark.obligation("S-SR-10", "B-SR-04")
 @refusals(
-    *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")],
+    *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")]
+)
+def test_control_characters_in_values_are_refused(served: Served, number: int) -> None:
+    assert b"bad" not in raised_by(served, number, "ValueError")
+
+
+@pytest.mark.obligation("S-SR-10")
+@refusals(
     *[
         ("200 OK", [(name, "bad")])
         for name in ("", "X A", "X-A:", "X\r\nY", "X-\xe9", "X\0", "(x)")
@@ -153,12 +171,22 @@ def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
     *[("200 OK", [pair]) for pair in (("X-Name", 5), ("X-Name", None), (None, "bad"))],
 )
 def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
-    kind, _, octets = raised_by(served, number)
-    assert kind in ("TypeError", "ValueError")
-    assert b"bad" not in octets
+    assert b"bad" not in raised_by(served, number, "TypeError ValueError")
 
 
-@pytest.mark.obligation("S-SR-13", "B-SR-07", "B-SR-09")
+@pytest.mark.obligation("S-SR-13", "B-SR-07")
+@refusals(("200 OK", [("Transfer-Encoding", "chunked")]))
+def test_transfer_encoding_is_refused(served: Served, number: int) -> None:
+    raised_by(served, number, "ValueError", "hop-by-hop")
+
+
+@pytest.mark.obligation("S-SR-13", "B-SR-09")
+@refusals(("200 OK", [("Upgrade", "websocket")]))
+def test_upgrade_is_refused(served: Served, number: int) -> None:
+    raised_by(served, number, "ValueError", "hop-by-hop")
+
+
+@pytest.mark.obligation("S-SR-13")
 @refusals(
     ("200 OK", [("Connection", "close")]),
     ("200 OK", [("Keep-Alive", "timeout=5")]),
@@ -166,22 +194,41 @@ def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
     ("200 OK", [("Proxy-Authorization", "Basic")]),
     ("200 OK", [("TE", "trailers")]),
     ("200 OK", [("Trailer", "X-Name")]),
-    ("200 OK", [("Transfer-Encoding", "chunked")]),
-    ("200 OK", [("Upgrade", "websocket")]),
 )
 def test_a_hop_by_hop_header_is_refused(served: Served, number: int) -> None:
-    kind, text, _ = raised_by(served, number)
-    assert (kind, "hop-by-hop" in text) == ("ValueError", True)
+    raised_by(served, number, "ValueError", "hop-by-hop")
+
+
+SPELT = ["Keep-Alive", "keep-alive", "KEEP-ALIVE", "kEEP-aLIVE"]
+
+
+@applications.add
+def spelt(environ: Any, start_response: Any) -> list[bytes]:
+    return refused_or_not(start_response, [(SPELT[parameter(environ)], "spelt")])
+
+
+def refused_or_not(start_response: Any, headers: Any) -> list[bytes]:
+    try:
+        start_response("200 OK", headers)
+    except Exception:
+        tell("raised")
+        raise
+    tell("returned")
+    return [b"x"]
 
 
 @pytest.mark.obligation("S-SR-12")
-@refusals(
-    ("200 OK", [("connection", "close")]),
-    ("200 OK", [("CONNECTION", "close")]),
-    ("200 OK", [("tRANSFER-eNCODING", "chunked")]),
-)
-def test_hop_by_hop_headers_are_found_in_any_case(served: Served, number: int) -> None:
-    assert "hop-by-hop" in raised_by(served, number)[1]
+def test_hop_by_hop_headers_are_found_in_any_case(served: Served) -> None:
+    """Whatever is done about them, it is the same for each spelling."""
+    found = []
+    for number in range(len(SPELT)):
+        path = f"/spelt?{number}"
+        octets = served.exchange(
+            f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+        )
+        found.append((served.told(), b"spelt" in octets))
+    assert found == [found[0]] * len(SPELT)
+    assert OTHER or found[0] == (["raised"], False)
 
 
 @pytest.mark.obligation("S-CL-05", "B-SR-12")
@@ -191,7 +238,7 @@ def test_hop_by_hop_headers_are_found_in_any_case(served: Served, number: int) -
     ("200 OK", [("Content-Length", "3"), ("content-length", "2")]),
 )
 def test_an_unusable_content_length_is_refused(served: Served, number: int) -> None:
-    assert "Content-Length" in raised_by(served, number)[1]
+    raised_by(served, number, "ValueError", "Content-Length")
 
 
 LENGTHS = [
@@ -207,7 +254,19 @@ def length_as_written(environ: Any, start_response: Any) -> list[bytes]:
     return [b"abc"]
 
 
-@pytest.mark.obligation("S-CL-05", "B-SR-05", "B-SR-12")
+@applications.add
+def with_blanks(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("X-Name", " \t value \t")])
+    return [b"x"]
+
+
+@pytest.mark.obligation("B-SR-05")
+def test_blanks_around_a_value_are_trimmed(served: Served) -> None:
+    octets = served.exchange(b"GET /with_blanks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nx-name: value\r\n" in octets.lower()
+
+
+@pytest.mark.obligation("S-CL-05", "B-SR-12")
 @pytest.mark.parametrize("number", range(len(LENGTHS)))
 def test_equal_lengths_and_outer_blanks_are_normalised(served: Served, number: int) -> None:
     answer = served.ask(f"/length_as_written?{number}")
@@ -245,7 +304,7 @@ def latin_1(_environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-UNI-03")
 def test_a_latin_1_character_is_one_byte(served: Served) -> None:
     octets = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"\r\nX-Name: caf\xe9\r\n" in octets
+    assert b"\r\nx-name: caf\xe9\r\n" in octets.lower()
 
 
 @applications.add
@@ -274,6 +333,7 @@ IMF_FIXDATE = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\
 
 
 @applications.add
+@started
 def only_content_type(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     yield b"x"
@@ -281,18 +341,21 @@ def only_content_type(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.mark.obligation("S-SR-11")
 @pytest.mark.parametrize(
-    ("version", "framing"), [("1.1", b"Transfer-Encoding: chunked"), ("1.0", b"Connection: close")]
+    ("version", "framing"), [("1.1", b"transfer-encoding: chunked"), ("1.0", b"connection: close")]
 )
 def test_what_http_requires_is_added(served: Served, version: str, framing: bytes) -> None:
     octets = served.exchange(
         f"GET /only_content_type HTTP/{version}\r\nHost: h\r\n"
         f"{'Connection: close' if version == '1.1' else 'X: y'}\r\n\r\n".encode()
     )
-    lines = octets.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    (date,) = [line for line in lines if line.lower().startswith(b"date:")]
-    assert re.fullmatch(rf"Date: {IMF_FIXDATE}", date.decode())
-    assert framing in lines
-    assert (octets[-1:] == b"x") == (version == "1.0"), "the body is framed as it is announced"
+    lines = [line.lower() for line in octets.partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    (date,) = [line for line in lines if line.startswith(b"date:")]
+    assert re.fullmatch(rf"Date: {IMF_FIXDATE}", date.decode(), re.IGNORECASE)
+    if not OTHER or version == "1.1":  # to HTTP/1.0 the end of the connection needs no word
+        framed = (framing, b"content-length: 1", b"connection: close") if OTHER else (framing,)
+        assert any(line in lines for line in framed)
+    chunked = b"transfer-encoding: chunked" in lines
+    assert (octets[-1:] == b"x") is not chunked, "the body is framed as it is announced"
 
 
 @applications.add
@@ -301,7 +364,13 @@ def own_date_and_server(_environ: Any, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
-@pytest.mark.obligation("S-SR-11", "S-SR-12", "B-SR-10")
+@pytest.mark.obligation("S-SR-11", "S-SR-12")
+def test_date_and_server_never_come_twice(served: Served) -> None:
+    names = [name.lower() for name, _ in served.ask("/own_date_and_server").fields]
+    assert (names.count("date"), names.count("server")) == (1, 1)
+
+
+@pytest.mark.obligation("S-HTTP-01", "B-SR-10")
 def test_the_application_s_own_date_and_server_stand(served: Served) -> None:
     answer = served.ask("/own_date_and_server")
     assert answer.get("Date") == "Thu, 01 Jan 1970 00:00:00 GMT"  # get(): there is one
@@ -312,6 +381,7 @@ SPELLINGS = ["content-length", "CONTENT-LENGTH", "Content-Length"]
 
 
 @applications.add
+@started
 def spelled_length(environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [(SPELLINGS[parameter(environ)], "3")])
     yield b"abc"
@@ -347,6 +417,7 @@ def test_start_response_sends_nothing(served: Served) -> None:
 
 
 @applications.add
+@started
 def changes_its_mind(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT, ("X-One", "1"), ("Content-Length", "99")])
     yield b""
@@ -355,7 +426,7 @@ def changes_its_mind(_environ: Any, start_response: Any) -> Iterable[bytes]:
     yield b"errbody"
 
 
-@pytest.mark.obligation("S-SR-15", "S-SR-17")
+@pytest.mark.obligation("S-SR-15")
 def test_an_empty_block_sends_nothing_and_the_head_can_be_replaced(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/changes_its_mind")
@@ -363,13 +434,28 @@ def test_an_empty_block_sends_nothing_and_the_head_can_be_replaced(served: Serve
         assert connection.is_silent()
         served.let_go()
         answer = connection.answer()
-    assert (answer.status, answer.reason, answer.body) == (500, "X", b"errbody")
+    assert (answer.status, answer.body) == (500, b"errbody")
     assert (answer.get("X-One"), answer.get("X-Two")) == (None, "2")
     assert answer.get("Content-Length") in (None, "7")
     assert answer.complete
 
 
 @applications.add
+def changes_its_mind_at_once(_environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [TEXT, ("X-One", "1"), ("Content-Length", "99")])
+    start_response("500 X", [TEXT, ("X-Two", "2")], exc_info_of(ValueError("x")))
+    return [b"errbody"]
+
+
+@pytest.mark.obligation("S-SR-17", "B-OUT-23")
+def test_the_head_is_replaced_completely(served: Served) -> None:
+    answer = served.ask("/changes_its_mind_at_once")
+    assert (answer.status, answer.body, answer.complete) == (500, b"errbody", True)
+    assert (answer.get("X-One"), answer.get("X-Two")) == (None, "2")
+
+
+@applications.add
+@started
 def only_empty_blocks(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("202 Accepted", [("X-Name", "value")])
     yield b""
@@ -426,6 +512,7 @@ def raising_deep_inside() -> None:
 
 
 @applications.add
+@started
 def too_late(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     yield b"partial"
@@ -476,7 +563,7 @@ def test_a_second_call_is_refused_and_the_first_stands(served: Served, number: i
 
 @applications.add
 def calls_again_after_a_refusal(_environ: Any, start_response: Any) -> list[bytes]:
-    for headers in ([("Connection", "close")], [("X-Call", "second")]):
+    for headers in ([("X-Name", 5)], [("X-Call", "second")]):
         try:
             start_response("200 OK", headers)
         except Exception as error:
@@ -523,12 +610,13 @@ def test_no_reference_to_exc_info_is_kept(served: Served) -> None:
 
 
 @applications.add
+@started
 def announces_nothing(_environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT, ("Content-Length", "0")])
     yield b""
 
 
-@pytest.mark.obligation("S-SR-16", "B-OUT-15", "B-OUT-16")
+@pytest.mark.obligation("S-SR-16")
 def test_an_answer_of_no_length_is_whole(served: Served) -> None:
     with served.connect() as connection:
         for _ in range(2):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from applications import TEXT, Applications, stay, tell
 from served import Served, only_for_iotax
+from support.wire import OTHER
 
 applications = Applications()
 
@@ -37,6 +38,7 @@ def alone(environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-THR-01", "S-ENV-29")
 def test_with_one_thread_there_is_one_call_at_a_time(served: Served) -> None:
     """Without an option, as the README says."""
+    only_for_iotax("how many threads it has is an option")
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(served.connect()) for _ in range(50)]
         for connection in connections:
@@ -51,6 +53,22 @@ def test_with_one_thread_there_is_one_call_at_a_time(served: Served) -> None:
     assert all(event["alone"] for event in entered)
     assert len({event["thread"] for event in entered}) == 1
     assert {event["multithread"] for event in entered} == {False}
+
+
+@pytest.mark.obligation("S-ENV-29")
+def test_the_variable_says_whether_calls_overlap(served: Served) -> None:
+    with served.connect() as one, served.connect() as other:
+        for connection in (one, other):
+            connection.get("/alone")
+        multithread = served.wait_for("entered")["multithread"]
+        served.wait_until_it_stays()
+        overlap = OTHER and "entered" in served.told()
+        served.let_go()
+        served.let_go()
+        for connection in (one, other):
+            assert connection.answer().body == b"x"
+            connection.close()  # some wait for that before they serve the next
+    assert multithread is overlap
 
 
 @pytest.mark.obligation("S-ENV-29")

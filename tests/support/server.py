@@ -4,6 +4,7 @@ The variable E2E_COMMAND replaces the command, so that tests can be tried with a
 "python -m waitress --listen=127.0.0.1:{port} {app}".
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ from typing import IO, Any
 from . import patience
 from .lines import Lines
 from .processes import children, has_ended
-from .wire import Connection
+from .wire import OTHER, Connection
 
 TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
@@ -61,7 +62,7 @@ class Server:
             stdout=stdout,
             stderr=subprocess.PIPE,
             preexec_fn=before_start,
-            start_new_session=new_session,
+            start_new_session=new_session or OTHER,
         )
         self.err = Lines(_stream(self.process.stderr), "standard error")
         self.out: Lines | None = None
@@ -69,10 +70,11 @@ class Server:
             self.out = Lines(_stream(self.process.stdout), "standard output")
 
     def _command(self, arguments: list[str], env: Mapping[str, str]) -> list[str]:
-        if other := os.environ.get("E2E_COMMAND"):
+        if OTHER:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
+            other = os.environ["E2E_COMMAND"]
             return shlex.split(other.format(port=self.port, app=arguments[0]))
         names = {argument.split("=")[0] for argument in arguments}
         addressed = "PORT" in env or names & {"--port", "--host", "-b", "--bind"}
@@ -141,7 +143,7 @@ class Server:
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """By a signal, and it ends as one that was asked to."""
-        if os.environ.get("E2E_COMMAND"):
+        if OTHER:
             self.kill()  # how another server ends is not the test's business
             return
         if self.process.poll() is None:
@@ -152,7 +154,10 @@ class Server:
         assert not (left and self._sees_its_numbers), f"workers {left} outlive the server"
 
     def kill(self) -> None:
-        """Whatever is left when a test is over."""
+        """Whatever is left when a test is over; of another server also its workers."""
+        if OTHER:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

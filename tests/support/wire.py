@@ -32,6 +32,10 @@ class Answer:
         return self.body.decode()
 
 
+# Another server than iotax is asked (support/server.py).
+OTHER = "E2E_COMMAND" in os.environ
+ENDS_MS = 50  # how long after its answer such a server may take to close
+
 # What went over all connections, for who wants to know of it: ("sent" or "received", octets).
 KEPT = 400
 seen: deque[tuple[str, bytes]] = deque(maxlen=50)
@@ -63,7 +67,7 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         self.socket.connect(self._address)
         self._received = b""
-        self._is_over = False  # another server than iotax has said that it closes
+        self._may_be_over = False  # there was a whole answer
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +84,21 @@ class Connection:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
+        if OTHER and self._may_be_over and self._has_ended():
+            self.socket.close()
+            self._connect()
         seen.append(("sent", data[:KEPT]))
         self.socket.sendall(data)
+
+    def _has_ended(self) -> bool:
+        """Another server than iotax has closed after its answer, whether or not it said so."""
+        self._may_be_over = False
+        if self._received or not select.select([self.socket], [], [], ENDS_MS / 1000)[0]:
+            return False
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except ConnectionResetError:
+            return True
 
     def end_sending(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)
@@ -136,7 +153,10 @@ class Connection:
 
     def is_silent(self) -> bool:
         """Nothing has come that was not received, not even the end."""
-        return not self._received and not select.select([self.socket], [], [], 0)[0]
+        silent = not self._received and not select.select([self.socket], [], [], 0)[0]
+        if not silent and not self._received:
+            seen.append(("received", self.socket.recv(KEPT, socket.MSG_PEEK)))
+        return silent
 
     def is_closed(self) -> bool:
         """The next thing is the end."""
@@ -151,9 +171,6 @@ class Connection:
         self.request(method, path, *fields)
 
     def request(self, method: str, path: str, *fields: str, body: bytes | None = None) -> None:
-        if self._is_over:
-            self.socket.close()
-            self._connect()
         lines = [f"{method} {path} HTTP/1.1", "Host: test", *fields]
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
@@ -170,7 +187,7 @@ class Connection:
         block = self.until(b"\r\n\r\n").decode("latin-1")
         first, *lines = block[:-4].split("\r\n")
         version, status, reason = first.split(" ", 2)
-        allowed = ("HTTP/1.1", "HTTP/1.0") if "E2E_COMMAND" in os.environ else ("HTTP/1.1",)
+        allowed = ("HTTP/1.1", "HTTP/1.0") if OTHER else ("HTTP/1.1",)
         assert version in allowed, first
         fields = []
         for line in lines:
@@ -178,10 +195,6 @@ class Connection:
             assert colon, line
             assert name == name.strip(), line
             fields.append((name, value.strip()))
-        closes = version == "HTTP/1.0" or ("connection", "close") in [
-            (name.lower(), value.lower()) for name, value in fields
-        ]
-        self._is_over = closes and "E2E_COMMAND" in os.environ and int(status) >= 200
         return Answer(int(status), reason, fields)
 
     def answer(self, method: str = "GET") -> Answer:
@@ -198,7 +211,20 @@ class Connection:
         else:
             answer.body = self.rest()
             answer.complete = True
+        self._may_be_over = answer.status >= 200
         return answer
+
+    def content(self, answer: Answer, count: int) -> bytes:
+        """`count` bytes of the content of an answer whose head was read, or what there is up to its
+        end; more if a chunk holds more."""
+        chunked = (answer.get("Transfer-Encoding") or "").lower() == "chunked"
+        data = bytearray()
+        while len(data) < count:
+            more = self.chunk() if chunked else self.receive(count - len(data))
+            if not more:
+                break
+            data += more
+        return bytes(data)
 
     def chunk(self) -> bytes:
         """The next chunk of an answer; b"" for the last one."""
