@@ -26,6 +26,14 @@ def only_for_iotax(why: str) -> None:
     assert not OTHER, f"{NOT_APPLICABLE}: {why}"
 
 
+def more_comes(connection: Connection) -> bool:
+    """Whether more is to come: another server than iotax may close after any answer."""
+    try:
+        return not OTHER or connection.begins()
+    except ConnectionResetError:
+        return False
+
+
 def needs_write(served: "Served") -> None:
     """Before a test of something else that uses write()."""
     if OTHER and served.ask("/has_write").body != b"True":
@@ -122,9 +130,9 @@ class Served:
         """events(), only their names."""
         return [event["event"] for event in self.events()]
 
-    def wait_for(self, name: str) -> dict[str, Any]:
+    def wait_for(self, name: str, seconds: float = patience.SECONDS) -> dict[str, Any]:
         """The next event of that name; those before it are dropped."""
-        while (event := self.next_event())["event"] != name:
+        while (event := self.next_event(seconds))["event"] != name:
             pass
         return event
 
@@ -168,9 +176,9 @@ class Served:
             seen.append(self.next_event())
         return [event for event in seen if event["event"] != "fence"]
 
-    def next_event(self) -> dict[str, Any]:
+    def next_event(self, seconds: float = patience.SECONDS) -> dict[str, Any]:
         while b"\n" not in self._text:
-            if not select.select([self._events], [], [], patience.SECONDS)[0]:
+            if not select.select([self._events], [], [], seconds)[0]:
                 raise AssertionError(f"no event comes:\n{self.server.err.text}")
             self._text += os.read(self._events, 65536)
         line, _, self._text = self._text.partition(b"\n")

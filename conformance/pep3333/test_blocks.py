@@ -255,6 +255,19 @@ def writes_and_yields(_environ: Any, start_response: Any) -> list[bytes]:
     return [b"i1", b"i2"]
 
 
+@applications.add
+def tells_of_write(_environ: Any, start_response: Any) -> list[bytes]:
+    write = start_response("200 OK", [TEXT])
+    tell("write", callable=callable(write))
+    return [b"x"]
+
+
+@pytest.mark.obligation("S-SR-03")
+def test_start_response_returns_write(served: Served) -> None:
+    assert served.ask("/tells_of_write").body == b"x"
+    assert served.wait_for("write")["callable"]
+
+
 @pytest.mark.obligation("S-SR-03", "S-WR-03")
 def test_written_blocks_come_before_those_of_the_result(served: Served) -> None:
     answer = served.ask("/writes_and_yields")

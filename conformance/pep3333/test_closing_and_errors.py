@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from applications import TEXT, Applications, Blocks, parameter, started, stay, tell
 from served import Served
+from support import patience
 
 applications = Applications()
 
@@ -123,7 +124,7 @@ def test_close_is_called_when_the_client_leaves(served: Served, name: str, event
         answer = connection.head()
         assert connection.content(answer, 1)
         connection.reset()
-    served.wait_for(event)
+    served.wait_for(event, max(patience.SECONDS, 30))  # some need 10 s for it
     assert served.told() == []
 
 

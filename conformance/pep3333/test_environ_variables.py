@@ -74,6 +74,8 @@ def dumped(
         lines.append(b"Host: " + host)
     connection.send(b"\r\n".join([*lines, b"", b""]) + body)
     answer = connection.answer("GET")
+    if answer.status == 400:
+        only_for_iotax("this server refuses the request")
     assert answer.status == 200, answer
     return Dumped(answer.body)
 
@@ -205,7 +207,10 @@ def test_variables_of_the_process_are_not_there(serve: Callable[..., Served]) ->
 @pytest.mark.obligation("S-ENV-04")
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PATCH", "PURGE", "M-SEARCH"])
 def test_the_method_is_the_token(connection: Connection, method: str) -> None:
-    assert dumped(connection, method=method.encode())["REQUEST_METHOD"] == method
+    answer = connection.ask("/", method=method)
+    if answer.status in (400, 405, 501):
+        only_for_iotax("which methods a server takes is its policy")
+    assert Dumped(answer.body)["REQUEST_METHOD"] == method
 
 
 @applications.add

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from applications import TEXT, Applications, Blocks, started, tell
-from served import Served, needs_write, only_for_iotax
+from served import Served, more_comes, needs_write, only_for_iotax
 from support.wire import OTHER
 
 applications = Applications()
@@ -135,7 +135,7 @@ def echo(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-HTTP-02")
-@pytest.mark.parametrize("name", list(READING))
+@pytest.mark.parametrize("name", list(READING)[: 2 if OTHER else None])
 def test_chunks_are_decoded(served: Served, name: str) -> None:
     with served.connect() as connection:
         for _ in range(2):
@@ -179,8 +179,7 @@ def answer_and_next(served: Served, method: str, path: str) -> dict[str, str]:
         connection.get(path, method=method)
         connection.get("/after", "Connection: close")
         answer = connection.head()
-        # Another server may close instead, if nothing comes before the end.
-        if not OTHER or connection.begins():
+        if more_comes(connection):
             assert connection.answer().body == b"the next answer"
             assert connection.rest() == b""
     fields = {name.lower(): value for name, value in answer.fields}
