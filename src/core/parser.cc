@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kShownMax = 80;
 constexpr std::string_view kContentLength = "content-length";
+constexpr std::string_view kTransferEncoding = "transfer-encoding";
 
 std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
 
@@ -80,13 +81,14 @@ struct Callbacks {
     parser.value_.end = begin + static_cast<std::uint32_t>(length);
     return 0;
   }
-  /// Content-Length is judged by FieldRules alone: llhttp 9.2 refuses HTAB behind its digits (RFC
-  /// 9110 §5.5 allows it), and counts no content here.
+  /// Content-Length and Transfer-Encoding are judged by FieldRules alone: llhttp 9.2 minds HTAB
+  /// behind their values (RFC 9110 §5.5 allows it).
   static int on_name_complete(llhttp_t* machine) noexcept {
     const Parser& parser = parser_of(machine);
     const std::string_view name = parser.name_.in(parser.base_);
     constexpr std::uint8_t kOrdinary = 0;
-    if (name.size() == kContentLength.size() && same_token(name, kContentLength))
+    if ((name.size() == kContentLength.size() && same_token(name, kContentLength)) ||
+        (name.size() == kTransferEncoding.size() && same_token(name, kTransferEncoding)))
       machine->header_state = kOrdinary;
     return 0;
   }
@@ -95,6 +97,7 @@ struct Callbacks {
   }
   static int on_head_complete(llhttp_t* machine) noexcept {
     machine->upgrade = 0;  // rule 37: what follows stays HTTP/1.1
+    if (parser_of(machine).rules_.has_coding()) machine->flags |= F_CHUNKED;  // rule 22
     return parser_of(machine).accept_head() ? HPE_PAUSED : -1;
   }
 
@@ -281,7 +284,7 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
 /// The request-line is refused; what for may take its remaining octets to say.
 Parser::Found Parser::explain(std::string_view seen) noexcept {
   const std::size_t most = limits_.request_line_bytes_max;
-  const bool over = seen.size() > most && seen[most] != '\r';
+  const bool over = seen.size() > most && seen[most] != '\r' && seen[most] != '\n';
   const auto found = explain_request_line(seen.substr(0, most + 2));
   if (found && !(over && found->decided > most)) return fail(found->fault, found->shown);
   if (over) return fail(Fault::request_line_limit, seen.substr(0, most), most + 1);
