@@ -52,7 +52,7 @@ int Connection::respond(RequestId id, const ResponseHead& head) {
     return status;
   }
   s.us = next(s.us, Did::head);
-  write_head(s.out.copied(), head, fields, s.persist_words(s.persists()), decision);
+  write_head(s.out.copied(), head, fields, s.say_persistence(), decision);
   return status;
 }
 
@@ -124,7 +124,7 @@ void Connection::answer(RequestId id, const ServerAnswer& answer) {
   if (!s.in_progress(id)) return;
   s.us = next(s.us, Did::answer);
   if (answer.close) s.request_persists = false;
-  write_answer(s.out.copied(), answer, s.persist_words(s.persists()), s.is_head_request());
+  write_answer(s.out.copied(), answer, s.say_persistence(), s.is_head_request());
   s.advance();
 }
 
@@ -145,8 +145,11 @@ bool Connection::State::drainable() const noexcept {
   return left <= limits.drain_bytes_max && drained_bytes <= limits.drain_bytes_max - left;
 }
 
-Persist Connection::State::persist_words(bool stays) const noexcept {
-  if (!stays) return Persist::close;
+/// What the head says of the connection. A close that was said stays, whatever still arrives of the
+/// content.
+Persist Connection::State::say_persistence() noexcept {
+  request_persists = persists();
+  if (!request_persists) return Persist::close;
   return head.version == Version::http_1_0 ? Persist::said : Persist::silently;
 }
 
@@ -159,7 +162,7 @@ void Connection::State::open_held(bool is_end) {
   if (framing == Framing::until_close) request_persists = false;
   Bytes& to = out.copied();
   to.append(held_head.text().substr(0, held_split));
-  write_framing(to, persist_words(persists()), decision);
+  write_framing(to, say_persistence(), decision);
   to.append(held_head.text().substr(held_split));
 }
 
@@ -168,8 +171,9 @@ void Connection::State::advance() noexcept {
   switch (settle(peer, us, persists())) {
     case Settled::wait:
       break;
-    case Settled::drain:
-      break;  // step() reads the content away
+    case Settled::drain:  // step() reads the content away
+      head.id = RequestId::none;
+      break;
     case Settled::next:
       next_request();
       break;

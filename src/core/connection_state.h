@@ -111,7 +111,7 @@ struct Connection::State {
   }
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;
-  [[nodiscard]] Persist persist_words(bool stays) const noexcept;
+  [[nodiscard]] Persist say_persistence() noexcept;
   void open_held(bool is_end);
   void advance() noexcept;
   void next_request() noexcept;

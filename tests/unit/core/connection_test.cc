@@ -284,6 +284,22 @@ TEST(Drain, ClosesWhenTheContentIsOverTheBound) {
   }
 }
 
+TEST(Drain, WhatSaidCloseClosesThoughTheContentArrivesBeforeItsEnd) {
+  Limits limits;
+  limits.drain_bytes_max = 4;
+  CorePeer peer(limits, Policy{false});
+  peer.app = nullptr;
+  peer.on_head = [](CorePeer& self, RequestId id) { self.respond(id, "200 OK", {}, 2); };
+  peer.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_NE(peer.output.find("Connection: close"), std::string::npos);
+  peer.receive("hello" + std::string(kSecond));
+  static_cast<void>(peer.body(RequestId{1}, "ok"));
+  EXPECT_EQ(peer.connection.finish(RequestId{1}), Outcome::ok);
+  peer.turn();
+  EXPECT_TRUE(peer.closed());
+  EXPECT_EQ(answers(peer), 1U);
+}
+
 TEST(Drain, ClosesWhenChunksGoOverTheBound) {
   for (const std::size_t over : {0U, 1U}) {
     Limits limits;
@@ -296,6 +312,23 @@ TEST(Drain, ClosesWhenChunksGoOverTheBound) {
     peer.receive(over == 0 ? "0\r\n" : "0;a\r\n");
     EXPECT_EQ(peer.closed(), over == 1);
   }
+}
+
+TEST(Drain, CallsBehindTheEndOfTheAnswerAreIgnored) {
+  CorePeer peer({}, Policy{false});
+  peer.app = nullptr;
+  peer.on_head = [](CorePeer& self, RequestId id) { self.answer_ok(id); };
+  peer.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+  const std::string answer = peer.output;
+  constexpr RequestId kFirst{1};
+  peer.connection.abort(kFirst);
+  peer.connection.answer(kFirst, ServerAnswer());
+  EXPECT_EQ(peer.connection.finish(kFirst), Outcome::ok);
+  EXPECT_EQ(peer.body(kFirst, "late"), Outcome::ok);
+  EXPECT_EQ(peer.output, answer);
+  EXPECT_FALSE(peer.closed());
+  peer.receive("hello" + std::string(kSecond));
+  EXPECT_EQ(answers(peer), 2U);
 }
 
 TEST(Drain, AFaultInItHasNoAnswer) {
