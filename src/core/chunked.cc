@@ -75,6 +75,12 @@ void ChunkLimits::data_complete() noexcept {
   next_line();
 }
 
+bool ChunkLimits::extension_octets(std::string_view piece) noexcept {
+  if (extension_part_bytes_ == 0) extension_part_quoted_ = piece.starts_with('"');
+  extension_part_bytes_ += piece.size();
+  return extension_part_quoted_ || piece.find('"') == std::string_view::npos;
+}
+
 Fault ChunkLimits::extension_part_complete() noexcept {
   const bool empty = extension_part_bytes_ == 0;
   extension_part_bytes_ = 0;

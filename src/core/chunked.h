@@ -33,7 +33,9 @@ class ChunkLimits {
   [[nodiscard]] Fault line_complete(std::uint64_t size_bytes) noexcept;
   void data_complete() noexcept;
 
-  void extension_octets(std::size_t count) noexcept { extension_part_bytes_ += count; }
+  /// Octets of the name or value of an extension. false: a quote behind a token, which llhttp 9.2
+  /// takes for a value (RFC 9112 §7.1.1).
+  [[nodiscard]] bool extension_octets(std::string_view piece) noexcept;
   /// The name or value of an extension is complete. RFC 9112 §7.1.1: neither is empty.
   [[nodiscard]] Fault extension_part_complete() noexcept;
   void trailer_name(std::string_view piece) noexcept;
@@ -58,6 +60,7 @@ class ChunkLimits {
   std::size_t name_bytes_ = 0;
   std::size_t shown_bytes_ = 0;
   bool line_ended_ = false;
+  bool extension_part_quoted_ = false;
   std::array<char, 18> name_{};  // one more than the longest forbidden name
   std::array<char, 80> shown_{};
 };

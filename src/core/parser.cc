@@ -122,9 +122,8 @@ struct Callbacks {
     parser_of(machine).stop_ = Parser::Stop::end;
     return HPE_PAUSED;
   }
-  static int on_extension(llhttp_t* machine, const char*, std::size_t length) noexcept {
-    parser_of(machine).chunks_.extension_octets(length);
-    return 0;
+  static int on_extension(llhttp_t* machine, const char* at, std::size_t length) noexcept {
+    return parser_of(machine).chunks_.extension_octets({at, length}) ? 0 : -1;
   }
   static int judged(Parser& parser, Fault fault) noexcept {
     if (fault == Fault::none) return 0;
