@@ -62,9 +62,10 @@ Fault ChunkLimits::line_complete(std::uint64_t size_bytes) noexcept {
     return Fault::chunk_size;  // leading zeros, which the parser does not count
   extension_bytes_ += line_bytes_ - digits - 2;
   if (extension_bytes_ > limits_.chunk_extension_bytes_max) return Fault::chunk_extensions_limit;
-  if (size_bytes > UINT64_MAX - body_bytes_) return Fault::chunk_size;
-  body_bytes_ += size_bytes;
+  const bool overflows = size_bytes > UINT64_MAX - body_bytes_;
+  body_bytes_ = overflows ? UINT64_MAX : body_bytes_ + size_bytes;
   if (limits_.body_bytes_max != 0 && body_bytes_ > limits_.body_bytes_max) return Fault::body_limit;
+  if (overflows) return Fault::chunk_size;
   place_ = size_bytes == 0 ? Place::trailers : Place::data;
   next_line();
   return Fault::none;

@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kShownMax = 80;
 constexpr std::string_view kContentLength = "content-length";
 constexpr std::string_view kTransferEncoding = "transfer-encoding";
+constexpr std::uint8_t kOrdinary = 0;  // llhttp's state of a field that it does not look into
 
 std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
 
@@ -86,7 +87,6 @@ struct Callbacks {
   static int on_name_complete(llhttp_t* machine) noexcept {
     const Parser& parser = parser_of(machine);
     const std::string_view name = parser.name_.in(parser.base_);
-    constexpr std::uint8_t kOrdinary = 0;
     if ((name.size() == kContentLength.size() && same_token(name, kContentLength)) ||
         (name.size() == kTransferEncoding.size() && same_token(name, kTransferEncoding)))
       machine->header_state = kOrdinary;
@@ -138,6 +138,11 @@ struct Callbacks {
     parser_of(machine).chunks_.trailer_name({at, length});
     return 0;
   }
+  /// No trailer frames or means anything to llhttp.
+  static int on_trailer_name_complete(llhttp_t* machine) noexcept {
+    machine->header_state = kOrdinary;
+    return 0;
+  }
   static int on_trailer_complete(llhttp_t* machine) noexcept {
     Parser& parser = parser_of(machine);
     return judged(parser, parser.chunks_.trailer_complete());
@@ -173,6 +178,7 @@ const llhttp_settings_t& content_settings() noexcept {
     made.on_chunk_extension_name_complete = Callbacks::on_extension_complete;
     made.on_chunk_extension_value_complete = Callbacks::on_extension_complete;
     made.on_header_field = Callbacks::on_trailer_name;
+    made.on_header_field_complete = Callbacks::on_trailer_name_complete;
     made.on_header_value_complete = Callbacks::on_trailer_complete;
     return made;
   }();
