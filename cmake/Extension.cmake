@@ -7,7 +7,7 @@ if(IOTAX_PYTHON)
 elseif(NOT Python_EXECUTABLE AND EXISTS "${PROJECT_SOURCE_DIR}/build/venv/bin/python")
   set(Python_EXECUTABLE "${PROJECT_SOURCE_DIR}/build/venv/bin/python")
 endif()
-find_package(Python 3.11 COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
+find_package(Python 3.11 COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module Development.Embed)
 if(Python_Development.Module_FOUND AND NOT SKBUILD)
   execute_process(COMMAND "${Python_EXECUTABLE}" -m pybind11 --cmakedir
     OUTPUT_VARIABLE pybind11_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
@@ -44,6 +44,14 @@ if(SKBUILD)
   write_basic_package_version_file("${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
   install(FILES "${PROJECT_SOURCE_DIR}/cmake/iotaxConfig.cmake" "${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake"
     DESTINATION "${SKBUILD_DATA_DIR}/share/cmake/iotax" COMPONENT iotax)
+endif()
+
+# The same without the module that gives it to Python: for test programs that bring their own.
+if(IOTAX_TESTS)
+  list(FILTER bridge_sources EXCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
+  add_library(iotax_bridge STATIC ${bridge_sources})
+  target_include_directories(iotax_bridge PUBLIC "${room}")
+  target_link_libraries(iotax_bridge PUBLIC pybind11::pybind11 iotax_driver iotax_core PRIVATE iotax_flags)
 endif()
 
 # The clauses that iotax check speaks of: one list for the whole project.

@@ -9,8 +9,7 @@
 //  - the rules of the seam that CorePlay checks: order of events, progress of steps, nothing after
 //  a close.
 //
-// Input: an octet of flags, an octet that seeds the cuts (0: single octets), then the client's
-// octets.
+// Input: client.h; a seed of 0 cuts into single octets.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client.h"
 #include "core/connection.h"
 #include "heap_meter.h"
 #include "runner/answers.h"
@@ -29,10 +29,7 @@
 namespace {
 
 using namespace iotax;
-
-constexpr std::uint8_t kEarly = 1;        // the application is called at the head
-constexpr std::uint8_t kSmallLimits = 2;  // so that short inputs reach all of them
-constexpr std::uint8_t kEof = 4;          // the client shuts down its side in the end
+using fuzz::die;
 
 struct Setup {
   core::Limits limits;
@@ -41,26 +38,14 @@ struct Setup {
   bool eof = false;
 };
 
-Setup setup_of(std::uint8_t flags) {
+Setup setup_of(const fuzz::ClientInput& input) {
   Setup setup;
-  if ((flags & kEarly) != 0) {
+  if (input.has(fuzz::kEarly)) {
     setup.calling = conformance::Calling::early;
     setup.policy.continue_when_accepted = false;
   }
-  setup.eof = (flags & kEof) != 0;
-  if ((flags & kSmallLimits) == 0) return setup;
-  core::Limits& limits = setup.limits;
-  limits.request_line_bytes_max = 48;
-  limits.field_line_bytes_max = 48;
-  limits.head_bytes_max = 160;
-  limits.fields_max = 4;
-  limits.body_bytes_max = 24;
-  limits.chunk_line_bytes_max = 16;
-  limits.chunk_extension_bytes_max = 24;
-  limits.trailer_bytes_max = 48;
-  limits.trailers_max = 2;
-  limits.keep_alive_requests = 3;
-  limits.drain_bytes_max = 8;
+  if (input.has(fuzz::kSmallLimits)) setup.limits = fuzz::small_limits();
+  setup.eof = input.has(fuzz::kEof);
   return setup;
 }
 
@@ -76,13 +61,6 @@ conformance::Cuts cuts_of(std::uint8_t seed, std::size_t bytes) {
     if (at < bytes) cuts.push_back(at);
   }
   return cuts;
-}
-
-[[noreturn]] void die(std::string_view raw, const std::string& why,
-                      const conformance::Observed& run) {
-  std::fprintf(stderr, "\n%s\n  sent      %s\n%s", why.c_str(), conformance::escaped(raw).c_str(),
-               conformance::describe(run).c_str());
-  std::abort();
 }
 
 void check_answers(std::string_view raw, const conformance::Observed& run) {
@@ -167,10 +145,11 @@ void check_memory(const Setup& setup, std::string_view raw, const conformance::C
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size < 2) return 0;
-  const Setup setup = setup_of(data[0]);
-  const std::string_view raw(reinterpret_cast<const char*>(data) + 2, size - 2);
-  const auto cuts = cuts_of(data[1], raw.size());
+  const auto input = fuzz::client_input(data, size);
+  if (!input) return 0;
+  const Setup setup = setup_of(*input);
+  const std::string_view raw = input->octets;
+  const auto cuts = cuts_of(input->cut_seed, raw.size());
   const auto whole = play(setup, raw, {});
   const auto cut = play(setup, raw, cuts);
   const auto differs = conformance::difference(whole, cut);

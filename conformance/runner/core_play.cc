@@ -206,6 +206,7 @@ void CorePlay::on(const core::Rejected& rejected) {
   text.request_id = "test-1";
   text.date = kDate;
   text.server = kServer;
+  if (!in_progress_ && connection_.content_bytes(text) == 0) observed_.methods.emplace_back("HEAD");
   connection_.refuse(text);
 }
 

@@ -25,8 +25,9 @@ struct SeenRequest {
 
 struct Observed {
   std::vector<SeenRequest> requests;
-  std::vector<std::string> methods;  // of the heads that were accepted, whether completed or not
-  std::string output;                // all octets of the server
+  /// Of the heads that were accepted, whether completed or not; and HEAD for one that was refused.
+  std::vector<std::string> methods;
+  std::string output;  // all octets of the server
   bool closed = false;
   std::string fault;  // the server's own word for its refusal; empty when there was none
   std::vector<std::string> violations;  // broken rules of the seams, whatever the case expects

@@ -1,0 +1,87 @@
+"""What the commands of this folder share: the targets, how they are built, and their seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FUZZ = Path(__file__).resolve().parent
+ROOT = FUZZ.parent
+NAMES = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.cc"))
+SEED_BYTES_MAX = 8192  # beyond this an input only repeats itself; the small limits come without it
+
+# The flags of client.h.
+EARLY, SMALL_LIMITS, EOF = 1, 2, 4
+
+
+def build(tree: Path, programs: list[str], preset: str = "fuzz") -> Path:
+    """Builds programs of a source tree; returns the folder where they are."""
+    python = ROOT / "build" / "venv" / "bin" / "python"
+    folder = tree / "build" / preset
+    configure = ["cmake", "--preset", preset, f"-DIOTAX_PYTHON={python}"]
+    prefix = ROOT / "build" / "llhttp" / "usr"
+    if prefix.exists():
+        configure.append(f"-DIOTAX_LLHTTP_PREFIX={prefix}")
+    jobs = str(os.cpu_count() or 1)
+    for command in (
+        configure,
+        ["cmake", "--build", folder, "-j", jobs, "--target", *programs],
+    ):
+        done = subprocess.run(command, cwd=tree, text=True, capture_output=True)
+        if done.returncode:
+            sys.exit(f"{done.stdout}{done.stderr}{Path(sys.argv[0]).name}: cannot build")
+    return folder
+
+
+def engine(folder: Path, target: str) -> Path:
+    return folder / f"fuzz_{target}_engine"
+
+
+def seeds(target: str) -> dict[str, bytes]:
+    """Inputs that hold the HTTP/1 cases, by name; none for a target without octets of a client."""
+    if target == "response":
+        return {}
+    found = {}
+    for file in sorted((ROOT / "conformance" / "http1").glob("*.jsonl")):
+        for case in map(json.loads, file.read_text("ascii").splitlines()):
+            octets = case["raw"].encode("latin-1")
+            if len(octets) > SEED_BYTES_MAX:
+                continue
+            for flavour, data in flavours(target, octets, case["eof"], len(found)).items():
+                found[case["id"] + flavour] = data
+    return found
+
+
+def flavours(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
+    if target == "connection":  # octets, choices, how many
+        ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
+        return {way: octets + end for way, end in ends.items()}
+    ways = {"": 0, ".small": SMALL_LIMITS}
+    if target == "request":
+        ways |= {".early": EARLY, ".early-small": EARLY | SMALL_LIMITS}
+    last = EOF if eof else 0
+    return {way: bytes([flags | last, number % 5]) + octets for way, flags in ways.items()}
+
+
+def octets_of_client(target: str, data: bytes) -> bytes | None:
+    """What an input sends as the client; None where it is made of choices."""
+    if target == "response":
+        return None
+    if target == "connection":
+        return data[: max(0, len(data) - 1 - data[-1])] if data else b""
+    return data[2:]
+
+
+def statistic(log: str, name: str) -> int:
+    found = re.findall(rf"^stat::{name}:\s+(\d+)", log, re.M)
+    return int(found[-1]) if found else 0
+
+
+def coverage(log: str) -> tuple[int, int]:
+    """Edges and features that an engine has seen at its end."""
+    found = re.findall(r"cov: (\d+) ft: (\d+)", log)
+    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
