@@ -167,14 +167,6 @@ def test_client_that_breaks_off_its_content_is_never_run(start):
     assert "must not run" not in [line.strip() for line in server.out.text.splitlines()]
 
 
-def test_half_closed_client_gets_its_answer(server):
-    with Connection(server.port) as connection:
-        connection.request("POST", "/digest", body=b"whole")
-        connection.end_sending()
-        assert connection.answer().text.startswith("5 ")
-        assert connection.is_closed()
-
-
 def test_descriptors_run_out_and_come_back(start):
     """The application takes every descriptor; who comes then waits, and is served afterwards."""
 

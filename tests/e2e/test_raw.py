@@ -190,19 +190,6 @@ def test_file_wrapper(start, tmp_path):
         assert connection.ask("/file").body == content
 
 
-def test_too_short_an_answer_ends_visibly_broken(server, connection):
-    answer = connection.ask("/short")
-    assert not answer.complete
-    server.err.wait_for(r"(?i)content-length")
-
-
-def test_injection_is_the_applications_error(server, connection):
-    answer = connection.ask("/inject")
-    assert answer.status == 500
-    assert answer.get("X-Injected") is None
-    server.err.wait_for("X-Name")
-
-
 def test_system_exit_in_a_view_does_not_stop_the_server(server, connection):
     assert connection.ask("/leave").status == 500
     with Connection(server.port) as another:

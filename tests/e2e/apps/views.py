@@ -139,17 +139,6 @@ def fail_late(environ, start_response):
     raise RuntimeError("this view fails in the middle")
 
 
-def short(environ, start_response):
-    """Promises more than it gives."""
-    start_response("200 OK", [("Content-Length", "100")])
-    return [b"too short"]
-
-
-def inject(environ, start_response):
-    start_response("200 OK", [("X-Name", "value\r\nX-Injected: yes")])
-    return [b""]
-
-
 def leave(environ, start_response):
     raise SystemExit(7)
 
@@ -171,7 +160,5 @@ VIEWS = {
     "give_back": give_back,
     "fail": fail,
     "fail_late": fail_late,
-    "short": short,
-    "inject": inject,
     "leave": leave,
 }
