@@ -1,4 +1,5 @@
-"""Many clients, slow clients and hostile clients beside an honest one, with one application thread.
+"""Slow readers, clients that leave, and more clients than there is room for, beside an honest one,
+with one application thread. Other slow and hostile clients are in test_starvation.py.
 
 A slow client moves one step each time the honest one has been answered; so the test says that
 nothing waits for the slow ones without waiting itself.
@@ -30,69 +31,6 @@ def serve_honestly_beside(port, step, rounds=30):
 def many(count, port, **more):
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(Connection(port, **more)) for _ in range(count)]
-
-
-def test_200_clients_that_drip_heads(server):
-    head = b"GET /hello HTTP/1.1\r\nHost: slow.example\r\n"
-    with many(200, server.port) as slow:
-
-        def step(number):
-            for connection in slow:
-                connection.send(head[number : number + 1])
-
-        serve_honestly_beside(server.port, step)
-        for connection in slow:  # and they are served like others when they come to the end
-            connection.send(head[30:] + b"\r\n")
-            assert connection.answer().text == "Hello, World!\n"
-
-
-@pytest.mark.parametrize("expect", [(), ("Expect: 100-continue",)])
-def test_200_clients_that_drip_content(server, expect):
-    with many(200, server.port) as slow:
-        for connection in slow:
-            connection.request("POST", "/digest", "Content-Length: 31", *expect)
-            if expect:
-                assert connection.head().status == 100
-
-        def step(_number):
-            for connection in slow:
-                connection.send(b"x")
-
-        serve_honestly_beside(server.port, step)
-        for connection in slow:
-            connection.send(b"x")
-            assert connection.answer().text.startswith("31 ")
-
-
-def test_200_clients_that_drip_chunks(server):
-    with many(200, server.port) as slow:
-        for connection in slow:
-            connection.request("POST", "/digest", "Transfer-Encoding: chunked")
-
-        def step(_number):
-            for connection in slow:
-                connection.send(b"1\r\nx\r\n")
-
-        serve_honestly_beside(server.port, step)
-        for connection in slow:
-            connection.send(b"0\r\n\r\n")
-            assert connection.answer().text.startswith("30 ")
-
-
-def test_200_clients_that_read_slowly(server):
-    """Each answer is larger than what socket buffers hold, so the server keeps the rest of it."""
-    with many(200, server.port, receive_buffer=SMALL) as slow:
-        for connection in slow:
-            connection.get("/big?bytes=1000000")
-            connection.head()
-
-        def step(_number):
-            for connection in slow:
-                assert connection.receive(1) == b"x"
-
-        serve_honestly_beside(server.port, step)
-        for connection in slow[:20]:
-            assert connection.exactly(1_000_000 - 30) == b"x" * (1_000_000 - 30)
 
 
 def test_slow_readers_of_answers_beyond_memory(server):
@@ -132,13 +70,6 @@ def test_four_slow_readers_of_a_large_file_hold_no_thread(start, tmp_path):
         serve_honestly_beside(server.port, step)
         rest = 100 * 1024 * 1024 - 5 - 30 * 1024
         assert slow[0].exactly(rest) == bytes(rest)
-
-
-def test_1000_idle_connections_beside_one_that_works(server):
-    with many(1000, server.port) as idle:
-        serve_honestly_beside(server.port, lambda _number: None)
-        for connection in idle[::50]:
-            assert connection.ask("/hello").status == 200
 
 
 def test_clients_that_reset_while_they_are_served(start, gates, tmp_path):

@@ -1,14 +1,16 @@
 """Hostile clients and wrong applications as data: one row for each thing that somebody does.
 
-e2e/test_bad_applications.py asks iotax; the application is e2e/apps/bad.py.
+e2e/test_bad_applications.py and test_starvation.py ask iotax; the application is e2e/apps/bad.py.
 """
 
 import json
+import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from . import patience
-from .wire import Connection, Ended
+from .wire import SMALL, Connection, Ended
 
 CASES = Path(__file__).resolve().parent.parent.parent / "conformance/http1"
 APPLICATION = "bad:application"
@@ -151,3 +153,122 @@ APPLICATIONS = (
         content=b"0123456789",
     ),
 )
+
+
+# ---- clients that begin and do not come to the end
+
+STEPS = 30
+BIG = 1_000_000  # more than socket buffers hold
+DIGEST = get("/digest", "POST", "Content-Length: 31")
+CHUNKS = get("/digest", "POST", "Transfer-Encoding: chunked")
+EXPECTS = get("/digest", "POST", "Content-Length: 31", "Expect: 100-continue")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A client that sends `begins`, and `ends`, with which it would be an honest one, not at all or
+    only `drips` octets at each step. `reads`: it takes one octet of its answer at each step.
+    `interim`: the status that it is answered before it goes on; 0: none."""
+
+    does: str
+    begins: bytes
+    ends: bytes = b""
+    drips: int = 0
+    reads: bool = False
+    interim: int = 0
+
+
+IDLE = Slow("idle after an answer", HELLO, HELLO, interim=200)
+SLOW = (
+    Slow("idle from the start", b"", HELLO),
+    IDLE,
+    Slow("one octet, then nothing", HELLO[:1], HELLO[1:]),
+    Slow("half a head, then nothing", HELLO[:20], HELLO[20:]),
+    Slow("a head octet by octet", b"", HELLO, drips=1),
+    Slow("half the content, then nothing", DIGEST + b"x" * 15, b"x" * 16),
+    Slow("content octet by octet", DIGEST, b"x" * 31, drips=1),
+    Slow("content octet by octet after a 100", EXPECTS, b"x" * 31, drips=1, interim=100),
+    Slow("content chunk by chunk", CHUNKS, b"1\r\nx\r\n" * STEPS + b"0\r\n\r\n", drips=6),
+    Slow("an answer read octet by octet", get(f"/big?bytes={BIG}"), reads=True),
+)
+
+
+class Crowd:
+    """`count` clients of one sort, from several addresses: one has too few ports for them all."""
+
+    def __init__(self, row: Slow, port: int, count: int) -> None:
+        self._row, self._steps = row, 0
+        self.connections: list[Connection] = []
+        buffer = SMALL if row.reads else 0
+        for number in range(count):
+            source = f"127.0.0.{2 + number % 8}"
+            self.connections.append(Connection(port, source=source, receive_buffer=buffer))
+            self.connections[-1].socket.sendall(row.begins)
+        for connection in self.connections:
+            if row.reads:
+                connection.head()
+            elif row.interim:
+                assert connection.answer().status == row.interim
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self.connections:
+            connection.close()
+
+    def step(self) -> None:
+        """Each moves on. At most STEPS times."""
+        at = self._row.drips * self._steps
+        self._steps += 1
+        for connection in self.connections:
+            if self._row.reads:
+                assert connection.receive(1)
+            elif self._row.drips:
+                connection.socket.sendall(self._row.ends[at : at + self._row.drips])
+
+    def left_alone(self) -> int:
+        """How many of them nothing has come to, not even the end of the connection."""
+        return sum(connection.is_silent() for connection in self.connections)
+
+    def finish(self) -> None:
+        """Each becomes an honest client, and is answered as one."""
+        for connection in self.connections:
+            if self._row.reads:
+                assert len(connection.exactly(BIG - self._steps)) == BIG - self._steps
+            else:
+                connection.socket.sendall(self._row.ends[self._row.drips * self._steps :])
+                answer = connection.answer()
+                assert answer.status == 200
+                assert answer.complete
+
+
+# ---- clients that leave, and clients that send anything
+
+RESETS = {
+    "before the first octet": b"",
+    "in the head": HELLO[:20],
+    "behind the head": DIGEST,
+    "in the content": DIGEST + b"x" * 15,
+    "in a chunk": CHUNKS + b"1f\r\nxxx",
+    "behind the request": HELLO,
+    "behind three requests": HELLO * 3,
+    "while the answer is read": get(f"/big?bytes={20 * BIG}"),
+    "behind a head that is refused": get("/hello") + b"\x00" * 100,
+}
+
+
+def reset(port: int, octets: bytes) -> None:
+    """Send them and die."""
+    with Connection(port, receive_buffer=SMALL) as connection:
+        connection.socket.sendall(octets)
+        if b"/big" in octets:
+            connection.head()
+        connection.reset()
+
+
+def noise(seed: int) -> bytes:
+    """Anything; one in two begins like a request."""
+    source = random.Random(seed)
+    begins = b"" if seed % 2 else HELLO[: source.randrange(len(HELLO))]
+    return begins + source.randbytes(source.randrange(1, 3000))

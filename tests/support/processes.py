@@ -5,6 +5,7 @@ import os
 import re
 import select
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import patience
@@ -43,11 +44,28 @@ def sockets(pid: int) -> list[int]:
 
 def listening_inode(port: int) -> int:
     """That of the TCP listener on 127.0.0.1."""
+    return int(_listener(port)[9])
+
+
+def waiting_to_be_accepted(port: int) -> int:
+    """How many connections wait in the queue of the TCP listener on 127.0.0.1."""
+    return int(_listener(port)[4].partition(":")[2], 16)
+
+
+def _listener(port: int) -> list[str]:
+    """Its fields in /proc/net/tcp."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        _, local, _, state, *rest = line.split()
-        if state == "0A" and local == f"0100007F:{port:04X}":
-            return int(rest[5])
+        fields = line.split()
+        if fields[3] == "0A" and fields[1] == f"0100007F:{port:04X}":
+            return fields
     raise AssertionError(f"nobody listens on {port}")
+
+
+def resident_bytes(pid: int) -> int:
+    """How much memory the process has."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found, f"process {pid} has ended"
+    return int(found[1]) * 1024
 
 
 def has_ended(pid: int) -> bool:
@@ -81,7 +99,7 @@ def wait_for_end(*pids: int) -> None:
 NAMESPACE = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
 
 
-def why_no_namespace() -> str:
+def why_no_namespace(command: Sequence[str] = NAMESPACE) -> str:
     """What the system says when it gives none; empty: it gives one."""
-    probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
+    probe = subprocess.run([*command, "true"], capture_output=True, text=True)
     return probe.stderr.strip() or "refused" if probe.returncode else ""

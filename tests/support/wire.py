@@ -48,16 +48,23 @@ class Ended(AssertionError):
 
 
 class Connection:
-    """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
+    """One TCP connection (or a UNIX one, given a path) with a time-out on everything. `source`: the
+    address that it comes from."""
 
     def __init__(
-        self, port: int = 0, *, host: str = "127.0.0.1", path: str = "", receive_buffer: int = 0
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        path: str = "",
+        source: str = "",
+        receive_buffer: int = 0,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if path:
             family = socket.AF_UNIX
         self._family, self._address = family, path or (host, port)
-        self._receive_buffer = receive_buffer
+        self._source, self._receive_buffer = source, receive_buffer
         self._connect()
 
     def _connect(self) -> None:
@@ -65,6 +72,8 @@ class Connection:
         self.socket.settimeout(patience.SECONDS)
         if self._receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        if self._source:
+            self.socket.bind((self._source, 0))
         self.socket.connect(self._address)
         self._received = b""
         self._may_be_over = False  # there was a whole answer
@@ -93,12 +102,18 @@ class Connection:
     def _has_ended(self) -> bool:
         """Another server than iotax has closed after its answer, whether or not it said so."""
         self._may_be_over = False
-        if self._received or not select.select([self.socket], [], [], ENDS_MS / 1000)[0]:
+        if self._received or not self._is_readable(ENDS_MS):
             return False
         try:
             return not self.socket.recv(1, socket.MSG_PEEK)
         except ConnectionResetError:
             return True
+
+    def _is_readable(self, ms: int) -> bool:
+        """By poll(): a test may have more descriptors than select() takes."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(ms))
 
     def end_sending(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)
@@ -153,7 +168,7 @@ class Connection:
 
     def is_silent(self) -> bool:
         """Nothing has come that was not received, not even the end."""
-        silent = not self._received and not select.select([self.socket], [], [], 0)[0]
+        silent = not self._received and not self._is_readable(0)
         if not silent and not self._received:
             seen.append(("received", self.socket.recv(KEPT, socket.MSG_PEEK)))
         return silent
