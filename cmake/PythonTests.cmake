@@ -18,7 +18,8 @@ if(NOT IOTAX_TEST_INSTALLED)
       list(APPEND preload "${path}")
     endforeach()
     list(JOIN preload ":" preload)
-    list(APPEND python_environment "LD_PRELOAD=${preload}" "ASAN_OPTIONS=detect_leaks=0")
+    list(APPEND python_environment "LD_PRELOAD=${preload}" "ASAN_OPTIONS=detect_leaks=0"
+      PYTHONMALLOC=malloc)  # so that it sees the objects of Python, too
   endif()
 endif()
 
@@ -45,6 +46,9 @@ iotax_pytest(unit.bridge unit tests/unit/bridge)
 iotax_pytest(unit.cli unit tests/unit/cli)
 iotax_pytest(unit.check unit tests/unit/check)
 iotax_pytest(unit.testing unit tests/unit/testing)
+if(IOTAX_TEST_INSTALLED)
+  iotax_pytest(unit.extension unit tests/unit/extension)
+endif()
 iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
 iotax_pytest(conformance.check conformance conformance/check)
 # iotax check on the sample applications, and on one of whoever runs ctest: IOTAX_APP=main:app, with PYTHONPATH if it is elsewhere.

@@ -121,7 +121,7 @@ Interpreter& interpreter() {
 }  // namespace
 
 // What an interpreter keeps until the end is no leak.
-extern "C" const char* __asan_default_options();
+extern "C" [[gnu::visibility("default")]] const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -503,6 +503,7 @@ class Transcript {
         if (++count > limits_.trailers_max) faults.insert(431);
       }
       if (!faults.empty()) {
+        if (!rest_.empty() && one_of(rest_.front(), " \t")) faults.insert(400);  // rule 17
         if (rest_.empty() && !eof_) return end(Ending::undecided, faults);
         if (rest_.empty()) faults.insert(kCutOff.begin(), kCutOff.end());
         return refuse(std::move(faults));

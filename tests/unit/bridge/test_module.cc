@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <csignal>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,9 @@
 #include "bridge/ip_address.h"
 #include "bridge/text.h"
 #include "scripted_exchange.h"
+#ifdef IOTAX_TRAPS
+#include "traps.h"
+#endif
 
 namespace iotax::bridge::testing {
 namespace {
@@ -132,4 +136,8 @@ PYBIND11_MODULE(_iotax_test, module) {
   });
   module.def("percent_decoded",
              [](const std::string& text) { return py::bytes(percent_decoded(text)); });
+#ifdef IOTAX_TRAPS
+  module.def("overflow", [] { iotax::traps::overflow(8); });
+  module.def("undefined", [] { iotax::traps::undefined(std::numeric_limits<int>::max()); });
+#endif
 }
