@@ -54,6 +54,7 @@ def is_served(port):
 def test_200_slow_clients(server, row):
     """They move on each time the honest one has been answered, and in the end they are honest."""
     with Crowd(row, server.port, 200) as crowd:
+        crowd.wait_until_begun()
         for _ in range(STEPS):
             is_served(server.port)
             crowd.step()
@@ -71,6 +72,7 @@ def test_10000_idle_connections(start):
         (worker,) = server.workers()
         before = resident_bytes(worker)
         with Crowd(IDLE, server.port, count) as crowd:
+            crowd.wait_until_begun()
             each = (resident_bytes(worker) - before) / count
             print(f"{each:.0f} bytes for each idle connection")
             is_served(server.port)

@@ -1,8 +1,10 @@
 """Hostile clients and wrong applications as data: one row for each thing that somebody does.
 
-e2e/test_bad_applications.py and test_starvation.py ask iotax; the application is e2e/apps/bad.py.
+e2e/test_bad_applications.py and e2e/test_starvation.py ask iotax, conformance/starve asks any
+server. The application is e2e/apps/bad.py.
 """
 
+import contextlib
 import json
 import random
 from dataclasses import dataclass
@@ -193,22 +195,31 @@ SLOW = (
 )
 
 
+def source(number: int) -> str:
+    """The address that a client comes from: one has too few ports for all of them."""
+    return f"127.0.0.{2 + number % 8}"
+
+
 class Crowd:
-    """`count` clients of one sort, from several addresses: one has too few ports for them all."""
+    """`count` clients of one sort."""
 
     def __init__(self, row: Slow, port: int, count: int) -> None:
         self._row, self._steps = row, 0
         self.connections: list[Connection] = []
         buffer = SMALL if row.reads else 0
         for number in range(count):
-            source = f"127.0.0.{2 + number % 8}"
-            self.connections.append(Connection(port, source=source, receive_buffer=buffer))
-            self.connections[-1].socket.sendall(row.begins)
+            client = Connection(port, source=source(number), receive_buffer=buffer)
+            self.connections.append(client)
+            client.socket.sendall(row.begins)
+
+    def wait_until_begun(self, *tolerated: type[Exception]) -> None:
+        """Until each has been answered as far as it is before it goes on, or will not be."""
         for connection in self.connections:
-            if row.reads:
-                connection.head()
-            elif row.interim:
-                assert connection.answer().status == row.interim
+            with contextlib.suppress(*tolerated):
+                if self._row.reads:
+                    connection.head()
+                elif self._row.interim:
+                    assert connection.answer().status == self._row.interim
 
     def __enter__(self) -> Self:
         return self
@@ -217,15 +228,16 @@ class Crowd:
         for connection in self.connections:
             connection.close()
 
-    def step(self) -> None:
-        """Each moves on. At most STEPS times."""
+    def step(self, *tolerated: type[Exception]) -> None:
+        """Each moves on, or finds that it can not. At most STEPS times."""
         at = self._row.drips * self._steps
         self._steps += 1
         for connection in self.connections:
-            if self._row.reads:
-                assert connection.receive(1)
-            elif self._row.drips:
-                connection.socket.sendall(self._row.ends[at : at + self._row.drips])
+            with contextlib.suppress(*tolerated):
+                if self._row.reads:
+                    assert connection.receive(1)
+                elif self._row.drips:
+                    connection.socket.sendall(self._row.ends[at : at + self._row.drips])
 
     def left_alone(self) -> int:
         """How many of them nothing has come to, not even the end of the connection."""

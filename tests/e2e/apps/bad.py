@@ -1,4 +1,7 @@
-"""Applications that break PEP 3333, one per path, each in one way; any other path is views.py."""
+"""Applications that are wrong, one per path, each in one way; any other path is views.py."""
+
+import os
+import time
 
 import views
 
@@ -50,6 +53,13 @@ def says_close(environ, start_response):
     return [b"0123456789"]
 
 
+def hang(environ, start_response):
+    """Says so, and comes back only if something is raised in it."""
+    os.write(2, b"a call hangs\n")
+    while True:
+        time.sleep(0.05)
+
+
 VIEWS = {
     "content": content_with_any_method,
     "content-with-204": content_with_204,
@@ -59,4 +69,5 @@ VIEWS = {
     "no-start": no_start_response,
     "text": text,
     "close": says_close,
+    "hang": hang,
 }
