@@ -159,11 +159,15 @@ def test_all_threads_hang(start, tmp_path):
         assert [connection.answer().status for connection in hanging] == [504] * 4
 
 
-def test_without_request_buffering(start):
-    """The only thread waits for content, each time for --receive-timeout."""
+@pytest.mark.parametrize(
+    ("count", "timeout"), [(4, "300ms"), (1, "0")], ids=["receive-timeout", "minimum rate"]
+)
+def test_without_request_buffering(start, count, timeout):
+    """The only thread waits for content: --receive-timeout for each client, or without it for the
+    10 s after which a minimum rate is asked for."""
     (half,) = (row for row in SLOW if row.does == "half the content, then nothing")
-    server = start(APPLICATION, "--no-request-buffering", "--receive-timeout", "300ms")
-    with Crowd(half, server.port, 4) as crowd:
+    server = start(APPLICATION, "--no-request-buffering", "--receive-timeout", timeout)
+    with Crowd(half, server.port, count) as crowd:
         is_served(server.port)
         for connection in crowd.connections:
             connection.rest()
