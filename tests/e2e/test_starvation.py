@@ -101,10 +101,11 @@ def test_full_listen_queue(start):
     server.send_signal(signal.SIGSTOP)
     os.waitpid(server.pid, os.WUNTRACED)
     with contextlib.ExitStack() as stack:
-        came = []
-        while waiting_to_be_accepted(server.port) <= 8:
-            came.append(stack.enter_context(Connection(server.port)))
-            came[-1].get("/hello")
+        came = [stack.enter_context(Connection(server.port)) for _ in range(9)]  # one above 8
+        for connection in came:
+            connection.get("/hello")
+        while waiting_to_be_accepted(server.port) < len(came):
+            pass
         late = stack.enter_context(socket.socket())
         late.setblocking(False)
         assert late.connect_ex(("127.0.0.1", server.port)) == errno.EINPROGRESS
