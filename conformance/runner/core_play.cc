@@ -191,6 +191,8 @@ void CorePlay::on(const core::Rejected& rejected) {
   // What is wrong with content nobody waits for any more, the answer being out, only closes. Where
   // that content ends, and the next request begins, is not told.
   const bool only_closes = late_content_ && rejected.status == 0;
+  if (only_closes)
+    observed_.fault.clear();  // told to nobody: the bound of reading away may be first
   if (!only_closes && rejected.status != core::status_of(rejected.fault))
     violate("a status that is not that of the fault");
   if (core::reason(rejected.fault).empty()) violate("a fault without a reason");

@@ -19,10 +19,6 @@ class Bytes {
  public:
   Bytes() = default;
   Bytes(Bytes&& other) noexcept { swap(other); }
-  Bytes& operator=(Bytes&& other) noexcept {
-    swap(other);
-    return *this;
-  }
   ~Bytes() { release(); }
 
   /// Begin in storage that outlives the use of this buffer; more than fits there moves to memory of
@@ -34,12 +30,10 @@ class Bytes {
   }
 
   [[nodiscard]] char* data() noexcept { return data_; }
-  [[nodiscard]] const char* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   /// Memory of its own, which lent storage is not.
   [[nodiscard]] std::size_t own_bytes() const noexcept { return lent_ ? 0 : capacity_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::string_view text() const noexcept { return {data_, size_}; }
 
   /// Room for `more` bytes behind the present ones. Moves the bytes when it has to grow.

@@ -315,14 +315,8 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   const std::size_t fields_begin = seen.find('\n') + 1;
   if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
     return fail(broken->fault, broken->shown);
-  // The form is kept, so it was a Transfer-Encoding line: the only field whose value llhttp judges
-  // here.
-  const std::string_view before = seen.substr(0, at);
-  const std::string_view line = before.substr(before.rfind('\n', at < 2 ? 0 : at - 2) + 1);
-  return fail(rules_.has_length()   ? Fault::length_and_coding
-              : rules_.has_coding() ? Fault::coding_twice
-                                    : Fault::coding_form,
-              line);
+  // Nothing else is known that llhttp minds here.
+  return fail(Fault::field_value, seen.substr(0, at));
 }
 
 /// Rules 3 to 13, on the whole line. On refusal explain() finds the words.

@@ -271,6 +271,19 @@ TEST(Drain, UnreadContentIsReadAwayAndNeverParsedAsARequest) {
   EXPECT_EQ(answers(peer), 2U);
 }
 
+TEST(Input, MayComeBeforeWhatIsThereWasLookedAt) {
+  CorePeer peer;
+  const std::string two =
+      std::string(kSecond) + "POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe";
+  peer.connection.receive(test::bytes_of(two));
+  EXPECT_TRUE(std::holds_alternative<HeadEnd>(peer.connection.step()));
+  EXPECT_TRUE(std::holds_alternative<BodyEnd>(peer.connection.step()));
+  peer.answer_ok(RequestId{1});
+  EXPECT_TRUE(std::holds_alternative<HeadEnd>(peer.connection.step()));
+  peer.receive("llo");
+  EXPECT_EQ(peer.events, (Events{"data hello", "end"}));
+}
+
 TEST(Drain, ClosesWhenTheContentIsOverTheBound) {
   for (const unsigned over : {0U, 1U}) {
     Limits limits;

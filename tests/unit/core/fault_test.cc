@@ -168,7 +168,7 @@ TEST(Fault, HasAStatusOfThePolicyAndWordsOfItsOwn) {
 }
 
 TEST(Fault, DescribesSizesWithTheOption) {
-  const Limits limits;
+  Limits limits;
   const auto described = [&limits](Fault fault, std::uint64_t size = 0) {
     return describe(Rejected{fault, status_of(fault), {}, size, RequestId::none}, limits);
   };
@@ -186,6 +186,8 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::body_rate), "body: came too slowly (--min-rate 500 B/s)");
   EXPECT_EQ(described(Fault::path_percent), "path: \"%\" is not followed by two hex digits");
   EXPECT_EQ(described(Fault::tls_handshake), "TLS handshake on a plain HTTP port: use http://");
+  limits.receive_timeout = std::chrono::milliseconds{1500};
+  EXPECT_NE(described(Fault::head_timeout).find("--receive-timeout 1500 ms"), std::string::npos);
 }
 
 TEST(Fault, EveryOptionIsNamedByItsDescription) {
