@@ -1,286 +1,170 @@
-"""Hostile clients and wrong applications as data: one row for each thing that somebody does.
+"""Clients that take and do not give, or give what is no request: for tests and for tests/starve.
 
-e2e/test_bad_applications.py and e2e/test_starvation.py ask iotax, conformance/starve asks any
-server. The application is e2e/apps/bad.py.
+A way to be hostile is a function from a new connection to nothing; who calls it keeps the
+connection open, and calls it again for each step of one that goes on for ever.
 """
 
-import contextlib
-import json
+import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
-from . import patience
 from .wire import SMALL, Connection, Ended
 
-CASES = Path(__file__).resolve().parent.parent.parent / "conformance/http1"
-APPLICATION = "bad:application"
-HELLO = b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
+Way = Callable[[Connection], object]
+HEAD = b"GET /hello HTTP/1.1\r\nHost: test\r\n"
+POST = b"POST /digest HTTP/1.1\r\nHost: test\r\n"
+TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
 
 
-def get(path: str, method: str = "GET", *fields: str) -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *fields, "", ""]).encode()
+def _sends(octets: bytes) -> Way:
+    return lambda connection: connection.send(octets)
 
 
-# ---- one exchange: a request that is wrong, or an application that is
+def _half_closes(connection: Connection) -> None:
+    connection.send(HEAD)
+    connection.end_sending()
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """`sends` goes out in one piece. `iotax`: what outcome() says of iotax. `log`: what its log
-    says; empty: nothing is asked of it."""
-
-    does: str
-    sends: bytes
-    iotax: str
-    log: str = ""
-    method: str = "GET"
-    answers: int = 1
-    content: bytes = b""  # sent behind a 100
-    half_closes: bool = False
-
-
-def outcome(port: int, row: Exchange, seconds: float | None = None) -> str:
-    """What a client sees, in words: the answers, then what becomes of another request over the same
-    connection: "then 200", "closes", or "waits" when nothing comes for `seconds` (without: for as
-    long as tests wait)."""
-    seen: list[str] = []
-    with Connection(port) as connection:
-        connection.socket.settimeout(seconds or patience.SECONDS)
-        try:
-            connection.socket.sendall(row.sends)
-            if row.half_closes:
-                connection.end_sending()
-            for _ in range(row.answers):
-                _see_answer(connection, row, seen)
-            if not row.half_closes:
-                connection.socket.sendall(HELLO)
-            seen.append(f"then {connection.answer().status}")
-        except TimeoutError:
-            seen.append("waits")
-        except (Ended, ConnectionError):
-            seen.append("closes")
-        except (AssertionError, ValueError):
-            seen.append("then bytes that are no answer")
-    return ", ".join(seen)
-
-
-def _see_answer(connection: Connection, row: Exchange, seen: list[str]) -> None:
-    """Each status line, and what is wrong with the answer."""
-    status = 0
-    while status < 200:
-        answer = connection.answer(row.method)
-        status = answer.status
-        seen.append(str(status))
-        if status == 100:
-            connection.socket.sendall(row.content)
-    if not answer.complete:
-        seen.append(f"breaks off after {len(answer.body)} octets")
-    said = [value.lower() for name, value in answer.fields if name.lower() == "connection"]
-    if status < 400 and "close" in said:
-        seen.append(f"says {' and '.join(said)}")
-    if answer.get("X-Injected"):
-        seen.append("injected")
-
-
-def case(name: str) -> bytes:
-    """The octets of a case of conformance/http1."""
-    for file in CASES.glob("*.jsonl"):
-        for line in file.read_text("ascii").splitlines():
-            entry = json.loads(line)
-            if entry["id"] == name:
-                return str(entry["raw"]).encode("latin-1")
-    raise LookupError(f"no case {name}")
-
-
-REFUSED = "400, closes"
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-
-REQUESTS = (
-    Exchange("Transfer-Encoding: gzip", case("te-bad-gzip"), "501, closes"),
-    Exchange("TE identity and a Content-Length", case("te-cl-te-identity"), REFUSED),
-    Exchange("TE chunked and a Content-Length", case("te-clte"), REFUSED),
-    Exchange("two different Content-Lengths", case("cl-dup-diff-05"), REFUSED),
-    Exchange("Content-Length: +5", case("cl-bad-plus"), REFUSED),
-    Exchange("bare LF as line end", case("rl-lf-everywhere"), REFUSED),
-    Exchange("space before the colon", case("hn-bad-sp-colon"), REFUSED),
-    Exchange("folded field", case("of-sp"), REFUSED),
-    Exchange("no Host", case("h-missing"), REFUSED),
-    Exchange("control octet in the path", case("t-ctl"), REFUSED),
-    Exchange("raw UTF-8 in the path", case("t-utf8"), REFUSED),
-    Exchange("path of 20 kB", case("lm-target-20k"), "414, closes"),
-    Exchange("TLS on a clear port", case("rl-tls-hello"), REFUSED),
-    Exchange("HTTP/2 preface", PREFACE, "505, closes"),
-    Exchange(
-        "half-close after the request",
-        get("/digest", "POST", "Content-Length: 5") + b"whole",
-        "200, closes",
-        half_closes=True,
-    ),
-    Exchange(
-        "half-close in the content",
-        get("/digest", "POST", "Content-Length: 10") + b"half",
-        REFUSED,
-        half_closes=True,
-    ),
-    Exchange("three requests at once", HELLO * 3, "200, 200, 200, then 200", answers=3),
-)
-
-APPLICATIONS = (
-    Exchange("HEAD, content all the same", get("/content", "HEAD"), "200, then 200", method="HEAD"),
-    Exchange("204 with content", get("/content-with-204"), "204, then 200"),
-    Exchange(
-        "Content-Length 10, 3 octets",
-        get("/short"),
-        "200, breaks off after 3 octets, closes",
-        "less than its Content-Length",
-    ),
-    Exchange(
-        "Content-Length 3, 10 octets", get("/long"), "200, then 200", "more than its Content-Length"
-    ),
-    Exchange("CR LF in a value", get("/inject"), "500, then 200", "ValueError: .*X-Name"),
-    Exchange("no start_response", get("/no-start"), "500, then 200", "did not call start_response"),
-    Exchange("a list of str", get("/text"), "500, then 200", "TypeError: .* gave str"),
-    Exchange(
-        "Connection: close",
-        get("/close"),
-        "500, then 200",
-        "ValueError: .Connection. is a hop-by-hop",
-    ),
-    Exchange(
-        "Expect, and the content is never read",
-        get("/unread", "POST", "Expect: 100-continue", "Content-Length: 10"),
-        "100, 200, then 200",
-        content=b"0123456789",
-    ),
-)
-
-
-# ---- clients that begin and do not come to the end
-
-STEPS = 30
-BIG = 1_000_000  # more than socket buffers hold
-DIGEST = get("/digest", "POST", "Content-Length: 31")
-CHUNKS = get("/digest", "POST", "Transfer-Encoding: chunked")
-EXPECTS = get("/digest", "POST", "Content-Length: 31", "Expect: 100-continue")
+def _asks_and_reads_nothing(connection: Connection) -> None:
+    connection.get("/big?bytes=50000000")
 
 
 @dataclass(frozen=True)
-class Slow:
-    """A client that sends `begins`, and `ends`, with which it would be an honest one, not at all or
-    only `drips` octets at each step. `reads`: it takes one octet of its answer at each step.
-    `interim`: the status that it is answered before it goes on; 0: none."""
-
-    does: str
-    begins: bytes
-    ends: bytes = b""
-    drips: int = 0
-    reads: bool = False
-    interim: int = 0
+class Hostile:
+    begin: Way
+    goes_on: Way | None = None  # a step that it repeats, without an end
+    receive_buffer: int = 0
+    is_over: bool = False  # the server may close it at once
 
 
-IDLE = Slow("idle after an answer", HELLO, HELLO, interim=200)
-SLOW = (
-    Slow("idle from the start", b"", HELLO),
-    IDLE,
-    Slow("one octet, then nothing", HELLO[:1], HELLO[1:]),
-    Slow("half a head, then nothing", HELLO[:20], HELLO[20:]),
-    Slow("a head octet by octet", b"", HELLO, drips=1),
-    Slow("half the content, then nothing", DIGEST + b"x" * 15, b"x" * 16),
-    Slow("content octet by octet", DIGEST, b"x" * 31, drips=1),
-    Slow("content octet by octet after a 100", EXPECTS, b"x" * 31, drips=1, interim=100),
-    Slow("content chunk by chunk", CHUNKS, b"1\r\nx\r\n" * STEPS + b"0\r\n\r\n", drips=6),
-    Slow("an answer read octet by octet", get(f"/big?bytes={BIG}"), reads=True),
-)
+CLIENTS: dict[str, Hostile] = {
+    "sends nothing": Hostile(lambda connection: None),
+    "one octet": Hostile(_sends(b"G")),
+    "half a head": Hostile(_sends(HEAD)),
+    "drips a head": Hostile(_sends(HEAD + b"X-Drip: "), _sends(b"x")),
+    "half of its content": Hostile(_sends(POST + b"Content-Length: 1000\r\n\r\nx")),
+    "drips its content": Hostile(_sends(POST + b"Content-Length: 100000\r\n\r\n"), _sends(b"x")),
+    "drips chunks": Hostile(
+        _sends(POST + b"Transfer-Encoding: chunked\r\n\r\n"), _sends(b"1\r\nx\r\n")
+    ),
+    "half of a chunk": Hostile(_sends(POST + b"Transfer-Encoding: chunked\r\n\r\nffff\r\nx")),
+    "reads nothing": Hostile(_asks_and_reads_nothing, receive_buffer=SMALL),
+    "reads a little": Hostile(
+        _asks_and_reads_nothing, lambda connection: connection.receive(1), receive_buffer=SMALL
+    ),
+    "half-closes a head": Hostile(_half_closes, is_over=True),
+    "TLS": Hostile(_sends(TLS_HELLO), is_over=True),
+    "HTTP/2": Hostile(_sends(HTTP2), is_over=True),
+    "an HTTP/0.9 request": Hostile(_sends(b"GET /hello\r\n"), is_over=True),
+}
 
-
-def source(number: int) -> str:
-    """The address that a client comes from: one has too few ports for all of them."""
-    return f"127.0.0.{2 + number % 8}"
-
-
-class Crowd:
-    """`count` clients of one sort."""
-
-    def __init__(self, row: Slow, port: int, count: int) -> None:
-        self._row, self._steps = row, 0
-        self.connections: list[Connection] = []
-        buffer = SMALL if row.reads else 0
-        for number in range(count):
-            client = Connection(port, source=source(number), receive_buffer=buffer)
-            self.connections.append(client)
-            client.socket.sendall(row.begins)
-
-    def wait_until_begun(self, *tolerated: type[Exception]) -> None:
-        """Until each has been answered as far as it is before it goes on, or will not be."""
-        for connection in self.connections:
-            with contextlib.suppress(*tolerated):
-                if self._row.reads:
-                    connection.head()
-                elif self._row.interim:
-                    assert connection.answer().status == self._row.interim
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for connection in self.connections:
-            connection.close()
-
-    def step(self, *tolerated: type[Exception]) -> None:
-        """Each moves on, or finds that it can not. At most STEPS times."""
-        at = self._row.drips * self._steps
-        self._steps += 1
-        for connection in self.connections:
-            with contextlib.suppress(*tolerated):
-                if self._row.reads:
-                    assert connection.receive(1)
-                elif self._row.drips:
-                    connection.socket.sendall(self._row.ends[at : at + self._row.drips])
-
-    def left_alone(self) -> int:
-        """How many of them nothing has come to, not even the end of the connection."""
-        return sum(connection.is_silent() for connection in self.connections)
-
-    def finish(self) -> None:
-        """Each becomes an honest client, and is answered as one."""
-        for connection in self.connections:
-            if self._row.reads:
-                assert len(connection.exactly(BIG - self._steps)) == BIG - self._steps
-            else:
-                connection.socket.sendall(self._row.ends[self._row.drips * self._steps :])
-                answer = connection.answer()
-                assert answer.status == 200
-                assert answer.complete
-
-
-# ---- clients that leave, and clients that send anything
-
-RESETS = {
-    "before the first octet": b"",
-    "in the head": HELLO[:20],
-    "behind the head": DIGEST,
-    "in the content": DIGEST + b"x" * 15,
-    "in a chunk": CHUNKS + b"1f\r\nxxx",
-    "behind the request": HELLO,
-    "behind three requests": HELLO * 3,
-    "while the answer is read": get(f"/big?bytes={20 * BIG}"),
-    "behind a head that is refused": get("/hello") + b"\x00" * 100,
+# What no server must take for a request that it serves: smuggling, and what else peers differ on.
+STRICT: dict[str, tuple[bytes, set[int]]] = {
+    "TE: gzip": (POST + b"Transfer-Encoding: gzip\r\n\r\n", {400, 501}),
+    "TE: identity with CL": (
+        POST + b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nab",
+        {400, 501},
+    ),
+    "TE: chunked with CL": (
+        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        {400},
+    ),
+    "two different CL": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc", {400}),
+    "CL: +2": (POST + b"Content-Length: +2\r\n\r\nab", {400}),
+    "bare LF line ends": (b"GET /hello HTTP/1.1\nHost: test\n\n", {400}),
+    "space before colon": (HEAD + b"X-A : b\r\n\r\n", {400}),
+    "folded header": (HEAD + b"X-A: b\r\n c\r\n\r\n", {400}),
+    "no Host in 1.1": (b"GET /hello HTTP/1.1\r\n\r\n", {400}),
+    "control byte in path": (b"GET /hel\x01lo HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
+    "raw UTF-8 in path": (b"GET /caf\xc3\xa9 HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
+    "20 kB path": (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", {414}),
 }
 
 
-def reset(port: int, octets: bytes) -> None:
-    """Send them and die."""
-    with Connection(port, receive_buffer=SMALL) as connection:
-        connection.socket.sendall(octets)
-        if b"/big" in octets:
-            connection.head()
-        connection.reset()
-
-
 def noise(seed: int) -> bytes:
-    """Anything; one in two begins like a request."""
-    source = random.Random(seed)
-    begins = b"" if seed % 2 else HELLO[: source.randrange(len(HELLO))]
-    return begins + source.randbytes(source.randrange(1, 3000))
+    """Random octets, half of them with the words of a request between."""
+    chance = random.Random(seed)
+    octets = chance.randbytes(chance.randrange(1, 400))
+    words = [
+        b"GET ",
+        b"POST / ",
+        b" HTTP/1.1\r\n",
+        b"Host: a\r\n",
+        b"\r\n\r\n",
+        b"Content-Length: ",
+    ]
+    if chance.random() < 0.5:
+        octets = b"".join(chance.choice([*words, chance.randbytes(3)]) for _ in range(12))
+    return octets
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a client saw of a bad application, asked first, with an honest request behind it."""
+
+    status: int  # 0: no answer
+    body: bytes = b""
+    complete: bool = False
+    injected: bool = False  # a field that the application smuggled in
+    goes_on: bool = False  # the connection is kept, and the next answer is the next one's
+
+    def __str__(self) -> str:
+        if not self.status:
+            return "no answer"
+        words = [str(self.status), repr(self.body[:12].decode("latin-1"))]
+        words += [] if self.complete else ["breaks off"]
+        words += ["injected"] if self.injected else []
+        return ", ".join([*words, "goes on" if self.goes_on else "closes"])
+
+
+def ask_badly(port: int, view: str, method: str = "GET", expect: bool = False) -> Seen:
+    """One request to e2e/apps/bad.py. AssertionError: an answer that cannot be read, or one more
+    than there were requests."""
+    with Connection(port) as connection:
+        if expect:
+            connection.request("POST", f"/{view}", "Expect: 100-continue", "Content-Length: 5")
+        else:
+            connection.get(f"/{view}", method=method)
+        try:
+            answer = connection.answer(method)
+            if answer.status == 100:
+                connection.send(b"hello")
+                answer = connection.answer(method)
+        except (Ended, ConnectionResetError):
+            return Seen(0)
+        goes_on = False
+        if answer.complete and answer.get("Connection") != "close":
+            try:
+                connection.get("/hello", "Connection: close")
+                goes_on = connection.answer().body == b"hello"
+            except (Ended, OSError):
+                goes_on = False
+            assert not goes_on or connection.rest() == b"", "more than one answer to a request"
+    injected = answer.get("X-Injected") is not None
+    return Seen(answer.status, answer.body, answer.complete, injected, goes_on)
+
+
+# By row of the table: how it is asked, and what a client has to see.
+BAD: dict[str, tuple[dict[str, object], Seen]] = {
+    "HEAD, and the application returns content": (
+        {"view": "content_to_head", "method": "HEAD"},
+        Seen(200, b"", True, goes_on=True),
+    ),
+    "204 with content": ({"view": "content_in_204"}, Seen(204, b"", True, goes_on=True)),
+    "Content-Length 10, 3 octets": ({"view": "too_short"}, Seen(200, b"abc", False)),
+    "Content-Length 3, 10 octets": ({"view": "too_long"}, Seen(200, b"abc", True, goes_on=True)),
+    "a field with CR LF": ({"view": "line_end_in_a_field"}, Seen(500)),
+    "no start_response": ({"view": "no_start_response"}, Seen(500)),
+    "a block of str": ({"view": "text_block"}, Seen(500)),
+    "Connection: close of the application": ({"view": "closes"}, Seen(500)),
+    "Expect, and the content is never read": (
+        {"view": "refuses_content", "expect": True},
+        Seen(403, b"no", True),  # goes on if 100 was sent
+    ),
+}

@@ -1,73 +1,72 @@
-"""Applications that are wrong, one per path, each in one way; any other path is views.py."""
+"""Applications that break PEP 3333, each at a path of its own, and /hello, which does not."""
 
-import os
 import time
-
-import views
 
 TEXT = ("Content-Type", "text/plain")
 
 
 def application(environ, start_response):
-    name = environ["PATH_INFO"].strip("/")
-    view = VIEWS.get(name, views.application)
+    view = VIEWS[environ["PATH_INFO"].strip("/")]
     return view(environ, start_response)
 
 
-def content_with_any_method(environ, start_response):
-    start_response("200 OK", [TEXT, ("Content-Length", "10")])
-    return [b"0123456789"]
+def hello(_environ, start_response):
+    start_response("200 OK", [TEXT, ("Content-Length", "5")])
+    return [b"hello"]
 
 
-def content_with_204(environ, start_response):
-    start_response("204 No Content", [])
-    return [b"0123456789"]
+def hangs(_environ, _start_response):
+    time.sleep(3600)
 
 
-def less_than_promised(environ, start_response):
-    start_response("200 OK", [TEXT, ("Content-Length", "10")])
-    return [b"012"]
-
-
-def more_than_promised(environ, start_response):
+def content_to_head(_environ, start_response):
     start_response("200 OK", [TEXT, ("Content-Length", "3")])
-    return [b"0123456789"]
+    return [b"abc"]
 
 
-def line_end_in_a_value(environ, start_response):
-    start_response("200 OK", [TEXT, ("X-Name", "value\r\nX-Injected: yes")])
-    return [b"0123456789"]
+def content_in_204(_environ, start_response):
+    start_response("204 No Content", [])
+    return [b"abc"]
 
 
-def no_start_response(environ, start_response):
-    return [b"0123456789"]
-
-
-def text(environ, start_response):
+def too_short(_environ, start_response):
     start_response("200 OK", [TEXT, ("Content-Length", "10")])
-    return ["0123456789"]
+    return [b"abc"]
 
 
-def says_close(environ, start_response):
-    start_response("200 OK", [TEXT, ("Content-Length", "10"), ("Connection", "close")])
-    return [b"0123456789"]
+def too_long(_environ, start_response):
+    start_response("200 OK", [TEXT, ("Content-Length", "3")])
+    return [b"abcdefghij"]
 
 
-def hang(environ, start_response):
-    """Says so, and comes back only if something is raised in it."""
-    os.write(2, b"a call hangs\n")
-    while True:
-        time.sleep(0.05)
+def line_end_in_a_field(_environ, start_response):
+    start_response("200 OK", [TEXT, ("X-A", "b\r\nX-Injected: c")])
+    return [b"abc"]
+
+
+def no_start_response(_environ, _start_response):
+    return [b"abc"]
+
+
+def text_block(_environ, start_response):
+    start_response("200 OK", [TEXT])
+    return ["abc"]
+
+
+def closes(_environ, start_response):
+    start_response("200 OK", [TEXT, ("Connection", "close"), ("Content-Length", "3")])
+    return [b"abc"]
+
+
+def refuses_content(_environ, start_response):
+    start_response("403 Forbidden", [TEXT, ("Content-Length", "2")])
+    return [b"no"]
 
 
 VIEWS = {
-    "content": content_with_any_method,
-    "content-with-204": content_with_204,
-    "short": less_than_promised,
-    "long": more_than_promised,
-    "inject": line_end_in_a_value,
-    "no-start": no_start_response,
-    "text": text,
-    "close": says_close,
-    "hang": hang,
-}
+    view.__name__: view
+    for view in (
+        hello, hangs, content_to_head, content_in_204, too_short, too_long, line_end_in_a_field,
+        no_start_response, text_block, closes, refuses_content,
+    )
+}  # fmt: skip
