@@ -13,6 +13,7 @@ import socket
 import pytest
 from support import hostile
 from support.mixed import resident_kib
+from support.processes import sockets
 from support.server import Server
 from support.wire import Connection
 
@@ -95,6 +96,21 @@ def test_what_is_no_request_is_refused(server, name):
         assert answer.get("Connection") == "close"
         assert connection.rest() == b""
     ask_honestly(server.port, rounds=1)
+
+
+@pytest.mark.parametrize("phase", hostile.RESETS)
+def test_resets_leave_no_descriptor_behind(patient, phase):
+    ask_honestly(patient.port)
+    (worker,) = patient.workers()
+    before = len(sockets(worker))
+    for _ in range(20):
+        hostile.reset(patient.port, hostile.RESETS[phase])
+        ask_honestly(patient.port, rounds=1)
+    for _ in range(1000):  # the last ones may not have been seen yet
+        if len(sockets(worker)) <= before:
+            break
+        ask_honestly(patient.port, rounds=1)
+    assert len(sockets(worker)) <= before
 
 
 def test_random_octets_from_many_clients(server):

@@ -83,6 +83,29 @@ STRICT: dict[str, tuple[bytes, set[int]]] = {
 }
 
 
+# What a client has sent when it resets its connection.
+RESETS = {
+    "before the first octet": b"",
+    "in the head": HEAD,
+    "behind the head": POST + b"Content-Length: 10\r\n\r\n",
+    "in its content": POST + b"Content-Length: 10\r\n\r\nx",
+    "in a chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nff\r\nx",
+    "behind a request": HEAD + b"\r\n",
+    "behind three requests": (HEAD + b"\r\n") * 3,
+    "in its answer": b"GET /big?bytes=20000000 HTTP/1.1\r\nHost: test\r\n\r\n",
+    "behind what is refused": b"\0\r\n\r\n",
+}
+
+
+def reset(port: int, octets: bytes) -> None:
+    """Send them, begin to read a large answer, and die."""
+    with Connection(port, receive_buffer=SMALL) as connection:
+        connection.send(octets)
+        if b"/big" in octets:
+            connection.head()
+        connection.reset()
+
+
 def noise(seed: int) -> bytes:
     """Random octets, half of them with the words of a request between."""
     chance = random.Random(seed)

@@ -44,28 +44,11 @@ def sockets(pid: int) -> list[int]:
 
 def listening_inode(port: int) -> int:
     """That of the TCP listener on 127.0.0.1."""
-    return int(_listener(port)[9])
-
-
-def waiting_to_be_accepted(port: int) -> int:
-    """How many connections wait in the queue of the TCP listener on 127.0.0.1."""
-    return int(_listener(port)[4].partition(":")[2], 16)
-
-
-def _listener(port: int) -> list[str]:
-    """Its fields in /proc/net/tcp."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and fields[1] == f"0100007F:{port:04X}":
-            return fields
+        _, local, _, state, *rest = line.split()
+        if state == "0A" and local == f"0100007F:{port:04X}":
+            return int(rest[5])
     raise AssertionError(f"nobody listens on {port}")
-
-
-def resident_bytes(pid: int) -> int:
-    """How much memory the process has."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found, f"process {pid} has ended"
-    return int(found[1]) * 1024
 
 
 def has_ended(pid: int) -> bool:

@@ -48,23 +48,16 @@ class Ended(AssertionError):
 
 
 class Connection:
-    """One TCP connection (or a UNIX one, given a path) with a time-out on everything. `source`: the
-    address that it comes from."""
+    """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
 
     def __init__(
-        self,
-        port: int = 0,
-        *,
-        host: str = "127.0.0.1",
-        path: str = "",
-        source: str = "",
-        receive_buffer: int = 0,
+        self, port: int = 0, *, host: str = "127.0.0.1", path: str = "", receive_buffer: int = 0
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if path:
             family = socket.AF_UNIX
         self._family, self._address = family, path or (host, port)
-        self._source, self._receive_buffer = source, receive_buffer
+        self._receive_buffer = receive_buffer
         self._connect()
 
     def _connect(self) -> None:
@@ -72,8 +65,6 @@ class Connection:
         self.socket.settimeout(patience.SECONDS)
         if self._receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        if self._source:
-            self.socket.bind((self._source, 0))
         self.socket.connect(self._address)
         self._received = b""
         self._may_be_over = False  # there was a whole answer
