@@ -135,7 +135,8 @@ std::uint64_t Connection::content_bytes(const ServerAnswer& answer) const noexce
 // ---- inside
 
 bool Connection::State::persists() const noexcept {
-  return request_persists && !soon && peer != Peer::refused && (peer != Peer::body || drainable());
+  return request_persists && !soon && peer != Peer::refused &&
+         drained_bytes <= limits.drain_bytes_max && (peer != Peer::body || drainable());
 }
 
 /// Whether content that nobody reads may be read away (http1-policy rules 34, 36).

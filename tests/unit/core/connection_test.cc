@@ -327,6 +327,19 @@ TEST(Drain, ClosesWhenChunksGoOverTheBound) {
   }
 }
 
+TEST(Drain, TheBoundHoldsForContentThatArrivesWithItsEnd) {
+  for (const std::size_t over : {0U, 1U}) {
+    Limits limits;
+    limits.drain_bytes_max = 100;
+    CorePeer peer(limits, Policy{false});
+    peer.on_head = [](CorePeer& self, RequestId id) { self.answer_ok(id); };
+    peer.receive("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0;" +
+                 std::string(94 + over, 'x') + "\r\n\r\n" + std::string(kSecond));
+    EXPECT_EQ(peer.closed(), over == 1);
+    EXPECT_EQ(answers(peer), 2U - over);
+  }
+}
+
 TEST(Drain, CallsBehindTheEndOfTheAnswerAreIgnored) {
   CorePeer peer({}, Policy{false});
   peer.app = nullptr;
