@@ -245,12 +245,12 @@ bool BasicWorker<Sys, Poller>::wait_idle(unsigned thread, bool keep_for_grant) {
     sys_.futex_wait(slot.wake, 0, 2 * tuning_.patience);
   }
   std::uint32_t bits = slot.wake.load(std::memory_order_acquire);
-  if (bits == 0) leave(thread);
   while ((bits & ~kWakeSignals) == 0) {
     if ((bits & kWakeSignals) != 0) {
       slot.wake.fetch_and(~std::uint32_t{kWakeSignals}, std::memory_order_relaxed);
       run_signal_handlers(thread);
     } else {
+      leave(thread);
       sys_.futex_wait(slot.wake, 0, kForever);
     }
     bits = slot.wake.load(std::memory_order_acquire);
