@@ -292,6 +292,10 @@ void Loop<Sys, Poller>::step(Session& s) {
     // has to register it.
     const bool heard = s.in_poller && s.interest.read;
     s.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
+    // A late thread gives it back at rest and sets no timer: the one that runs must not be later
+    // than the end of that rest.
+    const core::Duration rest = config_.limits.keep_alive;
+    if (rest > core::Duration::zero() && s.deadline() > now_ + rest) timers_.set(s, now_ + rest);
     ready_.push(&s);
   } else {
     outgoing_.send_output(s, now_);
@@ -488,6 +492,7 @@ void Loop<Sys, Poller>::drain(Session& s) {
       return;
     case Drained::empty:
       if (s.phase == Phase::open && closing_of(s) == core::Closing::no) {
+        s.hold_clock(false, now_);
         s.machine.on_time(now_);
         step(s);  // what was pipelined behind the answer
         return;

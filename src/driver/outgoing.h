@@ -71,6 +71,7 @@ class Outgoing {
     }
     std::uint64_t total = 0;
     for (const core::Slice& slice : slices) total += slice.bytes.size() + slice.file_bytes;
+    s.machine.on_time(now);  // it may be at rest from now on
     s.machine.sent(total);
   }
 

@@ -442,10 +442,11 @@ void BasicWorker<Sys, Poller>::judge(core::Instant called) {
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
-  loop_.outgoing().send_output(s, t);
-  s.body.reset();
   s.hold_clock(false, t);
   s.machine.on_time(t);
+  loop_.outgoing().send_output(s, t);
+  s.machine.sent(0);  // at rest from now on, also where nothing was left to send
+  s.body.reset();
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
                      !s.backlogged() && !s.write_wanted &&
                      !s.gone.load(std::memory_order_relaxed) && !stopping();

@@ -138,6 +138,25 @@ TEST(WorkerTurn, AnIdleConnectionMakesNoCallsUntilItIsClosed) {
   rig.run();
 }
 
+TEST(WorkerTurn, AConnectionRestsFromTheEndOfItsLastAnswer) {
+  Config config;
+  config.limits.keep_alive = 2s;
+  Rig rig(config);
+  rig.slow_view(3s);
+  ScriptedClient late = rig.get("/slow");  // its thread has lost the lead
+  ScriptedClient queued = rig.get("/");    // waits behind it
+  rig.sys.after(4900ms, [&] {
+    EXPECT_FALSE(late.ended());
+    EXPECT_FALSE(queued.ended());
+  });
+  rig.sys.after(5100ms, [&] {
+    EXPECT_TRUE(late.ended());
+    EXPECT_TRUE(queued.ended());
+  });
+  rig.stop_after(60s);
+  rig.run();
+}
+
 // ---- the lead
 
 TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
