@@ -8,38 +8,16 @@
 
 namespace iotax::support {
 
-#ifdef __linux__
-OneProcessor::OneProcessor() noexcept : kept_(false) {
-  const int here = sched_getcpu();
-  if (here < 0 || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
-  cpu_set_t only;
-  CPU_ZERO(&only);
-  CPU_SET(here, &only);
-  kept_ = sched_setaffinity(0, sizeof only, &only) == 0;
-}
-
-OneProcessor::~OneProcessor() {
-  if (kept_) (void)sched_setaffinity(0, sizeof before_, &before_);
-}
-#else
-OneProcessor::OneProcessor() noexcept = default;
-OneProcessor::~OneProcessor() = default;
-#endif
-
 Scheduler::Scheduler(std::uint64_t seed, core::Instant start)
     : seed_(seed), random_(seed), now_(start) {
   tasks_.push_back(std::make_unique<Task>());
   tasks_[0]->name = "the test";
+  tasks_[0]->fiber = std::make_unique<Fiber>();
 }
 
 Scheduler::~Scheduler() {
-  for (auto& task : tasks_) {
-    if (!task->thread.joinable()) continue;
-    if (!task->finished) {
-      std::fprintf(stderr, "thread \"%s\" still runs at the end of the test\n", task->name.c_str());
-      std::abort();
-    }
-    task->thread.join();
+  for (std::size_t i = 1; i < tasks_.size(); ++i) {
+    if (!tasks_[i]->finished) die("a thread still runs at the end of the test");
   }
 }
 
@@ -67,7 +45,17 @@ bool Scheduler::wait(const char* what, Condition ready, core::Instant deadline) 
 }
 
 void Scheduler::give_way() {
-  if (!in_action_ && tasks_.size() > 1 && draw(4) == 0) hand_over(choose());
+  if (in_action_ || tasks_.size() < 2) return;
+  count_turn();
+  if (!decide) {
+    if (draw(switch_one_in_) == 0) hand_over(choose());
+    return;
+  }
+  able_.assign(1, running_);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    if (i != running_ && can_run(*tasks_[i])) able_.push_back(i);
+  }
+  if (able_.size() > 1) hand_over(able_[decide(able_.size(), true)]);
 }
 
 std::size_t Scheduler::start(std::string name, std::function<void()> body) {
@@ -75,11 +63,11 @@ std::size_t Scheduler::start(std::string name, std::function<void()> body) {
   tasks_.push_back(std::make_unique<Task>());
   Task& task = *tasks_.back();
   task.name = std::move(name);
-  task.thread = std::thread([this, &task, body = std::move(body)] {
-    task.turn.acquire();
+  task.fiber = std::make_unique<Fiber>([this, &task, body = std::move(body)] {
     body();
     task.finished = true;
-    pass_turn(choose());
+    running_ = choose();
+    task.fiber->end_in(*tasks_[running_]->fiber);
   });
   return id;
 }
@@ -88,7 +76,6 @@ void Scheduler::join(std::size_t thread) {
   Task& task = *tasks_[thread];
   wait(
       "join", [&] { return task.finished; }, core::kNever);
-  if (task.thread.joinable()) task.thread.join();
 }
 
 bool Scheduler::can_run(const Task& task) const {
@@ -97,17 +84,19 @@ bool Scheduler::can_run(const Task& task) const {
 
 /// The next thread to run. Moves the clock when all wait.
 std::size_t Scheduler::choose() {
+  count_turn();
   for (;;) {
-    std::vector<std::size_t> able;
+    able_.clear();
     core::Instant next = core::kNever;
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      if (can_run(*tasks_[i])) able.push_back(i);
+      if (can_run(*tasks_[i])) able_.push_back(i);
       if (!tasks_[i]->finished && tasks_[i]->ready) next = std::min(next, tasks_[i]->deadline);
     }
-    if (!able.empty()) return able.size() == 1 ? able[0] : able[draw(able.size())];
+    if (able_.size() == 1) return able_[0];
+    if (!able_.empty()) return able_[decide ? decide(able_.size(), false) : draw(able_.size())];
     if (!actions_.empty()) next = std::min(next, actions_.begin()->first);
     if (next == core::kNever) {
-      if (!on_stuck || !on_stuck()) die_stuck();
+      if (!on_stuck || !on_stuck()) die("every thread waits for ever");
       continue;
     }
     now_ = std::max(now_, next);
@@ -128,21 +117,27 @@ void Scheduler::run_actions() {
 void Scheduler::hand_over(std::size_t to) {
   const std::size_t me = running_;
   if (to == me) return;
-  Task& task = *tasks_[me];
-  pass_turn(to);
-  task.turn.acquire();
-}
-
-void Scheduler::pass_turn(std::size_t to) {
   running_ = to;
-  tasks_[to]->turn.release();
+  tasks_[me]->fiber->switch_to(*tasks_[to]->fiber);
 }
 
-void Scheduler::die_stuck() const {
-  std::fprintf(stderr, "seed %llu: every thread waits for ever\n",
-               static_cast<unsigned long long>(seed_));
-  for (const auto& task : tasks_) {
-    if (!task->finished) std::fprintf(stderr, "  %s: in %s\n", task->name.c_str(), task->what);
+/// Threads that keep each other busy while no time passes are told apart from those that work.
+void Scheduler::count_turn() {
+  if (turns_at_ != now_) {
+    turns_at_ = now_;
+    turns_ = 0;
+  }
+  if (++turns_ > kTurnsMax) die("no time passes: somebody spins");
+  if (now_ > end_) die("it has not ended in time");
+}
+
+void Scheduler::die(const char* why) const {
+  std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed_), why);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    const Task& task = *tasks_[i];
+    if (task.finished) continue;
+    std::fprintf(stderr, "  %s: %s %s\n", task.name.c_str(), i == running_ ? "runs, last" : "in",
+                 task.what);
   }
   std::abort();
 }

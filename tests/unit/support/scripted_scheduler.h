@@ -1,41 +1,20 @@
-// Threads on a virtual clock: real threads of which exactly one runs at a time, chosen by a seed,
-// so that a run can be replayed. It decides who runs next and when time passes; it must not know
-// what the threads wait for.
+// Threads on a virtual clock, of which exactly one runs at a time: fibers of one native thread. Who
+// runs next is drawn by a seed, so that a run can be replayed, or decided by whoever explores. It
+// decides who runs and when time passes; it must not know what the threads wait for.
 #pragma once
-
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <random>
-#include <semaphore>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/instant.h"
+#include "support/fiber.h"
 
 namespace iotax::support {
-
-/// Keeps the calling thread, and those that it starts, on the processor where it runs: a turn then
-/// passes without waking another processor, which takes several times as long. Where the system
-/// cannot, nothing happens.
-class OneProcessor {
- public:
-  OneProcessor() noexcept;
-  ~OneProcessor();
-  OneProcessor(const OneProcessor&) = delete;
-
- private:
-#ifdef __linux__
-  cpu_set_t before_;
-  bool kept_;
-#endif
-};
 
 /// The thread that makes the scheduler is number 0 and runs. Every member is for the running thread
 /// only. Time stands still while anybody can run; when all wait, it jumps to the next deadline or
@@ -59,8 +38,12 @@ class Scheduler {
   /// Let other threads run until `ready` or the deadline. false: the deadline came first. `what`
   /// names the wait.
   bool wait(const char* what, Condition ready, core::Instant deadline);
-  /// Perhaps let another thread run. Not from within an action.
+  /// Perhaps let another thread run; within an action, none.
   void give_way();
+  /// Nothing may run on behind `end`.
+  void set_end(core::Instant end) { end_ = end; }
+  /// How often give_way() does: once in so many times on average. 4 unless told.
+  void set_switches(std::uint64_t one_in) { switch_one_in_ = one_in; }
 
   /// A new thread, which runs when its turn comes. `name` is for the message when all are stuck.
   std::size_t start(std::string name, std::function<void()> body);
@@ -72,12 +55,14 @@ class Scheduler {
   }
 
   std::function<bool()> on_stuck;
+  /// In place of the seed: who runs next, of `able` threads that can. `stays`: number 0 is the one
+  /// that runs. Asked only where there is a choice.
+  std::function<std::size_t(std::size_t able, bool stays)> decide;
 
  private:
   struct Task {
     std::string name;
-    std::thread thread;
-    std::binary_semaphore turn{0};  // everything else changes hands with it
+    std::unique_ptr<Fiber> fiber;
     const char* what = "";
     Condition ready;  // empty: can run
     core::Instant deadline = core::kNever;
@@ -88,16 +73,22 @@ class Scheduler {
   std::size_t choose();
   void run_actions();
   void hand_over(std::size_t to);
-  void pass_turn(std::size_t to);
-  [[noreturn]] void die_stuck() const;
+  void count_turn();
+  [[noreturn]] void die(const char* why) const;
 
-  OneProcessor one_processor_;
+  static constexpr std::uint64_t kTurnsMax = 1'000'000;  // in one moment of the clock
+
   std::uint64_t seed_;
   std::mt19937_64 random_;
   core::Instant now_;
   std::multimap<core::Instant, std::function<void()>> actions_;
   std::vector<std::unique_ptr<Task>> tasks_;
+  std::vector<std::size_t> able_;  // kept for its memory
   std::size_t running_ = 0;
+  std::uint64_t switch_one_in_ = 4;
+  std::uint64_t turns_ = 0;
+  core::Instant turns_at_;
+  core::Instant end_ = core::kNever;
   bool in_action_ = false;
 };
 
