@@ -29,6 +29,7 @@ enum class ClaimState : std::uint8_t { none, app, inside, taken };
 constexpr ClaimState state_of(ClaimWord word) noexcept { return static_cast<ClaimState>(word & 3); }
 constexpr std::uint64_t call_of(ClaimWord word) noexcept { return word >> 32; }
 
+template <template <class> class Atomic>
 class Claim {
  public:
   // ---- by the thread that runs the call
@@ -84,8 +85,8 @@ class Claim {
     return (word & ~ClaimWord{3}) | bits(state);
   }
 
-  std::atomic<ClaimWord> word_{0};
-  std::atomic<core::Instant> since_{core::Instant{}};
+  Atomic<ClaimWord> word_{0};
+  Atomic<core::Instant> since_{core::Instant{}};
 };
 
 }  // namespace iotax::driver

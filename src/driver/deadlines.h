@@ -207,7 +207,7 @@ class Deadlines {
   typename Sys::Mutex mutex_;
   std::deque<WatchEvent> events_;
   bool closed_ = false;
-  std::atomic<std::uint32_t> bell_{0};
+  typename Sys::template Atomic<std::uint32_t> bell_{0};
 };
 
 }  // namespace iotax::driver

@@ -101,7 +101,9 @@ class Outbox {
     return bytes() != 0 && pace_.late(now);
   }
   /// Grows with every step forward, so that a thread that waits for room can sleep on it.
-  [[nodiscard]] std::atomic<std::uint32_t>& progress() noexcept { return progress_; }
+  [[nodiscard]] typename Sys::template Atomic<std::uint32_t>& progress() noexcept {
+    return progress_;
+  }
 
  private:
   enum class Kind : std::uint8_t { memory, spool, file };
@@ -205,8 +207,8 @@ class Outbox {
   SpoolFile<Sys> spool_;
   bool copy_by_hand_ = false;
   core::Pace pace_;
-  std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint32_t> progress_{0};
+  typename Sys::template Atomic<std::uint64_t> bytes_{0};
+  typename Sys::template Atomic<std::uint32_t> progress_{0};
 };
 
 }  // namespace iotax::driver

@@ -65,9 +65,9 @@ struct Session : Source, TimerEntry {
   Session* next = nullptr;  // the loop's list of all sessions
   Session* previous = nullptr;
 
-  std::atomic<Owner> owner{Owner::loop};
-  std::atomic<bool> gone{false};           // reset, or took nothing for too long
-  std::atomic<bool> peer_finished{false};  // a FIN is behind the request
+  typename Sys::template Atomic<Owner> owner{Owner::loop};
+  typename Sys::template Atomic<bool> gone{false};           // reset, or took nothing for too long
+  typename Sys::template Atomic<bool> peer_finished{false};  // a FIN is behind the request
 
   // ---- the leader's
   bool in_poller = false;

@@ -41,7 +41,7 @@ class SessionExchange final : public Exchange {
     Session* session;
     Cut when;
   };
-  [[nodiscard]] Claim& claim() noexcept { return claim_; }
+  [[nodiscard]] Claim<Worker::template Atomic>& claim() noexcept { return claim_; }
   /// Nothing: the call has moved on since `seen` was read.
   [[nodiscard]] std::optional<Taken> take(ClaimWord seen) noexcept {
     // Read before: the thread may be back, and at its next call, as soon as the session is taken.
@@ -195,10 +195,11 @@ class SessionExchange final : public Exchange {
   Worker& worker_;
   unsigned thread_;
   const bool guarded_;
-  std::atomic<Session*> s_{nullptr};  // written by the thread, while the session is its
-  std::atomic<bool> open_{false};     // the same
-  Claim claim_;                       // only with deadlines
-  DateCache date_;                    // of the thread's own answers
+  typename Worker::template Atomic<Session*> s_{
+      nullptr};  // written by the thread, while the session is its
+  typename Worker::template Atomic<bool> open_{false};  // the same
+  Claim<Worker::template Atomic> claim_;                // only with deadlines
+  DateCache date_;                                      // of the thread's own answers
 };
 
 }  // namespace iotax::driver

@@ -108,6 +108,9 @@ class Sys {
  public:
   using Thread = NativeThread;
   using Mutex = std::mutex;
+  /// Where threads meet; a name of its own, so that a test decides what happens in between.
+  template <class T>
+  using Atomic = std::atomic<T>;
 
   // ---- sockets
   /// 0: the peer has shut down its sending side. EAGAIN: nothing there.
@@ -209,7 +212,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
                            const std::string& path, core::Duration timeout,
                            const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                            std::function<void()> body, const char* name, typename S::Thread thread,
-                           typename S::Mutex mutex) {
+                           typename S::Mutex mutex, typename S::template Atomic<bool> atomic) {
   { s.recv(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes, true) } -> std::same_as<Result<std::size_t>>;
@@ -252,6 +255,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { thread.forget() } -> std::same_as<void>;
   { mutex.lock() } -> std::same_as<void>;
   { mutex.unlock() } -> std::same_as<void>;
+  requires std::derived_from<decltype(atomic), std::atomic<bool>>;
   { s.set_slice(timeout) } -> std::same_as<Result<void>>;
   { s.process_id() } -> std::same_as<int>;
   { s.environment(name) } -> std::same_as<std::optional<std::string>>;

@@ -39,6 +39,7 @@ struct Status {
   std::size_t queued = 0;
   std::uint64_t requests = 0;
   unsigned threads = 0;
+  bool direct = false;  // calls are slow lately: requests go straight to idle threads
 };
 
 template <class Sys, class Poller>
@@ -46,6 +47,8 @@ class BasicWorker {
  public:
   using Session = driver::Session<Sys>;
   using Mutex = typename Sys::Mutex;
+  template <class T>
+  using Atomic = typename Sys::template Atomic<T>;
 
   /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's life.
   /// Without a place it has a page of its own.
@@ -129,8 +132,8 @@ class BasicWorker {
     Slot(BasicWorker& worker, unsigned thread, Call& on_page)
         : call(on_page), exchange(worker, thread) {}
     Call& call;
-    std::atomic<std::uint32_t> wake{0};  // WakeBits
-    std::atomic<Gil> gil{Gil::out};
+    Atomic<std::uint32_t> wake{0};  // WakeBits
+    Atomic<Gil> gil{Gil::out};
     bool entered = false;          // the interpreter is ours for this phase
     bool incoming = false;         // woken for the queue, not yet past the interpreter's door
     core::Instant credit_until{};  // our share of the interpreter after a long wait for it
@@ -220,13 +223,13 @@ class BasicWorker {
   PipeEnds wake_;  // rings the poller, whoever leads
   PipeEnds kick_;  // calls the spare out of its parking place
 
-  std::atomic<LeadWord> lead_{};
-  std::atomic<std::uint32_t> spare_state_{kWatch};
+  Atomic<LeadWord> lead_{};
+  Atomic<std::uint32_t> spare_state_{kWatch};
   // The holder of the lead is, or is about to be, blocked in the poller.
-  std::atomic<bool> parked_{false};
-  std::atomic<unsigned> late_{0};       // threads that run a call without the lead
-  std::atomic<std::uint32_t> stop_{0};  // Stop, exit code << 8
-  std::atomic<bool> finished_{false};
+  Atomic<bool> parked_{false};
+  Atomic<unsigned> late_{0};       // threads that run a call without the lead
+  Atomic<std::uint32_t> stop_{0};  // Stop, exit code << 8
+  Atomic<bool> finished_{false};
   std::atomic<bool> requests_done_{false};
   bool abandoned_ = false;  // in the child of a fork
   SlowShare share_;
@@ -235,7 +238,7 @@ class BasicWorker {
   Deadlines<Sys> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};
-  std::atomic<bool> came_back_{false};  // a thread did: the loop may not know
+  Atomic<bool> came_back_{false};  // a thread did: the loop may not know
 
   // ---- with the lead
   bool ended_process_ = false;  // end_process() was called
@@ -253,8 +256,8 @@ class BasicWorker {
   std::vector<Expired> expired_;    // mail: answer for the application
   std::vector<Session*> released_;  // mail: the thread from which it was taken is back
   std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do
-  std::atomic<std::size_t> queued_{0};
-  std::atomic<bool> mail_{false};
+  Atomic<std::size_t> queued_{0};
+  Atomic<bool> mail_{false};
   std::atomic<bool> direct_{false};  // ready requests go straight to idle threads
 
   // ---- the spare's

@@ -103,6 +103,7 @@ Status BasicWorker<Sys, Poller>::status() const noexcept {
   status.connections = loop_.connections();
   status.queued = queued_.load(std::memory_order_relaxed);
   status.threads = config_.threads;
+  status.direct = direct_.load(std::memory_order_relaxed);
   for (const auto& slot : slots_) {
     status.requests += slot->requests.load(std::memory_order_relaxed);
     status.running += slot->call.running() ? 1 : 0;

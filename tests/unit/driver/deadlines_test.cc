@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/fake_application.h"
+#include "support/watched_rig.h"
 #include "support/words_in.h"
 
 namespace iotax {
@@ -26,7 +27,7 @@ using support::FakeApplication;
 using support::has;
 using support::Rig;
 using support::ScriptedClient;
-using support::ScriptedSys;
+using support::WatchedRig;
 
 Config limited(unsigned threads = 1) {
   Config config;
@@ -48,43 +49,6 @@ Sent give(Exchange& e, std::string_view block) {
   return sent == Sent::ok ? e.deliver() : sent;
 }
 
-/// A rig with a thread that watches, as Python's does.
-class Watched : public Rig<> {
- public:
-  explicit Watched(Config settings, std::uint64_t seed = 1) : Rig<>(std::move(settings), seed) {}
-
-  void run() {
-    ScriptedSys::Thread watch = std::move(*sys.start_thread("watch", [this] { this->watch(); }));
-    Rig<>::run();
-    watch.join();
-    for (ScriptedSys::Thread& thread : started) thread.join();
-  }
-
-  std::vector<WatchEvent> events;
-  bool answers = true;  // else the watch only looks on
-  std::vector<ScriptedSys::Thread> started;
-
- private:
-  static constexpr unsigned kWatch = 99;
-
-  void watch() {
-    while (auto event = worker->watch_calls()) {
-      app.enter(kWatch);
-      worker->interpreter_had();
-      events.push_back(*event);
-      if (event->kind == WatchKind::overdue && answers) {
-        (void)worker->expire(event->thread, event->word);
-      }
-      if (event->replacement >= 0) {
-        const auto number = static_cast<unsigned>(event->replacement);
-        started.push_back(std::move(
-            *sys.start_thread("another", [this, number] { worker->run_thread(number); })));
-      }
-      app.leave(kWatch);
-    }
-  }
-};
-
 bool logged(const Rig<>& rig, std::string_view word) {
   for (const std::string& line : rig.log.server_lines) {
     if (has(line, word)) return true;
@@ -93,7 +57,7 @@ bool logged(const Rig<>& rig, std::string_view word) {
 }
 
 TEST(Deadlines, ACallWithoutAnAnswerGets504) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.slow_view(3s);
   ScriptedClient client;
   rig.sys.after(1ms, [&] { client = rig.get("/slow"); });
@@ -120,7 +84,7 @@ TEST(Deadlines, ACallWithoutAnAnswerGets504) {
 }
 
 TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
   ScriptedClient client = rig.get("/slow");
@@ -131,7 +95,7 @@ TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
 }
 
 TEST(Deadlines, TheInterpreterMayNeverComeFree) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.app.views["/hog"] = [&rig](Exchange& e) {
     rig.sys.sleep(10s);  // with the interpreter
     FakeApplication::answer(e, "late");
@@ -147,7 +111,7 @@ TEST(Deadlines, TheInterpreterMayNeverComeFree) {
 }
 
 TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.app.views["/stops"] = [&rig](Exchange& e) {
     respond(e);
     give(e, "some");
@@ -169,7 +133,7 @@ TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
 }
 
 TEST(Deadlines, TheClockBeginsAnewWithEveryBlock) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.app.views["/steady"] = [&rig](Exchange& e) {
     rig.app.sleep(900ms);
     respond(e);
@@ -192,7 +156,7 @@ TEST(Deadlines, WaitingForTheClientDoesNotCount) {
   config.answer_memory_bytes = 1000;
   config.spool_bytes_max = 0;
   config.limits.rate_bytes_min = 0;
-  Watched rig(config);
+  WatchedRig<> rig(config);
   rig.app.views["/big"] = [](Exchange& e) {
     respond(e);
     for (int n = 0; n < 4; ++n) give(e, std::string(5000, 'z'));
@@ -210,7 +174,7 @@ TEST(Deadlines, WaitingForTheClientDoesNotCount) {
 
 TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
   for (const bool watched : {true, false}) {
-    Watched rig(limited());
+    WatchedRig<> rig(limited());
     rig.answers = watched;
     rig.slow_view(3s);
     ScriptedClient client = rig.connect();
@@ -227,7 +191,7 @@ TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
 }
 
 TEST(Deadlines, ACallThatHangsBehindItsAnswerGivesTheConnectionBack) {
-  Watched rig(limited(2));
+  WatchedRig<> rig(limited(2));
   rig.app.views["/closes"] = [&rig](Exchange& e) {
     respond(e, 2);
     give(e, "ok");
@@ -251,7 +215,7 @@ TEST(Deadlines, OnlyLogged) {
   Config config = limited();
   config.slow_request = 500ms;
   config.timeout_action = TimeoutAction::log;
-  Watched rig(config);
+  WatchedRig<> rig(config);
   rig.answers = false;
   rig.slow_view(3s);
   ScriptedClient client = rig.get("/slow");
@@ -264,7 +228,7 @@ TEST(Deadlines, OnlyLogged) {
 }
 
 TEST(Deadlines, ASuspendedCallHasNone) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
   ScriptedClient client = rig.get("/slow");
@@ -278,7 +242,7 @@ TEST(Deadlines, ASuspendedCallHasNone) {
 }
 
 TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
-  Watched rig(limited(3));
+  WatchedRig<> rig(limited(3));
   rig.slow_view(30s);
   std::vector<ScriptedClient> clients;
   rig.sys.after(1ms, [&] { clients.push_back(rig.get("/slow")); });
@@ -300,7 +264,7 @@ TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
 }
 
 TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
   ScriptedClient queued;
@@ -321,7 +285,7 @@ TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
 }
 
 TEST(Deadlines, AStopWaitsForATakenThreadAndThenEndsTheProcess) {
-  Watched rig(limited());
+  WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
   rig.stop_after(1500ms);
@@ -340,7 +304,7 @@ TEST_P(SimDeadlines, EveryRequestGetsOneAnswer) {
   config.request_timeout = 10ms;
   config.timeout_grace = seed % 2 == 0 ? 1ms : 1s;
   config.limits.keep_alive = 100s;
-  Watched rig(config, seed);
+  WatchedRig<> rig(config, seed);
   rig.answers = seed % 5 != 0;
   rig.app.views["/near"] = [&rig](Exchange& e) {
     rig.app.sleep(core::Duration{9500us} +

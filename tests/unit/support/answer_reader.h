@@ -89,17 +89,18 @@ class AnswerReader {
   bool chunks(ReadAnswer& answer) {
     while (!rest_.empty()) {
       const auto size_line = line();
+      if (!size_line) break;
       std::size_t bytes = 0;
-      if (!size_line || !number(*size_line, 16, bytes)) return false;
+      if (!number(*size_line, 16, bytes)) return false;
       if (bytes == 0) {
-        answer.complete = rest_.starts_with("\r\n");
-        take(2);
-        return answer.complete;
+        answer.complete = take(2) == "\r\n";
+        return answer.complete || rest_.empty();
       }
-      if (rest_.size() < bytes + 2) return false;
+      if (rest_.size() < bytes + 2) break;
       answer.content += take(bytes);
       if (take(2) != "\r\n") return false;
     }
+    take(rest_.size());
     return true;
   }
 

@@ -36,6 +36,7 @@ class FakeApplication final : public driver::Application {
   using View = std::function<void(driver::Exchange&)>;
   struct Call {
     std::string path;
+    std::string query;
     unsigned thread;
     std::size_t native_thread;
     core::Instant at;
@@ -47,7 +48,8 @@ class FakeApplication final : public driver::Application {
   void leave(unsigned) noexcept override { interpreter_.unlock(); }
   void call(unsigned thread, driver::Exchange& exchange) noexcept override {
     const std::string path(exchange.head().path);
-    calls.push_back({path, thread, sys_.running_thread(), sys_.now()});
+    calls.push_back(
+        {path, std::string(exchange.head().query), thread, sys_.running_thread(), sys_.now()});
     running.push_back(path);
     running_most = std::max(running_most, running.size());
     const auto view = views.find(path);

@@ -111,7 +111,7 @@ bool ScriptedSys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32
                              core::Duration timeout) {
   ++counts_["futex_wait"];
   scheduler_.give_way();
-  if (word.load() != expected) return true;
+  if (word.load() != expected || interrupted()) return true;
   Waiter me{&word};
   waiters_.push_back(&me);
   const bool woken = scheduler_.wait(
@@ -144,13 +144,16 @@ ScriptedSys::ScriptedSys(std::uint64_t seed)
 }
 
 void ScriptedSys::Mutex::lock() {
+  sys_->scheduler_.give_way();
   if (held_)
     sys_->scheduler_.wait(
         "mutex", [this] { return !held_; }, core::kNever);
   held_ = true;
 }
 
-ScriptedSys::~ScriptedSys() = default;
+ScriptedSys::~ScriptedSys() {
+  if (newest_ == this) newest_ = nullptr;
+}
 
 int ScriptedSys::listen(bool unix_socket) {
   auto file = std::make_shared<File>(Kind::listener);
@@ -263,6 +266,10 @@ std::size_t ScriptedSys::portion(std::size_t asked) {
   return short_io_ && asked > 1 ? 1 + static_cast<std::size_t>(scheduler_.draw(asked)) : asked;
 }
 
+bool ScriptedSys::interrupted() {
+  return interrupted_one_in_ != 0 && scheduler_.draw(interrupted_one_in_) == 0;
+}
+
 core::Instant ScriptedSys::deadline_after(core::Duration timeout) const {
   const core::Instant now = scheduler_.now();
   return timeout >= core::kNever - now ? core::kNever : now + timeout;
@@ -326,6 +333,7 @@ Result<std::size_t> ScriptedSys::recv(int fd, std::span<std::byte> into) {
   if (!link.to_server.empty()) {
     const std::size_t n = copy_out(link.to_server, into.first(portion(into.size())));
     link.to_server.erase(0, n);
+    link.heard_at = scheduler_.now();
     return n;
   }
   if (link.pending_error != 0) return Errno{std::exchange(link.pending_error, 0)};
@@ -349,6 +357,7 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
   if (room == 0 && !bytes.empty()) return Errno{EAGAIN};
   const std::size_t n = portion(std::min(room, bytes.size()));
   (link.room == SIZE_MAX ? link.received : link.to_client) += bytes.substr(0, n);
+  link.told_at = scheduler_.now();
   return n;
 }
 
@@ -456,7 +465,9 @@ Result<void> ScriptedSys::shutdown(int fd, int how) {
   const File* file = find(fd, Kind::socket);
   if (file == nullptr) return Errno{EBADF};
   if (file->link->reset_by_client) return Errno{ENOTCONN};
-  if (how != SHUT_RD) file->link->server_ended = true;
+  if (how != SHUT_RD && !std::exchange(file->link->server_ended, true)) {
+    file->link->ended_at = scheduler_.now();
+  }
   if (how != SHUT_WR) file->link->server_deaf = true;
   return {};
 }
@@ -496,7 +507,10 @@ void ScriptedSys::close(int fd) {
   ++counts_["close"];
   scheduler_.give_way();
   const auto found = files_.find(fd);
-  if (found == files_.end()) return;
+  if (found == files_.end()) {
+    ++closed_twice_;
+    return;
+  }
   const std::shared_ptr<File> file = found->second;
   files_.erase(found);
   for (auto& [number, other] : files_) {
@@ -504,6 +518,7 @@ void ScriptedSys::close(int fd) {
         std::erase_if(other->watched, [&](const File::Watch& w) { return w.fd == fd; });
   }
   if (--file->holders > 0) return;
+  if (file->temporary) temporary_bytes_ -= file->content.size();
   if (file->kind == Kind::pipe_read) --file->pipe->readers;
   if (file->kind == Kind::pipe_write) --file->pipe->writers;
   for (const auto& waiting : file->backlog)
@@ -511,6 +526,7 @@ void ScriptedSys::close(int fd) {
   if (file->kind != Kind::socket) return;
   Link& link = *file->link;
   link.server_closed = true;
+  if (!link.server_ended) link.ended_at = scheduler_.now();
   // Closing with unread bytes resets the connection, and what the client has not read yet is lost
   // (RFC 1122 §4.2.2.13).
   if (file->linger_zero || !link.to_server.empty()) {
@@ -579,6 +595,10 @@ Result<std::size_t> ScriptedSys::pwrite(int fd, std::span<const std::byte> bytes
   if (n == 0 && wanted > 0) return Errno{ENOSPC};
   const std::size_t end = static_cast<std::size_t>(offset) + n;
   if (end > file->content.size()) {
+    if (file->temporary) {
+      temporary_bytes_ += end - file->content.size();
+      temporary_bytes_most_ = std::max(temporary_bytes_most_, temporary_bytes_);
+    }
     file->content.resize(end);
     disk_room_ -= disk_room_ == UINT64_MAX ? 0 : n;
   }
@@ -615,7 +635,9 @@ Result<driver::FileInfo> ScriptedSys::file_info(int fd) {
 
 Result<int> ScriptedSys::open_temporary(const std::string&) {
   if (const int error = enter("open_temporary")) return Errno{error};
-  const int fd = open(std::make_shared<File>(Kind::regular));
+  auto file = std::make_shared<File>(Kind::regular);
+  file->temporary = true;
+  const int fd = open(std::move(file));
   if (fd < 0) return Errno{EMFILE};
   return fd;
 }
@@ -671,6 +693,7 @@ Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> in
   const auto found = files_.find(epoll);
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
   const std::shared_ptr<File> file = found->second;  // kept over the wait
+  if (interrupted()) return std::size_t{0};
   scheduler_.wait(
       "epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));
   std::size_t given = 0;
@@ -703,6 +726,7 @@ Result<std::size_t> ScriptedSys::poll(std::span<pollfd> fds, core::Duration time
     }
     return ready;
   };
+  if (interrupted()) return std::size_t{0};
   scheduler_.wait(
       "poll", [&] { return look() > 0; }, deadline_after(timeout));
   return look();

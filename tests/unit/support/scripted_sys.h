@@ -43,8 +43,11 @@ struct Link {
   std::string received;         // read by the client
   std::size_t room = SIZE_MAX;  // how much to_client can hold; SIZE_MAX: the client reads at once
   std::size_t unacked = 0;
-  int pending_error = 0;   // the server's next call gets it
-  std::uint16_t port = 0;  // the client's
+  int pending_error = 0;     // the server's next call gets it
+  core::Instant heard_at{};  // when the server took the last bytes from the client
+  core::Instant told_at{};   // when it sent the last
+  core::Instant ended_at{};  // when it ended its side, or closed
+  std::uint16_t port = 0;    // the client's
   bool unix_socket = false;
   bool client_ended = false;  // no more bytes from the client
   bool client_gone = false;   // closed: the next bytes of the server are answered with a reset
@@ -109,7 +112,8 @@ struct File {
   std::shared_ptr<Pipe> pipe;
   std::shared_ptr<Sink> sink;
   std::shared_ptr<Channel> channel;
-  std::string content;  // regular
+  std::string content;     // regular
+  bool temporary = false;  // regular
   struct Watch {
     int fd;
     std::uint32_t events;
@@ -145,6 +149,10 @@ class ScriptedClient {
   /// Bytes of the client that the server has not received.
   [[nodiscard]] std::size_t unread_by_server() const { return link_->to_server.size(); }
   [[nodiscard]] std::uint16_t port() const { return link_->port; }
+  /// When the server took, sent and ended last; the beginning of time: never.
+  [[nodiscard]] core::Instant heard_at() const { return link_->heard_at; }
+  [[nodiscard]] core::Instant told_at() const { return link_->told_at; }
+  [[nodiscard]] core::Instant ended_at() const { return link_->ended_at; }
 
   /// From now on the server can have `room` bytes under way, and only read() takes them off.
   void read_by_hand(std::size_t room) { link_->room = room; }
@@ -183,6 +191,54 @@ class ScriptedSys {
    private:
     ScriptedSys* sys_ = newest_;
     bool held_ = false;
+  };
+
+  /// An atomic before each operation of which others may run. Belongs to the ScriptedSys made last
+  /// before the operation.
+  template <class T>
+  class Atomic : public std::atomic<T> {
+    using Base = std::atomic<T>;
+    using Order = std::memory_order;
+    static constexpr Order kStrict = std::memory_order_seq_cst;
+
+   public:
+    using Base::Base;
+    T load(Order order = kStrict) const noexcept { return point().Base::load(order); }
+    void store(T value, Order order = kStrict) noexcept { point().Base::store(value, order); }
+    T exchange(T value, Order order = kStrict) noexcept {
+      return point().Base::exchange(value, order);
+    }
+    bool compare_exchange_strong(T& expected, T value, Order order = kStrict) noexcept {
+      return point().Base::compare_exchange_strong(expected, value, order);
+    }
+    bool compare_exchange_weak(T& expected, T value, Order order = kStrict) noexcept {
+      return point().Base::compare_exchange_strong(expected, value, order);
+    }
+    T fetch_add(T value, Order order = kStrict) noexcept {
+      return point().Base::fetch_add(value, order);
+    }
+    T fetch_sub(T value, Order order = kStrict) noexcept {
+      return point().Base::fetch_sub(value, order);
+    }
+    T fetch_or(T value, Order order = kStrict) noexcept {
+      return point().Base::fetch_or(value, order);
+    }
+    T fetch_and(T value, Order order = kStrict) noexcept {
+      return point().Base::fetch_and(value, order);
+    }
+
+   private:
+    Atomic& point() noexcept {
+      give_way();
+      return *this;
+    }
+    const Atomic& point() const noexcept {
+      give_way();
+      return *this;
+    }
+    static void give_way() noexcept {
+      if (newest_ != nullptr) newest_->scheduler_.give_way();
+    }
   };
 
   static constexpr int kFirstFd = 10000;
@@ -248,6 +304,10 @@ class ScriptedSys {
   void heal();
   /// Reads and writes move 1 to all of the bytes asked for, by the seed.
   void set_short_io(bool on) { short_io_ = on; }
+  /// Waits end early for no reason, as after EINTR: once in so many, by the seed. 0: never.
+  void set_interruptions(std::uint64_t one_in) { interrupted_one_in_ = one_in; }
+  /// How the threads take turns (scripted_scheduler.h).
+  [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
   /// So many descriptors can be open at once; then EMFILE.
   void set_descriptors_max(std::size_t n) { descriptors_max_ = n; }
   /// So many more bytes fit into temporary files; then ENOSPC.
@@ -265,6 +325,10 @@ class ScriptedSys {
   [[nodiscard]] bool is_open(int fd) const { return files_.count(fd) != 0; }
   /// How many descriptors were closed while an epoll still watched them.
   [[nodiscard]] std::size_t closed_while_watched() const { return closed_while_watched_; }
+  /// How often close() met a descriptor that was not open.
+  [[nodiscard]] std::size_t closed_twice() const { return closed_twice_; }
+  /// The most that lay in temporary files at once.
+  [[nodiscard]] std::uint64_t temporary_bytes_most() const { return temporary_bytes_most_; }
 
   // ---- SysLike
   Result<std::size_t> recv(int fd, std::span<std::byte> into);
@@ -327,6 +391,7 @@ class ScriptedSys {
   [[nodiscard]] short socket_state(const scripted::Link& link) const;
   [[nodiscard]] bool any_ready(const File& epoll) const;
   std::size_t portion(std::size_t asked);
+  [[nodiscard]] bool interrupted();
   Result<std::size_t> send_now(int fd, std::string_view bytes);
   Result<std::size_t> write_sink(scripted::Sink& sink, std::string_view bytes);
   Result<std::size_t> write_pipe(scripted::Pipe& pipe, std::string_view bytes);
@@ -349,6 +414,10 @@ class ScriptedSys {
   core::Duration unix_offset_;
   std::size_t descriptors_max_ = 4096;
   std::size_t closed_while_watched_ = 0;
+  std::size_t closed_twice_ = 0;
+  std::uint64_t interrupted_one_in_ = 0;
+  std::uint64_t temporary_bytes_ = 0;
+  std::uint64_t temporary_bytes_most_ = 0;
   std::uint16_t next_port_ = 40000;
   bool short_io_ = false;
   bool record_threads_ = false;

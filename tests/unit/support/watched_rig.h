@@ -1,0 +1,49 @@
+// A worker with a thread that watches its calls, as the Python side has one.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "support/fake_application.h"
+
+namespace iotax::support {
+
+template <class Poller = driver::EpollPoller<ScriptedSys>>
+class WatchedRig : public Rig<Poller> {
+ public:
+  using Rig<Poller>::Rig;
+
+  void run() {
+    ScriptedSys::Thread watch =
+        std::move(*this->sys.start_thread("watch", [this] { this->watch(); }));
+    Rig<Poller>::run();
+    watch.join();
+    for (ScriptedSys::Thread& thread : started) thread.join();
+  }
+
+  std::vector<driver::WatchEvent> events;
+  bool answers = true;  // else the watch only looks on
+  std::vector<ScriptedSys::Thread> started;
+
+ private:
+  static constexpr unsigned kWatch = 99;
+
+  void watch() {
+    while (auto event = this->worker->watch_calls()) {
+      this->app.enter(kWatch);
+      this->worker->interpreter_had();
+      events.push_back(*event);
+      if (event->kind == driver::WatchKind::overdue && answers) {
+        (void)this->worker->expire(event->thread, event->word);
+      }
+      if (event->replacement >= 0) {
+        const auto number = static_cast<unsigned>(event->replacement);
+        started.push_back(std::move(*this->sys.start_thread(
+            "another", [this, number] { this->worker->run_thread(number); })));
+      }
+      this->app.leave(kWatch);
+    }
+  }
+};
+
+}  // namespace iotax::support
