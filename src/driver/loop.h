@@ -183,6 +183,9 @@ class Loop {
   [[nodiscard]] bool overdue() const noexcept { return stopping_ == Stopping::cut; }
   /// Signal numbers arrived through the wake-up pipe since the last call.
   bool take_signals() noexcept { return std::exchange(signals_, false); }
+  [[nodiscard]] bool has_signals() const noexcept { return signals_; }
+  /// They arrived, and who was to run the handlers has come to lead.
+  void keep_signals() noexcept { signals_ = true; }
   /// The sharpest stop that was ordered since the last call.
   Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
   [[nodiscard]] Channel<Sys>& channel() noexcept { return channel_; }

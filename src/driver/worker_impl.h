@@ -279,6 +279,11 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     loop_.set_queue_since(core::kNever);
     loop_.set_busy_due(core::kNever);
   }
+  // Marked while it was in a call: it will not be idle now.
+  if (thread == 0 &&
+      (slots_[0]->wake.fetch_and(~std::uint32_t{kWakeSignals}) & kWakeSignals) != 0) {
+    loop_.keep_signals();
+  }
   Events events;
   if (deadlines_.on()) look_at_deadlines();
   for (;;) {
@@ -303,7 +308,8 @@ std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& e
     return n ? *n : 0;
   };
   std::size_t n = 0;
-  const bool more = !loop_.ready().empty() || mail_.load(std::memory_order_relaxed);
+  const bool more =
+      !loop_.ready().empty() || loop_.has_signals() || mail_.load(std::memory_order_relaxed);
   if (many_ || slot.entered || more) n = look(core::Duration::zero());
   if (n == 0 && slot.entered && !more)
     n = look(tuning_.patience);  // our share of the interpreter lasts
