@@ -15,6 +15,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "core/instant.h"
 #include "core/limits.h"
@@ -100,6 +101,12 @@ class Outbox {
     const std::lock_guard lock(mutex_);
     return bytes() != 0 && pace_.late(now);
   }
+  /// Whether something has come to wait where nothing did, since the last call. Whoever asks has
+  /// the socket watched: the leader stops that when nothing waits.
+  [[nodiscard]] bool take_began() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(began_, false);
+  }
   /// Grows with every step forward, so that a thread that waits for room can sleep on it.
   [[nodiscard]] typename Sys::template Atomic<std::uint32_t>& progress() noexcept {
     return progress_;
@@ -161,7 +168,9 @@ class Outbox {
   }
 
   void grow(std::uint64_t n, core::Instant now) {
-    if (bytes_.fetch_add(n, std::memory_order_acq_rel) == 0) pace_.start(now);
+    if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
+    began_ = true;
+    pace_.start(now);
   }
 
   void shrink(Piece& piece, std::size_t n, core::Instant now) {
@@ -206,6 +215,7 @@ class Outbox {
   std::size_t memory_bytes_max_;
   SpoolFile<Sys> spool_;
   bool copy_by_hand_ = false;
+  bool began_ = false;
   core::Pace pace_;
   typename Sys::template Atomic<std::uint64_t> bytes_{0};
   typename Sys::template Atomic<std::uint32_t> progress_{0};

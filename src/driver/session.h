@@ -97,7 +97,7 @@ struct Session : Source, TimerEntry {
 
   // ---- answers that the socket did not take at once; created under the lead's mutex
   std::unique_ptr<Outbox<Sys>> outbox;
-  bool write_wanted = false;  // the leader was asked to watch for writability
+  bool write_wanted = false;  // mail may name it: the leader was asked to watch for room
 
   /// The client is not to blame for time that passes while nobody takes what it sends, or while it
   /// still takes an answer. By the owner.

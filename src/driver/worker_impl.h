@@ -503,7 +503,10 @@ void BasicWorker<Sys, Poller>::send_for_application(Session& s) {
     loop_.outgoing().send_pending(s, t);
   }
   loop_.outgoing().send_output(s, t);
-  if (s.backlogged() && !std::exchange(s.write_wanted, true)) post(writable_, s);
+  if (s.backlogged() && s.outbox->take_began()) {
+    s.write_wanted = true;
+    post(writable_, s);
+  }
 }
 
 template <class Sys, class Poller>

@@ -696,6 +696,32 @@ TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {
   EXPECT_EQ(count(slow.received(), "#"), 500000U);
 }
 
+TEST(Output, WaitsForASlowReaderAsOftenAsItMustWithinOneAnswer) {
+  Rig rig;
+  rig.app.views["/news"] = [&](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    e.respond(head);
+    for (const char name : {'#', '$', '%'}) {
+      const std::string block(3000, name);
+      e.body(std::as_bytes(std::span(block)));
+      e.deliver();
+      rig.app.sleep(1s);
+    }
+    e.finish();
+  };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/news"));
+  for (int n = 1; n < 3000; ++n) rig.sys.after(n * 1ms, [&] { slow.read(100); });
+  for (int n = 0; n < 3; ++n) {
+    rig.sys.after(n * 1s + 500ms,
+                  [&, n] { EXPECT_EQ(count(slow.received(), std::string(1, "#$%"[n])), 3000U); });
+  }
+  rig.stop_after(4s);
+  rig.run();
+}
+
 // ---- admission
 
 TEST(Admission, AFullQueueIs503) {
@@ -819,6 +845,19 @@ TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
 }
 
 // ---- stopping and signals
+
+TEST(Signals, ThatCameInACallAreSeenToWhenItsThreadLeads) {
+  Rig rig;
+  rig.slow_view(1s);
+  ScriptedClient client = rig.get("/slow");
+  rig.sys.after(500ms, [&] {
+    static constexpr std::array kNumber{std::byte{10}};
+    (void)rig.sys.write(rig.worker->wakeup_fd(), kNumber);
+  });
+  rig.sys.after(1100ms, [&] { EXPECT_EQ(rig.app.signal_runs.size(), 1U); });
+  rig.stop_after(2s);
+  rig.run();
+}
 
 TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
   Rig rig;
