@@ -115,7 +115,7 @@ class Loop {
   /// Network out: one send for each session with complete answers that are not sent.
   void flush();
   /// How long a poll may wait before a timer is due; kForever when none is.
-  [[nodiscard]] core::Duration patience() const noexcept;
+  [[nodiscard]] core::Duration patience() noexcept;
   [[nodiscard]] typename Poller::Parking park_view() const { return poller_.park_view(); }
   /// Wait beside the holder of the lead; touches nothing of the loop's (poller.h).
   [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd,
@@ -223,6 +223,8 @@ class Loop {
   [[nodiscard]] static core::Closing closing_of(const Session& s) noexcept;
   void begin_closing(Session& s);
   void finish_reset(Session& s);
+  void end_gone(Session& s);
+  void break_off_now(Session& s);
   void register_as(Session& s, Interest interest);
   void deregister(Session& s);
   void close(Session& s);

@@ -373,7 +373,11 @@ void Loop<Sys, Poller>::flush() {
   }
   answered_.clear();
   // After the others: a session whose last answer is complete by now has sent all of them in one.
-  for (Session* s : behind_) outgoing_.send_pending(*s, now_);
+  for (Session* s : behind_) {
+    outgoing_.send_pending(*s, now_);
+    const bool lent = s->owner.load(std::memory_order_relaxed) != Owner::loop;
+    if (lent && s->backlogged() && s->outbox->take_began()) watch_writable(*s);
+  }
   behind_.clear();
   doomed_.clear();
 }
@@ -466,6 +470,7 @@ void Loop<Sys, Poller>::drain_while_lent(Session& s) {
   switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
     case Drained::broken:
       s.gone.store(true, std::memory_order_relaxed);
+      s.outbox->clear();
       [[fallthrough]];
     case Drained::empty:
       if (s.interest.read) {
@@ -488,7 +493,7 @@ void Loop<Sys, Poller>::drain(Session& s) {
   }
   switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
     case Drained::broken:
-      close(s);
+      break_off_now(s);
       return;
     case Drained::empty:
       if (s.phase == Phase::open && closing_of(s) == core::Closing::no) {
@@ -525,7 +530,7 @@ core::Closing Loop<Sys, Poller>::closing_of(const Session& s) noexcept {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::settle(Session& s) {
   if (s.gone.load(std::memory_order_relaxed)) {
-    close(s);
+    end_gone(s);
     return;
   }
   const bool writing = s.backlogged();
@@ -538,6 +543,10 @@ void Loop<Sys, Poller>::settle(Session& s) {
   const bool reading =
       s.phase != Phase::open || (s.cut == Cut::no && s.machine.wants_input() && !held);
   register_as(s, Interest{reading, writing});
+  if (s.gone.load(std::memory_order_relaxed)) {
+    end_gone(s);
+    return;
+  }
   set_timer(s);
 }
 
@@ -550,10 +559,7 @@ void Loop<Sys, Poller>::begin_closing(Session& s) {
     finish_reset(s);
     return;
   }
-  if (s.peer_finished.load(std::memory_order_relaxed)) {
-    close(s);  // nothing can come any more
-    return;
-  }
+  // Also where the peer has finished: what it sent before is read away first, else closing resets.
   (void)sys_.shutdown(s.fd, SHUT_WR);
   s.phase = Phase::lingering;
   const bool stopping = stopping_ != Stopping::no;
@@ -572,6 +578,23 @@ void Loop<Sys, Poller>::finish_reset(Session& s) {
     s.phase_idle = std::min(s.phase_ends, now_ + 5ms);
     return;
   }
+  break_off_now(s);
+}
+
+/// Nothing more can come or go. What broke off is seen to have, should the client still listen.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::end_gone(Session& s) {
+  if (s.backlogged() || closing_of(s) == core::Closing::reset) {
+    break_off_now(s);
+  } else {
+    close(s);
+  }
+}
+
+/// Close with RST. A FIN before it would make a broken answer look whole.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::break_off_now(Session& s) {
+  s.phase = Phase::resetting;
   (void)sys_.set_linger_zero(s.fd);
   close(s);
 }
@@ -586,9 +609,13 @@ void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
   }
   const Result<void> done =
       s.in_poller ? poller_.modify(s.fd, source, interest) : poller_.add(s.fd, source, interest);
-  s.in_poller = bool(done);
+  if (!done) {
+    s.gone.store(true, std::memory_order_relaxed);  // it could never be heard again
+    deregister(s);
+    return;
+  }
+  s.in_poller = true;
   s.interest = interest;
-  if (!done) s.gone.store(true, std::memory_order_relaxed);  // it could never be heard again
 }
 
 template <class Sys, class Poller>
@@ -630,12 +657,13 @@ void Loop<Sys, Poller>::drop(Session& s) {
 // ---- timers
 
 template <class Sys, class Poller>
-core::Duration Loop<Sys, Poller>::patience() const noexcept {
+core::Duration Loop<Sys, Poller>::patience() noexcept {
   const core::Instant next = std::min({timers_.next(), accept_again_, queue_due_, busy_due_,
                                        deadlines_due_, intake_.warnings_due(), delay_ends_,
                                        idle_ends_, drain_ends_, next_report_, pass_again_});
   if (next == core::kNever) return kForever;
-  return std::max(core::Duration::zero(), next - now_);
+  // Who comes to lead behind a long call finds the time of the last turn in now_.
+  return std::max(core::Duration::zero(), next - sys_.now());
 }
 
 template <class Sys, class Poller>
@@ -688,8 +716,7 @@ void Loop<Sys, Poller>::on_timer(Session& s) {
   }
   if (s.backlogged() && s.outbox->late(now_)) {
     warn_slow(s);
-    (void)sys_.set_linger_zero(s.fd);
-    close(s);
+    break_off_now(s);
     return;
   }
   if (s.cut != Cut::no) {

@@ -59,7 +59,8 @@ class Outbox {
   }
 
   /// Send at most about `budget` bytes. broken: the peer is gone, or a file is shorter than was
-  /// promised.
+  /// promised. Then nothing is forgotten before clear(), so that nobody takes what comes next for
+  /// what comes first.
   Drained drain(int fd, std::uint64_t budget, core::Instant now) {
     const std::lock_guard lock(mutex_);
     while (!pieces_.empty()) {
@@ -67,9 +68,10 @@ class Outbox {
       Piece& piece = pieces_.front();
       const Result<std::size_t> sent = send_some(fd, piece, budget);
       if (!sent) {
-        return sent.error() == EAGAIN || sent.error() == EWOULDBLOCK ? Drained::blocked : broke();
+        return sent.error() == EAGAIN || sent.error() == EWOULDBLOCK ? Drained::blocked
+                                                                     : Drained::broken;
       }
-      if (*sent == 0) return broke();  // the file ended early
+      if (*sent == 0) return Drained::broken;  // the file ended early
       budget -= std::min<std::uint64_t>(budget, *sent);
       shrink(piece, *sent, now);
     }
@@ -77,10 +79,14 @@ class Outbox {
     return Drained::empty;
   }
 
-  /// Forget everything: the client is gone.
+  /// Forget everything: the client is gone, which Session::gone says by now.
   void clear() {
     const std::lock_guard lock(mutex_);
-    broke();
+    while (!pieces_.empty()) drop_front();
+    spool_.clear();
+    memory_bytes_ = 0;
+    bytes_.store(0, std::memory_order_release);
+    step_forward();
   }
 
   [[nodiscard]] bool empty() const noexcept { return bytes_.load(std::memory_order_acquire) == 0; }
@@ -192,15 +198,6 @@ class Outbox {
     Piece& piece = pieces_.front();
     if (piece.file) sys_.close(piece.file.release());
     pieces_.pop_front();
-  }
-
-  Drained broke() {
-    while (!pieces_.empty()) drop_front();
-    spool_.clear();
-    memory_bytes_ = 0;
-    bytes_.store(0, std::memory_order_release);
-    step_forward();
-    return Drained::broken;
   }
 
   void step_forward() {

@@ -44,15 +44,15 @@ class Outgoing {
   /// thread that runs the request.
   void send_pending(Session<Sys>& s, core::Instant now) {
     if (s.pending.empty()) return;
-    const auto bytes = std::as_bytes(std::span(s.pending));
-    const std::size_t sent = s.backlogged() ? 0 : send_bytes(s, bytes);
-    keep(s, bytes.subspan(sent), now);
+    send_beside(s, std::as_bytes(std::span(s.pending)), now);
     s.pending.clear();
   }
 
   /// Send `bytes` behind what waits, beside the machine of `s`.
   void send_beside(Session<Sys>& s, std::span<const std::byte> bytes, core::Instant now) {
-    keep(s, bytes.subspan(s.backlogged() ? 0 : send_bytes(s, bytes)), now);
+    const bool behind = s.backlogged();  // before `gone`: who clears the outbox has said so before
+    if (s.gone.load(std::memory_order_relaxed)) return;
+    keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now);
   }
 
   /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
@@ -60,14 +60,14 @@ class Outgoing {
   void send_output(Session<Sys>& s, core::Instant now) {
     const std::span<const core::Slice> slices = s.machine.output();
     if (s.pending.empty() && slices.empty()) return;
+    const bool behind = s.backlogged();  // before `gone`, as in send_beside()
     if (s.gone.load(std::memory_order_relaxed)) {
       s.pending.clear();
-    } else if (s.pending.empty() && slices.size() == 1 && slices[0].file_bytes == 0 &&
-               !s.backlogged()) {
+    } else if (s.pending.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
       const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every answer
       keep(s, bytes.subspan(send_bytes(s, bytes)), now);
     } else {
-      send_pieces(s, slices, now);
+      send_pieces(s, slices, behind, now);
     }
     std::uint64_t total = 0;
     for (const core::Slice& slice : slices) total += slice.bytes.size() + slice.file_bytes;
@@ -79,8 +79,9 @@ class Outgoing {
   static constexpr std::size_t kPiecesMax = 16;
   static constexpr std::uint64_t kFirstDrainBytes = 256 * 1024;
 
-  void send_pieces(Session<Sys>& s, std::span<const core::Slice> slices, core::Instant now) {
-    std::size_t sent = s.backlogged() ? 0 : gather(s, slices);
+  void send_pieces(Session<Sys>& s, std::span<const core::Slice> slices, bool behind,
+                   core::Instant now) {
+    std::size_t sent = behind ? 0 : gather(s, slices);
     const auto rest = [&](std::span<const std::byte> bytes) {
       const std::size_t skip = std::min(sent, bytes.size());
       sent -= skip;
@@ -91,12 +92,13 @@ class Outgoing {
     for (const core::Slice& slice : slices) {
       if (slice.file_bytes == 0) {
         rest(slice.bytes);
-      } else {
+      } else if (!s.gone.load(std::memory_order_relaxed)) {  // else what is before it is lost
         outbox(s).append_file(std::move(s.file), s.file_offset, slice.file_bytes, now);
       }
     }
     if (s.backlogged() && s.outbox->drain(s.fd, kFirstDrainBytes, now) == Drained::broken) {
       s.gone.store(true, std::memory_order_relaxed);
+      s.outbox->clear();
     }
   }
 

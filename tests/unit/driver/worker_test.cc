@@ -157,6 +157,19 @@ TEST(WorkerTurn, AConnectionRestsFromTheEndOfItsLastAnswer) {
   rig.run();
 }
 
+TEST(WorkerTurn, TimersAreInTimeBehindALongCall) {
+  Config config;
+  config.limits.keep_alive = 5s;
+  Rig rig(config);
+  rig.slow_view(3s);
+  ScriptedClient slow = rig.get("/slow");
+  ScriptedClient idle = rig.connect();
+  rig.sys.after(4900ms, [&] { EXPECT_FALSE(idle.ended()); });
+  rig.sys.after(5100ms, [&] { EXPECT_TRUE(idle.ended()); });
+  rig.stop_after(60s);
+  rig.run();
+}
+
 // ---- the lead
 
 TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
@@ -694,6 +707,61 @@ TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {
   rig.run();
   EXPECT_EQ(given, 500000U);
   EXPECT_EQ(count(slow.received(), "#"), 500000U);
+}
+
+TEST(Output, NothingFollowsWhatWasLost) {
+  Rig rig;
+  rig.app.views["/file"] = [&](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.content_bytes = 4;
+    e.respond(head);
+    e.body_file(driver::UniqueFd(rig.sys.open_file("####")), 0, 4);
+    e.finish();
+  };
+  ScriptedClient client = rig.get("/file");
+  rig.sys.fail("send_gathered", 1, ENOBUFS);
+  rig.stop_after(1s);
+  rig.run();
+  EXPECT_EQ(client.received(), "");
+  EXPECT_TRUE(client.closed_by_server());
+}
+
+TEST(Output, ReachesAClientThatHasHalfClosedBehindContentNobodyTakes) {
+  Config config;
+  config.limits.body_bytes_max = 10;
+  Rig rig(config);
+  rig.slow_view(100ms);  // its end is seen meanwhile, before what is left of the content
+  ScriptedClient client = rig.connect();
+  client.read_by_hand(1000);
+  client.send(Rig<>::request("/slow") +
+              "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(100'000, 'b'));
+  client.half_close();
+  rig.sys.after(1s, [&] { client.read(1000); });
+  rig.stop_after(2s);
+  rig.run();
+  EXPECT_TRUE(has(client.received(), "HTTP/1.1 413"));
+  EXPECT_FALSE(client.was_reset());
+}
+
+TEST(Output, ASocketThatCannotBeWatchedIsClosedAtOnce) {
+  for (const std::uint64_t nth : {1U, 2U}) {
+    Rig rig;
+    rig.app.views["/big"] = [](Exchange& e) { FakeApplication::answer(e, std::string(3000, '#')); };
+    ScriptedClient client;
+    rig.sys.after(1ms, [&] {
+      client = rig.connect();
+      client.read_by_hand(1000);  // the first call watches for input, the second for room
+      client.send(Rig<>::request("/big"));
+      rig.sys.fail("epoll_ctl", nth, ENOMEM);
+    });
+    rig.sys.after(1s, [&] { EXPECT_TRUE(client.closed_by_server()) << nth; });
+    rig.stop_after(2s);
+    rig.run();
+    EXPECT_TRUE(client.was_reset() || client.received().empty()) << nth;
+    EXPECT_EQ(rig.sys.closed_while_watched(), 0U);
+  }
 }
 
 TEST(Output, WaitsForASlowReaderAsOftenAsItMustWithinOneAnswer) {

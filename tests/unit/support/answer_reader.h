@@ -75,7 +75,7 @@ class AnswerReader {
   }
   std::string_view take(std::size_t count) {
     const std::string_view taken = rest_.substr(0, count);
-    rest_.remove_prefix(count);
+    rest_.remove_prefix(taken.size());
     return taken;
   }
   std::optional<std::string_view> line() {

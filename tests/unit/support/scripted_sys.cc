@@ -180,6 +180,12 @@ int ScriptedSys::open_file(std::string content) {
   return open(std::move(file));
 }
 
+std::size_t ScriptedSys::open_descriptors_but_files() const {
+  return static_cast<std::size_t>(std::count_if(files_.begin(), files_.end(), [](const auto& one) {
+    return one.second->kind != Kind::regular || one.second->temporary;
+  }));
+}
+
 std::shared_ptr<Sink> ScriptedSys::open_sink() {
   auto file = std::make_shared<File>(Kind::sink);
   file->sink = std::make_shared<Sink>();
@@ -325,8 +331,19 @@ bool ScriptedSys::any_ready(const File& epoll) const {
 
 // ---- sockets
 
+/// A connection that is lost stays so, for both sides.
+Errno ScriptedSys::lost(int fd, int error) {
+  const File* file = find(fd, Kind::socket);
+  const bool final = error == ECONNRESET || error == EPIPE || error == ETIMEDOUT;
+  if (final && file != nullptr) {
+    Link& link = *file->link;
+    link.reset_by_client = link.client_ended = link.reset_by_server = true;
+  }
+  return Errno{error};
+}
+
 Result<std::size_t> ScriptedSys::recv(int fd, std::span<std::byte> into) {
-  if (const int error = enter("recv")) return Errno{error};
+  if (const int error = enter("recv")) return lost(fd, error);
   const File* file = find(fd, Kind::socket);
   if (file == nullptr) return Errno{EBADF};
   Link& link = *file->link;
@@ -362,12 +379,12 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
 }
 
 Result<std::size_t> ScriptedSys::send(int fd, std::span<const std::byte> bytes, bool) {
-  if (const int error = enter("send")) return Errno{error};
+  if (const int error = enter("send")) return lost(fd, error);
   return send_now(fd, text_of(bytes));
 }
 
 Result<std::size_t> ScriptedSys::send_gathered(int fd, std::span<const iovec> pieces, bool) {
-  if (const int error = enter("send_gathered")) return Errno{error};
+  if (const int error = enter("send_gathered")) return lost(fd, error);
   std::string all;
   for (const iovec& piece : pieces)
     all.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
@@ -665,7 +682,8 @@ Result<int> ScriptedSys::epoll_create() {
 }
 
 Result<void> ScriptedSys::epoll_ctl(int epoll, int operation, int fd, epoll_event event) {
-  if (const int error = enter("epoll_ctl")) return Errno{error};
+  const int error = enter("epoll_ctl");
+  if (error != 0 && operation != EPOLL_CTL_DEL) return Errno{error};  // taking out needs nothing
   File* file = find(epoll, Kind::epoll);
   if (file == nullptr || files_.count(fd) == 0) return Errno{EBADF};
   auto& watched = file->watched;

@@ -322,6 +322,8 @@ class ScriptedSys {
   [[nodiscard]] std::uint64_t calls() const { return failable_calls_; }
   void reset_calls();
   [[nodiscard]] std::size_t open_descriptors() const { return files_.size(); }
+  /// The same without files of the application, which UniqueFd closes behind our back.
+  [[nodiscard]] std::size_t open_descriptors_but_files() const;
   [[nodiscard]] bool is_open(int fd) const { return files_.count(fd) != 0; }
   /// How many descriptors were closed while an epoll still watched them.
   [[nodiscard]] std::size_t closed_while_watched() const { return closed_while_watched_; }
@@ -392,6 +394,7 @@ class ScriptedSys {
   [[nodiscard]] bool any_ready(const File& epoll) const;
   std::size_t portion(std::size_t asked);
   [[nodiscard]] bool interrupted();
+  Errno lost(int fd, int error);
   Result<std::size_t> send_now(int fd, std::string_view bytes);
   Result<std::size_t> write_sink(scripted::Sink& sink, std::string_view bytes);
   Result<std::size_t> write_pipe(scripted::Pipe& pipe, std::string_view bytes);
