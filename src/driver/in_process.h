@@ -26,6 +26,8 @@ template <class Sys>
 class InProcess {
  public:
   using Session = driver::Session<Sys>;
+  template <class T>
+  using Atomic = typename Sys::template Atomic<T>;
 
   /// `sys`, `config`, `application` and `log` are borrowed. The application is entered whenever
   /// something is called here, and called as thread 0.
