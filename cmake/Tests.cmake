@@ -54,6 +54,17 @@ foreach(room core driver)
   endforeach()
 endforeach()
 
+# Many schedules of a whole worker, with a program of its own that also replays one. A sanitizer makes each ten times as dear.
+add_executable(simulate tests/sim/simulate.cc tests/sim/simulation.cc)
+target_include_directories(simulate PRIVATE tests)
+target_link_libraries(simulate PRIVATE iotax_test_flags iotax_driver)
+set(schedules 100000)
+if(IOTAX_SANITIZE)
+  set(schedules 4000)
+endif()
+add_test(NAME sim.worker COMMAND simulate --schedules ${schedules})
+set_tests_properties(sim.worker PROPERTIES LABELS sim TIMEOUT 600)
+
 include(MustNotCompile)
 include(Fuzz)
 include(Conformance)

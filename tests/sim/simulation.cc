@@ -1,0 +1,731 @@
+// What a schedule is made of, and the invariants:
+//
+//  1. Every complete request gets exactly one answer, whole and in order, or the connection visibly
+//     ends where an answer is missing. It ends so only where there was a reason: the client left,
+//     the application broke off, the system failed, the worker was stopped.
+//  2. Nobody is forgotten: long before the stop every client that is owed something has it.
+//  3. A request reaches the application at most once, and once in the access log if it did.
+//  4. Deadlines hold: a connection at rest is closed when its time is up and not before; a call
+//  over
+//     --request-timeout is answered for; what the application does never delays what the network
+//     alone decides by more than a take-over takes.
+//  5. Nothing grows without bound: descriptors, temporary files; no turn goes on without time
+//     passing.
+//  6. Signal handlers run in thread 0, and soon.
+//  7. A stop ends; then every descriptor is closed, once, and none of them while it is watched.
+//  8. Who only waits for the interpreter is not taken for slow.
+#include "sim/simulation.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "driver/poller_poll.h"
+#include "support/answer_reader.h"
+#include "support/watched_rig.h"
+
+namespace iotax::sim {
+
+namespace {
+
+using namespace std::chrono_literals;
+using core::Duration;
+using core::Instant;
+using driver::BodyError;
+using driver::Config;
+using driver::Exchange;
+using driver::Sent;
+using driver::Stop;
+using support::FakeApplication;
+using support::ScriptedClient;
+using support::ScriptedSys;
+using support::WatchedRig;
+
+constexpr Duration kEnd = 60s;            // when the stop comes, unless it comes early
+constexpr Duration kRequestTimeout = 1s;  // where there is one
+constexpr Duration kKeepAlive = 5s;       // where connections rest
+constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and some
+constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and some
+constexpr Duration kGraceful = 10s;
+
+/// What a request asks of the application.
+enum class Kind : std::uint8_t {
+  quick,
+  slow,      // waits outside the interpreter
+  computes,  // keeps the interpreter for a while
+  stream,    // blocks, with pauses
+  big,       // more than memory holds for a slow reader
+  file,
+  reads,    // takes the content
+  ignores,  // leaves the content where it is
+  fails,    // 500 by the server
+  breaks,   // raises behind the head
+  short_,   // less content than it said
+  hangs,    // for seconds
+  bad,      // no request at all: 400
+};
+
+struct Request {
+  std::string name;
+  Kind kind = Kind::quick;
+  std::size_t content_bytes = 0;
+  bool http_1_0 = false;
+};
+
+struct Plan {
+  ScriptedClient client{std::make_shared<support::scripted::Link>()};  // replaced when it connects
+  std::vector<Request> requests;
+  Instant sent_at{};    // when the last byte is with the network
+  bool leaves = false;  // resets or closes when it likes
+  bool reads_slowly = false;
+  bool half_closes = false;
+  bool one_request_at_once = false;  // it was sent in one piece, alone
+};
+
+template <class Poller>
+class Simulation {
+ public:
+  explicit Simulation(std::uint64_t seed) : random_(seed * 7919 + 1), rig_(settings(), seed) {
+    rig_.sys.scheduler().set_switches(std::uint64_t{2} << draw(6));
+    rig_.sys.set_short_io(chance(2));
+    if (chance(3)) rig_.sys.set_interruptions(2 + draw(20));
+    begin_ = rig_.sys.now();
+    rig_.sys.scheduler().set_end(begin_ + kEnd + kGraceful + 60s);
+    views();
+  }
+
+  Verdict run() {
+    const int clients = 1 + static_cast<int>(draw(12));
+    plans_.reserve(static_cast<std::size_t>(clients));
+    for (int n = 0; n < clients; ++n) plan(n);
+    background();
+    signals();
+    trouble();
+    plan_stop();
+    rig_.sys.after(kEnd - 1s, [this] { before_the_end(); });
+    rig_.run();
+    ended_at_ = rig_.sys.now();
+    check();
+    Verdict verdict{fault_, fault_.empty() ? "" : story()};
+    return verdict;
+  }
+
+ private:
+  // ---- what is drawn
+
+  Config settings() {
+    Config config;
+    config.threads = static_cast<unsigned>(1 + draw(4));
+    config.answer_memory_bytes = 2000;
+    config.body_memory_bytes = 500;
+    config.request_buffering = !chance(4);
+    config.limits.rate_bytes_min = 0;
+    config.limits.streaming_rate_bytes_min = 0;
+    config.limits.keep_alive = 200s;
+    config.limits.send_timeout = 200s;
+    config.limits.receive_timeout = 200s;
+    config.graceful_timeout = kGraceful;
+    if (chance(4)) config.limits.keep_alive = kKeepAlive;
+    if (chance(4)) config.request_timeout = kRequestTimeout;
+    if (chance(8)) config.connections_max = 1 + draw(4);
+    if (chance(8)) config.queued_max = 1 + draw(3);
+    if (chance(4)) config.spool_bytes_max = 1500;
+    may_end_ = config.connections_max != 0;
+    may_turn_away_ = config.queued_max < 1000;
+    bodies_may_fail_ = config.spool_bytes_max < 10'000;
+    return config;
+  }
+
+  void views() {
+    auto& views = rig_.app.views;
+    views["/quick"] = [](Exchange& e) { FakeApplication::answer(e, mark(e)); };
+    views["/slow"] = [this](Exchange& e) {
+      rig_.app.sleep(microseconds(6000));
+      FakeApplication::answer(e, mark(e));
+    };
+    views["/computes"] = [this](Exchange& e) {
+      rig_.sys.sleep(microseconds(3000));
+      FakeApplication::answer(e, mark(e));
+    };
+    views["/hangs"] = [this](Exchange& e) {
+      rig_.app.sleep(3s);
+      FakeApplication::answer(e, mark(e));
+    };
+    views["/stream"] = [this](Exchange& e) { stream(e, 4, 900); };
+    views["/big"] = [this](Exchange& e) { stream(e, 8, 3000); };
+    views["/file"] = [this](Exchange& e) {
+      const std::string content = std::string(3000, '.') + mark(e);
+      core::ResponseHead head;
+      head.status = "200 OK";
+      head.content_bytes = content.size();
+      e.respond(head);
+      driver::UniqueFd file(rig_.sys.open_file(content));
+      if (!file) return e.abort();
+      if (e.body_file(std::move(file), 0, content.size()) == Sent::gone) return e.abort();
+      e.finish();
+    };
+    views["/fails"] = [](Exchange& e) { e.fail(500, "failed"); };
+    views["/breaks"] = [this](Exchange& e) {
+      begin(e);
+      if (chance(2)) give(e, "....");
+      e.abort();
+    };
+    views["/short"] = [](Exchange& e) {
+      begin(e, 100);
+      give(e, "....");
+      e.finish();
+    };
+    views["/reads"] = [](Exchange& e) {
+      std::string seen;
+      std::array<std::byte, 300> block;
+      for (;;) {
+        const driver::BodyRead got = e.read_body(block);
+        if (got.error != BodyError::none) return e.fail(500, "no body");
+        if (got.bytes == 0) break;
+        seen.append(reinterpret_cast<const char*>(block.data()), got.bytes);
+      }
+      FakeApplication::answer(e, mark(e) + std::to_string(seen.size()));
+    };
+    views["/ignores"] = views["/quick"];
+  }
+
+  static void begin(Exchange& e, std::optional<std::uint64_t> length = std::nullopt) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.content_bytes = length;
+    e.respond(head);
+  }
+
+  static Sent give(Exchange& e, std::string_view block) {
+    const Sent sent = e.body(std::as_bytes(std::span(block)));
+    return sent == Sent::ok ? e.deliver() : sent;
+  }
+
+  void stream(Exchange& e, int blocks, std::uint64_t bytes_max) {
+    begin(e);
+    for (int n = 1; n < blocks; ++n) {
+      if (give(e, std::string(1 + draw(bytes_max), '.')) == Sent::gone) return e.abort();
+      if (chance(3)) rig_.app.sleep(microseconds(3000));
+    }
+    if (give(e, mark(e)) == Sent::gone) return e.abort();
+    e.finish();
+  }
+
+  /// "<7>" for "?7": tells whose answer it is.
+  static std::string mark(const Exchange& e) { return "<" + std::string(e.head().query) + ">"; }
+
+  static std::string_view path_of(Kind kind) {
+    static constexpr std::array<std::string_view, 13> kPaths{
+        "quick",   "slow",  "computes", "stream", "big",   "file", "reads",
+        "ignores", "fails", "breaks",   "short",  "hangs", ""};
+    return kPaths.at(static_cast<std::size_t>(kind));
+  }
+
+  Kind draw_kind() {
+    static constexpr std::array kOften{Kind::quick, Kind::quick, Kind::quick,  Kind::slow,
+                                       Kind::slow,  Kind::file,  Kind::stream, Kind::reads};
+    if (only_quick_) return Kind::quick;
+    if (!chance(4)) return kOften.at(draw(kOften.size()));
+    const auto kind = static_cast<Kind>(draw(static_cast<std::uint64_t>(Kind::bad)));
+    if (kind == Kind::hangs && ++hung_ > 2) return Kind::slow;
+    return kind;
+  }
+
+  void plan(int n) {
+    if (n == 0) only_quick_ = chance(8);
+    Plan& p = *plans_.emplace_back(std::make_unique<Plan>());
+    p.leaves = chance(8);
+    p.reads_slowly = chance(5);
+    std::string bytes;
+    if (chance(8)) {
+      bytes = "GET  / HTTP/1.1\r\n\r\n";
+      p.requests.push_back({std::to_string(n) + ".bad", Kind::bad, 0, false});
+    } else {
+      const int requests = 1 + static_cast<int>(draw(6));
+      for (int r = 0; r < requests; ++r) {
+        Request request{std::to_string(n) + "." + std::to_string(r), draw_kind(), 0, false};
+        request.http_1_0 = r + 1 == requests && chance(8);
+        bytes += text_of(request);
+        p.requests.push_back(request);
+      }
+    }
+    const Duration start = microseconds(20'000);
+    rig_.sys.after(start, [this, &p] {
+      p.client = rig_.connect();
+      if (p.reads_slowly) p.client.read_by_hand(200 + draw(700));
+    });
+    send_in_pieces(p, start + 1us, std::move(bytes));
+    if (p.leaves) {
+      const bool reset = chance(2);
+      rig_.sys.after(start + 2us + microseconds(8000), [&p, reset] {
+        if (reset) {
+          p.client.reset();
+        } else {
+          p.client.close();
+        }
+      });
+    } else if (chance(4)) {
+      p.half_closes = true;
+      rig_.sys.at(p.sent_at + 1us, [&p] { p.client.half_close(); });
+    }
+    if (p.reads_slowly) read_now_and_then(p, start + 20ms);
+  }
+
+  std::string text_of(Request& request) {
+    const bool has_content = request.kind == Kind::reads || request.kind == Kind::ignores;
+    if (has_content) request.content_bytes = draw(2000);
+    std::string content(request.content_bytes, 'b');
+    std::string text = has_content ? "POST /" : "GET /";
+    text.append(path_of(request.kind)).append("?").append(request.name);
+    text += request.http_1_0 ? " HTTP/1.0\r\nHost: a\r\n" : " HTTP/1.1\r\nHost: a\r\n";
+    if (has_content && (request.http_1_0 || chance(2))) {
+      text += "Content-Length: " + std::to_string(content.size()) + "\r\n\r\n" + content;
+    } else if (has_content) {
+      text += "Transfer-Encoding: chunked\r\n\r\n";
+      while (!content.empty()) {
+        const std::size_t size = 1 + draw(content.size());
+        static constexpr std::string_view kDigits = "0123456789abcdef";
+        std::string hex;
+        for (std::size_t left = size; left > 0; left /= 16) hex.insert(0, 1, kDigits[left % 16]);
+        text += hex + "\r\n" + content.substr(0, size) + "\r\n";
+        content.erase(0, size);
+      }
+      text += "0\r\n\r\n";
+    } else {
+      text += "\r\n";
+    }
+    return text;
+  }
+
+  /// Over up to some milliseconds.
+  void send_in_pieces(Plan& p, Duration at, std::string bytes) {
+    p.one_request_at_once = true;
+    while (!bytes.empty()) {
+      const auto size = chance(2) ? bytes.size() : 1 + draw(bytes.size());
+      rig_.sys.after(at, [&p, piece = bytes.substr(0, size)] { p.client.send(piece); });
+      p.sent_at = begin_ + at;
+      bytes.erase(0, size);
+      if (!bytes.empty()) p.one_request_at_once = false;
+      at += 1us + microseconds(3000);
+    }
+  }
+
+  void read_now_and_then(Plan& p, Duration at) {
+    rig_.sys.after(at, [this, &p, at] {
+      p.client.read(700);
+      if (at < kEnd && !p.client.ended()) read_now_and_then(p, 20ms);
+    });
+  }
+
+  /// A thread of the process that computes, and gives the interpreter away when it must.
+  void background() {
+    if (!chance(4)) return;
+    has_background_ = true;
+    const Duration keeps = microseconds(15'000);
+    const int times = 1 + static_cast<int>(draw(10));
+    rig_.sys.after(microseconds(20'000), [this, keeps, times] {
+      background_ = std::move(*rig_.sys.start_thread("computing", [this, keeps, times] {
+        for (int n = 0; n < times; ++n) {
+          rig_.app.enter(98);
+          rig_.sys.sleep(keeps);
+          rig_.app.leave(98);
+          rig_.sys.sleep(1us);
+        }
+      }));
+    });
+  }
+
+  void signals() {
+    if (!chance(4)) return;
+    signalled_ = true;
+    const int times = 1 + static_cast<int>(draw(3));
+    for (int n = 0; n < times; ++n) {
+      rig_.sys.after(microseconds(60'000), [this] {
+        static constexpr std::array kNumber{std::byte{10}};
+        (void)rig_.sys.write(rig_.worker->wakeup_fd(), kNumber);
+      });
+    }
+  }
+
+  /// The system fails, now and then. What else than the answer may follow is noted.
+  void trouble() {
+    struct Trouble {
+      const char* call;
+      int error;
+    };
+    static constexpr std::array kHarmless{
+        Trouble{"recv", EAGAIN},          Trouble{"send", EAGAIN},
+        Trouble{"send_gathered", EAGAIN}, Trouble{"accept", ECONNABORTED},
+        Trouble{"accept", EMFILE},        Trouble{"accept", ENOBUFS},
+        Trouble{"sendfile", EAGAIN},      Trouble{"sendfile", EINVAL},
+        Trouble{"set_slice", EPERM},      Trouble{"set_nodelay", EINVAL},
+        Trouble{"getsockname", ENOBUFS}};
+    static constexpr std::array kHarmful{Trouble{"recv", ECONNRESET},
+                                         Trouble{"recv", ETIMEDOUT},
+                                         Trouble{"send", EPIPE},
+                                         Trouble{"send", ECONNRESET},
+                                         Trouble{"send_gathered", EPIPE},
+                                         Trouble{"sendfile", EIO},
+                                         Trouble{"epoll_ctl", ENOMEM},
+                                         Trouble{"epoll_ctl", ENOSPC},
+                                         Trouble{"pread", EIO},
+                                         Trouble{"pwrite", ENOSPC},
+                                         Trouble{"pwrite", EIO},
+                                         Trouble{"open_temporary", EMFILE},
+                                         Trouble{"open_temporary", ENOSPC},
+                                         Trouble{"shutdown", ENOTCONN}};
+    if (chance(4)) {
+      const Trouble& one = kHarmless.at(draw(kHarmless.size()));
+      rig_.sys.fail(one.call, 1 + draw(10), one.error, 1 + draw(2));
+      note(one.call, one.error);
+      if (one.error == EMFILE || one.error == ENOBUFS) out_of_descriptors_ = true;
+    }
+    if (chance(4)) {
+      const Trouble& one = kHarmful.at(draw(kHarmful.size()));
+      rig_.sys.after(microseconds(30'000), [this, one, nth = 1 + draw(5), times = 1 + draw(2)] {
+        rig_.sys.fail(one.call, nth, one.error, times);
+      });
+      note(one.call, one.error);
+      may_end_ = bodies_may_fail_ = true;
+    }
+    if (chance(8)) {  // the disk is full
+      rig_.sys.set_disk_room(draw(2000));
+      note("pwrite", ENOSPC);
+      bodies_may_fail_ = true;
+    }
+    if (chance(8)) {  // no descriptors, for a while
+      may_end_ = bodies_may_fail_ = true;
+      out_of_descriptors_ = true;
+      note("open", EMFILE);
+      rig_.sys.after(microseconds(20'000), [this, more = draw(4)] {
+        rig_.sys.set_descriptors_max(rig_.sys.open_descriptors() + more);
+      });
+      rig_.sys.after(20ms + microseconds(200'000), [this] { rig_.sys.set_descriptors_max(4096); });
+    }
+  }
+
+  void note(const char* call, int error) {
+    trouble_.append(", ").append(call).append(" fails with ").append(strerrorname_np(error));
+  }
+
+  void plan_stop() {
+    stops_after_ = kEnd;
+    if (chance(4)) stops_after_ = 5ms + microseconds(80'000);
+    const Stop how = chance(2) ? Stop::drain : Stop::prompt;
+    rig_.stop_after(stops_after_, how);
+  }
+
+  // ---- what must hold
+
+  [[nodiscard]] bool stops_early() const { return stops_after_ < kEnd; }
+
+  /// 2 and 4: long after the last byte came, and before the stop.
+  void before_the_end() {
+    if (stops_early()) return;
+    for (const auto& plan : plans_) {
+      const Plan& p = *plan;
+      if (p.leaves) continue;
+      const std::size_t owed = missing(p);
+      if (owed != 0 && !p.client.closed_by_server() && !p.client.was_reset()) {
+        blame(p, std::to_string(owed) + " answers are missing, and the connection is still there");
+      }
+      if (p.client.unread_by_server() != 0 && !p.client.closed_by_server()) {
+        blame(p, "the server has not taken what was sent");
+      }
+    }
+    if (signalled_ && rig_.app.signal_runs.empty()) blame("no signal handler has run");
+  }
+
+  void check() {
+    if (background_.joinable()) background_.join();
+    if (!rig_.app.ended_with.empty() && !may_end_process()) blame("the process was ended");
+    for (const auto& plan : plans_) {
+      check_answers(*plan);
+      if (!stops_early()) check_times(*plan);
+    }
+    check_calls();
+    for (const std::size_t thread : rig_.app.signal_runs) {
+      if (thread != 0) blame("a signal handler ran in thread " + std::to_string(thread));
+    }
+    const Instant last = begin_ + stops_after_ + kGraceful + 4s;
+    if (ended_at_ > last) blame("the stop took too long");
+    if (rig_.worker->status().connections != 0) blame("connections are left");
+    if (only_quick_ && rig_.worker->status().direct) {
+      blame("quick calls are dispatched to other threads");
+    }
+    const std::uint64_t spool = rig_.config.spool_bytes_max;
+    if (!may_end_ && rig_.sys.temporary_bytes_most() > spool)
+      blame("more than --spool-max in temporary files");
+    if (rig_.sys.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");
+    rig_.worker.reset();
+    if (const std::size_t left = rig_.sys.open_descriptors_but_files(); left != 1) {
+      blame(std::to_string(left - 1) + " descriptors are left open");
+    }
+    if (rig_.sys.closed_twice() != 0) blame("a descriptor was closed twice");
+  }
+
+  /// Only an answer that its reader does not take outlasts --graceful-timeout.
+  [[nodiscard]] bool may_end_process() const {
+    return std::any_of(plans_.begin(), plans_.end(), [](const auto& p) { return p->reads_slowly; });
+  }
+
+  /// 1.
+  void check_answers(const Plan& p) {
+    test::AnswerReader reader(p.client.received());
+    for (const Request& request : p.requests) {
+      const std::string_view rest = reader.rest();
+      const auto answer = rest.empty() ? std::nullopt : reader.next(false);
+      if (!answer && !rest.empty() && !begins_an_answer(rest)) {
+        blame(p, "what came is no answer: " + std::string(rest.substr(0, 80)));
+        return;
+      }
+      if (!answer || !is_whole(p, *answer)) {
+        if (answer && !reader.rest().empty()) blame(p, "bytes behind an answer that broke off");
+        if (!may_be_missing(p, request)) blame(p, request.name + " has no whole answer");
+        return;
+      }
+      if (!fits(request, *answer)) {
+        blame(p, request.name + " got " + std::to_string(answer->status) + " " + answer->content);
+        return;
+      }
+      const auto connection = answer->fields.find("connection");
+      if (connection != answer->fields.end() && connection->second == "close") {
+        if (!reader.rest().empty()) blame(p, "bytes behind the last answer");
+        const bool last = &request == &p.requests.back();
+        if (!last && !may_close_behind(p, request, *answer)) {
+          blame(p, "the connection ended behind " + request.name);
+        }
+        return;
+      }
+    }
+    if (!reader.rest().empty()) blame(p, "bytes behind the last answer");
+  }
+
+  /// Part of a head.
+  static bool begins_an_answer(std::string_view text) {
+    static constexpr std::string_view kBegin = "HTTP/1.1 ";
+    return kBegin.starts_with(text.substr(0, kBegin.size())) &&
+           text.find("\r\n\r\n") == std::string_view::npos;
+  }
+
+  [[nodiscard]] static bool is_whole(const Plan& p, const test::ReadAnswer& answer) {
+    return answer.complete ||
+           (answer.until_close && !p.leaves && !p.client.was_reset() && p.client.ended());
+  }
+
+  /// Whether there is a reason that the answer to this request has not come as a whole.
+  [[nodiscard]] bool may_be_missing(const Plan& p, const Request& request) const {
+    if (p.leaves || may_end_ || stops_early()) return true;
+    if (p.half_closes && was_given_up(request)) return true;
+    // A reset takes what was not read with it.
+    if (p.reads_slowly && p.client.was_reset() && breaks(p)) return true;
+    // Who does not read cannot have it before the end.
+    if (p.reads_slowly && !p.client.ended()) return true;
+    return request.kind == Kind::breaks || request.kind == Kind::short_ ||
+           (request.kind == Kind::hangs && has_timeout()) ||
+           (bodies_may_fail_ && request.content_bytes != 0);
+  }
+
+  /// Who has half-closed and waits for a second is taken for gone.
+  [[nodiscard]] bool was_given_up(const Request& request) const {
+    return std::any_of(rig_.log.access_lines.begin(), rig_.log.access_lines.end(),
+                       [&](const std::string& line) {
+                         return line.find("?" + request.name + " ") != std::string::npos &&
+                                line.find("\" 499 ") != std::string::npos;
+                       });
+  }
+
+  static bool breaks(const Plan& p) {
+    return std::any_of(p.requests.begin(), p.requests.end(), [](const Request& r) {
+      return r.kind == Kind::breaks || r.kind == Kind::short_;
+    });
+  }
+
+  [[nodiscard]] bool may_close_behind(const Plan& p, const Request& request,
+                                      const test::ReadAnswer& answer) const {
+    if (may_be_missing(p, request)) return true;
+    // Content that nobody took may end a connection, and so does a refusal.
+    return answer.status != 200 || request.content_bytes != 0;
+  }
+
+  [[nodiscard]] bool has_timeout() const { return rig_.config.request_timeout > Duration::zero(); }
+
+  [[nodiscard]] bool fits(const Request& request, const test::ReadAnswer& answer) const {
+    const std::string mark = "<" + request.name + ">";
+    switch (answer.status) {
+      case 200:
+        if (request.kind == Kind::reads) {
+          return answer.content == mark + std::to_string(request.content_bytes);
+        }
+        return request.kind != Kind::bad && request.kind != Kind::breaks &&
+               answer.content.ends_with(mark);
+      case 400:
+        return request.kind == Kind::bad;
+      case 500:
+        return request.kind == Kind::fails || (request.kind == Kind::reads && bodies_may_fail_);
+      case 503:
+        return may_turn_away_ || (bodies_may_fail_ && request.content_bytes != 0);
+      case 504:
+        return request.kind == Kind::hangs && has_timeout();
+      case 507:
+        return bodies_may_fail_ && request.content_bytes != 0;
+      default:
+        return false;
+    }
+  }
+
+  /// How many answers have not begun.
+  [[nodiscard]] std::size_t missing(const Plan& p) const {
+    std::size_t begun = 0;
+    const std::string& got = p.client.received();
+    for (auto at = got.find("HTTP/1.1 "); at != std::string::npos;
+         at = got.find("HTTP/1.1 ", at + 1)) {
+      ++begun;
+    }
+    return p.requests.size() - std::min(begun, p.requests.size());
+  }
+
+  /// 4.
+  void check_times(const Plan& p) {
+    if (p.leaves || may_end_ || out_of_descriptors_) return;
+    const bool rests = rig_.config.limits.keep_alive == kKeepAlive;
+    if (rests && !p.reads_slowly && !p.half_closes && missing(p) == 0) {
+      const Instant due = std::max(p.client.told_at(), p.client.heard_at()) + kKeepAlive;
+      if (!closes_by_itself(p) &&
+          (p.client.ended_at() < due - kTimerSlack || p.client.ended_at() > due + kTimerSlack)) {
+        blame(p, "closed " + in_ms(p.client.ended_at() - due) + " from when its time was up");
+      }
+    }
+    if (p.requests.front().kind == Kind::bad && !p.reads_slowly) {
+      // Calls that end before the watch takes over run one behind the other.
+      const Duration turn = only_quick_ ? Duration::zero() : rig_.app.calls.size() * 2ms;
+      const Duration took = p.client.told_at() - p.sent_at;
+      if (took > kTakeOver + turn) blame(p, "400 came after " + in_ms(took));
+    }
+    if (p.one_request_at_once && p.requests.size() == 1 && has_timeout() &&
+        p.requests.front().kind == Kind::hangs && !p.reads_slowly) {
+      const auto call =
+          std::find_if(rig_.app.calls.begin(), rig_.app.calls.end(),
+                       [](const FakeApplication::Call& c) { return c.path == "/hangs"; });
+      if (call == rig_.app.calls.end()) return;
+      const Duration took = p.client.told_at() - call->at;
+      if (hung_ == 1 && !has_background_ && took > kRequestTimeout + 20ms) {
+        blame(p, "504 came after " + in_ms(took));
+      }
+    }
+  }
+
+  /// An answer of its own accord has ended the connection.
+  [[nodiscard]] bool closes_by_itself(const Plan& p) const {
+    return p.requests.back().http_1_0 || p.client.received().find("close") != std::string::npos ||
+           std::any_of(p.requests.begin(), p.requests.end(), [](const Request& r) {
+             return r.kind == Kind::breaks || r.kind == Kind::short_ || r.content_bytes != 0;
+           });
+  }
+
+  /// 3.
+  void check_calls() {
+    for (const auto& plan : plans_) {
+      for (const Request& request : plan->requests) {
+        const auto called = static_cast<std::size_t>(std::count_if(
+            rig_.app.calls.begin(), rig_.app.calls.end(),
+            [&](const FakeApplication::Call& call) { return call.query == request.name; }));
+        if (called > 1) blame(*plan, request.name + " was called twice");
+        const std::string target = "?" + request.name + " ";
+        const auto lines = static_cast<std::size_t>(std::count_if(
+            rig_.log.access_lines.begin(), rig_.log.access_lines.end(),
+            [&](const std::string& line) { return line.find(target) != std::string::npos; }));
+        if (lines > 1 || lines < called) {
+          blame(*plan,
+                request.name + " stands " + std::to_string(lines) + " times in the access log");
+        }
+      }
+    }
+  }
+
+  void blame(std::string text) {
+    if (fault_.empty()) fault_ = std::move(text);
+  }
+  void blame(const Plan& p, const std::string& text) {
+    const auto at = std::find_if(plans_.begin(), plans_.end(),
+                                 [&](const auto& plan) { return plan.get() == &p; });
+    blame("client " + std::to_string(at - plans_.begin()) + ": " + text);
+  }
+
+  [[nodiscard]] std::string story() const {
+    std::string text = std::to_string(rig_.config.threads) + " threads, stop after " +
+                       in_ms(stops_after_) + trouble_ + "\n";
+    for (std::size_t n = 0; n < plans_.size(); ++n) {
+      const Plan& p = *plans_[n];
+      text += "client " + std::to_string(n) + ":";
+      for (const Request& request : p.requests) {
+        text.append(" ").append(path_of(request.kind)).append(request.http_1_0 ? "/1.0" : "");
+        if (request.content_bytes != 0) text += "(" + std::to_string(request.content_bytes) + ")";
+      }
+      text += "; sent by " + in_ms(p.sent_at - begin_);
+      if (p.leaves) text += ", leaves";
+      if (p.reads_slowly) text += ", reads slowly";
+      if (p.half_closes) text += ", half-closes";
+      if (p.client.was_reset()) text += ", was reset";
+      if (p.client.closed_by_server()) text += ", was closed";
+      text += ", told last at " + in_ms(p.client.told_at() - begin_) + "\n";
+      text += "  " + std::to_string(p.client.unread_by_server()) + " bytes were not taken; got\n" +
+              p.client.received() + "\n";
+    }
+    for (const auto& call : rig_.app.calls) {
+      text += in_ms(call.at - begin_) + " " + call.path + " in thread " +
+              std::to_string(call.thread) + "\n";
+    }
+    for (const std::string& line : rig_.log.access_lines) text += line + "\n";
+    for (const std::string& line : rig_.log.server_lines) text += line + "\n";
+    return text;
+  }
+
+  static std::string in_ms(Duration time) {
+    const auto us = time / 1us;
+    std::string fraction = std::to_string(us < 0 ? -us % 1000 : us % 1000);
+    fraction.insert(0, 3 - fraction.size(), '0');
+    return (us < 0 ? "-" : "") + std::to_string(us < 0 ? -us / 1000 : us / 1000) + "." + fraction +
+           " ms";
+  }
+
+  bool chance(std::uint64_t one_in) { return draw(one_in) == 0; }
+  std::uint64_t draw(std::uint64_t bound) { return random_() % bound; }
+  Duration microseconds(std::uint64_t bound) {
+    return std::chrono::microseconds{static_cast<std::int64_t>(draw(bound))};
+  }
+
+  std::mt19937_64 random_;
+  // What may happen besides answers; set while the configuration is drawn.
+  bool may_end_ = false;          // any connection, at any time
+  bool may_turn_away_ = false;    // 503
+  bool bodies_may_fail_ = false;  // 500, 503 or 507 for content that has to be stored
+  bool out_of_descriptors_ = false;
+  bool only_quick_ = false;
+  bool has_background_ = false;
+  bool signalled_ = false;
+  int hung_ = 0;
+  WatchedRig<Poller> rig_;
+  Instant begin_{};
+  Instant ended_at_{};
+  Duration stops_after_{};
+  ScriptedSys::Thread background_;
+  std::vector<std::unique_ptr<Plan>> plans_;
+  std::string trouble_;
+  std::string fault_;
+};
+
+}  // namespace
+
+Verdict simulate(std::uint64_t seed) {
+  if (seed % 8 == 7) return Simulation<driver::PollPoller<ScriptedSys>>(seed).run();
+  return Simulation<driver::EpollPoller<ScriptedSys>>(seed).run();
+}
+
+}  // namespace iotax::sim
