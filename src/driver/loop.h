@@ -222,6 +222,7 @@ class Loop {
   void settle(Session& s);
   [[nodiscard]] static core::Closing closing_of(const Session& s) noexcept;
   void begin_closing(Session& s);
+  void linger_less(Session& s);
   void finish_reset(Session& s);
   void end_gone(Session& s);
   void break_off_now(Session& s);
@@ -248,6 +249,7 @@ class Loop {
   void begin_draining();
   void let_go(Listener& listener);
   void close_idle();
+  void close_if_idle(Session& s);
   void cut();
   void report_drain();
   [[nodiscard]] std::string held_up();

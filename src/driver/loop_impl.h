@@ -409,6 +409,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::take_back(Session& s) {
   outgoing_.send_output(s, now_);
   give_back(s);
+  if (closing_idle_) close_if_idle(s);  // its head was out before the stop
 }
 
 template <class Sys, class Poller>
@@ -562,11 +563,15 @@ void Loop<Sys, Poller>::begin_closing(Session& s) {
   // Also where the peer has finished: what it sent before is read away first, else closing resets.
   (void)sys_.shutdown(s.fd, SHUT_WR);
   s.phase = Phase::lingering;
-  const bool stopping = stopping_ != Stopping::no;
-  s.phase_idle =
-      now_ + (stopping ? std::min(limits.linger_idle, core::Duration{1s}) : limits.linger_idle);
-  s.phase_ends =
-      now_ + (stopping ? std::min(limits.linger_total, core::Duration{1s}) : limits.linger_total);
+  s.phase_idle = now_ + limits.linger_idle;
+  s.phase_ends = now_ + limits.linger_total;
+  if (stopping_ != Stopping::no) linger_less(s);
+}
+
+/// A stop does not wait for those who have their last answer.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::linger_less(Session& s) {
+  s.phase_ends = std::min(s.phase_ends, now_ + 1s);
 }
 
 /// Close with RST, so that a close-delimited answer that broke off cannot be taken for a whole one;
@@ -885,6 +890,11 @@ void Loop<Sys, Poller>::begin_draining() {
     listeners_.clear();
     sharing_.accepting(0);
     accept_again_ = core::kNever;
+    for (Session* s = sessions_; s != nullptr; s = s->next) {
+      if (s->phase != Phase::lingering) continue;
+      linger_less(*s);
+      set_timer(*s);
+    }
     drain_ends_ = now_ + config_.graceful_timeout;
     next_report_ = now_ + 2s;
     if (asked_ != Stop::retire) idle_ends_ = now_ + kIdleAfterTerm;
@@ -913,10 +923,15 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::close_idle() {
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
-    if (is_idle(*s)) receive(*s);  // a request may have arrived: it is served
-    if (s->fd >= 0 && is_idle(*s)) close(*s);
+    close_if_idle(*s);
     s = following;
   }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::close_if_idle(Session& s) {
+  if (is_idle(s)) receive(s);  // a request may have arrived: it is served
+  if (s.fd >= 0 && is_idle(s)) close(s);
 }
 
 template <class Sys, class Poller>

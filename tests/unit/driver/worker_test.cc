@@ -942,6 +942,24 @@ TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
   EXPECT_GE(rig.sys.now(), support::ScriptedSys(1).now() + 6s);
 }
 
+TEST(Stopping, AConnectionWhoseHeadWasOutBeforeClosesBehindItsAnswer) {
+  Rig rig;
+  rig.app.views["/streams"] = [&](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "200 OK";
+    e.respond(head);
+    e.body(std::as_bytes(std::span("block", 5)));
+    (void)e.deliver();
+    rig.app.sleep(1s);
+    e.finish();
+  };
+  ScriptedClient client = rig.get("/streams");
+  rig.stop_after(500ms);
+  rig.sys.after(1010ms, [&] { EXPECT_TRUE(client.closed_by_server()); });
+  rig.run();
+  EXPECT_TRUE(has(client.received(), "\r\n0\r\n\r\n"));
+}
+
 TEST(Stopping, ADrainLetsIdleConnectionsAskOnceMore) {
   Rig rig;
   ScriptedClient idle = rig.get("/");
@@ -950,6 +968,16 @@ TEST(Stopping, ADrainLetsIdleConnectionsAskOnceMore) {
   rig.run();
   EXPECT_EQ(count(idle.received(), "hello"), 2U);
   EXPECT_EQ(count(idle.received(), "Connection: close"), 1U);
+}
+
+TEST(Stopping, DoesNotWaitForThoseWhoHaveTheirLastAnswer) {
+  Rig rig;
+  ScriptedClient refused = rig.connect();
+  refused.send("GET  / HTTP/1.1\r\n\r\n");
+  rig.stop_after(100ms);
+  rig.run();
+  EXPECT_TRUE(has(refused.received(), "HTTP/1.1 400 "));
+  EXPECT_LE(rig.sys.now(), support::ScriptedSys(1).now() + 1200ms);
 }
 
 TEST(Stopping, AHungCallEndsTheProcessWhenTheDrainIsOver) {
