@@ -54,16 +54,24 @@ foreach(room core driver)
   endforeach()
 endforeach()
 
-# Many schedules of a whole worker, with a program of its own that also replays one. A sanitizer makes each ten times as dear.
+# Many schedules of a whole worker, and every course of a few scenes, with programs of their own that also replay one. A sanitizer
+# makes each ten times as dear.
+add_library(iotax_sim STATIC tests/sim/jobs.cc)
+target_include_directories(iotax_sim PUBLIC tests)
+target_link_libraries(iotax_sim PUBLIC iotax_test_flags iotax_driver)
 add_executable(simulate tests/sim/simulate.cc tests/sim/simulation.cc)
-target_include_directories(simulate PRIVATE tests)
-target_link_libraries(simulate PRIVATE iotax_test_flags iotax_driver)
+add_executable(explore tests/sim/explore.cc tests/sim/exploration.cc)
+target_link_libraries(simulate PRIVATE iotax_sim)
+target_link_libraries(explore PRIVATE iotax_sim)
 set(schedules 100000)
+set(deviations 2)
 if(IOTAX_SANITIZE)
   set(schedules 4000)
+  set(deviations 1)
 endif()
 add_test(NAME sim.worker COMMAND simulate --schedules ${schedules})
-set_tests_properties(sim.worker PROPERTIES LABELS sim TIMEOUT 600)
+add_test(NAME sim.lead COMMAND explore --deviations ${deviations})
+set_tests_properties(sim.worker sim.lead PROPERTIES LABELS sim TIMEOUT 600)
 
 include(MustNotCompile)
 include(Fuzz)

@@ -42,9 +42,17 @@ class FakeApplication final : public driver::Application {
     core::Instant at;
   };
 
+  /// From this number on threads are none of the worker's: the watch, those that compute.
+  static constexpr unsigned kOthers = 90;
+
   explicit FakeApplication(ScriptedSys& sys) : sys_(sys) {}
 
-  void enter(unsigned) noexcept override { interpreter_.lock(); }
+  void enter(unsigned thread) noexcept override {
+    const bool counts = thread < kOthers;
+    if (counts) waiting_most = std::max(waiting_most, ++waiting_);
+    interpreter_.lock();
+    if (counts) --waiting_;
+  }
   void leave(unsigned) noexcept override { interpreter_.unlock(); }
   void call(unsigned thread, driver::Exchange& exchange) noexcept override {
     const std::string path(exchange.head().path);
@@ -86,6 +94,7 @@ class FakeApplication final : public driver::Application {
   std::vector<Call> calls;
   std::vector<std::string> running;
   std::size_t running_most = 0;
+  std::size_t waiting_most = 0;          // of the worker's threads, for the interpreter
   std::vector<std::size_t> signal_runs;  // the native thread of each
   bool signal_handler_raises = false;
   std::vector<int> ended_with;
@@ -93,6 +102,7 @@ class FakeApplication final : public driver::Application {
  private:
   ScriptedSys& sys_;
   ScriptedSys::Mutex interpreter_;
+  std::size_t waiting_ = 0;
 };
 
 /// A worker, its application threads and one listener. Script the clients with at() and after(),

@@ -47,15 +47,30 @@ bool Scheduler::wait(const char* what, Condition ready, core::Instant deadline) 
 void Scheduler::give_way() {
   if (in_action_ || tasks_.size() < 2) return;
   count_turn();
-  if (!decide) {
-    if (draw(switch_one_in_) == 0) hand_over(choose());
+  if (decide) {
+    give_way_as_decided();
+  } else if (draw(switch_one_in_) != 0) {
     return;
+  } else if (preemptions_left_ != 0 && draw(preempt_one_in_) == 0) {
+    --preemptions_left_;
+    const auto longest = static_cast<std::uint64_t>(preempted_longest_.count());
+    lose_core(core::Duration{static_cast<core::Duration::rep>(draw(longest))});
+  } else {
+    hand_over(choose());
   }
+}
+
+void Scheduler::give_way_as_decided() {
   able_.assign(1, running_);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     if (i != running_ && can_run(*tasks_[i])) able_.push_back(i);
   }
-  if (able_.size() > 1) hand_over(able_[decide(able_.size(), true)]);
+  const std::size_t way = decide(able_.size() + 1);
+  if (way == able_.size()) {
+    lose_core(preempted_longest_);
+  } else {
+    hand_over(able_[way]);
+  }
 }
 
 std::size_t Scheduler::start(std::string name, std::function<void()> body) {
@@ -93,13 +108,14 @@ std::size_t Scheduler::choose() {
       if (!tasks_[i]->finished && tasks_[i]->ready) next = std::min(next, tasks_[i]->deadline);
     }
     if (able_.size() == 1) return able_[0];
-    if (!able_.empty()) return able_[decide ? decide(able_.size(), false) : draw(able_.size())];
+    if (!able_.empty()) return able_[decide ? decide(able_.size()) : draw(able_.size())];
     if (!actions_.empty()) next = std::min(next, actions_.begin()->first);
     if (next == core::kNever) {
       if (!on_stuck || !on_stuck()) die("every thread waits for ever");
       continue;
     }
     now_ = std::max(now_, next);
+    if (now_ > end_) die("it has not ended in time");
     run_actions();
   }
 }
@@ -112,6 +128,11 @@ void Scheduler::run_actions() {
     action();
     in_action_ = false;
   }
+}
+
+void Scheduler::lose_core(core::Duration for_how_long) {
+  wait(
+      "lost its core", [] { return false; }, now_ + for_how_long);
 }
 
 void Scheduler::hand_over(std::size_t to) {
@@ -128,7 +149,6 @@ void Scheduler::count_turn() {
     turns_ = 0;
   }
   if (++turns_ > kTurnsMax) die("no time passes: somebody spins");
-  if (now_ > end_) die("it has not ended in time");
 }
 
 void Scheduler::die(const char* why) const {

@@ -44,6 +44,13 @@ class Scheduler {
   void set_end(core::Instant end) { end_ = end; }
   /// How often give_way() does: once in so many times on average. 4 unless told.
   void set_switches(std::uint64_t one_in) { switch_one_in_ = one_in; }
+  /// Up to `most` times a thread that could run is kept from its core for up to `longest`, once in
+  /// so many switches.
+  void set_preemptions(unsigned most, std::uint64_t one_in, core::Duration longest) {
+    preemptions_left_ = most;
+    preempt_one_in_ = one_in;
+    preempted_longest_ = longest;
+  }
 
   /// A new thread, which runs when its turn comes. `name` is for the message when all are stuck.
   std::size_t start(std::string name, std::function<void()> body);
@@ -55,9 +62,10 @@ class Scheduler {
   }
 
   std::function<bool()> on_stuck;
-  /// In place of the seed: who runs next, of `able` threads that can. `stays`: number 0 is the one
-  /// that runs. Asked only where there is a choice.
-  std::function<std::size_t(std::size_t able, bool stays)> decide;
+  /// In place of the seed: which of so many ways to go on. Where a thread gives way: 0, it runs on;
+  /// then the others that can; the last, it loses its core for the longest time. Where it waits:
+  /// the threads that can run. Asked only where there is a choice.
+  std::function<std::size_t(std::size_t ways)> decide;
 
  private:
   struct Task {
@@ -72,6 +80,8 @@ class Scheduler {
   [[nodiscard]] bool can_run(const Task& task) const;
   std::size_t choose();
   void run_actions();
+  void give_way_as_decided();
+  void lose_core(core::Duration for_how_long);
   void hand_over(std::size_t to);
   void count_turn();
   [[noreturn]] void die(const char* why) const;
@@ -86,6 +96,9 @@ class Scheduler {
   std::vector<std::size_t> able_;  // kept for its memory
   std::size_t running_ = 0;
   std::uint64_t switch_one_in_ = 4;
+  std::uint64_t preempt_one_in_ = 1;
+  core::Duration preempted_longest_{};
+  unsigned preemptions_left_ = 0;
   std::uint64_t turns_ = 0;
   core::Instant turns_at_;
   core::Instant end_ = core::kNever;
