@@ -67,6 +67,7 @@ class BasicWorker {
   void report(Report what) noexcept { (void)loop_.channel().report(what); }
 
   /// Serve in the calling thread, which becomes application thread 0, until stopped. Not entered.
+  /// An errno when the system refuses; the other threads end.
   Result<void> run();
   /// Be application thread `thread` until the worker has stopped. Not entered.
   void run_thread(unsigned thread);
@@ -165,6 +166,7 @@ class BasicWorker {
   void judge(core::Instant called);
   void end_unled(Session& s);
   [[nodiscard]] bool end_if_stopped();
+  void end_threads();
 
   // ---- the exchange's waiting
   void send_for_application(Session& s);

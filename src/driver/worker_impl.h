@@ -72,9 +72,16 @@ Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
 
 template <class Sys, class Poller>
 Result<void> BasicWorker<Sys, Poller>::run() {
-  if (const Result<void> listening = loop_.listen(); !listening) return listening;
+  Result<void> listening = loop_.listen();
+  if (!listening) {
+    end_threads();
+    return listening;
+  }
   Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
-  if (!spare) return Errno{spare.error()};
+  if (!spare) {
+    end_threads();
+    return Errno{spare.error()};
+  }
   spare_ = std::move(*spare);
   app_loop(0, true);
   spare_.join();
@@ -137,6 +144,13 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
       application_.end_process(static_cast<int>(stop_.load(std::memory_order_relaxed) >> 8));
     }
   }
+  end_threads();
+  return true;
+}
+
+/// Every thread of the worker may go, and does when it is out of its call.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::end_threads() {
   std::vector<unsigned> idle;
   {
     const std::lock_guard lock(mutex_);
@@ -148,7 +162,6 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
   deadlines_.close();
   watch(kNow);
   ring(kick_.write);
-  return true;
 }
 
 template <class Sys, class Poller>

@@ -239,6 +239,7 @@ int ScriptedSys::enter(std::string_view name) {
   if (count == counts_.end()) count = counts_.emplace(name, 0).first;
   const std::uint64_t nth = ++count->second;
   const std::uint64_t overall = ++failable_calls_;
+  if (call_names_ != nullptr) call_names_->emplace_back(name);
   if (const auto planned = failures_.find(name); planned != failures_.end()) {
     for (const Failure& f : planned->second) {
       if (f.first <= nth && nth <= f.last) return f.error;

@@ -301,6 +301,8 @@ class ScriptedSys {
   /// The `nth` call (1: the next) of those that can fail, whatever its name. For "fails at call n,
   /// for every n".
   void fail_nth(std::uint64_t nth, int error);
+  /// The names of all calls from now on go there.
+  void record_calls(std::vector<std::string>& names) { call_names_ = &names; }
   void heal();
   /// Reads and writes move 1 to all of the bytes asked for, by the seed.
   void set_short_io(bool on) { short_io_ = on; }
@@ -409,6 +411,7 @@ class ScriptedSys {
   std::map<std::string, std::uint64_t, std::less<>> counts_;
   std::map<std::string, std::vector<Failure>, std::less<>> failures_;
   std::vector<Failure> failures_at_;
+  std::vector<std::string>* call_names_ = nullptr;
   std::deque<Waiter*> waiters_;
   std::vector<std::function<void()>> recorded_;
   std::uint64_t failable_calls_ = 0;
