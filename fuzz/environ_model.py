@@ -116,7 +116,7 @@ def is_trusted(text):
 
 
 def is_port(text, least):
-    return re.fullmatch("[0-9]+", text) is not None and least <= int(text[:20]) <= 65535
+    return re.fullmatch("[0-9]{1,5}", text) is not None and least <= int(text) <= 65535
 
 
 def without_port(text):

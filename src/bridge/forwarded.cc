@@ -52,7 +52,10 @@ std::string_view member_at(std::string_view list, unsigned hop) noexcept {
   return chosen;
 }
 
+/// Five digits at most, as in Host.
 bool is_port(std::string_view text, unsigned least) noexcept {
+  constexpr std::size_t kDigitsMax = 5;
+  if (text.size() > kDigitsMax) return false;
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   return error == std::errc{} && end == text.data() + text.size() && port >= least && port <= 65535;

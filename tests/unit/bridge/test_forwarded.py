@@ -167,6 +167,7 @@ def test_a_host(behind: Any, host: str) -> None:
         "h:",
         "h:0",
         "h:65536",
+        "h:000080",
         "h:x",
         ":80",
         "[::1",
@@ -186,7 +187,7 @@ def test_an_invalid_host_is_ignored(behind: Any, host: str) -> None:
     [
         ("1", "1"),
         ("65535", "65535"),
-        *[(bad, "8000") for bad in ["0", "65536", "-1", "x", "", "8 0", "+8"]],
+        *[(bad, "8000") for bad in ["0", "65536", "-1", "x", "", "8 0", "+8", "000443"]],
     ],
 )
 def test_a_port(behind: Any, port: str, result: str) -> None:
