@@ -56,6 +56,7 @@ iotax_python_test(conformance.samples conformance conformance/check/samples)
 iotax_python_test(conformance.application conformance conformance/check/application)
 set_tests_properties(conformance.application PROPERTIES SKIP_RETURN_CODE 77)
 if(NOT IOTAX_SANITIZE)
+  iotax_python_test(property.list property tests/unit/check_properties)
   iotax_python_test(mutants mutants tests/mutants/run)
 endif()
 # Where the system has no browser that runs without a desktop (Ubuntu's is a snap), its tests are not part of the suite.
