@@ -363,6 +363,7 @@ class Simulation {
     const int times = 1 + static_cast<int>(draw(3));
     for (int n = 0; n < times; ++n) {
       rig_.sys.after(microseconds(60'000), [this] {
+        if (ended_at_ != Instant{}) return;
         static constexpr std::array kNumber{std::byte{10}};
         (void)rig_.sys.write(rig_.worker->wakeup_fd(), kNumber);
       });
