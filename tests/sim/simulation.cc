@@ -617,7 +617,7 @@ class Simulation {
     const bool rests = rig_.config.limits.keep_alive == kKeepAlive;
     if (rests && !p.reads_slowly && !p.half_closes && missing(p) == 0) {
       const Instant due = std::max(p.client.told_at(), p.client.heard_at()) + kKeepAlive;
-      if (!closes_by_itself(p) && (p.client.ended_at() < due - kTimerSlack ||
+      if (!closes_by_itself(p) && (p.client.ended_at() < due - slack_ - kTimerSlack ||
                                    p.client.ended_at() > due + slack_ + kTimerSlack)) {
         blame(p, "closed " + in_ms(p.client.ended_at() - due) + " from when its time was up");
       }

@@ -115,10 +115,6 @@ ScriptedExchange::ScriptedExchange(const py::dict& request, py::object events,
   if (request.contains("gone_after")) gone_after_ = request["gone_after"].cast<std::uint64_t>();
 }
 
-void ScriptedExchange::record(py::tuple event) {
-  if (!events_.is_none()) events_.cast<py::list>().append(std::move(event));
-}
-
 void ScriptedExchange::step_out_and_in() {
   application_.leave(thread_);
   application_.enter(thread_);
@@ -150,16 +146,17 @@ driver::BodyRead ScriptedExchange::read_body(std::span<std::byte> into) {
 }
 
 void ScriptedExchange::inform(int status, const core::AnswerFields& fields) {
-  record(py::make_tuple("inform", status, to_list(&fields)));
+  record([&] { return py::make_tuple("inform", status, to_list(&fields)); });
 }
 
 void ScriptedExchange::respond(core::ResponseHead& head) {
   declared_ = head.content_bytes;
   if (head.fields != nullptr && head.fields->length()) declared_ = head.fields->length();
-  if (events_.is_none()) return;
-  record(py::make_tuple(
-      "respond", to_bytes(head.status), to_list(head.fields),
-      head.content_bytes ? py::object{py::int_(*head.content_bytes)} : py::object{py::none()}));
+  record([&] {
+    return py::make_tuple(
+        "respond", to_bytes(head.status), to_list(head.fields),
+        head.content_bytes ? py::object{py::int_(*head.content_bytes)} : py::object{py::none()});
+  });
 }
 
 Sent ScriptedExchange::count(std::uint64_t bytes) {
@@ -172,11 +169,11 @@ Sent ScriptedExchange::count(std::uint64_t bytes) {
 Sent ScriptedExchange::body(std::span<const std::byte> block) {
   step_out_and_in();
   const Sent sent = count(block.size());
-  if (!events_.is_none()) {
-    record(py::make_tuple("body",
+  record([&] {
+    return py::make_tuple("body",
                           to_bytes({reinterpret_cast<const char*>(block.data()), block.size()}),
-                          name_of(sent)));
-  }
+                          name_of(sent));
+  });
   return sent;
 }
 
@@ -186,13 +183,13 @@ Sent ScriptedExchange::body_file(driver::UniqueFd file, std::uint64_t offset,
   const ssize_t got =
       ::pread(file.get(), content.data(), content.size(), static_cast<off_t>(offset));
   content.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
-  record(py::make_tuple("file", offset, length, to_bytes(content)));
+  record([&] { return py::make_tuple("file", offset, length, to_bytes(content)); });
   return count(length);
 }
 
 Sent ScriptedExchange::deliver() {
   step_out_and_in();
-  record(py::make_tuple("deliver"));
+  record([] { return py::make_tuple("deliver"); });
   return gone_after_ && sent_ > *gone_after_ ? Sent::gone : Sent::ok;
 }
 
@@ -200,18 +197,18 @@ Sent ScriptedExchange::finish() {
   ++ends_;
   const Sent sent =
       declared_ && sent_ < *declared_ && head_.method != "HEAD" ? Sent::short_length : Sent::ok;
-  if (!events_.is_none()) record(py::make_tuple("finish", name_of(sent)));
+  record([&] { return py::make_tuple("finish", name_of(sent)); });
   return sent;
 }
 
 void ScriptedExchange::fail(int status, std::string_view sentence) {
   ++ends_;
-  record(py::make_tuple("fail", status, py::str(sentence.data(), sentence.size())));
+  record([&] { return py::make_tuple("fail", status, py::str(sentence.data(), sentence.size())); });
 }
 
 void ScriptedExchange::abort() {
   ++ends_;
-  record(py::make_tuple("abort"));
+  record([] { return py::make_tuple("abort"); });
 }
 
 bool ScriptedExchange::gone() const noexcept { return gone_call_ && gone_call_().cast<bool>(); }

@@ -50,7 +50,11 @@ class ScriptedExchange final : public driver::Exchange {
   [[nodiscard]] int ends() const noexcept { return ends_; }
 
  private:
-  void record(py::tuple event);
+  /// What `event()` makes, for who wants to know.
+  template <class Event>
+  void record(Event event) {
+    if (!events_.is_none()) events_.cast<py::list>().append(event());
+  }
   void step_out_and_in();
   [[nodiscard]] driver::Sent count(std::uint64_t bytes);
 

@@ -77,6 +77,21 @@ class Harness {
     }
   }
 
+  /// Runs one request while the nth allocation of Python, from 0, fails: `hook(from, to)` sees to
+  /// it, until `unhook()`. Returns how often its exchange was ended.
+  int run_without_memory(const py::dict& request, unsigned nth, const py::object& hook,
+                         const py::object& unhook) {
+    ScriptedExchange exchange{request, py::none(), *caller_, 0};
+    const py::int_ from{nth};
+    const py::int_ to{nth + 1};
+    hook(from, to);
+    caller_->call(0, exchange);
+    PyObject* const done = PyObject_CallNoArgs(unhook.ptr());
+    Py_XDECREF(done);
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return exchange.ends();
+  }
+
   [[nodiscard]] std::vector<std::pair<int, std::string>> take_log() { return log_.take(); }
   /// As when `number` arrives while no Python code runs in this thread.
   [[nodiscard]] bool run_signal_handlers_after(int number) {
@@ -121,6 +136,7 @@ PYBIND11_MODULE(_iotax_test, module) {
       .def(py::init<py::object, unsigned, const py::dict&>())
       .def("run", &Harness::run)
       .def("repeat", &Harness::repeat)
+      .def("run_without_memory", &Harness::run_without_memory)
       .def("take_log", &Harness::take_log)
       .def("run_signal_handlers", &Harness::run_signal_handlers)
       .def("run_signal_handlers_after", &Harness::run_signal_handlers_after)
