@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("_testcapi", reason="this Python comes without its own test modules")
-import without_memory  # noqa: E402
+import without_memory
 
 PROGRAM = Path(without_memory.__file__)
 

@@ -7,10 +7,10 @@ ever. Prints how many allocations failed.
 """
 
 import sys
+from _testcapi import remove_mem_hooks, set_nomemory
 from typing import Any
 
 from _iotax_test import Harness
-from _testcapi import remove_mem_hooks, set_nomemory
 
 ALLOCATIONS_MAX = 2000
 CALM = 50  # so many requests in a row as ever: there was nothing left to fail
