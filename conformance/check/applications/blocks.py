@@ -90,7 +90,7 @@ class NotCompressed:
 
     def sound(environ, start_response):
         start(start_response, ("Content-Encoding", "gzip"))
-        return [gzip.compress(b"plain")]
+        return [gzip.compress(b"plain", mtime=0)]
 
 
 class Sized:
