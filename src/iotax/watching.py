@@ -179,6 +179,7 @@ class Notified:
         os.set_blocking(self._waking, False)
         self._failure: str = ""
         self._watches: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._ended: set[str] = set()  # watches that went with their folders
         self._observer: Any = None
         threading.excepthook = self._thread_failed
 
@@ -203,8 +204,10 @@ class Notified:
             if self._observer is None:
                 self._observer = importlib.import_module("watchdog.observers").Observer()
                 self._observer.start()
+            ended = {self._ended.pop() for _ in range(len(self._ended))}
             for path, (identity, watch) in list(self._watches.items()):
-                if wanted.get(path, (None, False))[0] != identity:
+                # A folder that is made anew at once may have the number of the old one.
+                if path in ended or wanted.get(path, (None, False))[0] != identity:
                     del self._watches[path]
                     self._unschedule(watch)
             for path, (identity, recursive) in wanted.items():
@@ -241,6 +244,9 @@ class Notified:
         if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
             return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if event.is_directory and event.event_type == "deleted" and paths[0] in self._watches:
+            self._ended.add(paths[0])
+            self._wake()
         if any(self._tree.matters(path, folder=event.is_directory) for path in paths):
             self._wake()
 

@@ -206,6 +206,26 @@ def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], proj
     watch.until((MODIFIED, "x.py"))
 
 
+@pytest.mark.parametrize("name", ["", "below"])
+def test_a_folder_that_comes_back_as_the_same_one_is_watched_again(
+    begun: Callable[..., Watch], tmp_path: Path, name: str
+) -> None:
+    """The system gives its number to the next folder, so that nothing seems to have changed."""
+    root = tmp_path / "root"
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "x.py").write_text("")
+    watch = begun(root)
+    for text in map(str, range(8, 12)):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        (folder / "x.py").write_text(text)
+        while (DELETED, "x.py") in watch.changes():
+            pass
+        (folder / "x.py").write_text(text + " and more")
+        watch.until((MODIFIED, "x.py"))
+
+
 @pytest.mark.parametrize("how", ["removed", "moved"])
 def test_the_watched_folder_itself_vanishes_and_comes_back(
     begun: Callable[..., Watch], tmp_path: Path, how: str
