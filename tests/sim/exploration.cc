@@ -212,8 +212,7 @@ class Play {
     if (rig_.worker->status().connections != 0) blame("connections are left");
     if (rig_.sys.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");
     rig_.worker.reset();
-    if (rig_.sys.open_descriptors_but_files() != 1) blame("descriptors are left open");
-    if (rig_.sys.closed_twice() != 0) blame("a descriptor was closed twice");
+    blame(rig_.sys.descriptor_fault());
   }
 
   void check_answers() {

@@ -13,9 +13,7 @@
 //     passing.
 //  6. Signal handlers run in thread 0, and soon.
 //  7. A stop ends; then every descriptor is closed, once, and none of them while it is watched.
-//  8. Who only waits for the interpreter is not taken for slow, and no second thread is sent to
-//  wait
-//     for it.
+//  8. Who only waits for the interpreter is not taken for slow, nor is a second thread sent.
 #include "sim/simulation.h"
 
 #include <algorithm>
@@ -484,10 +482,7 @@ class Simulation {
       blame("more than --spool-max in temporary files");
     if (rig_.sys.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");
     rig_.worker.reset();
-    if (const std::size_t left = rig_.sys.open_descriptors_but_files(); left != 1) {
-      blame(std::to_string(left - 1) + " descriptors are left open");
-    }
-    if (rig_.sys.closed_twice() != 0) blame("a descriptor was closed twice");
+    blame(rig_.sys.descriptor_fault());
   }
 
   /// Only an answer that its reader does not take outlasts --graceful-timeout.

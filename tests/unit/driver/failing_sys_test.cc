@@ -218,8 +218,7 @@ class Attempt {
     if (!app_.ended_with.empty()) blame("the process was ended");
     if (sys_.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");
     worker.reset();
-    if (sys_.open_descriptors_but_files() != 1) blame("descriptors are left open");
-    if (sys_.closed_twice() != 0) blame("a descriptor was closed twice");
+    blame(sys_.descriptor_fault());
   }
 
   void check_answers() {

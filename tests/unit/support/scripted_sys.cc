@@ -230,6 +230,13 @@ void ScriptedSys::reset_calls() {
   heal();
 }
 
+std::string ScriptedSys::descriptor_fault() const {
+  if (const std::size_t left = open_descriptors_but_files(); left != 1) {
+    return std::to_string(left - 1) + " descriptors are left open";
+  }
+  return closed_twice_ != 0 ? "a descriptor was closed twice" : "";
+}
+
 // ---- what the calls share
 
 /// Counts the call and says how it fails; 0: it does not.

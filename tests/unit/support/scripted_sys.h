@@ -331,6 +331,9 @@ class ScriptedSys {
   [[nodiscard]] std::size_t closed_while_watched() const { return closed_while_watched_; }
   /// How often close() met a descriptor that was not open.
   [[nodiscard]] std::size_t closed_twice() const { return closed_twice_; }
+  /// What the worker did wrong with its descriptors, now that it is gone; empty: nothing. The
+  /// listener is the script's.
+  [[nodiscard]] std::string descriptor_fault() const;
   /// The most that lay in temporary files at once.
   [[nodiscard]] std::uint64_t temporary_bytes_most() const { return temporary_bytes_most_; }
 
