@@ -341,7 +341,8 @@ Instant Connection::State::due() const noexcept {
 Fault Connection::State::late_fault() const noexcept {
   if (peer == Peer::idle) return Fault::idle_timeout;
   if (peer == Peer::head) return Fault::head_timeout;
-  return pace.late_for_gap(now) ? Fault::body_timeout : Fault::body_rate;
+  if (pace.late_for_gap(now)) return Fault::body_timeout;
+  return policy.continue_when_accepted ? Fault::body_rate : Fault::streaming_rate;
 }
 
 /// An answer in progress goes on where its head is out; then the fault has no answer of its own.

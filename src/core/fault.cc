@@ -94,6 +94,8 @@ constexpr std::array kWords{
     Words{Fault::head_timeout, 408, "--receive-timeout", "request head was not complete in time"},
     Words{Fault::body_timeout, 408, "--receive-timeout", "body: nothing came for too long"},
     Words{Fault::body_rate, 408, "--min-rate", "body: came too slowly"},
+    Words{Fault::streaming_rate, 408, "--no-request-buffering",
+          "body: came too slowly for a call that reads it"},
 };
 
 constexpr bool in_order() {
@@ -177,6 +179,8 @@ std::string describe(const Rejected& rejected, const Limits& limits) {
       return named + set_to(limits.receive_timeout) + ')';
     case Fault::body_rate:
       return named + set_to(limits.rate_bytes_min) + "/s)";
+    case Fault::streaming_rate:
+      return named + set_to(limits.streaming_rate_bytes_min) + "/s)";
     default:
       return std::string(reason(rejected.fault));
   }

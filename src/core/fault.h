@@ -82,10 +82,11 @@ enum class Fault : std::uint8_t {
   head_timeout,
   body_timeout,
   body_rate,
+  streaming_rate,  // of a body that is read while it comes
 };
 
 /// How many there are, for tests that walk all of them.
-inline constexpr int kFaults = static_cast<int>(Fault::body_rate) + 1;
+inline constexpr int kFaults = static_cast<int>(Fault::streaming_rate) + 1;
 
 /// The status of the answer; 0: close without an answer.
 [[nodiscard]] int status_of(Fault fault) noexcept;

@@ -104,6 +104,7 @@ const std::vector<Provocation>& provocations() {
       {Fault::head_timeout, "GET / HT", false, seconds{10}},
       {Fault::body_timeout, field("Content-Length: 5") + "hell", false, seconds{10}},
       {Fault::body_rate, field("Content-Length: 5") + "hell", false, seconds{11}},
+      {Fault::streaming_rate, field("Content-Length: 5") + "hell", false, seconds{11}},
   };
   return all;
 }
@@ -111,8 +112,9 @@ const std::vector<Provocation>& provocations() {
 /// The peer after the provocation came in the pieces that end at `cuts`.
 std::unique_ptr<CorePeer> play(const Provocation& one, const std::set<std::size_t>& cuts) {
   Limits limits;
-  if (one.fault == Fault::body_rate) limits.receive_timeout = {};
-  auto peer = std::make_unique<CorePeer>(limits);
+  const bool streaming = one.fault == Fault::streaming_rate;
+  if (one.fault == Fault::body_rate || streaming) limits.receive_timeout = {};
+  auto peer = std::make_unique<CorePeer>(limits, Policy{!streaming});
   std::size_t from = 0;
   for (const std::size_t cut : cuts) {
     peer->receive(std::string_view(one.bytes).substr(from, cut - from));
@@ -184,6 +186,8 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::head_timeout),
             "request head was not complete in time (--receive-timeout 10 s)");
   EXPECT_EQ(described(Fault::body_rate), "body: came too slowly (--min-rate 500 B/s)");
+  EXPECT_EQ(described(Fault::streaming_rate),
+            "body: came too slowly for a call that reads it (--no-request-buffering 64 KiB/s)");
   EXPECT_EQ(described(Fault::path_percent), "path: \"%\" is not followed by two hex digits");
   EXPECT_EQ(described(Fault::tls_handshake), "TLS handshake on a plain HTTP port: use http://");
   limits.receive_timeout = std::chrono::milliseconds{1500};

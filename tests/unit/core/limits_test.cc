@@ -254,6 +254,8 @@ TEST(Deadline, StreamedContentHasTheHigherRate) {
   peer.receive("xxxx");
   EXPECT_EQ(peer.connection.deadline(),
             peer.now + seconds{10} + Duration(4LL * 1000000000 / (64 * 1024)));
+  peer.pass(seconds{11});
+  EXPECT_EQ(peer.rejected.fault, Fault::streaming_rate);
 }
 
 TEST(Deadline, InputThatCameInTheSameTurnComesFirst) {
