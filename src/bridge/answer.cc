@@ -209,13 +209,18 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   log_exception(request, "Error in close()", exception.get(), "");
 }
 
-/// S-EXC-01 to S-EXC-03. The result is closed before the connection can be used again (S-CLOSE-02).
+/// S-EXC-01 to S-EXC-03; not an error of the application if it only let pass what its client has
+/// done, who has been answered or has left. The result is closed before the connection can be used
+/// again (S-CLOSE-02).
 [[gnu::cold]] void answer_failure(Request& request, PyObject* application, PyObject* result,
                                   bool quiet_interrupt) {
+  bool by_client = false;
   {
     const Ref exception = take_exception();
+    by_client = request.client_failed && blames_client(exception.get());
     // The watch of the deadlines has logged where the call was.
     const bool quiet =
+        by_client ||
         (quiet_interrupt &&
          PyErr_GivenExceptionMatches(exception.get(), PyExc_KeyboardInterrupt) != 0) ||
         PyErr_GivenExceptionMatches(exception.get(), exceptions().request_timeout) != 0;
@@ -228,7 +233,7 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (result != nullptr) close_result(request, result, nullptr);
   const bool head_sent = request.head == Head::sent;
   Exchange& exchange = request.take_exchange();
-  if (head_sent) {
+  if (head_sent || by_client) {
     exchange.abort();
   } else {
     exchange.fail(kInternalServerError, kFailed);

@@ -73,6 +73,7 @@ Py_ssize_t Body::fetch(std::span<std::byte> into) {
   const driver::BodyRead got = request_->exchange()->read_body(into);
   if (got.error != driver::BodyError::none) {
     error_ = got.error;
+    request_->client_failed = error_ != driver::BodyError::storage;
     std::string line{text_of(error_)};
     request_->log().server(driver::Level::info, line.append(" in ").append(request_->described()));
     raise_body_error(error_);

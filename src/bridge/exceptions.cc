@@ -67,6 +67,14 @@ const char* text_of(driver::BodyError error) noexcept {
   return "the request body was read";
 }
 
+bool blames_client(PyObject* exception) noexcept {
+  for (PyObject* const kind : {all_exceptions.client_disconnected, all_exceptions.body_timed_out,
+                               all_exceptions.body_malformed}) {
+    if (PyErr_GivenExceptionMatches(exception, kind) != 0) return true;
+  }
+  return false;
+}
+
 void raise_body_error(driver::BodyError error) {
   switch (error) {
     case driver::BodyError::none:

@@ -22,6 +22,8 @@ struct Exceptions {
 
 /// What became of reading a body, in words.
 [[nodiscard]] const char* text_of(driver::BodyError error) noexcept;
+/// Whether it is one of those that blame the client.
+[[nodiscard]] bool blames_client(PyObject* exception) noexcept;
 /// Raises what became of reading a body. Beyond 1.3: now and on every later read.
 void raise_body_error(driver::BodyError error);
 /// Raises that nothing more can be sent. Beyond 5.4.

@@ -14,6 +14,7 @@ void Request::begin(driver::Exchange& exchange) noexcept {
   head = Head::none;
   is_head = core::same_text(exchange.head().method, "HEAD");
   without_body = is_head;
+  client_failed = false;
 }
 
 void Request::end() noexcept {

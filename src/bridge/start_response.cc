@@ -184,6 +184,7 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
                       "write() went past the Content-Length of the answer; what fitted was sent");
       return nullptr;
     case driver::Sent::gone:
+      request->client_failed = true;
       raise_gone();
       return nullptr;
   }

@@ -160,7 +160,10 @@ class Intake {
     if (rejected.in_body_of == core::RequestId::none) make_id(s, {});
     const std::string rule = core::describe(rejected, config_.limits);
     warn(s, rejected.status, rule, rejected.offending);
-    s.machine.refuse(server_answer(s, rejected.status, rule));
+    const core::ServerAnswer made = server_answer(s, rejected.status, rule);
+    s.status = made.status;
+    s.answer_bytes = s.machine.content_bytes(made);
+    s.machine.refuse(made);
   }
 
   [[nodiscard]] core::ServerAnswer server_answer(Session<Sys>& s, int status,

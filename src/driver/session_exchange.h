@@ -95,7 +95,8 @@ class SessionExchange final : public Exchange {
     if (head.server.empty()) head.server = worker_.config().server_header;
     Session& s = session();
     if (worker_.stopping()) s.machine.close_soon();
-    s.status = s.machine.respond(s.machine.head().id, head);
+    const int status = s.machine.respond(s.machine.head().id, head);
+    if (status != 0) s.status = status;  // 0: the request has been refused meanwhile
   }
 
   [[gnu::flatten]] Sent body(std::span<const std::byte> block) override {
@@ -137,6 +138,7 @@ class SessionExchange final : public Exchange {
     const Inside inside(*this);
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
+    if (session().status != 0) return worker_.log_access(session());  // it has been refused
     worker_.intake().answer(session(), status, sentence, {}, false);
   }
 

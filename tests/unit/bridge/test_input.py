@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import INFO, Bridge
+from conftest import ERROR, INFO, Bridge
 
 BODY = b"line1\nline2\n\nend"
 
@@ -231,6 +231,35 @@ def test_beyond_1_3_a_body_that_ends_early_raises_now_and_later(
     assert all(isinstance(value, ConnectionError) for value in caught)
     assert [level for level, _ in answer.log] == [INFO], "logged once"
     assert "POST / (id-1)" in answer.log[0][1]
+
+
+@pytest.mark.parametrize("error", ["disconnected", "timed_out", "malformed"])
+def test_what_the_client_did_is_no_error_of_an_application_that_lets_it_pass(error: str) -> None:
+    def app(environ: Any, _start_response: Any) -> list[bytes]:
+        return [environ["wsgi.input"].read()]
+
+    answer = Bridge(app).request(method="POST", pieces=[b"part", error], size_known=False)
+    assert answer.kinds == ["abort"], "it has been answered, or has left"
+    assert [level for level, _ in answer.log] == [INFO]
+
+
+def test_an_error_of_the_application_is_not_the_client_s() -> None:
+    caught: list[OSError] = []
+
+    def app(environ: Any, _start_response: Any) -> list[bytes]:
+        try:
+            return [environ["wsgi.input"].read()]
+        except OSError as error:
+            caught.append(error)
+            raise RuntimeError("no content") from error
+
+    def blames_the_client_before(_environ: Any, _start_response: Any) -> list[bytes]:
+        raise caught[0]
+
+    answer = Bridge(app).request(method="POST", pieces=[b"part", "timed_out"], size_known=False)
+    assert answer.kinds == ["fail"]
+    assert [level for level, _ in answer.log] == [INFO, ERROR]
+    assert Bridge(blames_the_client_before).request().kinds == ["fail"]
 
 
 def test_a_stored_body_that_cannot_be_read_is_an_os_error() -> None:

@@ -531,6 +531,35 @@ TEST(Content, ThatStopsComingIsLateToTheReader) {
   rig.run();
   EXPECT_EQ(got.error, driver::BodyError::timed_out);
   EXPECT_TRUE(has(client.received(), "HTTP/1.1 408"));
+  EXPECT_EQ(rig.log.server_lines.size(), 1U);
+}
+
+TEST(Content, ThatWasRefusedIsLoggedAsWhatItsClientGot) {
+  using End = void (*)(Exchange&);
+  for (const End end :
+       {End{[](Exchange& e) { e.fail(500, "failed"); }}, End{[](Exchange& e) { e.abort(); }},
+        End{[](Exchange& e) { FakeApplication::answer(e, ""); }}}) {
+    Config config;
+    config.request_buffering = false;
+    Rig rig(config);
+    rig.app.views["/in"] = [&](Exchange& e) {
+      std::array<std::byte, 100> block;
+      while (e.read_body(block).bytes > 0) {
+      }
+      end(e);
+    };
+    ScriptedClient client = rig.connect();
+    client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+    rig.stop_after(20s);
+    rig.run();
+    const std::string& got = client.received();
+    const std::size_t content = got.size() - got.find("\r\n\r\n") - 4;
+    EXPECT_EQ(count(got, "HTTP/1.1"), 1U);
+    ASSERT_EQ(rig.log.access_lines.size(), 1U);
+    EXPECT_TRUE(
+        has(rig.log.access_lines[0], "408 Request Timeout " + std::to_string(content) + "B "))
+        << rig.log.access_lines[0];
+  }
 }
 
 TEST(Answers, ThatTakeLongLeaveTheConnectionOpen) {
