@@ -6,9 +6,9 @@ nothing waits for the slow ones without waiting itself.
 """
 
 import contextlib
-import resource
 
 import pytest
+from support import hostile
 from support.wire import SMALL, Connection
 
 
@@ -100,11 +100,7 @@ def test_client_that_breaks_off_its_content_is_never_run(start):
 
 def test_descriptors_run_out_and_come_back(start):
     """The application takes every descriptor; who comes then waits, and is served afterwards."""
-
-    def few_descriptors():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-
-    server = start("views", before_start=few_descriptors)
+    server = start("views", before_start=hostile.few_descriptors)
     with Connection(server.port) as early, contextlib.ExitStack() as stack:
         assert int(early.ask("/exhaust").text) > 100
         late = [stack.enter_context(Connection(server.port)) for _ in range(10)]

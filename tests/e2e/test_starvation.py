@@ -13,7 +13,7 @@ import socket
 import pytest
 from support import hostile
 from support.mixed import resident_kib
-from support.processes import sockets
+from support.processes import sockets, why_no_namespace
 from support.server import Server
 from support.wire import Connection
 
@@ -24,16 +24,28 @@ FOR_EVER = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def patient():
+HOW = {"buffered": [], "as it comes": ["--no-request-buffering"]}
+# Beside these a thread stays free: where content is read as it comes, some hold theirs; see below.
+HARMLESS = [
+    (how, name)
+    for how in HOW
+    for name, way in hostile.CLIENTS.items()
+    if how == "buffered" or not way.keeps_content
+]
+DRIPS = [name for name, way in hostile.CLIENTS.items() if way.keeps_content and way.goes_on]
+STOPS = [name for name, way in hostile.CLIENTS.items() if way.keeps_content and not way.goes_on]
+
+
+@pytest.fixture(scope="module", params=list(HOW))
+def patient(request):
     """Waits for its clients for ever."""
-    with running("--threads", str(THREADS), *FOR_EVER) as server:
+    with running("--threads", str(THREADS), *FOR_EVER, *HOW[request.param]) as server:
         yield server
 
 
-@pytest.fixture(scope="module", params=["buffered", "as it comes"])
+@pytest.fixture(scope="module", params=list(HOW))
 def server(request):
-    with running(*([] if request.param == "buffered" else ["--no-request-buffering"])) as server:
+    with running(*HOW[request.param]) as server:
         yield server
 
 
@@ -54,7 +66,7 @@ def ask_honestly(port, rounds=5):
             assert (answer.status, answer.complete) == (200, True)
 
 
-@pytest.mark.parametrize("name", list(hostile.CLIENTS))
+@pytest.mark.parametrize(("patient", "name"), HARMLESS, indirect=["patient"])
 def test_an_honest_client_beside_hostile_ones(patient, name):
     port = patient.port
     way = hostile.CLIENTS[name]
@@ -84,6 +96,32 @@ def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
             connection = stack.enter_context(Connection(server.port))
             hostile.CLIENTS["half of its content"].begin(connection)
         ask_honestly(server.port)
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, name):
+    """Four on each thread: the last of them is over, and the honest client's turn, after four."""
+    server = start(
+        "views", "--threads", str(THREADS), "--no-request-buffering", "--receive-timeout", "500ms"
+    )
+    with contextlib.ExitStack() as stack:
+        for _ in range(4 * THREADS):
+            connection = stack.enter_context(Connection(server.port))
+            hostile.CLIENTS[name].begin(connection)
+        ask_honestly(server.port)
+
+
+def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
+    """For ten seconds, which no option changes: the one test here that takes its time."""
+    server = start("views", "--threads", str(THREADS), "--no-request-buffering")
+    with contextlib.ExitStack() as stack:
+        for name in DRIPS * (THREADS // len(DRIPS)):
+            connection = stack.enter_context(Connection(server.port))
+            hostile.CLIENTS[name].begin(connection)
+            stack.enter_context(hostile.going_on(hostile.CLIENTS[name], [connection]))
+        ask_honestly(server.port)
+    server.err.wait_for(r"408 body: came too slowly .*\(--no-request-buffering 64 KiB/s\)")
+    assert "ERROR" not in server.err.text  # the application has done nothing wrong
 
 
 @pytest.mark.parametrize("name", list(hostile.STRICT))
@@ -180,15 +218,26 @@ def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
 
 
 def test_no_room_for_temporary_files(start):
-    """A file may not grow beyond 64 KiB here: to a write that is what a full folder is, too."""
+    """A file may not grow beyond 64 KiB here: to a write that is much like a full folder."""
+    server = start("views", "--body-memory", "1K", before_start=hostile.small_files)
+    one_upload_fails_and_nothing_else(server.port)
 
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
-    server = start("views", "--body-memory", "1K", before_start=small_files)
-    with Connection(server.port) as early:
+def test_a_full_file_system(start, tmp_path):
+    """The folder of temporary files is a file system of 128 KiB, where one may be mounted."""
+    mount = f'mount -t tmpfs -o size=128k none {tmp_path} && exec "$@"'
+    under = ("unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh")
+    if why := why_no_namespace(under):
+        pytest.skip(f"no file system to be had here: {why}")
+    server = start("views", "--body-memory", "1K", "--spool-dir", str(tmp_path), under=under)
+    for _ in range(3):  # its room comes back
+        one_upload_fails_and_nothing_else(server.port)
+
+
+def one_upload_fails_and_nothing_else(port):
+    with Connection(port) as early:
         assert early.ask("/hello").status == 200
-        with Connection(server.port) as connection:
+        with Connection(port) as connection:
             connection.request("POST", "/digest", "Content-Length: 500000")
             connection.send(b"x" * 200_000)
             assert connection.answer().status in (503, 507)

@@ -4,9 +4,12 @@ A way to be hostile is a function from a new connection to nothing; who calls it
 connection open, and calls it again for each step of one that goes on for ever.
 """
 
+import contextlib
 import os
 import random
-from collections.abc import Callable
+import resource
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .wire import SMALL, Connection, Ended
@@ -37,6 +40,7 @@ class Hostile:
     goes_on: Way | None = None  # a step that it repeats, without an end
     receive_buffer: int = 0
     is_over: bool = False  # the server may close it at once
+    keeps_content: bool = False  # a call that reads it waits for more
 
 
 CLIENTS: dict[str, Hostile] = {
@@ -44,12 +48,20 @@ CLIENTS: dict[str, Hostile] = {
     "one octet": Hostile(_sends(b"G")),
     "half a head": Hostile(_sends(HEAD)),
     "drips a head": Hostile(_sends(HEAD + b"X-Drip: "), _sends(b"x")),
-    "half of its content": Hostile(_sends(POST + b"Content-Length: 1000\r\n\r\nx")),
-    "drips its content": Hostile(_sends(POST + b"Content-Length: 100000\r\n\r\n"), _sends(b"x")),
-    "drips chunks": Hostile(
-        _sends(POST + b"Transfer-Encoding: chunked\r\n\r\n"), _sends(b"1\r\nx\r\n")
+    "half of its content": Hostile(
+        _sends(POST + b"Content-Length: 1000\r\n\r\nx"), keeps_content=True
     ),
-    "half of a chunk": Hostile(_sends(POST + b"Transfer-Encoding: chunked\r\n\r\nffff\r\nx")),
+    "drips its content": Hostile(
+        _sends(POST + b"Content-Length: 100000\r\n\r\n"), _sends(b"x"), keeps_content=True
+    ),
+    "drips chunks": Hostile(
+        _sends(POST + b"Transfer-Encoding: chunked\r\n\r\n"),
+        _sends(b"1\r\nx\r\n"),
+        keeps_content=True,
+    ),
+    "half of a chunk": Hostile(
+        _sends(POST + b"Transfer-Encoding: chunked\r\n\r\nffff\r\nx"), keeps_content=True
+    ),
     "reads nothing": Hostile(_asks_and_reads_nothing, receive_buffer=SMALL),
     "reads a little": Hostile(
         _asks_and_reads_nothing, lambda connection: connection.receive(1), receive_buffer=SMALL
@@ -59,6 +71,26 @@ CLIENTS: dict[str, Hostile] = {
     "HTTP/2": Hostile(_sends(HTTP2), is_over=True),
     "an HTTP/0.9 request": Hostile(_sends(b"GET /hello\r\n"), is_over=True),
 }
+
+
+@contextlib.contextmanager
+def going_on(way: Hostile, connections: Sequence[Connection]) -> Iterator[None]:
+    """Each takes a step every second, if that is its way."""
+    over = threading.Event()
+
+    def steps() -> None:
+        while way.goes_on and not over.wait(1):
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    way.goes_on(connection)
+
+    thread = threading.Thread(target=steps, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
 
 # What no server must take for a request that it serves: smuggling, and what else peers differ on.
 STRICT: dict[str, tuple[bytes, set[int]]] = {
@@ -121,6 +153,16 @@ def noise(seed: int) -> bytes:
     if chance.random() < 0.5:
         octets = b"".join(chance.choice([*words, chance.randbytes(3)]) for _ in range(12))
     return octets
+
+
+def small_files() -> None:
+    """For a server before it starts: none of its files may grow beyond 64 KiB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+
+def few_descriptors() -> None:
+    """For a server before it starts."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 
 
 def descriptors(pid: int) -> int:
