@@ -8,10 +8,9 @@ servers do that are repeated, against a live server.
 import contextlib
 import resource
 import signal
-import socket
 
 import pytest
-from support import hostile
+from support import hostile, patience
 from support.mixed import resident_kib
 from support.processes import sockets, why_no_namespace
 from support.server import Server
@@ -200,19 +199,10 @@ def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
     server = start("views", "--workers", "0", "--backlog", "4")
     server.send_signal(signal.SIGSTOP)
     try:
-        with contextlib.ExitStack() as stack:
-            late = []
-            for _ in range(40):  # those that find no room ask the kernel again, by themselves
-                one = stack.enter_context(socket.socket())
-                one.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    one.connect(("127.0.0.1", server.port))
-                late.append(one)
+        with hostile.crowd(server.port, 40) as late:
             server.send_signal(signal.SIGCONT)
             for one in late:
-                one.settimeout(60)
-                one.sendall(b"GET /hello HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-                assert one.recv(12) == b"HTTP/1.1 200"
+                assert hostile.ask_late(one, patience.SECONDS) == b"HTTP/1.1 200"
     finally:
         server.send_signal(signal.SIGCONT)
 

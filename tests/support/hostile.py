@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import resource
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -136,6 +137,25 @@ def reset(port: int, octets: bytes) -> None:
         if b"/big" in octets:
             connection.head()
         connection.reset()
+
+
+@contextlib.contextmanager
+def crowd(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections at once. Those that find no room ask the kernel again, by themselves."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.connect(("127.0.0.1", port))
+        yield sockets
+
+
+def ask_late(one: socket.socket, patience_s: float) -> bytes:
+    """As soon as its connection is there. Returns the beginning of the answer."""
+    one.settimeout(patience_s)
+    one.sendall(HEAD + b"Connection: close\r\n\r\n")
+    return one.recv(12)
 
 
 def noise(seed: int) -> bytes:
