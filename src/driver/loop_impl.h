@@ -456,8 +456,12 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
+  const auto has_request = [&] {
+    s.machine.on_time(now_);  // the request waited for its turn: what is behind it begins now
+    return intake_.advance(s, now_) == Progress::ready;
+  };
   if (s.machine.idle() || s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
-      intake_.advance(s, now_) != Progress::ready) {
+      !has_request()) {
     answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
     return;
   }

@@ -4,11 +4,12 @@
 //     ends where an answer is missing. It ends so only where there was a reason: the client left,
 //     the application broke off, the system failed, the worker was stopped.
 //  2. Nobody is forgotten: long before the stop every client that is owed something has it.
-//  3. A request reaches the application at most once, and once in the access log if it did.
-//  4. Deadlines hold: a connection at rest is closed when its time is up and not before; a call
-//  over
-//     --request-timeout is answered for; what the application does never delays what the network
-//     alone decides by more than a take-over takes.
+//  3. A request reaches the application at most once, and once in the access log if it did, with
+//  the
+//     status that its client got.
+//  4. Deadlines hold: a connection at rest is closed when its time is up and not before, and so is
+//     content that stops refused; a call over --request-timeout is answered for; what the
+//     application does never delays what the network alone decides by more than a take-over takes.
 //  5. Nothing grows without bound: descriptors, temporary files; no turn goes on without time
 //     passing.
 //  6. Signal handlers run in thread 0, and soon.
@@ -50,8 +51,9 @@ using support::WatchedRig;
 constexpr Duration kEnd = 60s;            // when the stop comes, unless it comes early
 constexpr Duration kRequestTimeout = 1s;  // where there is one
 constexpr Duration kKeepAlive = 5s;       // where connections rest
-constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and some
-constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and some
+constexpr Duration kReceiveTimeout = 2s;
+constexpr Duration kTakeOver = 5ms;     // two ticks of the watch, a turn, and some
+constexpr Duration kTimerSlack = 10ms;  // the wheel's tick, rounded, and some
 constexpr Duration kGraceful = 10s;
 
 /// What a request asks of the application.
@@ -69,6 +71,7 @@ enum class Kind : std::uint8_t {
   short_,   // less content than it said
   hangs,    // for seconds
   bad,      // no request at all: 400
+  stops,    // reads, and the content is never whole
 };
 
 struct Request {
@@ -132,7 +135,7 @@ class Simulation {
     config.limits.streaming_rate_bytes_min = 0;
     config.limits.keep_alive = 200s;
     config.limits.send_timeout = 200s;
-    config.limits.receive_timeout = 200s;
+    config.limits.receive_timeout = kReceiveTimeout;
     config.graceful_timeout = kGraceful;
     if (chance(4)) config.limits.keep_alive = kKeepAlive;
     if (chance(4)) config.request_timeout = kRequestTimeout;
@@ -235,9 +238,9 @@ class Simulation {
   static std::string mark(const Exchange& e) { return "<" + std::string(e.head().query) + ">"; }
 
   static std::string_view path_of(Kind kind) {
-    static constexpr std::array<std::string_view, 13> kPaths{
+    static constexpr std::array<std::string_view, 14> kPaths{
         "quick",   "slow",  "computes", "stream", "big",   "file", "reads",
-        "ignores", "fails", "breaks",   "short",  "hangs", ""};
+        "ignores", "fails", "breaks",   "short",  "hangs", "",     "reads"};
     return kPaths.at(static_cast<std::size_t>(kind));
   }
 
@@ -263,7 +266,10 @@ class Simulation {
       const int requests = 1 + static_cast<int>(draw(6));
       for (int r = 0; r < requests; ++r) {
         Request request{std::to_string(n) + "." + std::to_string(r), draw_kind(), 0, false};
-        request.http_1_0 = r + 1 == requests && chance(8);
+        if (r + 1 == requests) {
+          if (!only_quick_ && chance(8)) request.kind = Kind::stops;
+          request.http_1_0 = chance(8);
+        }
         bytes += text_of(request);
         p.requests.push_back(request);
       }
@@ -291,8 +297,9 @@ class Simulation {
   }
 
   std::string text_of(Request& request) {
-    const bool has_content = request.kind == Kind::reads || request.kind == Kind::ignores;
-    if (has_content) request.content_bytes = draw(2000);
+    const bool stops = request.kind == Kind::stops;
+    const bool has_content = stops || request.kind == Kind::reads || request.kind == Kind::ignores;
+    if (has_content) request.content_bytes = draw(2000) + (stops ? 1 : 0);
     std::string content(request.content_bytes, 'b');
     std::string text = has_content ? "POST /" : "GET /";
     text.append(path_of(request.kind)).append("?").append(request.name);
@@ -312,6 +319,10 @@ class Simulation {
       text += "0\r\n\r\n";
     } else {
       text += "\r\n";
+    }
+    if (stops) {
+      const std::size_t head = text.find("\r\n\r\n") + 4;
+      text.resize(head + draw(text.size() - head));
     }
     return text;
   }
@@ -505,9 +516,14 @@ class Simulation {
         if (!may_be_missing(p, request)) blame(p, request.name + " has no whole answer");
         return;
       }
-      if (!fits(request, *answer)) {
+      if (!fits(p, request, *answer)) {
         blame(p, request.name + " got " + std::to_string(answer->status) + " " + answer->content);
         return;
+      }
+      const int logged = logged_status(request);
+      if (logged != 0 && logged != 499 && logged != answer->status) {
+        blame(p, request.name + " got " + std::to_string(answer->status) + ", and the log says " +
+                     std::to_string(logged));
       }
       const auto connection = answer->fields.find("connection");
       if (connection != answer->fields.end() && connection->second == "close") {
@@ -547,13 +563,18 @@ class Simulation {
            (bodies_may_fail_ && request.content_bytes != 0);
   }
 
+  /// 0: it is not in the access log.
+  [[nodiscard]] int logged_status(const Request& request) const {
+    for (const std::string& line : rig_.log.access_lines) {
+      if (line.find("?" + request.name + " ") == std::string::npos) continue;
+      return std::stoi(line.substr(line.rfind("\" ") + 2, 3));
+    }
+    return 0;
+  }
+
   /// Who has half-closed and waits for a second is taken for gone.
   [[nodiscard]] bool was_given_up(const Request& request) const {
-    return std::any_of(rig_.log.access_lines.begin(), rig_.log.access_lines.end(),
-                       [&](const std::string& line) {
-                         return line.find("?" + request.name + " ") != std::string::npos &&
-                                line.find("\" 499 ") != std::string::npos;
-                       });
+    return logged_status(request) == 499;
   }
 
   static bool breaks(const Plan& p) {
@@ -571,7 +592,8 @@ class Simulation {
 
   [[nodiscard]] bool has_timeout() const { return rig_.config.request_timeout > Duration::zero(); }
 
-  [[nodiscard]] bool fits(const Request& request, const test::ReadAnswer& answer) const {
+  [[nodiscard]] bool fits(const Plan& p, const Request& request,
+                          const test::ReadAnswer& answer) const {
     const std::string mark = "<" + request.name + ">";
     switch (answer.status) {
       case 200:
@@ -581,9 +603,12 @@ class Simulation {
         return request.kind != Kind::bad && request.kind != Kind::breaks &&
                answer.content.ends_with(mark);
       case 400:
-        return request.kind == Kind::bad;
+        return request.kind == Kind::bad || (request.kind == Kind::stops && p.half_closes);
+      case 408:
+        return request.kind == Kind::stops;
       case 500:
-        return request.kind == Kind::fails || (request.kind == Kind::reads && bodies_may_fail_);
+        return request.kind == Kind::fails ||
+               ((request.kind == Kind::reads || request.kind == Kind::stops) && bodies_may_fail_);
       case 503:
         return may_turn_away_ || (bodies_may_fail_ && request.content_bytes != 0);
       case 504:
@@ -623,6 +648,13 @@ class Simulation {
       const Duration took = p.client.told_at() - p.sent_at;
       if (took > kTakeOver + turn + slack_) blame(p, "400 came after " + in_ms(took));
     }
+    if (p.requests.size() == 1 && p.requests.front().kind == Kind::stops && !p.half_closes &&
+        !p.reads_slowly && rig_.config.request_buffering && !bodies_may_fail_) {
+      const Duration late = p.client.told_at() - p.sent_at - kReceiveTimeout;
+      if (late < -slack_ || late > kTakeOver + kTimerSlack + slack_) {
+        blame(p, "408 came " + in_ms(late) + " after its time");
+      }
+    }
     if (p.one_request_at_once && p.requests.size() == 1 && has_timeout() &&
         p.requests.front().kind == Kind::hangs && !p.reads_slowly) {
       const auto call =
@@ -652,6 +684,9 @@ class Simulation {
             rig_.app.calls.begin(), rig_.app.calls.end(),
             [&](const FakeApplication::Call& call) { return call.query == request.name; }));
         if (called > 1) blame(*plan, request.name + " was called twice");
+        if (called != 0 && request.kind == Kind::stops && rig_.config.request_buffering) {
+          blame(*plan, request.name + " was called without its content");
+        }
         const std::string target = "?" + request.name + " ";
         const auto lines = static_cast<std::size_t>(std::count_if(
             rig_.log.access_lines.begin(), rig_.log.access_lines.end(),
@@ -682,6 +717,7 @@ class Simulation {
       for (const Request& request : p.requests) {
         text.append(" ").append(path_of(request.kind)).append(request.http_1_0 ? "/1.0" : "");
         if (request.content_bytes != 0) text += "(" + std::to_string(request.content_bytes) + ")";
+        if (request.kind == Kind::stops) text += " in part";
       }
       text += "; sent by " + in_ms(p.sent_at - begin_);
       if (p.leaves) text += ", leaves";

@@ -513,6 +513,26 @@ TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
   EXPECT_EQ(got.bytes, 3U);
 }
 
+TEST(Heads, ThatBeginBehindARequestThatWaitsAreTimedFromItsAnswer) {
+  Config config;
+  config.limits.receive_timeout = 2s;
+  Rig rig(config);
+  rig.app.views["/hangs"] = [&](Exchange& e) {
+    rig.app.sleep(5s);
+    FakeApplication::answer(e, "done");
+  };
+  ScriptedClient hangs = rig.get("/hangs");
+  ScriptedClient waits;
+  rig.sys.after(1s, [&] {
+    waits = rig.connect();
+    waits.send(Rig<>::request("/") + "GET / HTTP/1.1\r\nHo");
+  });
+  rig.sys.after(1001ms, [&] { waits.send("st: a\r\n\r\n"); });
+  rig.stop_after(8s);
+  rig.run();
+  EXPECT_EQ(count(waits.received(), "hello"), 2U) << waits.received();
+}
+
 TEST(Content, ThatStopsComingIsLateToTheReader) {
   Config config;
   config.request_buffering = false;
