@@ -8,8 +8,10 @@ import contextlib
 import os
 import random
 import resource
+import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -151,11 +153,25 @@ def crowd(port: int, count: int) -> Iterator[list[socket.socket]]:
         yield sockets
 
 
-def ask_late(one: socket.socket, patience_s: float) -> bytes:
-    """As soon as its connection is there. Returns the beginning of the answer."""
-    one.settimeout(patience_s)
-    one.sendall(HEAD + b"Connection: close\r\n\r\n")
-    return one.recv(12)
+def ask_all(crowd: Sequence[socket.socket], patience_s: float) -> int:
+    """Each asks as soon as its connection is there. How many are answered with 200 in time."""
+    end = time.monotonic() + patience_s
+    served = 0
+    with selectors.DefaultSelector() as selector:
+        for one in crowd:
+            selector.register(one, selectors.EVENT_WRITE)
+        while selector.get_map() and (left := end - time.monotonic()) > 0:
+            for key, event in selector.select(left):
+                try:
+                    if event == selectors.EVENT_WRITE:
+                        key.fileobj.send(HEAD + b"Connection: close\r\n\r\n")
+                        selector.modify(key.fileobj, selectors.EVENT_READ)
+                        continue
+                    served += key.fileobj.recv(12).endswith(b" 200")
+                except OSError:
+                    pass  # was reset
+                selector.unregister(key.fileobj)
+    return served
 
 
 def noise(seed: int) -> bytes:
