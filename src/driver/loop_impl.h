@@ -456,13 +456,12 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
-  const auto has_request = [&] {
-    s.machine.on_time(now_);  // the request waited for its turn: what is behind it begins now
-    return intake_.advance(s, now_) == Progress::ready;
-  };
-  if (s.machine.idle() || s.backlogged() || s.gone.load(std::memory_order_relaxed) ||
-      !has_request()) {
-    answered_.push_back(&s);  // what is behind a backlog waits until the reader has caught up
+  // What is behind a backlog waits until the reader has caught up.
+  const bool looks_behind =
+      !s.machine.idle() && !s.backlogged() && !s.gone.load(std::memory_order_relaxed);
+  if (looks_behind) s.machine.on_time(now_);  // what has waited for its turn as well begins now
+  if (!looks_behind || intake_.advance(s, now_) != Progress::ready) {
+    answered_.push_back(&s);
     return;
   }
   if (s.pending.empty()) behind_.push_back(&s);
