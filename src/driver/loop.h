@@ -196,6 +196,7 @@ class Loop {
   static constexpr std::uint64_t kDrainBytesPerTurn = 1U << 20;
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
   static constexpr core::Duration kIdleAfterTerm = 2s;
+  static constexpr core::Duration kHandshake = 2ms;  // of clients nearby, balancers among them
 
   struct Bell : Source {
     Bell() : Source(Kind::wakeup) {}

@@ -913,6 +913,7 @@ void Loop<Sys, Poller>::let_go(Listener& listener) {
   if (asked_ != Stop::retire) {
     // Or a client that comes between the last accept and the close would be reset, not refused.
     (void)sys_.turn_deaf(listener.fd);
+    (void)sys_.poll({}, kHandshake);  // a client that has begun one believes that it is connected
     for (Accepting last = Accepting::took; last == Accepting::took || last == Accepting::skipped;) {
       last = accept_one(listener);
     }

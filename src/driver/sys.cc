@@ -242,8 +242,20 @@ Result<void> Sys::set_linger_zero(int fd) noexcept {
 
 Result<void> Sys::turn_deaf([[maybe_unused]] int listener) noexcept {
 #if IOTAX_LINUX
-  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-  return set_option(listener, SOL_SOCKET, SO_ATTACH_FILTER, sock_fprog{1, &drop});
+  // RFC 9293 §3.1: what is dropped is SYN without ACK. The ACK that ends a handshake must pass, or
+  // its client, who has connected already, would be reset.
+  static constexpr std::uint32_t kFlagsAt = 13;
+  static constexpr std::uint32_t kSyn = 0x02;
+  static constexpr std::uint32_t kAck = 0x10;
+  std::array<sock_filter, 5> program{{
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsAt),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSyn | kAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  }};
+  return set_option(listener, SOL_SOCKET, SO_ATTACH_FILTER,
+                    sock_fprog{program.size(), program.data()});
 #else
   return Errno{ENOTSUP};
 #endif

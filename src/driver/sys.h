@@ -130,7 +130,8 @@ class Sys {
   /// The next close() sends RST.
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
-  /// The system hears of no new connections to the listener; those that wait can still be accepted.
+  /// The system hears of no new connections to the listener; those that wait can still be accepted,
+  /// and so can those whose handshake has begun.
   /// For every holder of the socket. ENOTSUP where there is no such thing.
   Result<void> turn_deaf(int listener) noexcept;
   /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot
