@@ -110,7 +110,7 @@ class LogStream {
   }
 
   /// From now on lines are written by whoever logs, without a thread; those that the descriptor
-  /// does not take at once are dropped. Before the first line.
+  /// does not take soon are dropped. Before the first line.
   void write_in_caller() { in_caller_ = true; }
 
   /// In the child of a fork, where the thread does not exist and the state may be half-changed:
@@ -133,6 +133,7 @@ class LogStream {
   static constexpr std::size_t kPipeBatch = _POSIX_PIPE_BUF;
 #endif
   static constexpr std::size_t kFileBatch = std::size_t{64} * 1024;
+  static constexpr core::Duration kCallerPatience = std::chrono::milliseconds{100};
 
   /// The lines for one descriptor.
   struct Segment {
@@ -290,9 +291,12 @@ class LogStream {
     return 0;
   }
 
+  /// A terminal is not for a moment, while another process writes to it. A reader that takes
+  /// nothing is waited for once, not with each line that is dropped.
   bool is_writable(int fd) {
     pollfd reader{fd, POLLOUT, 0};
-    const Result<std::size_t> ready = sys_.poll(std::span(&reader, 1), core::Duration::zero());
+    const core::Duration wait = state_->dropped == 0 ? kCallerPatience : core::Duration::zero();
+    const Result<std::size_t> ready = sys_.poll(std::span(&reader, 1), wait);
     return ready && *ready > 0;
   }
 
