@@ -259,18 +259,19 @@ class Client:
                 self._load.pause(0.02)
                 continue
             with connection:
-                self._use(connection)
+                self._use(connection, began)
 
-    def _use(self, connection: Connection) -> None:
-        """Ask until the connection is at its end, or the load is."""
+    def _use(self, connection: Connection, began: float) -> None:
+        """Ask until the connection, which was begun then, is at its end, or the load is."""
         worker = None
         for number in itertools.count():
             if number:
                 if self._load.is_over or not self.keeps():
                     return
                 self.before_next()
+                began = time.monotonic()
             request = self.request()
-            exchange = Exchange(request.token, time.monotonic(), worker, reused=number > 0)
+            exchange = Exchange(request.token, began, worker, reused=number > 0)
             if number and not connection.is_silent():
                 self._note_idle_end(connection, exchange)
                 return
