@@ -248,6 +248,7 @@ class Loop {
   [[nodiscard]] bool is_held(const Session& s) const noexcept;
   void adopt(int fd);
   void begin_draining();
+  void accept_the_last();
   void let_go(Listener& listener);
   void close_idle();
   void close_if_idle(Session& s);

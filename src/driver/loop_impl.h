@@ -889,6 +889,7 @@ void Loop<Sys, Poller>::begin_draining() {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
     if (std::exchange(holding_, false)) settle_idle();
+    if (asked_ != Stop::retire) accept_the_last();
     for (const auto& listener : listeners_) let_go(*listener);
     listeners_.clear();
     sharing_.accepting(0);
@@ -908,16 +909,20 @@ void Loop<Sys, Poller>::begin_draining() {
   }
 }
 
+/// Or a client that comes between the last accept and the close would be reset, not refused.
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::let_go(Listener& listener) {
-  if (asked_ != Stop::retire) {
-    // Or a client that comes between the last accept and the close would be reset, not refused.
-    (void)sys_.turn_deaf(listener.fd);
-    (void)sys_.poll({}, kHandshake);  // a client that has begun one believes that it is connected
+void Loop<Sys, Poller>::accept_the_last() {
+  for (const auto& listener : listeners_) (void)sys_.turn_deaf(listener->fd);
+  (void)sys_.poll({}, kHandshake);  // a client that has begun one believes that it is connected
+  for (const auto& listener : listeners_) {
     for (Accepting last = Accepting::took; last == Accepting::took || last == Accepting::skipped;) {
-      last = accept_one(listener);
+      last = accept_one(*listener);
     }
   }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::let_go(Listener& listener) {
   ignore(listener);
   descriptors_.remove(listener.fd);
   sys_.close(listener.fd);
