@@ -129,6 +129,14 @@ class PyWorker {
 
   void ask_for_replacement(const std::string& why) { worker_.ask_for_replacement(why); }
 
+  void replacement_failed(unsigned lost, unsigned replacement) {
+    const unsigned present = worker_.threads_present();
+    if (lost >= present || replacement >= present || replacement == 0) {
+      throw py::value_error("lost and replacement are the numbers that watch() gave");
+    }
+    worker_.replacement_failed(lost, replacement);
+  }
+
   [[nodiscard]] int wakeup_fd() const { return worker_.wakeup_fd(); }
 
   void install_signals(const std::string& process) {
@@ -276,6 +284,8 @@ PYBIND11_MODULE(_iotax, module) {
       .def("interrupt", &PyWorker::interrupt, py::arg("thread"), py::arg("token"))
       .def("suspend", &PyWorker::suspend, py::arg("thread"), py::arg("token"))
       .def("ask_for_replacement", &PyWorker::ask_for_replacement, py::arg("why"))
+      .def("replacement_failed", &PyWorker::replacement_failed, py::arg("lost"),
+           py::arg("replacement"))
       .def("status", &PyWorker::status);
   module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
              py::arg("level"), py::arg("color"), py::arg("prefix"),

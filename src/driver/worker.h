@@ -95,6 +95,9 @@ class BasicWorker {
   void suspend(unsigned thread, ClaimWord word) noexcept { deadlines_.suspend(thread, word); }
   /// From any thread.
   void ask_for_replacement(std::string_view why);
+  /// Thread `replacement`, which was to take the place of the lost thread `lost`, could not be
+  /// started: it counts as lost, and `lost` keeps its place if it comes back. From any thread.
+  void replacement_failed(unsigned lost, unsigned replacement);
   /// How many application threads there can ever be.
   [[nodiscard]] unsigned threads_max() const noexcept {
     return static_cast<unsigned>(slots_.size());
@@ -240,7 +243,7 @@ class BasicWorker {
   Deadlines<Sys> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};
-  Atomic<bool> came_back_{false};  // a thread did: the loop may not know
+  Atomic<bool> threads_changed_{false};  // one came back or could not start: the loop may not know
 
   // ---- with the lead
   bool ended_process_ = false;  // end_process() was called

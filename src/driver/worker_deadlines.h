@@ -110,6 +110,24 @@ void BasicWorker<Sys, Poller>::ask_for_replacement(std::string_view why) {
 }
 
 template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::replacement_failed(unsigned lost, unsigned replacement) {
+  bool half = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (slots_[lost]->loss == Loss::replaced) slots_[lost]->loss = Loss::lost;
+    slots_[replacement]->loss = Loss::lost;
+    ++lost_;
+    half = lost_ * 2 >= config_.threads;
+    threads_changed_.store(true);
+    mail_.store(true);
+  }
+  ring(wake_.write);
+  if (half) {
+    ask_for_replacement("no thread could be started in the place of iotax-" + std::to_string(lost));
+  }
+}
+
+template <class Sys, class Poller>
 std::optional<WatchEvent> BasicWorker<Sys, Poller>::watch_calls() {
   std::optional<WatchEvent> event = deadlines_.wait();
   if (event) seat_.wait_for_interpreter(sys_.now());
@@ -151,7 +169,7 @@ bool BasicWorker<Sys, Poller>::come_back(unsigned thread) {
     slot.call.close();
     return false;
   }
-  came_back_.store(true);
+  threads_changed_.store(true);
   mail_.store(true);
   ring(wake_.write);
   return true;

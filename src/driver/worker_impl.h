@@ -690,7 +690,7 @@ void BasicWorker<Sys, Poller>::read_mail() {
     returned.swap(returned_);
     released.swap(released_);
     expired.swap(expired_);
-    if (came_back_.exchange(false)) loop_.set_threads(present_);
+    if (threads_changed_.exchange(false)) loop_.set_threads(lost_ == present_ ? 0 : present_);
     mail_.store(false);
   }
   for (Session* s : writable) loop_.watch_writable(*s);  // first: the others may close them

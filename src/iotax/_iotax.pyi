@@ -106,6 +106,9 @@ class Worker:
         """No deadline holds for this call."""
     def ask_for_replacement(self, why: str) -> None:
         """Of the supervisor; without one, of whoever reads the log."""
+    def replacement_failed(self, lost: int, replacement: int) -> None:
+        """The thread `replacement` that watch() gave for the lost thread `lost` cannot be started:
+        it counts as lost, too. Errors: ValueError for other numbers."""
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 

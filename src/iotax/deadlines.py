@@ -6,6 +6,8 @@ answers: the extension says when a call is slow, overdue or lost (src/driver/dea
 answers by itself when Python does not come to it in time.
 """
 
+import contextlib
+import itertools
 import sys
 import threading
 import traceback
@@ -64,13 +66,20 @@ class Watch:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        """An exception ends the handling of one event, never the watching. BaseException, because
+        code of the application runs here too: the loader that reads a source file, a patched
+        Thread.start()."""
         while (event := self._worker.watch()) is not None:
-            self.handle(Event(*event))
+            try:
+                self.handle(Event(*event))
+            except BaseException as error:
+                with contextlib.suppress(BaseException):
+                    log.error(f"The watch of the deadlines failed: {_summary(error)}; it continues")
 
     def handle(self, event: Event) -> None:
         if event.kind == "lost":
             if event.replacement >= 0:
-                self._start_thread(event.replacement)
+                self._replace(event)
             return
         frame = sys._current_frames().get(event.ident)
         if is_debugged(frame):
@@ -99,10 +108,30 @@ class Watch:
             )
 
 
+    def _replace(self, event: Event) -> None:
+        """Start a thread in the place of a lost one; where that fails, the worker has one less."""
+        try:
+            self._start_thread(event.replacement)
+        except BaseException as error:
+            self._worker.replacement_failed(event.thread, event.replacement)
+            log.error(
+                f"No thread can be started in the place of iotax-{event.thread}: {_summary(error)}"
+            )
+
+
+def _summary(error: BaseException) -> str:
+    """In one line, and without a look at source files: that may be what failed."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
 def is_debugged(frame: FrameType | None) -> bool:
     """Whether a debugger is among the callers of `frame`."""
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        name = frame.f_globals.get("__name__", "")
+        module = name.partition(".")[0] if type(name) is str else ""
         if module in DEBUGGERS or module.startswith("pydevd"):
             return True
         frame = frame.f_back
@@ -110,8 +139,20 @@ def is_debugged(frame: FrameType | None) -> bool:
 
 
 def stack(frame: FrameType | None) -> str:
-    """The innermost frames, as in a traceback, from the application's first on."""
-    frames = traceback.extract_stack(frame, FRAMES_MAX) if frame is not None else []
+    """The innermost frames, as in a traceback, from the application's first on. Without source
+    lines where reading them fails: a loader of the application may raise anything."""
+    try:
+        return _stack(traceback.extract_stack(frame, FRAMES_MAX) if frame is not None else [])
+    except BaseException as error:
+        found = list(itertools.islice(traceback.walk_stack(frame), FRAMES_MAX))[::-1]
+        places = [
+            traceback.FrameSummary(f.f_code.co_filename, line, f.f_code.co_name, line="")
+            for f, line in found
+        ]
+        return f"{_stack(places)}\n  (its source cannot be read: {_summary(error)})"
+
+
+def _stack(frames: list[traceback.FrameSummary]) -> str:
     ours = [place for place, entry in enumerate(frames) if entry.filename.startswith(OURS)]
     while frames and frames[-1].filename.startswith(OURS):
         frames.pop()  # it has just come back

@@ -263,6 +263,31 @@ TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
   EXPECT_TRUE(logged(rig, "has come back"));
 }
 
+TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
+  WatchedRig<> rig(limited(2));
+  rig.can_start = false;
+  rig.slow_view(20s);
+  std::vector<ScriptedClient> slow;
+  ScriptedClient queued;
+  ScriptedClient later;
+  rig.sys.after(1ms, [&] { slow.push_back(rig.get("/slow")); });
+  rig.sys.after(7s, [&] {
+    EXPECT_EQ(rig.worker->threads_present(), 3U);
+    EXPECT_TRUE(logged(rig, "lost too many")) << "one of two threads is left";
+    slow.push_back(rig.get("/slow"));
+  });
+  rig.sys.after(9s, [&] { queued = rig.get("/"); });
+  rig.sys.after(14s, [&] {
+    EXPECT_TRUE(has(queued.received(), "HTTP/1.1 503 ")) << "no thread is left that could take it";
+  });
+  rig.sys.after(22s, [&] { later = rig.get("/"); });
+  rig.sys.after(23s, [&] {
+    EXPECT_TRUE(has(later.received(), "200 OK")) << "the first one is back and has kept its place";
+  });
+  rig.stop_after(30s);
+  rig.run();
+}
+
 TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
   WatchedRig<> rig(limited());
   rig.slow_view(20s);

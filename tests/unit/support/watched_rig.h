@@ -23,6 +23,7 @@ class WatchedRig : public Rig<Poller> {
 
   std::vector<driver::WatchEvent> events;
   bool answers = true;  // else the watch only looks on
+  bool can_start = true;  // else no thread can be started in the place of a lost one
   std::vector<ScriptedSys::Thread> started;
 
  private:
@@ -38,6 +39,11 @@ class WatchedRig : public Rig<Poller> {
       }
       if (event->replacement >= 0) {
         const auto number = static_cast<unsigned>(event->replacement);
+        if (!can_start) {
+          this->worker->replacement_failed(event->thread, number);
+          this->app.leave(kWatch);
+          continue;
+        }
         started.push_back(std::move(*this->sys.start_thread(
             "another", [this, number] { this->worker->run_thread(number); })));
       }
