@@ -20,6 +20,7 @@ THREADS_LOST: Final = "L"  # with the reason why another worker is needed
 BUSY: Final = "W"  # requests run, and nobody watches the page
 PASSED: Final = "c"  # with a connection
 ALL_PASSED: Final = "P"
+NOT_FORKED: Final = "F"  # by the template on the channel of the worker: with the cause
 # What the supervisor orders.
 DRAIN: Final = "t"
 PROMPT: Final = "i"
@@ -84,10 +85,17 @@ class Channel:
             return False  # full, or nobody is there: its end is told apart
         return True
 
+    def send_not_forked(self, error: OSError) -> None:
+        """On the channel of a worker that could not be forked."""
+        self.send(NOT_FORKED, error.strerror or str(error))
+
     def wait(self) -> Message:
         """The next message, as soon as there is one."""
-        select.select([self._socket], [], [])
-        return self.receive() or self.wait()
+        poll = select.poll()  # select() takes no descriptor from 1024 on
+        poll.register(self._socket, select.POLLIN)
+        while (message := self.receive()) is None:
+            poll.poll()
+        return message
 
     def receive(self) -> Message | None:
         """The next message; None: that was all for now."""

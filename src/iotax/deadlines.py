@@ -107,7 +107,6 @@ class Watch:
                 f"{event.line} ({event.request_id}) is over --request-timeout"
             )
 
-
     def _replace(self, event: Event) -> None:
         """Start a thread in the place of a lost one; where that fails, the worker has one less."""
         try:

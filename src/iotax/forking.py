@@ -3,6 +3,7 @@
 Decides: what a child does before anything else, and how its end is tied to the supervisor's.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -42,15 +43,30 @@ def fork(run: Run, become_child: Callable[[], None]) -> int:
     raise Forked(run)
 
 
-def fork_for_adoption(run: Run, become_child: Callable[[], None]) -> None:
-    """As fork(), but the process is its adoptive parent's: that of whoever is its subreaper."""
+def fork_for_adoption(
+    run: Run, become_child: Callable[[], None], failed: Callable[[OSError], None]
+) -> None:
+    """As fork(), but the process becomes a child of the nearest subreaper. When the system has no
+    room for it, `failed` is called with the cause, perhaps in the process between the two, which
+    never gets further than this function: it runs none of the application's exit functions."""
     with signals.blocked():
-        middle = os.fork()
-        if middle:
-            os.waitpid(middle, 0)
+        try:
+            middle = os.fork()
+        except OSError as error:
+            failed(error)
             return
-        if os.fork():
-            os._exit(0)
+        if middle:
+            with contextlib.suppress(ChildProcessError):  # an application may ignore SIGCHLD
+                os.waitpid(middle, 0)
+            return
+        try:
+            if os.fork():
+                os._exit(0)
+        except OSError as error:
+            try:
+                failed(error)
+            finally:
+                os._exit(1)
         become_child()
     raise Forked(run)
 

@@ -117,9 +117,12 @@ class TemplateJob:
                 if not self._import(message.text.split("\n"), bad, stamps):
                     return 0
             elif message.kind == ch.FORK:
+                if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
+                    log.error("No worker can be forked: the template has too many open files")
+                    continue
                 end = Channel.from_descriptor(message.descriptor)
                 job = replace(self.worker, seat=int(message.text), channel=end, stamps=stamps)
-                forking.fork_for_adoption(job.run, self._become_worker)
+                forking.fork_for_adoption(job.run, self._become_worker, end.send_not_forked)
                 end.close()
         return 0
 

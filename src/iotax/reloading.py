@@ -9,7 +9,6 @@ only those of the newest generation count.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -18,11 +17,13 @@ from iotax import channel as ch
 from iotax import log, signals, watching
 from iotax import reload_jobs as jobs
 from iotax.channel import Channel, Message
-from iotax.children import Child, State, WorkerChild
+from iotax.children import Child, WorkerChild
+from iotax.lifecycle import Event, Replacement, State, Termination
 from iotax.listeners import Listeners
 from iotax.options import Config
 from iotax.own_code import Project
 from iotax.supervisor import Supervisor
+from iotax.system import System
 from iotax.tree import Change, Names, Tree
 from iotax.warmth import Warmth
 from iotax.worker_process import WorkerJob
@@ -40,28 +41,42 @@ NAMED_MAX: Final = 3
 
 class ReloadingSupervisor(Supervisor):
     def __init__(
-        self, app: str, config: Config, listeners: Listeners, *, interactive: bool = False
+        self,
+        app: str,
+        config: Config,
+        listeners: Listeners,
+        *,
+        interactive: bool = False,
+        system: System | None = None,
     ) -> None:
         # The supervisor ends what takes too long, and says so; a slow boot is not the end.
         patient = max(config.graceful_timeout, RETIRE_SECONDS) + 1
         self._worker_config = replace(config, graceful_timeout=patient)
-        super().__init__(app, replace(config, boot_timeout=0.0), listeners, interactive=interactive)
+        super().__init__(
+            app,
+            replace(config, boot_timeout=0.0),
+            listeners,
+            interactive=interactive,
+            system=system,
+        )
         self._leave_seconds = LEAVE_SECONDS
         self._folders = [os.path.abspath(folder) for folder in config.reload_dir or (".",)]
         names = Names(config.reload_include, config.reload_exclude)
         self._tree = Tree(self._folders, names)
         self._project = Project(self._folders)
         self._generation = 1
-        self._began = time.monotonic()
+        self._began = self._system.now()
+        self._has_loaded = False  # the code of this generation: a failed boot is no fault of it
         self._broken = ""  # the error of this generation
         self._answered = False  # a worker of this generation is ready
         self._hangs = False  # this generation has been told to hang
+        self._starts_for_hang = False
         self._stand_ins: set[WorkerChild] = set()
         self._dropped: set[WorkerChild] = set()  # their end is nobody's concern
         self._retiring: set[WorkerChild] = set()  # old ones that may still come to an end
         self._held: list[int] = []  # connections on their way from an old worker to a new one
         self._how: dict[WorkerChild, str] = {}  # "warm", "cold: …"
-        self._warmth = Warmth(cold=config.reload_cold)
+        self._warmth = Warmth(cold=config.reload_cold, clock=self._system.now)
         self._watcher: Child | None = None
         self._watcher_due = 0.0
         self._watcher_failed = False
@@ -104,7 +119,7 @@ class ReloadingSupervisor(Supervisor):
             yield self._warmth.due
 
     def _hang_at(self) -> float:
-        waits = not self._answered and any(w.state is State.BOOTING for w in self._workers)
+        waits = not self._answered and any(w.boots() for w in self._workers)
         return self._began + HANG_SECONDS if waits else float("inf")
 
     def _children(self) -> list[Child]:
@@ -113,30 +128,28 @@ class ReloadingSupervisor(Supervisor):
 
     # ---- what there should be
 
-    def _members(self) -> list[WorkerChild]:
-        return [
-            worker
-            for worker in super()._members()
-            if not self._is_stale(worker) and (self._broken or worker not in self._stand_ins)
-        ]
+    def _counts(self, worker: WorkerChild) -> bool:
+        if self._is_stale(worker) or worker in self._dropped:
+            return False
+        return bool(self._broken) or worker not in self._stand_ins
 
     def _wanted_now(self) -> int:
         return 1 if self._broken else self._wanted
 
     def _has_source(self, now: float) -> bool:
-        return now >= self._pause_until and bool(self._seats)
+        return self._backoff.allows(now)
 
     def _job(self, channel: Channel, seat: int) -> WorkerJob:
         job = replace(super()._job(channel, seat), config=self._worker_config)
-        if self._broken or self._hangs:
-            return jobs.stand_in(job, self._broken or self._hanging_text())
+        if self._error_to_serve():
+            return jobs.stand_in(job, self._error_to_serve())
         return self._reload_job(job)
 
     def _reload_job(self, job: WorkerJob) -> jobs.ReloadJob:
         return jobs.ReloadJob(**{**vars(job), "project": self._project})
 
     def _start_worker(self, replaces: WorkerChild | None = None) -> None:
-        serves_error = bool(self._broken or self._hangs)
+        serves_error = bool(self._error_to_serve())
         cold = self._warmth.why_cold()
         self._template = None if cold or serves_error else self._warmth.template
         before = len(self._workers)
@@ -151,7 +164,11 @@ class ReloadingSupervisor(Supervisor):
     # ---- a save
 
     def _start_watcher(self, now: float) -> None:
-        ours, theirs = Channel.pair()
+        self._watcher_due = now + 1.0
+        ends = self._open_channel()
+        if ends is None:
+            return
+        ours, theirs = ends
         job = watching.WatcherJob(
             tree=self._tree,
             before=self._tree.look(),  # what is saved while the first worker imports is seen
@@ -166,8 +183,10 @@ class ReloadingSupervisor(Supervisor):
 
         pid = self._fork(run, ours)
         theirs.close()
-        self._watcher = Child(ours, now, pid, State.READY) if pid else None
-        self._watcher_due = now + 1.0
+        if pid:
+            self._watcher = Child(ours, now, pid, State.READY)
+        else:
+            ours.close()
 
     def _hear_watcher(self, message: Message) -> None:
         if message.kind == watching.NOTE:
@@ -188,17 +207,17 @@ class ReloadingSupervisor(Supervisor):
             for worker in self._workers:
                 if not self._is_stale(worker) and worker.pid and self._may_debug(worker):
                     self._asked[worker] = self._ask_at = now + ANSWER_SECONDS
-                    os.kill(worker.pid, jobs.ASK_DEBUGGED)
+                    self._system.kill(worker.pid, jobs.ASK_DEBUGGED)
             if self._asked:
                 return
         self._asked.clear()  # who does not answer runs, or hangs
         self._restart()
 
     def _may_debug(self, worker: WorkerChild) -> bool:
-        if worker in self._stand_ins or worker.state is State.LEAVING:
+        if worker in self._stand_ins or worker.is_leaving or worker.state is State.KILLED:
             return False
-        if worker.state is State.BOOTING:
-            return worker.age() > 1.0
+        if worker.boots():
+            return worker.age(self._system.now()) > 1.0
         return bool(self._page.calls(worker.seat))
 
     def _hear_debugged(self, worker: WorkerChild, debugged: bool) -> None:
@@ -206,7 +225,7 @@ class ReloadingSupervisor(Supervisor):
             return
         if debugged:
             self._asked.clear()
-            self._ask_at = time.monotonic() + ANSWER_SECONDS
+            self._ask_at = self._system.now() + ANSWER_SECONDS
             if not self._told_of_debugger:
                 self._told_of_debugger = True
                 what = f"A debugger is active in process [{worker.pid}]"
@@ -229,19 +248,21 @@ class ReloadingSupervisor(Supervisor):
     def _begin_generation(self) -> None:
         log.info("Restarting server...")
         self._generation += 1
-        self._began = time.monotonic()
+        self._began = self._system.now()
         self._broken, self._answered, self._hangs = "", False, False
-        self._pause = self._pause_until = 0.0
+        self._has_loaded = False
+        self._backoff.reset()
         for worker in self._workers:
-            worker.because = ""
+            worker.replacement = None  # the new generation replaces all of them
             if worker.state is State.READY:
                 worker.channel.send(ch.HOLD)
-            elif worker.state is State.BOOTING:
+            elif worker.boots():
                 self._drop(worker)
 
     def _drop(self, worker: WorkerChild) -> None:
         self._dropped.add(worker)
-        self._dismiss(worker)
+        if worker.boots():
+            self._dismiss(worker)
 
     # ---- what children say
 
@@ -250,7 +271,8 @@ class ReloadingSupervisor(Supervisor):
             self._held.append(message.descriptor)
             self._hand_over()
         elif message.kind == ch.ALL_PASSED:
-            self._retire(worker)
+            if worker.may(Event.DRAIN):
+                self._retire(worker)
         elif message.kind == jobs.USES:
             self._warmth.add(message.text.split("\n"))
         elif message.kind == jobs.VARIABLES:
@@ -269,30 +291,34 @@ class ReloadingSupervisor(Supervisor):
         elif message.kind == jobs.NOT_WARM:
             self._warmth.never = message.text
         elif message.kind == ch.READY:
-            template.state = State.READY
+            template.is_importing = False
+            if template.state is State.BOOTING:
+                template.apply(Event.READY)
 
     def _is_ready(self, worker: WorkerChild) -> None:
-        if self._is_stale(worker):
-            worker.state = State.LEAVING
-        dismissed = worker.state is State.LEAVING
         super()._is_ready(worker)
-        if dismissed:
+        if worker.state is not State.READY:
+            return  # it was dismissed, and drains
+        if worker in self._stand_ins and self._has_loaded:
+            self._let_leave(worker)  # it comes too late: the import has come to its end
             return
+        if worker not in self._stand_ins:
+            self._has_loaded = True
         if worker not in self._stand_ins and not self._answered:
             self._answered = True
             self._hangs = False
             self._warmth.loaded()
             if self._generation > 1:
-                seconds = time.monotonic() - self._began
+                seconds = self._system.now() - self._began
                 log.info(f"Reloaded in {seconds:.2f} s ({self._how[worker]})")
         self._hand_over()
         for old in self._workers:
             if old.state is State.READY and self._is_old(old, worker):
                 old.channel.send(ch.HOLD)
                 old.channel.send(ch.PASS)
-                old.state = State.LEAVING
+                old.apply(Event.DRAIN)
                 self._retiring.add(old)
-                old.kill_at = time.monotonic() + RETIRE_SECONDS
+                old.termination = Termination("", self._system.now() + RETIRE_SECONDS)
 
     def _is_old(self, old: WorkerChild, new: WorkerChild) -> bool:
         if old.generation != new.generation:
@@ -313,8 +339,9 @@ class ReloadingSupervisor(Supervisor):
 
     def _retire(self, worker: WorkerChild) -> None:
         worker.channel.send(ch.RETIRE)
-        worker.state = State.LEAVING
-        worker.kill_at = min(worker.kill_at, time.monotonic() + RETIRE_SECONDS)
+        worker.apply(Event.DRAIN)
+        kill_at = min(worker.kill_at(), self._system.now() + RETIRE_SECONDS)
+        worker.termination = Termination(worker.killed_because(), kill_at)
 
     def _kill(self, child: Child, why: str = "") -> None:
         if isinstance(child, WorkerChild) and child in self._retiring:
@@ -327,7 +354,7 @@ class ReloadingSupervisor(Supervisor):
         for call in self._calls(worker):
             log.warning(f"Broken off: {call}")
         worker.channel.send(ch.NOW)
-        worker.kill_at = time.monotonic() + LEAVE_SECONDS
+        worker.termination = Termination("", self._system.now() + LEAVE_SECONDS)
         self._retiring.discard(worker)
 
     # ---- what cannot boot
@@ -339,11 +366,13 @@ class ReloadingSupervisor(Supervisor):
         self._retiring.discard(worker)
         if worker in self._dropped:
             self._dropped.discard(worker)
+            worker.apply(Event.EXIT)
             return
         super()._worker_ended(worker, status)
 
     def _template_ended(self, template: Child, status: int) -> None:
         if template is self._watcher:
+            template.apply(Event.EXIT)
             self._watcher = None
             if self._stop is None:
                 self._watcher_failed = True
@@ -351,11 +380,14 @@ class ReloadingSupervisor(Supervisor):
                     f"The process that watches files {self._cause(status)}; it is started anew"
                 )
         elif template is self._warmth.template:
+            killed = template.state is State.KILLED
+            template.apply(Event.EXIT)
             self._warmth.template = None
-            if self._stop is None and not self._warmth.never and not template.killed:
+            if self._stop is None and not self._warmth.never and not killed:
                 self._warmth.never = f"the template process {self._cause(status)}"
             for worker in [worker for worker in self._workers if not worker.pid]:
-                self._workers.remove(worker)  # it was never made
+                worker.apply(Event.EXIT)  # it was never made
+                self._workers.remove(worker)
                 worker.channel.close()
                 self._seats.append(worker.seat)
 
@@ -369,27 +401,45 @@ class ReloadingSupervisor(Supervisor):
     def _is_broken(self, child: Child, text: str) -> None:
         if not isinstance(child, WorkerChild) or self._is_stale(child):
             return
+        if self._has_loaded and not self._broken:
+            # What it needs is away for a moment, or a save is about to be noticed.
+            log.error(text)
+            self._try_again_later(child)
+            return
         if not self._broken:
             self._broken, self._hangs = text, False
             log.error(text)
             log.info("Waiting for a change...")
             self._answered = True
             self._warmth.loaded()
+            for other in self._workers:
+                if other in self._stand_ins and other.state is State.READY:
+                    other.want(Replacement("the import has failed"))  # it says that it hangs
+                elif other.boots():
+                    self._drop(other)
+            return
+        self._backoff.failed(child.started, self._system.now())  # not even the error page boots
         for other in self._workers:
-            if other.state is State.BOOTING and other not in self._stand_ins:
+            if other.boots() and other not in self._stand_ins:
                 self._drop(other)
 
     def _tell_that_it_hangs(self) -> None:
         """A stand-in serves until the import comes to its end, or the next save ends it."""
-        booting = [w for w in self._workers if w.state is State.BOOTING and w.pid]
+        booting = [w for w in self._workers if w.state is State.BOOTING]
         log.warning(
             f"{self._app} has been imported for more than {HANG_SECONDS:.0f} s, and is not ready;"
             " the next save interrupts it. It is here:"
         )
         for worker in booting:
-            os.kill(worker.pid, signals.DUMP_STACKS)
+            self._system.kill(worker.pid, signals.DUMP_STACKS)
         self._hangs = True
+        self._starts_for_hang = True
         self._start_worker()
+        self._starts_for_hang = False
+
+    def _error_to_serve(self) -> str:
+        """What the next worker serves in place of the application; "": it is to serve that."""
+        return self._broken or (self._hanging_text() if self._starts_for_hang else "")
 
     def _hanging_text(self) -> str:
         return (
@@ -409,9 +459,12 @@ class ReloadingSupervisor(Supervisor):
             if not template.channel.send(jobs.IMPORT, text):
                 self._forget_template("the template process does not take orders")
                 return
-            template.state = State.BOOTING
+            template.is_importing = True
             return
-        ours, theirs = Channel.pair()
+        ends = self._open_channel()
+        if ends is None:
+            return
+        ours, theirs = ends
         worker = self._reload_job(replace(super()._job(theirs, -1), config=self._worker_config))
         job = jobs.TemplateJob(
             worker, theirs, [*self._warmth.names], sorted(self._warmth.variables)
@@ -419,7 +472,9 @@ class ReloadingSupervisor(Supervisor):
         pid = self._fork(job.run, ours)
         theirs.close()
         if pid:
-            self._warmth.template = Child(ours, time.monotonic(), pid)
+            self._warmth.template = Child(ours, self._system.now(), pid)
+        else:
+            ours.close()
 
     def _forget_template(self, why: str) -> None:
         """The next worker starts cold, and then another template is made."""

@@ -1,29 +1,30 @@
 """The supervisor: keeps workers running, replaces them one at a time, and ends them.
 
 One procedure replaces a worker, whatever the reason: start another, wait until it is ready, let the
-old one drain, see it leave. Each turn looks at what there is and at what there should be, and takes
-the next step; so nothing depends on the order in which messages, signals and deaths come.
+old one drain, see it exit. What each worker is and what is wanted of it are values (lifecycle.py);
+each turn looks at them and takes the next steps (replacement.py), so nothing depends on the order
+in which messages, signals and exits come, and no wish is forgotten.
 
 It runs no application code and no threads, and never waits for anything but its poll. It knows
 nothing of requests but what the shared page tells about them.
 """
 
-import contextlib
 import os
-import select
 import signal
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from iotax import _iotax, deaths, forking, log, signals
 from iotax import channel as ch
+from iotax import deaths, forking, log, signals
+from iotax.backoff import Backoff
 from iotax.channel import Channel, Message
-from iotax.children import FOREVER, Child, State, WorkerChild
+from iotax.children import Child, WorkerChild
+from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax.listeners import Listeners
-from iotax.memory import Cgroup, resident_bytes
 from iotax.options import Config
+from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next_steps, predecessor
+from iotax.system import System
 from iotax.template import TemplateJob
 from iotax.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
 from iotax.worker_process import WorkerJob, tell_ready
@@ -31,14 +32,12 @@ from iotax.worker_process import WorkerJob, tell_ready
 EXIT_STOPPED: Final = 0
 EXIT_LOAD: Final = 3
 
-# A worker that ends sooner than this died young: the next one waits, each time twice as long.
-YOUNG_SECONDS: Final = 10.0
-FIRST_PAUSE_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 30.0
 # What a worker gets beyond its graceful time-out for threads and exit functions of the application.
 LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
 # A stop at once: the workers' last words.
 AT_ONCE_SECONDS: Final = 1.0
+# A killed process that has not exited by then hangs in the kernel: nobody waits for it.
+KILLED_SECONDS: Final = 5.0
 FORK_PAUSE_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
 GIL_STUCK_SECONDS: Final = 1.0
@@ -57,12 +56,19 @@ class Supervisor:
     """Runs workers for `app` on `listeners` until a signal says otherwise."""
 
     def __init__(
-        self, app: str, config: Config, listeners: Listeners, *, interactive: bool = False
+        self,
+        app: str,
+        config: Config,
+        listeners: Listeners,
+        *,
+        interactive: bool = False,
+        system: System | None = None,
     ) -> None:
         self._config, self._listeners = config, listeners
+        self._system = system or System()
         self._workers_max = config.workers + MORE_WORKERS_MAX
         self._seats = deque(range(2 * self._workers_max))  # those that leave have one too
-        self._page = _iotax.Page(len(self._seats), config.threads)
+        self._page = self._system.page(len(self._seats), config.threads)
         self._interactive = interactive
         self._app = app
         self._leave_seconds = LEAVE_SECONDS
@@ -70,18 +76,19 @@ class Supervisor:
         self._workers: list[WorkerChild] = []
         self._template: Child | None = None
         self._next_template: Child | None = None
+        self._new_code = ""  # why a template with freshly imported code is wanted
         self._served = False  # a worker has been ready
-        self._pause_until, self._pause = 0.0, 0.0
+        self._backoff = Backoff()
+        self._fork_error = ""  # why processes cannot be started now
         self._stop: Stop | None = None
         self._exit_code: int | None = None
-        self._cgroup = Cgroup()
-        self._oom_kills = self._cgroup.oom_kills()
+        self._oom_kills = self._system.oom_kills()
         self._next_look = 0.0
-        self._signals = signals.SignalQueue()
+        self._signals = self._system.signals()
 
     def run(self) -> int:
         """Supervise. Returns the exit code; raises Forked in the children."""
-        _iotax.set_child_subreaper()
+        self._system.adopt_orphans()
         while self._exit_code is None:
             self._act()
             if self._exit_code is None:
@@ -92,29 +99,23 @@ class Supervisor:
     # ---- a turn
 
     def _act(self) -> None:
-        now = time.monotonic()
-        for worker in self._workers:
-            if now >= worker.kill_at:
-                self._kill(worker, worker.killed_because)
+        now = self._system.now()
+        for child in self._children():
+            if now >= child.kill_at():
+                self._enforce_exit(child)
         if self._stop is not None:
             self._go_on_stopping(now, self._stop)
             return
         self._look_at_the_clock(now)
-        if self._has_source(now):
-            self._fill_up(now)
-            self._replace_next()
+        self._take_steps()
 
     def _wait(self) -> None:
-        poll = select.poll()
         readers: dict[int, Callable[[], None]] = {self._signals.fileno(): self._read_signals}
         for child in self._children():
             if not child.gone:
                 readers[child.channel.fileno()] = lambda child=child: self._read(child)  # type: ignore[misc]
-        for descriptor in readers:
-            poll.register(descriptor, select.POLLIN)
         due = min(self._dues())
-        left = None if due == FOREVER else max(0.0, due - time.monotonic()) * 1000 + 1
-        ready = {descriptor for descriptor, _ in poll.poll(left)}
+        ready = self._system.wait(readers, None if due == FOREVER else due - self._system.now())
         for descriptor, read in readers.items():
             if descriptor in ready:
                 read()
@@ -126,13 +127,13 @@ class Supervisor:
     def _dues(self) -> Iterator[float]:
         """When there is something to do even if nothing happens."""
         yield FOREVER
-        yield from (worker.kill_at for worker in self._workers)
+        yield from (child.kill_at() for child in self._children())
         if self._stop is not None:
             yield self._stop.kill_at
             return
         config = self._config
-        if self._pause_until > time.monotonic():
-            yield self._pause_until
+        if not self._backoff.allows(self._system.now()):
+            yield self._backoff.until
         if config.boot_timeout:
             yield from (child.started + config.boot_timeout for child in self._booting())
         if config.worker_lifetime:
@@ -141,29 +142,34 @@ class Supervisor:
             yield self._next_look
 
     def _booting(self) -> list[Child]:
-        return [
-            child for child in self._children() if child.state is State.BOOTING and not child.killed
-        ]
+        return [child for child in self._children() if child.boots()]
 
     def _waiting_for_no_other(self) -> list[WorkerChild]:
-        return [w for w in self._workers if w.state is State.READY and not w.because]
+        return [w for w in self._workers if w.state is State.READY and w.replacement is None]
 
     def _look_at_the_clock(self, now: float) -> None:
         config = self._config
         if config.boot_timeout:
             for child in self._booting():
                 if now - child.started >= config.boot_timeout:
-                    why = f"it was not ready within {config.boot_timeout:g} s (--boot-timeout)"
-                    self._kill(child, why)
+                    self._boots_too_long(child)
         if config.worker_lifetime:
             for worker in self._waiting_for_no_other():
                 if now - worker.started >= config.worker_lifetime:
-                    self._recycle(worker, f"it has served {deaths.age(worker.age())}")
+                    why = f"it has served {deaths.age(worker.age(now))}"
+                    self._want(worker, Replacement(why))
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             for worker in self._workers:
                 if worker.watched:
                     self._look_at(worker)
+
+    def _boots_too_long(self, child: Child) -> None:
+        why = f"it was not ready within {self._config.boot_timeout:g} s (--boot-timeout)"
+        if child.state is State.FORKING and self._template is not None:
+            # Its order is unread: the template hangs, and with its end the order is void.
+            self._kill(self._template, f"it did not fork within {self._config.boot_timeout:g} s")
+        self._kill(child, why)
 
     def _look_at(self, worker: WorkerChild) -> None:
         """Once a second while requests run; a worker that has come to rest says when that ends."""
@@ -172,18 +178,17 @@ class Supervisor:
             worker.watched = False
             self._page.watch(worker.seat, False)
         worker.turns_seen = turns
-        if worker.state is not State.READY or worker.because:
+        if worker.state is not State.READY:
             return
         if self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS and not worker.is_stuck:
             self._is_stuck(worker)
             return
         limit = self._config.worker_max_rss
-        if limit and (used := resident_bytes(worker.pid)) > limit:
-            worker.first_leave = True
-            self._recycle(
-                worker,
-                f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})",
-            )
+        if limit and worker.replacement is None:
+            used = self._system.resident_bytes(worker.pid)
+            if used > limit:
+                why = f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})"
+                self._want(worker, Replacement(why, drain_first=True))
 
     def _is_stuck(self, worker: WorkerChild) -> None:
         """A call keeps the interpreter, so that not even its stack can be asked for in Python."""
@@ -194,68 +199,72 @@ class Supervisor:
         )
         self._dump_stacks(worker)
         if self._config.request_timeout_action != "log":
-            self._recycle(worker, "its interpreter is stuck (--request-timeout)")
+            why = "its interpreter is stuck (--request-timeout)"
+            self._want(worker, Replacement(why, urgent=True))
 
     # ---- what there should be
 
-    def _members(self) -> list[WorkerChild]:
-        """Those that count: all but who leaves (there may be no room for another until it has),
-        and who comes for one that still serves."""
-        return [
-            worker
-            for worker in self._workers
-            if (worker.state is not State.LEAVING or worker.first_leave)
-            and self._predecessor(worker) is None
-        ]
-
-    def _predecessor(self, worker: WorkerChild) -> WorkerChild | None:
-        """Whom it comes for, as long as that one serves."""
-        old = worker.replaces
-        serves = old is not None and old in self._workers and old.state is State.READY
-        return old if serves else None
-
-    def _has_source(self, now: float) -> bool:
-        """Whether workers can be made now. Starts the template that they need."""
-        if now < self._pause_until:
-            return False
-        if not self._config.preload:
-            return True
-        if self._template is None:
-            self._template = self._start_template()
-        return self._template is not None and self._template.state is State.READY
-
-    def _fill_up(self, now: float) -> None:
-        members = self._members()
-        for _ in range(len(members), self._wanted_now()):
-            if now >= self._pause_until:
-                self._start_worker()
-        for worker in sorted(members, key=lambda w: w.started)[self._wanted_now() :]:
-            self._let_leave(worker)
+    def _counts(self, worker: WorkerChild) -> bool:
+        """Whether it is of the kind that is wanted."""
+        return True
 
     def _wanted_now(self) -> int:
         return self._wanted
 
-    def _replace_next(self) -> None:
-        """One at a time: only when nobody boots and nobody leaves."""
-        if any(worker.state is not State.READY for worker in self._workers):
-            return
-        worker = next((worker for worker in self._workers if worker.because), None)
-        if worker is None:
-            return
-        if worker.first_leave or self._is_short_of_memory(worker):
-            worker.first_leave = True
-            log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
-            self._let_leave(worker)
-        else:
-            self._start_worker(replaces=worker)
+    def _has_source(self, now: float) -> bool:
+        """Whether workers can be made now. Starts the templates that are needed."""
+        if not self._backoff.allows(now):
+            return False
+        if not self._config.preload:
+            return True
+        if self._new_code and self._next_template is None:
+            self._next_template = self._start_template()
+        if self._template is None and self._backoff.allows(now):
+            self._template = self._start_template()
+        return self._template is not None and self._template.state is State.READY
+
+    def _take_steps(self) -> None:
+        """Until there is nothing more to do: whoever is not needed any more may make others so."""
+        while steps := next_steps(
+            self._workers,
+            self._wanted_now(),
+            counts=self._counts,
+            can_start=self._has_source(self._system.now()),
+            slots=len(self._seats),
+            is_short_of_memory=self._is_short_of_memory,
+        ):
+            for step in steps:
+                self._take(step)
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case Start(replaces):
+                if self._backoff.allows(self._system.now()):  # the one before could be started
+                    self._start_worker(replaces)
+            case Assign(booting, replaces):
+                booting.replaces = replaces
+            case Leave(worker):
+                self._let_leave(worker)
+            case DrainFirst(worker):
+                self._drain_first(worker)
+            case Kill(worker):
+                many = f"it could not serve, and {self._wanted_now()} others like it drain"
+                self._kill(worker, many)
+
+    def _drain_first(self, worker: WorkerChild) -> None:
+        log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
+        if worker.replacement is not None:
+            worker.replacement = Replacement(worker.replacement.reason, drain_first=True)
+        self._let_leave(worker)
 
     def _is_short_of_memory(self, worker: WorkerChild) -> bool:
-        headroom = self._cgroup.headroom()
-        return headroom is not None and headroom < resident_bytes(worker.pid)
+        headroom = self._system.headroom()
+        return headroom is not None and headroom < self._system.resident_bytes(worker.pid)
 
-    def _recycle(self, worker: WorkerChild, why: str) -> None:
-        log.info(f"Worker [{worker.pid}] is to be replaced: {why}")
-        worker.because = why
+    def _want(self, worker: WorkerChild, replacement: Replacement) -> None:
+        """Another worker in its place. The wish stays until this one has exited."""
+        if worker.want(replacement):
+            log.info(f"Worker [{worker.pid}] is to be replaced: {replacement.reason}")
 
     # ---- starting
 
@@ -272,38 +281,67 @@ class Supervisor:
         )
 
     def _start_worker(self, replaces: WorkerChild | None = None) -> None:
-        ours, theirs = Channel.pair()
+        if not self._seats:
+            return  # until somebody exits
+        ends = self._open_channel()
+        if ends is None:
+            return
+        ours, theirs = ends
         seat = self._seats.popleft()
         self._page.clear(seat)
-        worker = WorkerChild(ours, time.monotonic(), seat=seat, replaces=replaces)
+        worker = WorkerChild(ours, self._system.now(), seat=seat, replaces=replaces)
         if self._template is not None:
+            worker.state = State.FORKING
             self._template.channel.send(ch.FORK, str(seat), theirs.fileno())
         else:
             worker.pid = self._fork(self._job(theirs, seat).run, ours)
-            if worker.pid:
-                self._tell_started(worker)
         theirs.close()
-        if worker.pid or self._template is not None:
+        if worker.pid or worker.state is State.FORKING:
             self._workers.append(worker)
         else:
             ours.close()
             self._seats.append(seat)
+        if worker.pid:
+            self._tell_started(worker)
 
     def _start_template(self) -> Child | None:
-        ours, theirs = Channel.pair()
+        ends = self._open_channel()
+        if ends is None:
+            return None
+        ours, theirs = ends
         job = TemplateJob(self._job(theirs, -1), theirs)
         pid = self._fork(job.run, ours)
         theirs.close()
-        return Child(ours, time.monotonic(), pid) if pid else None
+        if not pid:
+            ours.close()
+            return None
+        return Child(ours, self._system.now(), pid)
+
+    def _open_channel(self) -> tuple[Channel, Channel] | None:
+        """None: not now."""
+        try:
+            return self._system.channel()
+        except OSError as error:
+            self._cannot_start(error.strerror or str(error))
+            return None
 
     def _fork(self, run: forking.Run, ours: Channel) -> int:
         """The process id of the child, which runs `run`; 0: the system has no room for one now."""
         try:
-            return forking.fork(run, lambda: self._become_child(ours))
+            return self._system.fork(run, lambda: self._become_child(ours))
         except OSError as error:
-            log.error(f"No process can be started: {error.strerror}")
-            self._pause_until = time.monotonic() + FORK_PAUSE_SECONDS
+            self._cannot_start(error.strerror or str(error))
             return 0
+
+    def _cannot_start(self, why: str) -> None:
+        """It is tried again until it succeeds; the same cause is logged once."""
+        if why != self._fork_error:
+            log.error(
+                f"No process can be started: {why}; it is tried again every"
+                f" {FORK_PAUSE_SECONDS:g} s{self._still_wanted()}"
+            )
+        self._fork_error = why
+        self._backoff.wait(self._system.now(), FORK_PAUSE_SECONDS)
 
     def _become_child(self, *others: Channel) -> None:
         """Let go of what is the supervisor's: a copy of a channel would hide the end of another."""
@@ -311,11 +349,14 @@ class Supervisor:
         forking.close_all(*others, *(child.channel for child in self._children()))
 
     def _tell_started(self, worker: WorkerChild) -> None:
+        self._fork_error = ""
         log.info(f"Started server process [{worker.pid}]")
 
     # ---- what children say
 
     def _read(self, child: Child) -> None:
+        if child.state is State.EXITED:
+            return  # seen in this turn, after its channel was found readable
         while not child.gone and (message := child.channel.receive()) is not None:
             if message.kind == ch.GONE:
                 child.gone = True
@@ -327,101 +368,133 @@ class Supervisor:
                 self._hear_template(child, message)
 
     def _hear_worker(self, worker: WorkerChild, message: Message) -> None:
-        if message.kind == ch.BOOTING and not worker.pid:
-            worker.pid = int(message.text)
-            self._tell_started(worker)
-            if worker.state is State.LEAVING:
-                self._dismiss(worker)
-            elif worker.killed:
-                self._kill(worker, worker.killed_because)
+        if message.kind == ch.BOOTING:
+            if not worker.pid:
+                self._has_pid(worker, int(message.text))
+        elif message.kind == ch.NOT_FORKED:
+            self._cannot_start(message.text)
         elif message.kind == ch.LOAD_ERROR:
             worker.error = message.text
         elif message.kind == ch.READY:
-            self._is_ready(worker)
+            if worker.may(Event.READY):
+                self._is_ready(worker)
         elif message.kind == ch.BUSY:
             worker.watched = True
         elif self._stop is not None or worker.state is not State.READY:
             return
         elif message.kind == ch.ASKED_TO_LEAVE:
-            self._recycle(worker, "SIGTERM")
-        elif message.kind == ch.THREADS_LOST and not worker.because:
-            self._recycle(worker, message.text)
-        elif message.kind == ch.REQUESTS_DONE and not worker.because:
+            self._want(worker, Replacement("SIGTERM"))
+        elif message.kind == ch.THREADS_LOST:
+            self._want(worker, Replacement(message.text, urgent=True))
+        elif message.kind == ch.REQUESTS_DONE:
             limit = self._config.max_requests
-            age = deaths.age(worker.age())
-            self._recycle(
-                worker, f"it has had {message.text} requests in {age} (--max-requests {limit})"
-            )
+            age = deaths.age(worker.age(self._system.now()))
+            why = f"it has had {message.text} requests in {age} (--max-requests {limit})"
+            self._want(worker, Replacement(why))
+
+    def _has_pid(self, worker: WorkerChild, pid: int) -> None:
+        """The template has forked it. What was decided meanwhile is done now."""
+        worker.pid = pid
+        worker.apply(Event.PID)
+        self._tell_started(worker)
+        if worker.state is State.DISMISSED:
+            self._system.kill(pid, signal.SIGTERM)
+        elif worker.state is State.KILLED:
+            self._system.kill(pid, signal.SIGKILL)
 
     def _hear_template(self, template: Child, message: Message) -> None:
         if message.kind == ch.LOAD_ERROR:
             template.error = message.text
-        elif message.kind == ch.READY:
-            template.state = State.READY
-            if template is self._next_template:
+        elif message.kind == ch.READY and template.may(Event.READY):
+            template.apply(Event.READY)
+            if template is self._next_template and template.state is State.READY:
                 self._use_next_template()
 
     def _is_ready(self, worker: WorkerChild) -> None:
-        dismissed = worker.state is State.LEAVING
-        worker.state = State.READY
-        if dismissed:
+        worker.apply(Event.READY)
+        if worker.state is not State.READY:
+            return
+        if worker.is_leaving:
             self._is_ready_though_dismissed(worker)
+        if worker.state is not State.READY:
             return
         if not self._served:
             self._served = True
             tell_ready(self._listeners)
-        old = self._predecessor(worker)
-        if old is not None:
-            log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {old.because}")
+        old = predecessor(worker)
+        if old is not None and not old.cannot_serve() and self._is_needed(old):
+            worker.replaces = None  # another worker has exited meanwhile: this one takes its place
+        elif old is not None:
+            why = old.replacement.reason if old.replacement is not None else "it is not needed"
+            log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {why}")
             self._let_leave(old)
 
     def _let_leave(self, worker: WorkerChild) -> None:
-        """Tell a worker to drain and go, while others serve."""
-        if worker.state is State.LEAVING:
-            return
-        if worker.state is State.BOOTING:
+        """Tell a worker to drain and exit, while others serve; one that boots is dismissed."""
+        if worker.boots():
             self._dismiss(worker)
-            return
-        worker.channel.send(ch.RETIRE)
-        worker.killed_because = "it did not leave in time"
-        worker.kill_at = time.monotonic() + self._config.graceful_timeout + self._leave_seconds
-        worker.state = State.LEAVING
+        elif worker.state is State.READY:
+            worker.channel.send(ch.RETIRE)
+            worker.apply(Event.DRAIN)
+            seconds = self._config.graceful_timeout + self._leave_seconds
+            worker.termination = Termination(
+                "it did not leave in time", self._system.now() + seconds
+            )
 
     def _dismiss(self, worker: WorkerChild) -> None:
         """Whoever boots is not needed any more. By TERM, which ends a process that boots, and
         which one that has become ready this moment survives: it may have clients."""
-        worker.state, worker.killed = State.LEAVING, True
-        worker.kill_at = time.monotonic() + AT_ONCE_SECONDS
+        worker.apply(Event.DISMISS)
+        worker.termination = Termination("", self._system.now() + AT_ONCE_SECONDS)
         if worker.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGTERM)
+            self._system.kill(worker.pid, signal.SIGTERM)
 
     def _is_ready_though_dismissed(self, worker: WorkerChild) -> None:
-        worker.killed, worker.kill_at = False, FOREVER
-        if self._stop is None:
-            self._let_leave(worker)
-        else:
+        """It drains, unless it is all there is for now: then it serves until it is replaced."""
+        worker.termination = None
+        if self._stop is not None:
+            worker.apply(Event.DRAIN)
             worker.channel.send(self._stop.order)
+        elif self._is_needed(worker):
+            worker.is_leaving, worker.replaces = False, None
+            worker.want(Replacement("it was dismissed while it booted"))
+        else:
+            self._let_leave(worker)
+
+    def _is_needed(self, worker: WorkerChild) -> bool:
+        """Whether fewer workers than wanted can serve without it."""
+        ready = (w for w in self._workers if w.state is State.READY and self._counts(w))
+        able = [w for w in ready if not w.cannot_serve() and w is not worker]
+        return self._counts(worker) and len(able) < self._wanted_now()
 
     def _kill(self, child: Child, why: str = "") -> None:
-        """At once; as soon as it has told who it is, if it has not yet."""
-        child.killed, child.killed_because = True, why
-        if isinstance(child, WorkerChild):
-            child.kill_at = FOREVER
+        """Immediately; as soon as it has told who it is, if it has not yet."""
+        if child.state is State.EXITED:
+            return
+        if child.state is not State.KILLED:
+            child.termination = Termination(why, self._system.now() + KILLED_SECONDS)
+        child.apply(Event.KILL)
         if child.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
+            self._system.kill(child.pid, signal.SIGKILL)
+
+    def _enforce_exit(self, child: Child) -> None:
+        """Its time is over."""
+        if child.state is not State.KILLED:
+            self._kill(child, child.killed_because())
+            return
+        child.is_abandoned = True
+        if not child.pid:
+            return  # it was never forked, and never will be
+        log.error(
+            f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; nobody waits"
+            " for it any longer"
+        )
 
     # ---- deaths
 
     def _bury_the_dead(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        while (exited := self._system.exited()) is not None:
+            pid, status = exited
             child = self._child_of(pid)
             if child is None:
                 continue  # an orphan of the application's
@@ -445,46 +518,50 @@ class Supervisor:
     def _was_not_forked(self, worker: WorkerChild) -> None:
         """The template ended with the order unread, or the fork before it could tell its number."""
         worker.channel.close()
+        worker.apply(Event.EXIT)
         self._workers.remove(worker)
         self._seats.append(worker.seat)
-        self._pause_if_young(worker)
+        if not self._fork_error:
+            self._backoff.failed(worker.started, self._system.now())
 
     def _worker_ended(self, worker: WorkerChild, status: int) -> None:
-        if worker.state is State.LEAVING or (self._stop is not None and not worker.error):
-            self._left(worker, status)
+        before = worker.state
+        worker.apply(Event.EXIT)
+        if worker.is_leaving or (self._stop is not None and not worker.error):
+            self._left(worker, before, status)
             return
         if worker.error:
             self._not_loaded(worker)
             return
-        if self._was_asked_while_booting(worker, status):
+        if self._was_asked_while_booting(worker, before, status):
             return
         what = self._cause(status)
-        if worker.state is State.BOOTING:
-            self._not_booted(worker, worker.killed_because or f"it {what}")
+        if before is not State.READY:
+            self._not_booted(worker, worker.killed_because() or f"it {what}")
             return
+        now = self._system.now()
         log.error(
-            f"Worker [{worker.pid}] {what} after {deaths.age(worker.age())}"
+            f"Worker [{worker.pid}] {what} after {deaths.age(worker.age(now))}"
             f"{self._with_calls(worker)}; another one is started"
         )
-        self._pause_if_young(worker)
+        self._backoff.ended(worker.started, now)
 
-    def _was_asked_while_booting(self, child: Child, status: int) -> bool:
+    def _was_asked_while_booting(self, child: Child, before: State, status: int) -> bool:
         """A TERM that was for the whole process group may come to the others first: that is no
         failure of the application's."""
-        if child.state is not State.BOOTING or child.killed or child.error:
+        if before is not State.BOOTING or child.error:
             return False
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGTERM:
             return False
         log.info(f"Process [{child.pid}] got SIGTERM before it was ready; another one is started")
-        self._pause_if_young(child)
+        self._backoff.failed(child.started, self._system.now())
         return True
 
-    def _left(self, worker: WorkerChild, status: int) -> None:
+    def _left(self, worker: WorkerChild, before: State, status: int) -> None:
         """It was told to; only what went wrong is told."""
-        if worker.killed:
-            if worker.killed_because:
-                why = f"{worker.killed_because}{self._with_calls(worker)}"
-                log.warning(f"Worker [{worker.pid}] was killed: {why}")
+        if before is State.KILLED:
+            if why := worker.killed_because():
+                log.warning(f"Worker [{worker.pid}] was killed: {why}{self._with_calls(worker)}")
         elif os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGINT, signal.SIGTERM):
             what = f"{self._cause(status)} while it was leaving{self._with_calls(worker)}"
             log.error(f"Worker [{worker.pid}] {what}")
@@ -496,35 +573,29 @@ class Supervisor:
         return [deaths.Call(*call) for call in self._page.calls(worker.seat)]
 
     def _cause(self, status: int) -> str:
-        before, self._oom_kills = self._oom_kills, self._cgroup.oom_kills()
+        before, self._oom_kills = self._oom_kills, self._system.oom_kills()
         return deaths.cause(status, out_of_memory=self._oom_kills > before)
 
-    def _pause_if_young(self, child: Child) -> None:
-        """Whoever dies young again and again is started less and less often."""
-        if child.age() >= YOUNG_SECONDS:
-            self._pause = 0.0
-            return
-        self._pause = min(max(FIRST_PAUSE_SECONDS, self._pause * 2), LONGEST_PAUSE_SECONDS)
-        self._pause_until = time.monotonic() + self._pause
-
     def _template_ended(self, template: Child, status: int) -> None:
-        was_next = template is self._next_template
-        if was_next:
+        before = template.state
+        template.apply(Event.EXIT)
+        if template is self._next_template:
             self._next_template = None
         elif template is self._template:
             self._template = None
         else:
             return  # one of before
-        if self._stop is not None or self._was_asked_while_booting(template, status):
+        if self._stop is not None or self._was_asked_while_booting(template, before, status):
             return
         what = self._cause(status)
-        if template.state is State.READY:
+        now = self._system.now()
+        if before is State.READY:
             log.error(f"The template process [{template.pid}] {what}; another one is started")
-            self._pause_if_young(template)
+            self._backoff.ended(template.started, now)
         elif template.error:
             self._not_loaded(template)
         else:
-            self._not_booted(template, template.killed_because or f"it {what}")
+            self._not_booted(template, template.killed_because() or f"it {what}")
 
     # ---- what cannot boot
 
@@ -534,7 +605,7 @@ class Supervisor:
             self._give_up()
             return
         log.error(child.error)
-        self._stay_with_the_old(child)
+        self._try_again_later(child)
 
     def _not_booted(self, child: Child, why: str) -> None:
         if not self._served:
@@ -542,20 +613,34 @@ class Supervisor:
             self._give_up()
             return
         log.error(f"Process [{child.pid}] did not get ready: {why}")
-        self._stay_with_the_old(child)
+        self._try_again_later(child)
 
-    def _stay_with_the_old(self, child: Child) -> None:
-        """Nobody is replaced by code that does not run."""
-        self._pause_if_young(child)
-        replaced = [worker for worker in self._workers if worker.because]
-        if replaced:
-            log.error("The workers that serve stay")
-        for worker in replaced:
-            worker.because = ""
+    def _try_again_later(self, child: Child) -> None:
+        """Nobody is replaced by code that does not run, and no wish for a replacement is
+        forgotten."""
+        now = self._system.now()
+        self._backoff.failed(child.started, now)
+        later = f"next attempt in {self._backoff.seconds_left(now):.1f} s{self._still_wanted()}"
+        log.error(f"Keeping the current workers; {later}")
+
+    def _still_wanted(self) -> str:
+        """What is to be done as soon as workers can be started, as a clause."""
+        counted = filter(self._counts, self._workers)
+        ready = [worker for worker in counted if worker.state is State.READY]
+        wishes = [f"freshly imported code ({self._new_code})"] if self._new_code else []
+        able = sum(not worker.cannot_serve() for worker in ready)
+        if able < self._wanted_now():
+            wishes.append(f"{self._wanted_now()} workers that can serve (there are {able})")
+        wishes += [
+            f"a replacement of [{worker.pid}] ({worker.replacement.reason})"
+            for worker in ready
+            if worker.replacement is not None
+        ]
+        return f"; still wanted: {_listed(wishes)}" if wishes else ""
 
     def _give_up(self) -> None:
         self._order_stop(ch.NOW)
-        now = time.monotonic()
+        now = self._system.now()
         self._stop = Stop(EXIT_LOAD, ch.NOW, now, now + AT_ONCE_SECONDS)
 
     # ---- signals
@@ -588,45 +673,48 @@ class Supervisor:
     def _replace_all(self, why: str) -> None:
         """With freshly imported code."""
         log.info(f"Replacing all workers: {why}")
-        self._pause_until = 0.0
-        if self._config.preload:
-            if self._next_template is not None:
-                self._kill(self._next_template)
-            self._next_template = self._start_template()
+        self._backoff.reset()
+        if not self._config.preload:
+            self._mark_all(why)
             return
-        self._mark_all(why)
+        self._new_code = why
+        if self._next_template is not None:  # it may have imported the old code
+            self._kill(self._next_template)
+            self._next_template.channel.close()
+            self._next_template.gone = True
+            self._next_template = None
 
     def _mark_all(self, why: str) -> None:
         for worker in self._workers:
-            if worker.state is State.BOOTING and self._served:
+            if worker.boots() and self._served:
                 self._let_leave(worker)  # it may have imported the old code
             elif worker.state is State.READY:
-                worker.because = why
+                worker.want(Replacement(why))
 
     def _use_next_template(self) -> None:
         if self._template is not None:
             self._template.channel.close()
             self._template.gone = True
         self._template, self._next_template = self._next_template, None
-        self._mark_all("freshly imported code")
+        self._mark_all(self._new_code)
+        self._new_code = ""
 
     def _tell_what_runs(self) -> None:
         for worker in filter(lambda worker: worker.pid, self._workers):
             running = "\n".join(f"  {call}" for call in self._calls(worker)) or "  no request"
-            log.info(f"Worker [{worker.pid}], {deaths.age(worker.age())} old, runs\n{running}")
-            if worker.state is not State.BOOTING and not worker.killed:
+            age = deaths.age(worker.age(self._system.now()))
+            log.info(f"Worker [{worker.pid}], {age} old, runs\n{running}")
+            if worker.state in (State.READY, State.DRAINING):
                 self._dump_stacks(worker)
 
-    @staticmethod
-    def _dump_stacks(worker: WorkerChild) -> None:
+    def _dump_stacks(self, worker: WorkerChild) -> None:
         if worker.pid:  # 0 would be the whole process group
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signals.DUMP_STACKS)
+            self._system.kill(worker.pid, signals.DUMP_STACKS)
 
     # ---- stopping
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
-        now = time.monotonic()
+        now = self._system.now()
         if self._stop is None and number != signal.SIGQUIT:
             config = self._config
             delay = config.shutdown_delay if number == signal.SIGTERM else 0.0
@@ -652,18 +740,26 @@ class Supervisor:
         serves."""
         self._listeners.hand_over()
         for child in self._children():
-            boots = child.state is State.BOOTING or child.killed
-            if not isinstance(child, WorkerChild) or (boots and order == ch.NOW):
+            if not isinstance(child, WorkerChild) or (child.boots() and order == ch.NOW):
                 self._kill(child)
-            elif boots:
+            elif child.boots():
                 self._dismiss(child)
-            else:
+            elif child.may(Event.DRAIN):
+                child.apply(Event.DRAIN)
                 child.channel.send(order)
+            elif order == ch.NOW:
+                self._kill(child)
 
     def _go_on_stopping(self, now: float, stop: Stop) -> None:
-        if not self._children():
+        if all(child.is_abandoned for child in self._children()):
             self._exit_code = stop.exit_code
         elif now >= stop.kill_at:
             for child in self._children():
                 self._kill(child, "it did not end in time")
             self._stop = stop._replace(kill_at=now + AT_ONCE_SECONDS)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """At most five of them."""
+    more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
+    return ", ".join(texts[:5]) + more

@@ -50,9 +50,12 @@ class TemplateJob:
         while (message := self.channel.wait()).kind != ch.GONE:
             if message.kind != ch.FORK:
                 continue
+            if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
+                log.error("No worker can be forked: the template has too many open files")
+                continue
             end = Channel.from_descriptor(message.descriptor)
             job = replace(worker, seat=int(message.text), channel=end)
-            forking.fork_for_adoption(job.run, self._become_worker)
+            forking.fork_for_adoption(job.run, self._become_worker, end.send_not_forked)
             end.close()
 
     def _become_worker(self) -> None:

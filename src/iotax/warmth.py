@@ -4,11 +4,11 @@ can be forked from now, and if not, why.
 Knows nothing of processes but that there is one.
 """
 
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from iotax.children import Child, State
+from iotax.children import Child
+from iotax.lifecycle import State
 
 # Names come one by one while the first requests are answered; the template imports them together.
 QUIET_SECONDS: Final = 0.3
@@ -19,7 +19,8 @@ _NEVER: Final = float("inf")
 class Warmth:
     """`never`: why there will be no template any more. `due`: when there are names to import."""
 
-    def __init__(self, *, cold: bool) -> None:
+    def __init__(self, *, cold: bool, clock: Callable[[], float]) -> None:
+        self._now = clock
         self.template: Child | None = None
         self.never = "--reload-cold" if cold else ""
         self.names: dict[str, None] = {}
@@ -33,12 +34,12 @@ class Warmth:
         self.names.update(dict.fromkeys(new))
         self._new += new
         if new:
-            self.due = time.monotonic() + QUIET_SECONDS
+            self.due = self._now() + QUIET_SECONDS
 
     def loaded(self) -> None:
         """A worker has told what it needs."""
         if (self.template is None or self._new) and self.due == _NEVER and not self.never:
-            self.due = time.monotonic() + QUIET_SECONDS
+            self.due = self._now() + QUIET_SECONDS
 
     def take(self) -> list[str]:
         """Names to import now: all of them if there is no template yet. `due` says when to come
@@ -48,10 +49,10 @@ class Warmth:
             self._new.clear()
             return [*self.names]
         taken: list[str] = []
-        if self.template.state is State.READY:
+        if self._is_idle(self.template):
             taken, self._new = self._new[:NAMES_MAX], self._new[NAMES_MAX:]
         if self._new:
-            self.due = time.monotonic() + QUIET_SECONDS
+            self.due = self._now() + QUIET_SECONDS
         return taken
 
     def why_cold(self) -> str:
@@ -61,9 +62,13 @@ class Warmth:
             return why
         if self.template is None:
             return "no module is imported ahead yet"
-        if self.template.state is not State.READY:
+        if not self._is_idle(self.template):
             return "modules are still being imported ahead"
         return ""
+
+    @staticmethod
+    def _is_idle(template: Child) -> bool:
+        return template.state is State.READY and not template.is_importing
 
     def start_over(self, why: str) -> None:
         self.template = None

@@ -1,104 +1,28 @@
 """The supervisor's decisions, without processes: forks, deaths and the clock are the test's."""
 
-import os
+import errno
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from played_system import PlayedSystem
 
 from iotax import channel as ch
-from iotax import forking, supervisor
-from iotax.channel import Channel
+from iotax import memory, supervisor
+from iotax.backoff import Backoff
 from iotax.config import from_command
+from iotax.lifecycle import TRANSITIONS, Event, State, next_state
 from iotax.listeners import Listeners
 from iotax.template import TemplateJob
 
 
-class Process:
-    """A child as the test plays it."""
-
-    def __init__(self, pid: int, job: Any) -> None:
-        self.pid, self.job = pid, job
-        self.channel = Channel.from_descriptor(os.dup(job.channel.fileno()))
-        self.status: int | None = None
-
-    def says(self, kind: str, text: str = "") -> None:
-        assert self.channel.send(kind, text)
-
-    def heard(self) -> str:
-        """The kinds of the orders since the last time."""
-        kinds = ""
-        while (message := self.channel.receive()) is not None and message.kind:
-            kinds += message.kind
-            if message.descriptor >= 0:
-                os.close(message.descriptor)
-        return kinds
-
-    def ends(self, status: int = 0) -> None:
-        self.status = status
-        self.channel.close()
-
-
-class Page:
-    """Nothing runs, unless the test says so."""
-
-    def __init__(self, seats: int, threads: int) -> None:
-        self.running: dict[int, list[tuple[str, str, float]]] = {}
-        self.made_turns = 0
-        self.stuck = 0.0
-
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
-        return self.running.get(seat, [])
-
-    def turns(self, _seat: int) -> int:
-        return self.made_turns
-
-    def gil_stuck(self, _seat: int) -> float:
-        return self.stuck
-
-    def watch(self, seat: int, on: bool) -> None:
-        pass
-
-    def clear(self, seat: int) -> None:
-        self.running.pop(seat, None)
-
-
-class Signals:
-    def __init__(self) -> None:
-        self.arrived: list[signal.Signals] = []
-
-    def fileno(self) -> int:
-        return -1
-
-    def take(self) -> Iterator[signal.Signals]:
-        while self.arrived:
-            yield self.arrived.pop(0)
-
-    def end(self) -> None:
-        pass
-
-
-class World:
+class World(PlayedSystem):
     """A supervisor and everything around it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        self.processes: list[Process] = []
-        self.killed: list[tuple[int, int]] = []
+        super().__init__()
         self.log: list[str] = []
         self.said: list[str] = []
-        self.memory: dict[int, int] = {}
-        self.headroom: int | None = None
-        monkeypatch.setattr(forking, "fork", self._fork)
-        monkeypatch.setattr(os, "waitpid", self._waitpid)
-        monkeypatch.setattr(os, "kill", lambda pid, number: self.killed.append((pid, number)))
-        monkeypatch.setattr(supervisor.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(supervisor.signals, "SignalQueue", Signals)
-        monkeypatch.setattr(supervisor._iotax, "Page", Page)
-        monkeypatch.setattr(supervisor, "resident_bytes", lambda pid: self.memory.get(pid, 1))
-        monkeypatch.setattr(supervisor.Cgroup, "headroom", lambda _: self.headroom)
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(supervisor.log, level, self.log.append)
         monkeypatch.setattr(supervisor.log, "say", self.said.append)
@@ -106,25 +30,13 @@ class World:
     def start(self, *arguments: str) -> "World":
         flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
         config, _ = from_command(flags, {})
-        self.supervisor = supervisor.Supervisor("main:app", config, Listeners(()))
+        self.supervisor = supervisor.Supervisor("main:app", config, Listeners(()), system=self)
         self.turn()
         return self
 
-    def _fork(self, run: Callable[[], int], _become_child: Callable[[], None]) -> int:
-        job = run.__self__  # type: ignore[attr-defined]
-        self.processes.append(Process(5000 + len(self.processes), job))
-        return self.processes[-1].pid
-
-    def _waitpid(self, _pid: int, _options: int) -> tuple[int, int]:
-        for process in self.processes:
-            if process.status is not None:
-                status, process.status = process.status, None
-                return process.pid, status
-        return 0, 0
-
     def turn(self, *arrived: signal.Signals) -> None:
         """Until nothing moves any more."""
-        self.supervisor._signals.arrived.extend(arrived)  # type: ignore[attr-defined]
+        self.queue.arrived.extend(arrived)
         for _ in range(5):
             self.supervisor._read_signals()
             for child in self.supervisor._children():
@@ -132,10 +44,17 @@ class World:
             if self.supervisor._exit_code is None:
                 self.supervisor._act()
 
+    def passes(self, seconds: float) -> None:
+        self.time += seconds
+        self.turn()
+
     def ready(self, *numbers: int) -> None:
         for number in numbers:
             self.processes[number].says(ch.READY)
         self.turn()
+
+    def has_logged(self, text: str) -> bool:
+        return any(text in line for line in self.log)
 
     @property
     def exit_code(self) -> int | None:
@@ -205,13 +124,17 @@ def test_code_that_does_not_boot_later_leaves_the_old_worker(world: World, how: 
     if how == "load error":
         world.processes[1].says(ch.LOAD_ERROR, "Cannot load the application main:app")
     world.processes[1].ends({"load error": 0, "exit": 5 << 8, "killed": KILL}[how])
-    world.now += 100
     world.turn()
     expected = {"load error": "Cannot load", "exit": "exit code 5", "killed": "SIGKILL"}[how]
     assert any(expected in line for line in world.log)
-    assert world.log[-1] == "The workers that serve stay"
+    said = "Keeping the current workers; next attempt in 0.1 s"
+    assert world.log[-1] == f"{said}; still wanted: a replacement of [5000] (SIGHUP)"
     assert world.processes[0].heard() == ""
-    assert len(world.processes) == 2, "it is not tried again by itself"
+    assert len(world.processes) == 2
+    world.passes(0.11)
+    assert len(world.processes) == 3, "it is tried again until it succeeds"
+    world.ready(2)
+    assert world.processes[0].heard() == ch.RETIRE
 
 
 @pytest.mark.parametrize(
@@ -241,10 +164,10 @@ def test_first_start_that_fails_is_exit_code_3(
 
 def test_boot_timeout_gives_up_at_the_first_start(world: World) -> None:
     world.start("boot_timeout", "5s")
-    world.now += 4.9
+    world.time += 4.9
     world.turn()
     assert world.killed == []
-    world.now += 0.2
+    world.time += 0.2
     world.turn()
     assert world.killed == [(5000, KILL)]
     world.processes[0].ends(KILL)
@@ -257,8 +180,8 @@ def test_death_is_explained_and_replaced(world: World) -> None:
     world.start()
     world.ready(0)
     seat = world.processes[0].job.seat
-    world.now += 60
-    world.supervisor._page.running[seat] = [("GET /slow", "ab-1", 12.0)]  # type: ignore[attr-defined]
+    world.time += 60
+    world.played_page.running[seat] = [("GET /slow", "ab-1", 12.0)]
     world.processes[0].ends(signal.SIGSEGV)
     world.turn()
     assert "Worker [5000] died of SIGSEGV (segmentation fault) after 60 s" in world.log[-2]
@@ -273,11 +196,11 @@ def test_whoever_dies_young_is_replaced_less_and_less_often(world: World) -> Non
         world.processes[number].ends(signal.SIGABRT)
         world.turn()
         assert len(world.processes) == number + 1
-        world.now += 0.1 * 2**number + 0.001
+        world.time += 0.1 * 2**number + 0.001
         world.turn()
         assert len(world.processes) == number + 2
         world.ready(number + 1)
-    world.now += 60
+    world.time += 60
     world.processes[4].ends(signal.SIGABRT)
     world.turn()
     assert len(world.processes) == 6, "it had lived long"
@@ -296,13 +219,13 @@ def test_worker_that_was_asked_to_leave_is_replaced_first(world: World) -> None:
 def test_recycling_names_its_numbers(world: World) -> None:
     world.start("max_requests", "1000", "worker_lifetime", "1h")
     world.ready(0)
-    world.now += 600
+    world.time += 600
     world.processes[0].says(ch.REQUESTS_DONE, "1043")
     world.turn()
     assert any("1043 requests in 10 min (--max-requests 1000)" in line for line in world.log)
     world.ready(1)
     world.processes[0].ends()
-    world.now += 3601
+    world.time += 3601
     world.turn()
     assert any("[5001] is to be replaced: it has served 60 min" in line for line in world.log)
     assert len(world.processes) == 3
@@ -312,11 +235,11 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
     world.start("worker_max_rss", "100M")
     world.ready(0)
     world.memory[5000] = 150 << 20
-    world.now += 10
+    world.time += 10
     world.turn()
     assert world.processes[0].heard() == "", "nobody has said that requests run"
     world.processes[0].says(ch.BUSY)
-    world.now += 2
+    world.time += 2
     world.turn()
     assert world.processes[0].heard() == ch.RETIRE
     assert any("150 MiB (--worker-max-rss 100 MiB)" in line for line in world.log)
@@ -331,11 +254,11 @@ def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: Wo
     world.start("request_timeout", "5s")
     world.ready(0)
     seat = world.processes[0].job.seat
-    page: Page = world.supervisor._page  # type: ignore[assignment]
+    page = world.played_page
     page.running[seat] = [("GET /regex", "ab-1", 6.0)]
     page.stuck = 1.2
     world.processes[0].says(ch.BUSY)
-    world.now += 2
+    world.time += 2
     world.turn()
     assert any("[5000] is stuck: a call has kept the interpreter (GIL)" in x for x in world.log)
     assert any("it ran GET /regex (6.0 s, ab-1)" in line for line in world.log)
@@ -357,7 +280,7 @@ def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
 def test_without_headroom_for_two_it_drains_first(world: World) -> None:
     world.start()
     world.ready(0)
-    world.headroom, world.memory[5000] = 50 << 20, 60 << 20
+    world.room, world.memory[5000] = 50 << 20, 60 << 20
     world.turn(signal.SIGHUP)
     assert world.processes[0].heard() == ch.RETIRE
     assert len(world.processes) == 1
@@ -366,7 +289,7 @@ def test_without_headroom_for_two_it_drains_first(world: World) -> None:
 def test_ttin_and_ttou(world: World) -> None:
     world.start()
     world.ready(0)
-    world.now += 1
+    world.time += 1
     world.turn(signal.SIGTTIN)
     assert len(world.processes) == 2
     world.ready(1)
@@ -381,10 +304,10 @@ def test_worker_that_does_not_leave_is_killed(world: World) -> None:
     world.ready(0)
     world.turn(signal.SIGHUP)
     world.ready(1)
-    world.now += 4
+    world.time += 4
     world.turn()
     assert world.killed == []
-    world.now += 5
+    world.time += 5
     world.turn()
     assert world.killed == [(5000, KILL)]
 
@@ -395,10 +318,10 @@ def test_second_signal_stops_at_once(world: World) -> None:
     world.turn(signal.SIGINT)
     world.turn(signal.SIGINT)
     assert world.processes[0].heard() == ch.PROMPT, "one Ctrl-C can come twice"
-    world.now += 0.6
+    world.time += 0.6
     world.turn(signal.SIGINT)
     assert world.processes[0].heard() == ch.NOW
-    world.now += 1.1
+    world.time += 1.1
     world.turn()
     assert world.killed == [(5000, KILL)]
     world.processes[0].ends(KILL)
@@ -430,7 +353,7 @@ def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
     world.ready(1)
     expected = {signal.SIGTERM: ch.DRAIN, signal.SIGINT: ch.PROMPT, signal.SIGHUP: ch.RETIRE}
     assert world.processes[1].heard() == expected[number]
-    world.now += 5
+    world.time += 5
     world.turn()
     assert world.killed == [(5001, signal.SIGTERM)]
 
@@ -438,7 +361,7 @@ def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
 def test_worker_that_boots_on_though_it_is_not_needed_is_killed(world: World) -> None:
     world.start()
     world.turn(signal.SIGTERM)
-    world.now += 1.1
+    world.time += 1.1
     world.turn()
     assert world.killed == [(5000, signal.SIGTERM), (5000, KILL)]
 
@@ -463,7 +386,7 @@ def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
     world.turn()
     assert world.said == []
     assert world.exit_code is None
-    world.now += 0.2
+    world.time += 0.2
     world.turn()
     assert len(world.processes) == 2
     world.turn(signal.SIGTERM)
@@ -500,6 +423,11 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
     world.turn()
     assert world.supervisor._template is not None
     assert world.supervisor._template.pid == template.pid, "the old one stays"
+    assert world.has_logged("still wanted: freshly imported code (SIGHUP)")
+    world.passes(0.11)
+    assert len(world.processes) == 3, "it is tried again until it succeeds"
+    world.ready(2)
+    assert world.supervisor._template.pid == world.processes[2].pid
 
 
 def test_memory_of_a_cgroup(tmp_path: Path) -> None:
@@ -510,7 +438,7 @@ def test_memory_of_a_cgroup(tmp_path: Path) -> None:
     (folder / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
     (folder / "memory.max").write_text("1000\n")
     (folder / "memory.current").write_text("400\n")
-    cgroup = supervisor.Cgroup(tmp_path / "sys", membership)
+    cgroup = memory.Cgroup(tmp_path / "sys", membership)
     assert cgroup.oom_kills() == 3
     assert cgroup.headroom() == 600
     (folder / "memory.max").write_text("max\n")
@@ -518,6 +446,255 @@ def test_memory_of_a_cgroup(tmp_path: Path) -> None:
 
 
 def test_memory_where_nothing_is_known(tmp_path: Path) -> None:
-    cgroup = supervisor.Cgroup(tmp_path, tmp_path / "missing")
+    cgroup = memory.Cgroup(tmp_path, tmp_path / "missing")
     assert cgroup.oom_kills() == 0
     assert cgroup.headroom() is None
+
+
+# ---- wishes stay until they are fulfilled
+
+
+def test_every_pair_of_state_and_event_is_decided() -> None:
+    """The whole table, once more and independently: what a process can become, and by what."""
+    alive = set(State) - {State.EXITED}
+    expected = {
+        Event.PID: {
+            State.FORKING: State.BOOTING,
+            State.DISMISSED: State.DISMISSED,
+            State.KILLED: State.KILLED,
+        },
+        Event.READY: {
+            State.BOOTING: State.READY,
+            State.DISMISSED: State.READY,
+            State.KILLED: State.KILLED,
+        },
+        Event.DRAIN: {state: State.DRAINING for state in (State.READY, State.DRAINING)},
+        Event.DISMISS: {state: State.DISMISSED for state in (State.FORKING, State.BOOTING)},
+        Event.KILL: dict.fromkeys(alive, State.KILLED),
+        Event.EXIT: dict.fromkeys(alive, State.EXITED),
+    }
+    for state in State:
+        for event in Event:
+            if state in expected[event]:
+                assert next_state(state, event) is expected[event][state]
+                continue
+            assert (state, event) not in TRANSITIONS
+            with pytest.raises(RuntimeError, match=f"{event.name} is impossible .* {state.name}"):
+                next_state(state, event)
+
+
+@pytest.mark.parametrize(
+    ("report", "text"), [(ch.REQUESTS_DONE, "1043"), (ch.THREADS_LOST, "iotax-0 is lost")]
+)
+def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -> None:
+    world.start("max_requests", "1000")
+    world.ready(0)
+    world.processes[0].says(report, text)
+    world.turn()
+    for number, delay in ((1, 0.1), (2, 0.2), (3, 0.4)):
+        assert len(world.processes) == number + 1
+        world.processes[number].says(ch.LOAD_ERROR, "Cannot load the application main:app")
+        world.processes[number].ends()
+        world.turn()
+        assert world.has_logged(f"next attempt in {delay} s; still wanted: ")
+        assert "a replacement of [5000] (" in world.log[-1]
+        world.passes(delay - 0.01)
+        assert len(world.processes) == number + 1, "the next attempt is delayed"
+        world.passes(0.02)
+    world.ready(4)
+    assert world.processes[0].heard() == ch.RETIRE
+    world.processes[0].ends()
+    world.passes(100)
+    assert len(world.processes) == 5
+
+
+def test_who_cannot_serve_does_not_wait_for_a_drain(world: World) -> None:
+    world.start("workers", "2")
+    world.ready(0, 1)
+    world.processes[0].says(ch.ASKED_TO_LEAVE)
+    world.turn()
+    world.ready(2)
+    assert world.processes[0].heard() == ch.RETIRE
+    for number in (1, 2):
+        world.processes[number].says(ch.THREADS_LOST, "iotax-0 is lost")
+    world.turn()
+    assert len(world.processes) == 5, "one for each, while the first one drains"
+    world.ready(3, 4)
+    assert [world.processes[number].heard() for number in (1, 2)] == [ch.RETIRE, ch.RETIRE]
+
+
+def test_a_wish_becomes_urgent_and_takes_the_worker_that_boots(world: World) -> None:
+    world.start("workers", "2")
+    world.ready(0, 1)
+    world.processes[0].says(ch.ASKED_TO_LEAVE)
+    world.turn()
+    assert len(world.processes) == 3
+    world.processes[1].says(ch.REQUESTS_DONE, "1000")
+    world.processes[1].says(ch.THREADS_LOST, "iotax-0 is lost")
+    world.turn()
+    assert len(world.processes) == 3, "the one that boots is for it"
+    world.ready(2)
+    assert [process.heard() for process in world.processes[:2]] == ["", ch.RETIRE]
+    world.processes[1].ends()
+    world.turn()
+    world.ready(3)
+    assert world.processes[0].heard() == ch.RETIRE, "and the other wish is not forgotten"
+
+
+def test_fewer_workers_means_fewer_of_those_that_cannot_serve(world: World) -> None:
+    world.start("workers", "2")
+    world.ready(0, 1)
+    world.processes[0].says(ch.THREADS_LOST, "iotax-0 is lost")
+    world.turn(signal.SIGTTOU)
+    assert [process.heard() for process in world.processes[:2]] == [ch.RETIRE, ""]
+
+
+def test_hung_workers_do_not_pile_up(world: World) -> None:
+    """A call that hangs takes one worker after the other, and each of them drains for 30 s."""
+    world.start("workers", "2")
+    world.ready(0, 1)
+    for number in range(10):
+        world.passes(2)
+        world.processes[number].says(ch.THREADS_LOST, "iotax-0 is lost")
+        world.turn()
+        world.ready(number + 2)
+        killed = {pid for pid, signal_ in world.killed if signal_ == KILL}
+        for process in world.processes:
+            if process.pid in killed and process.status is None:
+                process.ends(KILL)
+        world.turn()
+        assert len(world.supervisor._workers) <= 4
+    assert world.has_logged("was killed: it could not serve, and 2 others like it drain")
+
+
+def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
+    world.start("workers", "8")
+    world.ready(*range(8))
+    for process in world.processes[:8]:
+        process.ends(KILL)
+    world.turn()
+    world.passes(0.11)
+    assert len(world.processes) == 16
+    for process in world.processes[8:]:
+        process.ends(5 << 8)
+    world.turn()
+    world.passes(0.21)
+    assert len(world.processes) == 24
+
+
+def test_delay_of_the_next_attempt_doubles_and_is_forgotten_in_time() -> None:
+    backoff, now, delays = Backoff(), 0.0, []
+    for _ in range(11):
+        backoff.failed(now, now)
+        delays.append(backoff.seconds_left(now))
+        now = backoff.until
+    expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
+    assert delays == pytest.approx(expected)
+    backoff.failed(now + 3600, now + 3601)
+    assert backoff.seconds_left(now + 3601) == pytest.approx(0.1), "it had been good for an hour"
+
+
+def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
+    world.start("boot_timeout", "20s")
+    world.ready(0)
+    world.turn(signal.SIGHUP)
+    world.passes(21)
+    assert world.killed == [(5001, KILL)]
+    world.processes[1].ends(KILL)
+    world.turn()
+    assert world.has_logged("next attempt in 0.1 s")
+    world.passes(0.11)
+    world.passes(21)
+    world.processes[2].ends(KILL)
+    world.turn()
+    assert world.has_logged("next attempt in 0.2 s")
+
+
+# ---- what the system refuses
+
+
+def test_fork_that_fails_is_tried_again_and_logged_once(world: World) -> None:
+    world.start()
+    world.ready(0)
+    world.fork_error = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    world.turn(signal.SIGHUP)
+    for _ in range(5):
+        world.passes(1.01)
+    lines = [line for line in world.log if "No process can be started" in line]
+    assert len(lines) == 1
+    assert "Resource temporarily unavailable" in lines[0]
+    assert "still wanted: a replacement of [5000] (SIGHUP)" in lines[0]
+    world.fork_error = None
+    world.passes(1.01)
+    world.ready(1)
+    assert world.processes[0].heard() == ch.RETIRE
+
+
+def test_channel_that_cannot_be_made_is_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start()
+    world.ready(0)
+
+    def no_descriptor() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "channel", no_descriptor)
+        world.processes[0].ends(KILL)
+        world.turn()
+        world.passes(0.11)
+        assert world.has_logged("No process can be started: Too many open files")
+    world.passes(1.01)
+    assert len(world.processes) == 2
+
+
+def test_fork_that_fails_in_the_template_is_reported_with_its_cause(world: World) -> None:
+    world.start("preload", "1")
+    world.ready(0)
+    (template,) = world.processes
+    assert template.heard() == ch.FORK
+    worker = ch.Channel.from_descriptor(template.received.pop())
+    worker.send_not_forked(OSError(errno.EAGAIN, "Resource temporarily unavailable"))
+    worker.close()
+    world.turn()
+    assert world.has_logged("No process can be started: Resource temporarily unavailable")
+    assert template.heard() == ""
+    world.passes(1.01)
+    assert template.heard() == ch.FORK
+
+
+def test_template_that_does_not_fork_is_replaced(world: World) -> None:
+    """Its order would stay unread for good, and the worker that it is about would be waited for."""
+    world.start("preload", "1", "boot_timeout", "20s")
+    world.ready(0)
+    world.supervisor._served = True
+    assert world.processes[0].heard() == ch.FORK
+    world.passes(21)
+    assert world.killed == [(5000, KILL)]
+    world.processes[0].ends(KILL)
+    world.turn()
+    world.passes(0.5)
+    assert len(world.processes) == 2, "another template"
+    world.ready(1)
+    world.passes(0.5)
+    assert world.processes[1].heard() == ch.FORK
+
+
+def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) -> None:
+    world.start("workers", "2", "graceful_timeout", "1s")
+    world.ready(0, 1)
+    world.turn(signal.SIGHUP)
+    world.ready(2)
+    world.passes(10)
+    assert world.killed == [(5000, KILL)]
+    world.passes(6)
+    assert world.has_logged("Process [5000] has not exited 5 s after SIGKILL")
+    assert len(world.processes) == 4
+    world.ready(3)
+    assert world.processes[1].heard() == ch.RETIRE
+    world.turn(signal.SIGTERM)
+    for number in (1, 2, 3):
+        world.processes[number].ends()
+    world.turn()
+    assert world.exit_code == 0

@@ -1,0 +1,75 @@
+"""What the supervisor asks of the operating system: clock, forks, signals, exits, memory.
+
+Decides nothing. The supervisor gets it as an object, so that a test can be the system.
+"""
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable, Iterable
+
+from iotax import _iotax, forking
+from iotax.channel import Channel
+from iotax.memory import Cgroup, resident_bytes
+from iotax.signals import SignalQueue
+
+
+class System:
+    def __init__(self) -> None:
+        self._cgroup = Cgroup()
+
+    def now(self) -> float:
+        """Seconds of a clock that only goes forward."""
+        return time.monotonic()
+
+    def signals(self) -> SignalQueue:
+        """From now on signals are queued. Once, in the main thread."""
+        return SignalQueue()
+
+    def page(self, seats: int, threads: int) -> _iotax.Page:
+        """Shared memory in which workers say what they do."""
+        return _iotax.Page(seats, threads)
+
+    def adopt_orphans(self) -> None:
+        """Become the parent of every descendant whose own parent exits."""
+        _iotax.set_child_subreaper()
+
+    def channel(self) -> tuple[Channel, Channel]:
+        """Both ends. Errors: OSError."""
+        return Channel.pair()
+
+    def fork(self, run: forking.Run, become_child: Callable[[], None]) -> int:
+        """The process id of a child that goes on as `run`. Errors: OSError."""
+        return forking.fork(run, become_child)
+
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal. To a process that has ended it is none, and whoever has changed its user
+        cannot be reached: that it does not exit is seen."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+    def exited(self) -> tuple[int, int] | None:
+        """Process id and wait status of one that has exited; None: there is none for now."""
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                return pid, status
+        return None
+
+    def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
+        """Those that can be read, after at most `seconds`; None: as long as it takes."""
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        left = None if seconds is None else max(0.0, seconds) * 1000 + 1
+        return {descriptor for descriptor, _ in poll.poll(left)}
+
+    def resident_bytes(self, pid: int) -> int:
+        return resident_bytes(pid)
+
+    def headroom(self) -> int | None:
+        return self._cgroup.headroom()
+
+    def oom_kills(self) -> int:
+        return self._cgroup.oom_kills()
