@@ -19,29 +19,6 @@ namespace {
 
 constexpr core::Duration kFlushAtEnd = std::chrono::seconds{1};
 
-/// One contextvars.Context, a copy of the thread's own, for the call, the iteration and close()
-/// (beyond 5.10).
-class OwnContext {
- public:
-  explicit OwnContext(driver::Log& log) noexcept
-      : log_(log), context_(Ref::steal(PyContext_CopyCurrent())) {
-    entered_ = context_ && PyContext_Enter(context_.get()) == 0;
-  }
-  OwnContext(const OwnContext&) = delete;
-  ~OwnContext() {
-    if (!entered_ || PyContext_Exit(context_.get()) == 0) return;
-    PyErr_Clear();
-    log_.server(driver::Level::error, "The application left a contextvars.Context entered");
-  }
-  /// false: a Python exception is set.
-  [[nodiscard]] bool entered() const noexcept { return entered_; }
-
- private:
-  driver::Log& log_;
-  Ref context_;
-  bool entered_ = false;
-};
-
 bool has_content(const core::Head& head) noexcept {
   return head.content == core::Content::chunked ||
          (head.content == core::Content::length && head.content_bytes != 0);
@@ -118,9 +95,8 @@ Caller::~Caller() {
 void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& exchange) noexcept {
   Ref env;
   Ref result;
-  const OwnContext context{log_};
   const bool content = has_content(exchange.head());
-  if (context.entered() && (slot.ready || prepare(gil, slot))) [[likely]] {
+  if (slot.ready || prepare(gil, slot)) [[likely]] {
     if (content) body_of(slot.input.get()).begin(exchange);
     env = slot.environ.make(gil, exchange, content ? slot.input.get() : empty_input(),
                             slot.request.texts);
@@ -134,7 +110,7 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
   answer(gil, slot.request, application_.get(), result, quiet_interrupt);
-  result.reset();  // inside of the context, as everything that runs for the request
+  result.reset();  // before take_back() counts who else holds an object of the request
   env.reset();
 }
 

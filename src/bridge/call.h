@@ -1,6 +1,8 @@
-// The bridge's half of the seam: enters Python and runs one request to its end in one thread and
-// one contextvars.Context. It decides which objects a request gets and what becomes of those that
-// an application keeps.
+// The bridge's half of the seam: enters Python and runs one request to its end in one thread, in
+// the contextvars context of that thread, which lives as long as the thread. A copy of it for each
+// request was tried and dropped: frameworks keep per-thread state in context variables (Django its
+// cache clients), and made it again, with a new connection, for each request. This file decides
+// which objects a request gets and what becomes of those that an application keeps.
 #pragma once
 
 #include <Python.h>

@@ -658,7 +658,7 @@ def test_a_type_error_inside_the_application_gets_no_hint(ask: Any) -> None:
 # ---- threads and contexts
 
 
-def test_beyond_5_10_one_context_for_call_iteration_and_close() -> None:
+def test_beyond_5_10_call_iteration_and_close_run_in_the_context_of_the_thread() -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     seen: list[Any] = []
 
@@ -670,9 +670,13 @@ def test_beyond_5_10_one_context_for_call_iteration_and_close() -> None:
 
         def close(self) -> None:
             seen.append(("close", variable.get()))
+            variable.set(environ_path[-1] + " closed")
+
+    environ_path: list[str] = []
 
     def app(environ: Any, start_response: Any) -> Any:
         seen.append(("call", variable.get()))
+        environ_path.append(environ["PATH_INFO"])
         variable.set(environ["PATH_INFO"])
         start(start_response)
         return Result([], b"x")
@@ -680,20 +684,59 @@ def test_beyond_5_10_one_context_for_call_iteration_and_close() -> None:
     bridge = Bridge(app)
     for path in ("/1", "/2"):
         bridge.request(target=path)
-    assert seen == [
-        event
-        for path in ("/1", "/2")
-        for event in [
-            ("call", "unset"),
-            ("next", path),
-            ("next", path + "!"),
-            ("close", path + "!!"),
-        ]
-    ]
-    assert variable.get() == "unset"
+
+    def of_request(path: str, before: str) -> list[tuple[str, str]]:
+        return [("call", before), ("next", path), ("next", path + "!"), ("close", path + "!!")]
+
+    assert seen == [*of_request("/1", "unset"), *of_request("/2", "/1 closed")]
+    assert variable.get() == "/2 closed"  # the thread that drives the bridge is this one
 
 
-def test_the_context_starts_as_the_threads_own() -> None:
+@pytest.mark.parametrize("way", ["call", "iteration", "close", "exception"])
+def test_a_context_variable_survives_to_the_next_request_of_its_thread_only(way: str) -> None:
+    """What an application keeps in a context variable, e.g. a cache client, is made once for each
+    thread, wherever in a request it is made and however the request ends."""
+    kept: contextvars.ContextVar[object] = contextvars.ContextVar("kept")
+    made: list[int] = []
+
+    def use(here: str) -> None:
+        if here == way and kept.get(None) is None:
+            made.append(threading.get_ident())
+            kept.set(object())
+
+    class Result(Blocks):
+        def __next__(self) -> Any:
+            use("iteration")
+            return super().__next__()
+
+        def close(self) -> None:
+            use("close")
+
+    def app(_environ: Any, start_response: Any) -> Any:
+        use("call")
+        if way == "exception":
+            use("exception")
+            raise ValueError("after the client was made")
+        start(start_response)
+        return Result([], b"x")
+
+    bridge = Bridge(app, threads=3)
+
+    def run(number: int) -> None:
+        for _ in range(5):
+            bridge.request(thread=number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2
+    assert kept.get(None) is None  # the thread that made the bridge has a context of its own
+
+
+def test_a_request_sees_what_its_thread_set_before() -> None:
+    """E.g. what the import of the application set in the main thread."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("imported")
     seen: list[str] = []
