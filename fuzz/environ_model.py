@@ -110,6 +110,10 @@ def ip(text):
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def is_ipv6(text):
+    return ":" in text and ip(text) is not None
+
+
 def is_trusted(text):
     address = ip(text)
     return any(address in network for network in TRUSTED if address is not None)
@@ -123,7 +127,7 @@ def without_port(text):
     bracketed = re.fullmatch(r"\[([^\]]*)\](?::([0-9]+))?", text)
     if text.startswith("["):
         whole = bracketed and (bracketed[2] is None or is_port(bracketed[2], 0))
-        return bracketed[1] if whole else ""
+        return bracketed[1] if whole and is_ipv6(bracketed[1]) else ""
     host, colon, port = text.partition(":")
     return host if colon and ":" not in port and is_port(port, 0) else text
 
@@ -136,5 +140,5 @@ def is_host(text):
         return False
     name = found[1]
     if name.startswith("["):
-        return ip(name[1:-1]) is not None
+        return is_ipv6(name[1:-1])
     return REG_NAME.fullmatch(name) is not None

@@ -100,7 +100,44 @@ std::string decoded_once(Text path) {
   return out;
 }
 
-/// Rule 20: host[:port]. RFC 3986 §3.2.2, an IPv6 address by its octets only.
+/// dec-octet "." dec-octet "." dec-octet "." dec-octet of RFC 3986 §3.2.2.
+bool ipv4_address(Text text) {
+  const auto parts = split(text, '.');
+  return parts.size() == 4 && std::all_of(parts.begin(), parts.end(), [](Text part) {
+           if (part.empty() || part.size() > 3 || !every(part, digit)) return false;
+           return (part.size() == 1 || part.front() != '0') && *number(part, 10) <= 255;
+         });
+}
+
+/// How many of the eight groups `text` is, of which an IPv4 address at its end is two; nothing when
+/// one of them is no group.
+std::optional<std::size_t> ipv6_groups(Text text, bool may_end_in_ipv4) {
+  if (text.empty()) return 0;
+  const auto parts = split(text, ':');
+  std::size_t groups = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const bool last = i + 1 == parts.size();
+    if (last && may_end_in_ipv4 && ipv4_address(parts[i])) {
+      groups += 2;
+    } else if (parts[i].empty() || parts[i].size() > 4 || !every(parts[i], hex)) {
+      return std::nullopt;
+    } else {
+      groups += 1;
+    }
+  }
+  return groups;
+}
+
+/// IPv6address of RFC 3986 §3.2.2: "::" stands once, for one group or more.
+bool ipv6_address(Text text) {
+  const auto gap = text.find("::");
+  if (gap == Text::npos) return ipv6_groups(text, true) == std::size_t{8};
+  const auto before = ipv6_groups(text.substr(0, gap), false);
+  const auto behind = ipv6_groups(text.substr(gap + 2), true);
+  return before && behind && *before + *behind <= 7;
+}
+
+/// Rule 20: host[:port]. RFC 3986 §3.2.2.
 bool host_and_port(Text text) {
   std::size_t host_bytes = 0;
   if (!text.empty() && text.front() == '[') {
@@ -112,9 +149,7 @@ bool host_and_port(Text text) {
                         every(inside.substr(1, dot - 1), hex) && dot + 1 < inside.size() &&
                         every(inside.substr(dot + 1),
                               [](char c) { return unreserved(c) || one_of(c, "!$&'()*+;=:"); });
-    const bool address = inside.find(':') != Text::npos &&
-                         every(inside, [](char c) { return hex(c) || one_of(c, ":."); });
-    if (!future && !address) return false;
+    if (!future && !ipv6_address(inside)) return false;
     host_bytes = end + 1;
   } else {
     host_bytes = std::min(text.find(':'), text.size());

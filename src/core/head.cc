@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/ip_address.h"
 #include "core/octets.h"
 #include "core/words.h"
 
@@ -61,8 +62,8 @@ bool is_port(std::string_view text) noexcept {
          (text.size() < kLargest.size() || (text.size() == kLargest.size() && text <= kLargest));
 }
 
-/// The inside of "[…]": an IPv6 address by its octets, or IPvFuture. What it means is the
-/// application's matter.
+/// The inside of "[…]": an IPv6 address, or IPvFuture (RFC 3986 §3.2.2). A zone has no place there
+/// (RFC 9110 §4.1).
 bool is_ip_literal(std::string_view text) noexcept {
   if (text.empty()) return false;
   if (text.front() == 'v' || text.front() == 'V') {
@@ -73,12 +74,7 @@ bool is_ip_literal(std::string_view text) noexcept {
       if (!is(c, kHost) && c != ':') return false;
     return true;
   }
-  bool colon = false;
-  for (const char c : text) {
-    colon = colon || c == ':';
-    if (!is(c, kHex) && c != ':' && c != '.') return false;
-  }
-  return colon;
+  return is_ipv6(text);
 }
 
 }  // namespace

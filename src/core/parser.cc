@@ -203,8 +203,10 @@ std::size_t Parser::skip_line_end(std::string_view bytes) noexcept {
     } else if (octet == '\r' && leading_ == Leading::nothing) {
       leading_ = Leading::carriage_return;
     } else {
+      const bool second = leading_ == Leading::line_end;
       if (wants_feed || octet == '\r' || octet == '\n')
-        static_cast<void>(fail(Fault::leading_line_end, bytes.substr(taken, 1)));
+        static_cast<void>(
+            fail(second ? Fault::leading_line_end : Fault::line_end, bytes.substr(taken, 1)));
       break;
     }
   }

@@ -38,7 +38,8 @@ class Parser {
 
   // ---- in front of a head
   /// Skip the one CRLF that may stand before a request-line (rule 2). Returns how many of `bytes`
-  /// it took; less than all means that a head, or with refusal() the fault, starts there.
+  /// it took; less than all means that a head, or with refusal() the fault (a CR or LF alone, or a
+  /// second line end), starts there.
   [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
 
   // ---- a head

@@ -158,6 +158,19 @@ TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
   }
 }
 
+TEST(Fault, ALoneLineFeedBeforeARequestIsNoSecondEmptyLine) {
+  for (const std::string_view alone : {"\n", "\r\r", "\rG", "\nGET / HTTP/1.1\r\n"}) {
+    CorePeer peer;
+    peer.receive(alone);
+    EXPECT_EQ(peer.rejected.fault, Fault::line_end) << alone;
+  }
+  for (const std::string_view second : {"\r\n\n", "\r\n\r", "\r\n\r\n"}) {
+    CorePeer peer;
+    peer.receive(second);
+    EXPECT_EQ(peer.rejected.fault, Fault::leading_line_end) << second;
+  }
+}
+
 TEST(Fault, HasAStatusOfThePolicyAndWordsOfItsOwn) {
   std::set<std::string_view> reasons;
   const std::set<int> statuses{0, 400, 405, 408, 413, 414, 417, 421, 431, 501, 505};

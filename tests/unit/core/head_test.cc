@@ -58,12 +58,19 @@ TEST(Target, IsSplitOrRefused) {
 }
 
 TEST(Host, IsHostAndPort) {
-  for (const std::string_view good : {"a", "a.b", "a:", "a:0", "a:65535", "1.2.3.4:80", "[::1]",
-                                      "[::1]:80", "[v1.a]", "a%20b", "a_b~"})
+  for (const std::string_view good :
+       {"a", "a.b", "a:", "a:0", "a:65535", "1.2.3.4:80", "[::1]", "[::1]:80", "[v1.a]", "a%20b",
+        "a_b~", "[::]", "[1:2:3:4:5:6:7::]", "[::ffff:1.2.3.4]", "[1:2:3:4:5:6:1.2.3.4]",
+        "[ABCD::]"})
     EXPECT_TRUE(is_host(good)) << good;
   for (const std::string_view bad :
        {"",   ":80",  "a:65536", "a:000080", "a:b", "a:1:2", "a,b",  "a b",   "a/b",   "a@b", "[",
         "[]", "[::1", "[a]",     "[::1]x",   "::1", "a%2",   "a%zz", "[v.a]", "[v1.]", "\x80"})
+    EXPECT_FALSE(is_host(bad)) << bad;
+  for (const std::string_view bad :
+       {"[2001db8::7]", "[::12345]", "[::1::]", "[1::2::3]", "[1:2:3:4:5:6:7]", "[:::]", "[:]",
+        "[1:2:3:4:5:6:7:8::]", "[1:2:3:4:5:6:7:]", "[1.2.3.4]", "[::ffff:1.2.3]", "[::01.2.3.4]",
+        "[::1.2.3.4:5]", "[fe80::1%25eth0]", "[fe80::1%eth0]"})
     EXPECT_FALSE(is_host(bad)) << bad;
 }
 

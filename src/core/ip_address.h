@@ -1,0 +1,22 @@
+// IP addresses as values, from the text that proxies write. No name is looked up.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace iotax::core {
+
+/// An IPv6 address, or an IPv4 one mapped into IPv6 (RFC 4291 §2.5.5.2), so that both spellings of
+/// one host are equal.
+using IpAddress = std::array<std::uint8_t, 16>;
+
+/// "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1" (RFC 4291 §2.2). No brackets, port or zone, no
+/// octal. Nothing for another text.
+[[nodiscard]] std::optional<IpAddress> parse_ip(std::string_view text) noexcept;
+
+/// Whether `text` is an IPv6address of RFC 3986 §3.2.2, so without a zone.
+[[nodiscard]] bool is_ipv6(std::string_view text) noexcept;
+
+}  // namespace iotax::core
