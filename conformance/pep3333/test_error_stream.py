@@ -12,8 +12,8 @@ from support.wire import OTHER
 
 applications = Applications()
 
-# What stands before the text of a line of the server log. That of another server: nothing.
-LINE = "" if OTHER else r"^\S+ \[\d+\] (?:ERROR: +)?"
+# What stands before the text in the log. Another server may put something there.
+LINE = "" if OTHER else "^"
 
 
 @applications.add
@@ -34,8 +34,8 @@ def all_methods(environ: Any, start_response: Any) -> list[bytes]:
 def test_what_is_written_is_in_the_log_in_order(served: Served) -> None:
     assert served.ask("/all_methods").status == 200
     texts = ["by write", "by writelines 1", "by writelines 2", "by a generator 0"]
-    texts += ["by a generator 1", "unfinished", "printed"]
-    served.server.err.wait_for(f"{LINE}printed$")
+    texts += ["by a generator 1", "unfinished"]
+    served.server.err.wait_for("printed$")
     places = [served.server.err.wait_for(f"{LINE}{text}").start() for text in texts]
     assert places == sorted(places)
 

@@ -119,7 +119,7 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
 void Caller::take_back(Slot& slot) noexcept {
   if (!slot.ready) return;
   slot.request.end();
-  flush_error_stream(slot.errors.get());
+  end_error_line(slot.errors.get());
   body_of(slot.input.get()).end();
   constexpr Py_ssize_t kSlot = 1;
   constexpr Py_ssize_t kSlotAndTemplate = 2;

@@ -11,34 +11,41 @@
 namespace iotax::bridge {
 namespace {
 
-constexpr std::size_t kLineBytesMax = 64 * 1024;  // a line that grows beyond is written in pieces
+constexpr std::size_t kKeptBytesMax = 64 * 1024;  // more of an unfinished line is not kept here
 
 struct ErrorStream {
   PyObject_HEAD driver::Log* log;
   std::string pending;  // the beginning of a line
+  bool within_line;     // the log has a line of this stream of which the end is missing
 };
 
 ErrorStream& stream_of(PyObject* self) noexcept { return *reinterpret_cast<ErrorStream*>(self); }
 
-void emit(ErrorStream& stream, std::string_view lines) noexcept {
-  if (stream.log != nullptr) stream.log->server(driver::Level::error, lines);
+void emit(ErrorStream& stream, std::string_view text, bool last) noexcept {
+  if (stream.log != nullptr) stream.log->application(&stream, text, last);
+  stream.within_line = !last && !text.ends_with('\n');
+}
+
+/// What is pending goes to the log as it is.
+void emit_pending(ErrorStream& stream) noexcept {
+  if (stream.pending.empty()) return;
+  emit(stream, stream.pending, false);
+  stream.pending.clear();
 }
 
 /// Whole lines at once, so that a traceback is not torn apart by another thread's lines.
 void append(ErrorStream& stream, std::string_view text) {
-  const std::size_t last = text.rfind('\n');
-  if (last == std::string_view::npos) {
-    stream.pending += text;
-  } else {
-    stream.pending += text.substr(0, last);
-    const std::string lines = std::move(stream.pending);
-    stream.pending.assign(text.substr(last + 1));
-    emit(stream, lines);
+  const std::size_t behind_lines = text.rfind('\n') + 1;  // 0: there is none
+  if (behind_lines != 0) {
+    if (stream.pending.empty()) {
+      emit(stream, text.substr(0, behind_lines), false);
+    } else {
+      stream.pending += text.substr(0, behind_lines);
+      emit_pending(stream);
+    }
   }
-  if (stream.pending.size() > kLineBytesMax) {
-    emit(stream, stream.pending);
-    stream.pending.clear();
-  }
+  stream.pending += text.substr(behind_lines);
+  if (stream.pending.size() > kKeptBytesMax) emit_pending(stream);
 }
 
 PyObject* write(PyObject* self, PyObject* text) {
@@ -63,12 +70,12 @@ PyObject* writelines(PyObject* self, PyObject* lines) {
 }
 
 PyObject* flush(PyObject* self, PyObject* /*none*/) {
-  flush_error_stream(self);
+  emit_pending(stream_of(self));
   Py_RETURN_NONE;
 }
 
 void free_stream(PyObject* self) {
-  flush_error_stream(self);
+  end_error_line(self);
   stream_of(self).~ErrorStream();
   PyObject_Free(self);
 }
@@ -76,13 +83,15 @@ void free_stream(PyObject* self) {
 PyMethodDef methods[] = {
     {"write", write, METH_O, "write(text) -> int"},
     {"writelines", writelines, METH_O, "writelines(lines)"},
-    {"flush", flush, METH_NOARGS, "flush(): an unfinished line becomes a line of the log"},
+    {"flush", flush, METH_NOARGS,
+     "flush(): what was written of an unfinished line goes to the log, too"},
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyTypeObject stream_type = [] {
-  PyTypeObject type = static_type("iotax.errors", "wsgi.errors: lines for the server log.",
-                                  sizeof(ErrorStream), free_stream);
+  PyTypeObject type = static_type(
+      "iotax.errors", "wsgi.errors: text for the server log, which is written there as it is.",
+      sizeof(ErrorStream), free_stream);
   type.tp_methods = methods;
   return type;
 }();
@@ -95,14 +104,15 @@ Ref make_error_stream(driver::Log& log) noexcept {
   auto* const made = PyObject_New(ErrorStream, &stream_type);
   if (made == nullptr) return {};
   made->log = &log;
+  made->within_line = false;
   new (&made->pending) std::string;
   return Ref::steal(reinterpret_cast<PyObject*>(made));
 }
 
-void flush_error_stream(PyObject* stream) noexcept {
+void end_error_line(PyObject* stream) noexcept {
   ErrorStream& it = stream_of(stream);
-  if (it.pending.empty()) return;
-  emit(it, it.pending);
+  if (it.pending.empty() && !it.within_line) return;
+  emit(it, it.pending, true);
   it.pending.clear();
 }
 

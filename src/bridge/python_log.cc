@@ -28,4 +28,15 @@ void PythonLog::server(driver::Level level, std::string_view text) noexcept {
   print(&PySys_FormatStderr, driver::format_server({}, level, text, {}, 0));
 }
 
+/// Who writes has the interpreter, so one writes at a time.
+void PythonLog::application(const void* writer, std::string_view text, bool last) noexcept {
+  const bool within_line = text.empty() ? within_line_of_ == writer : text.back() != '\n';
+  const bool ends_other = !text.empty() && within_line_of_ != nullptr && within_line_of_ != writer;
+  std::string whole = ends_other ? "\n" : "";
+  whole += text;
+  if (within_line && last) whole += '\n';
+  if (!text.empty() || within_line) within_line_of_ = within_line && !last ? writer : nullptr;
+  if (!whole.empty()) print(&PySys_FormatStderr, std::move(whole));
+}
+
 }  // namespace iotax::bridge

@@ -1,6 +1,7 @@
 // The log of a process: access lines to one descriptor, server lines to another, each through a
 // LogStream of its own, so that a reader that stops on one side does not hold up the other. It
-// decides how a server line looks; it must not know who logs.
+// decides how a server line looks; it must not know who logs. What the application writes goes with
+// the server lines, as it is.
 #pragma once
 
 #include <algorithm>
@@ -62,6 +63,9 @@ class LogSink final : public Log {
   void server(Level level, std::string_view text) noexcept override {
     if (level < level_.load(std::memory_order_relaxed)) return;
     server_.append(formatted(level, text));
+  }
+  void application(const void* writer, std::string_view text, bool last) noexcept override {
+    server_.append_raw(writer, text, last);
   }
   bool flush(core::Duration timeout) noexcept override {
     const core::Instant now = sys_.now();

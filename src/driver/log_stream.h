@@ -3,8 +3,8 @@
 // know what they say.
 //
 // Invariants:
-//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` never passes the
-//  bound.
+//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` passes the bound
+//  by one text of append_raw() at most.
 //  2. A write holds whole lines, at most PIPE_BUF bytes of them for anything but a regular file:
 //  such a write is not mixed with those
 //     of other processes (write(2), pipe(7)). Only a longer line, or a short write, is finished by
@@ -80,14 +80,26 @@ class LogStream {
   void append(std::string_view lines) {
     const std::lock_guard lock(state_->mutex);
     State& s = *state_;
-    if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
-    if (in_caller_) return write_now(s, lines);
-    if (s.held + lines.size() > bytes_max_ || (s.dropped > 0 && !tell_dropped(s, lines.size()))) {
-      s.dropped += count_lines(lines);
-      return;
+    if (std::exchange(s.unfinished, nullptr) != nullptr) [[unlikely]] {
+      append_locked(s, '\n' + std::string(lines), bytes_max_);
+    } else {
+      append_locked(s, lines, bytes_max_);
     }
-    keep(s, lines);
-    rouse();
+  }
+
+  /// `text` as it is, kept or dropped as one; it may stop within a line, which the same `writer`
+  /// may continue. `last`: it does not. A text of any size is kept as long as there is room at all.
+  void append_raw(const void* writer, std::string_view text, bool last) {
+    const std::lock_guard lock(state_->mutex);
+    State& s = *state_;
+    const bool within_line = text.empty() ? s.unfinished == writer : text.back() != '\n';
+    if (text.empty() && !(within_line && last)) return;
+    std::string whole;
+    if (s.unfinished != nullptr && s.unfinished != writer) whole += '\n';
+    whole += text;
+    if (within_line && last) whole += '\n';
+    s.unfinished = within_line && !last ? writer : nullptr;
+    append_locked(s, whole, s.held < bytes_max_ ? s.held + whole.size() : bytes_max_);
   }
 
   /// Wait until all that was appended is written or lost. false: not before the deadline.
@@ -149,13 +161,28 @@ class LogStream {
         segments;               // the last one takes new lines; the thread alone removes the first
     std::size_t held = 0;       // bytes not yet written, those in the thread's hands included
     std::uint64_t dropped = 0;  // lines, not yet told
+    const void* unfinished = nullptr;  // who has written a line of which the end is missing
     unsigned flushing = 0;
     bool idle = false;  // the thread sleeps, or is about to
     bool stopping = false;
   };
 
+  /// Keep `text` if at most `most` bytes are held then, or write it at once. Under the mutex.
+  void append_locked(State& s, std::string_view text, std::size_t most) {
+    if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
+    if (in_caller_) return write_now(s, text);
+    if (s.held + text.size() > most || (s.dropped > 0 && !tell_dropped(s, text.size(), most))) {
+      s.dropped += count_lines(text);
+      return;
+    }
+    keep(s, text);
+    rouse();
+  }
+
+  /// With the beginning of one that is not ended.
   static std::uint64_t count_lines(std::string_view text) {
-    return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+    const auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+    return ends + (text.empty() || text.back() == '\n' ? 0 : 1);
   }
   void close(int fd) {
     if (fd >= 0) sys_.close(fd);
@@ -190,9 +217,9 @@ class LogStream {
   }
 
   /// Append the count of dropped lines, if it and `further_bytes` fit.
-  bool tell_dropped(State& s, std::size_t further_bytes) {
+  bool tell_dropped(State& s, std::size_t further_bytes, std::size_t most) {
     const std::string line = dropped_text_(s.dropped);
-    if (s.held + line.size() + further_bytes > bytes_max_) return false;
+    if (s.held + line.size() + further_bytes > std::max(most, bytes_max_)) return false;
     s.dropped = 0;
     keep(s, line);
     return true;
@@ -256,7 +283,7 @@ class LogStream {
         continue;
       }
       if (s.stopping) return false;
-      if (s.dropped > 0 && !s.segments.front().ended && tell_dropped(s, 0)) continue;
+      if (s.dropped > 0 && !s.segments.front().ended && tell_dropped(s, 0, bytes_max_)) continue;
       const std::uint32_t seen = work_.load(std::memory_order_relaxed);
       s.idle = true;
       lock.unlock();
@@ -300,12 +327,12 @@ class LogStream {
     return ready && *ready > 0;
   }
 
-  /// The length of as many whole lines as fit, at least one.
+  /// The length of as many whole lines as fit, at least one; or of a line that is not ended.
   static std::size_t cut(std::string_view lines, std::size_t bytes_max) {
     if (lines.size() <= bytes_max) return lines.size();
     std::size_t end = lines.rfind('\n', bytes_max - 1);
     if (end == std::string_view::npos) end = lines.find('\n');
-    return end + 1;
+    return end == std::string_view::npos ? lines.size() : end + 1;
   }
 
   S& sys_;

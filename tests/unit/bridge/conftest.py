@@ -8,6 +8,7 @@ import pytest
 from _iotax_test import Harness
 
 DEBUG, INFO, WARNING, ERROR, CRITICAL = range(5)
+APPLICATION = 9  # what it has written to wsgi.errors, which has no level
 
 
 @dataclass
@@ -52,6 +53,10 @@ class Answer:
 
     def errors(self) -> list[str]:
         return [text for level, text in self.log if level == ERROR]
+
+    def written(self) -> str:
+        """What the application has written to wsgi.errors, as it came."""
+        return "".join(text for level, text in self.log if level == APPLICATION)
 
     def warnings(self) -> list[str]:
         return [text for level, text in self.log if level == WARNING]

@@ -175,7 +175,18 @@ def test_the_log_can_go_to_the_streams_of_python(capsys, monkeypatch):
     connection.receive(GET % b"")
     out, err = capsys.readouterr()
     assert '"GET / HTTP/1.1" 200' in out
-    assert err == "ERROR:    \\udc80 ? caf\u00e9\n"
+    assert err == "\\udc80 ? caf\u00e9\n"
+
+    def unfinished(environ, start_response):
+        for text in ("a", "b\nc", "d"):
+            environ["wsgi.errors"].write(text)
+            environ["wsgi.errors"].flush()
+        start_response("200 OK", [])
+        return [b""]
+
+    another = _iotax.Connection(unfinished, options, log_level="error")
+    another.receive(GET % b"")
+    assert capsys.readouterr().err == "ab\ncd\n"
 
     connection.receive(b"no request\r\n")  # a WARNING
     assert capsys.readouterr() == ("", "")

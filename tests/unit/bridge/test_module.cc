@@ -22,12 +22,18 @@
 namespace iotax::bridge::testing {
 namespace {
 
+constexpr int kApplication = 9;  // in place of a level
+
 class RecordingLog final : public driver::Log {
  public:
   void access(std::string_view) noexcept override {}
   void server(driver::Level level, std::string_view text) noexcept override {
     const std::lock_guard lock{mutex_};
     lines_.emplace_back(static_cast<int>(level), std::string{text});
+  }
+  void application(const void*, std::string_view text, bool last) noexcept override {
+    const std::lock_guard lock{mutex_};
+    lines_.emplace_back(kApplication, std::string{text} + (last ? "\n" : ""));
   }
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override {}

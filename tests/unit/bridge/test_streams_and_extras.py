@@ -10,10 +10,10 @@ import traceback
 from typing import Any
 
 import pytest
-from conftest import ERROR, Bridge
+from conftest import APPLICATION, Answer, Bridge
 
 
-def errors_of(use: Any) -> list[str]:
+def errors_of(use: Any) -> Answer:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         use(environ["wsgi.errors"])
         start_response("200 OK", [])
@@ -21,8 +21,8 @@ def errors_of(use: Any) -> list[str]:
 
     answer = Bridge(app).request()
     assert answer.status == "200 OK", answer
-    assert all(level == ERROR for level, _ in answer.log)
-    return [text for _, text in answer.log]
+    assert all(level == APPLICATION for level, _ in answer.log), "it has no level"
+    return answer
 
 
 def test_s_env_28_s_err_05_the_methods(ask: Any) -> None:
@@ -32,32 +32,36 @@ def test_s_env_28_s_err_05_the_methods(ask: Any) -> None:
         stream.flush()
         print("four", file=stream)
 
-    assert errors_of(use) == ["one", "two", "three", "four"]
+    assert errors_of(use).written() == "one\ntwo\nthree\nfour\n"
 
 
-def test_s_err_01_lines_are_whole() -> None:
-    assert errors_of(lambda stream: stream.write("a\nb\n")) == ["a\nb"]
-    assert errors_of(lambda stream: [stream.write(part) for part in ("a", "b\nc", "d\n")]) == [
-        "ab",
-        "cd",
-    ]
-    assert errors_of(lambda stream: stream.write("unfinished")) == ["unfinished"]
-    assert errors_of(lambda stream: [stream.write("a"), stream.flush(), stream.write("b")]) == [
-        "a",
-        "b",
-    ]
+def test_s_err_01_a_last_line_is_ended() -> None:
+    assert errors_of(lambda stream: stream.write("a\nb\n")).written() == "a\nb\n"
+    assert errors_of(lambda stream: stream.write("unfinished")).written() == "unfinished\n"
+    flushed = errors_of(lambda stream: [stream.write("a"), stream.flush(), stream.write("b")])
+    assert [text for _, text in flushed.log] == ["a", "b\n"]
+    assert errors_of(lambda stream: stream.flush()).log == []
+
+
+def test_lines_leave_whole_and_together() -> None:
+    parts = errors_of(lambda stream: [stream.write(part) for part in ("a", "b\nc", "d\n")])
+    assert [text for _, text in parts.log] == ["ab\n", "cd\n"]
+    assert [text for _, text in errors_of(lambda s: s.write("a\n\nb\n")).log] == ["a\n\nb\n"]
 
 
 def test_s_err_02_any_text() -> None:
-    assert errors_of(lambda stream: stream.write("\u20ac \U0001f600 \udc80\n")) == [
-        "\u20ac \U0001f600 \\udc80"
-    ]
+    assert errors_of(lambda stream: stream.write("\u20ac \U0001f600 \udc80\n")).written() == (
+        "\u20ac \U0001f600 \\udc80\n"
+    )
+    assert errors_of(lambda s: s.write("\x1b[31mred\x1b[0m\r\n")).written() == (
+        "\x1b[31mred\x1b[0m\r\n"
+    )
 
 
-def test_a_line_that_never_ends_is_bounded() -> None:
-    texts = errors_of(lambda stream: [stream.write("x" * 50_000) for _ in range(4)])
-    assert "".join(texts) == "x" * 200_000
-    assert max(map(len, texts)) <= 150_000
+def test_a_line_that_never_ends_is_bounded_and_stays_one_line() -> None:
+    answer = errors_of(lambda stream: [stream.write("x" * 50_000) for _ in range(4)])
+    assert answer.written() == "x" * 200_000 + "\n"
+    assert max(len(text) for _, text in answer.log) <= 150_000
 
 
 @pytest.mark.parametrize("wrong", [b"x", None, 5])
@@ -68,7 +72,7 @@ def test_only_str_is_written(wrong: Any) -> None:
         with pytest.raises(TypeError):
             stream.writelines([wrong])
 
-    assert errors_of(use) == []
+    assert errors_of(use).written() == ""
 
 
 def test_logging_and_tracebacks_go_through_it() -> None:
@@ -80,9 +84,9 @@ def test_logging_and_tracebacks_go_through_it() -> None:
         except ValueError:
             traceback.print_exc(file=stream)
 
-    texts = errors_of(use)
-    assert texts[0] == "logged"
-    assert texts[-1].endswith("ValueError: shown")
+    text = errors_of(use).written()
+    assert text.startswith("logged\nTraceback")
+    assert text.endswith("ValueError: shown\n")
 
 
 def test_the_stream_may_be_kept() -> None:
@@ -96,7 +100,7 @@ def test_the_stream_may_be_kept() -> None:
     bridge = Bridge(app)
     bridge.request()
     kept[0].write("late\n")
-    assert bridge.harness.take_log() == [(ERROR, "late")]
+    assert bridge.harness.take_log() == [(APPLICATION, "late\n")]
     del bridge
     gc.collect()
     kept[0].write("after the server\n")

@@ -61,6 +61,73 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   EXPECT_EQ(server->text(), "INFO:     up\n");
 }
 
+TEST(LogSink, WritesTextOfTheApplicationAsItIs) {
+  ScriptedSys sys;
+  const auto server = sys.open_sink();
+  LogSink<ScriptedSys> log(sys);
+  ASSERT_TRUE(log.open(server->fd, -1, {Level::critical, true, true}));
+  log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false);
+  log.server(Level::info, "below the level");
+  EXPECT_TRUE(log.flush(kForever));
+  EXPECT_EQ(server->text(), "a {\"level\": \"info\"}\n\nb\r\n");
+}
+
+TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
+  ScriptedSys sys;
+  const int one = 1, other = 2;
+  const auto written = [&](auto&& log_into) {
+    const auto server = sys.open_sink();
+    LogSink<ScriptedSys> log(sys);
+    EXPECT_TRUE(log.open(server->fd, -1, {}));
+    log_into(log);
+    EXPECT_TRUE(log.flush(kForever));
+    return server->text();
+  };
+  EXPECT_EQ(written([&](Log& log) {
+              log.application(&one, ".", false);
+              log.application(&one, ".", false);
+              log.application(&one, "done\n", false);
+            }),
+            "..done\n");
+  EXPECT_EQ(written([&](Log& log) {
+              log.application(&one, "half", false);
+              log.server(Level::info, "up");
+              log.application(&one, "rest\n", true);
+            }),
+            "half\nINFO:     up\nrest\n");
+  EXPECT_EQ(written([&](Log& log) {
+              log.application(&one, "half", false);
+              log.application(&other, "whole\n", true);
+              log.application(&one, "", true);
+              log.application(&other, "", true);
+            }),
+            "half\nwhole\n")
+      << "no empty line";
+  EXPECT_EQ(written([&](Log& log) {
+              log.application(&one, "half", false);
+              log.application(&one, "", true);
+              log.application(&one, "end", true);
+            }),
+            "half\nend\n");
+}
+
+TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
+  ScriptedSys sys;
+  const auto server = sys.open_sink();
+  server->stuck = true;
+  LogSink<ScriptedSys> log(sys, 1000);
+  ASSERT_TRUE(log.open(server->fd, -1, {}));
+  const std::string large(1'000'000, 'x');
+  log.server(Level::info, "up");
+  log.application(&sys, large, false);
+  log.application(&sys, "dropped\n", false);
+  log.server(Level::info, "dropped, too");
+  server->stuck = false;
+  EXPECT_TRUE(log.flush(kForever));
+  EXPECT_EQ(server->text().substr(0, large.size() + 15), "INFO:     up\n" + large + "\nW");
+  EXPECT_NE(server->text().find("2 log lines dropped"), std::string::npos);
+}
+
 TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   ScriptedSys sys;
   {

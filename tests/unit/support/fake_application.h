@@ -22,6 +22,9 @@ class RecordingLog final : public driver::Log {
   void server(driver::Level, std::string_view text) noexcept override {
     server_lines.emplace_back(text);
   }
+  void application(const void*, std::string_view text, bool) noexcept override {
+    server_lines.emplace_back(text);
+  }
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override { ++reopened; }
 
