@@ -16,7 +16,7 @@ UNIX_IS_TRUSTED = True
 STREAMS = {"wsgi.input": ("read", "readline", "readlines"), "wsgi.errors": ("write", "flush")}
 CALLABLES = ("wsgi.file_wrapper", "wsgi.early_hints", "iotax.client_disconnected")
 REG_NAME = re.compile(r"[A-Za-z0-9._~-]+")
-PREFIX = re.compile(r"/(?!/)[A-Za-z0-9/\-._~!$&'()*+,;=:@%]*")
+PREFIX = re.compile(r"(?:[A-Za-z0-9/\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*")
 
 
 def check(call, request, body, peer, octets):
@@ -93,7 +93,9 @@ def forward(due):
     if is_port(port, 1):
         due["SERVER_PORT"] = port
     if PREFIX.fullmatch(prefix) and len(prefix) <= 1024:
-        due["SCRIPT_NAME"] = decoded_once(prefix.rstrip("/"))
+        decoded = decoded_once(prefix)
+        if re.fullmatch(r"/(?:[^\x00-\x1f\x7f\\/]/?)*", decoded):
+            due["SCRIPT_NAME"] = decoded.removesuffix("/")
 
 
 def decoded_once(text):

@@ -55,6 +55,9 @@ bridge::EnvironOptions options() {
   for (const std::string_view trusted : kTrusted) {
     if (!made.trusted.add(trusted)) std::abort();
   }
+  for (const std::string_view name : {"host", "port", "prefix"}) {
+    if (!made.believed.add(name)) std::abort();
+  }
   return made;
 }
 

@@ -90,7 +90,13 @@ def connection(served: Served) -> Iterator[Connection]:
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that believes what this machine says in X-Forwarded fields."""
     target = f"{__name__}:applications"
-    served = Served(tmp_path_factory.mktemp("s"), target, "--forwarded-allow-ips", "127.0.0.1")
+    believed = (
+        "--forwarded-allow-ips",
+        "127.0.0.1",
+        "--forwarded-headers",
+        "for,proto,host,prefix",
+    )
+    served = Served(tmp_path_factory.mktemp("s"), target, *believed)
     yield served
     served.stop()
 

@@ -139,6 +139,16 @@ void Caller::call(unsigned thread, driver::Exchange& exchange) noexcept {
   take_back(slot);
 }
 
+bool Caller::trusts(const driver::Peer& peer) const noexcept {
+  return options_.trusted.contains(peer);
+}
+
+std::string Caller::client_of(const driver::Peer& peer,
+                              std::span<const core::Field> fields) const noexcept {
+  if (!options_.believed.for_ || !trusts(peer)) return {};
+  return client_address(fields, options_.trusted);
+}
+
 bool Caller::run_signal_handlers() noexcept {
   if (PyErr_CheckSignals() == 0) return false;
   Ref raised = take_exception();

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "bridge/environ.h"
@@ -35,6 +37,9 @@ class Caller final : public driver::Application {
   void enter(unsigned thread) noexcept override { states_.enter(thread); }
   void leave(unsigned thread) noexcept override { states_.leave(thread); }
   void call(unsigned thread, driver::Exchange& exchange) noexcept override;
+  [[nodiscard]] bool trusts(const driver::Peer& peer) const noexcept override;
+  [[nodiscard]] std::string client_of(const driver::Peer& peer,
+                                      std::span<const core::Field> fields) const noexcept override;
   [[nodiscard]] bool run_signal_handlers() noexcept override;
 
   /// Only after own_process(). Python may be held by whoever does not return, so it is not asked.

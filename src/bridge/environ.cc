@@ -7,6 +7,7 @@
 #include "bridge/input.h"
 #include "bridge/names.h"
 #include "core/words.h"
+#include "driver/access_log.h"
 
 namespace iotax::bridge {
 namespace {
@@ -210,6 +211,16 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   return true;
 }
 
+[[gnu::cold]] void Environ::warn_of_prefix(const driver::Peer& peer, std::string_view prefix) {
+  tables_.warned_of_prefix = true;
+  std::string text = "X-Forwarded-Prefix \"";
+  driver::append_escaped(text, prefix.substr(0, driver::kShownBytesMax));
+  text += "\" from " + (peer.unix_socket ? "unix" : peer.remote_addr) +
+          " is ignored: decoded it must begin with \"/\" and hold no \"//\", \"\\\" or control "
+          "character (--forwarded-headers)";
+  log_.server(driver::Level::warning, text);
+}
+
 [[gnu::cold]] void Environ::warn_of_proxy(const driver::Peer& peer) {
   tables_.warned_of_proxy = true;
   const std::string from = peer.unix_socket ? "unix" : peer.remote_addr;
@@ -243,8 +254,12 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   }
   if (!forwarded) return true;
   const ForwardedFields fields = forwarded_fields(gil, env);
-  if (options_.trusted.contains(peer))
-    return apply_forwarding(gil, env, resolve(fields, options_.trusted));
+  if (options_.trusted.contains(peer)) {
+    const Forwarding forwarding = resolve(fields, options_.trusted, options_.believed);
+    if (!forwarding.bad_prefix.empty() && !tables_.warned_of_prefix)
+      warn_of_prefix(peer, forwarding.bad_prefix);
+    return apply_forwarding(gil, env, forwarding);
+  }
   if (!fields.proto.empty() && !tables_.warned_of_proxy) warn_of_proxy(peer);
   return true;
 }

@@ -25,6 +25,7 @@ struct EnvironOptions {
   std::string server_name;  // "": the local address of the connection
   std::string version;      // of iotax
   TrustedPeers trusted;
+  BelievedFields believed;
 };
 
 /// What a header field is to environ, apart from its key.
@@ -67,6 +68,7 @@ struct EnvironTables {
   Memo<16> addresses;
   Memo<256> ports;
   bool warned_of_proxy = false;
+  bool warned_of_prefix = false;
 };
 
 /// The callables and streams of environ that belong to one application thread. Borrowed for the
@@ -100,6 +102,7 @@ class Environ {
   [[nodiscard]] bool set_rare(const Gil& gil, PyObject* env, const driver::Exchange& exchange,
                               bool forwarded);
   void warn_of_proxy(const driver::Peer& peer);
+  void warn_of_prefix(const driver::Peer& peer, std::string_view prefix);
 
   const EnvironOptions& options_;
   EnvironTables& tables_;

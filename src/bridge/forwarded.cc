@@ -7,6 +7,7 @@
 #include "bridge/names.h"
 #include "bridge/ref.h"
 #include "bridge/text.h"
+#include "core/words.h"
 
 namespace iotax::bridge {
 namespace {
@@ -68,7 +69,8 @@ std::string_view without_port(std::string_view text) noexcept {
     if (end == std::string_view::npos) return {};
     const std::string_view after = text.substr(end + 1);
     if (!after.empty() && !(after.front() == ':' && is_port(after.substr(1), 0))) return {};
-    return text.substr(1, end - 1);
+    const std::string_view address = text.substr(1, end - 1);
+    return core::is_ipv6(address) ? address : std::string_view{};
   }
   const std::size_t colon = text.find(':');
   if (colon != std::string_view::npos && colon == text.rfind(':') &&
@@ -92,7 +94,7 @@ bool is_host(std::string_view text) noexcept {
   std::string_view port;
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
-    if (end == std::string_view::npos || !parse_ip(text.substr(1, end - 1))) return false;
+    if (end == std::string_view::npos || !core::is_ipv6(text.substr(1, end - 1))) return false;
     host = text.substr(0, end + 1);
     port = text.substr(end + 1);
   } else {
@@ -105,12 +107,28 @@ bool is_host(std::string_view text) noexcept {
   return port.empty() || (port.front() == ':' && is_port(port.substr(1), 1));
 }
 
-/// "//host" would be another authority when a framework makes a URL of it.
-bool is_prefix(std::string_view text) noexcept {
-  if (!text.starts_with('/') || text.starts_with("//") || text.size() > kPrefixBytesMax)
-    return false;
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return is_alnum(c) || is_one_of(c, "/-._~!$&'()*+,;=:@%"); });
+bool is_hex(char c) noexcept { return is_one_of(c, "0123456789abcdefABCDEF"); }
+
+/// What of the decoded prefix may not get into SCRIPT_NAME. Frameworks build addresses from it:
+/// "//host" would be another authority, and browsers take "\" for "/".
+bool is_forbidden(char c) noexcept {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '\\';
+}
+
+/// The value for SCRIPT_NAME. It is judged after decoding, as the application sees it.
+std::optional<std::string> prefix_of(std::string_view text) {
+  if (text.size() > kPrefixBytesMax) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!is_alnum(text[i]) && !is_one_of(text[i], "/-._~!$&'()*+,;=:@%")) return std::nullopt;
+    if (text[i] == '%' && (text.size() - i < 3 || !is_hex(text[i + 1]) || !is_hex(text[i + 2])))
+      return std::nullopt;
+  }
+  std::string prefix = percent_decoded(text);
+  if (!prefix.starts_with('/') || prefix.find("//") != std::string::npos ||
+      std::any_of(prefix.begin(), prefix.end(), is_forbidden))
+    return std::nullopt;
+  if (prefix.ends_with('/')) prefix.pop_back();
+  return prefix;
 }
 
 std::string_view scheme_of(std::string_view text) noexcept {
@@ -133,10 +151,11 @@ std::string_view client_of(std::string_view chain, const TrustedPeers& trusted,
     const auto member = members.next();
     if (!member) break;
     const std::string_view address = without_port(*member);
-    if (!parse_ip(address)) break;  // "unknown" and the like: who stands left of it is hearsay
+    if (!core::parse_ip(address))
+      break;  // "unknown" and the like: who stands left of it is hearsay
     client = address;
     hop = i;
-    if (!trusted.contains(address)) break;
+    if (!trusted.contains_hop(address)) break;
   }
   return client;
 }
@@ -160,7 +179,7 @@ bool TrustedPeers::add(std::string_view entry) {
   if (entry == "unix") return unix_ = true;
   const std::size_t slash = entry.find('/');
   const std::string_view text = entry.substr(0, slash);
-  const auto base = parse_ip(text);
+  const auto base = core::parse_ip(text);
   if (!base) return false;
   const unsigned shift = text.find(':') == std::string_view::npos ? kMappedBits : 0;
   Network network{*base, 128};
@@ -175,10 +194,9 @@ bool TrustedPeers::add(std::string_view entry) {
   return true;
 }
 
-bool TrustedPeers::contains(std::string_view text) const noexcept {
-  if (everybody_) return true;
+bool TrustedPeers::contains_hop(std::string_view text) const noexcept {
   if (networks_.empty()) return false;
-  const auto address = parse_ip(text);
+  const auto address = core::parse_ip(text);
   if (!address) return false;
   return std::any_of(networks_.begin(), networks_.end(), [&](const Network& network) {
     const std::size_t whole = network.bits / 8;
@@ -189,21 +207,48 @@ bool TrustedPeers::contains(std::string_view text) const noexcept {
 }
 
 bool TrustedPeers::contains(const driver::Peer& peer) const noexcept {
-  return peer.unix_socket ? everybody_ || unix_ : contains(peer.remote_addr);
+  if (everybody_) return true;
+  return peer.unix_socket ? unix_ : contains_hop(peer.remote_addr);
 }
 
-Forwarding resolve(const ForwardedFields& fields, const TrustedPeers& trusted) {
+bool BelievedFields::add(std::string_view name) noexcept {
+  if (name == "for") return for_ = true;
+  if (name == "proto") return proto = true;
+  if (name == "host") return host = true;
+  if (name == "port") return port = true;
+  if (name == "prefix") return prefix = true;
+  return false;
+}
+
+Forwarding resolve(ForwardedFields fields, const TrustedPeers& trusted,
+                   const BelievedFields& believed) {
+  if (!believed.for_) fields.for_ = {};
+  if (!believed.proto) fields.proto = {};
+  if (!believed.host) fields.host = {};
+  if (!believed.port) fields.port = {};
+  if (!believed.prefix) fields.prefix = {};
   Forwarding found;
   unsigned hop = 0;
   found.address = client_of(fields.for_, trusted, hop);
   found.scheme = scheme_of(member_at(fields.proto, hop));
   if (const auto host = member_at(fields.host, hop); is_host(host)) found.host = host;
   if (const auto port = member_at(fields.port, hop); is_port(port, 1)) found.port = port;
-  if (auto prefix = member_at(fields.prefix, hop); is_prefix(prefix)) {
-    while (prefix.ends_with('/')) prefix.remove_suffix(1);
-    found.prefix = prefix;
+  if (const auto prefix = member_at(fields.prefix, hop); !prefix.empty()) {
+    found.prefix = prefix_of(prefix);
+    if (!found.prefix) found.bad_prefix = prefix;
   }
   return found;
+}
+
+std::string client_address(std::span<const core::Field> fields, const TrustedPeers& trusted) {
+  std::string chain;
+  for (const core::Field& field : fields) {
+    if (!core::same_token(field.name, "x-forwarded-for")) continue;
+    if (!chain.empty()) chain += ", ";
+    chain += field.value;
+  }
+  unsigned hop = 0;
+  return std::string(client_of(chain, trusted, hop));
 }
 
 ForwardedFields forwarded_fields(const Gil& /*gil*/, PyObject* environ) {
@@ -229,7 +274,7 @@ bool apply_forwarding(const Gil& /*gil*/, PyObject* environ, const Forwarding& f
   }
   if (!forwarding.host.empty() && !set(environ, name.http_host, forwarding.host)) return false;
   if (!forwarding.port.empty() && !set(environ, name.server_port, forwarding.port)) return false;
-  return !forwarding.prefix || set(environ, name.script_name, percent_decoded(*forwarding.prefix));
+  return !forwarding.prefix || set(environ, name.script_name, *forwarding.prefix);
 }
 
 }  // namespace iotax::bridge

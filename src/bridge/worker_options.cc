@@ -86,6 +86,16 @@ class Reader {
     }
   }
 
+  void believed(const char* name, BelievedFields& into) {
+    const py::handle value = get(name);
+    if (!PyList_Check(value.ptr())) refuse_type(name, value, "a list of str");
+    into = BelievedFields::none();
+    for (const py::handle entry : value.cast<py::list>()) {
+      if (!PyUnicode_Check(entry.ptr())) refuse_type(name, entry, "a list of str");
+      if (!into.add(entry.cast<std::string>())) refuse_value(name, entry);
+    }
+  }
+
   void expect_no_more() const {
     for (const auto& [key, value] : options_) {
       const std::string name = py::str(key);
@@ -156,6 +166,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.text("server_name", read.environ.server_name);
   reader.flag("multiprocess", read.environ.multiprocess);
   reader.peers("forwarded_allow_ips", read.environ.trusted);
+  reader.believed("forwarded_headers", read.environ.believed);
   reader.expect_no_more();
   read.environ.multithread = config.threads > 1;
   read.environ.version = IOTAX_VERSION;

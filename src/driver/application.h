@@ -105,6 +105,15 @@ class Application {
   /// Run one request to its end: exactly one of finish(), fail(), abort() has been called when this
   /// returns. Entered.
   virtual void call(unsigned thread, Exchange& exchange) noexcept = 0;
+  /// Whether what this peer's request says about its origin is believed: the client's address and
+  /// the request id. Not entered, by any thread; so is client_of().
+  [[nodiscard]] virtual bool trusts(const Peer& /*peer*/) const noexcept { return false; }
+  /// The address of the client for a request with these fields, as the application is told; empty:
+  /// that of the peer. Octets that a log line may hold.
+  [[nodiscard]] virtual std::string client_of(
+      const Peer& /*peer*/, std::span<const core::Field> /*fields*/) const noexcept {
+    return {};
+  }
   /// Run pending signal handlers (thread 0 only). Entered. true: a handler asked to stop (it
   /// raised).
   [[nodiscard]] virtual bool run_signal_handlers() noexcept = 0;

@@ -54,7 +54,8 @@ class Worker:
       run);
     - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
-    - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*".
+    - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*";
+      forwarded_headers: of "for", "proto", "host", "port", "prefix".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out
     but graceful_timeout, shutdown_delay and request_timeout_grace.
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;

@@ -300,7 +300,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
             at_once(number)
 
     def ready() -> None:
-        tell_ready(listeners)
+        tell_ready(listeners, config)
 
     worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
     all_back = worker.run(process="server", at_once=at_once, ready=ready)

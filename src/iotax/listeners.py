@@ -87,10 +87,12 @@ class Listeners:
         """The real port of the first TCP listener; 0 if there is none."""
         return next((listener.port for listener in self.all if listener.port), 0)
 
-    def announce(self) -> None:
-        """Log where requests are served from now on."""
+    def announce(self, notes: Iterable[str] = ()) -> None:
+        """Log where requests are served from now on, and `notes`."""
         for listener in self.all:
             log.info(f"Listening on {listener.url}")
+        for note in notes:
+            log.info(note)
 
     def descriptors(self) -> list[tuple[int, str]]:
         """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""

@@ -27,6 +27,7 @@ from iotax.values import (
     Text,
     Time,
     Whole,
+    Words,
 )
 
 VARIABLE_PREFIX: Final = "IOTAX_"
@@ -299,8 +300,14 @@ class Config:
 
     forwarded_allow_ips: tuple[str, ...] = option(
         (), Peers(split=True), "Behind a proxy", "127.0.0.1,10.0.0.0/8",
-        "peers whose X-Forwarded-Proto, -For, -Host, -Port and -Prefix are believed: "
-        "addresses, networks, unix, *", variable_too="FORWARDED_ALLOW_IPS",
+        "peers whose X-Forwarded fields and X-Request-ID are believed: addresses, networks, "
+        "unix, *", variable_too="FORWARDED_ALLOW_IPS",
+    )
+    forwarded_headers: tuple[str, ...] = option(
+        ("for", "proto"), Words("for", "proto", "host", "port", "prefix"), "Behind a proxy",
+        "for,proto,host,prefix",
+        "X-Forwarded fields of these peers that are believed: those that the proxy sets itself; "
+        "of for, proto, host, port, prefix",
     )
 
     log_level: str = option(
@@ -334,6 +341,16 @@ class Config:
         """Whether the supervisor has to look at workers while requests run."""
         return self.worker_max_rss > 0 or self.slow_request > 0 or self.request_timeout > 0
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of this configuration when the server starts."""
+        if "*" in self.forwarded_allow_ips and "for" in self.forwarded_headers:
+            return (
+                "Whoever connects is believed (--forwarded-allow-ips *): the last address in"
+                " X-Forwarded-For is the client",
+            )
+        return ()
+
     def worker_options(
         self, *, interactive: bool = False, supervised: bool = False
     ) -> dict[str, object]:
@@ -351,6 +368,7 @@ class Config:
             **{name: getattr(self, name) for name in names},
             "request_buffering": not self.no_request_buffering,
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
+            "forwarded_headers": list(self.forwarded_headers),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
             "multiprocess": supervised,  # a replacement runs beside the worker it replaces
@@ -391,6 +409,7 @@ WORKER_KEYS: Final = (
     "graceful_timeout",
     "shutdown_delay",
     "forwarded_allow_ips",
+    "forwarded_headers",
     "server_header",
     "access_log",
     "server_name",

@@ -53,6 +53,7 @@ class ServerOptions(TypedDict, total=False):
     graceful_timeout: float | str
     shutdown_delay: float | str
     forwarded_allow_ips: str | Sequence[str]
+    forwarded_headers: str | Sequence[str]
     log_level: str
     access_log: bool
     access_logfile: str
@@ -133,8 +134,11 @@ class Server:
             guards[-1].start()
             raise KeyboardInterrupt
 
+        def announce() -> None:
+            listeners.announce(self._config.notes)
+
         try:
-            if not self._exit_asked and not worker.run(at_once=at_once, ready=listeners.announce):
+            if not self._exit_asked and not worker.run(at_once=at_once, ready=announce):
                 _Leaving.hard = True
         except KeyboardInterrupt:
             if worker.stop_asked_at is None:

@@ -420,7 +420,7 @@ class Supervisor:
             return
         if not self._served:
             self._served = True
-            tell_ready(self._listeners)
+            tell_ready(self._listeners, self._config)
         old = predecessor(worker)
         if old is not None and not old.cannot_serve() and self._is_needed(old):
             worker.replaces = None  # another worker has exited meanwhile: this one takes its place

@@ -280,3 +280,19 @@ class Peers(Many):
         if str(loose.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
             raise ValueError(f'"{text}" has bits set behind its prefix, the network is {loose}')
         return str(loose)
+
+
+class Words(Many):
+    """Some of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(split=True)
+        self.words = words
+        self.metavar = "WORD[,WORD…]"
+        self.allowed = f"{', '.join(words[:-1])} and {words[-1]}, separated by commas"
+
+    def one(self, text: str) -> str:
+        word = text.strip().lower()
+        if word not in self.words:
+            raise ValueError(f'"{text}" is not one of these words')
+        return word

@@ -93,9 +93,9 @@ def load(app: str, config: Config) -> Loaded:
     return loaded
 
 
-def tell_ready(listeners: Listeners) -> None:
+def tell_ready(listeners: Listeners, config: Config) -> None:
     """Requests are served from now on; a person is told how to end that."""
-    listeners.announce()
+    listeners.announce(config.notes)
     if log.is_terminal():
         log.say("Press Ctrl-C to stop")
 

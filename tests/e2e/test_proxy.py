@@ -104,7 +104,8 @@ def test_chain_of_proxies(start, proxy, session):
 
 
 def test_prefix(start, tmp_path, session):
-    server = start("flask_app", *TRUSTED, cwd=SAMPLES)
+    headers = ("--forwarded-headers", "for,proto,prefix")
+    server = start("flask_app", *TRUSTED, *headers, cwd=SAMPLES)
     with nginx(tmp_path, f"127.0.0.1:{server.port}", prefix="/shop") as port:
         found = get(session, port, "/shop/where").json()
         assert found["url"] == "https://www.example.org/shop/target"

@@ -1,15 +1,17 @@
-"""--forwarded-allow-ips: whose X-Forwarded-* fields change environ (S-ENV-26; beyond 3.4)."""
+"""--forwarded-allow-ips and --forwarded-headers: whose X-Forwarded-* fields, and which of them,
+change environ and name the client in the logs (S-ENV-26; beyond 3.4)."""
 
 import ipaddress
 import re
 from typing import Any
 
 import pytest
-from _iotax_test import ip_bytes, is_ip, trusts
+from _iotax_test import client_of, ip_bytes, is_ip, trusts
 from conftest import Bridge
 
 PROXY = ("10.0.0.2", "40000", "10.0.0.1", "8000")
-TRUSTED = {"trusted": ["10.0.0.0/8"]}
+BELIEVED = ["for", "proto", "host", "port", "prefix"]
+TRUSTED = {"trusted": ["10.0.0.0/8"], "believed": BELIEVED}
 ALL = [
     ("X-Forwarded-For", "203.0.113.7"),
     ("X-Forwarded-Proto", "https"),
@@ -92,12 +94,15 @@ def test_a_trusted_proxy_gives_no_warning() -> None:
         ("203.0.113.7,", "10.0.0.2"),
         ("203.0.113.07", "10.0.0.2"),
         ("[203.0.113.7", "10.0.0.2"),
+        ("[203.0.113.7]", "10.0.0.2"),
         ("203.0.113.7:x", "10.0.0.2"),
         ("fe80::1%eth0", "10.0.0.2"),
     ],
 )
 def test_the_rightmost_untrusted_address_wins(behind: Any, chain: str, address: str) -> None:
     assert behind(("X-Forwarded-For", chain))["REMOTE_ADDR"] == address
+    logged = client_of(TRUSTED["trusted"], PROXY[0], [("x-forwarded-FOR", chain)], BELIEVED)
+    assert (logged or PROXY[0]) == address, "the logs name the client that environ names"
 
 
 def test_several_fields_are_one_chain(behind: Any) -> None:
@@ -173,6 +178,8 @@ def test_a_host(behind: Any, host: str) -> None:
         "[::1",
         "[x]",
         "[::1]80",
+        "[1.2.3.4]",
+        "[1::2::3]",
         "h?x",
         "a\xe9",
         "x" * 300,
@@ -199,28 +206,100 @@ def test_a_port(behind: Any, port: str, result: str) -> None:
     [
         ("/app", "/app"),
         ("/app/", "/app"),
-        ("/a/b//", "/a/b"),
         ("/", ""),
         ("/a%20b", "/a b"),
+        ("%2Fapp%2f", "/app"),
+        ("/caf%C3%A9", "/caf\xc3\xa9"),
+        ("/a%3Fb", "/a?b"),
         *[
             (bad, "")
             for bad in [
                 "app",
                 "//evil.example",
+                "/%2Fevil.example",
+                "/%2fevil.example",
+                "%2F%2Fevil.example",
+                "/shop%2F%2Fevil.example",
+                "/shop/%2f",
+                "/a/b//",
+                "/a%0d%0aSet-Cookie:%20x=y",
+                "/a%0Ab",
+                "/a%00b",
+                "/a%7Fb",
+                "/a%09b",
+                "/%5Cevil.example",
                 "/a b",
                 "/a?b",
                 "/a#b",
                 "/a\\b",
-                "",
+                "/a%",
+                "/a%2",
+                "/a%zz",
                 "/\xe9",
                 "/" + "x" * 2000,
             ]
         ],
+        ("", ""),
     ],
 )
 def test_a_prefix(behind: Any, prefix: str, result: str) -> None:
     environ = behind(("X-Forwarded-Prefix", prefix), target="/x")
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == (result, "/x")
+
+
+def test_a_prefix_that_is_ignored_gives_one_warning() -> None:
+    bridge = Bridge(ok, **TRUSTED)
+    assert bridge.request(headers=[("X-Forwarded-Prefix", "/app")], peer=PROXY).log == []
+    assert bridge.request(headers=[("X-Forwarded-Prefix", "")], peer=PROXY).log == []
+    bad = [("X-Forwarded-Prefix", "/%2Fevil\x1b")]
+    (warning,) = bridge.request(headers=bad, peer=PROXY).warnings()
+    assert r'X-Forwarded-Prefix "/%2Fevil\x1b" from 10.0.0.2 is ignored' in warning
+    assert bridge.request(headers=bad, peer=PROXY).log == []
+    not_named = Bridge(ok, trusted=["10.0.0.0/8"])
+    assert not_named.request(headers=bad, peer=PROXY).log == [], "it is a plain field"
+
+
+@pytest.mark.parametrize("name", BELIEVED)
+def test_each_field_is_believed_alone(environ_of: Any, name: str) -> None:
+    changed = {
+        "for": ("REMOTE_ADDR", "203.0.113.7"),
+        "proto": ("wsgi.url_scheme", "https"),
+        "host": ("HTTP_HOST", "www.example:8443"),
+        "port": ("SERVER_PORT", "8443"),
+        "prefix": ("SCRIPT_NAME", "/app"),
+    }
+    options = {"trusted": ["10.0.0.0/8"], "believed": [name]}
+    request = {"options": options, "peer": PROXY, "headers": [("Host", "inner"), *ALL]}
+    environ = environ_of(**request)
+    request["options"] = {"trusted": []}
+    due = environ_of(**request) | dict([changed[name]])
+    if name == "for":
+        del due["REMOTE_PORT"]
+    ours = {"wsgi.errors", "wsgi.early_hints", "iotax.client_disconnected"}
+    assert {k: v for k, v in environ.items() if k not in ours} == {
+        k: v for k, v in due.items() if k not in ours
+    }
+
+
+def test_by_default_for_and_proto_are_believed(environ_of: Any) -> None:
+    options = {"trusted": ["10.0.0.0/8"]}
+    environ = environ_of(options=options, peer=PROXY, headers=[("Host", "inner"), *ALL])
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("203.0.113.7", "https")
+    assert (environ["HTTP_HOST"], environ["SCRIPT_NAME"]) == ("inner", "")
+    assert environ["SERVER_PORT"] == "8000"
+
+
+def test_without_the_address_the_last_member_of_each_field_counts(environ_of: Any) -> None:
+    environ = environ_of(
+        options={"trusted": ["10.0.0.0/8"], "believed": ["proto"]},
+        peer=PROXY,
+        headers=[
+            ("X-Forwarded-For", "203.0.113.7, 10.1.1.1"),
+            ("X-Forwarded-Proto", "http, https"),
+        ],
+    )
+    assert environ["wsgi.url_scheme"] == "https"
+    assert environ["REMOTE_ADDR"] == PROXY[0]
 
 
 def test_unix_sockets_and_everybody(environ_of: Any) -> None:
@@ -233,11 +312,33 @@ def test_unix_sockets_and_everybody(environ_of: Any) -> None:
         assert environ["wsgi.url_scheme"] == "https"
 
 
-def test_with_everybody_trusted_the_leftmost_address_counts(environ_of: Any) -> None:
-    environ = environ_of(
-        options={"trusted": ["*"]}, headers=[("X-Forwarded-For", "1.1.1.1, 2.2.2.2")]
-    )
-    assert environ["REMOTE_ADDR"] == "1.1.1.1"
+@pytest.mark.parametrize(
+    ("trusted", "chain", "address"),
+    [
+        (["*"], "1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        (["*"], "1.1.1.1", "1.1.1.1"),
+        (["*"], "1.1.1.1, unknown", PROXY[0]),
+        (["*", "10.0.0.0/8"], "1.1.1.1, 2.2.2.2, 10.3.3.3", "2.2.2.2"),
+        (["*", "unix"], "1.1.1.1, 2.2.2.2", "2.2.2.2"),
+    ],
+)
+def test_everybody_is_whoever_connects_and_no_further_hop(
+    environ_of: Any, trusted: list[str], chain: str, address: str
+) -> None:
+    """Else the client chooses its address: everything in the field would be a trusted hop."""
+    fields = [("X-Forwarded-For", chain)]
+    environ = environ_of(options={"trusted": trusted}, headers=fields, peer=PROXY)
+    assert environ["REMOTE_ADDR"] == address
+    assert (client_of(trusted, PROXY[0], fields, ["for"]) or PROXY[0]) == address
+
+
+def test_the_logs_name_the_client_only_where_it_is_believed() -> None:
+    fields = [("X-Forwarded-For", "1.1.1.1"), ("A", "b"), ("X-Forwarded-For", "10.0.0.3")]
+    assert client_of(["10.0.0.0/8"], "10.0.0.2", fields, ["for"]) == "1.1.1.1"
+    assert client_of(["10.0.0.0/8"], "11.0.0.2", fields, ["for"]) == ""
+    assert client_of(["10.0.0.0/8"], "10.0.0.2", fields, ["proto"]) == ""
+    assert client_of(["unix"], "", fields, ["for"]) == "10.0.0.3"
+    assert client_of([], "", fields, ["for"]) == ""
 
 
 @pytest.mark.parametrize(

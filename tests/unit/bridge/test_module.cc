@@ -12,7 +12,6 @@
 
 #include "bridge/call.h"
 #include "bridge/forwarded.h"
-#include "bridge/ip_address.h"
 #include "bridge/text.h"
 #include "scripted_exchange.h"
 #ifdef IOTAX_TRAPS
@@ -61,6 +60,12 @@ class Harness {
     if (options.contains("trusted")) {
       for (const auto& entry : options["trusted"].cast<std::vector<std::string>>()) {
         if (!environ.trusted.add(entry)) throw py::value_error(entry);
+      }
+    }
+    if (options.contains("believed")) {
+      environ.believed = BelievedFields::none();
+      for (const auto& entry : options["believed"].cast<std::vector<std::string>>()) {
+        if (!environ.believed.add(entry)) throw py::value_error(entry);
       }
     }
     caller_ = std::make_unique<Caller>(Gil::held(), Ref::steal(application.release().ptr()),
@@ -128,7 +133,29 @@ bool trusts(const std::vector<std::string>& trusted, const std::string& address)
   for (const std::string& entry : trusted) {
     if (!peers.add(entry)) throw py::value_error(entry);
   }
-  return peers.contains(address);
+  return peers.contains_hop(address);
+}
+
+/// What the driver is told of the client of a request from the peer at `address`.
+std::string client_of(const std::vector<std::string>& trusted, const std::string& address,
+                      const std::vector<std::pair<std::string, std::string>>& headers,
+                      const std::vector<std::string>& believed) {
+  EnvironOptions options;
+  for (const std::string& entry : trusted) {
+    if (!options.trusted.add(entry)) throw py::value_error(entry);
+  }
+  options.believed = BelievedFields::none();
+  for (const std::string& entry : believed) {
+    if (!options.believed.add(entry)) throw py::value_error(entry);
+  }
+  std::vector<core::Field> fields;
+  for (const auto& [name, value] : headers) fields.push_back({name, value});
+  RecordingLog log;
+  const Caller caller{Gil::held(), {}, 1, options, log};
+  driver::Peer peer;
+  peer.remote_addr = address;
+  peer.unix_socket = address.empty();
+  return caller.client_of(peer, fields);
 }
 
 }  // namespace
@@ -151,9 +178,11 @@ PYBIND11_MODULE(_iotax_test, module) {
       .def("interrupting", &Harness::interrupting)
       .def("interrupt", &Harness::interrupt);
   module.def("trusts", &trusts);
-  module.def("is_ip", [](const std::string& text) { return parse_ip(text).has_value(); });
+  module.def("client_of", &client_of);
+  module.def("is_ip",
+             [](const std::string& text) { return iotax::core::parse_ip(text).has_value(); });
   module.def("ip_bytes", [](const std::string& text) {
-    const auto address = parse_ip(text).value();
+    const auto address = iotax::core::parse_ip(text).value();
     return py::bytes(reinterpret_cast<const char*>(address.data()), address.size());
   });
   module.def("percent_decoded",

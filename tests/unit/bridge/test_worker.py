@@ -94,6 +94,9 @@ def ask(port: int, path: str = "/", connection: socket.socket | None = None) -> 
         ("forwarded_allow_ips", "10.0.0.1", TypeError),
         ("forwarded_allow_ips", [1], TypeError),
         ("forwarded_allow_ips", ["10.0.0"], ValueError),
+        ("forwarded_headers", "for", TypeError),
+        ("forwarded_headers", [1], TypeError),
+        ("forwarded_headers", ["forwarded"], ValueError),
         ("unheard_of", 1, TypeError),
     ],
 )

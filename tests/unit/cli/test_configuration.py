@@ -111,6 +111,12 @@ def test_unknown_variable_is_a_warning_that_names_the_nearest() -> None:
             '--forwarded-allow-ips "10.0.0.1/8": "10.0.0.1/8" has bits set behind its prefix, the'
             " network is 10.0.0.0/8",
         ),
+        (
+            {"forwarded_headers": ["for,forwarded"]},
+            '--forwarded-headers "for,forwarded": "forwarded" is not one of these words; it takes'
+            " for, proto, host, port and prefix, separated by commas, e.g. --forwarded-headers"
+            " for,proto,host,prefix",
+        ),
         ({"forwarded_allow_ips": ["nginx"]}, '"nginx" is neither an address nor a network'),
         ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" names a zone'),
         (

@@ -63,6 +63,7 @@ CONTRACT = {
     "--max-queued": "1024",
     "--queue-timeout": "30 s",
     "--forwarded-allow-ips": "none",
+    "--forwarded-headers": "for,proto",
     "--log-level": "info",
     "--access-log": "on",
     "--access-logfile": "-",
@@ -106,7 +107,9 @@ def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> 
 
 @EVERY_OPTION
 def test_default_is_a_value_of_its_kind(row: Option) -> None:
-    if isinstance(row.kind, Many) or row.default in ("", None):
+    if isinstance(row.kind, Many):
+        assert row.kind.accept(",".join(row.default)) == row.default
+    elif row.default in ("", None):
         assert not row.default
     else:
         assert row.kind.accept(row.default) == row.default
@@ -200,6 +203,12 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
             ["--forwarded-allow-ips", "10.0.0.0/8,unix", "--forwarded-allow-ips", "0::1"],
             "forwarded_allow_ips",
             ["10.0.0.0/8", "unix", "::1"],
+        ),
+        ([], "forwarded_headers", ["for", "proto"]),
+        (
+            ["--forwarded-headers", "Prefix, for", "--forwarded-headers", "host"],
+            "forwarded_headers",
+            ["prefix", "for", "host"],
         ),
     ],
 )
