@@ -18,7 +18,7 @@ from iotax import log, signals, watching
 from iotax import reload_jobs as jobs
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
-from iotax.lifecycle import Event, Replacement, State, Termination
+from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax.listeners import Listeners
 from iotax.options import Config
 from iotax.own_code import Project
@@ -34,6 +34,8 @@ RETIRE_SECONDS: Final = 2.0
 LEAVE_SECONDS: Final = 0.2
 # A module that takes longer to import hangs, and requests wait no longer.
 HANG_SECONDS: Final = 10.0
+# A template forks in no time; one that has not by then hangs.
+FORK_SECONDS: Final = 5.0
 # How long a worker may take to say whether it is being debugged, and when it is asked again.
 ANSWER_SECONDS: Final = 0.3
 NAMED_MAX: Final = 3
@@ -100,6 +102,8 @@ class ReloadingSupervisor(Supervisor):
             self._start_watcher(now)
         if self._saved and now >= self._ask_at:
             self._restart_if_nobody_debugs(now)
+        if now >= self._fork_due():
+            self._forget_template(f"the template process did not fork in {FORK_SECONDS:.0f} s")
         if not self._hangs and now >= self._hang_at():
             self._tell_that_it_hangs()
         if now >= self._warmth.due and self._answered:
@@ -113,10 +117,18 @@ class ReloadingSupervisor(Supervisor):
             yield self._watcher_due
         if self._saved:
             yield self._ask_at
+        yield self._fork_due()
         if not self._hangs:
             yield self._hang_at()
         if self._answered:
             yield self._warmth.due
+
+    def _fork_due(self) -> float:
+        """When the template is given up: then its orders are void, and others start cold."""
+        if self._warmth.template is None:
+            return FOREVER
+        forking = [w.started for w in self._workers if w.state is State.FORKING]
+        return min(forking, default=FOREVER) + FORK_SECONDS
 
     def _hang_at(self) -> float:
         waits = not self._answered and any(w.boots() for w in self._workers)

@@ -688,7 +688,7 @@ class Supervisor:
         for worker in self._workers:
             if worker.boots() and self._served:
                 self._let_leave(worker)  # it may have imported the old code
-            elif worker.state is State.READY:
+            elif worker.boots() or worker.state is State.READY:
                 worker.want(Replacement(why))
 
     def _use_next_template(self) -> None:

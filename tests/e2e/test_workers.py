@@ -354,6 +354,40 @@ def test_template_that_dies_before_it_forks(trouble):
     assert worker_that_answers(server) != worker
 
 
+FORK_FAILS = """
+import atexit, errno, os
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d served" % os.getpid()]
+def note():
+    with open("exited", "a") as file:
+        file.write(f"{os.getpid()}")
+atexit.register(note)
+fork = os.fork
+def no_room():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+def first():
+    os.fork = second
+    no_room()
+def second():
+    os.fork = no_room  # in the process in the middle
+    if pid := fork():
+        os.fork = fork
+    return pid
+os.fork = first
+"""
+
+
+def test_fork_that_fails_in_the_template_is_tried_again(start, project):
+    """In the template, and in the process between it and the worker."""
+    folder = project("main", FORK_FAILS)
+    server = start("main:app", "--preload", cwd=folder)
+    assert "served" in ask(server, "/")
+    assert len(re.findall("ERROR: .*Resource temporarily unavailable", server.err.text)) == 1
+    assert "internal error" not in server.err.text
+    assert not (folder / "exited").exists(), "exit functions of the application have run"
+
+
 # ---- what a worker inherits
 
 

@@ -1,19 +1,23 @@
 """The supervisor's decisions, without processes: forks, deaths and the clock are the test's."""
 
 import errno
+import inspect
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from played_system import PlayedSystem
 
 from iotax import channel as ch
-from iotax import memory, supervisor
+from iotax import memory, reload_jobs, supervisor
 from iotax.backoff import Backoff
 from iotax.config import from_command
 from iotax.lifecycle import TRANSITIONS, Event, State, next_state
 from iotax.listeners import Listeners
+from iotax.reloading import ReloadingSupervisor
 from iotax.template import TemplateJob
+from iotax.worker_process import WorkerJob
 
 
 class World(PlayedSystem):
@@ -113,6 +117,16 @@ def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -
     world.turn()
     assert len(world.processes) == 3
     world.ready(2)
+    assert world.processes[0].heard() == ch.RETIRE
+
+
+def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None:
+    """It may have imported the old code, but is the first that can serve."""
+    world.start()
+    world.turn(signal.SIGHUP)
+    world.ready(0)
+    assert len(world.processes) == 2
+    world.ready(1)
     assert world.processes[0].heard() == ch.RETIRE
 
 
@@ -698,3 +712,54 @@ def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) ->
         world.processes[number].ends()
     world.turn()
     assert world.exit_code == 0
+
+
+# ---- under --reload
+
+
+@pytest.fixture
+def reloading(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world with a supervisor that reloads, and a first worker that is ready."""
+
+    def fork(run: Callable[[], int], _become_child: Callable[[], None]) -> int:
+        job = getattr(run, "__self__", None) or inspect.getclosurevars(run).nonlocals["job"]
+        return world.process(job).pid
+
+    monkeypatch.setattr(world, "fork", fork)
+    monkeypatch.setattr(supervisor, "Supervisor", ReloadingSupervisor)
+    world.start("reload", "1")
+    assert isinstance(world.processes[1].job, WorkerJob)
+    world.ready(1)
+    return world
+
+
+def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
+    """The code was good: what it needs is away for a moment. No page replaces what serves."""
+    reloading.processes[1].says(ch.THREADS_LOST, "iotax-0 is lost")
+    reloading.turn()
+    reloading.processes[2].says(ch.LOAD_ERROR, "Cannot load the application main:app")
+    reloading.processes[2].ends()
+    reloading.turn()
+    assert reloading.has_logged("still wanted: 1 workers that can serve (there are 0), ")
+    reloading.passes(0.11)
+    reloading.ready(3)
+    assert reloading.processes[1].heard() == ch.RETIRE
+
+
+def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -> None:
+    reloading.processes[1].says(reload_jobs.USES, "third.party")
+    reloading.turn()
+    reloading.passes(0.4)
+    template = reloading.processes[2]
+    assert isinstance(template.job, reload_jobs.TemplateJob)
+    reloading.ready(2)
+    reloading.turn(signal.SIGHUP)
+    assert template.heard() == ch.FORK
+    reloading.passes(5.1)
+    assert reloading.killed == [(template.pid, KILL)]
+    template.ends(KILL)
+    reloading.turn()
+    reloading.passes(0.11)
+    assert isinstance(reloading.processes[3].job, WorkerJob)
+    reloading.ready(3)
+    assert reloading.has_logged("(cold: the template process did not fork in 5 s)")
