@@ -14,11 +14,6 @@ namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr std::size_t kNoBound = PY_SSIZE_T_MAX;
 
-PyObject* ended() {
-  raise_ended("wsgi.input");
-  return nullptr;
-}
-
 PyObject* new_bytes(std::span<const std::byte> bytes) noexcept {
   return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
                                    static_cast<Py_ssize_t>(bytes.size()));
@@ -46,7 +41,6 @@ void Body::begin(const driver::Exchange& exchange) noexcept {
   streamed_ = !memory.has_value();
   size_known_ = size.has_value();
   left_bytes_ = size.value_or(0);
-  error_ = driver::BodyError::none;
 }
 
 void Body::end() noexcept {
@@ -54,11 +48,12 @@ void Body::end() noexcept {
   position_ = 0;
   if (streamed_) buffer_ = {};
   streamed_ = false;
+  error_ = driver::BodyError::none;
 }
 
-bool Body::usable() const {
-  if (request_->exchange() == nullptr) {
-    raise_ended("wsgi.input");
+bool Body::usable(const Use& use) const {
+  if (use.exchange() == nullptr) {
+    use.raise("wsgi.input");
     return false;
   }
   if (error_ != driver::BodyError::none) {
@@ -68,9 +63,9 @@ bool Body::usable() const {
   return true;
 }
 
-Py_ssize_t Body::fetch(std::span<std::byte> into) {
+Py_ssize_t Body::fetch(driver::Exchange& exchange, std::span<std::byte> into) {
   if (!streamed_ || into.empty()) return 0;
-  const driver::BodyRead got = request_->exchange()->read_body(into);
+  const driver::BodyRead got = exchange.read_body(into);
   if (got.error != driver::BodyError::none) {
     error_ = got.error;
     request_->client_failed = error_ != driver::BodyError::storage;
@@ -84,23 +79,23 @@ Py_ssize_t Body::fetch(std::span<std::byte> into) {
   return static_cast<Py_ssize_t>(got.bytes);
 }
 
-Py_ssize_t Body::refill() {
+Py_ssize_t Body::refill(driver::Exchange& exchange) {
   if (!streamed_) return 0;
   buffer_.resize(kBufferBytes);
-  const Py_ssize_t got = fetch(buffer_);
+  const Py_ssize_t got = fetch(exchange, buffer_);
   here_ = std::span{buffer_}.first(got > 0 ? static_cast<std::size_t>(got) : 0);
   position_ = 0;
   return got;
 }
 
-Py_ssize_t Body::fill(std::span<std::byte> into) {
+Py_ssize_t Body::fill(driver::Exchange& exchange, std::span<std::byte> into) {
   std::size_t done = 0;
   while (done < into.size()) {
     const std::span<std::byte> rest = into.subspan(done);
     if (buffered().empty()) {
       // Large reads go past the buffer, small ones through it.
       const bool direct = rest.size() >= kBufferBytes;
-      const Py_ssize_t got = direct ? fetch(rest) : refill();
+      const Py_ssize_t got = direct ? fetch(exchange, rest) : refill(exchange);
       if (got < 0) return -1;
       if (got == 0) break;
       if (direct) {
@@ -117,7 +112,7 @@ Py_ssize_t Body::fill(std::span<std::byte> into) {
   return static_cast<Py_ssize_t>(done);
 }
 
-PyObject* Body::read_streamed(std::size_t most) {
+PyObject* Body::read_streamed(driver::Exchange& exchange, std::size_t most) {
   // An application may ask for more than there will ever be: where the size is not known, the
   // result grows as bytes come.
   const std::uint64_t known = size_known_ ? buffered().size() + left_bytes_ : kBufferBytes;
@@ -126,7 +121,7 @@ PyObject* Body::read_streamed(std::size_t most) {
   std::size_t done = 0;
   while (bytes != nullptr) {  // a resize that fails sets a MemoryError and leaves null
     const std::span<std::byte> rest = writable(bytes).subspan(done);
-    const Py_ssize_t got = fill(rest);
+    const Py_ssize_t got = fill(exchange, rest);
     if (got < 0) {
       Py_DECREF(bytes);
       return nullptr;
@@ -143,11 +138,10 @@ PyObject* Body::read_streamed(std::size_t most) {
 }
 
 PyObject* Body::read(Py_ssize_t size) {
-  if (request_ == nullptr) return ended();
   const Use use{*request_};
-  if (!usable()) return nullptr;
+  if (!usable(use)) return nullptr;
   const std::size_t most = size < 0 ? kNoBound : static_cast<std::size_t>(size);
-  if (streamed_ && most > buffered().size()) return read_streamed(most);
+  if (streamed_ && most > buffered().size()) return read_streamed(*use.exchange(), most);
   const std::span<const std::byte> piece = buffered().first(std::min(most, buffered().size()));
   PyObject* const bytes = new_bytes(piece);
   if (bytes != nullptr) position_ += piece.size();
@@ -155,23 +149,18 @@ PyObject* Body::read(Py_ssize_t size) {
 }
 
 Py_ssize_t Body::read_into(std::span<std::byte> into) {
-  if (request_ == nullptr) {
-    ended();
-    return -1;
-  }
   const Use use{*request_};
-  return usable() ? fill(into) : -1;
+  return usable(use) ? fill(*use.exchange(), into) : -1;
 }
 
 PyObject* Body::read_line(Py_ssize_t size) {
-  if (request_ == nullptr) return ended();
   const Use use{*request_};
-  if (!usable()) return nullptr;
+  if (!usable(use)) return nullptr;
   const std::size_t most = size < 0 ? kNoBound : static_cast<std::size_t>(size);
   std::vector<std::byte> line;  // only of a line that is longer than what is buffered
   while (line.size() < most) {
     if (buffered().empty()) {
-      const Py_ssize_t got = refill();
+      const Py_ssize_t got = refill(*use.exchange());
       if (got < 0) return nullptr;
       if (got == 0) break;
     }

@@ -1,13 +1,17 @@
 #include "bridge/bound.h"
 
 #include <cstddef>
+#include <new>
 
 #include "bridge/static_type.h"
 
 namespace iotax::bridge {
 namespace {
 
-void free_bound(PyObject* self) { PyObject_Free(self); }
+void free_bound(PyObject* self) {
+  reinterpret_cast<Bound*>(self)->request.~RequestRef();
+  PyObject_Free(self);
+}
 
 PyTypeObject type_of(const char* name, const char* doc) noexcept {
   PyTypeObject type = static_type(name, doc, sizeof(Bound), free_bound);
@@ -24,9 +28,9 @@ PyTypeObject write_type =
 PyTypeObject early_hints_type = type_of(
     "iotax.early_hints",
     "wsgi.early_hints(headers): send 103 (Early Hints) now; nothing once the answer has begun.");
-PyTypeObject client_disconnected_type = type_of(
-    "iotax.client_disconnected",
-    "client_disconnected() -> bool: a reset or a failed send was seen, or the request is over.");
+PyTypeObject client_disconnected_type =
+    type_of("iotax.client_disconnected",
+            "client_disconnected() -> bool: a reset or a failed send was seen.");
 
 struct Kind {
   PyTypeObject* type;
@@ -62,7 +66,7 @@ Ref make_bound(BoundKind kind, Request& request) noexcept {
   auto* const made = PyObject_New(Bound, type);
   if (made == nullptr) return {};
   made->vectorcall = function;
-  made->request = &request;
+  new (&made->request) RequestRef{request};
   return Ref::steal(reinterpret_cast<PyObject*>(made));
 }
 

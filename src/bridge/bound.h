@@ -11,15 +11,15 @@
 namespace iotax::bridge {
 
 /// Made once per application thread and used for all its requests, unless the application keeps
-/// one: then it is cut off (`request` null: every call raises) and replaced.
+/// one: then `request` is retired, so that every call raises, and the thread gets others.
 struct Bound {
   PyObject_HEAD vectorcallfunc vectorcall;
-  Request* request;
+  RequestRef request;
 };
 
-/// The request of a vectorcall function's own object.
-[[nodiscard]] inline Request* request_of(PyObject* self) noexcept {
-  return reinterpret_cast<Bound*>(self)->request;
+/// The request of a vectorcall function's own object, which keeps it alive for the whole call.
+[[nodiscard]] inline Request& request_of(PyObject* self) noexcept {
+  return *reinterpret_cast<Bound*>(self)->request;
 }
 
 enum class BoundKind { start_response, write, early_hints, client_disconnected };

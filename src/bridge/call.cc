@@ -24,23 +24,11 @@ bool has_content(const core::Head& head) noexcept {
          (head.content == core::Content::length && head.content_bytes != 0);
 }
 
-/// Cuts `object` off from its request and lets it go, when somebody holds it beside the `ours`
-/// references that we know of.
-template <class CutOff>
-bool let_go_if_kept(Ref& object, Py_ssize_t ours, CutOff cut_off) noexcept {
-  if (Py_REFCNT(object.get()) == ours) [[likely]] {
-    return false;
-  }
-  cut_off(object.get());
-  object.reset();
-  return true;
+/// Whether the application, or a thread that is in a call of it, has a reference to `object` beside
+/// the `ours` that we know of.
+bool is_kept(const Ref& object, Py_ssize_t ours) noexcept {
+  return Py_REFCNT(object.get()) != ours;
 }
-
-void cut_off_bound(PyObject* object) noexcept {
-  reinterpret_cast<Bound*>(object)->request = nullptr;
-}
-
-void cut_off_input(PyObject* object) noexcept { body_of(object).cut_off(); }
 
 }  // namespace
 
@@ -62,17 +50,13 @@ Caller::Caller(const Gil& /*gil*/, Ref application, unsigned threads, EnvironOpt
 
 Caller::~Caller() {
   for (const std::unique_ptr<Slot>& slot : slots_) {
-    for (const Ref* bound : {&slot->start_response, &slot->request.write, &slot->early_hints,
-                             &slot->client_disconnected}) {
-      if (*bound) cut_off_bound(bound->get());
-    }
-    if (slot->input) cut_off_input(slot->input.get());
+    slot->request->write.reset();  // it has a share in the request
     if (slot->errors) cut_off_error_stream(slot->errors.get());
   }
 }
 
 [[gnu::cold]] bool Caller::prepare(const Gil& gil, Slot& slot) {
-  Request& request = slot.request;
+  Request& request = *slot.request;
   request.runs_here();
   if (!slot.start_response) slot.start_response = make_bound(BoundKind::start_response, request);
   if (!request.write) request.write = make_bound(BoundKind::write, request);
@@ -85,7 +69,8 @@ Caller::~Caller() {
       !slot.input || !slot.errors) {
     return false;
   }
-  const EnvironObjects objects{.errors = slot.errors.get(),
+  const EnvironObjects objects{.input = slot.input.get(),
+                               .errors = slot.errors.get(),
                                .early_hints = slot.early_hints.get(),
                                .client_disconnected = slot.client_disconnected.get()};
   slot.ready = slot.environ.prepare(gil, objects);
@@ -95,46 +80,55 @@ Caller::~Caller() {
 void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& exchange) noexcept {
   Ref env;
   Ref result;
-  const bool content = has_content(exchange.head());
+  Request& request = *slot.request;
   if (slot.ready || prepare(gil, slot)) [[likely]] {
-    if (content) body_of(slot.input.get()).begin(exchange);
-    env = slot.environ.make(gil, exchange, content ? slot.input.get() : empty_input(),
-                            slot.request.texts);
+    if (has_content(exchange.head())) body_of(slot.input.get()).begin(exchange);
+    env = slot.environ.make(gil, exchange, request.texts);
   }
   if (env) [[likely]] {
     PyObject* args[] = {nullptr, env.get(), slot.start_response.get()};
-    slot.request.enter_application();
+    request.enter_application();
     result = Ref::steal(PyObject_Vectorcall(application_.get(), args + 1,
                                             2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
-    slot.request.leave_application();
+    request.leave_application();
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
-  answer(gil, slot.request, application_.get(), result, quiet_interrupt);
+  answer(gil, request, application_.get(), result, quiet_interrupt);
   result.reset();  // before take_back() counts who else holds an object of the request
   env.reset();
 }
 
 /// After env and result are dropped, more references than our own mean that the application kept an
-/// object.
+/// object. A thread that is in a call of one, or waits in it, has a reference as well.
 void Caller::take_back(Slot& slot) noexcept {
   if (!slot.ready) return;
-  slot.request.end();
+  slot.request->end();
   end_error_line(slot.errors.get());
   body_of(slot.input.get()).end();
   constexpr Py_ssize_t kSlot = 1;
   constexpr Py_ssize_t kSlotAndTemplate = 2;
-  bool kept = let_go_if_kept(slot.start_response, kSlot, cut_off_bound);
-  kept |= let_go_if_kept(slot.request.write, kSlot, cut_off_bound);
-  kept |= let_go_if_kept(slot.early_hints, kSlotAndTemplate, cut_off_bound);
-  kept |= let_go_if_kept(slot.client_disconnected, kSlotAndTemplate, cut_off_bound);
-  kept |= let_go_if_kept(slot.input, kSlot, cut_off_input);
-  slot.ready = !kept;
+  const bool kept = is_kept(slot.start_response, kSlot) || is_kept(slot.request->write, kSlot) ||
+                    is_kept(slot.early_hints, kSlotAndTemplate) ||
+                    is_kept(slot.client_disconnected, kSlotAndTemplate) ||
+                    is_kept(slot.input, kSlotAndTemplate);
+  if (kept) [[unlikely]]
+    retire(slot);
+}
+
+/// The objects of the request that has ended belong to it for good: the thread gets others.
+[[gnu::cold]] void Caller::retire(Slot& slot) noexcept {
+  slot.request = slot.request->retire();
+  slot.start_response.reset();
+  slot.early_hints.reset();
+  slot.client_disconnected.reset();
+  slot.input.reset();
+  slot.ready = false;
 }
 
 void Caller::call(unsigned thread, driver::Exchange& exchange) noexcept {
   const Gil gil = Gil::held();
   Slot& slot = *slots_[thread];
-  slot.request.begin(exchange);
+  slot.request->begin(exchange);
   run(gil, thread, slot, exchange);
   take_back(slot);
 }
@@ -163,11 +157,11 @@ void Caller::end_process(int exit_code) noexcept {
 }
 
 bool Caller::interrupt(const Gil& /*gil*/, unsigned thread) noexcept {
-  return slots_[thread]->request.interrupt();
+  return slots_[thread]->request->interrupt();
 }
 
 unsigned long Caller::thread_ident(const Gil& /*gil*/, unsigned thread) const noexcept {
-  return slots_[thread]->request.thread_ident();
+  return slots_[thread]->request->thread_ident();
 }
 
 Ref Caller::take_raised(const Gil& /*gil*/) noexcept { return std::move(raised_); }

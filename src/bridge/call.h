@@ -62,9 +62,9 @@ class Caller final : public driver::Application {
  private:
   /// What one application thread uses for all its requests.
   struct Slot {
-    Slot(const EnvironOptions& options, EnvironTables& tables, driver::Log& log) noexcept
-        : request(log), environ(options, tables, log) {}
-    Request request;
+    Slot(const EnvironOptions& options, EnvironTables& tables, driver::Log& log)
+        : request(Request::make(log)), environ(options, tables, log) {}
+    RequestRef request;
     Environ environ;
     Ref start_response;
     Ref input;
@@ -77,6 +77,7 @@ class Caller final : public driver::Application {
   [[nodiscard]] bool prepare(const Gil& gil, Slot& slot);
   void run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& exchange) noexcept;
   void take_back(Slot& slot) noexcept;
+  void retire(Slot& slot) noexcept;
 
   Ref application_;
   driver::Log& log_;

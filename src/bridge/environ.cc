@@ -128,7 +128,7 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
       {name.remote_port, name.empty},
       {name.wsgi_version, version.get()},
       {name.wsgi_url_scheme, name.http},
-      {name.wsgi_input, empty_input()},
+      {name.wsgi_input, objects.input},
       {name.wsgi_input_terminated, Py_True},
       {name.wsgi_errors, objects.errors},
       {name.wsgi_multithread, options_.multithread ? Py_True : Py_False},
@@ -264,8 +264,7 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   return true;
 }
 
-Ref Environ::make(const Gil& gil, const driver::Exchange& exchange, PyObject* input,
-                  RequestTexts& texts) {
+Ref Environ::make(const Gil& gil, const driver::Exchange& exchange, RequestTexts& texts) {
   const Names& name = names();
   const core::Head& head = exchange.head();
   const driver::Peer& peer = exchange.peer();
@@ -276,7 +275,6 @@ Ref Environ::make(const Gil& gil, const driver::Exchange& exchange, PyObject* in
   if (!set(env.get(), name.request_id, texts.id)) return {};
   if (!set(env.get(), name.remote_port, tables_.ports.get(peer.remote_port))) return {};
   if (!set_target(env.get(), head, texts)) return {};
-  if (input != empty_input() && PyDict_SetItem(env.get(), name.wsgi_input, input) != 0) return {};
   bool forwarded = false;
   if (!set_fields(env.get(), head, forwarded)) return {};
   const bool rare = forwarded || head.version != core::Version::http_1_1 || peer.unix_socket ||

@@ -74,6 +74,7 @@ struct EnvironTables {
 /// The callables and streams of environ that belong to one application thread. Borrowed for the
 /// call.
 struct EnvironObjects {
+  PyObject* input = nullptr;
   PyObject* errors = nullptr;
   PyObject* early_hints = nullptr;
   PyObject* client_disconnected = nullptr;
@@ -90,10 +91,8 @@ class Environ {
 
   /// Makes the template, or gives it other objects. false: a Python exception is set.
   [[nodiscard]] bool prepare(const Gil& gil, const EnvironObjects& objects);
-  /// A new dict for the request; `input` is its wsgi.input. Empty with an exception when there is
-  /// no memory.
-  [[nodiscard]] Ref make(const Gil& gil, const driver::Exchange& exchange, PyObject* input,
-                         RequestTexts& texts);
+  /// A new dict for the request. Empty with an exception when there is no memory.
+  [[nodiscard]] Ref make(const Gil& gil, const driver::Exchange& exchange, RequestTexts& texts);
 
  private:
   [[nodiscard]] bool follow_connection(const driver::Peer& peer);

@@ -17,17 +17,13 @@ PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
   if (!one_argument("wsgi.early_hints", nargsf, kwnames)) return nullptr;
   core::AnswerFields fields;
   if (!take_fields(args[0], fields, "wsgi.early_hints")) return nullptr;
-  Request* const request = request_of(self);
-  if (request == nullptr) {
-    raise_ended("wsgi.early_hints");
-    return nullptr;
-  }
-  const Use use{*request};
+  Request& request = request_of(self);
+  const Use use{request};
   if (use.exchange() == nullptr) {
-    raise_ended("wsgi.early_hints");
+    use.raise("wsgi.early_hints");
     return nullptr;
   }
-  if (request->head != Head::sent) use.exchange()->inform(kEarlyHints, fields);
+  if (request.head != Head::sent) use.exchange()->inform(kEarlyHints, fields);
   Py_RETURN_NONE;
 }
 
@@ -37,9 +33,13 @@ PyObject* client_disconnected(PyObject* self, PyObject* const* /*args*/, size_t 
     PyErr_SetString(PyExc_TypeError, "iotax.client_disconnected takes no arguments");
     return nullptr;
   }
-  const Request* const request = request_of(self);
-  const driver::Exchange* const exchange = request == nullptr ? nullptr : request->exchange();
-  return PyBool_FromLong(exchange == nullptr || exchange->gone() ? 1 : 0);
+  // No Use: nothing here leaves the GIL, and who polls must not wait for a thread that writes.
+  const driver::Exchange* const exchange = request_of(self).exchange();
+  if (exchange == nullptr) {
+    raise_ended("iotax.client_disconnected");
+    return nullptr;
+  }
+  return PyBool_FromLong(exchange->gone() ? 1 : 0);
 }
 
 }  // namespace iotax::bridge

@@ -56,20 +56,28 @@ std::string shown(PyObject* name) {
   return false;
 }
 
+/// Python code runs only where an exception is set: what is called there may change the list, so
+/// the caller of each refuse_...() holds the item.
 bool take_one(PyObject* item, core::AnswerFields& fields, const char* who) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
+    const Ref held = Ref::borrow(item);
     return refuse_item(who, item);
   }
   PyObject* const name = PyTuple_GET_ITEM(item, 0);
   PyObject* const value = PyTuple_GET_ITEM(item, 1);
   if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) [[unlikely]] {
+    const Ref held = Ref::borrow(item);
     return refuse_type(who, name, value);
   }
   core::Field field;
-  if (!latin1_view(name, field.name)) return refuse_latin1(who, name, true);
-  if (!latin1_view(value, field.value)) return refuse_latin1(who, name, false);
+  const bool good_name = latin1_view(name, field.name);
+  if (!good_name || !latin1_view(value, field.value)) [[unlikely]] {
+    const Ref held = Ref::borrow(item);
+    return refuse_latin1(who, name, !good_name);
+  }
   if (const core::HeadFault fault = fields.add(field); fault != core::HeadFault::none)
       [[unlikely]] {
+    const Ref held = Ref::borrow(item);
     raise_head_fault(
         who, fault == core::HeadFault::hop_by_hop ? std::string{field.name} : shown(name), fault);
     return false;

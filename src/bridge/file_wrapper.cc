@@ -46,10 +46,19 @@ PyObject* new_wrapper(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return self;
 }
 
+/// The file, for a call that may run for long. Empty with an exception: the collector of cyclic
+/// garbage has taken the wrapper apart.
+Ref file_of(const FileWrapper& wrapper) {
+  if (wrapper.file == nullptr)
+    PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file is gone");
+  return Ref::borrow(wrapper.file);
+}
+
 PyObject* next_block(PyObject* self) {
   const FileWrapper& wrapper = wrapper_of(self);
-  PyObject* const block =
-      PyObject_CallMethodOneArg(wrapper.file, names().read, wrapper.block_bytes);
+  const Ref file = file_of(wrapper);
+  if (!file) return nullptr;
+  PyObject* const block = PyObject_CallMethodOneArg(file.get(), names().read, wrapper.block_bytes);
   if (block == nullptr) return nullptr;
   const int more = PyObject_IsTrue(block);
   if (more > 0) return block;
@@ -59,7 +68,9 @@ PyObject* next_block(PyObject* self) {
 
 /// S-FW-05. A close attribute set on the instance counts, as Django does it.
 PyObject* close_file(PyObject* self, PyObject* /*none*/) {
-  const Ref close = Ref::steal(PyObject_GetAttr(wrapper_of(self).file, names().close));
+  const Ref file = file_of(wrapper_of(self));
+  if (!file) return nullptr;
+  const Ref close = Ref::steal(PyObject_GetAttr(file.get(), names().close));
   if (!close) {
     if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return nullptr;
     PyErr_Clear();
@@ -137,16 +148,17 @@ std::optional<FilePart> part_of(PyObject* file) {
     const Ref flushed = Ref::steal(PyObject_CallMethod(file, "flush", nullptr));
     if (!flushed) return std::nullopt;
   }
-  const auto fd = number_from(file, "fileno");
+  // The number last, and nothing between it and the duplicate that leaves the GIL: another thread
+  // may close the file, and the number may then be that of another request's file.
   const auto position = number_from(file, "tell");
+  const auto fd = number_from(file, "fileno");
   if (!fd || !position) return std::nullopt;
-  const int descriptor = static_cast<int>(*fd);
-  struct stat info {};
-  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  const int mode = ::fcntl(descriptor, F_GETFL);
-  if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY) return std::nullopt;
-  FilePart part{.file = driver::UniqueFd{::fcntl(descriptor, F_DUPFD_CLOEXEC, 3)}};
+  FilePart part{.file = driver::UniqueFd{::fcntl(static_cast<int>(*fd), F_DUPFD_CLOEXEC, 3)}};
   if (!part.file) return std::nullopt;
+  struct stat info {};
+  if (::fstat(part.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  const int mode = ::fcntl(part.file.get(), F_GETFL);
+  if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY) return std::nullopt;
   part.offset = static_cast<std::uint64_t>(*position);
   part.length = info.st_size > *position ? static_cast<std::uint64_t>(info.st_size - *position) : 0;
   return part;
@@ -171,7 +183,8 @@ PyObject* file_wrapper() noexcept { return reinterpret_cast<PyObject*>(&wrapper_
 bool is_file_wrapper(PyObject* object) noexcept { return Py_IS_TYPE(object, &wrapper_type); }
 
 std::optional<FilePart> file_part(PyObject* wrapper) {
-  std::optional<FilePart> part = part_of(wrapper_of(wrapper).file);
+  const Ref file = file_of(wrapper_of(wrapper));
+  std::optional<FilePart> part = file ? part_of(file.get()) : std::nullopt;
   PyErr_Clear();
   return part;
 }

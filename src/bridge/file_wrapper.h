@@ -1,6 +1,7 @@
 // wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling"): an iterator over
 // read(), and the question whether the object it wraps is a plain file whose bytes the driver can
-// send by itself. It must not know when an answer is sent.
+// send by itself. It must not know when an answer is sent. A wrapper reads a file of the
+// application's and points to no request, so one that is kept can reach none.
 #pragma once
 
 #include <Python.h>

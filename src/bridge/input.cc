@@ -9,8 +9,6 @@
 namespace iotax::bridge {
 namespace {
 
-PyObject* the_empty_input = nullptr;
-
 /// The optional size of read() and its like: absent, None and negative mean "no bound"; huge
 /// numbers are cut. false: not a number.
 bool size_argument(const char* what, PyObject* const* args, Py_ssize_t given, Py_ssize_t& size) {
@@ -74,34 +72,6 @@ PyObject* next_line(PyObject* self) {
   return nullptr;
 }
 
-// The input of requests without content: always at its end, whatever request it was taken from
-// (S-IN-11).
-
-PyObject* read_nothing(PyObject* /*self*/, PyObject* const* args, Py_ssize_t given) {
-  Py_ssize_t size = 0;
-  return size_argument("read", args, given, size) ? PyBytes_FromStringAndSize(nullptr, 0) : nullptr;
-}
-
-PyObject* read_no_line(PyObject* /*self*/, PyObject* const* args, Py_ssize_t given) {
-  Py_ssize_t size = 0;
-  return size_argument("readline", args, given, size) ? PyBytes_FromStringAndSize(nullptr, 0)
-                                                      : nullptr;
-}
-
-PyObject* read_no_lines(PyObject* /*self*/, PyObject* const* args, Py_ssize_t given) {
-  Py_ssize_t size = 0;
-  return size_argument("readlines", args, given, size) ? PyList_New(0) : nullptr;
-}
-
-PyObject* read_into_nothing(PyObject* /*self*/, PyObject* buffer) {
-  Py_buffer view;
-  if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE) != 0) return nullptr;
-  PyBuffer_Release(&view);
-  return PyLong_FromLong(0);
-}
-
-PyObject* next_nothing(PyObject* /*self*/) { return nullptr; }
-
 PyCFunction fast(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)) noexcept {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
@@ -114,51 +84,29 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyMethodDef empty_methods[] = {
-    {"read", fast(read_nothing), METH_FASTCALL, "read(size=-1) -> b''"},
-    {"readline", fast(read_no_line), METH_FASTCALL, "readline(size=-1) -> b''"},
-    {"readlines", fast(read_no_lines), METH_FASTCALL, "readlines(hint=-1) -> []"},
-    {"readinto", read_into_nothing, METH_O, "readinto(buffer) -> 0"},
-    {nullptr, nullptr, 0, nullptr},
-};
-
 void free_input(PyObject* self) {
   body_of(self).~Body();
   PyObject_Free(self);
 }
 
-void free_plain(PyObject* self) { PyObject_Free(self); }
-
-PyTypeObject type_of(const char* name, const char* doc, Py_ssize_t size, destructor free,
-                     iternextfunc next, PyMethodDef* all) noexcept {
-  PyTypeObject type = static_type(name, doc, size, free);
+PyTypeObject input_type = [] {
+  PyTypeObject type =
+      static_type("iotax.input", "The body of a request.", sizeof(Input), free_input);
   type.tp_iter = PyObject_SelfIter;
-  type.tp_iternext = next;
-  type.tp_methods = all;
+  type.tp_iternext = next_line;
+  type.tp_methods = methods;
   return type;
-}
-
-PyTypeObject input_type = type_of("iotax.input", "The content of a request.", sizeof(Input),
-                                  free_input, next_line, methods);
-PyTypeObject empty_input_type =
-    type_of("iotax.empty_input", "The content of a request that has none.", sizeof(PyObject),
-            free_plain, next_nothing, empty_methods);
+}();
 
 }  // namespace
 
-bool init_input_type() {
-  if (PyType_Ready(&input_type) != 0 || PyType_Ready(&empty_input_type) != 0) return false;
-  if (the_empty_input == nullptr) the_empty_input = PyObject_New(PyObject, &empty_input_type);
-  return the_empty_input != nullptr;
-}
+bool init_input_type() { return PyType_Ready(&input_type) == 0; }
 
 Ref make_input(Request& request) noexcept {
   auto* const made = PyObject_New(Input, &input_type);
   if (made == nullptr) return {};
-  new (&made->body) Body{&request};
+  new (&made->body) Body{request};
   return Ref::steal(reinterpret_cast<PyObject*>(made));
 }
-
-PyObject* empty_input() noexcept { return the_empty_input; }
 
 }  // namespace iotax::bridge

@@ -18,14 +18,13 @@ namespace iotax::bridge {
 /// Failures are Python exceptions.
 class Body {
  public:
-  explicit Body(Request* request) noexcept : request_(request) {}
+  explicit Body(Request& request) noexcept : request_(request) {}
 
-  /// The content of the exchange that `request` now runs.
+  /// The content of the exchange that the request now runs. Not called for one without content.
   void begin(const driver::Exchange& exchange) noexcept;
-  /// The request ended: every later read raises RuntimeError (beyond 5.11).
+  /// The request has ended, and with it what this points to; every later read raises RuntimeError
+  /// (beyond 5.11).
   void end() noexcept;
-  /// The application kept the object: it belongs to no request any more.
-  void cut_off() noexcept { request_ = nullptr; }
 
   /// At most `size` bytes, fewer only at the end; negative: all. A new bytes, or null.
   [[nodiscard]] PyObject* read(Py_ssize_t size);
@@ -36,20 +35,22 @@ class Body {
   [[nodiscard]] Py_ssize_t read_into(std::span<std::byte> into);
 
  private:
-  // The caller of each holds a Use, so that the exchange may leave the GIL while it reads.
-  [[nodiscard]] bool usable() const;
+  // The caller of each holds a Use, whose exchange it passes on: the exchange may leave the GIL
+  // while it reads.
+  /// False: an exception is set.
+  [[nodiscard]] bool usable(const Use& use) const;
   /// More of the content into `into`. 0: the end. -1: an exception is set.
-  [[nodiscard]] Py_ssize_t fetch(std::span<std::byte> into);
+  [[nodiscard]] Py_ssize_t fetch(driver::Exchange& exchange, std::span<std::byte> into);
   /// Fills the buffer, which is used up. As fetch().
-  [[nodiscard]] Py_ssize_t refill();
+  [[nodiscard]] Py_ssize_t refill(driver::Exchange& exchange);
   /// Fills `into` unless the end comes first. As fetch().
-  [[nodiscard]] Py_ssize_t fill(std::span<std::byte> into);
-  [[nodiscard]] PyObject* read_streamed(std::size_t most);
+  [[nodiscard]] Py_ssize_t fill(driver::Exchange& exchange, std::span<std::byte> into);
+  [[nodiscard]] PyObject* read_streamed(driver::Exchange& exchange, std::size_t most);
   [[nodiscard]] std::span<const std::byte> buffered() const noexcept {
     return here_.subspan(position_);
   }
 
-  Request* request_;
+  RequestRef request_;
   std::span<const std::byte> here_;  // content in memory: the exchange's, or buffer_
   std::size_t position_ = 0;         // in here_
   bool streamed_ = false;            // more comes through Exchange::read_body()
@@ -68,9 +69,6 @@ struct Input {
 /// A wsgi.input for the requests of one application thread. Empty with an exception when there is
 /// no memory.
 [[nodiscard]] Ref make_input(Request& request) noexcept;
-/// The one for requests without content: always at its end, shared by all. Borrowed; null before
-/// init_input_type().
-[[nodiscard]] PyObject* empty_input() noexcept;
 [[nodiscard]] inline Body& body_of(PyObject* input) noexcept {
   return reinterpret_cast<Input*>(input)->body;
 }

@@ -1,15 +1,27 @@
 #include "bridge/request.h"
 
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "bridge/exceptions.h"
 #include "bridge/text.h"
+#include "core/check.h"
 #include "core/words.h"
 
 namespace iotax::bridge {
 
+RequestRef::RequestRef(Request& request) noexcept : request_(&request) { ++request.shares_; }
+
+RequestRef::~RequestRef() {
+  if (request_ != nullptr && --request_->shares_ == 0) delete request_;
+}
+
+RequestRef Request::make(driver::Log& log) { return RequestRef{*new Request{log}}; }
+
 void Request::begin(driver::Exchange& exchange) noexcept {
+  // Nobody is in a call of an object that was not kept.
+  IOTAX_CHECK(exchange_ == nullptr && user_ == nullptr && waiting_ == 0);
   exchange_ = &exchange;
   head = Head::none;
   is_head = core::same_text(exchange.head().method, "HEAD");
@@ -22,9 +34,17 @@ void Request::end() noexcept {
   texts = {};
 }
 
+RequestRef Request::retire() {
+  write.reset();  // it has a share in this request
+  RequestRef next = make(log_);
+  next->thread_ident_ = thread_ident_;
+  return next;
+}
+
 driver::Exchange& Request::take_exchange() noexcept {
-  while (in_use_) wait_for_other_thread();
-  return *std::exchange(exchange_, nullptr);
+  driver::Exchange& exchange = *std::exchange(exchange_, nullptr);
+  while (user_ != nullptr) [[unlikely]] wait_for_other_thread();
+  return exchange;
 }
 
 void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
@@ -70,7 +90,18 @@ void Request::wait_for_other_thread() noexcept {
   --waiting_;
 }
 
-void Use::wake() noexcept {
+[[gnu::cold]] void Use::wait() noexcept {
+  PyThreadState* const self = PyThreadState_Get();
+  nested_ = request_.user_ == self;
+  while (!nested_ && request_.user_ != nullptr) request_.wait_for_other_thread();
+}
+
+void Use::raise(const char* what) const {
+  if (!nested_) return raise_ended(what);
+  PyErr_Format(PyExc_RuntimeError, "%s was used within another call for the same request", what);
+}
+
+[[gnu::cold]] void Use::wake() noexcept {
   {
     const std::lock_guard lock{request_.mutex_};
     ++request_.released_;

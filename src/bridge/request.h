@@ -1,13 +1,17 @@
 // The request that one application thread is running: what the Python objects of that request
-// (start_response, write, wsgi.input and the rest) point to. One per application thread, used again
-// for each request. It must not know how an answer is iterated.
+// (start_response, write, wsgi.input and the rest) point to. It must not know how a response is
+// iterated.
+//
+// A Request is the identity of a request. An application thread uses it again for its next request
+// only if no Python object that points to it was kept; otherwise it is retired: it never gets an
+// exchange again, and lives until the last of those objects and of the threads that wait in one of
+// them is gone.
 //
 // Invariants:
-//  1. `exchange` is null unless the request runs. It becomes null before the last call to the
-//  exchange begins, so that another
-//     thread that kept an object cannot reach it.
+//  1. `exchange()` is null unless the request runs. It becomes null before the response is ended,
+//     so from then on every call of a kept object raises.
 //  2. Only the holder of a Use calls the exchange: an application may read or write from a thread
-//  of its own.
+//     of its own. Whoever has waited, or has run Python code, asks for the exchange again.
 //  3. Everything here is touched under the GIL only.
 #pragma once
 
@@ -18,6 +22,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "bridge/ref.h"
 #include "core/response.h"
@@ -42,19 +47,45 @@ struct RequestTexts {
   Ref id;
 };
 
+class Request;
+
+/// A share in a Request, which lives as long as there is one. Copied and dropped under the GIL.
+class RequestRef {
+ public:
+  RequestRef() = default;
+  explicit RequestRef(Request& request) noexcept;
+  RequestRef(RequestRef&& other) noexcept : request_(std::exchange(other.request_, nullptr)) {}
+  RequestRef& operator=(RequestRef&& other) noexcept {
+    std::swap(request_, other.request_);
+    return *this;
+  }
+  ~RequestRef();
+
+  [[nodiscard]] Request& operator*() const noexcept { return *request_; }
+  [[nodiscard]] Request* operator->() const noexcept { return request_; }
+  [[nodiscard]] Request* get() const noexcept { return request_; }
+
+ private:
+  Request* request_ = nullptr;
+};
+
 class Request {
  public:
-  explicit Request(driver::Log& log) noexcept : log_(log) {}
+  /// `log` is used while a request runs only.
+  [[nodiscard]] static RequestRef make(driver::Log& log);
   Request(const Request&) = delete;
 
   void begin(driver::Exchange& exchange) noexcept;
   /// Drops what the request held. Its exchange has been ended.
   void end() noexcept;
+  /// A Python object that points here was kept: no request runs here any more. The Request that
+  /// takes its place in the same application thread.
+  [[nodiscard]] RequestRef retire();
 
   /// Null when no request runs here.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
-  /// Ends invariant 1: waits until no other thread uses the exchange, and hands it out for its last
-  /// call.
+  /// Ends the request for all other threads: no further one gets the exchange. Waits until the one
+  /// that uses it, if any, is out of its call, and hands it out for what ends the response.
   [[nodiscard]] driver::Exchange& take_exchange() noexcept;
 
   /// Gives the stored head to the exchange. `content_bytes` as in core::ResponseHead. The caller
@@ -96,12 +127,16 @@ class Request {
 
  private:
   friend class Use;
+  friend class RequestRef;
+  explicit Request(driver::Log& log) noexcept : log_(log) {}
+  ~Request() = default;
   void wait_for_other_thread() noexcept;
   void disarm() noexcept;
 
   driver::Log& log_;
   driver::Exchange* exchange_ = nullptr;
-  bool in_use_ = false;
+  PyThreadState* user_ = nullptr;  // the thread that holds a Use
+  unsigned shares_ = 0;
   bool in_application_ = false;
   bool armed_ = false;
   unsigned long thread_ident_ = 0;
@@ -112,25 +147,40 @@ class Request {
   std::uint64_t released_ = 0;
 };
 
-/// The right to call the exchange of a request. Making one leaves the GIL only if another thread
-/// holds one.
+/// The right to call the exchange of a request, if it still runs. Making one leaves the GIL only if
+/// another thread holds one; whoever makes it holds a share of the request for its whole life (the
+/// Python object whose method this is does).
 class Use {
  public:
   explicit Use(Request& request) noexcept : request_(request) {
-    while (request_.in_use_) request_.wait_for_other_thread();
-    request_.in_use_ = true;
+    if (request.user_ != nullptr) [[unlikely]]
+      wait();
+    if (nested_) [[unlikely]]
+      return;
+    exchange_ = request.exchange_;  // not before: the request may have ended meanwhile
+    request.user_ = PyThreadState_Get();
   }
   Use(const Use&) = delete;
   ~Use() {
-    request_.in_use_ = false;
-    if (request_.waiting_ != 0) wake();
+    if (nested_) [[unlikely]]
+      return;
+    request_.user_ = nullptr;
+    if (request_.waiting_ != 0) [[unlikely]]
+      wake();
   }
-  /// Null when the request ended, perhaps while this thread waited.
-  [[nodiscard]] driver::Exchange* exchange() const noexcept { return request_.exchange_; }
+  /// Null when the request has ended, perhaps while this thread waited. What is there stays valid
+  /// for the life of the Use: who ends the request waits for it.
+  [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
+  /// exchange() is null: sets the RuntimeError that says why `what` cannot be used.
+  void raise(const char* what) const;
 
  private:
+  void wait() noexcept;
   void wake() noexcept;
+
   Request& request_;
+  driver::Exchange* exchange_ = nullptr;
+  bool nested_ = false;  // this thread holds another Use: a finaliser ran within a call
 };
 
 /// "start_response: ..." belongs to no running request: sets a RuntimeError that says so.

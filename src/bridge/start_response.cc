@@ -119,32 +119,33 @@ bool status_without_body(PyObject* status) noexcept {
 }  // namespace
 
 PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
-  Request* const request = request_of(self);
-  if (request == nullptr || request->exchange() == nullptr) [[unlikely]] {
+  Request& request = request_of(self);
+  Arguments given;
+  if (!read_arguments(args, nargsf, kwnames, given)) return nullptr;
+  // From here to the end nothing leaves the GIL or runs Python code, unless the call fails.
+  if (request.exchange() == nullptr) [[unlikely]] {
     raise_ended("start_response");
     return nullptr;
   }
-  Arguments given;
-  if (!read_arguments(args, nargsf, kwnames, given)) return nullptr;
-  if (request->head != Head::none) [[unlikely]] {
-    if (given.exc_info == nullptr) return refuse_second_call(*request);
-    if (request->head == Head::sent) return raise_again(given.exc_info);
+  if (request.head != Head::none) [[unlikely]] {
+    if (given.exc_info == nullptr) return refuse_second_call(request);
+    if (request.head == Head::sent) return raise_again(given.exc_info);
   }
   // S-SR-20: a call counts as made whether or not its arguments are good. S-SR-17: what was stored
   // is gone.
-  request->head = Head::refused;
-  if (!check_status(given.status) || !take_fields(given.headers, request->fields, kWho))
+  request.head = Head::refused;
+  if (!check_status(given.status) || !take_fields(given.headers, request.fields, kWho))
       [[unlikely]] {
     return nullptr;
   }
-  request->status.reset(Py_NewRef(given.status));
-  request->without_body = request->is_head || status_without_body(given.status);
-  request->head = Head::ready;
-  return Py_NewRef(request->write.get());
+  request.without_body = request.is_head || status_without_body(given.status);
+  request.head = Head::ready;
+  PyObject* const write = Py_NewRef(request.write.get());
+  request.status.reset(Py_NewRef(given.status));  // last: a replaced status may have a finaliser
+  return write;
 }
 
 PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
-  Request* const request = request_of(self);
   if (!one_argument("write", nargsf, kwnames)) return nullptr;
   PyObject* const data = args[0];
   if (!PyBytes_Check(data)) {
@@ -152,24 +153,21 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
                  PyUnicode_Check(data) ? ": write data.encode('utf-8')" : "");
     return nullptr;
   }
-  if (request == nullptr) {
-    raise_ended("write");
-    return nullptr;
-  }
-  const Use use{*request};
+  Request& request = request_of(self);
+  const Use use{request};
   driver::Exchange* const exchange = use.exchange();
   if (exchange == nullptr) {
-    raise_ended("write");
+    use.raise("write");
     return nullptr;
   }
   if (PyBytes_GET_SIZE(data) == 0) Py_RETURN_NONE;  // S-WR-02: the way to an error page stays open
-  if (request->head == Head::ready) request->send_head(*exchange, std::nullopt);
-  if (request->head != Head::sent) {
+  if (request.head == Head::ready) request.send_head(*exchange, std::nullopt);
+  if (request.head != Head::sent) {
     PyErr_SetString(PyExc_RuntimeError, "write() was called after start_response had been refused");
     return nullptr;
   }
-  if (request->without_body) Py_RETURN_NONE;
-  driver::Sent sent = request->send_block(*exchange, data);
+  if (request.without_body) Py_RETURN_NONE;
+  driver::Sent sent = request.send_block(*exchange, data);
   if (sent == driver::Sent::ok || sent == driver::Sent::complete) {
     const driver::Sent delivered = exchange->deliver();
     if (delivered == driver::Sent::gone) sent = delivered;
@@ -184,7 +182,7 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
                       "write() went past the Content-Length of the answer; what fitted was sent");
       return nullptr;
     case driver::Sent::gone:
-      request->client_failed = true;
+      request.client_failed = true;
       raise_gone();
       return nullptr;
   }

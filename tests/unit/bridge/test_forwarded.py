@@ -47,7 +47,7 @@ def test_an_untrusted_peer_changes_nothing(environ_of: Any, trusted: list[str]) 
     environ = environ_of(**request, headers=[("Host", "inner"), *ALL])
     without = environ_of(**request, headers=[("Host", "inner")])
     passed = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in ALL}
-    ours = {"wsgi.errors", "wsgi.early_hints", "iotax.client_disconnected"}
+    ours = {"wsgi.input", "wsgi.errors", "wsgi.early_hints", "iotax.client_disconnected"}
     assert {k: v for k, v in environ.items() if k not in ours} == {
         k: v for k, v in {**without, **passed}.items() if k not in ours
     }
