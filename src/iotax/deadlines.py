@@ -69,8 +69,11 @@ class Watch:
         """An exception ends the handling of one event, never the watching. BaseException, because
         code of the application runs here too: the loader that reads a source file, a patched
         Thread.start()."""
-        while (event := self._worker.watch()) is not None:
+        while True:
             try:
+                event = self._worker.watch()  # takes the event, also when it raises MemoryError
+                if event is None:
+                    return
                 self.handle(Event(*event))
             except BaseException as error:
                 with contextlib.suppress(BaseException):

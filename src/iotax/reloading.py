@@ -415,7 +415,7 @@ class ReloadingSupervisor(Supervisor):
             return
         if self._has_loaded and not self._broken:
             # What it needs is away for a moment, or a save is about to be noticed.
-            log.error(text)
+            self._log_load_error(text)
             self._try_again_later(child)
             return
         if not self._broken:

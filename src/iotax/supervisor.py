@@ -80,6 +80,7 @@ class Supervisor:
         self._served = False  # a worker has been ready
         self._backoff = Backoff()
         self._fork_error = ""  # why processes cannot be started now
+        self._load_error = ""  # what was logged last of code that cannot be loaded
         self._stop: Stop | None = None
         self._exit_code: int | None = None
         self._oom_kills = self._system.oom_kills()
@@ -421,6 +422,7 @@ class Supervisor:
         if not self._served:
             self._served = True
             tell_ready(self._listeners, self._config)
+        self._load_error = ""
         old = predecessor(worker)
         if old is not None and not old.cannot_serve() and self._is_needed(old):
             worker.replaces = None  # another worker has exited meanwhile: this one takes its place
@@ -604,7 +606,7 @@ class Supervisor:
             log.say(f"\n{child.error}")
             self._give_up()
             return
-        log.error(child.error)
+        self._log_load_error(child.error)
         self._try_again_later(child)
 
     def _not_booted(self, child: Child, why: str) -> None:
@@ -614,6 +616,12 @@ class Supervisor:
             return
         log.error(f"Process [{child.pid}] did not get ready: {why}")
         self._try_again_later(child)
+
+    def _log_load_error(self, screen: str) -> None:
+        """In full once, however often it is tried."""
+        again = screen == self._load_error
+        self._load_error = screen
+        log.error(f"{screen.splitlines()[0]}: the same error again" if again else screen)
 
     def _try_again_later(self, child: Child) -> None:
         """Nobody is replaced by code that does not run, and no wish for a replacement is
@@ -630,7 +638,7 @@ class Supervisor:
         wishes = [f"freshly imported code ({self._new_code})"] if self._new_code else []
         able = sum(not worker.cannot_serve() for worker in ready)
         if able < self._wanted_now():
-            wishes.append(f"{self._wanted_now()} workers that can serve (there are {able})")
+            wishes.append(f"{_workers(self._wanted_now())} that can serve (there are {able})")
         wishes += [
             f"a replacement of [{worker.pid}] ({worker.replacement.reason})"
             for worker in ready
@@ -757,6 +765,10 @@ class Supervisor:
             for child in self._children():
                 self._kill(child, "it did not end in time")
             self._stop = stop._replace(kill_at=now + AT_ONCE_SECONDS)
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'' if count == 1 else 's'}"
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -282,7 +282,8 @@ class World(PlayedSystem):
             self.is_asked_to_stop = True
             self.stopped_at = self.time
             self.stop_signal = number
-            self.stop_codes = {128 + number} if number == signal.SIGQUIT else {0, 3}
+            given_up = {3} if self.supervisor._stop is not None else set()
+            self.stop_codes = {128 + number} | given_up if number == signal.SIGQUIT else {0, 3}
             self.signal(number)
         elif self.dice.random() < 0.02:
             number = self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
@@ -561,7 +562,7 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
         for name in ("info", "warning", "error", "say"):
             setattr(log, name, line)
         log.reopen = lambda: None
-        supervising.tell_ready = lambda _listeners: line("tell ready")
+        supervising.tell_ready = lambda *_: line("tell ready")
         world = World(seed, reload=reload, tell=tell)
         tell(f"seed {seed}: {world.flags}")
         world.check_end(world.supervisor.run())

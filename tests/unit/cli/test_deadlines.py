@@ -104,7 +104,15 @@ def test_any_other_exception_ends_one_report_only(
     log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extension = Extension(event("overdue", 0), event("overdue", 1))
-    expire = extension.expire
+    expire, take = extension.expire, extension.watch
+    failures = [MemoryError()]
+
+    def watch_fails_once() -> deadlines.Event | None:
+        if failures:
+            raise failures.pop()
+        return take()
+
+    monkeypatch.setattr(extension, "watch", watch_fails_once)
 
     def fail_once(thread: int, token: int) -> bool:
         if thread == 0:

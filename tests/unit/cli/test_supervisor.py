@@ -515,6 +515,7 @@ def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -
         world.passes(delay - 0.01)
         assert len(world.processes) == number + 1, "the next attempt is delayed"
         world.passes(0.02)
+    assert world.log.count("Cannot load the application main:app: the same error again") == 2
     world.ready(4)
     assert world.processes[0].heard() == ch.RETIRE
     world.processes[0].ends()
@@ -740,7 +741,7 @@ def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
     reloading.processes[2].says(ch.LOAD_ERROR, "Cannot load the application main:app")
     reloading.processes[2].ends()
     reloading.turn()
-    assert reloading.has_logged("still wanted: 1 workers that can serve (there are 0), ")
+    assert reloading.has_logged("still wanted: 1 worker that can serve (there are 0), ")
     reloading.passes(0.11)
     reloading.ready(3)
     assert reloading.processes[1].heard() == ch.RETIRE
