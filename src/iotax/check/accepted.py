@@ -1,10 +1,14 @@
 """Findings that do not count: entries to ignore, and the baseline.
 
 A baseline is JSON that people can read in a diff: what was found, without line numbers, so that it
-survives edits elsewhere in the file.
+survives edits elsewhere in the file, and without values that may differ from call to call. A
+finding is the same as an entry if clause, type and place are; the request matters only where no
+place is known.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -17,6 +21,7 @@ from iotax.config import ConfigError, nearest
 
 FORMAT: Final = 1
 _KEYS: Final = ("clause", "what", "file", "function", "request")
+_INSTALLED = re.compile(r".*/(?:site|dist)-packages/")
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,22 @@ def _entry(finding: Finding) -> Entry:
     method = request.split(" ")[0]
     return (
         finding.clause,
-        finding.what,
-        place.file if place is not None else "",
+        finding.type,
+        _portable(place.file) if place is not None else "",
         place.function if place is not None else "",
         f"{method} {path_of(request)}".strip(),
     )
+
+
+def _portable(file: str) -> str:
+    """Of a file in an installed package the part that is the same on every machine."""
+    return _INSTALLED.sub("", file.replace(os.sep, "/"))
+
+
+def _identity(entry: Entry) -> tuple[str, ...]:
+    """What has to be equal for two entries to be the same."""
+    clause, what, file, function, request = entry
+    return (clause, what, _portable(file), function) if file else (clause, what, request)
 
 
 def write_baseline(file: str, report: Report) -> None:
@@ -107,10 +123,12 @@ def read_baseline(file: str) -> frozenset[Entry]:
 
 def compared(report: Report, file: str) -> None:
     """Accept what the baseline holds, and tell what it holds in vain."""
-    known = read_baseline(file)
-    seen = {_entry(one) for one in report.findings}
+    entries = read_baseline(file)
+    known = {_identity(entry) for entry in entries}
+    seen = {_identity(_entry(one)) for one in report.findings}
     report.findings = [
-        replace(one, accepted="in the baseline") if _entry(one) in known else one
+        replace(one, accepted="in the baseline") if _identity(_entry(one)) in known else one
         for one in report.findings
     ]
-    report.gone = [" ".join(filter(None, entry)) for entry in sorted(known - seen)]
+    gone = sorted(entry for entry in entries if _identity(entry) not in seen)
+    report.gone = [" ".join(filter(None, entry)) for entry in gone]

@@ -46,7 +46,8 @@ def look_at_answer(call: "GuardedCall") -> None:
         record.exercise("A-ITER-03")
         if call.length != call.items:
             what = f"len() of its iterable is {call.length}, and it has {call.items} items."
-            record.report("A-ITER-03", what, words=())
+            kind = "len() of its iterable is not the number of its items."
+            record.report("A-ITER-03", what, words=(), kind=kind)
     if call.has_whole_body:
         _look_at_blocks(record, call)
         if call.bytes == len(call.body):
@@ -61,20 +62,23 @@ def _look_at_length(record: Record, call: "GuardedCall", lengths: list[str]) -> 
     wrong = [value for value in lengths if not re.fullmatch("[0-9]+", value)]
     if wrong:
         what = f"Content-Length is {shown(wrong[0])}, not a number."
-        record.report("A-CL-01", what, severity="error", words=words)
+        kind = "Content-Length is not a number."
+        record.report("A-CL-01", what, severity="error", words=words, kind=kind)
     elif len(lengths) > 1:
         what = f"It sets Content-Length {len(lengths)} times."
         record.report("A-CL-01", what, severity="error", words=words)
     elif call.has_whole_body and call.bytes != int(lengths[0]):
         what = f"Content-Length is {lengths[0]}, and the body has {call.bytes} bytes."
-        record.report("A-CL-01", what, severity="error", words=words)
+        kind = "Content-Length is not the length of the body."
+        record.report("A-CL-01", what, severity="error", words=words, kind=kind)
 
 
 def _look_at_missing_body(record: Record, call: "GuardedCall", lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
     if call.bytes:
         what = f"It gives a body of {call.bytes} bytes with {call.code}, which never has one."
-        record.report("A-HTTP-03", what, words=[call.status])
+        kind = f"It gives a body with {call.code}."
+        record.report("A-HTTP-03", what, words=[call.status], kind=kind)
     elif call.code == 204 and (lengths or values(call, "content-type")):
         name = "Content-Length" if lengths else "Content-Type"
         what = f"It sets {name} with 204, which has no body to speak of."
@@ -116,17 +120,19 @@ def _look_at_text(record: Record, call: "GuardedCall", body: bytes) -> None:
         record.exercise("A-HTTP-05")
         if len(zlib.compress(body, 1)) < len(body) // 2:
             what = f"A text of {len(body)} bytes is sent without Content-Encoding."
-            record.report("A-HTTP-05", what, severity="information", words=())
+            kind = "A long text is sent without Content-Encoding."
+            record.report("A-HTTP-05", what, severity="information", words=(), kind=kind)
 
 
 def _look_at_blocks(record: Record, call: "GuardedCall") -> None:
     record.exercise("A-BUF-01", "A-BUF-02")
     if call.blocks > MANY_BLOCKS and call.bytes < SMALL_BLOCK_BYTES * call.blocks:
         what = f"The body comes in {call.blocks} blocks of {call.bytes // call.blocks} bytes."
-        record.report("A-BUF-01", what, words=())
+        record.report("A-BUF-01", what, words=(), kind="The body comes in many small blocks.")
     elif call.blocks > 1 and call.bytes < FITS_IN_MEMORY_BYTES and not call.pauses:
         what = f"A body of {call.bytes} bytes comes in {call.blocks} blocks."
-        record.report("A-BUF-02", what, severity="information", words=())
+        kind = "A short body comes in several blocks."
+        record.report("A-BUF-02", what, severity="information", words=(), kind=kind)
 
 
 def _is_chunked(body: bytes) -> bool:

@@ -37,7 +37,8 @@ class Finding:
     """One thing that was seen, at one place, with one clause. `what`: a sentence. `requests`: those
     that showed it, as people read them ("GET /x"), the first one first. `times`: how often.
     `accepted`: why it does not count (an entry of the settings or the baseline); empty: it
-    counts."""
+    counts. `kind`: `what` without the values that may differ from call to call, such as the text
+    of an exception; empty: `what` has none."""
 
     clause: str
     severity: Severity
@@ -46,12 +47,18 @@ class Finding:
     place: Place | None = None
     times: int = 1
     accepted: str = ""
+    kind: str = ""
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Finding":
         """What asdict() made of one."""
         place = given["place"] and Place(**given["place"])
         return cls(**{**given, "requests": tuple(given["requests"]), "place": place})
+
+    @property
+    def type(self) -> str:
+        """With clause and place the identity of a finding, in this run and in the next one."""
+        return self.kind or self.what
 
     @property
     def asked(self) -> str:
@@ -70,8 +77,11 @@ class Finding:
         """Whether it gives exit code 1."""
         if self.accepted or self.severity == "information":
             return False
-        in_a_package = self.place is not None and bool(self.place.package)
-        return strict or (self.severity == "error" and not in_a_package)
+        return strict or (self.severity == "error" and not self.is_in_a_package)
+
+    @property
+    def is_in_a_package(self) -> bool:
+        return self.place is not None and bool(self.place.package)
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,9 @@ class ClauseResult:
 class Report:
     """Everything that a form of the report needs.
 
-    `sides`: whose clauses were asked for. `plan`: what is sent, in one line. `statuses`: how many
-    answers of each status there were.
+    `sides`: whose clauses were asked for. `plan`: what is sent, in one line. `ways`: in how many
+    ways URLs were asked, each of them with one request or more, which `requests` counts.
+    `statuses`: how many answers of each status there were.
     `routes`: paths that were asked. `notes`: what else a person should know, e.g. a URL that took
     too long. `problem`: why the run shows nothing, e.g. that no request got a 2xx or 3xx; empty: it
     does. `gone`: entries of the baseline that were not seen again.
@@ -100,6 +111,7 @@ class Report:
     strict: bool = False
     sides: tuple[str, ...] = ("application",)
     requests: int = 0
+    ways: int = 0
     seconds: float = 0.0
     routes: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -129,6 +141,16 @@ class Report:
         """Findings that are not accepted."""
         return sum(one.severity == severity and not one.accepted for one in self.findings)
 
+    def count_in_packages(self, severity: Severity) -> int:
+        """Of these, those that lie in installed packages, unless `strict`: there they count as the
+        application's own."""
+        if self.strict:
+            return 0
+        return sum(
+            one.severity == severity and not one.accepted and one.is_in_a_package
+            for one in self.findings
+        )
+
     @property
     def exit_code(self) -> int:
         failing = any(finding.fails(strict=self.strict) for finding in self.findings)
@@ -140,7 +162,7 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     the clauses, the gravest first."""
     found: dict[tuple[object, ...], Finding] = {}
     for one in findings:
-        key = (one.clause, one.severity, one.what, one.place)
+        key = (one.clause, one.severity, one.type, one.place)
         if before := found.get(key):
             requests = dict.fromkeys((*before.requests, *one.requests))
             one = replace(before, requests=tuple(requests), times=before.times + one.times)

@@ -168,14 +168,16 @@ class GuardedCall:
         trace = error.__traceback__
         if isinstance(error, TypeError) and trace is not None and trace.tb_next is None:
             what = "It cannot be called with (environ, start_response)"
-            self.record.report("A-CALL-02", f"{what}: {error}.", place=of_object(self._application))
+            place = of_object(self._application)
+            self.record.report("A-CALL-02", f"{what}: {error}.", place=place, kind=what)
         elif not self._is_of_a_stream(error):
             clause = "A-EXC-01"
-            what = f"{type(error).__name__} came out of it: {shown(str(error))}."
+            kind = f"{type(error).__name__} came out of it"
+            what = f"{kind}: {shown(str(error))}."
             if isinstance(error, KeyError) and self._is_missing(error.args[0]):
                 clause = "A-ENV-02" if error.args[0] in MAY_BE_EMPTY else "A-ENV-03"
-                what = f"It needs {error.args[0]}, which need not be in environ."
-            self.record.report(clause, what, place=of_error(error))
+                what = kind = f"It needs {error.args[0]}, which need not be in environ."
+            self.record.report(clause, what, place=of_error(error), kind=kind)
 
     def _is_missing(self, name: object) -> bool:
         """Whether it looks like a variable, of those that this request does not have."""
@@ -231,14 +233,16 @@ class GuardedCall:
             if isinstance(value, BaseException) and type(value) is kind:
                 return exc_info
         what = f"exc_info is {shown(exc_info)}, not what sys.exc_info() gives in an except block."
-        record.report("A-SR-11", what)
+        kind = "exc_info is not what sys.exc_info() gives in an except block."
+        record.report("A-SR-11", what, kind=kind)
         return None
 
     def _look_at_error_status(self, status: str, exc_info: Any, *, known: bool) -> None:
         """`known`: something in this head is wrong already."""
         if exc_info is not None and status < "4" and not known:
             what = f"It gives exc_info with the status {shown(status)}, which is no error."
-            self.record.report("A-SR-12", what)
+            kind = "It gives exc_info with a status that is no error."
+            self.record.report("A-SR-12", what, kind=kind)
         if status >= "5" and not known:
             self.record.exercise("A-EXC-02")
             handled = sys.exception()
@@ -247,7 +251,8 @@ class GuardedCall:
                     f"It starts {shown(status)} while {type(handled).__name__} is handled, without"
                     " exc_info."
                 )
-                self.record.report("A-EXC-02", what)
+                kind = f"It starts an error while {type(handled).__name__} is handled."
+                self.record.report("A-EXC-02", what, kind=kind)
 
     def _look_at_lists(self, headers: object) -> None:
         if not isinstance(headers, list):
@@ -417,13 +422,18 @@ class GuardedCall:
                 close()
         except BaseException as error:
             early = self.cut_off or self.method == "HEAD"
-            what = f"{type(error).__name__} comes out of close(): {shown(str(error))}."
-            place = of_error(error)
-            self.record.report("A-ITER-04" if early else "A-EXC-01", what, place=place)
+            kind = f"{type(error).__name__} comes out of close()"
+            what = f"{kind}: {shown(str(error))}."
+            clause, place = "A-ITER-04" if early else "A-EXC-01", of_error(error)
+            self.record.report(clause, what, place=place, kind=kind)
             if isinstance(error, TimeIsUp):
                 raise
         finally:
             self._iterating = False
+
+    def gives_same_iterable(self, other: "GuardedCall") -> bool:
+        """Whether both calls returned one and the same object."""
+        return self._result is not None and self._result is other._result
 
     def let_go(self) -> None:
         """Nothing of the call is held any longer."""

@@ -39,30 +39,36 @@ def checked_status(record: Record, status: object) -> str:
         text = status.decode("latin-1") if isinstance(status, bytes) else str(status)
         return text if _STATUS.fullmatch(text) else MENDED_STATUS
     if type(status) is not str:
-        _report_subclass(record, "The status", status, words)
+        _report_subclass(record, "The status", status, words, "The status")
         status = str(status)
     if _CONTROL.search(status):
         what = f"The status {shown(status)} holds a control character."
-        record.report("A-SR-05", what, words=words)
+        kind = "The status holds a control character."
+        record.report("A-SR-05", what, words=words, kind=kind)
         status = _CONTROL.sub("", status).strip()
     if not _is_latin_1(status):
         what = f"The status {shown(status)} holds characters beyond U+00FF."
-        record.report("A-UNI-03", what, words=words)
+        kind = "The status holds characters beyond U+00FF."
+        record.report("A-UNI-03", what, words=words, kind=kind)
         status = status.encode("latin-1", "replace").decode("latin-1")
     if _CODE_ALONE.fullmatch(status):
         what = f"The status {shown(status)} has no reason phrase."
-        record.report("A-SR-04", what, severity="warning", words=words)
+        kind = "The status has no reason phrase."
+        record.report("A-SR-04", what, severity="warning", words=words, kind=kind)
         status = f"{status.strip()} Unnamed"
     elif not _STATUS.fullmatch(status):
         what = f"The status is {shown(status)}, not three digits, one space and a reason phrase."
-        record.report("A-SR-04", what, words=words)
+        kind = "The status is not three digits, one space and a reason phrase."
+        record.report("A-SR-04", what, words=words, kind=kind)
         return MENDED_STATUS
     if status.startswith("1"):
         what = (
             f"The status is {shown(status)}: the client takes it for an interim answer, and waits"
             " for another one."
         )
-        record.report("A-HTTP-01", what, words=words)
+        record.report(
+            "A-HTTP-01", what, words=words, kind="The status is one of an interim answer."
+        )
         return MENDED_STATUS
     return status
 
@@ -85,28 +91,35 @@ def checked_fields(record: Record, headers: object) -> list[tuple[str, str]]:
 def _checked_field(record: Record, item: object) -> tuple[str, str] | None:
     """None: a server could not send it."""
     if type(item) is not tuple or len(item) != 2:
-        what = f"The header {shown(item)} is {a_type(item)}, not a tuple of name and value."
+        wrong = f"is {a_type(item)}, not a tuple of name and value."
         if isinstance(item, tuple):
-            what = f"The header {shown(item)} is a tuple of {len(item)}, not of name and value."
-        record.report("A-SR-06", what)
+            wrong = f"is a tuple of {len(item)}, not of name and value."
+        what = f"The header {shown(item)} {wrong}"
+        record.report("A-SR-06", what, kind=f"A header {wrong}")
         if not isinstance(item, tuple | list) or len(item) != 2:
             return None
     name, value = item
     words = [name, value]
     record.exercise(*_IN_FIELD)
-    name = _checked_text(record, name, f"The name of header {shown(name)}", words)
+    name = _checked_text(record, name, f"The name of header {shown(name)}", words, "A header name")
     value = _checked_text(record, value, f"The value of header {shown(name)}", words)
     return _checked_name_and_value(record, name, value, words)
 
 
-def _checked_text(record: Record, text: object, what: str, words: list[object]) -> str:
+def _checked_text(
+    record: Record, text: object, what: str, words: list[object], kind: str = ""
+) -> str:
+    """`kind`: `what` without values, if it has any."""
+    kind = kind or what
     if not isinstance(text, str):
-        record.report("A-STR-01", f"{what} is {a_type(text)}, not str.", words=words)
+        wrong = f"is {a_type(text)}, not str."
+        record.report("A-STR-01", f"{what} {wrong}", words=words, kind=f"{kind} {wrong}")
         return text.decode("latin-1") if isinstance(text, bytes) else str(text)
     if type(text) is not str:
-        _report_subclass(record, what, text, words)
+        _report_subclass(record, what, text, words, kind)
     if not _is_latin_1(text):
-        record.report("A-UNI-03", f"{what} holds characters beyond U+00FF.", words=words)
+        wrong = "holds characters beyond U+00FF."
+        record.report("A-UNI-03", f"{what} {wrong}", words=words, kind=f"{kind} {wrong}")
     return text.encode("latin-1", "replace").decode("latin-1")
 
 
@@ -122,7 +135,8 @@ def _checked_name_and_value(
         record.report("A-SR-08", what, severity="warning", words=words)
     if _CONTROL.search(value.replace("\t", "")):
         what = f"The value of header {name} holds a control character: {shown(value)}."
-        record.report("A-SR-09", what, words=words)
+        kind = f"The value of header {name} holds a control character."
+        record.report("A-SR-09", what, words=words, kind=kind)
         value = _CONTROL.sub("", value)
     elif "\t" in value:
         what = f"The value of header {name} holds a tab."
@@ -140,9 +154,11 @@ def _checked_name_and_value(
     return name, value
 
 
-def _report_subclass(record: Record, what: str, text: str, words: list[object]) -> None:
-    what = f"{what} is {a_type(text)}, a subclass of str."
-    record.report("A-STR-01", what, severity="warning", words=words)
+def _report_subclass(record: Record, what: str, text: str, words: list[object], kind: str) -> None:
+    wrong = f"is {a_type(text)}, a subclass of str."
+    record.report(
+        "A-STR-01", f"{what} {wrong}", severity="warning", words=words, kind=f"{kind} {wrong}"
+    )
 
 
 def _is_latin_1(text: str) -> bool:

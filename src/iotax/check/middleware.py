@@ -68,9 +68,10 @@ def _translate(call: GuardedCall, probe: Probe) -> None:
         if own_error or writes_too or one.severity == "information":
             continue
         clause = FOR_MIDDLEWARE.get(one.clause, "M-GEN-01")
-        what = one.what if clause != "M-GEN-01" else f"{one.what} ({one.clause})"
+        suffix = f" ({one.clause})" if clause == "M-GEN-01" else ""
+        what, kind = f"{one.what}{suffix}", f"{one.type}{suffix}"
         severity = "error" if clause == "M-BLK-05" else one.severity
-        record.report(clause, what, severity=severity, place=one.place)
+        record.report(clause, what, severity=severity, place=one.place, kind=kind)
     record.exercised = {one for one in record.exercised if one.startswith(("M-", "C-"))}
 
 

@@ -15,6 +15,7 @@ class Record:
         self.trail = trail
         self.findings: list[Finding] = []
         self.exercised: set[str] = set()
+        self.for_good = False  # from this call on the application does not work any more
 
     def exercise(self, *ids: str) -> None:
         self.exercised.update(ids)
@@ -27,9 +28,11 @@ class Record:
         severity: Severity | None = None,
         place: Place | None = None,
         words: Sequence[object] | None = None,
+        kind: str = "",
     ) -> None:
-        """`place`: if it is known; else it is the line that called into the checker. `words`: the
-        application may only have caused it; they stand in the line that did."""
+        """`kind`: as of a Finding; given wherever `what` holds a value. `place`: if it is known;
+        else it is the line that called into the checker. `words`: the application may only have
+        caused it; they stand in the line that did."""
         self.exercise(clause)
         place = place or of_caller()
         if words is not None and (place is None or place.package):
@@ -37,7 +40,8 @@ class Record:
         severity = severity or default_severity(clauses()[clause])
         if severity == "error" and clauses()[clause].is_new:
             severity = "warning"
-        self.findings.append(Finding(clause, severity, what, (self.request,), place))
+        found = Finding(clause, severity, what, (self.request,), place, kind=kind)
+        self.findings.append(found)
 
     def forget(self, clause: str) -> None:
         """What was reported of `clause` is told better elsewhere."""

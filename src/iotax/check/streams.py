@@ -95,7 +95,8 @@ class GuardedInput(_Stream):
             if asked > self._left or (self._left == 0 and not size):
                 left, self._left = self._left, None
                 what = f"It asks wsgi.input for {asked or 'more'} bytes when {left} are left."
-                self._record.report("A-IN-01", what)
+                kind = "It asks wsgi.input for more bytes than are left."
+                self._record.report("A-IN-01", what, kind=kind)
             else:
                 self._left -= len(data)
         return data

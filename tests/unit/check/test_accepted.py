@@ -1,6 +1,8 @@
 """Findings that do not count: what is ignored, and the baseline."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,76 @@ def test_a_baseline_accepts_what_it_holds_and_tells_what_is_gone(tmp_path):
     assert [one.accepted for one in found.findings] == ["in the baseline", ""]
     assert found.gone == ["A-EXC-01 It fails. main.py admin GET /admin"]
     assert found.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"what": "ValueError came out of it: <object at 0x2>."},
+        {"requests": ("GET /other", "GET /admin?x")},
+        {"place": Place("main.py", 99, "admin")},
+    ],
+)
+def test_a_finding_is_known_by_clause_place_and_type(tmp_path, again):
+    kind = "ValueError came out of it"
+    first = replace(CRASH, what=f"{kind}: <object at 0x1>.", kind=kind)
+    file = str(tmp_path / "baseline.json")
+    write_baseline(file, report(first))
+    found = report(replace(first, **again))
+
+    compared(found, file)
+
+    assert [one.accepted for one in found.findings] == ["in the baseline"]
+    assert not found.gone
+    assert "0x" not in Path(file).read_text()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"clause": "A-EXC-02"},
+        {"kind": "KeyError came out of it"},
+        {"place": Place("main.py", 3, "other")},
+        {"place": Place("other.py", 3, "admin")},
+        {"place": None},
+    ],
+)
+def test_another_clause_place_or_type_is_new(tmp_path, other):
+    first = replace(CRASH, kind="ValueError came out of it")
+    file = str(tmp_path / "baseline.json")
+    write_baseline(file, report(first))
+    found = report(replace(first, **other))
+
+    compared(found, file)
+
+    assert [one.accepted for one in found.findings] == [""]
+    assert len(found.gone) == 1
+
+
+def test_without_a_place_the_request_tells_findings_apart(tmp_path):
+    first = replace(LENGTH, place=None)
+    file = str(tmp_path / "baseline.json")
+    write_baseline(file, report(first))
+    found = report(first, replace(first, requests=("GET /new",)))
+
+    compared(found, file)
+
+    assert [one.accepted for one in found.findings] == ["in the baseline", ""]
+
+
+def test_a_package_may_be_installed_elsewhere(tmp_path):
+    here = Place(
+        "/home/ada/venv/lib/python3.11/site-packages/shop/views.py", 3, "view", "shop", "1"
+    )
+    there = Place("/usr/lib/python3/dist-packages/shop/views.py", 4, "view", "shop", "2")
+    file = str(tmp_path / "baseline.json")
+    write_baseline(file, report(replace(CRASH, place=here)))
+    found = report(replace(CRASH, place=there))
+
+    compared(found, file)
+
+    assert [one.accepted for one in found.findings] == ["in the baseline"]
+    assert "/home/ada" not in Path(file).read_text()
 
 
 def test_a_baseline_is_sorted_and_has_no_lines_and_no_information(tmp_path):

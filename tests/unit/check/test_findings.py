@@ -1,5 +1,7 @@
 """What comes of findings: exit codes, results of clauses, and the same thing said once."""
 
+from dataclasses import replace
+
 import pytest
 
 from iotax.check.clauses import clauses
@@ -57,6 +59,27 @@ def test_every_clause_has_a_result():
     assert outcomes["A-SR-04"] == "pass"
     assert outcomes["A-CL-01"] == "not exercised"
     assert "M-GEN-01" not in outcomes
+
+
+def test_texts_that_differ_from_call_to_call_do_not_make_several_findings():
+    texts = ("no handler for <object at 0x1>", "no handler for <object at 0x2>")
+    found = [finding(what=text, kind="ValueError came out of it", place=OWN) for text in texts]
+    other_type = finding(what=texts[0], kind="KeyError came out of it", place=OWN)
+    elsewhere = finding(what=texts[0], kind="ValueError came out of it", place=PACKAGED)
+
+    assert merged([*found, other_type, elsewhere]) == [
+        replace(found[0], times=2),
+        other_type,
+        elsewhere,
+    ]
+
+
+def test_errors_in_packages_are_counted_apart_unless_they_fail_the_run():
+    found = [finding(), finding(place=PACKAGED), finding(place=PACKAGED, accepted="known")]
+
+    assert Report("main:app", findings=found).count_in_packages("error") == 1
+    assert Report("main:app", findings=found).count_in_packages("warning") == 0
+    assert Report("main:app", findings=found, strict=True).count_in_packages("error") == 0
 
 
 def test_the_same_thing_at_the_same_place_is_said_once_with_its_requests():
