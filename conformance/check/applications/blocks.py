@@ -304,6 +304,28 @@ class BodyWithoutContent:
         return []
 
 
+@pair("A-HTTP-03")
+class FieldsWithoutContent:
+    """Frameworks set both fields of the sound one for every response."""
+
+    def broken(environ, start_response):
+        start_response("204 No Content", [("Content-Length", "5")])
+        return []
+
+    def sound(environ, start_response):
+        start_response("204 No Content", [TEXT, ("Content-Length", "0")])
+        return []
+
+
+@pair("A-ITER-04")
+class LeavesFilesToTheCollector:
+    """Each time, so the client that leaves has nothing to do with it."""
+
+    def sound(environ, start_response):
+        start_response("200 OK", [TEXT])
+        return iter([open(__file__, "rb").read()[:5], b"more"])
+
+
 @pair("A-OLD-01")
 class ReturnsAFile:
     def broken(environ, start_response):

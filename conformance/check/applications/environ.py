@@ -2,6 +2,7 @@
 
 import http
 import os
+import sys
 import time
 from urllib.parse import parse_qs
 
@@ -167,12 +168,41 @@ class SeeksInInput:
 
 
 @pair("A-IN-03", severity="warning")
-class AsksWhetherItCanSeek:
+class SeeksAndShowsAnError:
+    """The error of a missing attribute is shown as a page, as frameworks do."""
+
     def broken(environ, start_response):
-        return answer(start_response, b"%d" % hasattr(environ["wsgi.errors"], "seek"))
+        try:
+            environ["wsgi.input"].seek(0)
+        except AttributeError:
+            start_response("500 Internal Server Error", [TEXT], sys.exc_info())
+            return [b"something is wrong"]
+        return answer(start_response)
 
     def sound(environ, start_response):
-        return answer(start_response)
+        if hasattr(environ["wsgi.input"], "seek"):
+            return answer(start_response, b"can seek")
+        return answer(start_response, b"cannot seek")
+
+
+@pair("A-IN-03")
+class AsksAndHasAWayOut:
+    def sound(environ, start_response):
+        can_seek = hasattr(environ["wsgi.errors"], "seek")
+        descriptor = getattr(environ["wsgi.input"], "fileno", None)
+        try:
+            name = environ["wsgi.input"].name
+        except AttributeError:
+            name = "none"
+        return answer(start_response, f"{can_seek} {descriptor} {name}".encode())
+
+
+@pair("A-IN-03")
+class AsksAndFailsForAnotherReason:
+    def sound(environ, start_response):
+        hasattr(environ["wsgi.errors"], "seek")
+        start_response("500 Internal Server Error", [TEXT])
+        return [b"the database is gone"]
 
 
 @pair("A-IN-04", "POST /", headers=FORM, body="a=1")

@@ -398,7 +398,7 @@ class GuardedCall:
         self._close_result()
         for stream in (self._input, self._errors):
             if stream is not None:
-                stream.at_end(self.raised)
+                stream.at_end(self.raised, failed=self.raised is not None or self.code >= 500)
         self._look_at_end()
 
     def _go_on(self) -> None:

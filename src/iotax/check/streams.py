@@ -2,8 +2,10 @@
 and nothing else. A-IN, A-ERR, A-FW.
 """
 
+import dis
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any, NoReturn
 
 from iotax.check.place import Owner, of_caller, of_error, owner_of
@@ -13,13 +15,14 @@ FILE_BLOCK_BYTES = 8192
 
 
 class _Stream:
-    """A stream of the server's. `_probed`: attributes that it does not have and was asked for."""
+    """A stream of the server's. `_used`: attributes that it does not have and that a line used, by
+    name; asking with hasattr() or getattr() is no use."""
 
     name = "stream"
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._probed: list[tuple[str, Any]] = []
+        self._used: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name == "close":
@@ -27,8 +30,8 @@ class _Stream:
         if name.startswith("_"):
             raise AttributeError(name)
         caller = sys._getframe(1)
-        if owner_of(caller.f_code.co_filename) is not Owner.LIBRARY:
-            self._probed.append((name, of_caller()))
+        if owner_of(caller.f_code.co_filename) is not Owner.LIBRARY and _is_a_use(caller):
+            self._used[name] = of_caller()
         raise AttributeError(
             f"{self.name} has no {name!r}: PEP 3333 does not give it one", name=name, obj=self
         )
@@ -43,17 +46,25 @@ class _Stream:
     def _close(self) -> None:
         self._record.report("A-IN-04", f"It closes {self.name}.")
 
-    def at_end(self, raised: BaseException | None) -> None:
-        """`raised`: what came out of the call. What was asked for and is not there is an error when
-        the application could not go on without it, else a probe."""
+    def at_end(self, raised: BaseException | None, *, failed: bool) -> None:
+        """`raised`: what came out of the call. `failed`: that, or an answer that says so. What was
+        used and is not there is an error if its AttributeError came out, and may be the cause if
+        the call failed otherwise; an application that went on has a way out."""
         self._record.exercise("A-IN-03", "A-IN-04")
         if isinstance(raised, AttributeError) and raised.obj is self:
             what = f"It uses {self.name}.{raised.name}, which servers need not have."
             self._record.report("A-IN-03", what, place=of_error(raised))
             return
-        for name, place in dict(self._probed).items():
-            what = f"It asks whether {self.name} has {name!r}, which servers need not have."
+        for name, place in self._used.items() if failed else ():
+            what = f"It uses {self.name}.{name}, which servers need not have, and fails."
             self._record.report("A-IN-03", what, severity="warning", place=place)
+
+
+def _is_a_use(frame: FrameType) -> bool:
+    """Whether a line reads the attribute itself (x.seek), and does not only ask for it
+    (hasattr(x, "seek"))."""
+    opcode = frame.f_code.co_code[frame.f_lasti]
+    return dis.opname[opcode] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 class GuardedInput(_Stream):
@@ -131,8 +142,8 @@ class GuardedErrors(_Stream):
         self._unflushed = False
         self._stream.flush()
 
-    def at_end(self, raised: BaseException | None) -> None:
-        super().at_end(raised)
+    def at_end(self, raised: BaseException | None, *, failed: bool) -> None:
+        super().at_end(raised, failed=failed)
         if self._unflushed and raised is not None:
             what = f"It failed ({type(raised).__name__}) with text in wsgi.errors not flushed."
             self._record.report("A-ERR-02", what, severity="warning", place=of_error(raised))
