@@ -10,12 +10,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from types import FrameType
 from typing import Any, NoReturn
 
 from iotax import _iotax, importer
+from iotax.check.findings import Finding
 from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
 from iotax.check.middleware import CHECKS, Bench
 from iotax.check.place import Trail, of_error
@@ -75,9 +76,15 @@ class Player:
             "findings": [asdict(finding) for finding in findings],
             "exercised": sorted(set().union(*(record.exercised for record in self._records))),
             "statuses": [call.code for call in self._answers],
-            "leave": next((LEFT[one.clause] for one in findings if one.clause in LEFT), ""),
+            "leave": self._why_to_leave(findings),
             "links": [],
         }
+
+    def _why_to_leave(self, findings: Sequence[Finding]) -> str:
+        """Empty: the request can show more."""
+        if any(record.for_good for record in self._records):
+            return "it does not work any more"
+        return next((LEFT[one.clause] for one in findings if one.clause in LEFT), "")
 
     def behaviour(self, spec: RequestSpec) -> Behaviour:
         """How the application answers `spec`, learnt once."""

@@ -2,7 +2,10 @@
 server. Each scenario blames a clause where the application behaves differently from before.
 
 A difference is an exception or another status; another body too, where the body is the same each
-time and does not simply show what was changed.
+time and does not simply show what was changed. It counts only if it is the manner that makes it:
+the request is sent again several times as it is and in that manner by turns (see caused()), so that
+a page with a clock, a counter or an advertisement, or one behind a limit of requests, is not
+blamed.
 """
 
 import gc
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from iotax.check.player import Player
 
 TIMES: Final = 3
+# A page that shows one of two things at random is taken for a difference once in 4,000 times.
+ROUNDS: Final = 6
+SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH")
+NOT_NOW: Final = (503, 507)  # RFC 9110 section 15.6.4, RFC 4918 section 11.5
 GUARANTEED: Final = frozenset(
     {
         *MAY_BE_EMPTY,
@@ -42,33 +49,121 @@ STRANGE_BYTES: Final = "caf\xc3\xa9\xff"
 
 
 @dataclass(frozen=True)
+class Difference:
+    """`said`: the end of a sentence. `kind`: the same without values that may differ from call to
+    call. `fails`: the client does not get its answer, through a fault of the application."""
+
+    said: str
+    kind: str
+    fails: bool
+
+
+Judge = Callable[[GuardedCall], Difference | None]
+
+
+@dataclass
 class Behaviour:
-    """How the application answers a request that is sent as it is. `steady`: the same each
-    time."""
+    """How the application answers a request that is sent as it is. `steady`: the same each time.
+    `names`: of the header fields that it always has, in lower case."""
 
     call: GuardedCall
     steady: bool
+    names: frozenset[str] = frozenset()
 
-    def differs(self, other: GuardedCall, added: Iterable[object] = ()) -> str:
-        """What is different in `other`, as the end of a sentence; empty: nothing. `added`: values
-        that its environ has and the former did not."""
+    def differs(
+        self, other: GuardedCall, added: Iterable[object] = (), removed: Iterable[str] = ()
+    ) -> Difference | None:
+        """What is different in `other`; None: nothing. `added`: values that its environ has and the
+        former did not; `removed`: names that it has not."""
         before = self.call
         if other.raised is not None:
-            if before.raised is not None:
-                return ""
-            return f"it fails with {type(other.raised).__name__}: {shown(str(other.raised))}"
+            return _of_error(other.raised) if before.raised is None else None
         if other.code != before.code:
-            return f"it answers {other.status or 'nothing'!r} instead of {before.status!r}"
+            said = f"it answers {other.status or 'nothing'!r} instead of {before.status!r}"
+            kind = f"it answers {other.code} instead of {before.code}"
+            return Difference(said, kind, _is_fault(other))
         if not self.steady or other.cut_off or other.body == before.body:
-            return ""
-        body = bytes(other.body)
-        echoes = any(str(value).encode("latin-1", "replace") in body for value in added if value)
-        return "" if echoes else "its body is another one"
+            return None
+        now, then = bytes(other.body), bytes(before.body)
+        echoes = any(str(value).encode("latin-1", "replace") in now for value in added if value)
+        echoes = echoes or any(name.encode("latin-1", "replace") in then for name in removed)
+        said = "its body is another one"
+        return None if echoes else Difference(said, said, fails=not other.bytes)
 
-    def fails(self, other: GuardedCall) -> str:
+    def fails(self, other: GuardedCall) -> Difference | None:
         """As differs(), but only where a client would not get what it asked for."""
         is_worse = other.raised is not None or other.code >= 400
-        return self.differs(other) if is_worse and self.call.code < 400 else ""
+        return self.differs(other) if is_worse and self.call.code < 400 else None
+
+    def lacks_fields(self, other: GuardedCall) -> Difference | None:
+        """As differs(), and header fields that are missing."""
+        if found := self.differs(other):
+            return found
+        said = "headers are missing"
+        is_missing = not self.names <= _names_of(other)
+        return Difference(said, said, fails=True) if is_missing else None
+
+
+def _of_error(error: BaseException) -> Difference:
+    kind = f"it fails with {type(error).__name__}"
+    return Difference(f"{kind}: {shown(str(error))}", kind, fails=True)
+
+
+def _is_fault(call: GuardedCall) -> bool:
+    """Not one that only asks to come back later, or has no more room."""
+    return call.raised is not None or (call.code >= 500 and call.code not in NOT_NOW)
+
+
+def _names_of(call: GuardedCall) -> frozenset[str]:
+    return frozenset(name.lower() for name, _ in call.fields)
+
+
+@dataclass(frozen=True)
+class Caused:
+    """A difference that a manner makes, the first call that showed it, and the later ones that say
+    the same. `for_good`: the application fails from then on, whatever the manner."""
+
+    call: GuardedCall
+    difference: Difference
+    later: tuple[GuardedCall, ...]
+    for_good: bool
+
+
+def caused(
+    before: Behaviour,
+    usual: Callable[[], GuardedCall],
+    other: Callable[[], GuardedCall],
+    judge: Judge,
+) -> Caused | None:
+    """What `judge` finds different in other(), if other() is what makes it so; None: it finds
+    nothing, or it comes and goes by itself.
+
+    Both are sent by turns, ROUNDS times. other() makes the difference if it has it each time and
+    usual() never has. The other way to make it is to break something for good: then both fail from
+    there on. Where usual() has changed by itself, bodies are not compared any more.
+    """
+    first = other()
+    difference = judge(first)
+    if difference is None or isinstance(first.raised, TimeIsUp):
+        return None
+    later = []
+    broken = 0
+    for _ in range(ROUNDS):
+        as_usual = usual()
+        itself = judge(as_usual)
+        if itself is not None and not (itself.fails and difference.fails):
+            before.steady = False
+            return None
+        if itself is not None:
+            broken += 1
+            later.append(as_usual)
+        later.append(other())
+        again = judge(later[-1])
+        if again is None or (again.kind != difference.kind and not broken):
+            return None
+    if broken not in (0, ROUNDS):
+        return None
+    return Caused(first, difference, tuple(later), for_good=broken > 0)
 
 
 def plain(player: "Player", spec: RequestSpec) -> None:
@@ -85,20 +180,53 @@ def learn(player: "Player", spec: RequestSpec) -> Behaviour:
     first = calls[0]
     for call in calls[1:]:
         first.record.exercise("A-CALL-03")
-        said = Behaviour(first, steady=False).differs(call)
-        if not said and first.bytes and call.complete and not call.bytes:
-            said = "its body is empty"
-        worse = call.raised is not None or call.code >= 500 or not call.bytes
-        if said and worse and first.raised is None and first.code < 500:
-            for later in calls:
-                later.record.forget("A-EXC-01")
-            _blame(call, "A-CALL-03", f"Called again with the same request {said}.")
+        if _worse(first, call) and _stays_worse(player, spec, calls):
+            _blame_repetition(first, call, calls)
             break
     steady = all(
         (one.status, one.body) == (two.status, two.body) and one.fields == two.fields
         for one, two in pairwise(calls)
     )
-    return Behaviour(first, steady and len(calls) >= TIMES)
+    names = frozenset.intersection(*map(_names_of, calls))
+    # A method that changes something has done so in the first call: PUT makes, then replaces.
+    usual = first if spec.method in SAFE or _is_fault(calls[-1]) else calls[-1]
+    return Behaviour(usual, steady and len(calls) >= TIMES, names)
+
+
+def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
+    """Why the answer to the second of two equal requests shows that the application works only
+    once; None: it does not. The state of what it serves may have changed: PUT is answered 201 and
+    then 204, DELETE 204 and then 404 (RFC 9110 section 9.3)."""
+    if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # C-TIME-01 tells of the latter
+        return None
+    if _is_fault(again):
+        return Behaviour(first, steady=False).differs(again)
+    is_empty = first.bytes and again.complete and not again.bytes and again.code == first.code
+    said = "its body is empty"
+    is_same_iterable = first.gives_same_iterable(again)
+    if is_empty and (first.method == "GET" or is_same_iterable):
+        return Difference(said, said, fails=is_same_iterable)
+    return None
+
+
+def _stays_worse(player: "Player", spec: RequestSpec, calls: list[GuardedCall]) -> bool:
+    """Whether no later call works: one that fails now and then is no proof."""
+    first, *others = calls
+    at = next(number for number, call in enumerate(others) if _worse(first, call))
+    others = others[at:]
+    for _ in range(TIMES):
+        calls.append(player.send(spec))
+        others.append(calls[-1])
+    return all(_worse(first, call) for call in others)
+
+
+def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[GuardedCall]) -> None:
+    for later in calls:
+        later.record.forget("A-EXC-01")
+    if difference := _worse(first, call):
+        # A list of news that was fetched is empty too: it is an error only if it cannot be that.
+        severity: Severity = "error" if difference.fails else "warning"
+        _blame(call, "A-CALL-03", "Called again with the same request", difference, severity)
 
 
 def interleaved(player: "Player", spec: RequestSpec) -> None:
@@ -106,12 +234,15 @@ def interleaved(player: "Player", spec: RequestSpec) -> None:
     before = player.behaviour(spec)
     if not before.steady or before.call.raised is not None:
         return
-    first, second = player.send_interleaved(spec)
-    for call in (first, second):
-        call.record.exercise("A-CALL-03")
-        if said := before.differs(call):
-            what = f"While another request is answered in the same thread {said}."
-            _blame(call, "A-CALL-03", what)
+
+    def both() -> GuardedCall:
+        first, second = player.send_interleaved(spec)
+        for call in (first, second):
+            call.record.exercise("A-CALL-03")
+        return first if before.differs(first) else second
+
+    found = caused(before, lambda: player.send(spec), both, before.differs)
+    _blame_cause(found, "A-CALL-03", "While another request is answered in the same thread")
 
 
 def empty_and_absent(player: "Player", spec: RequestSpec) -> None:
@@ -119,14 +250,24 @@ def empty_and_absent(player: "Player", spec: RequestSpec) -> None:
     before = player.behaviour(spec)
     names = [name for name in MAY_BE_EMPTY if _may_be_empty(spec, name)]
     for left_out in [[name] for name in names] + [names]:
-        empty = player.send(spec, Manner("empty", environ=dict.fromkeys(left_out, "")))
-        absent = player.send(spec, Manner("absent", environ=dict.fromkeys(left_out)))
-        absent.record.exercise("A-ENV-02")
         listed = " and ".join(left_out)
-        if "PATH_INFO" not in left_out and (said := before.fails(empty)):
-            _blame(empty, "A-ENV-02", f"With {listed} empty {said}.")
-        elif said := Behaviour(empty, before.steady).fails(absent):
-            _blame(absent, "A-ENV-02", f"Without {listed} {said}.")
+
+        def empty(left_out: list[str] = left_out) -> GuardedCall:
+            return player.send(spec, Manner("empty", environ=dict.fromkeys(left_out, "")))
+
+        def absent(left_out: list[str] = left_out) -> GuardedCall:
+            call = player.send(spec, Manner("absent", environ=dict.fromkeys(left_out)))
+            call.record.exercise("A-ENV-02")
+            return call
+
+        if "PATH_INFO" not in left_out:
+            found = caused(before, lambda: player.send(spec), empty, before.fails)
+            if _blame_cause(found, "A-ENV-02", f"With {listed} empty"):
+                absent()
+                continue
+        with_empty = Behaviour(empty(), before.steady)
+        found = caused(with_empty, empty, absent, with_empty.fails)
+        if _blame_cause(found, "A-ENV-02", f"Without {listed}"):
             return
 
 
@@ -134,17 +275,27 @@ def minimal(player: "Player", spec: RequestSpec) -> None:
     """A-ENV-03: only what every server has. A-CFG-01: without what the deployment sets."""
     before = player.behaviour(spec)
     gone = [name for name in player.names_seen if name not in GUARANTEED and name.isupper()]
-    call = player.send(spec, Manner("minimal environ", environ=dict.fromkeys(gone)))
-    call.record.exercise("A-ENV-03")
-    if isinstance(call.raised, KeyError) and before.call.raised is None:
-        _blame(call, "A-ENV-03", f"Without variables that servers need not set {_said(call)}.")
+
+    def needs_a_name(call: GuardedCall) -> Difference | None:
+        return before.differs(call) if isinstance(call.raised, KeyError) else None
+
+    def send(clause: str, manner: str, left_out: Iterable[str]) -> GuardedCall:
+        call = player.send(spec, Manner(manner, environ=dict.fromkeys(left_out)))
+        call.record.exercise(clause)
+        return call
+
+    def usual() -> GuardedCall:
+        return player.send(spec)
+
+    found = caused(before, usual, lambda: send("A-ENV-03", "minimal environ", gone), needs_a_name)
+    _blame_cause(found, "A-ENV-03", "Without variables that servers need not set")
     if not player.environ:
         return
-    call = player.send(spec, Manner("without settings", environ=dict.fromkeys(player.environ)))
-    call.record.exercise("A-CFG-01")
-    if isinstance(call.raised, KeyError) and before.call.raised is None:
-        what = f"Without {' and '.join(player.environ)} {_said(call)}, which does not say so."
-        _blame(call, "A-CFG-01", what)
+    settings = player.environ
+    found = caused(
+        before, usual, lambda: send("A-CFG-01", "without settings", settings), needs_a_name
+    )
+    _blame_cause(found, "A-CFG-01", f"Without {' and '.join(settings)}", ", which does not say so")
 
 
 def flags(player: "Player", spec: RequestSpec) -> None:
@@ -154,60 +305,92 @@ def flags(player: "Player", spec: RequestSpec) -> None:
         for yes in (True, False):
             usual = dict(zip(names, (yes, yes, False), strict=True))
             other = {name: true if value else false for name, value in usual.items()}
-            before = Behaviour(
-                player.send(spec, Manner("flags", environ=usual)), player.behaviour(spec).steady
-            )
-            call = player.send(spec, Manner("flags of another type", environ=other))
-            call.record.exercise("A-ENV-04")
-            if said := before.differs(call, [true]):
-                shown_as = f"{true!r} and {false!r} instead of True and False"
-                _blame(call, "A-ENV-04", f"With flags that are {shown_as} {said}.")
+
+            def send_usual(environ: Mapping[str, object] = usual) -> GuardedCall:
+                return player.send(spec, Manner("flags", environ=environ))
+
+            def send_other(environ: Mapping[str, object] = other) -> GuardedCall:
+                call = player.send(spec, Manner("flags of another type", environ=environ))
+                call.record.exercise("A-ENV-04")
+                return call
+
+            before = Behaviour(send_usual(), player.behaviour(spec).steady)
+
+            def judge(
+                call: GuardedCall, before: Behaviour = before, added: object = true
+            ) -> Difference | None:
+                return before.differs(call, [added])
+
+            found = caused(before, send_usual, send_other, judge)
+            shown_as = f"{true!r} and {false!r} instead of True and False"
+            if _blame_cause(found, "A-ENV-04", f"With flags that are {shown_as}"):
                 return
 
 
 def run_once(player: "Player", spec: RequestSpec) -> None:
     before = player.behaviour(spec)
-    for _ in range(TIMES):
+
+    def send() -> GuardedCall:
         call = player.send(spec, Manner("run_once", environ={"wsgi.run_once": True}))
         call.record.exercise("A-ENV-05")
-        if said := before.differs(call, [True]):
-            _blame(call, "A-ENV-05", f"With wsgi.run_once true, called {TIMES} times, {said}.")
+        return call
+
+    for _ in range(TIMES):
+        found = caused(
+            before, lambda: player.send(spec), send, lambda call: before.differs(call, [True])
+        )
+        what = f"With wsgi.run_once true, called {TIMES} times,"
+        if _blame_cause(found, "A-ENV-05", what):
             return
 
 
 def header_list(player: "Player", spec: RequestSpec) -> None:
     """A-SR-07: the list that start_response was given is the server's."""
     before = player.behaviour(spec)
-    for _ in range(2):
-        call = player.send(spec, Manner("the server empties the list", takes_headers=True))
-        call.record.exercise("A-SR-07")
-        said = before.differs(call)
-        if not said and len(call.fields) < len(before.call.fields):
-            said = "headers are missing"
-        if said and not call.record.has("A-SR-07"):
-            what = f"When the server has emptied the list of headers, as it may, {said}."
-            _blame(call, "A-SR-07", what)
-            return
+
+    def send() -> GuardedCall:
+        """Twice, since the first call has its headers before the list is emptied."""
+        manner = Manner("the server empties the list", takes_headers=True)
+        first, second = player.send(spec, manner), player.send(spec, manner)
+        second.record.exercise("A-SR-07")
+        if before.lacks_fields(second):
+            first.record.forget("A-EXC-01")
+        return second
+
+    found = caused(before, lambda: player.send(spec), send, before.lacks_fields)
+    if found and not found.call.record.has("A-SR-07"):
+        what = "When the server has emptied the list of headers, as it may,"
+        _blame_cause(found, "A-SR-07", what)
 
 
 def untouchable(player: "Player", spec: RequestSpec) -> None:
     """A-CALL-01: start_response is only called."""
     before = player.behaviour(spec)
-    call = player.send(spec, Manner("start_response is an object", untouchable=True))
-    call.record.exercise("A-CALL-01")
-    if said := before.differs(call):
-        _blame(call, "A-CALL-01", f"When start_response is an object, not a function, {said}.")
+
+    def send() -> GuardedCall:
+        call = player.send(spec, Manner("start_response is an object", untouchable=True))
+        call.record.exercise("A-CALL-01")
+        return call
+
+    found = caused(before, lambda: player.send(spec), send, before.differs)
+    _blame_cause(found, "A-CALL-01", "When start_response is an object, not a function,")
 
 
 def hop_by_hop(player: "Player", spec: RequestSpec) -> None:
     """A-HTTP-02: fields of the connection say nothing to the application."""
     before = player.behaviour(spec)
     for name, environ in HOP_BY_HOP.items():
-        call = player.send(spec, Manner(name, environ=environ))
-        call.record.exercise("A-HTTP-02")
-        if said := before.differs(call, environ.values()):
-            listed = " and ".join(environ)
-            _blame(call, "A-HTTP-02", f"With {listed} in environ {said}.")
+
+        def send(name: str = name, environ: Mapping[str, object] = environ) -> GuardedCall:
+            call = player.send(spec, Manner(name, environ=environ))
+            call.record.exercise("A-HTTP-02")
+            return call
+
+        def judge(call: GuardedCall, environ: Mapping[str, object] = environ) -> Difference | None:
+            return before.differs(call, [*environ, *environ.values()])
+
+        found = caused(before, lambda: player.send(spec), send, judge)
+        if _blame_cause(found, "A-HTTP-02", f"With {' and '.join(environ)} in environ"):
             return
 
 
@@ -221,11 +404,20 @@ def strange_text(player: "Player", spec: RequestSpec) -> None:
     for name in ("Cookie", "Referer", "User-Agent", "X-Text"):
         value = f"a={STRANGE_BYTES}" if name == "Cookie" else STRANGE_BYTES
         several.append(replace(spec, headers=(*spec.headers, (name, value))))
+
+    def cannot_decode(call: GuardedCall) -> Difference | None:
+        return _of_error(call.raised) if isinstance(call.raised, UnicodeError) else None
+
     for one in several:
-        call = player.send(one)
-        call.record.exercise("A-UNI-01")
-        if isinstance(call.raised, UnicodeError):
-            _blame(call, "A-UNI-01", f"With text that is no UTF-8 {_said(call)}.")
+
+        def send(one: RequestSpec = one) -> GuardedCall:
+            call = player.send(one)
+            call.record.exercise("A-UNI-01")
+            return call
+
+        found = caused(player.behaviour(spec), lambda: player.send(spec), send, cannot_decode)
+        if found and not isinstance(player.behaviour(spec).call.raised, UnicodeError):
+            _blame_cause(found, "A-UNI-01", "With text that is no UTF-8")
 
 
 def client_leaves(player: "Player", spec: RequestSpec) -> None:
@@ -234,18 +426,28 @@ def client_leaves(player: "Player", spec: RequestSpec) -> None:
     if before.call.raised is not None:
         return
     for blocks in sorted({0, 1, before.call.items // 2}):
-        with warnings.catch_warnings(record=True) as unclosed:
-            warnings.simplefilter("always", ResourceWarning)
-            manner = Manner(f"the client leaves after {blocks} blocks", blocks_max=blocks)
-            call = player.send(spec, manner)
-            call.record.exercise("A-ITER-04")
-            call.let_go()
-            gc.collect()
-        for warning in unclosed:
-            if issubclass(warning.category, ResourceWarning):
-                what = f"Closed early, it leaves something open: {shown(str(warning.message))}."
-                call.record.report("A-ITER-04", what, words=())
-                return
+        manner = Manner(f"the client leaves after {blocks} blocks", blocks_max=blocks)
+        call, unclosed = _left_open(player, spec, manner)
+        call.record.exercise("A-ITER-04")
+        # What the whole answer leaves open too has nothing to do with leaving early.
+        if unclosed and not _left_open(player, spec, Manner())[1]:
+            what = f"Closed early, it leaves something open: {shown(unclosed[0])}."
+            kind = "Closed early, it leaves something open."
+            call.record.report("A-ITER-04", what, words=(), kind=kind)
+            return
+
+
+def _left_open(
+    player: "Player", spec: RequestSpec, manner: Manner
+) -> tuple[GuardedCall, list[str]]:
+    """A call, and what Python says of files and sockets that were left to the garbage collector."""
+    gc.collect()  # what former calls left
+    with warnings.catch_warnings(record=True) as unclosed:
+        warnings.simplefilter("always", ResourceWarning)
+        call = player.send(spec, manner)
+        call.let_go()
+        gc.collect()
+    return call, [str(one.message) for one in unclosed if issubclass(one.category, ResourceWarning)]
 
 
 def without_file_wrapper(player: "Player", spec: RequestSpec) -> None:
@@ -253,9 +455,14 @@ def without_file_wrapper(player: "Player", spec: RequestSpec) -> None:
     before = player.behaviour(spec)
     if "A-FW-01" not in before.call.record.exercised:
         return
-    call = player.send(spec, Manner("without wsgi.file_wrapper", has_file_wrapper=False))
-    if said := before.differs(call):
-        _blame(call, "A-FW-01", f"Without wsgi.file_wrapper {said}.", severity="warning")
+    manner = Manner("without wsgi.file_wrapper", has_file_wrapper=False)
+    found = caused(
+        before,
+        lambda: player.send(spec),
+        lambda: player.send(spec, manner),
+        lambda call: before.differs(call, removed=["wsgi.file_wrapper"]),
+    )
+    _blame_cause(found, "A-FW-01", "Without wsgi.file_wrapper", severity="warning")
 
 
 def cache_and_range(player: "Player", spec: RequestSpec) -> None:
@@ -274,7 +481,9 @@ def cache_and_range(player: "Player", spec: RequestSpec) -> None:
     if conditions:
         call = player.send(replace(spec, headers=(*spec.headers, *conditions)))
         call.record.exercise("A-HTTP-04")
-        if call.code == 200:
+        now = {name.lower(): value for name, value in call.fields}
+        is_same = all(now.get(name) == fields.get(name) for name in ("etag", "last-modified"))
+        if call.code == 200 and is_same:
             what = "It answers 200, with the body, to a client that has the very same version."
             call.record.report("A-HTTP-04", what, severity="information", words=())
     if "bytes" in fields.get("accept-ranges", ""):
@@ -288,9 +497,11 @@ def cache_and_range(player: "Player", spec: RequestSpec) -> None:
 def bounded_input(player: "Player", spec: RequestSpec) -> None:
     """A-IN-01: where wsgi.input need not end, not a byte more than CONTENT_LENGTH is read."""
     before = player.behaviour(spec)
-    call = player.send(spec, Manner("wsgi.input does not end", input_ends=False))
-    if said := before.differs(call):
-        _blame(call, "A-IN-01", f"Without wsgi.input_terminated {said}.")
+    manner = Manner("wsgi.input does not end", input_ends=False)
+    found = caused(
+        before, lambda: player.send(spec), lambda: player.send(spec, manner), before.differs
+    )
+    _blame_cause(found, "A-IN-01", "Without wsgi.input_terminated")
 
 
 def while_it_arrives(player: "Player", spec: RequestSpec) -> None:
@@ -356,11 +567,32 @@ def _may_be_empty(spec: RequestSpec, name: str) -> bool:
     return name != "QUERY_STRING" or "?" not in spec.target
 
 
-def _said(call: GuardedCall) -> str:
-    return f"it fails with {type(call.raised).__name__}: {shown(str(call.raised))}"
+def _blame_cause(
+    found: Caused | None,
+    clause: str,
+    how: str,
+    more: str = "",
+    *,
+    severity: Severity | None = None,
+) -> bool:
+    """`found` is told as "HOW DIFFERENCE MORE.". False: there is nothing to tell."""
+    if found is None:
+        return False
+    for call in found.later:
+        call.record.forget("A-EXC-01")
+    found.call.record.for_good = found.for_good
+    _blame(found.call, clause, how, found.difference, severity, more)
+    return True
 
 
-def _blame(call: GuardedCall, clause: str, what: str, *, severity: Severity | None = None) -> None:
+def _blame(
+    call: GuardedCall,
+    clause: str,
+    how: str,
+    difference: Difference,
+    severity: Severity | None = None,
+    more: str = "",
+) -> None:
     """The way a request was sent made the difference: what the call itself reports of its failure
     is that."""
     call.record.forget("A-EXC-01")
@@ -368,7 +600,8 @@ def _blame(call: GuardedCall, clause: str, what: str, *, severity: Severity | No
         return
     place = of_error(call.raised) if call.raised is not None else None
     words = None if place is not None else ()
-    call.record.report(clause, what, severity=severity, place=place, words=words)
+    what, kind = f"{how} {difference.said}{more}.", f"{how} {difference.kind}{more}."
+    call.record.report(clause, what, severity=severity, place=place, words=words, kind=kind)
 
 
 def opens_counted(files: set[str], counts: dict[str, int]) -> Callable[[str, Any], None]:
