@@ -9,10 +9,11 @@ import difflib
 import os
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from iotax import log
 from iotax.check.findings import Report
@@ -27,6 +28,7 @@ EXIT_LOAD: Final = 3
 EXIT_INTERNAL: Final = 5
 EXIT_INTERRUPTED: Final = 130
 CLEAR: Final = "\r\x1b[K"
+QUIET_SECONDS: Final = 10.0
 
 USAGE: Final = "iotax check [options] APP"
 DESCRIPTION: Final = """\
@@ -197,21 +199,29 @@ def _run(given: argparse.Namespace) -> int:
         for spec in plan.waiting:
             print(f"  {spec.method} {spec.target}")
         return 0
-    report = check(settings, _progress())
+    report = check(settings, Progress(sys.stderr))
     _write(report, given)
     return report.exit_code
 
 
-def _progress() -> Callable[[str], None]:
-    """What is asked now, on a terminal, where the next line replaces it."""
-    if not sys.stderr.isatty():
-        return lambda _: None
+class Progress:
+    """What is asked now: on a terminal each request, where the next one replaces it; elsewhere, in
+    a log of CI, a line when nothing was written for QUIET_SECONDS. `clock`: in seconds."""
 
-    def show(what: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        print(CLEAR + what[:width], end="", file=sys.stderr, flush=True)
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+        self._began = self._shown = clock()
 
-    return show
+    def __call__(self, what: str) -> None:
+        now = self._clock()
+        if self._out.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(CLEAR + what[:width], end="", file=self._out, flush=True)
+        elif now - self._shown >= QUIET_SECONDS:
+            self._shown = now
+            line = f"iotax check: {now - self._began:.0f} s, {what}"
+            print(line, file=self._out, flush=True)
 
 
 def _write(report: Report, given: argparse.Namespace) -> None:

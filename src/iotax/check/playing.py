@@ -27,6 +27,7 @@ _START: Final = "from iotax.check.player import main; main()"
 _GRACE_SECONDS: Final = 2.0
 _LOAD_SECONDS: Final = 60.0
 _OUTPUT_BYTES: Final = 4000
+_TICK_SECONDS: Final = 1.0
 _DUMPED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<function>\S+)')
 
 
@@ -46,11 +47,18 @@ class Died(Exception):
 
 
 class PlayerProcess:
-    """Errors of all its calls: Died; of start() LoadError too."""
+    """Errors of all its calls: Died; of start() LoadError too. `progress`: told what it is at, when
+    that changes and each second while nothing else does."""
 
-    def __init__(self, settings: Settings, middleware: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        middleware: str = "",
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
         self._middleware = middleware
+        self._progress = progress
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes]
         self.request = ""  # what it is at
@@ -74,6 +82,7 @@ class PlayerProcess:
         os.close(reports)
         self._rest = b""
         settings = self._settings
+        self.request = ""
         self._send(
             {
                 "target": self._middleware or settings.target,
@@ -100,6 +109,7 @@ class PlayerProcess:
         self._send(order)
         while "begins" in (said := self._receive(self._settings.timeout + _GRACE_SECONDS)):
             self.request = said["begins"]
+            self._progress(self.request)
         return said
 
     def close(self) -> None:
@@ -119,11 +129,16 @@ class PlayerProcess:
             raise self._died(hung=False) from None
 
     def _receive(self, seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while b"\n" not in self._rest:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._reports], [], [], left)[0]:
+            waited = time.monotonic() - began
+            if waited >= seconds:
                 raise self._died(hung=True)
+            slice_seconds = min(_TICK_SECONDS, seconds - waited)
+            if not select.select([self._reports], [], [], slice_seconds)[0]:
+                what = self.request or "the import of the application"
+                self._progress(f"{what}, for {time.monotonic() - began:.0f} s")
+                continue
             data = os.read(self._reports, 1 << 16)
             if not data:
                 raise self._died(hung=False)
@@ -149,7 +164,7 @@ class PlayerProcess:
 
 
 def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Check what `settings` name. `progress`: told of each request.
+    """Check what `settings` name. `progress`: told of each request, and each second that one lasts.
 
     Errors: LoadError; Died when the application ends the process while it is imported.
     """
@@ -181,7 +196,7 @@ class _Run:
         self._report = Report("", strict=settings.strict, sides=asked)
 
     def application(self) -> None:
-        player = PlayerProcess(self._settings)
+        player = PlayerProcess(self._settings, progress=self._tell)
         player.start()
         report = self._report
         report.target = player.name
@@ -197,15 +212,19 @@ class _Run:
             report.problem = "no request got a 2xx or 3xx answer, so little was checked"
 
     def middleware(self, target: str) -> None:
-        player = PlayerProcess(self._settings, target)
+        player = PlayerProcess(self._settings, target, self._tell)
         player.start()
         self._report.target = ", ".join(filter(None, (self._report.target, player.name)))
         try:
             for check in CHECKS:
-                self._progress(f"{player.name}: {check}")
                 self._take(player, player.play_middleware, check)
         finally:
             player.close()
+
+    def _tell(self, what: str) -> None:
+        requests = self._report.requests
+        counted = "1 request" if requests == 1 else f"{requests} requests"
+        self._progress(f"{counted} so far, now {what}")
 
     def report(self) -> Report:
         self._report.findings = merged(self._findings)
@@ -216,8 +235,8 @@ class _Run:
         called = f"{spec.method} {spec.target}"
         if spec.target in self._left:
             return
-        self._progress(called)
         for scenario in scenarios_for(spec):
+            self._report.ways += 1
             seen = self._take(player, player.play, scenario, spec)
             if seen is None or seen["leave"]:
                 self._left.add(spec.target)

@@ -1,5 +1,6 @@
 """The command, with applications in processes of their own."""
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,9 @@ import pytest
 
 from iotax.check import command
 from iotax.check.clauses import clauses
+from iotax.check.playing import PlayerProcess
+from iotax.check.requests import RequestSpec
+from iotax.check.settings import Settings
 
 SOUND = """
 def app(environ, start_response):
@@ -254,3 +258,64 @@ def test_help_names_every_option(capfd):
     assert stopped.value.code == 0
     assert "--write-baseline" in capfd.readouterr().out
     assert clauses()
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_each_request_in_one_line():
+    out = Terminal()
+    progress = command.Progress(out)
+
+    progress("1 request so far, now GET /")
+    progress("2 requests so far, now " + "GET /x" * 100)
+
+    assert out.getvalue().startswith(f"{command.CLEAR}1 request so far, now GET /{command.CLEAR}2 ")
+    assert "\n" not in out.getvalue()
+    assert len(out.getvalue()) < 300
+
+
+def test_a_log_gets_a_line_when_nothing_was_written_for_a_while():
+    out, clock = io.StringIO(), Clock()
+    progress = command.Progress(out, clock)
+    for _ in range(25):
+        clock.now += 1
+        progress("7 requests so far, now GET /events")
+
+    line = "iotax check: {} s, 7 requests so far, now GET /events\n"
+    assert out.getvalue() == line.format(10) + line.format(20)
+
+
+def test_a_request_that_is_silent_for_long_is_told_each_second(project):
+    project("""
+import threading
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    yield b"data: one\\n\\n"
+    threading.Event().wait()
+""")
+    told = []
+    player = PlayerProcess(Settings("main:app", timeout=2.5), progress=told.append)
+    player.start()
+    try:
+        seen = player.play("plain", RequestSpec("GET", "/events"))
+    finally:
+        player.close()
+
+    assert [line for line in told if "import" not in line][:3] == [
+        "GET /events",
+        "GET /events, for 1 s",
+        "GET /events, for 2 s",
+    ]
+    assert not seen["findings"]

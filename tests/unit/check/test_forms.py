@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,8 @@ CRASH = Finding(
     ("GET /x (a manner)", "GET /x", "HEAD /x", "GET /y", "GET /z"),
     Place("lib/site-packages/shop/views.py", 3, "view", "shop", "1.2"),
 )
+PACKAGED = replace(CRASH, severity="error", what="It fails.")
+ALSO_PACKAGED = replace(PACKAGED, clause="A-SR-04")
 LENGTH = Finding("A-CL-01", "error", "Wrong.", ("GET /",), Place("a,b:c.py", 9, "index"))
 NOTE = Finding("A-BUF-02", "information", "Two blocks.", ("GET /",))
 KNOWN = Finding("A-SR-04", "error", "No reason.", ("GET /",), accepted="legacy")
@@ -74,6 +77,32 @@ def test_text_is_short_when_nothing_was_found():
 
     assert lines[1].startswith("3 requests in ")
     assert lines[-1] == "passed: nothing found"
+
+
+def test_text_says_how_many_requests_in_how_many_ways():
+    counted = Report("main:app", requests=42, ways=16, routes=["/"], statuses=Counter({200: 42}))
+
+    assert "42 requests, in 16 ways, to 1 URL in 0.0 s: 42 x 200" in text(counted).splitlines()
+    assert json.loads(FORMATS["json"](counted))["ways"] == 16
+    assert "ways: 16, URLs: 1" in FORMATS["html"](counted)
+
+
+@pytest.mark.parametrize(
+    ("found", "strict", "last_line"),
+    [
+        ([PACKAGED], False, "passed: 1 error in packages"),
+        ([PACKAGED, ALSO_PACKAGED], False, "passed: 2 errors in packages"),
+        ([PACKAGED, LENGTH], False, "FAILED: 1 error, 1 error in packages"),
+        ([PACKAGED, CRASH], False, "passed: 1 error in packages, 1 warning"),
+        ([PACKAGED], True, "FAILED: 1 error"),
+    ],
+)
+def test_the_last_line_says_which_errors_lie_in_packages(found, strict, last_line):
+    report = Report("main:app", findings=found, strict=strict)
+
+    assert text(report).splitlines()[-1] == last_line
+    in_packages = last_line.partition("in packages")[1]
+    assert ("errors in packages" in github(report)) == bool(in_packages)
 
 
 def test_a_run_that_shows_nothing_says_so_in_every_form():

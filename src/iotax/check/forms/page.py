@@ -33,7 +33,7 @@ def page(report: Report) -> str:
     about = {
         "checked": f"{report.target}: {report.plan}" if report.plan else report.target,
         "by": f"iotax {_iotax.__version__}",
-        "requests": f"{report.requests} in {report.seconds:.1f} s, URLs: {len(report.routes)}",
+        "requests": _counted(report),
         "answers": ", ".join(f"{n} x {code}" for code, n in sorted(report.statuses.items())),
         "problem": report.problem,
         "notes": " ".join(report.notes),
@@ -41,6 +41,11 @@ def page(report: Report) -> str:
     }
     title = f"iotax check {report.target}: {passed} of {len(results)} clauses passed"
     return html_page(title, about, _RESULTS, [_row(one) for one in results])
+
+
+def _counted(report: Report) -> str:
+    ways = f"ways: {report.ways}, " if report.ways else ""
+    return f"{report.requests} in {report.seconds:.1f} s, {ways}URLs: {len(report.routes)}"
 
 
 def _row(result: ClauseResult) -> Row:

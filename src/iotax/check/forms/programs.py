@@ -34,6 +34,7 @@ def as_json(report: Report) -> str:
         "problem": report.problem,
         "strict": report.strict,
         "requests": report.requests,
+        "ways": report.ways,
         "seconds": round(report.seconds, 3),
         "routes": report.routes,
         "statuses": {str(code): count for code, count in sorted(report.statuses.items())},
@@ -136,7 +137,10 @@ def github(report: Report) -> str:
     lines = [_annotation(one, report) for one in report.findings if _is_shown(one)]
     if report.problem:
         lines.append(f"::error title=iotax check::{_data(report.problem)}")
-    shown = f"{report.count('error')} errors, {report.count('warning')} warnings"
+    in_packages = report.count_in_packages("error")
+    shown = f"{report.count('error') - in_packages} errors"
+    shown += f", {in_packages} errors in packages" if in_packages else ""
+    shown += f", {report.count('warning')} warnings"
     lines.append(f"iotax check {report.target}: {shown}, {report.requests} requests")
     return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
 

@@ -61,7 +61,9 @@ def _summary(report: Report, verbose: bool) -> Iterator[str]:
         yield f"no longer found, take it out of the baseline: {_visible(entry)}"
     statuses = ", ".join(f"{count} x {code}" for code, count in sorted(report.statuses.items()))
     routes = "1 URL" if len(report.routes) == 1 else f"{len(report.routes)} URLs"
-    asked = f"{report.requests} requests" + (f" to {routes}" if report.routes else "")
+    ways = "1 way" if report.ways == 1 else f"{report.ways} ways"
+    asked = f"{report.requests} requests" + (f", in {ways}," if report.ways else "")
+    asked += f" to {routes}" if report.routes else ""
     yield f"{asked} in {report.seconds:.1f} s: {statuses or 'no answers'}"
     outcomes = Counter(result.outcome for result in report.results)
     counts = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("pass", "fail"))
@@ -73,10 +75,13 @@ def _summary(report: Report, verbose: bool) -> Iterator[str]:
 
 def _verdict(report: Report, verbose: bool) -> str:
     accepted = sum(bool(finding.accepted) for finding in report.findings)
-    errors, warnings = report.count("error"), report.count("warning")
+    in_packages = report.count_in_packages("error")
+    errors, warnings = report.count("error") - in_packages, report.count("warning")
     information = report.count("information")
     counts = {
         "error" if errors == 1 else "errors": errors,
+        # They do not fail the run, and are not the application's to mend.
+        f"{'error' if in_packages == 1 else 'errors'} in packages": in_packages,
         "warning" if warnings == 1 else "warnings": warnings,
         "accepted": accepted,
         "information": information,
