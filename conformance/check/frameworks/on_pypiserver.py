@@ -1,0 +1,12 @@
+"""pypiserver, an application on Bottle: an index with one package, uploads without a password."""
+
+import atexit
+import tempfile
+
+import pypiserver
+
+folder = tempfile.TemporaryDirectory(prefix="packages")
+atexit.register(folder.cleanup)
+with open(f"{folder.name}/chair-1.0.tar.gz", "wb") as package:
+    package.write(b"this is no archive, and nobody looks")
+app = pypiserver.app(roots=[folder.name], disable_fallback=True, authenticate=[], password_file=".")

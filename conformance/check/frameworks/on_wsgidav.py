@@ -1,0 +1,21 @@
+"""WsgiDAV: a folder with a file, writable by everybody, with locks and properties in memory."""
+
+import atexit
+import tempfile
+
+from wsgidav.wsgidav_app import WsgiDAVApp
+
+folder = tempfile.TemporaryDirectory(prefix="files")
+atexit.register(folder.cleanup)
+with open(f"{folder.name}/file.txt", "w") as file:
+    file.write("a file\n" * 100)
+app = WsgiDAVApp(
+    {
+        "provider_mapping": {"/": folder.name},
+        "simple_dc": {"user_mapping": {"*": True}},
+        "property_manager": True,
+        "lock_storage": True,
+        "logging": {"enable": False},
+        "verbose": 0,
+    }
+)
