@@ -268,7 +268,8 @@ class _Run:
 def _of_death(death: Died, request: str) -> Finding:
     clause = "C-TIME-01" if death.hung else "C-LIVE-01"
     what = f"{death.how[0].upper()}{death.how[1:]}."
-    return Finding(clause, "error", what, (request,), _dumped_place(death.output))
+    kind = what.partition(":")[0]  # an exit code may differ from call to call
+    return Finding(clause, "error", what, (request,), _dumped_place(death.output), kind=kind)
 
 
 def _dumped_place(output: str) -> Place | None:

@@ -116,7 +116,7 @@ def test_without_a_place_the_request_tells_findings_apart(tmp_path):
 
 def test_a_package_may_be_installed_elsewhere(tmp_path):
     here = Place(
-        "/home/ada/venv/lib/python3.11/site-packages/shop/views.py", 3, "view", "shop", "1"
+        "/srv/shop/venv/lib/python3.11/site-packages/shop/views.py", 3, "view", "shop", "1"
     )
     there = Place("/usr/lib/python3/dist-packages/shop/views.py", 4, "view", "shop", "2")
     file = str(tmp_path / "baseline.json")
@@ -126,7 +126,7 @@ def test_a_package_may_be_installed_elsewhere(tmp_path):
     compared(found, file)
 
     assert [one.accepted for one in found.findings] == ["in the baseline"]
-    assert "/home/ada" not in Path(file).read_text()
+    assert "/srv/shop" not in Path(file).read_text()
 
 
 def test_a_baseline_is_sorted_and_has_no_lines_and_no_information(tmp_path):
