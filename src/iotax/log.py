@@ -5,7 +5,9 @@ Decides: which descriptors, colours and prefixes. Never touches the `logging` mo
 application's configuration of it neither changes nor silences these lines.
 """
 
+import fcntl
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -15,6 +17,10 @@ from iotax.config import ConfigError
 from iotax.options import Config
 
 _STDOUT, _STDERR = 1, 2
+# Names of a descriptor of this process. A socket, as under systemd, cannot be opened by them.
+_DESCRIPTOR = re.compile(r"/dev/fd/([0-9]{1,9})|/proc/(?:self|thread-self|[0-9]+)/fd/([0-9]{1,9})")
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
 _opened: list[int] = []
 
 
@@ -93,13 +99,52 @@ def open_missing_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "w" if descriptor else "r", closefd=False))  # noqa: SIM115 as long as the process
 
 
+def descriptor_named_by(path: str) -> int | None:
+    """The descriptor of this process that `path` stands for: /dev/stdout, /dev/stderr, /dev/fd/N,
+    /proc/self/fd/N, or a link to one of them, as container images have it. None: it is a file."""
+    for _ in range(_LINKS_MAX):
+        path = os.path.abspath(path)
+        if path in _STANDARD:
+            return _STANDARD[path]
+        if found := _DESCRIPTOR.fullmatch(path):
+            own = path.startswith(("/dev/", "/proc/self/", "/proc/thread-self/"))
+            if own or path.startswith(f"/proc/{os.getpid()}/"):
+                return int(found[1] or found[2])
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except OSError:
+            return None  # no link, or nothing is there yet
+    return None
+
+
 def _path(file: str) -> bytes:
-    return b"" if file == "-" else os.fsencode(os.path.abspath(file))
+    """Of the file that is opened anew when somebody has moved it away; empty: there is none."""
+    if file == "-" or descriptor_named_by(file) is not None:
+        return b""
+    return os.fsencode(os.path.abspath(file))
+
+
+def _is_writable(descriptor: int) -> bool:
+    """Errors: OSError when it is not open."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
     if path == "-":
         return standard
+    if (named := descriptor_named_by(path)) is not None:
+        try:
+            writable = _is_writable(named)
+        except OSError:
+            raise ConfigError(
+                f'{flag} "{path}" is descriptor {named}, which is not open; e.g. {flag} -'
+            ) from None
+        if not writable:
+            raise ConfigError(
+                f'{flag} "{path}" is descriptor {named}, which is open for reading only; e.g.'
+                f" {flag} -"
+            )
+        return named
     try:
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:

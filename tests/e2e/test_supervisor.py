@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import socket
 import time
 
 import pytest
@@ -196,6 +197,27 @@ def test_usr1_reopens_the_logs(signalled, tmp_path):
         assert "/before" not in access.read_text()
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize("options", [(), ("--access-logfile", "access.log")], ids=["named", "link"])
+def test_standard_output_that_is_a_socket_takes_the_access_log(signalled, project, options):
+    """As under systemd, where /dev/stdout cannot be opened."""
+    folder = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
+    (folder / "access.log").symlink_to("/dev/stdout")
+    files = options or ("--access-logfile", "/dev/stdout", "--error-logfile", "/dev/fd/2")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = Server("main", *files, cwd=folder, stdout=theirs.fileno(), new_session=True)
+        signalled(server).wait_until_listening()
+        reader = ours.makefile("rb")
+        ours.settimeout(patience.SECONDS)
+        ask(server, "/before")
+        assert b"/before" in reader.readline()
+        server.send_signal(signal.SIGUSR1)  # leaves it alone
+        ask(server, "/after")
+        assert b"/after" in reader.readline()
+        server.stop()
+    assert "ERROR" not in server.err.text
 
 
 def wait_for_text(path, text):
