@@ -16,6 +16,11 @@ CREATED: Final = "created"
 MODIFIED: Final = "modified"
 DELETED: Final = "deleted"
 
+# The file that marks a virtual environment, whatever its folder is called (PEP 405).
+_ENVIRONMENT: Final = "pyvenv.cfg"
+# Folders of installed packages, in an environment or not.
+_PACKAGES: Final = ("site-packages", "dist-packages")
+
 # Locks, copies and checks that editors keep beside a file whose name would match.
 _EDITORS: Final = (".#*", "#*#", "flycheck_*", "flymake_*", "*_flymake.py")
 
@@ -58,7 +63,7 @@ class Names:
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
         self._include = _Patterns((*RELOAD_INCLUDE, *include))
-        self._exclude = _Patterns((*RELOAD_EXCLUDE, *_EDITORS, *exclude))
+        self._exclude = _Patterns((*RELOAD_EXCLUDE, *_PACKAGES, *_EDITORS, *exclude))
 
     def has_file(self, name: str, path: str) -> bool:
         return self._include.match(name, path) and not self._exclude.match(name, path)
@@ -87,13 +92,17 @@ class Tree:
 
     def __init__(self, roots: Sequence[str], names: Names) -> None:
         self.roots, self._names = roots, names
+        # Virtual environments by their path, with what identifies the folder. It stays one without
+        # its mark: `rm -r` may take that first, and the packages must not appear then.
+        self._environments: Mapping[str, tuple[int, int]] = {}
 
     def look(self) -> Snapshot:
-        """What there is. A folder that cannot be read, or has just gone, is empty. Links to
-        folders are followed, each folder is looked into once."""
+        """What there is, but for virtual environments. A folder that cannot be read, or has just
+        gone, is empty. Links to folders are followed, each folder is looked into once."""
         files: dict[str, Stamp] = {}
         folders: dict[str, tuple[int, int]] = {}
         seen: set[tuple[int, int]] = set()
+        environments: dict[str, tuple[int, int]] = {}
         left = [(root, "") for root in self.roots]
         while left:
             folder, below = left.pop()
@@ -103,16 +112,23 @@ class Tree:
                 if identity in seen:
                     continue
                 seen.add(identity)
+                with os.scandir(folder) as listed:
+                    entries = list(listed)
+                marked = any(entry.name == _ENVIRONMENT for entry in entries)
+                # A project may be an environment itself: then only its packages are left out.
+                if below and (marked or self._environments.get(folder) == identity):
+                    environments[folder] = identity
+                    continue
                 folders[folder] = identity
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        path = below + entry.name
-                        if self._names.has_file(entry.name, path) and _is_file(entry):
-                            files[entry.path] = _stamp(entry)
-                        elif self._names.has_folder(entry.name, path) and entry.is_dir():
-                            left.append((entry.path, path + "/"))
+                for entry in entries:
+                    path = below + entry.name
+                    if self._names.has_file(entry.name, path) and _is_file(entry):
+                        files[entry.path] = _stamp(entry)
+                    elif self._names.has_folder(entry.name, path) and entry.is_dir():
+                        left.append((entry.path, path + "/"))
             except OSError:
                 continue
+        self._environments = environments
         return Snapshot(files, folders)
 
     def matters(self, path: str, *, folder: bool) -> bool:
@@ -120,6 +136,8 @@ class Tree:
         for root in self.roots:
             if path == root:
                 return True
+            if any(path.startswith(folder + "/") for folder in self._environments):
+                return False
             if path.startswith(root.rstrip("/") + "/"):
                 return self._matters_below(path[len(root.rstrip("/")) + 1 :], folder)
         name = os.path.basename(path)  # behind a link

@@ -87,3 +87,40 @@ def test_links_are_followed_once(project: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_empty(project: Path) -> None:
     assert Tree([str(project / "none")], Names()).look().files == {}
+
+
+@pytest.mark.parametrize("folder", ["myenv", "tools/py 3", "a/.b/c"])
+def test_a_virtual_environment_is_left_out_whatever_it_is_called(
+    project: Path, folder: str
+) -> None:
+    packages = project / folder / "lib/python3/site-packages"
+    packages.mkdir(parents=True)
+    (project / folder / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (project / folder / "setup_hook.py").write_text("")
+    (packages / "x.py").write_text("")
+    (project / "main.py").write_text("")
+    tree = Tree([str(project)], Names())
+    look = tree.look()
+    assert [Path(path).name for path in look.files] == ["main.py"]
+    assert str(project / folder) not in look.folders, "nothing watches it"
+    assert not tree.matters(str(project / folder / "setup_hook.py"), folder=False)
+
+
+def test_an_environment_that_loses_its_mark_first_stays_left_out(project: Path) -> None:
+    (project / "myenv/tools").mkdir(parents=True)
+    (project / "myenv/pyvenv.cfg").write_text("")
+    (project / "myenv/tools/x.py").write_text("")
+    tree = Tree([str(project)], Names())
+    before = tree.look()
+    (project / "myenv/pyvenv.cfg").unlink()
+    assert tree.look().changes_since(before) == []
+
+
+def test_a_project_in_an_environment_is_watched_without_its_packages(project: Path) -> None:
+    packages = project / "lib/python3/site-packages"
+    packages.mkdir(parents=True)
+    (project / "pyvenv.cfg").write_text("")
+    (packages / "x.py").write_text("")
+    (project / "lib/own.py").write_text("")
+    (project / "main.py").write_text("")
+    assert paths(Tree([str(project)], Names()), project) == ["lib/own.py", "main.py"]
