@@ -263,23 +263,27 @@ def _greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) 
     lines = [f"iotax v{_iotax.__version__}", f"Running {app}"]
     for listener in listeners.all:
         lines.append(f"Address: {listener.url}")
-        if listener.clickable:
-            lines.append(f"Address: {listener.clickable} (from this machine)")
+        here = f"Address: {listener.clickable} (from this machine)"
+        if listener.clickable and here not in lines:
+            lines.append(here)
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
     log.say("\n".join(lines))
     for text in warnings:
         log.warning(text)
-    if os.getpid() == 1 and all(_is_loopback(listener.label) for listener in listeners.all):
+    exposed = [listener.url for listener in listeners.all if not listener.is_local]
+    if config.reload and exposed:
+        log.warning(
+            "--reload shows tracebacks, with lines of the source, to everybody who can reach"
+            f" {' and '.join(exposed)}: it is for development; --host 127.0.0.1 keeps them on this"
+            " machine"
+        )
+    if os.getpid() == 1 and all(listener.port and listener.is_local for listener in listeners.all):
         log.warning(
             "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
         )
     what = "supervisor" if config.workers else "server process"
     log.info(f"Started {what} [{os.getpid()}]")
-
-
-def _is_loopback(label: str) -> bool:
-    return label.startswith(("127.", "[::1]:"))
 
 
 def _serve(app: str, config: Config, listeners: Listeners) -> int:

@@ -5,6 +5,7 @@ Knows nothing of argparse, sockets or the worker.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,14 @@ from iotax.values import Many, Switch, Whole
 
 # IOTAX_APP belongs to the test that runs the checks against an application of the user's.
 FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP"})
+# What Kubernetes, and Docker's links, put into each container for a service called "iotax" or
+# "iotax-…": https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_NAME: Final = re.compile(
+    r"IOTAX_(\w+_)?"
+    r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)",
+    re.ASCII,
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
 # Who has saved a file wants the new code, not the end of what runs.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
 
@@ -33,8 +42,10 @@ def from_command(
 
     `flags` maps names of options to what was typed: a text, a list of texts for a repeatable one,
     True or False for a switch.
-    Returns the configuration and a warning for each unknown IOTAX_ variable. Errors: ConfigError.
+    Returns the configuration and a warning for each unknown IOTAX_ variable, and one for those that
+    describe a service. Errors: ConfigError.
     """
+    environ, warnings = _without_services(environ)
     given = {name: _from_flag(OPTIONS[name], typed) for name, typed in flags.items()}
     _refuse_two_addresses(given, lambda row: row.flag)
     own = _from_environment(environ, {row.name: row.variable for row in OPTIONS.values()}, given)
@@ -58,7 +69,7 @@ def from_command(
             "--preload and --reload exclude each other: a preloaded application stays as it was"
             " when it was imported; leave one of the two out"
         )
-    return config, _unknown_variables(environ)
+    return config, warnings + _unknown_variables(environ)
 
 
 def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
@@ -167,6 +178,31 @@ def _refuse_two_addresses(values: Mapping[str, object], spell: Callable[[Option]
                 f"{bind} and {spell(OPTIONS[name])} exclude each other: {bind} holds host and port,"
                 f" e.g. {OPTIONS['bind'].example}"
             )
+
+
+def _without_services(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
+    """`environ` without the variables that describe a service of the cluster, and one warning if
+    there were any."""
+    found = sorted(
+        name
+        for name, value in environ.items()
+        if name.startswith(VARIABLE_PREFIX)
+        and (
+            _SERVICE_NAME.fullmatch(name)
+            or (name.endswith("_PORT") and _SERVICE_ADDRESS.match(value))
+        )
+    )
+    if not found:
+        return environ, []
+    named = ", ".join(
+        f"{name}={environ[name]}" if name == OPTIONS["port"].variable else name
+        for name in found[:3]
+    )
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return {name: value for name, value in environ.items() if name not in found}, [
+        f"{named}{more} describe a service of the cluster, not options of this server, and are"
+        " ignored; enableServiceLinks: false in the pod leaves them out"
+    ]
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ Knows nothing of requests, options' spellings (the caller passes an example) or 
 """
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -14,7 +15,14 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from iotax import log
-from iotax.address import UNIX_PATH_BYTES_MAX, Address, TcpAddress, UnixAddress, authority
+from iotax.address import (
+    EVERY_HOST,
+    UNIX_PATH_BYTES_MAX,
+    Address,
+    TcpAddress,
+    UnixAddress,
+    authority,
+)
 
 
 class BindError(OSError):
@@ -52,6 +60,17 @@ class Listener:
         """A URL that works in a browser on this machine, if its own does not; else ""."""
         host, _, port = self.label.rpartition(":")
         return f"http://127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") and not self._made else ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        if self._made:
+            return True
+        host = self.label.rpartition(":")[0].strip("[]").partition("%")[0]
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address.is_loopback
 
     def close(self) -> None:
         self.socket.close()
@@ -122,12 +141,22 @@ def open_listeners(
     Errors: BindError.
     """
     found: list[Listener] = []
+    asked = list(addresses)
     try:
-        for address in addresses:
+        for address in asked:
             if isinstance(address, UnixAddress):
                 found.append(_open_unix(address, backlog, unix_mode))
             else:
-                found.extend(_open_tcp(address, backlog, example))
+                others = [one for one in asked if one is not address]
+                found.extend(_open_tcp(address, others, backlog, example))
+    except BindError as error:
+        Listeners(found).close()
+        own = [one.label for one in found if one.port and f":{one.port} " in error.text]
+        if error.errno == errno.EADDRINUSE and own:
+            text = error.text.partition(" is in use")[0]
+            text += f" is taken by another address of this server, {own[0]}: leave one of them out"
+            raise BindError(error.errno, text) from None
+        raise
     except BaseException:
         Listeners(found).close()
         raise
@@ -135,16 +164,24 @@ def open_listeners(
 
 
 def _open_tcp(
-    address: TcpAddress, backlog: int, example: Callable[[TcpAddress], str]
+    address: TcpAddress,
+    others: list[Address],
+    backlog: int,
+    example: Callable[[TcpAddress], str],
 ) -> list[Listener]:
-    """A listener for each address that the host stands for, all on one port."""
+    """A listener for each address that the host stands for, all on one port. "::" takes IPv4 too,
+    unless IPv4 has a listener of its own on that port, among these or the `others`."""
     hosts = _resolve(address)
+    v6_only = len(hosts) > 1 or any(
+        isinstance(other, TcpAddress) and other.port == address.port != 0 and ":" not in other.host
+        for other in others
+    )
     found: list[Listener] = []
     missing: OSError | None = None
     port = address.port
     for family, host in hosts:
         try:
-            listener = _listen_tcp(family, host, port, backlog)
+            listener = _listen_tcp(family, host, port, backlog, v6_only=v6_only or host != "::")
         except OSError as error:
             # A name such as localhost may stand for ::1 on a machine without IPv6: one address that
             # exists is enough.
@@ -163,7 +200,10 @@ def _open_tcp(
 def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, str]]:
     try:
         answers = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            None if address.host == EVERY_HOST else address.host,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
         )
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "it is no host name"
@@ -175,19 +215,23 @@ def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, str]]:
     hosts: list[tuple[socket.AddressFamily, str]] = []
     for family, _, _, _, where in answers:
         host = str(where[0])
+        if len(where) == 4 and where[3]:  # the zone of a link-local address
+            host += f"%{socket.if_indextoname(where[3])}"
         if family in (socket.AF_INET, socket.AF_INET6) and (family, host) not in hosts:
             hosts.append((family, host))
     return hosts
 
 
-def _listen_tcp(family: socket.AddressFamily, host: str, port: int, backlog: int) -> Listener:
+def _listen_tcp(
+    family: socket.AddressFamily, host: str, port: int, backlog: int, *, v6_only: bool
+) -> Listener:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
         sock.bind((host, port))
         sock.listen(backlog)
         bound = int(sock.getsockname()[1])

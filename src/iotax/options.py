@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from iotax.address import Address, TcpAddress
+from iotax.address import EVERY_HOST, Address, TcpAddress
 from iotax.values import (
     GIB,
     KIB,
@@ -18,6 +18,7 @@ from iotax.values import (
     Binds,
     Choice,
     Folders,
+    Host,
     Kind,
     Mode,
     Patterns,
@@ -82,9 +83,9 @@ class Config:
 
     # fmt: off
     host: str = option(
-        "127.0.0.1", Text("a name or an IP address", "HOST"), "Address", "0.0.0.0",
+        "127.0.0.1", Host(), "Address", "0.0.0.0",
         "name or address to listen on; localhost binds all that it resolves to, :: takes IPv4"
-        " too",
+        " too, * is every address",
     )
     port: int = option(
         8000, Whole(0, 65535, "PORT"), "Address", "8001",
@@ -93,7 +94,7 @@ class Config:
     )
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
-        "listen on host:port, [v6]:port, :port or unix:PATH instead of --host and --port; "
+        "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port; "
         "repeatable", short="-b",
     )
     unix_mode: int | None = option(
@@ -362,7 +363,9 @@ class Config:
             jitter = self.max_requests_jitter
         (address, *others) = self.addresses
         known = (
-            isinstance(address, TcpAddress) and not others and address.host not in ("0.0.0.0", "::")
+            isinstance(address, TcpAddress)
+            and not others
+            and address.host not in (EVERY_HOST, "0.0.0.0", "::")
         )
         return {
             **{name: getattr(self, name) for name in names},

@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from iotax.address import Address, parse_address
+from iotax.address import Address, parse_address, parse_host
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 SIZE_MAX = 2**63 - 1
@@ -70,6 +70,16 @@ class Text(Kind):
         if self._field and (not value.isascii() or value != value.strip()):
             raise ValueError("a header field cannot carry it")
         return value
+
+
+class Host(Text):
+    """Where to listen, without the port. An IPv6 address may stand in brackets."""
+
+    def __init__(self) -> None:
+        super().__init__("a name, an IP address or *", "HOST")
+
+    def accept(self, value: object) -> str:
+        return parse_host(super().accept(value))
 
 
 class Whole(Kind):
@@ -256,7 +266,7 @@ class Patterns(Many):
 
 class Binds(Many):
     metavar = "ADDR"
-    allowed = "host:port, [v6]:port, :port or unix:PATH"
+    allowed = "host:port, [v6]:port, :port, *:port or unix:PATH"
 
     def one(self, text: str) -> Address:
         return parse_address(text)

@@ -58,7 +58,7 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         (["--port", "80"], "iotax: APP is missing, e.g. iotax main:app"),
         (["main:app", "x"], '"x" is one argument too many: there is one APP'),
         (["--port"], "--port needs a value: a whole number from 0 to 65535, e.g. --port 8001"),
-        (["main:app", "--bind"], "--bind needs a value: host:port, [v6]:port, :port or unix:PATH"),
+        (["main:app", "--bind"], "--bind needs a value: host:port, [v6]:port, :port, *:port or"),
         (["main:app", "--factory=1"], "--factory takes no value: it is on when it is named"),
         (["main:app", "--prot", "80"], "unknown option --prot: did you mean --port?"),
         (["main:app", "--limit-bdy=1"], "unknown option --limit-bdy: did you mean --limit-body?"),
@@ -210,6 +210,37 @@ def test_pid_1_on_loopback_is_a_warning(
     monkeypatch.setattr(cli.os, "getpid", lambda: 1)
     assert cli.main(["--host", host, "--port", "0", "main:app"]) == 0
     assert any("Nothing outside this container" in line for line in log) == warned
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("*", True)]
+)
+def test_reload_warns_where_its_error_pages_leave_this_machine(
+    main_py: None, log: list[str], monkeypatch: pytest.MonkeyPatch, host: str, warned: bool
+) -> None:
+    class Stopped:
+        def __init__(self, *_: object, **_named: object) -> None: ...
+
+        def run(self) -> int:
+            return 0
+
+    monkeypatch.setenv("IOTAX_WORKERS", "1")
+    monkeypatch.setattr(cli, "_reloading_supervisor", lambda: Stopped)
+    assert cli.main(["--reload", "--host", host, "--port", "0", "main:app"]) == 0
+    assert any(line.startswith("warning: --reload shows tracebacks") for line in log) == warned
+
+
+def test_every_address_is_greeted_with_one_link(
+    main_py: None, worker: type[ScriptedWorker], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--host", "*", "--port", "0", "main:app"]) == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Address: ")]
+    port = lines[0].rpartition(":")[2]
+    assert lines == [
+        f"Address: http://0.0.0.0:{port}",
+        f"Address: http://127.0.0.1:{port} (from this machine)",
+        f"Address: http://[::]:{port}",
+    ]
 
 
 def test_on_a_terminal_it_says_how_to_stop(

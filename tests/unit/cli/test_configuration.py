@@ -77,9 +77,72 @@ def test_unknown_variable_is_a_warning_that_names_the_nearest() -> None:
     ]
 
 
+def test_variables_of_a_kubernetes_service_are_ignored_with_one_warning() -> None:
+    environ = {
+        "IOTAX_PORT": "tcp://10.0.0.7:80",
+        "IOTAX_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "IOTAX_PORT_80_TCP_ADDR": "10.0.0.7",
+        "IOTAX_PORT_80_TCP_PORT": "80",
+        "IOTAX_PORT_80_TCP_PROTO": "tcp",
+        "IOTAX_PORT_53_UDP": "udp://10.0.0.7:53",
+        "IOTAX_SERVICE_HOST": "10.0.0.7",
+        "IOTAX_SERVICE_PORT": "80",
+        "IOTAX_SERVICE_PORT_WEB": "80",
+        "IOTAX_LIMIT_PORT": "sctp://10.0.0.8:80",
+        "IOTAX_LIMIT_SERVICE_HOST": "10.0.0.8",
+        "PORT": "5000",
+    }
+    config, warnings = from_command({}, environ)
+    assert config.addresses == (TcpAddress("0.0.0.0", 5000),)
+    assert warnings == [
+        "IOTAX_LIMIT_PORT, IOTAX_LIMIT_SERVICE_HOST, IOTAX_PORT=tcp://10.0.0.7:80 and 8 more"
+        " describe a service of the cluster, not options of this server, and are ignored;"
+        " enableServiceLinks: false in the pod leaves them out"
+    ]
+    bound = from_command({"bind": [":80"]}, environ)[0]
+    assert bound.addresses == (TcpAddress("0.0.0.0", 80),), "IOTAX_PORT is no second address"
+
+
+@pytest.mark.parametrize("value", ["80", "http://10.0.0.7:80", "x"])
+def test_other_values_of_the_port_variable_are_read(value: str) -> None:
+    if value == "80":
+        assert from_command({}, {"IOTAX_PORT": value})[0].port == 80
+    else:
+        with pytest.raises(ConfigError, match=r"^IOTAX_PORT "):
+            from_command({}, {"IOTAX_PORT": value})
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("*", "*"),
+        ("[::]", "::"),
+        ("[::1]", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("::", "::"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_hosts_as_people_write_them(host: str, address: str) -> None:
+    assert flags(host=host).addresses == (TcpAddress(address, 8000),)
+    assert from_command({}, {"IOTAX_HOST": host})[0].host == address
+    assert from_arguments({"host": host}, path=False).host == address
+    bind = f"{host}:80" if host.startswith("[") or ":" not in host else f"[{host}]:80"
+    assert flags(bind=[bind]).addresses == (TcpAddress(address, 80),)
+    assert flags(bind=[f"tcp://{bind}"]).addresses == (TcpAddress(address, 80),)
+
+
 @pytest.mark.parametrize(
     ("typed", "text"),
     [
+        ({"host": "127.0.0.1:80"}, '--host "127.0.0.1:80": it holds a port: write --bind 127.0.0.'),
+        ({"host": "[::1]:80"}, '--host "[::1]:80": it holds a port: write --bind [::1]:80; it'),
+        ({"host": "*:80"}, '--host "*:80": it holds a port: write --bind *:80; it takes a name,'),
+        ({"host": "http://a"}, '--host "http://a": it is a URL, not a host'),
+        ({"host": "[::"}, '--host "[::": brackets enclose one IPv6 address, as in [::1]'),
+        ({"host": "[a]"}, '--host "[a]": brackets enclose one IPv6 address, as in [::1]'),
+        ({"bind": ["[a]:80"]}, '--bind "[a]:80": brackets enclose one IPv6 address, as in [::1]:8'),
+        ({"bind": ["http://a:80"]}, '--bind "http://a:80": it is a URL, not an address'),
         ({"port": "80a"}, '--port "80a": it is not a whole number; it takes a whole number from 0'),
         ({"port": "65536"}, '--port "65536": it is too large; it takes a whole number from 0 to'),
         ({"port": "-1"}, '--port "-1": it is too small'),
@@ -98,7 +161,7 @@ def test_unknown_variable_is_a_warning_that_names_the_nearest() -> None:
         ({"unix_mode": "1777"}, '--unix-mode "1777": it is out of range'),
         ({"log_level": "loud"}, '--log-level "loud": there is no such choice; it takes debug,'),
         ({"color": "blue"}, '--color "blue": there is no such choice; it takes auto, always or'),
-        ({"host": ""}, '--host "": it is empty; it takes a name or an IP address, e.g. --host'),
+        ({"host": ""}, '--host "": it is empty; it takes a name, an IP address or *, e.g. --host'),
         ({"server_header": "a\nb"}, "--server-header 'a\\nb': it holds a control character"),
         ({"server_header": "é"}, '--server-header "é": a header field cannot carry it'),
         ({"bind": ["8000"]}, '--bind "8000": the port is missing; it takes host:port, [v6]:port'),

@@ -66,6 +66,56 @@ def test_another_v6_address_takes_v6_only() -> None:
         assert listener.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
+def test_a_star_is_every_address_on_one_port() -> None:
+    with opened(TcpAddress("*", 0)) as found:
+        port = found.port
+        assert [one.label for one in found.all] == [f"0.0.0.0:{port}", f"[::]:{port}"]
+        assert found.all[1].socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        socket.create_connection(("127.0.0.1", port)).close()
+        socket.create_connection(("::1", port)).close()
+
+
+def test_a_star_without_ipv6_is_every_ipv4_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket
+
+    def without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, kind)
+
+    monkeypatch.setattr(module.socket, "socket", without_ipv6)
+    with opened(TcpAddress("*", 0)) as found:
+        assert [one.label for one in found.all] == [f"0.0.0.0:{found.port}"]
+
+
+def free_port() -> int:
+    with opened(TcpAddress("*", 0)) as found:
+        return found.port
+
+
+def test_both_wildcards_may_be_named_on_one_port() -> None:
+    port = free_port()
+    with opened(TcpAddress("::", port), TcpAddress("0.0.0.0", port)) as found:
+        assert [one.label for one in found.all] == [f"[::]:{port}", f"0.0.0.0:{port}"]
+
+
+def test_an_address_that_is_given_twice_is_blamed_on_nobody_else() -> None:
+    port = free_port()
+    text = str(refusal(TcpAddress("*", port), TcpAddress("127.0.0.1", port)))
+    assert text == (
+        f"127.0.0.1:{port} is taken by another address of this server, 0.0.0.0:{port}: leave one"
+        " of them out"
+    )
+
+
+def test_a_listener_knows_whether_only_this_machine_can_connect(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with opened(TcpAddress("127.0.0.2", 0), TcpAddress("::1", 0), UnixAddress(path)) as found:
+        assert all(one.is_local for one in found.all)
+    with opened(TcpAddress("*", 0)) as found:
+        assert not any(one.is_local for one in found.all)
+
+
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
         assert host == "localhost"
@@ -130,7 +180,7 @@ def test_a_name_that_does_not_resolve() -> None:
     ],
 )
 def test_other_failures(monkeypatch: pytest.MonkeyPatch, number: int, text: str) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **_named: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(module, "_listen_tcp", refuse)
