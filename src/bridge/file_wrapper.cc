@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bridge/names.h"
 #include "bridge/ref.h"
 #include "bridge/static_type.h"
+#include "driver/sys.h"
 
 namespace iotax::bridge {
 namespace {
@@ -142,6 +144,20 @@ std::optional<std::int64_t> number_from(PyObject* object, const char* method) {
   return number;
 }
 
+/// Whether the file has the bytes that stat() speaks of. Files that the kernel makes up as they are
+/// read (/proc, /sys, cgroups, some FUSE file systems) say 0, or one page, whatever they hold; none
+/// of them occupies blocks. An ordinary file without blocks (all of it a hole, or kept in the
+/// inode) has its last byte.
+bool has_its_size(int descriptor, const struct stat& info) {
+  if (info.st_blocks != 0) return true;
+  char last = 0;
+  ssize_t got = 0;
+  Py_BEGIN_ALLOW_THREADS;  // a FUSE file system answers when it likes
+  got = ::pread(descriptor, &last, 1, info.st_size - 1);
+  Py_END_ALLOW_THREADS;
+  return got == 1;
+}
+
 std::optional<FilePart> part_of(PyObject* file) {
   if (!is_plain(file)) return std::nullopt;
   if (has_type(file, io_types.buffered_random)) {
@@ -153,14 +169,18 @@ std::optional<FilePart> part_of(PyObject* file) {
   const auto position = number_from(file, "tell");
   const auto fd = number_from(file, "fileno");
   if (!fd || !position) return std::nullopt;
-  FilePart part{.file = driver::UniqueFd{::fcntl(static_cast<int>(*fd), F_DUPFD_CLOEXEC, 3)}};
-  if (!part.file) return std::nullopt;
+  const auto copy = driver::Sys{}.duplicate_file(static_cast<int>(*fd));
+  if (!copy) return std::nullopt;
+  FilePart part{.file = driver::UniqueFd{*copy}};
   struct stat info {};
   if (::fstat(part.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   const int mode = ::fcntl(part.file.get(), F_GETFL);
   if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY) return std::nullopt;
+  // What seems to be at its end is read: it may be a file that says 0, and nothing may be read from
+  // it here, since some of those (/proc/kmsg) give each byte once.
+  if (info.st_size <= *position || !has_its_size(part.file.get(), info)) return std::nullopt;
   part.offset = static_cast<std::uint64_t>(*position);
-  part.length = info.st_size > *position ? static_cast<std::uint64_t>(info.st_size - *position) : 0;
+  part.length = static_cast<std::uint64_t>(info.st_size - *position);
   return part;
 }
 

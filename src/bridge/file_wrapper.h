@@ -27,9 +27,9 @@ struct FilePart {
 [[nodiscard]] PyObject* file_wrapper() noexcept;
 /// Of exactly our type; asks the object nothing (S-FW-07, S-ITER-05).
 [[nodiscard]] bool is_file_wrapper(PyObject* object) noexcept;
-/// Nothing when the content must come from read(): a pipe, GzipFile, BytesIO, an own read(),
-/// anything but io's own files over a regular file. Beyond 5.9, S-FW-08, S-FW-10. No exception
-/// stays set.
+/// Nothing when the content must come from read(): a pipe, GzipFile, BytesIO, an own read(), a file
+/// whose size is not what it holds (/proc, /sys), anything but io's own files over a regular file.
+/// Beyond 5.9, S-FW-08, S-FW-10. No exception stays set.
 [[nodiscard]] std::optional<FilePart> file_part(PyObject* wrapper);
 
 }  // namespace iotax::bridge

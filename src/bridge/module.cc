@@ -162,10 +162,25 @@ class PyWorker {
   static void abandon_all_in_child() {
     process_log().abandon_in_child();
     drop_stop_signals_in_child();
-    for (PyWorker* const worker : all()) worker->worker_.abandon_in_child();
+    int body = -1;
+    for (PyWorker* const worker : all()) body = std::max(body, worker->body_of_this_thread());
+    for (PyWorker* const worker : all()) {
+      worker->worker_.abandon_in_child();
+      worker->sys_.abandon_in_child(body);
+    }
   }
 
  private:
+  /// The child may go on reading the content of the request that it was forked in.
+  [[nodiscard]] int body_of_this_thread() {
+    for (unsigned thread = 0; thread < worker_.threads_max(); ++thread) {
+      if (caller_.thread_ident(Gil::held(), thread) == PyThread_get_thread_ident()) {
+        return worker_.body_file_of(thread);
+      }
+    }
+    return -1;
+  }
+
   struct Listener {
     int fd;
     std::string authority;

@@ -18,7 +18,6 @@
 #include "core/connection.h"
 #include "driver/channel.h"
 #include "driver/config.h"
-#include "driver/fd_table.h"
 #include "driver/intake.h"
 #include "driver/log.h"
 #include "driver/outgoing.h"
@@ -189,7 +188,6 @@ class Loop {
   /// The sharpest stop that was ordered since the last call.
   Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
   [[nodiscard]] Channel<Sys>& channel() noexcept { return channel_; }
-  [[nodiscard]] FdTable& descriptors() noexcept { return descriptors_; }
 
  private:
   static constexpr std::size_t kAcceptsPerTurn = 64;
@@ -265,7 +263,6 @@ class Loop {
   Outgoing<Sys> outgoing_;
   Poller poller_;
   Timers timers_;
-  FdTable descriptors_;
   Bell bell_;
   Channel<Sys> channel_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -26,13 +26,13 @@ Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
-  descriptors_.add(fd);
+  sys_.own(fd);
   listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
 }
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::add_channel(int fd) {
-  descriptors_.add(fd);
+  sys_.own(fd);
   channel_.open(fd);
 }
 
@@ -132,7 +132,6 @@ void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received
       break;
     case Order::gone:
       poller_.remove(channel_.fd());
-      descriptors_.remove(channel_.fd());
       channel_.close();
       ordered_ = std::max(ordered_, Stop::prompt);
       break;
@@ -197,7 +196,6 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
-  descriptors_.add(accepted.fd);
   const Result<SocketAddress> local = sys_.getsockname(accepted.fd);
   auto made = std::make_unique<Session>(accepted.fd,
                                         peer_of(accepted.peer, local ? *local : SocketAddress{}),
@@ -648,7 +646,6 @@ void Loop<Sys, Poller>::close(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::drop(Session& s) {
   timers_.remove(s);
-  descriptors_.remove(s.fd);
   sys_.close(s.fd);
   s.fd = -1;
   if (s.previous != nullptr) {
@@ -924,7 +921,6 @@ void Loop<Sys, Poller>::accept_the_last() {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::let_go(Listener& listener) {
   ignore(listener);
-  descriptors_.remove(listener.fd);
   sys_.close(listener.fd);
 }
 

@@ -79,6 +79,13 @@ class SessionExchange final : public Exchange {
     return worker_.read_body(thread_, session(), into);
   }
 
+  /// The temporary file that the content lies in; -1: there is none, or no request.
+  [[nodiscard]] int stored_body_fd() noexcept {
+    if (ended()) return -1;
+    const Inside inside(*this);
+    return inside && session().body ? session().body->file_fd() : -1;
+  }
+
   void inform(int status, const core::AnswerFields& fields) override {
     const Inside inside(*this);
     if (!inside) return;

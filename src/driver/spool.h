@@ -174,6 +174,8 @@ class ByteStore {
     if (file_.size() > 0) return std::nullopt;
     return std::span<const std::byte>(memory_);
   }
+  /// The file, which stays this object's; -1: there is none.
+  [[nodiscard]] int file_fd() const noexcept { return file_.fd(); }
   /// From `offset` on, perhaps less than asked for; 0 bytes: the end.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
     if (offset >= memory_.size()) return file_.read_at(offset - memory_.size(), into);

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +17,9 @@
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "driver/descriptor_room.h"
+#include "driver/own_descriptors.h"
 
 #if IOTAX_LINUX
 #include <linux/filter.h>
@@ -141,6 +143,30 @@ Result<int> with_flags(int fd, bool nonblocking) noexcept {
 }
 #endif
 
+Result<int> owned(Result<int> fd) noexcept {
+  if (fd) (void)own_descriptors().add(*fd);
+  return fd;
+}
+
+/// A file without a name, or whose name is gone at once.
+Result<int> open_nameless(const std::string& dir) noexcept {
+#ifdef O_TMPFILE
+  const auto nameless = without_eintr<int>(
+      [&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
+  // File systems without it say EOPNOTSUPP; kernels without it see a folder opened for writing.
+  if (nameless || (nameless.error() != EOPNOTSUPP && nameless.error() != EISDIR)) return nameless;
+#endif
+  std::string path = dir + "/iotax-XXXXXX";
+#if IOTAX_LINUX
+  const auto fd = without_eintr<int>([&] { return ::mkostemp(path.data(), O_CLOEXEC); });
+#else
+  auto fd = without_eintr<int>([&] { return ::mkstemp(path.data()); });
+  if (fd) fd = with_flags(*fd, false);
+#endif
+  if (fd) ::unlink(path.c_str());
+  return fd;
+}
+
 void* run_thread(void* argument) {
   const std::unique_ptr<std::function<void()>> body(static_cast<std::function<void()>*>(argument));
   (*body)();
@@ -203,12 +229,16 @@ Result<Accepted> Sys::accept(int listener) noexcept {
   accepted.peer.bytes = sizeof accepted.peer.storage;
   auto* address = reinterpret_cast<sockaddr*>(&accepted.peer.storage);
 #if IOTAX_LINUX
-  const auto fd = without_eintr<int>([&] {
-    return ::accept4(listener, address, &accepted.peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  });
+  const auto fd = owned(with_room([&] {
+    return without_eintr<int>([&] {
+      return ::accept4(listener, address, &accepted.peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    });
+  }));
 #else
-  auto fd = without_eintr<int>([&] { return ::accept(listener, address, &accepted.peer.bytes); });
-  if (fd) fd = with_flags(*fd, true);
+  auto fd = with_room([&] {
+    return without_eintr<int>([&] { return ::accept(listener, address, &accepted.peer.bytes); });
+  });
+  if (fd) fd = owned(with_flags(*fd, true));
 #ifdef SO_NOSIGPIPE
   if (fd) (void)set_option(*fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
 #endif
@@ -303,6 +333,8 @@ Result<Message> Sys::receive_message(int fd, std::span<std::byte> into) noexcept
   const cmsghdr* const header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
     std::memcpy(&received.attached, CMSG_DATA(header), sizeof received.attached);
+    received.attached = out_of_the_way(received.attached);
+    own(received.attached);
   }
   return received;
 }
@@ -330,7 +362,21 @@ Result<void> Sys::send_message(int fd, std::span<const std::byte> bytes, int att
 
 // ---- any descriptor
 
-void Sys::close(int fd) noexcept { ::close(fd); }
+void Sys::close(int fd) noexcept {
+  if (abandoned_) [[unlikely]]
+    return;
+  own_descriptors().remove(fd);
+  ::close(fd);
+}
+
+void Sys::own(int fd) noexcept { (void)own_descriptors().add(fd); }
+
+void Sys::abandon_in_child(int kept) noexcept {
+  abandoned_ = true;
+  own_descriptors().remove(kept);
+  own_descriptors().close_all();
+  restore_descriptor_limit_in_child();
+}
 
 Result<std::size_t> Sys::read(int fd, std::span<std::byte> into) noexcept {
   return without_eintr<std::size_t>([&] { return ::read(fd, into.data(), into.size()); });
@@ -355,6 +401,10 @@ Result<int> Sys::duplicate(int fd) noexcept {
   return without_eintr<int>([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
 }
 
+Result<int> Sys::duplicate_file(int fd) noexcept {
+  return owned(with_room([&] { return duplicate(fd); }));
+}
+
 Result<PipeEnds> Sys::pipe() noexcept {
   std::array<int, 2> ends{};
 #if IOTAX_LINUX
@@ -368,6 +418,7 @@ Result<PipeEnds> Sys::pipe() noexcept {
     return Errno{flagged.error()};
   }
 #endif
+  for (const int fd : ends) own(fd);
   return PipeEnds{ends[0], ends[1]};
 }
 
@@ -378,21 +429,7 @@ Result<FileInfo> Sys::file_info(int fd) noexcept {
 }
 
 Result<int> Sys::open_temporary(const std::string& dir) noexcept {
-#ifdef O_TMPFILE
-  const auto nameless = without_eintr<int>(
-      [&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
-  // File systems without it say EOPNOTSUPP; kernels without it see a folder opened for writing.
-  if (nameless || (nameless.error() != EOPNOTSUPP && nameless.error() != EISDIR)) return nameless;
-#endif
-  std::string path = dir + "/iotax-XXXXXX";
-#if IOTAX_LINUX
-  const auto fd = without_eintr<int>([&] { return ::mkostemp(path.data(), O_CLOEXEC); });
-#else
-  auto fd = without_eintr<int>([&] { return ::mkstemp(path.data()); });
-  if (fd) fd = with_flags(*fd, false);
-#endif
-  if (fd) ::unlink(path.c_str());
-  return fd;
+  return owned(with_room([&] { return open_nameless(dir); }));
 }
 
 Result<int> Sys::open_append(const std::string& path) noexcept {
@@ -401,17 +438,13 @@ Result<int> Sys::open_append(const std::string& path) noexcept {
   });
 }
 
-std::size_t Sys::descriptor_limit() noexcept {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return 1024;
-  return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
-}
+std::size_t Sys::descriptor_limit() noexcept { return measure_descriptor_limit(); }
 
 // ---- waiting
 
 #if IOTAX_LINUX
 Result<int> Sys::epoll_create() noexcept {
-  return without_eintr<int>([] { return ::epoll_create1(EPOLL_CLOEXEC); });
+  return owned(without_eintr<int>([] { return ::epoll_create1(EPOLL_CLOEXEC); }));
 }
 
 Result<void> Sys::epoll_ctl(int epoll, int operation, int fd, epoll_event event) noexcept {

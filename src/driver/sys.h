@@ -145,8 +145,17 @@ class Sys {
 
   // ---- any descriptor
   /// Never repeated: after EINTR the descriptor is gone on Linux, and may belong to another thread
-  /// by then.
+  /// by then. Nothing after abandon_in_child().
   void close(int fd) noexcept;
+  /// The child of a fork closes it. That holds for all that is made here but for duplicate() and
+  /// open_append(), and ends with close().
+  void own(int fd) noexcept;
+  /// A duplicate of a file that is being sent, which is own()ed.
+  Result<int> duplicate_file(int fd) noexcept;
+  /// In the child of a fork: close all that is own()ed by any Sys of the process but `kept` (-1:
+  /// none). From now on close() does nothing: its numbers may be the application's by then.
+  /// Async-signal-safe.
+  void abandon_in_child(int kept) noexcept;
   Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept;
   /// SIGPIPE is the caller's: the threads of start_thread() block it.
   Result<std::size_t> write(int fd, std::span<const std::byte> bytes) noexcept;
@@ -160,7 +169,7 @@ class Sys {
   Result<int> open_temporary(const std::string& dir) noexcept;
   /// For logs: created when missing, every write goes to the end.
   Result<int> open_append(const std::string& path) noexcept;
-  /// How many descriptors this process may have (the soft limit).
+  /// How many descriptors this process may have: the hard limit, see descriptor_room.h.
   [[nodiscard]] std::size_t descriptor_limit() noexcept;
 
   // ---- waiting. An interrupted wait returns 0, like a time-out that came early. Time-outs are
@@ -203,6 +212,9 @@ class Sys {
   [[nodiscard]] std::optional<std::string> environment(const char* name) noexcept;
   /// For identifiers, not for secrets.
   [[nodiscard]] std::uint64_t random() noexcept;
+
+ private:
+  bool abandoned_ = false;
 };
 
 /// What a stand-in for Sys has to offer.
@@ -230,6 +242,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.receive_message(fd, into) } -> std::same_as<Result<Message>>;
   { s.send_message(fd, bytes, fd) } -> std::same_as<Result<void>>;
   { s.close(fd) } -> std::same_as<void>;
+  { s.own(fd) } -> std::same_as<void>;
   { s.read(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.write(fd, bytes) } -> std::same_as<Result<std::size_t>>;
   { s.pread(fd, into, offset) } -> std::same_as<Result<std::size_t>>;

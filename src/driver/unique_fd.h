@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "driver/own_descriptors.h"
+
 namespace iotax::driver {
 
 class UniqueFd {
@@ -25,7 +27,9 @@ class UniqueFd {
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   void reset() noexcept {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (fd_ < 0) return;
+    own_descriptors().remove(fd_);
+    ::close(std::exchange(fd_, -1));
   }
 
  private:

@@ -76,8 +76,14 @@ class BasicWorker {
   /// Non-blocking; a byte other than 0 means "run signal handlers". For signal.set_wakeup_fd().
   [[nodiscard]] int wakeup_fd() const noexcept { return wake_.write; }
   [[nodiscard]] Status status() const noexcept;
-  /// In the child of a fork: close every descriptor of the worker; it never runs again there.
+  /// In the child of a fork: the worker never runs again there. Its descriptors are closed by
+  /// Sys::abandon_in_child().
   void abandon_in_child() noexcept;
+  /// The temporary file with the content of the request that `thread` runs; -1: there is none. In
+  /// that thread.
+  [[nodiscard]] int body_file_of(unsigned thread) noexcept {
+    return slots_[thread]->exchange.stored_body_fd();
+  }
 
   // ---- deadlines; the thread that watches them
   /// Wait, without the interpreter, for a call that people or Python should know of. Nothing: the

@@ -47,8 +47,6 @@ Result<void> BasicWorker<Sys, Poller>::open() {
     const Result<PipeEnds> made = sys_.pipe();
     if (!made) return Errno{made.error()};
     *ends = *made;
-    loop_.descriptors().add(made->read);
-    loop_.descriptors().add(made->write);
   }
   return loop_.open(wake_.read);
 }
@@ -122,7 +120,6 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::abandon_in_child() noexcept {
   abandoned_ = true;
   finished_.store(true, std::memory_order_release);
-  loop_.descriptors().close_all();
   spare_.forget();
 }
 

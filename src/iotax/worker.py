@@ -7,7 +7,6 @@ the extension's.
 """
 
 import os
-import resource
 import signal
 import threading
 import time
@@ -53,7 +52,6 @@ class Worker:
         page: _iotax.Page | None = None,
         seat: int = 0,
     ) -> None:
-        raise_descriptor_limit()
         self._config, self._listeners = config, listeners
         self._worker = _iotax.Worker(
             application,
@@ -223,16 +221,6 @@ def leave_now(code: int) -> None:
     that."""
     log.flush()
     os._exit(code)
-
-
-def raise_descriptor_limit() -> None:
-    """The soft limit on descriptors up to the hard one; connections are bounded by it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError):
-            return  # a system that allows less than it says: the soft limit holds
 
 
 def _join(threads: list[threading.Thread]) -> bool:

@@ -146,7 +146,7 @@ def test_a_file_that_was_written_to_is_flushed_first(ask: Any, path: Path) -> No
 def test_an_empty_file(ask: Any, path: Path) -> None:
     path.write_bytes(b"")
     answer = sent(ask, path.open("rb"))
-    assert (answer.kinds, answer.content_bytes) == (["respond", "finish"], 0)
+    assert (answer.kinds, answer.content_bytes) == (["respond", "finish", "deliver"], 0)
 
 
 class OwnRead(io.FileIO):
@@ -193,6 +193,52 @@ def test_s_fw_06_10_other_objects_are_iterated(ask: Any, path: Path) -> None:
         assert file.closed, name
         names.append(name)
     assert len(names) == 8
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/proc/self/limits",  # says 0
+        "/proc/sys/kernel/ostype",  # says 0
+        "/sys/class/net/lo/address",  # says 4096
+        "/sys/fs/cgroup/cgroup.procs",  # says 0
+    ],
+)
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_file_whose_size_is_not_what_it_holds_is_read(
+    ask: Any, name: str, buffering: int
+) -> None:
+    if not os.path.exists(name):
+        pytest.skip(f"no {name} here")
+    with open(name, "rb") as file:
+        expected = file.read()
+    answer = sent(ask, open(name, "rb", buffering=buffering))  # noqa: SIM115  # the wrapper closes it
+    assert content(answer) == expected
+    assert "file" not in answer.kinds
+    assert answer.log == []
+    begun = open(name, "rb")  # noqa: SIM115  # the same
+    begun.read(1)
+    assert content(sent(ask, begun)) == expected[1:]
+
+
+def test_a_file_without_blocks_is_sent_by_its_descriptor(ask: Any, path: Path) -> None:
+    os.truncate(path, 0)
+    os.truncate(path, 10)
+    assert path.stat().st_blocks == 0, "all of it is a hole"
+    answer = sent(ask, path.open("rb"))
+    assert answer.of("file") == [("file", 0, 10, bytes(10))]
+    assert answer.content_bytes == 10
+
+
+def test_a_file_that_has_grown_or_shrunk_is_sent_as_it_is_now(ask: Any, path: Path) -> None:
+    grown = path.open("rb")
+    grown.read(1)
+    path.write_bytes(DATA * 2)
+    assert content(sent(ask, grown)) == (DATA * 2)[1:]
+    shrunk = path.open("rb")
+    shrunk.read(1)
+    os.truncate(path, 5)
+    assert content(sent(ask, shrunk)) == DATA[1:5]
 
 
 def test_a_read_patched_onto_the_file_counts(ask: Any, path: Path) -> None:

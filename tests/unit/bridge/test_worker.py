@@ -283,6 +283,86 @@ def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() ->
     assert ended.stdout.splitlines() == ["b'x'", "the port is free", "True"], ended.stderr
 
 
+def test_a_forked_child_has_nothing_of_other_clients_and_the_content_of_its_request() -> None:
+    """Connections, pollers and temporary files; also a file that is being sent."""
+    ended = run(
+        """
+        os.register_at_fork(after_in_child=_iotax.after_fork_in_child)
+        import tempfile
+        served = tempfile.NamedTemporaryFile()
+        served.write(bytes(1 << 24))
+        served.flush()
+
+        def app(environ, start_response):
+            if environ["PATH_INFO"] == "/file":
+                start_response("200 OK", [])
+                return environ["wsgi.file_wrapper"](open(served.name, "rb"))
+            if environ["PATH_INFO"] == "/many":
+                start_response("200 OK", [])
+                return [bytes(1 << 24)]
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                links = []
+                for name in os.listdir("/proc/self/fd"):
+                    try:
+                        links.append(os.readlink("/proc/self/fd/" + name))
+                    except OSError:
+                        pass
+                body = environ["wsgi.input"].read()
+                found = [link for link in links if "socket:" in link or "eventpoll" in link]
+                found = [link for link in found if link not in of_clients]
+                found += [link for link in links if link == served.name][1:]  # the test's own
+                deleted = sum("(deleted)" in link for link in links)
+                os.write(write, f"{found} {deleted} {len(body)} {set(body)}".encode())
+                os._exit(0)
+            os.close(write)
+            told = os.read(read, 1000)
+            os.waitpid(pid, 0)
+            start_response("200 OK", [])
+            return [told]
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
+        listener.close()
+
+        of_clients = set()  # they are in this process, too
+
+        def connect(receive_buffer):
+            made = socket.socket()
+            of_clients.add(f"socket:[{os.fstat(made.fileno()).st_ino}]")
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            made.connect(("127.0.0.1", port))
+            return made
+
+        def client():
+            others = []
+            for path in ("/file", "/many"):  # whose readers take nothing
+                others.append(connect(4096))
+                others[-1].sendall(f"GET {path} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n".encode())
+                others[-1].recv(1)
+            upload = b"POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 600000\\r\\n"
+            other = connect(1 << 20)
+            other.sendall(upload + b"\\r\\n" + b"a" * 599999)
+            with connect(1 << 20) as own:
+                own.sendall(upload + b"Connection: close\\r\\n\\r\\n" + b"b" * 600000)
+                answer = b""
+                while data := own.recv(65536):
+                    answer += data
+            print(answer.partition(b"\\r\\n\\r\\n")[2].decode())
+            worker.stop("now")
+
+        thread = threading.Thread(target=client)
+        thread.start()
+        worker.run()
+        thread.join()
+        """
+    )
+    assert ended.stdout.splitlines() == ["[] 1 600000 {98}"], ended.stderr
+
+
 def test_log_lines_of_any_text() -> None:
     ended = run(
         """

@@ -121,20 +121,6 @@ def test_a_thread_that_does_not_come_back_is_reported(
     assert not made_worker(threads=2).run(at_once=no_second)
 
 
-def test_the_soft_limit_on_descriptors_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(module.resource, "getrlimit", lambda _: (1024, 4096))
-    monkeypatch.setattr(module.resource, "setrlimit", lambda _, limits: asked.append(limits))
-    module.raise_descriptor_limit()
-    assert asked == [(4096, 4096)]
-
-    def refuse(*_: object) -> None:
-        raise ValueError("not allowed to raise maximum limit")
-
-    monkeypatch.setattr(module.resource, "setrlimit", refuse)
-    module.raise_descriptor_limit()
-
-
 @pytest.mark.parametrize(
     ("hanging", "what"),
     [

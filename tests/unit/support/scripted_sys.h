@@ -362,6 +362,7 @@ class ScriptedSys {
   Result<driver::FileInfo> file_info(int fd);
   Result<int> open_temporary(const std::string& dir);
   Result<int> open_append(const std::string& path);
+  void own(int) {}  // nothing is forked
   std::size_t descriptor_limit() { return kFirstFd + descriptors_max_; }
 #if IOTAX_LINUX
   Result<int> epoll_create();
