@@ -2,12 +2,43 @@
 #   1. installed (a CMake package, else header and libllhttp.a);
 #   2. Debian 13's package, unpacked privately below build/llhttp by cmake/fetch_llhttp (machines with apt and Debian's keyring);
 #   3. the upstream release tag through FetchContent (FETCHCONTENT_SOURCE_DIR_LLHTTP names a source tree to use instead).
+# An archive that is too old, or that no shared object can be made of, is passed over with a line that says so.
 set(IOTAX_LLHTTP_VERSION 9.2)
 set(IOTAX_LLHTTP_TAG release/v9.2.1)
 set(IOTAX_LLHTTP_PREFIX "${PROJECT_SOURCE_DIR}/build/llhttp/usr" CACHE PATH "Where a privately unpacked llhttp lies")
 option(IOTAX_LLHTTP_FETCH_PACKAGE "Let cmake/fetch_llhttp unpack the Debian package when llhttp is not installed" ON)
 
 add_library(iotax_llhttp INTERFACE)
+
+# Sets ${result} to whether a shared object can be made with the library, a file or a target: an archive that was not compiled as
+# position-independent code (Debian sid has one) cannot become a part of the extension.
+function(iotax_check_llhttp_links result header library)
+  set(folder "${PROJECT_BINARY_DIR}/check_llhttp")
+  file(WRITE "${folder}/check.c" "#include <llhttp.h>\n\
+int iotax_check(const char* data, unsigned long bytes) {\n\
+  llhttp_t parser;\n\
+  llhttp_settings_t settings;\n\
+  llhttp_settings_init(&settings);\n\
+  llhttp_init(&parser, HTTP_REQUEST, &settings);\n\
+  return (int)llhttp_execute(&parser, data, bytes);\n\
+}\n")
+  set(include)
+  if(header)
+    set(include CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${header}")
+  endif()
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE EXECUTABLE)
+  set(CMAKE_C_FLAGS "${CMAKE_C_FLAGS} -fPIC")
+  try_compile(links "${folder}" "${folder}/check.c" ${include}
+    LINK_OPTIONS -shared "LINKER:--version-script=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/extension.map"
+    LINK_LIBRARIES ${library}
+    OUTPUT_VARIABLE said)
+  if(NOT links)
+    string(REGEX MATCH "[^\n]*(relocation|recompile|undefined)[^\n]*" why "${said}")
+    message(STATUS "iotax: ${library} is passed over, it cannot be linked into a shared object: ${why}")
+  endif()
+  set(${result} "${links}" PARENT_SCOPE)
+  unset(links CACHE)
+endfunction()
 
 # Sets iotax_llhttp_header and iotax_llhttp_archive if both lie below the given prefixes (or the system's, if none) and are new enough.
 function(iotax_find_llhttp)
@@ -27,6 +58,10 @@ function(iotax_find_llhttp)
     message(STATUS "iotax: ${archive} is llhttp ${version}, older than ${IOTAX_LLHTTP_VERSION}")
     return()
   endif()
+  iotax_check_llhttp_links(usable "${header}" "${archive}")
+  if(NOT usable)
+    return()
+  endif()
   set(iotax_llhttp_header "${header}" PARENT_SCOPE)
   set(iotax_llhttp_archive "${archive}" PARENT_SCOPE)
 endfunction()
@@ -34,7 +69,11 @@ endfunction()
 # Debian's own CMake config exports only the shared target; other builds export llhttp::llhttp_static. Both leave the archive
 # beside the header's prefix, which the search below finds too; the package is asked first, for prefixes that only it knows.
 find_package(llhttp ${IOTAX_LLHTTP_VERSION} CONFIG QUIET)
+set(usable NO)
 if(TARGET llhttp::llhttp_static)
+  iotax_check_llhttp_links(usable "" llhttp::llhttp_static)
+endif()
+if(usable)
   target_link_libraries(iotax_llhttp INTERFACE llhttp::llhttp_static)
   message(STATUS "iotax: llhttp from ${llhttp_DIR}")
   return()
@@ -67,6 +106,7 @@ FetchContent_Declare(llhttp
 FetchContent_MakeAvailable(llhttp)
 set(source "${llhttp_SOURCE_DIR}")
 add_library(iotax_llhttp_static STATIC "${source}/src/api.c" "${source}/src/http.c" "${source}/src/llhttp.c")
+set_target_properties(iotax_llhttp_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_include_directories(iotax_llhttp_static SYSTEM PUBLIC "${source}/include")
 target_link_libraries(iotax_llhttp INTERFACE iotax_llhttp_static)
 message(STATUS "iotax: llhttp from ${source}")

@@ -107,6 +107,17 @@ def test_the_gate_takes_arguments_and_a_folder(gate, tmp_path):
     assert gate(tmp_path, arguments="--pth x").returncode == 2
 
 
+def test_the_gate_runs_nothing_of_its_arguments(gate, tmp_path):
+    (tmp_path / "shop.py").write_text(APPLICATION)
+
+    found = gate(tmp_path, arguments='--path "/$(touch ran)`touch ran`" --list; touch ran')
+
+    assert found.returncode == 2
+    assert "--list;" in found.stderr
+    assert not (tmp_path / "ran").exists()
+    assert "quotes have to be in pairs" in gate(tmp_path, arguments="--path '/").stderr
+
+
 def test_pytest_has_its_option(environment, gate, tmp_path):
     python, _ = environment
     (tmp_path / "shop.py").write_text(APPLICATION)
@@ -135,7 +146,8 @@ def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):
         "iotax_add_conformance_test(none APP shop:none)\n"
     )
     path = f"{python.parent}:{os.environ['PATH']}"
-    environ = clean_environment() | {"PATH": path}
+    # The default generator of CMake needs make, which the tests install nowhere.
+    environ = clean_environment() | {"PATH": path, "CMAKE_GENERATOR": "Ninja"}
     subprocess.run(["cmake", "-B", "build", "."], cwd=tmp_path, env=environ, check=True)
     done = subprocess.run(
         ["ctest", "--test-dir", "build", "-L", "conformance", "--output-on-failure"],
