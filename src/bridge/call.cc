@@ -13,6 +13,7 @@
 #include "bridge/input.h"
 #include "bridge/names.h"
 #include "bridge/py_error.h"
+#include "bridge/standard_streams.h"
 
 namespace iotax::bridge {
 namespace {
@@ -153,6 +154,7 @@ bool Caller::run_signal_handlers() noexcept {
 void Caller::end_process(int exit_code) noexcept {
   if (!own_process_.load(std::memory_order_relaxed)) return;
   (void)log_.flush(kFlushAtEnd);
+  (void)flush_standard_streams(kFlushAtEnd);
   ::_exit(exit_code);
 }
 

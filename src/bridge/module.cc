@@ -19,6 +19,7 @@
 #include "bridge/page.h"
 #include "bridge/process_log.h"
 #include "bridge/py_error.h"
+#include "bridge/standard_streams.h"
 #include "bridge/stop_signals.h"
 #include "bridge/text.h"
 #include "bridge/worker_options.h"
@@ -262,9 +263,18 @@ void log_line(const std::string& level, const py::str& text) {
   process_log().server(level_of(level), utf8(text.ptr()));
 }
 
+core::Duration bounded(double seconds) {
+  return std::chrono::duration_cast<core::Duration>(
+      std::chrono::duration<double>{std::clamp(seconds, 0.0, 3600.0)});
+}
+
+bool flush_streams(double timeout) {
+  const py::gil_scoped_release released;  // once per process
+  return flush_standard_streams(bounded(timeout));
+}
+
 bool flush_log(double timeout) {
-  const auto bound = std::chrono::duration_cast<core::Duration>(
-      std::chrono::duration<double>{std::clamp(timeout, 0.0, 3600.0)});
+  const core::Duration bound = bounded(timeout);
   const py::gil_scoped_release
       released;  // once per process and stop: not the hot path that gil.h speaks of
   return process_log().flush(bound);
@@ -311,5 +321,6 @@ PYBIND11_MODULE(_iotax, module) {
   module.def("set_child_subreaper", &set_child_subreaper);
   module.def("log", &log_line, py::arg("level"), py::arg("text"));
   module.def("flush_log", &flush_log, py::arg("timeout"));
+  module.def("flush_standard_streams", &flush_streams, py::arg("timeout"));
   module.def("after_fork_in_child", &PyWorker::abandon_all_in_child);
 }

@@ -179,6 +179,10 @@ def log(level: str, text: str) -> None:
 def flush_log(timeout: float) -> bool:
     """Wait until what was logged is written, at most `timeout` seconds."""
 
+def flush_standard_streams(timeout: float) -> bool:
+    """Flush sys.stdout, sys.stderr and those of C. False: not within `timeout` seconds, since a
+    thread that hangs has one of them, or nobody reads."""
+
 def after_fork_in_child() -> None:
     """Close listeners, pollers, pipes and sessions of every worker; run() never goes on. For
     os.register_at_fork."""

@@ -24,6 +24,8 @@ from iotax.options import Config
 SECOND_SIGNAL_SECONDS: Final = 0.5
 # Threads come back as soon as the worker has stopped, unless the application holds them.
 JOIN_SECONDS: Final = 2.0
+# For what was printed, before the process is ended.
+FLUSH_SECONDS: Final = 1.0
 
 Process = Literal["application", "server", "worker"]
 _TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
@@ -218,8 +220,9 @@ class ExitGuard:
 
 def leave_now(code: int) -> None:
     """End the process without finalising Python: a thread that the application holds would abort
-    that."""
+    that. What was logged and printed before is written, if that is possible within seconds."""
     log.flush()
+    _iotax.flush_standard_streams(FLUSH_SECONDS)
     os._exit(code)
 
 

@@ -363,6 +363,38 @@ def test_a_forked_child_has_nothing_of_other_clients_and_the_content_of_its_requ
     assert ended.stdout.splitlines() == ["[] 1 600000 {98}"], ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("held", "written"),
+    [
+        ("", True),
+        ("stream.hold()", False),  # flush() does not return
+        ("sys.stdout.close()", True),
+        ("sys.stdout = None", True),
+    ],
+)
+def test_standard_streams_are_flushed_within_a_time(held: str, written: bool) -> None:
+    ended = run(
+        f"""
+        class Stream:
+            def __init__(self):
+                self.free = threading.Event()
+                self.free.set()
+            def hold(self):
+                self.free.clear()
+            def flush(self):
+                self.free.wait()
+                os.write(1, b"flushed ")
+
+        sys.stderr = stream = Stream()
+        sys.stdout.write("printed ")
+        {held}
+        os.write(1, str(_iotax.flush_standard_streams({60.0 if written else 0.05})).encode())
+        os._exit(0)
+        """
+    )
+    assert ended.stdout == f"printed {'flushed ' if written else ''}{written}", ended.stderr
+
+
 def test_log_lines_of_any_text() -> None:
     ended = run(
         """

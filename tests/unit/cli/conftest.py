@@ -38,6 +38,7 @@ def _stand_in() -> types.ModuleType:
         open_log=lambda *_, **__: None,
         log=lambda *_: None,
         flush_log=lambda _: True,
+        flush_standard_streams=lambda _: True,
         after_fork_in_child=lambda: None,
     )
     return module

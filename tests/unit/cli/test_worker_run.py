@@ -141,6 +141,7 @@ vars(extension).update(__version__="0", Worker=0, Page=object)
 vars(extension).update(ClientDisconnected=0, BodyTimedOut=0, BodyMalformed=0, RequestTimeout=0)
 extension.log = lambda level, text: print(level, text, flush=True)
 extension.flush_log = lambda _: True
+extension.flush_standard_streams = lambda _: True
 extension.after_fork_in_child = lambda: None
 sys.modules["iotax._iotax"] = extension
 from iotax.worker import ExitGuard

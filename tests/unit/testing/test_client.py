@@ -2,6 +2,7 @@
 
 import gc
 import http.client
+import os
 import re
 import subprocess
 import sys
@@ -306,7 +307,10 @@ def test_a_live_server_serves_while_the_block_runs():
 
 
 def test_a_request_that_never_returns_is_no_success_of_the_tests():
-    done = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True)
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG], capture_output=True, text=True, env=buffered
+    )
 
     assert done.stdout == "the tests are over\n"
     assert "A request does not return: its thread is left behind" in done.stderr
