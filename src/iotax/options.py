@@ -189,7 +189,7 @@ class Config:
     )
     max_connections: int = option(
         0, Whole(0, 10_000_000), "Capacity", "5000",
-        "open connections; 0: the descriptor limit - 64", shown="descriptor limit - 64",
+        "open connections; 0: the hard limit on descriptors - 64", shown="descriptor limit - 64",
     )
     max_queued: int = option(
         1024, Whole(1, 10_000_000), "Capacity", "256",
