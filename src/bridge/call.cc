@@ -19,6 +19,8 @@ namespace iotax::bridge {
 namespace {
 
 constexpr core::Duration kFlushAtEnd = std::chrono::seconds{1};
+// Shorter: when a call keeps Python it passes to the end.
+constexpr core::Duration kFlushStreamsAtEnd = std::chrono::milliseconds{500};
 
 bool has_content(const core::Head& head) noexcept {
   return head.content == core::Content::chunked ||
@@ -154,7 +156,7 @@ bool Caller::run_signal_handlers() noexcept {
 void Caller::end_process(int exit_code) noexcept {
   if (!own_process_.load(std::memory_order_relaxed)) return;
   (void)log_.flush(kFlushAtEnd);
-  (void)flush_standard_streams(kFlushAtEnd);
+  (void)flush_standard_streams(kFlushStreamsAtEnd);
   ::_exit(exit_code);
 }
 

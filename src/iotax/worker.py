@@ -25,7 +25,7 @@ SECOND_SIGNAL_SECONDS: Final = 0.5
 # Threads come back as soon as the worker has stopped, unless the application holds them.
 JOIN_SECONDS: Final = 2.0
 # For what was printed, before the process is ended.
-FLUSH_SECONDS: Final = 1.0
+FLUSH_SECONDS: Final = 0.5
 
 Process = Literal["application", "server", "worker"]
 _TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {

@@ -1,6 +1,8 @@
 """Every limit and time-out, at the client's end of the connection and in the log."""
 
+import contextlib
 import hashlib
+import resource
 
 import pytest
 from support.wire import SMALL, Connection
@@ -263,3 +265,48 @@ def test_client_that_breaks_off_is_an_error_of_the_read(start):
 def test_server_header(start, value):
     server = start("views", "--server-header", value)
     assert ask(server, "/hello").get("Server") == (value or None)
+
+
+# ---- descriptors
+
+CHILDREN = """
+import os, resource, subprocess
+
+def soft_limit_of_children():
+    read, write = os.pipe()
+    command = ["sh", "-c", "ulimit -Sn"]
+    os.posix_spawnp("sh", command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write, 1)])
+    os.wait()
+    if os.fork() == 0:
+        os.write(write, f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]}\\n".encode())
+        os._exit(0)
+    os.wait()
+    subprocess.run(command, stdout=write, check=True)
+    subprocess.run(command, stdout=write, check=True, preexec_fn=os.getpid)
+    os.set_inheritable(write, True)
+    os.system(f"ulimit -Sn >/proc/self/fd/{write}")
+    os.close(write)
+    with open(read, "rb") as pipe:
+        return pipe.read()
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    opened = [open("/dev/null") for _ in range(20)]
+    return [soft_limit_of_children() if environ["PATH_INFO"] == "/children" else b"opened"]
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_more_connections_than_the_soft_limit_and_children_that_have_it(start, project, workers):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+
+    folder = project("main", CHILDREN)
+    server = start("main:app", "--workers", workers, cwd=folder, before_start=limit)
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            connection = stack.enter_context(Connection(server.port))
+            assert connection.ask("/").body == b"opened"
+        assert connection.ask("/children").body == b"128\n" * 5
