@@ -426,7 +426,8 @@ class ReloadingSupervisor(Supervisor):
             self._warmth.loaded()
             for other in self._workers:
                 if other in self._stand_ins and other.state is State.READY:
-                    other.want(Replacement("the import has failed"))  # it says that it hangs
+                    # It says that the import hangs.
+                    other.want(Replacement("the import has failed", urgent=True))
                 elif other.boots():
                     self._drop(other)
             return

@@ -764,3 +764,37 @@ def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -
     assert isinstance(reloading.processes[3].job, WorkerJob)
     reloading.ready(3)
     assert reloading.has_logged("(cold: the template process did not fork in 5 s)")
+
+
+def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
+    reloading: World,
+) -> None:
+    reloading.turn(signal.SIGHUP)
+    assert len(reloading.processes) == 3
+    reloading.passes(10.1)
+    assert reloading.processes[3].job.loaded is not None, "the page"
+    reloading.turn(signal.SIGTTIN)
+    assert len(reloading.processes) == 5
+    assert reloading.processes[4].job.loaded is None, "the second worker is no page"
+    reloading.ready(2)
+    reloading.ready(4)
+    assert reloading.processes[3].heard() == ""
+    reloading.ready(3)
+    assert reloading.processes[3].heard() == ch.RETIRE
+    reloading.processes[3].ends()
+    reloading.passes(100)
+    jobs = [reloading.processes[worker.pid - 5000].job for worker in reloading.supervisor._workers]
+    assert [job.loaded for job in jobs if job is not reloading.processes[1].job] == [None, None]
+
+
+def test_page_about_an_import_that_hangs_is_replaced_by_its_error(reloading: World) -> None:
+    reloading.turn(signal.SIGHUP)
+    reloading.passes(10.1)
+    reloading.ready(3)
+    reloading.processes[2].says(ch.LOAD_ERROR, "Cannot load the application main:app")
+    reloading.processes[2].ends()
+    reloading.turn()
+    (page,) = [p for p in reloading.processes[4:] if isinstance(p.job, WorkerJob)]
+    reloading.ready(reloading.processes.index(page))
+    assert page.job.loaded is not None
+    assert reloading.processes[3].heard() == ch.RETIRE
