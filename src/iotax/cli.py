@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from iotax import _iotax, importer, log
+from iotax import _iotax, log, working_directory
 from iotax.address import TcpAddress
 from iotax.config import ConfigError, from_command
 from iotax.forking import run_forked
@@ -113,7 +113,7 @@ def _run(argv: list[str]) -> int:
             " is check:app"
         )
     config, warnings = from_command(flags, os.environ)
-    importer.prepare(config.chdir, config.pythonpath)
+    working_directory.prepare(config.chdir, config.pythonpath)
     supervised = config.workers > 0
     log.open_log(config, os.environ, threads=not supervised)
     with _open(config) as listeners:

@@ -11,12 +11,12 @@ import os
 import pkgutil
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from iotax.config import ConfigError
 from iotax.load_error import LoadError, a_kind, load_error, one_line, trace_of
 from iotax.target import Target, TargetError, parse_target
+from iotax.working_directory import make_importable
 
 _USUAL_NAMES = ("application", "app")
 _LIKELY_NAMES = (*_USUAL_NAMES, "wsgi_app", "wsgi", "create_app", "make_app", "get_app", "api")
@@ -54,27 +54,6 @@ def load(text: str, *, factory: bool = False, reload: bool = False) -> Loaded:
     if target.call is not None or factory:
         found = _call(target, found, module)
     return Loaded(_checked(target, found, module), f"{target.module}:{target.attribute}")
-
-
-def prepare(folder: str, import_from: Sequence[str]) -> None:
-    """Change to `folder` ("": stay) and import from `import_from` before all others. Errors:
-    ConfigError."""
-    if folder:
-        try:
-            os.chdir(folder)
-        except OSError as error:
-            raise ConfigError(
-                f'chdir "{folder}": {error.strerror}; it takes a folder, e.g. /srv/project'
-            ) from None
-    make_importable(os.getcwd())
-    for path in reversed(import_from):
-        sys.path.insert(0, os.path.abspath(path))
-
-
-def make_importable(folder: str) -> None:
-    """Put `folder` first on sys.path, unless it is on it."""
-    if folder not in sys.path and not (folder == os.getcwd() and "" in sys.path):
-        sys.path.insert(0, folder)
 
 
 # ---- the module

@@ -9,6 +9,7 @@ import sysconfig
 import traceback
 import types
 
+from iotax import working_directory
 from iotax.target import Target
 
 _FOREIGN_FOLDERS = (
@@ -56,9 +57,9 @@ def load_error(
         )
     file = getattr(module, "__file__", None)
     where = (
-        f"{file}\n(the current folder is {os.getcwd()})"
+        f"{file}\n(the current folder is {working_directory.describe()})"
         if file
-        else f"{os.getcwd()} (the current folder)"
+        else f"{working_directory.describe()} (the current folder)"
     )
     return LoadError(target.text, tried, where, problem, fix, trace)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
-from iotax import importer, log
+from iotax import importer, log, working_directory
 from iotax.address import TcpAddress
 from iotax.config import from_arguments
 from iotax.listeners import Listeners, open_listeners
@@ -230,7 +230,7 @@ def serve(
             " itself"
         )
     config = from_arguments(_with_address(host, port, options), path=True)
-    importer.prepare(config.chdir, config.pythonpath)
+    working_directory.prepare(config.chdir, config.pythonpath)
     with _open(config) as listeners:
         loaded = importer.load(app, factory=config.factory)
         for name in ("factory", "chdir", "pythonpath"):

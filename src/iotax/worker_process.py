@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from iotax import _iotax, forking, importer, log, signals
+from iotax import _iotax, forking, importer, log, signals, working_directory
 from iotax import channel as ch
 from iotax.channel import Channel
 from iotax.importer import Loaded
@@ -86,11 +86,26 @@ class WorkerJob:
 
 
 def load(app: str, config: Config) -> Loaded:
-    """The application. Errors: LoadError."""
+    """The application, from the working directory as it is now. Errors: LoadError."""
+    try:
+        working_directory.enter_again()
+    except OSError as error:
+        raise _no_directory(app, error) from None
     loaded = importer.load(app, factory=config.factory)
     if loaded.name != app and ":" not in app:
         log.info(f"Taking {loaded.name}: no attribute was named")
     return loaded
+
+
+def _no_directory(app: str, error: OSError) -> LoadError:
+    name = error.filename or "the current folder"
+    return LoadError(
+        app,
+        f"enter {name}",
+        working_directory.describe(),
+        f"{name}: {error.strerror}",
+        "make the folder again, or restart the server in one that exists (--chdir)",
+    )
 
 
 def tell_ready(listeners: Listeners, config: Config) -> None:

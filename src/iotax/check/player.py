@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from types import FrameType
 from typing import Any, NoReturn
 
-from iotax import _iotax, importer
+from iotax import _iotax, importer, working_directory
 from iotax.check.findings import Finding
 from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
 from iotax.check.middleware import CHECKS, Bench
@@ -245,7 +245,7 @@ def main() -> None:
     install_alarm()
     start = json.loads(orders.readline())
     try:
-        importer.prepare("", start["pythonpath"])
+        working_directory.prepare("", start["pythonpath"])
         loaded = importer.load(start["target"], factory=start["factory"])
     except LoadError as error:
         tell({"load_error": vars(error)})

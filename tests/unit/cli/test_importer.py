@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iotax.importer import load, prepare
+from iotax.importer import load
 from iotax.load_error import LoadError
 
 APP = "def {}(environ, start_response):\n    return []\n"
@@ -131,15 +131,6 @@ def test_reload_imports_anew_in_the_same_module(project: Path) -> None:
     second = load("main_g:app", reload=True).application
     assert second is not first
     assert sys.modules["main_g"] is module
-
-
-def test_prepare_changes_folder_and_path(project: Path, tmp_path: Path) -> None:
-    write(tmp_path, {"other/main_h.py": "import lib_h\n" + APP.format("app")})
-    write(tmp_path, {"lib/lib_h.py": ""})
-    prepare(str(tmp_path / "other"), ["../lib"])
-    assert load("main_h:app").name == "main_h:app"
-    assert Path.cwd() == tmp_path / "other"
-    assert sys.path[:2] == [str(tmp_path / "lib"), str(tmp_path / "other")]
 
 
 # ---- failures
