@@ -2,7 +2,9 @@
 // threads, signals and forks meet the driver; everything that happens per request lies in call and
 // below.
 #include <pybind11/pybind11.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 
 #include <algorithm>
 #include <array>
@@ -259,6 +261,17 @@ void set_child_subreaper() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_os_error(errno);
 }
 
+int signal_descriptor(const py::sequence& signals) {
+  sigset_t wanted;
+  ::sigemptyset(&wanted);
+  for (const py::handle number : signals) {
+    if (::sigaddset(&wanted, number.cast<int>()) != 0) throw_os_error(errno);
+  }
+  const int opened = ::signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (opened < 0) throw_os_error(errno);
+  return opened;
+}
+
 void log_line(const std::string& level, const py::str& text) {
   process_log().server(level_of(level), utf8(text.ptr()));
 }
@@ -319,6 +332,7 @@ PYBIND11_MODULE(_iotax, module) {
   module.def("reopen_log", [] { process_log().reopen(); });
   module.def("set_parent_death_signal", &set_parent_death_signal, py::arg("signal"));
   module.def("set_child_subreaper", &set_child_subreaper);
+  module.def("signal_descriptor", &signal_descriptor, py::arg("signals"));
   module.def("log", &log_line, py::arg("level"), py::arg("text"));
   module.def("flush_log", &flush_log, py::arg("timeout"));
   module.def("flush_standard_streams", &flush_streams, py::arg("timeout"));

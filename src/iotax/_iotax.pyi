@@ -165,6 +165,10 @@ def reopen_log() -> None:
     """Open the files of open_log()'s `paths` anew. A failure is logged, and the former file goes
     on."""
 
+def signal_descriptor(signals: Sequence[int]) -> int:
+    """A non-blocking descriptor (signalfd(2)) to read the blocked `signals` from. Errors:
+    OSError."""
+
 def set_parent_death_signal(signal: int) -> None:
     """What this process gets when the thread that made it, or its adoptive parent, ends; 0:
     nothing. prctl(2)."""

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from iotax import _iotax, log, working_directory
+from iotax import _iotax, log, signals, working_directory
 from iotax.address import TcpAddress
 from iotax.config import ConfigError, from_command
 from iotax.forking import run_forked
@@ -76,6 +76,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments). Returns the exit code."""
     log.open_missing_standard_streams()
+    signals.begin()
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
     except (UsageError, ConfigError) as error:
@@ -290,6 +291,15 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
     buffer_lines()
     # As PID 1, TERM without a handler would be lost while the application is imported.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    serving: list[Worker] = []
+
+    def hang_up() -> None:
+        if not serving:
+            raise KeyboardInterrupt
+        serving[0].stop("prompt")
+
+    operators = signals.WithoutSupervisor(hang_up)
+    operators.install()
     loaded = load(app, config)
 
     def at_once(number: int) -> None:
@@ -307,7 +317,9 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
         tell_ready(listeners, config)
 
     worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
+    serving.append(worker)
     all_back = worker.run(process="server", at_once=at_once, ready=ready)
+    operators.end()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_leaving)
     listeners.close()

@@ -663,6 +663,9 @@ class Supervisor:
             self._asked_to_stop(number)
         elif self._stop is not None:
             return
+        elif number == signal.SIGHUP and self._system.terminal_is_gone():
+            log.info("Stopping: the terminal is closed")
+            self._asked_to_stop(signal.SIGINT)
         elif number == signal.SIGHUP:
             self._replace_all("SIGHUP")
         elif number == signal.SIGTTIN:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from iotax import _iotax, forking
 from iotax.channel import Channel
 from iotax.memory import Cgroup, resident_bytes
-from iotax.signals import SignalQueue
+from iotax.signals import SignalQueue, Terminal
 
 
 class System:
     def __init__(self) -> None:
         self._cgroup = Cgroup()
+        self._terminal = Terminal()
 
     def now(self) -> float:
         """Seconds of a clock that only goes forward."""
@@ -26,6 +27,10 @@ class System:
     def signals(self) -> SignalQueue:
         """From now on signals are queued. Once, in the main thread."""
         return SignalQueue()
+
+    def terminal_is_gone(self) -> bool:
+        """Whether the window of the terminal has been closed, and that is to end the server."""
+        return self._terminal.is_gone()
 
     def page(self, seats: int, threads: int) -> _iotax.Page:
         """Shared memory in which workers say what they do."""

@@ -158,6 +158,8 @@ class StopSignals:
 
     def install(self) -> None:
         numbers = _TAKEN[self._process]
+        if self._process != "application":  # a guest leaves the mask to its host
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         self._former = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
             signal.signal(number, self.handle)

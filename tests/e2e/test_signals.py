@@ -6,13 +6,15 @@ import select
 import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 from support import patience
-from support.server import SAMPLES
+from support.processes import wait_for_end
+from support.server import LISTENING, SAMPLES, Server
 from support.wire import SMALL, Connection
 
 QUIET_SECONDS = 2.0
@@ -194,6 +196,180 @@ def test_ctrl_c_works_after_an_asynchronous_view(start):
             assert text == "asynchronous view"
     server.stop(signal.SIGINT)
     assert "Traceback" not in server.err.wait_for_end()
+
+
+# ---- without a supervisor
+
+
+def log_file(path):
+    """Where the server says that it listens, when standard error is not its log."""
+    while not (path.exists() and (found := re.search(LISTENING, path.read_text()))):
+        time.sleep(0)
+    return int(found["port"])
+
+
+def test_usr1_reopens_the_logs_of_a_server_without_supervisor(start, tmp_path):
+    logs = [tmp_path / "access", tmp_path / "error"]
+    options = ("--access-logfile", str(logs[0]), "--error-logfile", str(logs[1]))
+    server = Server("views", "--workers", "0", *options)
+    try:
+        port = log_file(logs[1])
+        with Connection(port) as connection:
+            connection.ask("/hello?before")
+            for log in logs:
+                log.rename(log.with_suffix(".1"))
+            server.send_signal(signal.SIGUSR1)
+            while not all(log.exists() for log in logs):
+                assert server.process.poll() is None
+            connection.ask("/hello?after")
+        server.stop()
+        assert "/hello?after" in logs[0].read_text()
+        assert "/hello?before" in logs[0].with_suffix(".1").read_text()
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=" ".join)
+def test_hup_is_refused_without_supervisor(start, options):
+    server = start("views", "--workers", "0", *options)
+    for _ in range(2):
+        server.send_signal(signal.SIGHUP)
+    server.err.wait_for("WARNING: .*SIGHUP is refused: with --workers 0")
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+
+
+def test_usr2_dumps_stacks_without_supervisor(start, gate, tmp_path):
+    server = start("views", "--workers", "0", env={"GATES": str(tmp_path)})
+    with Connection(server.port) as connection:
+        connection.get("/gate/a")
+        gate.wait_entered()
+        server.send_signal(signal.SIGUSR2)
+        server.err.wait_for(r'File ".*views\.py", line \d+ in ')
+        gate.let_go()
+        assert connection.answer().text == "let go\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_other_signals_do_not_stop_a_worker(start, workers, number):
+    server = start("views", "--workers", workers)
+    os.kill(server.workers()[0], number)
+    with Connection(server.port) as connection:
+        assert connection.ask("/hello").status == 200
+
+
+# ---- what the launcher left
+
+MODES = pytest.mark.parametrize(
+    "options",
+    [(), ("--workers", "0"), ("--preload",), ("--reload",), ("--workers", "2", "--threads", "2")],
+    ids=" ".join,
+)
+STATE = """
+import re, signal, subprocess
+if IGNORE:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/code":
+        text = str(subprocess.run(["false"]).returncode)
+    else:
+        status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True)
+        text = " ".join(re.findall("Sig(?:Blk|Ign):.*", status.stdout))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+"""
+
+
+def block_all():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, number):
+    """Also for what the application starts."""
+    folder = project("main", "IGNORE = False" + STATE)
+    server = start("main:app", *options, cwd=folder, before_start=block_all)
+    with Connection(server.port) as connection:
+        assert "SigBlk:\t0000000000000000" in connection.ask("/").text
+    server.stop(number)
+
+
+@MODES
+def test_a_launcher_that_ignores_sigchld(start, project, options):
+    """Exit codes reach the application, and a worker that dies is replaced."""
+    folder = project("main", "IGNORE = False" + STATE)
+
+    def ignore():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+    server = start("main:app", *options, cwd=folder, before_start=ignore)
+    with Connection(server.port) as connection:
+        assert connection.ask("/code").text == "1"
+    must_be_replaced(server, options)
+
+
+@MODES
+def test_an_application_that_ignores_sigchld(start, project, options):
+    folder = project("main", "IGNORE = True" + STATE)
+    server = start("main:app", *options, cwd=folder)
+    must_be_replaced(server, options)
+    with Connection(server.port) as connection:
+        text = connection.ask("/").text
+        ignored = int(re.search(r"SigIgn:\s*(\w+)", text)[1], 16)
+        assert ignored & 1 << (signal.SIGCHLD - 1)
+
+
+def must_be_replaced(server, options):
+    if "0" in options:
+        return
+    before = server.workers()
+    os.kill(before[0], signal.SIGKILL)
+    server.wait_for_workers(len(before) + 1)
+    wait_for_end(before[0])
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 200
+
+
+@MODES
+def test_an_application_that_blocks_signals_can_be_stopped(start, project, options):
+    text = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+    server = start("main:app", *options, cwd=project("main", text + "IGNORE = False" + STATE))
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 200
+    server.stop(signal.SIGTERM)
+
+
+@MODES
+def test_what_else_is_inherited_stays(start, project, options):
+    """Priority, umask, and signals that were ignored: those of nohup and of a script's `&`."""
+    text = """
+import os, re, subprocess
+
+def app(environ, start_response):
+    status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True).stdout
+    text = f"{os.nice(0)} {re.search('SigIgn:(.*)', status)[1].strip()} "
+    text += re.search("Umask:(.*)", status)[1].strip()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+"""
+    ignored = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+    def prepare():
+        os.nice(3)
+        os.umask(0o027)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+    server = start("main:app", *options, cwd=project("main", text), before_start=prepare)
+    with Connection(server.port) as connection:
+        nice, signals, umask = connection.ask("/").text.split()
+    assert (nice, umask) == ("3", "0027")
+    kept = [number for number in ignored if int(signals, 16) & 1 << (number - 1)]
+    # Without a supervisor the process itself stops by INT and QUIT.
+    assert kept == list(ignored[:1] if "0" in options else ignored)
 
 
 # ---- the application's own signals

@@ -4,10 +4,12 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self, cast
 
@@ -17,25 +19,50 @@ from .server import APPS, environment
 
 
 class Terminal:
-    """A pseudo-terminal whose foreground job is the command: what is typed and what is shown."""
+    """A pseudo-terminal whose foreground job is the command: what is typed and what is shown.
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] = {}, cwd: Path = APPS) -> None:
+    `command`: another one than the server's, e.g. a shell. `ignore`: signals that its session
+    ignores, as under nohup.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] = {},
+        cwd: Path = APPS,
+        command: Sequence[str] = (),
+        ignore: Sequence[signal.Signals] = (),
+    ) -> None:
         self._master, slave = pty.openpty()
+
+        def begin_session() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            for number in ignore:
+                signal.signal(number, signal.SIG_IGN)
+
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "iotax", *arguments],
+            [*(command or (sys.executable, "-m", "iotax")), *arguments],
             cwd=cwd,
             env=environment(env),
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=begin_session,
         )
         os.close(slave)
-        self.shown = Lines(cast(IO[bytes], Shown(self._master)), "the terminal")
+        self._screen = Shown(self._master)
+        self.shown = Lines(cast(IO[bytes], self._screen), "the terminal")
 
     def type(self, text: bytes) -> None:
         os.write(self._master, text)
+
+    def close_window(self) -> None:
+        """Nobody has the other side of the terminal open any more: it hangs up."""
+        self._screen.close()
+        self.shown.wait_for_end()
+        os.close(self._master)
+        self._master = -1
 
     def __enter__(self) -> Self:
         return self
@@ -44,18 +71,26 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(patience.SECONDS)
-        self.shown.wait_for_end()
-        os.close(self._master)
+        if self._master >= 0:
+            self.shown.wait_for_end()
+            os.close(self._master)
 
 
 class Shown(contextlib.nullcontext[None]):
-    """The other side of a terminal as a stream: it ends when nobody has the terminal open."""
+    """The other side of a terminal as a stream: it ends when nobody has the terminal open, or by
+    close()."""
 
     def __init__(self, master: int) -> None:
         super().__init__()
         self._master = master
+        self._closed, self._closing = os.pipe()
+
+    def close(self) -> None:
+        os.close(self._closing)
 
     def read1(self, count: int) -> bytes:
+        if self._closed in select.select([self._master, self._closed], [], [])[0]:
+            return b""
         try:
             return os.read(self._master, count)
         except OSError:

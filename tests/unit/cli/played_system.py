@@ -87,6 +87,7 @@ class PlayedSystem(System):
         self.killed: list[tuple[int, int]] = []
         self.memory: dict[int, int] = {}
         self.room: int | None = None  # headroom()
+        self.is_terminal_closed = False
         self.fork_error: OSError | None = None
         self.played_page = Page(0, 0)
         self.queue = Signals()
@@ -127,6 +128,9 @@ class PlayedSystem(System):
 
     def resident_bytes(self, pid: int) -> int:
         return self.memory.get(pid, 1)
+
+    def terminal_is_gone(self) -> bool:
+        return self.is_terminal_closed
 
     def headroom(self) -> int | None:
         return self.room

@@ -87,6 +87,21 @@ def test_starts_what_is_wanted_and_stops_when_all_have_left(world: World) -> Non
     assert world.exit_code == 0
 
 
+def test_hup_ends_the_server_once_its_terminal_is_closed(world: World) -> None:
+    """As Ctrl-C there; the kernel and a shell may both send it, also much later."""
+    world.start()
+    world.ready(0)
+    world.is_terminal_closed = True
+    world.turn(signal.SIGHUP)
+    assert world.processes[0].heard() == ch.PROMPT
+    world.passes(5)
+    world.turn(signal.SIGHUP)
+    assert world.processes[0].heard() == ""
+    world.processes[0].ends()
+    world.turn()
+    assert world.exit_code == 0
+
+
 def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)

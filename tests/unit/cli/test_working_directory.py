@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from iotax import working_directory
 from iotax.config import ConfigError
 from iotax.importer import load
