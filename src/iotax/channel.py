@@ -10,6 +10,8 @@ import select
 import socket
 from typing import Final, NamedTuple, Self
 
+from iotax import native
+
 # What a worker or the template says.
 BOOTING: Final = "B"  # with its process id
 READY: Final = "R"
@@ -36,6 +38,8 @@ FORK: Final = "f"  # with the end of a channel
 
 GONE: Final = ""  # no packet: the other side has ended
 _BYTES_MAX: Final = 64 * 1024
+# gevent and eventlet put another one into the module; the template imports the application.
+_Socket: Final = socket.socket
 
 
 class Message(NamedTuple):
@@ -61,7 +65,7 @@ class Channel:
     @classmethod
     def from_descriptor(cls, descriptor: int) -> Self:
         """Takes the descriptor over."""
-        return cls(socket.socket(fileno=descriptor))
+        return cls(_Socket(fileno=descriptor))
 
     def copy(self) -> Self:
         """Another descriptor of the same end."""
@@ -91,7 +95,7 @@ class Channel:
 
     def wait(self) -> Message:
         """The next message, as soon as there is one."""
-        poll = select.poll()  # select() takes no descriptor from 1024 on
+        poll = native.poll()  # select() takes no descriptor from 1024 on
         poll.register(self._socket, select.POLLIN)
         while (message := self.receive()) is None:
             poll.poll()

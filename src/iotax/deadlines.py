@@ -9,14 +9,13 @@ answers by itself when Python does not come to it in time.
 import contextlib
 import itertools
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
-from iotax import _iotax, log
+from iotax import _iotax, log, native
 from iotax.options import Config
 
 OURS: Final = str(Path(__file__).resolve().parent)
@@ -50,7 +49,7 @@ class Watch:
         self._worker, self._action = worker, config.request_timeout_action
         self._start_thread = start_thread
         self._debugged: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="iotax-watch", daemon=True)
+        self._thread = native.thread(self._run, "iotax-watch")
 
     @staticmethod
     def is_needed(config: Config) -> bool:

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from iotax import _iotax, signals
+from iotax import _iotax, native, signals
 from iotax.channel import Channel
 
 Run = Callable[[], int]
@@ -36,7 +36,7 @@ def fork(run: Run, become_child: Callable[[], None]) -> int:
     """The child's process id, in the parent. The child lets go of what is its parent's, with
     signals blocked, and goes on as `run`."""
     with signals.blocked():
-        pid = os.fork()
+        pid = native.fork()
         if pid:
             return pid
         become_child()
@@ -51,16 +51,16 @@ def fork_for_adoption(
     never gets further than this function: it runs none of the application's exit functions."""
     with signals.blocked():
         try:
-            middle = os.fork()
+            middle = native.fork()
         except OSError as error:
             failed(error)
             return
         if middle:
             with contextlib.suppress(ChildProcessError):  # an application may ignore SIGCHLD
-                os.waitpid(middle, 0)
+                native.waitpid(middle, 0)
             return
         try:
-            if os.fork():
+            if native.fork():
                 os._exit(0)
         except OSError as error:
             try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from iotax import channel as ch
-from iotax import forking, log, signals, warm
+from iotax import forking, log, native, signals, warm
 from iotax.channel import Channel
 from iotax.deadlines import is_debugged
 from iotax.error_page import ErrorPage
@@ -73,12 +73,10 @@ class ReloadJob(WorkerJob):
 
 
 def is_being_debugged() -> bool:
-    """Whether a thread that runs the application waits in a debugger, or is stepped through."""
-    idents = {
-        thread.ident
-        for thread in threading.enumerate()
-        if thread is threading.main_thread() or thread.name.startswith("iotax-")
-    }
+    """Whether a thread that runs the application waits in a debugger, or is stepped through. Asked
+    in the main thread."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("iotax-")]
+    idents = {native.get_ident(), *map(native.ident_of, ours)}
     tops = [top for ident, top in sys._current_frames().items() if ident in idents]
     return any(is_debugged(top) or _is_stepped(top) for top in tops)
 

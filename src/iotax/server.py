@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
-from iotax import importer, log, working_directory
+from iotax import importer, log, native, working_directory
 from iotax.address import TcpAddress
 from iotax.config import from_arguments
 from iotax.listeners import Listeners, open_listeners
@@ -94,7 +94,7 @@ class Server:
         self._app: Final = app
         self._config: Final = from_arguments(_with_address(host, port, options), path=False)
         self._listeners: Listeners | None = None
-        self._lock = threading.Lock()
+        self._lock = native.make_lock()
         self._worker: Worker | None = None
         self._exit_asked = False
 
@@ -181,7 +181,7 @@ class Server:
             except BaseException as error:  # carried over to the thread that waits
                 failures.append(error)
 
-        thread = threading.Thread(target=serve, name="iotax-0", daemon=True)
+        thread = native.thread(serve, "iotax-0")
         thread.start()
         try:
             yield self

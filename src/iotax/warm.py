@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from typing import Any, Final, NamedTuple
 
+from iotax import native
 from iotax.own_code import Project
 
 # A module that takes longer to import than all of it may take is not imported ahead.
@@ -140,7 +141,7 @@ def try_out(
     """Import `names` in a process that is thrown away. None: it ended otherwise, or took too long.
     `variables` are those that the project's code sets or changes."""
     reading, writing = os.pipe()
-    pid = os.fork()
+    pid = native.fork()
     if pid == 0:
         code = 1
         try:
@@ -159,7 +160,8 @@ def try_out(
         os.close(reading)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 9)
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ChildProcessError):  # a module may ignore SIGCHLD
+            native.waitpid(pid, 0)
     try:
         return Trial(*json.loads(text))
     except ValueError:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Literal
 
-from iotax import _iotax, log
+from iotax import _iotax, log, native
 from iotax.deadlines import Watch
 from iotax.listeners import Listeners
 from iotax.options import Config
@@ -89,9 +89,10 @@ class Worker:
             threads[-1].start()
 
         watch = Watch(self._worker, self._config, replace_lost)
-        in_main = threading.current_thread() is threading.main_thread()
         signals = (
-            StopSignals(self._worker, self.stop, at_once, process=process) if in_main else None
+            StopSignals(self._worker, self.stop, at_once, process=process)
+            if native.in_main_thread()
+            else None
         )
         try:
             if signals is not None:
@@ -111,9 +112,7 @@ class Worker:
         return back
 
     def _make_thread(self, number: int) -> threading.Thread:
-        return threading.Thread(
-            target=self._worker.run_thread, args=(number,), name=f"iotax-{number}", daemon=True
-        )
+        return native.thread(self._worker.run_thread, f"iotax-{number}", (number,))
 
     def stop(self, how: str) -> None:
         """ "drain", "prompt" or "now"; from any thread or signal handler."""
@@ -198,16 +197,18 @@ class ExitGuard:
 
     def __init__(self, seconds: float, code: int) -> None:
         self._seconds, self._code = seconds, code
-        self._cancelled = threading.Event()
+        self._waiting = native.make_lock()
+        self._waiting.acquire()
 
     def cancel(self) -> None:
-        self._cancelled.set()
+        """Once."""
+        self._waiting.release()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="iotax-exit", daemon=True).start()
+        native.thread(self._run, "iotax-exit").start()
 
     def _run(self) -> None:
-        if self._cancelled.wait(self._seconds):
+        if self._waiting.acquire(timeout=self._seconds):
             return
         ours = (threading.main_thread(), threading.current_thread())
         others = [

@@ -3,10 +3,14 @@
 "Hangs" is a gate that the test opens; so each statement is about order, not about milliseconds.
 """
 
+import importlib.util
 import json
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.server import run_command
 from support.wire import SMALL, Connection
 
 
@@ -213,3 +217,85 @@ def test_busy_python_thread_of_the_application_does_not_starve_requests(start):
 
     with ThreadPoolExecutor(4) as pool:
         assert set().union(*pool.map(client, range(4))) == {"beside a busy thread\n"}
+
+
+# ---- patched modules
+
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+}
+PATCHED_APP = """
+import os, queue, select, subprocess, threading, time
+
+def app(environ, start_response):
+    time.sleep(0.2)  # another greenlet of this thread may run meanwhile
+    pipe, fill = os.pipe()
+    os.write(fill, b"x")
+    select.select([pipe], [], [], 5)
+    found = queue.Queue()
+    helper = threading.Thread(target=lambda: found.put("helped"))
+    helper.start()
+    helper.join()
+    me = threading.current_thread()
+    names = sorted(thread.name for thread in threading.enumerate())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    native = threading.get_native_id() == os.getpid()
+    return [f"{me.name} {native} {found.get()} {' '.join(names)}".encode()]
+"""
+
+
+@pytest.fixture(params=PATCHES)
+def patched(request, project):
+    """The folder of an application that patches Python's modules."""
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    return project("main", PATCHES[request.param] + PATCHED_APP)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--workers", "0"),
+        ("--workers", "2", "--request-timeout", "60s"),
+        ("--preload",),
+        ("--reload",),
+    ],
+    ids=" ".join,
+)
+def test_application_threads_are_native_where_threading_is_patched(start, patched, options):
+    """Named threads, each with an event loop of its own, and TERM ends the server."""
+    server = start("main:app", "--threads", "3", *options, cwd=patched)
+    at_once = threading.Barrier(6)
+
+    def ask(_):
+        with Connection(server.port) as connection:
+            at_once.wait()
+            return connection.ask("/").text
+
+    with ThreadPoolExecutor(6) as pool:
+        texts = list(pool.map(ask, range(6)))
+    for text in texts:
+        name, is_main, helped, *names = text.split()
+        assert helped == "helped"
+        assert {"MainThread", "iotax-1", "iotax-2"} <= set(names)
+        assert name in names
+        assert (name == "MainThread") is (is_main == "True")
+    assert len({text.split()[0] for text in texts}) > 1
+    server.stop(signal.SIGTERM)
+
+
+def test_a_library_in_a_patched_program(patched, tmp_path):
+    program = """
+import threading, urllib.request
+from main import app
+from iotax import Server
+
+server = Server(app, port=0, threads=2)
+with server.background():
+    print(urllib.request.urlopen(f"http://127.0.0.1:{server.port}/").read().split()[0].decode())
+"""
+    (patched / "program.py").write_text(program)
+    done = run_command(cwd=patched, module="program")
+    assert done.stdout.split()[-1] in ("iotax-0", "iotax-1"), done.stderr
+    assert done.returncode == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from iotax import channel as ch
-from iotax import forking
+from iotax import forking, native
 from iotax.channel import Channel, Message
 from iotax.template import TemplateJob
 from iotax.worker_process import WorkerJob
@@ -17,7 +17,7 @@ FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     """The fork of this number, counted from 0 along the line of descent, finds no room."""
-    fork, count = os.fork, 0
+    fork, count = native.fork, 0
 
     def counted() -> int:
         nonlocal count
@@ -26,7 +26,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
             raise FULL
         return fork()
 
-    monkeypatch.setattr(os, "fork", counted)
+    monkeypatch.setattr(native, "fork", counted)
 
 
 def messages(channel: Channel) -> list[Message]:
@@ -75,7 +75,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     supervisors.close()
     nothing: Any = None
     worker = WorkerJob("main:app", nothing, nothing, templates, 0, nothing, -1, False)
-    TemplateJob(worker, templates)._fork_on_demand(worker)
+    TemplateJob(worker, templates)._fork_on_demand(worker, lambda: None)
     assert forked == [0, 1]
     assert messages(ends[0]) == [(ch.NOT_FORKED, FULL.strerror, -1)]
     for end in ends:
