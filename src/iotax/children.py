@@ -56,6 +56,7 @@ class WorkerChild(Child):
     that drains as soon as this one is ready."""
 
     seat: int = -1
+    template: Child | None = None  # which it was forked from
     replaces: "WorkerChild | None" = None
     replacement: Replacement | None = None
     generation: int = 0  # of the code that it runs

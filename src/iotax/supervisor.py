@@ -76,6 +76,7 @@ class Supervisor:
         self._workers: list[WorkerChild] = []
         self._template: Child | None = None
         self._next_template: Child | None = None
+        self._old_templates: list[Child] = []  # workers that were forked from them still run
         self._new_code = ""  # why a template with freshly imported code is wanted
         self._served = False  # a worker has been ready
         self._backoff = Backoff()
@@ -108,6 +109,7 @@ class Supervisor:
             self._go_on_stopping(now, self._stop)
             return
         self._look_at_the_clock(now)
+        self._end_unused_templates()
         self._take_steps()
 
     def _wait(self) -> None:
@@ -123,7 +125,7 @@ class Supervisor:
 
     def _children(self) -> list[Child]:
         templates = [one for one in (self._template, self._next_template) if one is not None]
-        return [*templates, *self._workers]
+        return [*templates, *self._old_templates, *self._workers]
 
     def _dues(self) -> Iterator[float]:
         """When there is something to do even if nothing happens."""
@@ -292,7 +294,7 @@ class Supervisor:
         self._page.clear(seat)
         worker = WorkerChild(ours, self._system.now(), seat=seat, replaces=replaces)
         if self._template is not None:
-            worker.state = State.FORKING
+            worker.state, worker.template = State.FORKING, self._template
             self._template.channel.send(ch.FORK, str(seat), theirs.fileno())
         else:
             worker.pid = self._fork(self._job(theirs, seat).run, ours)
@@ -586,7 +588,9 @@ class Supervisor:
         elif template is self._template:
             self._template = None
         else:
-            return  # one of before
+            if template in self._old_templates:
+                self._old_templates.remove(template)
+            return
         if self._stop is not None or self._was_asked_while_booting(template, before, status):
             return
         what = self._cause(status)
@@ -704,8 +708,7 @@ class Supervisor:
 
     def _use_next_template(self) -> None:
         if self._template is not None:
-            self._template.channel.close()
-            self._template.gone = True
+            self._old_templates.append(self._template)
         self._template, self._next_template = self._next_template, None
         self._mark_all(self._new_code)
         self._new_code = ""
@@ -721,6 +724,31 @@ class Supervisor:
     def _dump_stacks(self, worker: WorkerChild) -> None:
         if worker.pid:  # 0 would be the whole process group
             self._system.kill(worker.pid, signals.DUMP_STACKS)
+
+    # ---- the ends of templates
+
+    def _has_exit_functions(self, child: Child) -> bool:
+        """A template that has imported the application, and was not told to end."""
+        templates = (self._template, *self._old_templates)
+        return (
+            self._config.preload
+            and child in templates
+            and child.state is State.READY
+            and (not child.is_leaving)
+        )
+
+    def _end_template(self, template: Child) -> None:
+        """It runs the exit functions of the import, and exits."""
+        template.channel.close()
+        template.gone = template.is_leaving = True
+        seconds = self._config.graceful_timeout + self._leave_seconds
+        template.termination = Termination("", self._system.now() + seconds)
+
+    def _end_unused_templates(self) -> None:
+        used = [worker.template for worker in self._workers]
+        for template in self._old_templates:
+            if template not in used and self._has_exit_functions(template):
+                self._end_template(template)
 
     # ---- stopping
 
@@ -751,6 +779,8 @@ class Supervisor:
         serves."""
         self._listeners.hand_over()
         for child in self._children():
+            if self._has_exit_functions(child):
+                continue  # workers may use what they end
             if not isinstance(child, WorkerChild) or (child.boots() and order == ch.NOW):
                 self._kill(child)
             elif child.boots():
@@ -762,10 +792,17 @@ class Supervisor:
                 self._kill(child)
 
     def _go_on_stopping(self, now: float, stop: Stop) -> None:
-        if all(child.is_abandoned for child in self._children()):
+        left = [child for child in self._children() if not child.is_abandoned]
+        templates = [child for child in left if self._has_exit_functions(child)]
+        others = [child for child in left if child not in templates]
+        if not left:
             self._exit_code = stop.exit_code
+        elif templates and not others:
+            for template in templates:
+                self._end_template(template)
+            self._stop = stop._replace(kill_at=max(stop.kill_at, now + AT_ONCE_SECONDS))
         elif now >= stop.kill_at:
-            for child in self._children():
+            for child in others:
                 self._kill(child, "it did not end in time")
             self._stop = stop._replace(kill_at=now + AT_ONCE_SECONDS)
 

@@ -1,19 +1,20 @@
 """The template process of --preload: imports the application once and forks workers from there.
 
-Decides: what is told about what an import left behind. It is the supervisor's child, its forks
-become the supervisor's too.
+Decides: what becomes of signals and exit functions of the import. It is the supervisor's child, its
+forks become the supervisor's too. What an import leaves that a fork does not have is told by
+left_behind.py.
 """
 
 import gc
 import os
-import sys
-import threading
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from iotax import channel as ch
-from iotax import forking, log, signals
+from iotax import forking, left_behind, log, native, signals, working_directory
 from iotax.channel import Channel
+from iotax.exit_functions import ExitFunctions
 from iotax.load_error import LoadError
 from iotax.worker_process import WorkerJob, buffer_lines, load
 
@@ -32,21 +33,34 @@ class TemplateJob:
         log.open_log(worker.config, os.environ, threads=False)
         channel.send(ch.BOOTING, str(os.getpid()))
         buffer_lines()
-        before = set(_sockets())
+        before = left_behind.sockets()
+        exit_functions = ExitFunctions()
         try:
-            loaded = load(worker.app, worker.config)
+            with exit_functions.recorded():
+                loaded = load(worker.app, worker.config)
         except LoadError as error:
             channel.send(ch.LOAD_ERROR, str(error))
             return 0
-        for left in _left_behind(before):
-            log.warning(f"--preload: the import left {left}; workers get a copy that does not work")
+        for what in left_behind.after_import(before):
+            log.warning(f"--preload: {what}")
+        forking.live_on()  # the end of the channel is its end, and the exit functions run
+        on_term = signals.leave_term_to_the_supervisor()
         gc.collect()
         gc.freeze()  # what is shared is not written to by a collection
         channel.send(ch.READY)
-        self._fork_on_demand(replace(worker, loaded=loaded))
+
+        def become_worker() -> None:
+            """Signals are as the import has left them, as in a worker that imports by itself."""
+            signal.signal(signal.SIGTERM, on_term)
+            exit_functions.forget_in_child()
+            channel.close()
+            native.reinit_in_child()
+            working_directory.enter_again_if_gone()
+
+        self._fork_on_demand(replace(worker, loaded=loaded), become_worker)
         return 0
 
-    def _fork_on_demand(self, worker: WorkerJob) -> None:
+    def _fork_on_demand(self, worker: WorkerJob, become_worker: Callable[[], None]) -> None:
         while (message := self.channel.wait()).kind != ch.GONE:
             if message.kind != ch.FORK:
                 continue
@@ -55,51 +69,5 @@ class TemplateJob:
                 continue
             end = Channel.from_descriptor(message.descriptor)
             job = replace(worker, seat=int(message.text), channel=end)
-            forking.fork_for_adoption(job.run, self._become_worker, end.send_not_forked)
+            forking.fork_for_adoption(job.run, become_worker, end.send_not_forked)
             end.close()
-
-    def _become_worker(self) -> None:
-        signals.become_child(None)
-        self.channel.close()
-
-
-def _left_behind(sockets_before: set[str]) -> Iterator[str]:
-    """What does not survive a fork, in words."""
-    threads = [thread.name for thread in threading.enumerate()[1:]]
-    if threads:
-        yield f"{_count(threads, 'thread')} running ({', '.join(threads)})"
-    elif len(os.listdir("/proc/self/task")) > 1:
-        yield "a thread running that Python does not know of"
-    opened = sorted(set(_sockets()) - sockets_before)
-    if opened:
-        yield f"{_count(opened, 'socket')} open ({', '.join(opened)})"
-    if "asyncio" in sys.modules:
-        loops = [one for one in gc.get_objects() if isinstance(one, _loop_type()) and _is_open(one)]
-        if loops:
-            yield f"{_count(loops, 'event loop')} ({', '.join(map(repr, loops))})"
-
-
-def _count(found: Sequence[object], name: str) -> str:
-    return f"{len(found)} {name}{'s' if len(found) > 1 else ''}"
-
-
-def _sockets() -> Iterator[str]:
-    """Names of the open sockets of this process: "descriptor 7"."""
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            kind = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue  # that of the listing itself
-        if kind.startswith("socket:"):
-            yield f"descriptor {number}"
-
-
-def _loop_type() -> type:
-    return sys.modules["asyncio"].AbstractEventLoop  # type: ignore[no-any-return]
-
-
-def _is_open(loop: object) -> bool:
-    try:
-        return not loop.is_closed()  # type: ignore[attr-defined]
-    except Exception:
-        return True  # a loop that does not tell is not known to be closed

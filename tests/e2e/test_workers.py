@@ -329,6 +329,144 @@ def test_preload_warns_of_what_the_import_left_behind(start, project):
     assert "event loop" in warnings
 
 
+RESTARTS = """
+import os, threading
+def app(environ, start_response): pass
+over = threading.Event()
+def begin(_=None):
+    threading.Thread(target=over.wait, name="exporter", daemon=True).start()
+begin()
+os.register_at_fork(after_in_child=begin)
+"""
+
+
+def test_preload_does_not_warn_of_threads_that_their_library_starts_again(start, project):
+    """In the child of a fork, as OpenTelemetry and ddtrace do."""
+    server = start("main:app", "--preload", cwd=project("main", RESTARTS))
+    assert "WARNING" not in server.err.text
+
+
+HANGS_AFTER_A_FORK = RESTARTS.replace("after_in_child=begin", "after_in_child=first_child")
+HANGS_AFTER_A_FORK = HANGS_AFTER_A_FORK.replace(
+    "os.register",
+    """
+def first_child():
+    try:
+        os.mkdir("tried")
+    except FileExistsError:
+        return
+    threading.Event().wait()
+os.register""",
+)
+
+
+def test_preload_does_not_wait_for_a_trial_that_hangs(start, project):
+    server = start("main:app", "--preload", cwd=project("main", HANGS_AFTER_A_FORK))
+    assert re.search("WARNING: .*exporter", server.err.text)
+
+
+EXITS = """
+import atexit, logging, os, pathlib, tempfile, weakref
+from atexit import register
+
+class Kept: pass
+kept = Kept()
+
+def note(word):
+    with open("exits", "a") as file:
+        file.write(f"{word} {os.getpid()}\\n")
+
+atexit.register(note, "import")
+register(note, "import as a name")
+weakref.finalize(kept, note, "finalizer of the import")
+folder = tempfile.TemporaryDirectory()
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/register":
+        register(note, "worker")
+        weakref.finalize(kept, note, "finalizer of the worker")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{os.getpid()} {os.path.isdir(folder.name)} {folder.name}".encode()]
+"""
+
+
+def exits(folder):
+    path = folder / "exits"
+    return (
+        [tuple(line.rsplit(" ", 1)) for line in path.read_text().splitlines()]
+        if path.exists()
+        else []
+    )
+
+
+def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, project):
+    """In the template; those that a worker registers in the worker."""
+    folder = project("main", EXITS)
+    server = start("main:app", "--preload", "--workers", "2", cwd=folder)
+    first = server.wait_for_answers_of(2)
+    registered = {int(ask(server, "/register").split()[0]) for _ in range(20)}
+    os.kill(first[0], signal.SIGTERM)
+    wait_for_end(first[0])
+    _, is_there, temporary = ask(server, "/").split()
+    assert is_there == "True", "the end of a worker has removed what the others use"
+    server.stop()
+    found = exits(folder)
+    imported = [one for one in found if "import" in one[0]]
+    assert sorted(word for word, _ in imported) == [
+        "finalizer of the import",
+        "import",
+        "import as a name",
+    ]
+    (template,) = {int(pid) for _, pid in imported}
+    assert template not in server.started()
+    assert found[-len(imported) :] == imported, "the workers have gone before"
+    assert {int(pid) for word, pid in found if word == "worker"} == registered
+    assert not os.path.exists(temporary)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_exit_functions_of_the_template_run_when_the_whole_group_gets_the_signal(
+    start, project, number
+):
+    folder = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=folder, new_session=True)
+    os.killpg(server.pid, number)
+    assert server.wait() == 0
+    assert len(exits(folder)) == 3
+
+
+def test_a_template_ends_with_the_last_of_its_workers(start, project):
+    """HUP: what the exit functions of the former import end is used as long as its workers run."""
+    folder = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=folder)
+    old = int(ask(server, "/").split()[0])
+    server.send_signal(signal.SIGHUP)
+    server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
+    wait_for_end(old)
+    while len(exits(folder)) < 3:
+        assert server.process.poll() is None
+    assert ask(server, "/").split()[1] == "True"
+    server.stop()
+    assert len(exits(folder)) == 6
+
+
+HANGING_EXIT = """
+import atexit, threading
+atexit.register(threading.Event().wait)
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"here"]
+"""
+
+
+def test_an_exit_function_of_the_template_that_hangs_is_not_waited_for(start, project):
+    folder = project("main", HANGING_EXIT)
+    server = start("main:app", "--preload", "--graceful-timeout", "100ms", cwd=folder)
+    assert ask(server, "/") == "here"
+    server.stop()
+
+
 def test_template_that_dies_is_replaced(trouble):
     server = trouble("--preload")
     (worker,) = server.workers()
