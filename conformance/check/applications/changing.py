@@ -38,7 +38,7 @@ def chooses_at_random(seed):
 
 
 def fails_at_random(seed):
-    """The service behind it is not always there."""
+    """E.g. while somebody else holds the database."""
 
     @pair("A-CALL-03")
     class FailsAtRandom:
@@ -46,7 +46,7 @@ def fails_at_random(seed):
         chance = random.Random(seed)
 
         def sound(environ, start_response, chance=chance):
-            status = chance.choice(["200 OK", "200 OK", "502 Bad Gateway"])
+            status = chance.choice(["200 OK", "200 OK", "500 Locked"])
             return answer(start_response, b"x", status)
 
 
@@ -70,6 +70,7 @@ for number in range(4):
 for number in (1, 2, 4, 20):
     limits_requests("429 Too Many Requests", number)
     limits_requests("503 Service Unavailable", number)
+    limits_requests("502 Bad Gateway", number)
 
 
 @pair("A-SR-07")

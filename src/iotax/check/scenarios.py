@@ -29,7 +29,7 @@ TIMES: Final = 3
 # A page that shows one of two things at random is taken for a difference once in 4,000 times.
 ROUNDS: Final = 6
 SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH")
-NOT_NOW: Final = (503, 507)  # RFC 9110 section 15.6.4, RFC 4918 section 11.5
+NOT_NOW: Final = (502, 503, 504, 507)  # RFC 9110 section 15.6, RFC 4918 section 11.5
 GUARANTEED: Final = frozenset(
     {
         *MAY_BE_EMPTY,
@@ -110,7 +110,8 @@ def _of_error(error: BaseException) -> Difference:
 
 
 def _is_fault(call: GuardedCall) -> bool:
-    """Not one that only asks to come back later, or has no more room."""
+    """Not one that only asks to come back later, has no more room, or blames a server behind
+    it."""
     return call.raised is not None or (call.code >= 500 and call.code not in NOT_NOW)
 
 
