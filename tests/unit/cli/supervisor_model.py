@@ -18,6 +18,7 @@ import random
 import select
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -98,6 +99,7 @@ class World(PlayedSystem):
         self.stop_signal: signal.Signals | None = None
         self.is_asked_to_stop = False
         self.stopped_at = 0.0
+        self.wished: set[int] = set()  # process ids of those that are to be replaced
         self.stop_codes = {0, 3}
         flags = {
             "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
@@ -422,6 +424,11 @@ class World(PlayedSystem):
             raise Broken(f"{one._wanted} workers are wanted, not {self.number}")
         staying = [w for w in workers if not w.is_leaving and w.state is not State.KILLED]
         if not self.reload:
+            for worker in workers:
+                if worker.pid and worker.replacement is not None:
+                    self.wished.add(worker.pid)
+                elif worker.pid in self.wished and worker.state is State.READY:
+                    raise Broken(f"the wish is forgotten: {self.picture()}")
             needed = sum(is_urgent(worker) for worker in staying)
             if len(staying) > self.number + max(1, needed) and not self.queue.arrived:
                 raise Broken(f"{len(staying)} workers for {self.number}: {self.picture()}")
@@ -579,19 +586,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one, with every step")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="at most so long")
     parser.add_argument("--reload", action="store_true", help="the supervisor of --reload")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         run(arguments.seed, reload=arguments.reload, tell=print)
         return 0
+    ends, done = time.monotonic() + arguments.seconds, 0
     for seed in range(arguments.first, arguments.first + arguments.count):
+        if time.monotonic() >= ends:
+            break
+        done += 1
         try:
             run(seed, reload=arguments.reload)
         except Exception:
             traceback.print_exc()
             print(f"seed {seed} fails; {again(seed, reload=arguments.reload)}")
             return 1
-    print(f"{arguments.count} sequences from seed {arguments.first} on: all invariants held")
+    print(f"{done} sequences from seed {arguments.first} on: all invariants held")
     return 0
 
 

@@ -22,7 +22,7 @@ class WatchedRig : public Rig<Poller> {
   }
 
   std::vector<driver::WatchEvent> events;
-  bool answers = true;  // else the watch only looks on
+  bool answers = true;    // else the watch only looks on
   bool can_start = true;  // else no thread can be started in the place of a lost one
   std::vector<ScriptedSys::Thread> started;
 
