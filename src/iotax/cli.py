@@ -26,7 +26,7 @@ from iotax.load_error import LoadError
 from iotax.options import OPTIONS, Config
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax.values import Many, Switch
-from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, Worker, leave_now
+from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, ThreadsNotStarted, Worker, leave_now
 from iotax.worker_process import buffer_lines, load, tell_ready
 
 EXIT_INTERNAL: Final = 1
@@ -83,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_USAGE, f"iotax: {error}")
     except LoadError as error:
         return _fail(EXIT_LOAD, f"\n{error}")
+    except ThreadsNotStarted as error:
+        return _fail(EXIT_LOAD, f"iotax: {error}")
     except BindError as error:
         return _fail(EXIT_BIND, f"iotax: {error}")
     except KeyboardInterrupt:

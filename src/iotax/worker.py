@@ -36,6 +36,10 @@ _TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
+class ThreadsNotStarted(RuntimeError):
+    """The system has no room for the threads of a worker; says how many there are."""
+
+
 class Worker:
     """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs.
 
@@ -80,7 +84,7 @@ class Worker:
         supervisor: it does as it is told, and reports TERM. `at_once` is called in the main thread
         by a second signal or QUIT, with its number; `ready` before the first request.
         Returns whether every application thread has come back. Errors: OSError when the loop cannot
-        be set up.
+        be set up, ThreadsNotStarted.
         """
         threads = [self._make_thread(number) for number in range(1, self._config.threads)]
 
@@ -97,10 +101,7 @@ class Worker:
         try:
             if signals is not None:
                 signals.install()
-            for thread in threads:
-                thread.start()
-            if Watch.is_needed(self._config):
-                watch.start()
+            self._start(threads, watch if Watch.is_needed(self._config) else None)
             if ready is not None:
                 ready()
             self._worker.run()
@@ -110,6 +111,23 @@ class Worker:
             self._worker.stop("now")
             back = _join(threads) and watch.join(JOIN_SECONDS)
         return back
+
+    @staticmethod
+    def _start(threads: Sequence[threading.Thread], watch: Watch | None) -> None:
+        """Errors: ThreadsNotStarted."""
+        started = 1  # this one
+        try:
+            for thread in threads:
+                thread.start()
+                started += 1
+            if watch is not None:
+                watch.start()
+        except RuntimeError as error:
+            raise ThreadsNotStarted(
+                f"only {started} of {len(threads) + 1} application threads"
+                f"{' and no watch of the deadlines' if watch else ''} could be started: {error};"
+                " take fewer (--threads), or raise the limit of processes (ulimit -u, TasksMax)"
+            ) from error
 
     def _make_thread(self, number: int) -> threading.Thread:
         return native.thread(self._worker.run_thread, f"iotax-{number}", (number,))

@@ -20,7 +20,7 @@ from iotax.importer import Loaded
 from iotax.listeners import Listeners
 from iotax.load_error import LoadError
 from iotax.options import Config
-from iotax.worker import ExitGuard, Worker, leave_now
+from iotax.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,11 @@ class WorkerJob:
             self.channel.send(ch.READY)
             self.channel.close()  # the extension has its own, and closes it where a view forks
 
-        all_back = worker.run(process="worker", ready=ready)
+        try:
+            all_back = worker.run(process="worker", ready=ready)
+        except ThreadsNotStarted as error:
+            self.channel.send(ch.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
+            leave_now(0)
         # A dump would look at threads while Python takes them apart.
         faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)

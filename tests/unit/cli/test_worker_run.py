@@ -47,6 +47,25 @@ def test_application_threads_are_named_threads(worker: type[ScriptedWorker]) -> 
     assert sorted(worker.made[0].threads) == ["1 iotax-1", "2 iotax-2", "3 iotax-3"]
 
 
+@pytest.mark.parametrize("options", [{"threads": 4}, {"threads": 4, "request_timeout": 1}])
+def test_threads_that_cannot_be_started_are_counted(
+    worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
+) -> None:
+    start = threading.Thread.start
+
+    def full(self: threading.Thread) -> None:
+        if self.name in ("iotax-3", "iotax-watch"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    with pytest.raises(
+        module.ThreadsNotStarted, match=r"only 3 of 4 .* can't start new thread; .*--threads"
+    ):
+        made_worker(**options).run()
+    assert worker.made[0].calls[-1] == "now"
+
+
 def test_the_sockets_are_the_workers(worker: type[ScriptedWorker]) -> None:
     found = open_listeners(
         [TcpAddress("127.0.0.1", 0)], backlog=1, unix_mode=None, example=lambda _: ""
