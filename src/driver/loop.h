@@ -22,6 +22,7 @@
 #include "driver/log.h"
 #include "driver/outgoing.h"
 #include "driver/poller.h"
+#include "driver/proof.h"
 #include "driver/session.h"
 #include "driver/sharing.h"
 #include "driver/timers.h"
@@ -110,9 +111,9 @@ class Loop {
     return poller_.wait(events, timeout);
   }
   /// Network in: receive, step, make requests ready, send the server's own answers.
-  void process(std::span<const Event> events);
+  void process(const Lead& lead, std::span<const Event> events);
   /// Network out: one send for each session with complete answers that are not sent.
-  void flush();
+  void flush(const Lead& lead);
   /// How long a poll may wait before a timer is due; kForever when none is.
   [[nodiscard]] core::Duration patience() noexcept;
   [[nodiscard]] typename Poller::Parking park_view() const { return poller_.park_view(); }
@@ -130,11 +131,11 @@ class Loop {
     answered_.push_back(&s);
   }
   /// A session comes back from a thread that did not lead.
-  void take_back(Session& s);
+  void take_back(const Lead& lead, Session& s);
   /// A session was taken from the thread that ran its request for `age` without a word: the client
   /// gets what is left to give, and the connection closes. Until release() it lives on, for the
   /// thread may still read it. With Cut::complete it is an ordinary session again.
-  void break_off(Session& s, Cut how, core::Duration age);
+  void break_off(const Lead& lead, Session& s, Cut how, core::Duration age);
   /// The thread from which `s` was taken is back.
   void release(Session& s);
   /// `s` is lent, and its outbox waits for room in the socket.
@@ -142,7 +143,7 @@ class Loop {
   /// Go on with what is pipelined behind the answer that `s` has just finished. Either the next
   /// request of `s` is the first that is ready, so that the answers of one connection leave
   /// together, or `s` is answered().
-  void advance_behind(Session& s);
+  void advance_behind(const Lead& lead, Session& s);
   /// Whether the request of `s` is still worth running: its client is there, and it did not wait
   /// too long. If not, it is answered or dropped here, and its session is to be given back. By the
   /// owner of `s`.
@@ -175,7 +176,7 @@ class Loop {
   void set_threads(unsigned threads);
 
   // ---- stopping and signals
-  void stop(Stop how);
+  void stop(const Lead& lead, Stop how);
   [[nodiscard]] bool stopped() const noexcept {
     return stopping_ != Stopping::no && stopping_ != Stopping::delayed && sessions_ == nullptr;
   }
@@ -209,14 +210,14 @@ class Loop {
   void on_listener(Listener& listener);
   Accepting accept_one(Listener& listener);
   void open_session(const Accepted& accepted);
-  void on_session(Session& s, const Event& event);
+  void on_session(const Lead& lead, Session& s, const Event& event);
   bool on_event_while_lent(Session& s, const Event& event);
-  void receive(Session& s);
-  void step(Session& s);
+  void receive(const Lead& lead, Session& s);
+  void step(const Lead& lead, Session& s);
   void discard(Session& s);
   [[nodiscard]] bool at_rest(const Session& s) const noexcept;
-  void give_back(Session& s);
-  void drain(Session& s);
+  void give_back(const Lead& lead, Session& s);
+  void drain(const Lead& lead, Session& s);
   void drain_while_lent(Session& s);
   void settle(Session& s);
   [[nodiscard]] static core::Closing closing_of(const Session& s) noexcept;
@@ -230,26 +231,26 @@ class Loop {
   void close(Session& s);
   void drop(Session& s);
   void set_timer(Session& s);
-  void run_timers();
-  void on_timer(Session& s);
-  void warn_slow(const Session& s);
+  void run_timers(const Lead& lead);
+  void on_timer(const Lead& lead, Session& s);
+  void warn_slow(const Session& s, int status);
   void ignore(Listener& listener);
   void pause_accepting(Listener& listener, core::Duration pause);
   void resume_accepting();
   [[nodiscard]] Session* oldest_idle() const noexcept;
   [[nodiscard]] bool is_idle(const Session& s) const noexcept;
-  void on_loop_timers();
+  void on_loop_timers(const Lead& lead);
   void hold();
   void go_on();
   void pass_idle();
   void settle_idle();
   [[nodiscard]] bool is_held(const Session& s) const noexcept;
   void adopt(int fd);
-  void begin_draining();
+  void begin_draining(const Lead& lead);
   void accept_the_last();
   void let_go(Listener& listener);
-  void close_idle();
-  void close_if_idle(Session& s);
+  void close_idle(const Lead& lead);
+  void close_if_idle(const Lead& lead, Session& s);
   void cut();
   void report_drain();
   [[nodiscard]] std::string held_up();
@@ -268,7 +269,7 @@ class Loop {
   std::vector<std::unique_ptr<Listener>> listeners_;
   Fifo<Session*> ready_;
   std::vector<Session*> answered_;
-  std::vector<Session*> behind_;  // lent for the next request, with complete answers in `pending`
+  std::vector<Session*> behind_;  // lent for the next request, with complete answers in `earlier`
   std::vector<std::unique_ptr<Session>> held_;  // closed, but a thread may still read them
   std::vector<std::unique_ptr<Session>>
       doomed_;  // closed in this turn: events of the same turn may still name them

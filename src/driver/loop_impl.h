@@ -58,13 +58,13 @@ Result<void> Loop<Sys, Poller>::listen() {
 // ---- network in
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::process(std::span<const Event> events) {
+void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events) {
   now_ = sys_.now();
   for (const Event& event : events) {
     auto* source = static_cast<Source*>(event.token);
     switch (source->kind) {
       case Source::Kind::session:
-        on_session(*static_cast<Session*>(source), event);
+        on_session(lead, *static_cast<Session*>(source), event);
         break;
       case Source::Kind::listener:
         on_listener(*static_cast<Listener*>(source));
@@ -77,7 +77,7 @@ void Loop<Sys, Poller>::process(std::span<const Event> events) {
         break;
     }
   }
-  run_timers();
+  run_timers(lead);
   doomed_.clear();
 }
 
@@ -209,13 +209,13 @@ void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
+void Loop<Sys, Poller>::on_session(const Lead& lead, Session& s, const Event& event) {
   if (s.fd < 0) return;  // closed earlier in this turn
   if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
     if (on_event_while_lent(s, event)) return;
   }
   if (event.writable) {
-    drain(s);
+    drain(lead, s);
     // It may have gone, or be lent for the request that was behind the answer.
     if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
   }
@@ -229,7 +229,7 @@ void Loop<Sys, Poller>::on_session(Session& s, const Event& event) {
   } else if (s.cut != Cut::no) {
     close(s);  // an error or a hang-up while its last answer was on its way
   } else {
-    receive(s);
+    receive(lead, s);
   }
 }
 
@@ -261,7 +261,7 @@ bool Loop<Sys, Poller>::on_event_while_lent(Session& s, const Event& event) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::receive(Session& s) {
+void Loop<Sys, Poller>::receive(const Lead& lead, Session& s) {
   const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
   if (!got) {
     if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
@@ -279,12 +279,12 @@ void Loop<Sys, Poller>::receive(Session& s) {
   } else {
     s.machine.receive(std::span(scratch_).first(*got));
   }
-  step(s);
+  step(lead, s);
 }
 
 /// Let the machine of `s` go on, and do what follows. `s` belongs to the loop.
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::step(Session& s) {
+void Loop<Sys, Poller>::step(const Lead& lead, Session& s) {
   if (intake_.advance(s, now_) == Progress::ready) {
     // A session that the poller does not watch for input is silenced from the start: the way back
     // has to register it.
@@ -296,7 +296,7 @@ void Loop<Sys, Poller>::step(Session& s) {
     if (rest > core::Duration::zero() && s.deadline() > now_ + rest) timers_.set(s, now_ + rest);
     ready_.push(&s);
   } else {
-    outgoing_.send_output(s, now_);
+    outgoing_.send_output(lead, s, now_);
     settle(s);
   }
 }
@@ -364,15 +364,15 @@ void Loop<Sys, Poller>::discard(Session& s) {
 // ---- network out
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::flush() {
+void Loop<Sys, Poller>::flush(const Lead& lead) {
   for (Session* s : answered_) {
-    outgoing_.send_output(*s, now_);
-    give_back(*s);
+    outgoing_.send_output(lead, *s, now_);
+    give_back(lead, *s);
   }
   answered_.clear();
   // After the others: a session whose last answer is complete by now has sent all of them in one.
   for (Session* s : behind_) {
-    outgoing_.send_pending(*s, now_);
+    outgoing_.send_earlier(lead, *s, now_);
     const bool lent = s->owner.load(std::memory_order_relaxed) != Owner::loop;
     if (lent && s->backlogged() && s->outbox->take_began()) watch_writable(*s);
   }
@@ -389,7 +389,8 @@ bool Loop<Sys, Poller>::at_rest(const Session& s) const noexcept {
 
 /// The session is the loop's again, in whatever thread its request ran.
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::give_back(Session& s) {
+void Loop<Sys, Poller>::give_back(const Lead& lead, Session& s) {
+  IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) != Owner::loop);
   s.write_wanted = false;
   s.owner.store(Owner::loop, std::memory_order_relaxed);
   if (at_rest(s)) [[likely]] {
@@ -400,32 +401,32 @@ void Loop<Sys, Poller>::give_back(Session& s) {
   settle(s);  // also after a surprise: it registers what is not
   if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
   s.machine.on_time(now_);
-  step(s);  // what came behind the request meanwhile
+  step(lead, s);  // what came behind the request meanwhile
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::take_back(Session& s) {
-  outgoing_.send_output(s, now_);
-  give_back(s);
-  if (closing_idle_) close_if_idle(s);  // its head was out before the stop
+void Loop<Sys, Poller>::take_back(const Lead& lead, Session& s) {
+  outgoing_.send_output(lead, s, now_);
+  give_back(lead, s);
+  if (closing_idle_) close_if_idle(lead, s);  // its head was out before the stop
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::break_off(Session& s, Cut how, core::Duration age) {
+void Loop<Sys, Poller>::break_off(const Lead& lead, Session& s, Cut how, core::Duration age) {
   if (how == Cut::complete) {
-    take_back(s);
+    take_back(lead, s);
     return;
   }
   s.still_read = !s.came_back;
   s.write_wanted = false;
-  outgoing_.send_pending(s, now_);
+  outgoing_.send_earlier(lead, s, now_);
   const std::string option = " for " + std::to_string(age / 1ms) +
                              " ms (--request-timeout); request " + std::string(s.id.view());
   if (how == Cut::unanswered) {
     const core::Bytes answer =
         intake_.answer_beside(s, 504, "The application did not answer this request in time.",
                               "the application gave no answer" + option);
-    outgoing_.send_beside(s, std::as_bytes(std::span(answer.text())), now_);
+    outgoing_.send_beside(lead, s, std::as_bytes(std::span(answer.text())), now_);
   } else {
     intake_.warn(s, s.status, "broken off: the application gave nothing" + option, s.line.view());
     intake_.log_access(s, now_);
@@ -451,7 +452,7 @@ void Loop<Sys, Poller>::watch_writable(Session& s) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::advance_behind(Session& s) {
+void Loop<Sys, Poller>::advance_behind(const Lead& lead, Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
   // What is behind a backlog waits until the reader has caught up.
@@ -462,8 +463,8 @@ void Loop<Sys, Poller>::advance_behind(Session& s) {
     answered_.push_back(&s);
     return;
   }
-  if (s.pending.empty()) behind_.push_back(&s);
-  outgoing_.set_aside(s);
+  if (s.earlier.empty(lead)) behind_.push_back(&s);
+  outgoing_.set_aside(lead, s);
   ready_.push_front(&s);
 }
 
@@ -488,7 +489,7 @@ void Loop<Sys, Poller>::drain_while_lent(Session& s) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::drain(Session& s) {
+void Loop<Sys, Poller>::drain(const Lead& lead, Session& s) {
   if (!s.backlogged()) {
     settle(s);
     return;
@@ -501,7 +502,7 @@ void Loop<Sys, Poller>::drain(Session& s) {
       if (s.phase == Phase::open && closing_of(s) == core::Closing::no) {
         s.hold_clock(false, now_);
         s.machine.on_time(now_);
-        step(s);  // what was pipelined behind the answer
+        step(lead, s);  // what was pipelined behind the answer
         return;
       }
       break;
@@ -531,6 +532,7 @@ core::Closing Loop<Sys, Poller>::closing_of(const Session& s) noexcept {
 /// to the loop.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::settle(Session& s) {
+  IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) == Owner::loop);
   if (s.gone.load(std::memory_order_relaxed)) {
     end_gone(s);
     return;
@@ -649,8 +651,10 @@ void Loop<Sys, Poller>::drop(Session& s) {
   sys_.close(s.fd);
   s.fd = -1;
   if (s.previous != nullptr) {
+    IOTAX_CHECK(s.previous->next == &s);
     s.previous->next = s.next;
   } else {
+    IOTAX_CHECK(sessions_ == &s);
     sessions_ = s.next;
   }
   if (s.next != nullptr) s.next->previous = s.previous;
@@ -684,16 +688,16 @@ void Loop<Sys, Poller>::set_timer(Session& s) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::run_timers() {
-  timers_.expire(now_, [this](TimerEntry& entry) { on_timer(static_cast<Session&>(entry)); });
-  on_loop_timers();
+void Loop<Sys, Poller>::run_timers(const Lead& lead) {
+  timers_.expire(now_, [&](TimerEntry& entry) { on_timer(lead, static_cast<Session&>(entry)); });
+  on_loop_timers(lead);
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_timer(Session& s) {
+void Loop<Sys, Poller>::on_timer(const Lead& lead, Session& s) {
   if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
     if (s.interest.write && s.outbox->late(now_)) {
-      warn_slow(s);
+      warn_slow(s, 0);  // the thread that runs the request may be setting it
       s.gone.store(true, std::memory_order_relaxed);
       (void)sys_.shutdown(s.fd, SHUT_RDWR);
       s.outbox->clear();
@@ -720,7 +724,7 @@ void Loop<Sys, Poller>::on_timer(Session& s) {
     return;
   }
   if (s.backlogged() && s.outbox->late(now_)) {
-    warn_slow(s);
+    warn_slow(s, s.status);
     break_off_now(s);
     return;
   }
@@ -729,12 +733,12 @@ void Loop<Sys, Poller>::on_timer(Session& s) {
     return;
   }
   s.machine.on_time(now_);
-  step(s);
+  step(lead, s);
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::warn_slow(const Session& s) {
-  intake_.warn(s, s.status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
+void Loop<Sys, Poller>::warn_slow(const Session& s, int status) {
+  intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
                s.line.view());
 }
 
@@ -773,17 +777,18 @@ auto Loop<Sys, Poller>::oldest_idle() const noexcept -> Session* {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_loop_timers() {
+void Loop<Sys, Poller>::on_loop_timers(const Lead& lead) {
   if (now_ >= accept_again_) resume_accepting();
   if (now_ >= intake_.warnings_due()) intake_.settle_warnings(now_);
   if (now_ >= pass_again_) pass_idle();
   if (stopping_ == Stopping::no) return;
-  if (now_ >= delay_ends_) begin_draining();
+  if (now_ >= delay_ends_) begin_draining(lead);
   if (now_ >= idle_ends_) {
     idle_ends_ = core::kNever;
     closing_idle_ = true;
   }
-  if (closing_idle_) close_idle();  // in every turn: late threads give sessions back without a word
+  if (closing_idle_)
+    close_idle(lead);  // in every turn: late threads give sessions back without a word
   if (now_ >= next_report_) {
     report_drain();
     next_report_ = now_ + 10s;
@@ -858,7 +863,7 @@ void Loop<Sys, Poller>::adopt(int fd) {
 // ---- stopping
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::stop(Stop how) {
+void Loop<Sys, Poller>::stop(const Lead& lead, Stop how) {
   if (how <= asked_) return;
   const bool first = asked_ == Stop::none;
   asked_ = how;
@@ -869,7 +874,7 @@ void Loop<Sys, Poller>::stop(Stop how) {
   } else if (how == Stop::drain) {
     idle_ends_ = now_ + kIdleAfterTerm;  // until now it was to retire
   }
-  if (how != Stop::drain || now_ >= delay_ends_) begin_draining();
+  if (how != Stop::drain || now_ >= delay_ends_) begin_draining(lead);
   if (first && how == Stop::prompt && config_.interactive) {
     if (const std::string held = held_up(); !held.empty()) {
       log_.server(Level::info, "Waiting for " + held + ". Ctrl-C again stops now.");
@@ -881,7 +886,7 @@ void Loop<Sys, Poller>::stop(Stop how) {
 
 /// Serve what the system has accepted for us, then refuse the others.
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::begin_draining() {
+void Loop<Sys, Poller>::begin_draining(const Lead& lead) {
   if (stopping_ == Stopping::delayed) {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
@@ -902,7 +907,7 @@ void Loop<Sys, Poller>::begin_draining() {
   }
   if (asked_ == Stop::prompt || asked_ == Stop::now) {
     closing_idle_ = true;
-    close_idle();
+    close_idle(lead);
   }
 }
 
@@ -925,17 +930,17 @@ void Loop<Sys, Poller>::let_go(Listener& listener) {
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::close_idle() {
+void Loop<Sys, Poller>::close_idle(const Lead& lead) {
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
-    close_if_idle(*s);
+    close_if_idle(lead, *s);
     s = following;
   }
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::close_if_idle(Session& s) {
-  if (is_idle(s)) receive(s);  // a request may have arrived: it is served
+void Loop<Sys, Poller>::close_if_idle(const Lead& lead, Session& s) {
+  if (is_idle(s)) receive(lead, s);  // a request may have arrived: it is served
   if (s.fd >= 0 && is_idle(s)) close(s);
 }
 

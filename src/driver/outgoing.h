@@ -1,6 +1,6 @@
 // From a session's answers to the socket: one send where one is enough; what is not taken goes to
-// the outbox. For whoever owns the session. It must not know who leads, what waits for writability,
-// or what an answer means.
+// the outbox. For whoever owns the session. It must not know what waits for writability, or what an
+// answer means. Who leads is said by the proofs (proof.h).
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "core/connection.h"
 #include "driver/config.h"
 #include "driver/outbox.h"
+#include "driver/proof.h"
 #include "driver/session.h"
 #include "driver/spool.h"
 
@@ -25,49 +26,68 @@ class Outgoing {
   Outgoing(Sys& sys, const Config& config, SpoolBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
-  /// Move the complete answers of `s` to `pending`, where a taker of the lead can send them while
+  /// Move the complete answers of `s` to `earlier`, where a taker of the lead can send them while
   /// the request behind them runs.
-  void set_aside(Session<Sys>& s) {
+  void set_aside(const Lead& lead, Session<Sys>& s) {
     const std::span<const core::Slice> slices = s.machine.output();
     const bool file = std::any_of(slices.begin(), slices.end(),
                                   [](const core::Slice& slice) { return slice.file_bytes != 0; });
-    if (file) return send_output(s, sys_.now());  // a file cannot be set aside
+    if (file) return send_output(lead, s, sys_.now());  // a file cannot be set aside
     std::uint64_t taken = 0;
     for (const core::Slice& slice : slices) {
-      s.pending.append(reinterpret_cast<const char*>(slice.bytes.data()), slice.bytes.size());
+      s.earlier.append(lead, slice.bytes);
       taken += slice.bytes.size();
     }
     s.machine.sent(taken);
   }
 
-  /// Send what set_aside() kept. By the holder of the lead, or with the lead's mutex held by the
-  /// thread that runs the request.
-  void send_pending(Session<Sys>& s, core::Instant now) {
-    if (s.pending.empty()) return;
-    send_beside(s, std::as_bytes(std::span(s.pending)), now);
-    s.pending.clear();
+  /// Send what set_aside() kept.
+  void send_earlier(LeadOrLocked proof, Session<Sys>& s, core::Instant now) {
+    if (s.earlier.empty(proof)) return;
+    send_beside(proof, s, s.earlier.bytes(proof), now);
+    s.earlier.clear(proof);
   }
 
   /// Send `bytes` behind what waits, beside the machine of `s`.
-  void send_beside(Session<Sys>& s, std::span<const std::byte> bytes, core::Instant now) {
+  void send_beside(LeadOrLocked proof, Session<Sys>& s, std::span<const std::byte> bytes,
+                   core::Instant now) {
     const bool behind = s.backlogged();  // before `gone`: who clears the outbox has said so before
     if (s.gone.load(std::memory_order_relaxed)) return;
-    keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now);
+    keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now,
+         [&]() -> Outbox<Sys>& { return outbox(proof, s); });
   }
 
   /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
   /// its outbox.
-  void send_output(Session<Sys>& s, core::Instant now) {
+  void send_output(const Lead& lead, Session<Sys>& s, core::Instant now) {
+    send(s, s.earlier.bytes(lead), now, [&]() -> Outbox<Sys>& { return outbox(lead, s); });
+    s.earlier.clear(lead);
+  }
+
+  /// The same by the thread that runs the request and does not lead; earlier answers are sent.
+  /// `mutex` is taken when an outbox has to be made.
+  template <class Mutex>
+  void send_output(StateMutex<Mutex>& mutex, Session<Sys>& s, core::Instant now) {
+    send(s, {}, now, [&]() -> Outbox<Sys>& {
+      if (Outbox<Sys>* const there = s.outbox.get()) return *there;
+      return *mutex.with_lock([&](const Locked& locked) { return &outbox(locked, s); });
+    });
+  }
+
+ private:
+  /// `box()` is the outbox of `s`, made if there was none.
+  template <class Box>
+  void send(Session<Sys>& s, std::span<const std::byte> earlier, core::Instant now, Box box) {
     const std::span<const core::Slice> slices = s.machine.output();
-    if (s.pending.empty() && slices.empty()) return;
+    if (earlier.empty() && slices.empty()) return;
     const bool behind = s.backlogged();  // before `gone`, as in send_beside()
     if (s.gone.load(std::memory_order_relaxed)) {
-      s.pending.clear();
-    } else if (s.pending.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
+      // Nothing gets there any more.
+    } else if (earlier.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
       const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every answer
-      keep(s, bytes.subspan(send_bytes(s, bytes)), now);
+      keep(s, bytes.subspan(send_bytes(s, bytes)), now, box);
     } else {
-      send_pieces(s, slices, behind, now);
+      send_pieces(s, earlier, slices, behind, now, box);
     }
     std::uint64_t total = 0;
     for (const core::Slice& slice : slices) total += slice.bytes.size() + slice.file_bytes;
@@ -75,25 +95,24 @@ class Outgoing {
     s.machine.sent(total);
   }
 
- private:
   static constexpr std::size_t kPiecesMax = 16;
   static constexpr std::uint64_t kFirstDrainBytes = 256 * 1024;
 
-  void send_pieces(Session<Sys>& s, std::span<const core::Slice> slices, bool behind,
-                   core::Instant now) {
-    std::size_t sent = behind ? 0 : gather(s, slices);
+  template <class Box>
+  void send_pieces(Session<Sys>& s, std::span<const std::byte> earlier,
+                   std::span<const core::Slice> slices, bool behind, core::Instant now, Box box) {
+    std::size_t sent = behind ? 0 : gather(s, earlier, slices);
     const auto rest = [&](std::span<const std::byte> bytes) {
       const std::size_t skip = std::min(sent, bytes.size());
       sent -= skip;
-      keep(s, bytes.subspan(skip), now);
+      keep(s, bytes.subspan(skip), now, box);
     };
-    rest(std::as_bytes(std::span(s.pending)));
-    s.pending.clear();
+    rest(earlier);
     for (const core::Slice& slice : slices) {
       if (slice.file_bytes == 0) {
         rest(slice.bytes);
       } else if (!s.gone.load(std::memory_order_relaxed)) {  // else what is before it is lost
-        outbox(s).append_file(std::move(s.file), s.file_offset, slice.file_bytes, now);
+        box().append_file(std::move(s.file), s.file_offset, slice.file_bytes, now);
       }
     }
     if (s.backlogged() && s.outbox->drain(s.fd, kFirstDrainBytes, now) == Drained::broken) {
@@ -103,13 +122,15 @@ class Outgoing {
   }
 
   /// What the socket did not take waits in the outbox, unless nobody is there to take it later.
-  void keep(Session<Sys>& s, std::span<const std::byte> rest, core::Instant now) {
-    if (!rest.empty() && !s.gone.load(std::memory_order_relaxed)) outbox(s).append(rest, now);
+  template <class Box>
+  void keep(Session<Sys>& s, std::span<const std::byte> rest, core::Instant now, Box box) {
+    if (!rest.empty() && !s.gone.load(std::memory_order_relaxed)) box().append(rest, now);
   }
 
   /// One gathered send of what lies before the first file. The number of bytes that the socket
   /// took.
-  std::size_t gather(Session<Sys>& s, std::span<const core::Slice> slices) {
+  std::size_t gather(Session<Sys>& s, std::span<const std::byte> earlier,
+                     std::span<const core::Slice> slices) {
     std::array<iovec, kPiecesMax> pieces;
     std::size_t count = 0;
     const auto add = [&](std::span<const std::byte> bytes) {
@@ -117,7 +138,7 @@ class Outgoing {
       // sendmsg() only reads; iovec has no const form.
       pieces[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
     };
-    add(std::as_bytes(std::span(s.pending)));
+    add(earlier);
     bool file = false;
     for (const core::Slice& slice : slices) {
       file = slice.file_bytes != 0;
@@ -140,12 +161,9 @@ class Outgoing {
     return 0;
   }
 
-  Outbox<Sys>& outbox(Session<Sys>& s) {
-    if (!s.outbox) {
-      s.outbox = std::make_unique<Outbox<Sys>>(sys_, budget_, config_.spool_dir,
-                                               config_.answer_memory_bytes, config_.limits);
-    }
-    return *s.outbox;
+  Outbox<Sys>& outbox(LeadOrLocked proof, Session<Sys>& s) {
+    return s.outbox.get_or_make(proof, sys_, budget_, config_.spool_dir,
+                                config_.answer_memory_bytes, config_.limits);
   }
 
   Sys& sys_;

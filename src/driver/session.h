@@ -6,8 +6,9 @@
 // `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came
 // meanwhile, so the leader has silenced the descriptor; every way back to `loop` has to look for
 // it. Exceptions, each with its own rule: `gone` and `peer_finished` are hints set by the leader at
-// any time; `pending` stays with the lead (the taker of the lead sends it while the request behind
-// it runs); `outbox` has its own lock.
+// any time; `earlier` and the making of `outbox` ask for a proof (proof.h), since the taker of the
+// lead sends earlier output while the request behind it runs; `outbox` itself has its own lock;
+// `status` may be looked at by the leader.
 #pragma once
 
 #include <atomic>
@@ -18,12 +19,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "core/check.h"
 #include "core/connection.h"
 #include "driver/application.h"
 #include "driver/outbox.h"
 #include "driver/page.h"
 #include "driver/poller.h"
+#include "driver/proof.h"
 #include "driver/spool.h"
 #include "driver/timers.h"
 
@@ -53,6 +57,49 @@ enum class Cut : std::uint8_t {
   complete,  // the whole answer: only close() or the like still runs
 };
 
+/// Complete responses to the requests before the one that runs.
+class EarlierOutput {
+ public:
+  [[nodiscard]] bool empty(LeadOrLocked /*proof*/) const noexcept { return bytes_.empty(); }
+  [[nodiscard]] std::span<const std::byte> bytes(LeadOrLocked /*proof*/) const noexcept {
+    return std::as_bytes(std::span(bytes_));
+  }
+  void append(LeadOrLocked /*proof*/, std::span<const std::byte> more) {
+    bytes_.append(reinterpret_cast<const char*>(more.data()), more.size());
+  }
+  void clear(LeadOrLocked /*proof*/) noexcept { bytes_.clear(); }
+
+ private:
+  std::string bytes_;
+};
+
+/// The outbox of a session, once there is one. It stays as long as the session.
+template <class Sys>
+class OutboxOnce {
+ public:
+  OutboxOnce() = default;
+  OutboxOnce(OutboxOnce&&) = delete;
+  ~OutboxOnce() { const std::unique_ptr<Outbox<Sys>> owned(get()); }
+
+  /// Null when there is none. By anybody: the outbox is complete when it can be seen.
+  [[nodiscard]] Outbox<Sys>* get() const noexcept {
+    return outbox_.load(std::memory_order_acquire);
+  }
+  Outbox<Sys>* operator->() const noexcept { return get(); }
+  /// The one that is there, or a new one.
+  template <class... Arguments>
+  Outbox<Sys>& get_or_make(LeadOrLocked /*proof*/, Arguments&&... arguments) {
+    if (Outbox<Sys>* const there = get()) return *there;
+    auto made = std::make_unique<Outbox<Sys>>(std::forward<Arguments>(arguments)...);
+    Outbox<Sys>* none = nullptr;
+    IOTAX_CHECK(outbox_.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel));
+    return *made.release();
+  }
+
+ private:
+  typename Sys::template Atomic<Outbox<Sys>*> outbox_{nullptr};
+};
+
 template <class Sys>
 struct Session : Source, TimerEntry {
   Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
@@ -79,7 +126,7 @@ struct Session : Source, TimerEntry {
   bool came_back = false;                   // that thread is back
   core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
   RequestLine line;                         // of the request in progress
-  std::string pending;                      // complete answers before the request that runs
+  EarlierOutput earlier;
 
   // ---- of the request in progress
   core::Instant ready_at{};
@@ -88,15 +135,15 @@ struct Session : Source, TimerEntry {
   std::uint64_t body_taken = 0;          // of it, read by the application
   bool streaming = false;                // the application reads while it arrives
   bool body_ended = false;
-  bool behind_pending = false;  // `pending` held earlier answers when this request was lent
+  bool behind_earlier = false;  // `earlier` held responses when this request was lent
   UniqueFd file;                // of body_file()
   std::uint64_t file_offset = 0;
   BodyError body_error = BodyError::none;
   int status = 0;  // of the answer, for the log; 0: no head was given
   std::uint64_t answer_bytes = 0;
 
-  // ---- answers that the socket did not take at once; created under the lead's mutex
-  std::unique_ptr<Outbox<Sys>> outbox;
+  // ---- answers that the socket did not take at once
+  OutboxOnce<Sys> outbox;
   bool write_wanted = false;  // mail may name it: the leader was asked to watch for room
 
   /// The client is not to blame for time that passes while nobody takes what it sends, or while it
@@ -108,7 +155,10 @@ struct Session : Source, TimerEntry {
     machine.hold_clock(held);
   }
 
-  [[nodiscard]] bool backlogged() const noexcept { return outbox && !outbox->empty(); }
+  [[nodiscard]] bool backlogged() const noexcept {
+    const Outbox<Sys>* const waiting = outbox.get();
+    return waiting != nullptr && !waiting->empty();
+  }
 
  private:
   bool clock_held_ = false;

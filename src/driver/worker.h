@@ -27,6 +27,7 @@
 #include "driver/loop.h"
 #include "driver/page.h"
 #include "driver/poller_epoll.h"
+#include "driver/proof.h"
 #include "driver/session_exchange.h"
 #include "driver/sys.h"
 
@@ -46,7 +47,7 @@ template <class Sys, class Poller>
 class BasicWorker {
  public:
   using Session = driver::Session<Sys>;
-  using Mutex = typename Sys::Mutex;
+  using Mutex = StateMutex<typename Sys::Mutex>;
   template <class T>
   using Atomic = typename Sys::template Atomic<T>;
 
@@ -167,7 +168,7 @@ class BasicWorker {
   void run_signal_handlers(unsigned thread);
   void lead_loop(unsigned thread);
   std::size_t wait_for_events(unsigned thread, Events& events);
-  [[nodiscard]] bool run_ready(unsigned thread);
+  [[nodiscard]] bool run_ready(const Lead& lead, unsigned thread);
   [[nodiscard]] bool run(unsigned thread, Session& s, core::Instant called);
   void report_call();
   void finish_late(unsigned thread, Session& s, core::Instant called, bool ours);
@@ -184,7 +185,7 @@ class BasicWorker {
   void wait_for_input(unsigned thread, Session& s);
 
   // ---- deadlines (worker_deadlines.h)
-  void look_at_deadlines();
+  void look_at_deadlines(const Lead& lead);
   void set_deadline_timer(unsigned leading);
   void tell(WatchKind kind, unsigned thread, ClaimWord word, core::Duration age,
             int replacement = -1);
@@ -194,13 +195,13 @@ class BasicWorker {
   [[nodiscard]] bool waits_for_a_thread();
 
   // ---- the lead
-  void lend(unsigned thread, Session& s);
+  void lend(const Lead& lead, unsigned thread, Session& s);
   [[nodiscard]] bool take_back(unsigned thread);
   void watch(SpareState wanted);
   void give_up_lead_soon(unsigned thread);
-  [[nodiscard]] bool after_network(unsigned thread);
+  [[nodiscard]] bool after_network(const Lead& lead, unsigned thread);
   void post(std::vector<Session*>& box, Session& s);
-  void read_mail();
+  void read_mail(const Lead& lead);
   void mark(unsigned thread, WakeBits bits);
   void ring(int fd) noexcept;
 
@@ -208,14 +209,14 @@ class BasicWorker {
   void spare_main();
   [[nodiscard]] bool fall_asleep();
   void take_over(LeadWord seen);
-  void spare_lead();
-  [[nodiscard]] bool pass_on(std::unique_lock<Mutex>& lock);
-  [[nodiscard]] bool spare_park();
+  void spare_lead(const Lead& lead);
+  [[nodiscard]] bool pass_on(const Lead& lead, std::unique_lock<Mutex>& lock);
+  [[nodiscard]] bool spare_park(const Lead& lead);
   void drain_kicks();
   [[nodiscard]] unsigned grant();
   [[nodiscard]] unsigned pop_idle();
   [[nodiscard]] bool somebody_waits_for_interpreter();
-  void hand_to_queue();
+  void hand_to_queue(const Lead& lead);
   void look_if_busy();
   [[nodiscard]] int wake_one();
   void chain(unsigned thread);

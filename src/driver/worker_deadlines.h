@@ -11,7 +11,7 @@ namespace iotax::driver {
 
 /// Look at every call, if that is due. By the holder of the lead, not under the mutex.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::look_at_deadlines() {
+void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
   using Verdict = typename Deadlines<Sys>::Verdict;
   const core::Instant now = sys_.now();
   if (now < deadlines_.due()) return;
@@ -31,8 +31,8 @@ void BasicWorker<Sys, Poller>::look_at_deadlines() {
         break;
       case Verdict::answer:
         if (const auto taken = exchange.take(word)) {
-          if (mail_.load()) read_mail();  // no mail may name a session that is given back
-          loop_.break_off(*taken->session, taken->when, now - since);
+          if (mail_.load()) read_mail(lead);  // no mail may name a session that is given back
+          loop_.break_off(lead, *taken->session, taken->when, now - since);
         }
         break;
       case Verdict::lost:

@@ -281,6 +281,8 @@ void BasicWorker<Sys, Poller>::run_signal_handlers(unsigned thread) {
 /// Lead until the lead is lost or the worker has stopped.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
+  IOTAX_CHECK(lead_.load(std::memory_order_relaxed).holder() == thread);
+  const Lead lead;
   parked_.store(false, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
@@ -295,16 +297,16 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     loop_.keep_signals();
   }
   Events events;
-  if (deadlines_.on()) look_at_deadlines();
+  if (deadlines_.on()) look_at_deadlines(lead);
   for (;;) {
     const std::size_t n = wait_for_events(thread, events);
     seat_.turn();
-    loop_.process(std::span(events).first(n));
-    if (!after_network(thread)) return;
+    loop_.process(lead, std::span(events).first(n));
+    if (!after_network(lead, thread)) return;
     if (end_if_stopped()) break;
-    if (!run_ready(thread)) return;
+    if (!run_ready(lead, thread)) return;
     leave_unless_credit(thread);
-    loop_.flush();
+    loop_.flush(lead);
     if (end_if_stopped()) break;
   }
   leave(thread);
@@ -340,7 +342,7 @@ std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& e
 
 /// Call the application for all that is ready, one request at a time. False: the lead was lost.
 template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
+bool BasicWorker<Sys, Poller>::run_ready(const Lead& lead, unsigned thread) {
   Slot& slot = *slots_[thread];
   core::Instant called = slot.entered ? sys_.now() : core::Instant{};
   core::Instant first{};  // the first unsent answer of this turn
@@ -350,7 +352,7 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
       loop_.answered(s);
       continue;
     }
-    lend(thread, s);
+    lend(lead, thread, s);
     if (!slot.entered) called = enter(thread);
     const bool ours = run(thread, s, called);
     if (!take_back(thread)) {
@@ -361,8 +363,8 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
     if (finished_.load(std::memory_order_relaxed))
       return false;  // the child of a fork came back here
     share_.quick();
-    if (s.write_wanted) read_mail();  // no mail may name a session that is given back
-    loop_.advance_behind(s);
+    if (s.write_wanted) read_mail(lead);  // no mail may name a session that is given back
+    loop_.advance_behind(lead, s);
     if (loop_.ready().empty()) break;
     const core::Instant t = sys_.now();
     if (first == core::Instant{}) first = called;
@@ -371,7 +373,7 @@ bool BasicWorker<Sys, Poller>::run_ready(unsigned thread) {
       if (loop_.ready().front() == &s)
         loop_.ready().push(loop_.ready().pop());  // what is pipelined waits for the others now
       leave_unless_credit(thread);
-      loop_.flush();
+      loop_.flush(lead);
       first = {};
     }
     called = t;
@@ -432,7 +434,7 @@ void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
   bool ours = true;
   if (loop_.admit(s, called)) {
-    s.behind_pending = false;
+    s.behind_earlier = false;
     ours = run(thread, s, called);
     judge(called);
   }
@@ -461,7 +463,7 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
   s.hold_clock(false, t);
   s.machine.on_time(t);
-  loop_.outgoing().send_output(s, t);
+  loop_.outgoing().send_output(mutex_, s, t);
   s.machine.sent(0);  // at rest from now on, also where nothing was left to send
   s.body.reset();
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
@@ -492,7 +494,7 @@ void BasicWorker<Sys, Poller>::step_in(unsigned thread) {
 
 template <class Sys, class Poller>
 Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
-  if (!s.machine.output().empty() || s.behind_pending) {
+  if (!s.machine.output().empty() || s.behind_earlier) {
     step_out(thread);
     send_for_application(s);
     while (s.backlogged() && s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed)) {
@@ -508,11 +510,10 @@ Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::send_for_application(Session& s) {
   const core::Instant t = sys_.now();
-  if (std::exchange(s.behind_pending, false)) {
-    const std::lock_guard lock(mutex_);  // a taker of the lead sends it too
-    loop_.outgoing().send_pending(s, t);
+  if (std::exchange(s.behind_earlier, false)) {  // a taker of the lead sends it, too
+    mutex_.with_lock([&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, t); });
   }
-  loop_.outgoing().send_output(s, t);
+  loop_.outgoing().send_output(mutex_, s, t);
   if (s.backlogged() && s.outbox->take_began()) {
     s.write_wanted = true;
     post(writable_, s);
@@ -610,9 +611,9 @@ void BasicWorker<Sys, Poller>::log_access(Session& s) {
 /// Lend the lead for one call: from here on the spare may take it. The leader's queue and unsent
 /// answers go with it.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::lend(unsigned thread, Session& s) {
+void BasicWorker<Sys, Poller>::lend(const Lead& lead, unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
-  s.behind_pending = !s.pending.empty();
+  s.behind_earlier = !s.earlier.empty(lead);
   // A taker must know why we may be late: said before lending.
   if (!slot.entered) slot.gil.store(Gil::waiting, std::memory_order_relaxed);
   slot.lent = lead_.load(std::memory_order_relaxed).next(thread, LeadState::lent);
@@ -645,12 +646,12 @@ void BasicWorker<Sys, Poller>::give_up_lead_soon(unsigned thread) {
 
 /// What other threads and the system asked for. False: running signal handlers cost us the lead.
 template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::after_network(unsigned thread) {
-  if (mail_.load(std::memory_order_relaxed)) read_mail();
+bool BasicWorker<Sys, Poller>::after_network(const Lead& lead, unsigned thread) {
+  if (mail_.load(std::memory_order_relaxed)) read_mail(lead);
   if (const Stop ordered = loop_.take_ordered(); ordered != Stop::none) this->stop(ordered);
   const std::uint32_t stop = stop_.load(std::memory_order_relaxed);
-  if (stop != 0) loop_.stop(static_cast<Stop>(stop & 0xff));
-  if (deadlines_.on()) look_at_deadlines();
+  if (stop != 0) loop_.stop(lead, static_cast<Stop>(stop & 0xff));
+  if (deadlines_.on()) look_at_deadlines(lead);
   if (!loop_.take_signals()) return true;
   if (thread != 0) {
     mark(0, kWakeSignals);
@@ -676,7 +677,7 @@ void BasicWorker<Sys, Poller>::post(std::vector<Session*>& box, Session& s) {
 }
 
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::read_mail() {
+void BasicWorker<Sys, Poller>::read_mail(const Lead& lead) {
   std::vector<Session*> writable;
   std::vector<Session*> returned;
   std::vector<Session*> released;
@@ -691,9 +692,9 @@ void BasicWorker<Sys, Poller>::read_mail() {
     mail_.store(false);
   }
   for (Session* s : writable) loop_.watch_writable(*s);  // first: the others may close them
-  for (Session* s : returned) loop_.take_back(*s);
+  for (Session* s : returned) loop_.take_back(lead, *s);
   if (!expired.empty()) deadlines_.look_at_once();
-  for (const Expired& one : expired) loop_.break_off(*one.session, one.when, one.age);
+  for (const Expired& one : expired) loop_.break_off(lead, *one.session, one.when, one.age);
   for (Session* s : released) loop_.release(*s);
 }
 
@@ -750,6 +751,7 @@ bool BasicWorker<Sys, Poller>::fall_asleep() {
 /// somebody to lead.
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
+  const Lead lead;  // from the exchange below on
   {
     std::unique_lock lock(mutex_);
     LeadWord expected = seen;
@@ -758,40 +760,40 @@ void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
       return;
     }
     parked_.store(false, std::memory_order_relaxed);
-    loop_.flush();  // of the session in flight only what was complete before the lend: the late
-                    // thread is writing the rest
+    loop_.flush(lead);  // of the session in flight only what was complete before the lend: the late
+                        // thread is writing the rest
     if (share_.high()) direct_ = true;
     taken_from_ = seen.holder();
     has_since_ = {};
     taker_waits_ = slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::waiting;
-    if (pass_on(lock)) return;
+    if (pass_on(lead, lock)) return;
   }
-  if (deadlines_.on()) look_at_deadlines();
-  spare_lead();
+  if (deadlines_.on()) look_at_deadlines(lead);
+  spare_lead(lead);
 }
 
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::spare_lead() {
+void BasicWorker<Sys, Poller>::spare_lead(const Lead& lead) {
   Events events;
   for (;;) {
     Result<std::size_t> n = loop_.poll(events, core::Duration::zero());
     if ((!n || *n == 0) && !mail_.load(std::memory_order_relaxed)) {
-      if (!spare_park()) return;
+      if (!spare_park(lead)) return;
       n = loop_.poll(events, core::Duration::zero());
     }
     seat_.turn();
-    loop_.process(std::span(events).first(n ? *n : 0));
-    (void)after_network(LeadWord::kSpare);
-    loop_.flush();
+    loop_.process(lead, std::span(events).first(n ? *n : 0));
+    (void)after_network(lead, LeadWord::kSpare);
+    loop_.flush(lead);
     if (end_if_stopped()) return;
     std::unique_lock lock(mutex_);
-    if (pass_on(lock)) return;
+    if (pass_on(lead, lock)) return;
   }
 }
 
 /// Give the lead to an idle application thread (true), or what is ready to the queue. Unlocks.
 template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
+bool BasicWorker<Sys, Poller>::pass_on(const Lead& lead, std::unique_lock<Mutex>& lock) {
   leave_direct_if_calm();
   const bool held_up = !idle_.empty() && somebody_waits_for_interpreter();
   const bool granted = !direct_ && !idle_.empty() && !held_up;
@@ -799,7 +801,7 @@ bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
   if (granted) {
     woken = static_cast<int>(grant());
   } else {
-    hand_to_queue();
+    hand_to_queue(lead);
     look_if_busy();
     if (direct_ && !held_up) woken = wake_one();
   }
@@ -811,12 +813,12 @@ bool BasicWorker<Sys, Poller>::pass_on(std::unique_lock<Mutex>& lock) {
 /// Wait for the network without holding anything: a late thread may take the lead from here without
 /// a word. False: one did, or an idle thread was granted the lead.
 template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::spare_park() {
+bool BasicWorker<Sys, Poller>::spare_park(const Lead& lead) {
   std::unique_lock lock(mutex_);
   leave_direct_if_calm();
   const bool wanted = !idle_.empty() && (!direct_ || !queue_.empty());
   const bool held_up = wanted && somebody_waits_for_interpreter();
-  if (wanted && !held_up && !direct_) return !pass_on(lock);
+  if (wanted && !held_up && !direct_) return !pass_on(lead, lock);
   if (wanted && !held_up) {
     if (const int woken = wake_one(); woken >= 0) {
       lock.unlock();
@@ -888,7 +890,7 @@ bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
 /// What is ready waits where threads without the lead find it; what has waited too long is
 /// answered. Under the mutex.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::hand_to_queue() {
+void BasicWorker<Sys, Poller>::hand_to_queue(const Lead& lead) {
   const bool hopeless = lost_ == present_;
   while (hopeless && !queue_.empty()) {
     loop_.refuse_hopeless(*queue_.pop());
@@ -906,7 +908,7 @@ void BasicWorker<Sys, Poller>::hand_to_queue() {
   while (!queue_.empty() && !loop_.admit(*queue_.front(), loop_.now())) {
     loop_.answered(*queue_.pop());
   }
-  loop_.flush();
+  loop_.flush(lead);
   queued_.store(queue_.size(), std::memory_order_relaxed);
   loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at);
 }

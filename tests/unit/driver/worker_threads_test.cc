@@ -35,6 +35,7 @@ using driver::UniqueFd;
 using support::FakeApplication;
 
 constexpr std::size_t kBigBytes = 300'000;
+constexpr std::size_t kHugeBytes = 20'000'000;  // more than the sockets of loopback hold
 
 /// A call says that it is inside, and stays until it is let go.
 class Gate {
@@ -83,7 +84,9 @@ class ThreadedApplication final : public driver::Application {
     if (path == "/in") {
       FakeApplication::answer(exchange, std::to_string(read_all(exchange)));
     } else if (path == "/big") {
-      stream(exchange);
+      stream(exchange, kBigBytes, nullptr);
+    } else if (path == "/huge") {
+      stream(exchange, kHugeBytes, &gates[0]);
     } else {
       FakeApplication::answer(exchange, path);
     }
@@ -101,14 +104,20 @@ class ThreadedApplication final : public driver::Application {
     while (const std::size_t bytes = exchange.read_body(block).bytes) total += bytes;
     return total;
   }
-  static void stream(Exchange& exchange) {
+  /// `gate`: stay there before the end.
+  void stream(Exchange& exchange, std::size_t bytes, Gate* gate) {
     core::ResponseHead head;
     head.status = "200 OK";
     exchange.respond(head);
-    const std::string block(kBigBytes / 10, '.');
+    const std::string block(bytes / 10, '.');
     for (int n = 0; n < 10; ++n) {
       exchange.body(std::as_bytes(std::span(block)));
       if (exchange.deliver() == driver::Sent::gone) return exchange.abort();
+    }
+    if (gate != nullptr) {
+      interpreter_.unlock();
+      gate->pass();
+      interpreter_.lock();
     }
     exchange.finish();
   }
@@ -159,6 +168,12 @@ class Client {
       }
       if (!receive()) return {};
     }
+  }
+  /// Returns when `bytes` have come; they are kept for answer(). Fewer when the connection ends.
+  std::size_t delivered(std::size_t bytes) {
+    while (received_.size() < bytes && receive()) {
+    }
+    return std::min(received_.size(), bytes);
   }
   /// Whether the server ends the connection, without a further word.
   [[nodiscard]] bool ends() { return received_.empty() && !receive(); }
@@ -319,6 +334,28 @@ TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
   const test::ReadAnswer answer = client.answer();
   EXPECT_EQ(answer.content, "/slow");
   EXPECT_EQ(answer.fields.count("connection"), 1U);
+  EXPECT_TRUE(client.ends());
+  client.close();
+  served.wait();
+}
+
+/// The thread makes the outbox and the taker of the lead looks for one, both behind the response to
+/// the request before.
+TEST(PipelinedRequests, AreDeliveredWhileTheCallOfTheLastOneGoesOn) {
+  Config config;
+  config.threads = 1;
+  Served served(config);
+  Client client(served.port);
+  for (int round = 0; round < 5; ++round) {
+    const std::string quick = "GET /quick HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(quick + "GET /huge HTTP/1.1\r\nHost: a\r\n\r\n");
+    served.app.gates[0].wait_entered();
+    EXPECT_EQ(client.answer().content, "/quick");
+    EXPECT_EQ(client.delivered(kHugeBytes), kHugeBytes);
+    served.app.gates[0].let_go();
+    EXPECT_EQ(client.answer().content.size(), kHugeBytes);
+  }
+  served.worker.stop(Stop::prompt);
   EXPECT_TRUE(client.ends());
   client.close();
   served.wait();

@@ -1,0 +1,67 @@
+// Who may touch what a worker's threads share, as parameters: a function that needs the lead or the
+// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run time
+// and cannot be copied or kept.
+#pragma once
+
+#include <mutex>
+
+namespace iotax::driver {
+
+template <class Sys, class Poller>
+class BasicWorker;
+
+/// This thread has the lead (lead.h): it owns the loop and the sessions that are not lent. Not to
+/// be used any more once the lead was lent and could not be taken back.
+class Lead {
+ public:
+  Lead(const Lead&) = delete;
+  Lead& operator=(const Lead&) = delete;
+
+ private:
+  Lead() noexcept {}  // not "= default": then Lead{} would be an aggregate for everybody
+  template <class Sys, class Poller>
+  friend class BasicWorker;
+};
+
+template <class Mutex>
+class StateMutex;
+
+/// This thread holds the worker's mutex.
+class Locked {
+ public:
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Locked() noexcept {}
+  template <class Mutex>
+  friend class StateMutex;
+};
+
+/// For what belongs to the leader, except while the request of its session runs: then the leader
+/// and the thread that runs it both hold the mutex.
+class LeadOrLocked {
+ public:
+  LeadOrLocked(const Lead& /*lead*/) noexcept {}
+  LeadOrLocked(const Locked& /*locked*/) noexcept {}
+};
+
+/// The mutex of a worker. For std::lock_guard, where no proof is asked for, and with_lock().
+template <class Mutex>
+class StateMutex {
+ public:
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+  /// The result of f(locked), called with the mutex held.
+  template <class F>
+  auto with_lock(F&& f) {
+    const std::lock_guard lock(mutex_);
+    const Locked locked;
+    return f(locked);
+  }
+
+ private:
+  Mutex mutex_;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,18 @@
+// The thread that runs a request makes no outbox while the leader may look for one.
+#include <string>
+
+#include "driver/outgoing.h"
+#include "driver/sys.h"
+
+using namespace iotax::driver;
+
+void make(const Lead& lead, Session<Sys>& s, Sys& sys, SpoolBudget& budget,
+          const iotax::core::Limits& limits) {
+  const std::string dir;
+#ifdef IOTAX_MUST_NOT_COMPILE
+  (void)lead;
+  s.outbox.get_or_make(sys, budget, dir, 1024U, limits);
+#else
+  s.outbox.get_or_make(lead, sys, budget, dir, 1024U, limits);
+#endif
+}
