@@ -1,6 +1,7 @@
 """Decisions about requests: B-IN, B-EXP-03, B-URL, B-ENV."""
 
 import importlib.metadata
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -65,10 +66,20 @@ def test_chunks_are_decoded_before_the_call(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-IN-02", "B-IN-04")
-def test_on_demand_there_is_no_length(on_demand: Served) -> None:
+def test_on_demand_chunks_are_complete_and_have_a_length(on_demand: Served) -> None:
     environ = environ_of(asked(on_demand, b"/", CHUNKED, start=b"POST"))
-    assert not {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_TRAILER"} & environ.keys()
+    assert not {"HTTP_TRANSFER_ENCODING", "HTTP_TRAILER"} & environ.keys()
     assert environ["wsgi.input_terminated"] is True
+    assert environ["CONTENT_LENGTH"] == "5"
+
+
+@pytest.mark.obligation("B-IN-04", "B-EXP-01")
+def test_on_demand_chunks_are_asked_for_before_the_call(on_demand: Served) -> None:
+    with on_demand.connect() as connection:
+        connection.request("POST", "/sizes?0", "Transfer-Encoding: chunked", "Expect: 100-continue")
+        assert connection.head().status == 100
+        connection.send(b"6\r\nab\ncd\n\r\n0\r\n\r\n")
+        assert connection.answer().body == repr(b"ab\ncd\n").encode()
 
 
 @pytest.mark.obligation("B-IN-03")
@@ -149,15 +160,30 @@ def test_the_body_can_be_read_into_a_buffer(served: Served) -> None:
 
 
 @applications.add
-def names(environ: Any, start_response: Any) -> list[bytes]:
-    several = ("seek", "tell", "fileno", "close")
+def as_a_file(environ: Any, start_response: Any) -> list[bytes]:
+    stream = environ["wsgi.input"]
+    said = [str(hasattr(stream, "fileno"))]
+    try:
+        said += [str(stream.seek(2)), str(stream.tell()), str(stream.seek(0))]
+    except io.UnsupportedOperation as error:
+        said.append(type(error).__name__)
+    text = io.TextIOWrapper(stream, "utf-8")
+    said += [repr(text.read()), str(text.close()), repr(stream.read())]
     start_response("200 OK", [TEXT])
-    return [",".join(name for name in several if hasattr(environ["wsgi.input"], name)).encode()]
+    return [" ".join(said).encode()]
 
 
 @pytest.mark.obligation("B-IN-09")
-def test_there_is_no_seek_and_the_like(served: Served) -> None:
-    assert served.ask("/names", method="POST", body=b"x").body == b""
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_a_complete_body_is_a_seekable_file(served: Served, size: int) -> None:
+    answer = served.ask("/as_a_file", method="POST", body=b"x" * size)
+    assert answer.body.decode() == f"False 2 2 0 {'x' * size!r} None b''"
+
+
+@pytest.mark.obligation("B-IN-09")
+def test_on_demand_it_is_a_file_without_positions(on_demand: Served) -> None:
+    answer = on_demand.ask("/as_a_file", method="POST", body=b"xyz")
+    assert answer.body.decode() == "False UnsupportedOperation 'xyz' None b''"
 
 
 @applications.add

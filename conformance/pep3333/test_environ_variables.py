@@ -332,12 +332,15 @@ def test_content_length(connection: Connection) -> None:
 
 
 @pytest.mark.obligation("S-ENV-10")
-def test_no_content_length_is_invented(serve: Callable[..., Served]) -> None:
-    """Of a chunked body whose end is not known when the application is called."""
-    served = serve(f"{__name__}:applications", "--no-request-buffering")
+@pytest.mark.parametrize("options", [[], ["--no-request-buffering"]])
+def test_content_length_of_chunks_is_what_came(
+    serve: Callable[..., Served], options: list[str]
+) -> None:
+    served = serve(f"{__name__}:applications", *options)
     with served.connect() as connection:
         connection.request("POST", "/", "Transfer-Encoding: chunked")
-        assert "CONTENT_LENGTH" not in Dumped(connection.answer().body)
+        connection.send(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        assert Dumped(connection.answer().body)["CONTENT_LENGTH"] == "5"
 
 
 @pytest.mark.obligation("S-ENV-14")

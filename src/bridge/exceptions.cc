@@ -90,6 +90,16 @@ void raise_body_error(driver::BodyError error) {
   }
 }
 
+void raise_unsupported(const char* text) {
+  PyObject* const io = PyImport_ImportModule("io");
+  PyObject* const type =
+      io == nullptr ? nullptr : PyObject_GetAttrString(io, "UnsupportedOperation");
+  Py_XDECREF(io);
+  if (type == nullptr) return;  // that exception is set
+  PyErr_SetString(type, text);
+  Py_DECREF(type);
+}
+
 void raise_gone() {
   raise_os_error(all_exceptions.client_disconnected, EPIPE, "the client is gone");
 }

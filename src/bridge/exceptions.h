@@ -26,6 +26,8 @@ struct Exceptions {
 [[nodiscard]] bool blames_client(PyObject* exception) noexcept;
 /// Raises what became of reading a body. Beyond 1.3: now and on every later read.
 void raise_body_error(driver::BodyError error);
+/// Sets io.UnsupportedOperation.
+void raise_unsupported(const char* text);
 /// Raises that nothing more can be sent. Beyond 5.4.
 void raise_gone();
 

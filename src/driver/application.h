@@ -69,8 +69,12 @@ class Exchange {
   /// arrives).
   [[nodiscard]] virtual std::optional<std::span<const std::byte>> body_in_memory()
       const noexcept = 0;
+  /// The whole content is there: seek_body() may be used.
+  [[nodiscard]] virtual bool body_is_stored() const noexcept = 0;
   /// The next bytes of the content, in order. Blocks until at least one is there, or the end.
   virtual BodyRead read_body(std::span<std::byte> into) = 0;
+  /// read_body() goes on `offset` bytes behind the beginning, which lies within the content.
+  virtual void seek_body(std::uint64_t offset) = 0;
 
   // ---- the answer
   virtual void inform(int status,

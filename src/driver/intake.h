@@ -194,9 +194,10 @@ class Intake {
     return cache.at(sys_.unix_time());
   }
 
-  /// One WARNING about an answer that the server made, at most ten a second.
+  /// One WARNING about an answer that the server made, at most ten a second. `status` 0: not known.
   void warn(const Session<Sys>& s, int status, std::string_view rule, std::string_view offending) {
-    std::string text = peer_text(s.peer) + " - " + std::to_string(status) + ' ';
+    std::string text = peer_text(s.peer) + " - ";
+    if (status != 0) text += std::to_string(status) + ' ';
     text += rule;
     if (!offending.empty()) {
       text += ": \"";
@@ -258,7 +259,11 @@ class Intake {
     s.body_taken = 0;
     s.body_ended = false;
     s.body_error = BodyError::none;
-    s.streaming = !config_.request_buffering && head.content != core::Content::none;
+    // Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
+    s.streaming = !config_.request_buffering && head.content == core::Content::length;
+    if (!config_.request_buffering && !s.streaming) {
+      s.machine.continue_100(head.id);  // nobody reads before it is complete
+    }
     s.ready_at = now;
     s.status = 0;
     s.answer_bytes = 0;

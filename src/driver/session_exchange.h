@@ -73,6 +73,13 @@ class SessionExchange final : public Exchange {
     return session().body->in_memory();
   }
 
+  [[nodiscard]] bool body_is_stored() const noexcept override { return !session().streaming; }
+
+  void seek_body(std::uint64_t offset) override {
+    const Inside inside(*this);
+    if (inside) session().body_taken = offset;
+  }
+
   BodyRead read_body(std::span<std::byte> into) override {
     const Inside inside(*this);
     if (!inside) return {0, BodyError::disconnected};

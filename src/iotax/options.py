@@ -246,7 +246,7 @@ class Config:
     no_request_buffering: bool = option(
         False, Switch(), "Bodies and answers", "1",
         "call the application when the head is there and let it read while data comes, at 64 "
-        "KiB/s or more",
+        "KiB/s or more; a chunked body is complete before the call all the same",
     )
     body_memory: int = option(
         256 * KIB, Size(), "Bodies and answers", "1M",

@@ -99,6 +99,7 @@ ScriptedExchange::ScriptedExchange(const py::dict& request, py::object events,
   } else {
     head_.content_bytes = body_.size();
   }
+  stored_ = flag_of(request, "stored", false);
   if (flag_of(request, "chunked", false)) {
     head_.content = core::Content::chunked;
   } else if (streamed_ || !body_.empty()) {
@@ -126,12 +127,18 @@ std::optional<std::uint64_t> ScriptedExchange::body_bytes() const noexcept {
 }
 
 std::optional<std::span<const std::byte>> ScriptedExchange::body_in_memory() const noexcept {
-  if (streamed_) return std::nullopt;
+  if (streamed_ || stored_) return std::nullopt;
   return std::as_bytes(std::span{body_});
 }
 
 driver::BodyRead ScriptedExchange::read_body(std::span<std::byte> into) {
   step_out_and_in();
+  if (stored_) {
+    const std::string_view rest = std::string_view(body_).substr(stored_at_);
+    const std::size_t got = rest.copy(reinterpret_cast<char*>(into.data()), into.size());
+    stored_at_ += got;
+    return {got, BodyError::none};
+  }
   if (piece_.empty() && !pieces_.empty()) {
     py::object next = pieces_.front();
     if (py::isinstance<py::str>(next)) return {0, error_of(next.cast<std::string>())};

@@ -34,7 +34,9 @@ class ScriptedExchange final : public driver::Exchange {
   [[nodiscard]] std::string_view request_id() const noexcept override { return id_; }
   [[nodiscard]] std::optional<std::uint64_t> body_bytes() const noexcept override;
   [[nodiscard]] std::optional<std::span<const std::byte>> body_in_memory() const noexcept override;
+  [[nodiscard]] bool body_is_stored() const noexcept override { return !streamed_; }
   driver::BodyRead read_body(std::span<std::byte> into) override;
+  void seek_body(std::uint64_t offset) override { stored_at_ = offset; }
   void inform(int status, const core::AnswerFields& fields) override;
   void respond(core::ResponseHead& head) override;
   driver::Sent body(std::span<const std::byte> block) override;
@@ -70,6 +72,8 @@ class ScriptedExchange final : public driver::Exchange {
   std::string body_;
   std::deque<py::object> pieces_;
   std::string piece_;
+  bool stored_ = false;  // body_ is not in memory
+  std::uint64_t stored_at_ = 0;
   bool streamed_ = false;
   bool size_known_ = true;
   std::optional<std::uint64_t> gone_after_;

@@ -1,9 +1,17 @@
 """wsgi.input (S-IN, S-STR-02, S-ENV-27; beyond 1.1, 1.3, 1.4, 5.11)."""
 
+import csv
 import io
+import os
 import random
+import shutil
+import subprocess
+import sys
+import textwrap
 import threading
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +27,8 @@ def cut(body: bytes, size: int) -> list[bytes]:
 # The same content in memory, stored with a known size, and arriving with an unknown one.
 FORMS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "memory": lambda body: {"body": body},
-    "stored": lambda body: {"pieces": [body] if body else []},
+    "stored": lambda body: {"body": body, "stored": True},
+    "arriving": lambda body: {"pieces": [body] if body else []},
     "dripping": lambda body: {
         "pieces": cut(body, 1 if len(body) < 1000 else 997),
         "size_known": False,
@@ -34,21 +43,34 @@ FORMS: dict[str, Callable[[bytes], dict[str, Any]]] = {
 }
 
 
+KEPT = ["memory", "stored"]
+ARRIVING = [form for form in FORMS if form not in KEPT]
+
+
+def asked(form: dict[str, Any], use: Callable[[Any], Any]) -> Any:
+    """What `use(wsgi.input)` gives in a request with that body."""
+    results: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        results.append(use(environ["wsgi.input"]))
+        start_response("200 OK", [])
+        return []
+
+    answer = Bridge(app).request(method="POST", **form)
+    assert answer.log == []
+    return results[0]
+
+
+def result_of(form: str, body: bytes, use: Callable[[Any], Any]) -> Any:
+    return asked(FORMS[form](body), use)
+
+
 @pytest.fixture(params=FORMS)
 def read(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """read(body, f) gives f(wsgi.input) of a request with that body."""
 
     def one(body: bytes, use: Callable[[Any], Any]) -> Any:
-        results: list[Any] = []
-
-        def app(environ: Any, start_response: Any) -> list[bytes]:
-            results.append(use(environ["wsgi.input"]))
-            start_response("200 OK", [])
-            return []
-
-        answer = Bridge(app).request(method="POST", **FORMS[request.param](body))
-        assert answer.log == []
-        return results[0]
+        return result_of(request.param, body, use)
 
     return one
 
@@ -58,9 +80,182 @@ def test_s_in_02_the_methods(read: Any) -> None:
     assert read(b"x", lambda stream: [hasattr(stream, name) for name in names]) == [True] * 6
 
 
-def test_beyond_1_4_nothing_that_other_servers_lack(read: Any) -> None:
-    names = ["seek", "tell", "fileno", "close"]
-    assert read(b"x", lambda stream: [hasattr(stream, name) for name in names]) == [False] * 4
+def test_beyond_1_4_a_binary_file_without_descriptor(read: Any) -> None:
+    def use(stream: Any) -> Any:
+        assert isinstance(stream, io.BufferedIOBase)
+        assert not hasattr(stream, "fileno")
+        return [stream.readable(), stream.writable(), stream.isatty(), stream.closed]
+
+    assert read(b"x", use) == [True, False, False, False]
+
+
+def test_beyond_1_4_close_ends_nothing(read: Any) -> None:
+    def use(stream: Any) -> Any:
+        with stream as same:
+            first = same.read(1)
+        stream.close()
+        stream.flush()
+        return [first, stream.closed, stream.read()]
+
+    assert read(b"xyz", use) == [b"x", False, b"yz"]
+
+
+TEXT = "Zeile 1\r\nZeile 2\n\u20ac" + "x" * 100_000 + "\nlast"
+
+
+def test_beyond_1_4_libraries_that_take_files(read: Any) -> None:
+    body = TEXT.encode()
+    lines = TEXT.replace("\r\n", "\n").splitlines(keepends=True)
+    assert read(body, lambda stream: list(io.TextIOWrapper(stream, "utf-8"))) == lines
+    assert read(body, lambda stream: io.BufferedReader(stream).read()) == body
+    assert read(body, lambda stream: list(io.BufferedReader(stream, 100))) == body.splitlines(True)
+    copied = io.BytesIO()
+    read(body, lambda stream: shutil.copyfileobj(stream, copied))
+    assert copied.getvalue() == body
+    table = b"a,b\nc,d\n"
+    assert read(table, lambda stream: list(csv.reader(io.TextIOWrapper(stream, newline="")))) == [
+        ["a", "b"],
+        ["c", "d"],
+    ]
+
+
+def zipped() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("name", b"content" * 20_000)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("form", KEPT)
+def test_beyond_1_4_a_kept_body_can_be_sought(form: str) -> None:
+    def use(stream: Any) -> Any:
+        found = [stream.seekable(), stream.tell(), stream.read(3), stream.tell()]
+        found += [stream.seek(0), stream.readline(), stream.seek(-3, 2), stream.read()]
+        found += [
+            stream.seek(1),
+            stream.seek(1, 1),
+            stream.read(2),
+            stream.seek(100),
+            stream.tell(),
+        ]
+        found += [stream.read(), stream.read(1), stream.readline(), list(stream), stream.read1()]
+        found += [stream.seek(-200, 1), stream.read(1), stream.seek(-1000, 2), stream.readlines()]
+        return found
+
+    expected = io.BytesIO(BODY)
+    assert result_of(form, BODY, use) == use(expected)
+    unpacked = result_of(form, zipped(), lambda stream: zipfile.ZipFile(stream).read("name"))
+    assert unpacked == b"content" * 20_000
+
+
+@pytest.mark.parametrize("form", KEPT)
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [((-1,), ValueError), ((0, 3), ValueError), (("1",), TypeError), ((), TypeError)],
+)
+def test_wrong_positions_raise(form: str, arguments: Any, error: type[Exception]) -> None:
+    def use(stream: Any) -> int:
+        stream.read(2)
+        with pytest.raises(error):
+            stream.seek(*arguments)
+        return stream.tell()
+
+    assert result_of(form, BODY, use) == 2
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("form", KEPT)
+def test_any_mix_of_reads_and_moves_is_that_of_bytesio(form: str, seed: int) -> None:
+    chance = random.Random(seed)
+    body = bytes(chance.choice(b"ab\n") for _ in range(chance.choice([1, 50, 400, 200_000])))
+
+    def use(stream: Any) -> list[Any]:
+        chance = random.Random(seed + 1000)
+        results: list[Any] = []
+        for _ in range(40):
+            size = chance.choice([0, 1, 2, 20, 1000, 70_000, -1])
+            name = chance.choice(["read", "readline", "readinto", "seek", "tell", "end"])
+            if name == "readinto":
+                buffer = bytearray(max(size, 3))
+                results.append((stream.readinto(buffer), bytes(buffer)))
+            elif name == "seek":
+                results.append(stream.seek(chance.randrange(len(body) + 10)))
+            elif name == "end":
+                results.append(stream.seek(-chance.randrange(len(body)), 2))
+            elif name == "tell":
+                results.append(stream.tell())
+            else:
+                results.append(getattr(stream, name)(size))
+        return results
+
+    assert result_of(form, body, use) == use(io.BytesIO(body))
+
+
+@pytest.mark.parametrize("form", ARRIVING)
+def test_beyond_1_4_what_arrives_has_no_positions(form: str) -> None:
+    def use(stream: Any) -> bytes:
+        assert stream.seekable() is False
+        for call in (stream.tell, lambda: stream.seek(0), lambda: stream.seek(0, 1)):
+            with pytest.raises(io.UnsupportedOperation, match="--no-request-buffering"):
+                call()
+        return stream.read()
+
+    assert result_of(form, BODY, use) == BODY
+
+
+def test_read1_waits_for_nothing_that_it_can_do_without() -> None:
+    def use(stream: Any) -> list[Any]:
+        buffer = bytearray(10)
+        return [
+            stream.read1(),
+            stream.read1(2),
+            stream.read1(100),
+            (stream.readinto1(buffer), bytes(buffer[:4])),
+            stream.read1(0),
+            stream.read1(),
+        ]
+
+    form = {"pieces": [b"one", b"two", b"four"], "size_known": False}
+    assert asked(form, use) == [b"one", b"tw", b"o", (4, b"four"), b"", b""]
+    assert asked({"body": BODY}, lambda stream: [stream.read1(2), stream.read1()]) == [
+        BODY[:2],
+        BODY[2:],
+    ]
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="it ends the process")
+def test_line_without_memory_is_an_exception_and_can_be_read_in_pieces() -> None:
+    """An address space that has no room for the line twice."""
+    script = """
+        import resource, sys
+        from conftest import Bridge
+        size = 100_000_000
+        seen = []
+        def app(environ, start_response):
+            stream = environ["wsgi.input"]
+            resource.setrlimit(resource.RLIMIT_AS, (used() + 50_000_000,) * 2)
+            for use in (stream.readline, stream.read, lambda: next(stream), stream.readlines):
+                try:
+                    use()
+                except MemoryError:
+                    seen.append(stream.tell())
+            seen.append(len(stream.read(1000)))
+            start_response("200 OK", [])
+            return []
+        def used():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[0]) * resource.getpagesize()
+        answer = Bridge(app).request(body=b"x" * size, stored=True)
+        print(seen, answer.status)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[0, 0, 0, 0, 1000] 200 OK\n", done.stderr
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 300_001])

@@ -452,7 +452,7 @@ TEST(Content, CanBeReadWhileItArrives) {
     FakeApplication::answer(e, "got it");
   };
   ScriptedClient client = rig.connect();
-  client.send("POST /in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc");
   ScriptedClient other;
   rig.sys.after(1s, [&] {
     EXPECT_EQ(seen, "abc|");
@@ -462,12 +462,43 @@ TEST(Content, CanBeReadWhileItArrives) {
   rig.sys.after(1005ms, [&] {
     EXPECT_TRUE(has(other.received(), " 400 "));
   });  // the lead was given up at once
-  rig.sys.after(2s, [&] { client.send("2\r\nde\r\n0\r\n\r\n" + Rig<>::request("/")); });
+  rig.sys.after(2s, [&] { client.send("de" + Rig<>::request("/")); });
   rig.stop_after(3s);
   rig.run();
   EXPECT_EQ(seen, "abc|de|");
   EXPECT_TRUE(has(client.received(), "got it"));
   EXPECT_TRUE(has(client.received(), "hello"));
+}
+
+/// Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
+TEST(Content, InChunksIsCompleteBeforeTheCallInAnyCase) {
+  for (const bool request_buffering : {true, false}) {
+    Config config;
+    config.request_buffering = request_buffering;
+    Rig rig(config);
+    std::vector<std::optional<std::uint64_t>> sizes;
+    rig.app.views["/in"] = [&](Exchange& e) {
+      sizes.push_back(e.body_bytes());
+      EXPECT_TRUE(e.body_is_stored());
+      FakeApplication::answer(e, "got it");
+    };
+    ScriptedClient client = rig.connect();
+    client.send(
+        "POST /in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: "
+        "100-continue\r\n\r\n");
+    rig.sys.after(1s, [&] {
+      EXPECT_TRUE(has(client.received(), "HTTP/1.1 100 Continue\r\n\r\n"));
+      client.send("3\r\nabc\r\n");
+    });
+    rig.sys.after(2s, [&] {
+      EXPECT_TRUE(sizes.empty());
+      client.send("2\r\nde\r\n0\r\n\r\n");
+    });
+    rig.stop_after(3s);
+    rig.run();
+    EXPECT_EQ(sizes, (std::vector<std::optional<std::uint64_t>>{5}));
+    EXPECT_TRUE(has(client.received(), "got it"));
+  }
 }
 
 TEST(Content, ThatTheReaderTookBeforeTheLeaderLeavesTheConnectionHeard) {
