@@ -223,7 +223,11 @@ class ExitGuard:
         self._waiting.release()
 
     def start(self) -> None:
-        native.thread(self._run, "iotax-exit").start()
+        """Without room for one more thread nothing bounds the exit, which goes on all the same."""
+        try:
+            native.thread(self._run, "iotax-exit").start()
+        except RuntimeError as error:
+            log.warning(f"The time to exit is not limited: {error}")
 
     def _run(self) -> None:
         if self._waiting.acquire(timeout=self._seconds):

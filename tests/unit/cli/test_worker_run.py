@@ -177,3 +177,14 @@ ExitGuard(0.05, 7).start()
     )
     assert ended.returncode == 7, ended.stderr
     assert ended.stdout == f"warning Leaving without waiting any longer for {what}\n"
+
+
+def test_exit_goes_on_where_no_thread_can_guard_it(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    module.ExitGuard(0.05, 7).start()
+    assert log == ["warning: The time to exit is not limited: can't start new thread"]
