@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 import signal
 from datetime import datetime
 from pathlib import Path
@@ -296,6 +297,63 @@ def test_memory_of_a_worker(trouble):
     assert worker_that_answers(server) != old
     text = server.err.text
     assert text.index("drains before") < text.rindex("Started server process")
+
+
+# ---- releases behind a symbolic link
+
+RELEASE = """
+import os, part
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{os.getpid()} {part.name} {os.path.basename(os.getcwd())}".encode()]
+"""
+
+
+@pytest.fixture
+def releases(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "lib").mkdir(parents=True)
+        (tmp_path / name / "main.py").write_text(RELEASE)
+        (tmp_path / name / "lib/part.py").write_text(f"name = {name!r}\n")
+    (tmp_path / "current").symlink_to("one")
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",), ("--reload",)], ids=" ".join)
+@pytest.mark.parametrize("how", ["chdir", "relative chdir", "start directory"])
+def test_a_new_worker_runs_the_release_that_the_link_names(start, releases, how, options):
+    current = releases / "current"
+    env, folder, chdir = {}, releases, ()
+    if how == "start directory":
+        env, folder = {"PWD": str(current)}, current
+    else:
+        chdir = ("--chdir", str(current) if how == "chdir" else "current")
+    server = start("main:app", "--pythonpath", "lib", *chdir, *options, cwd=folder, env=env)
+    assert ask(server, "/").split()[1:] == ["one", "one"]
+    (releases / "next").symlink_to("two")
+    (releases / "next").rename(current)
+    server.send_signal(signal.SIGHUP)
+    while (answer := ask(server, "/").split())[1] == "one":
+        assert server.process.poll() is None
+    assert answer[1:] == ["two", "two"]
+    shutil.rmtree(releases / "one")
+    os.kill(int(answer[0]), signal.SIGKILL)
+    wait_for_end(int(answer[0]))
+    assert ask(server, "/").split()[1:] == ["two", "two"]
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
+def test_a_missing_directory_is_reported_and_the_workers_stay(start, releases, options):
+    server = start("main:app", "--pythonpath", "lib", "--chdir", "current", *options, cwd=releases)
+    before = ask(server, "/")
+    (releases / "current").rename(releases / "elsewhere")
+    server.send_signal(signal.SIGHUP)
+    server.err.wait_for(rf"Problem: .*{releases}/current: No such file or directory")
+    assert ask(server, "/") == before
+    (releases / "elsewhere").rename(releases / "current")
+    server.send_signal(signal.SIGHUP)
+    while ask(server, "/") == before:
+        assert server.process.poll() is None
 
 
 # ---- preload
