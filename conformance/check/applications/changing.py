@@ -38,7 +38,7 @@ def chooses_at_random(seed):
 
 
 def fails_at_random(seed):
-    """E.g. while somebody else holds the database."""
+    """E.g. while another process holds the database."""
 
     @pair("A-CALL-03")
     class FailsAtRandom:

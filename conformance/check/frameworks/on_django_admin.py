@@ -1,5 +1,5 @@
-"""A Django project with its admin, sessions and a database. The session SESSION is that of
-somebody who is logged in."""
+"""A Django project with its admin, sessions and a database. SESSION is the key of a session
+whose user is logged in."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""WsgiDAV: a folder with a file, writable by everybody, with locks and properties in memory."""
+"""WsgiDAV: a writable directory with a file, without login, locks and properties in memory."""
 
 import atexit
 import tempfile

@@ -76,7 +76,7 @@ class GuardedCall:
         self._iterating = False
         self._closed = False
         self._is_late = False  # a block came before start_response was called
-        self._began = 0.0
+        self._seconds = 0.0  # in which its iterable made blocks
         self._uses_write = False
         self._writes_at: Place | None = None
         self._written = 0  # bytes
@@ -118,7 +118,6 @@ class GuardedCall:
         self.method = environ["REQUEST_METHOD"]
         self._prepare(environ)
         self.record.trail.clear()
-        self._began = time.monotonic()
         call: Any = self._started
         if self.manner.untouchable:
             call = Untouchable(self._started, self._touched)
@@ -320,10 +319,14 @@ class GuardedCall:
         return self
 
     def __next__(self) -> bytes:
-        if self._is_to_be_cut():
-            self.cut_off = True
-            raise StopIteration
-        block = self._next()
+        try:
+            if self._is_to_be_cut():
+                self.cut_off = True
+                raise StopIteration
+            block = self._next()
+        except TimeIsUp as error:  # perhaps outside of the application
+            self.raised = self.raised or error
+            raise
         if block and not self.started:
             what = "It gives a block before it has called start_response."
             self._report_no_start(what)
@@ -347,7 +350,9 @@ class GuardedCall:
                 raise
             finally:
                 self._iterating = False
-        self.pauses = self.pauses or time.monotonic() - asked > 0.001
+                seconds = time.monotonic() - asked
+        self._seconds += seconds
+        self.pauses = self.pauses or seconds > 0.001
         self.items += 1
         data = self._checked_block(block)
         self._count(data)
@@ -364,7 +369,7 @@ class GuardedCall:
             return self.items >= manner.blocks_max
         if self.length is not None:
             return False
-        return self.items >= BLOCKS_MAX or time.monotonic() - self._began > SECONDS_MAX
+        return self.items >= BLOCKS_MAX or self._seconds > SECONDS_MAX
 
     def _checked_block(self, block: object) -> bytes:
         record = self.record

@@ -170,6 +170,11 @@ def _distribution(file: str) -> tuple[str, str]:
     return "", ""
 
 
+def prepare() -> None:
+    """Read what place() needs to know of the installed packages, which may take a second."""
+    _distributions()
+
+
 @cache
 def _distributions() -> dict[str, list[str]]:
     return dict(metadata.packages_distributions())

@@ -57,7 +57,7 @@ class Plan:
         urls = "1 URL" if len(targets) == 1 else f"{len(targets)} URLs"
         more = f", and up to {self._settings.crawl} found in pages" if self._settings.crawl else ""
         ways = "1 way" if times == 1 else f"{times} ways"
-        return f"sends {', '.join(methods)} to {urls}{more}, in {ways} of one request or more"
+        return f"sends {', '.join(methods)} to {urls}{more}, in {ways} (one or more requests each)"
 
     def _add(self, *specs: RequestSpec) -> bool:
         new = [spec for spec in specs if spec not in self._seen]

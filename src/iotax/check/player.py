@@ -16,6 +16,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from iotax import _iotax, importer, working_directory
+from iotax.check import place
+from iotax.check.clauses import clauses
 from iotax.check.findings import Finding
 from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
 from iotax.check.middleware import CHECKS, Bench
@@ -59,6 +61,8 @@ class Player:
         self._streams: set[str] = set()  # targets
         self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
         self.names_seen: dict[str, None] = {}
+        clauses()  # now: it takes time, which is not the application's
+        place.prepare()
 
     def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
         """What a scenario showed, for playing.py."""
@@ -187,7 +191,11 @@ class Player:
 
         def application(environ: dict[str, Any], start_response: Any) -> Any:
             self.names_seen.update(dict.fromkeys(environ))
-            return called(environ, start_response)
+            try:
+                return called(environ, start_response)
+            except TimeIsUp as error:  # perhaps outside of the application
+                call.raised = call.raised or error
+                raise
 
         connection = self._connections[buffered].connect(application)
         is_stream = spec.target in self._streams

@@ -110,8 +110,8 @@ def _of_error(error: BaseException) -> Difference:
 
 
 def _is_fault(call: GuardedCall) -> bool:
-    """Not one that only asks to come back later, has no more room, or blames a server behind
-    it."""
+    """Whether the response reports a failure of the application itself: not an overload, a full
+    disk or a failure of another server."""
     return call.raised is not None or (call.code >= 500 and call.code not in NOT_NOW)
 
 
@@ -195,9 +195,9 @@ def learn(player: "Player", spec: RequestSpec) -> Behaviour:
 
 
 def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
-    """Why the answer to the second of two equal requests shows that the application works only
-    once; None: it does not. The state of what it serves may have changed: PUT is answered 201 and
-    then 204, DELETE 204 and then 404 (RFC 9110 section 9.3)."""
+    """Why the response to the second of two equal requests shows that the application works only
+    once; None: it does not. The state of the resource may have changed: PUT gets 201 and then 204,
+    DELETE gets 204 and then 404 (RFC 9110 section 9.3)."""
     if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # C-TIME-01 tells of the latter
         return None
     if _is_fault(again):
@@ -225,7 +225,7 @@ def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[Guarded
     for later in calls:
         later.record.forget("A-EXC-01")
     if difference := _worse(first, call):
-        # A list of news that was fetched is empty too: it is an error only if it cannot be that.
+        # A queue that was read is empty as well. An iterable that is returned twice is an error.
         severity: Severity = "error" if difference.fails else "warning"
         _blame(call, "A-CALL-03", "Called again with the same request", difference, severity)
 

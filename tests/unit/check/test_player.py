@@ -2,10 +2,14 @@
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from iotax.check import guard, place
 from iotax.check import player as player_module
+from iotax.check.clauses import clauses
+from iotax.check.guard import TimeIsUp
 from iotax.check.player import Player, install_alarm
 from iotax.check.requests import RequestSpec
 from iotax.check.scenarios import scenarios_for
@@ -23,7 +27,7 @@ def timers(monkeypatch):
         return set_timer(which, seconds, *interval)
 
     monkeypatch.setattr(signal, "setitimer", record)
-    monkeypatch.setattr(player_module, "STREAM_SECONDS", 0.01)
+    monkeypatch.setattr(player_module, "STREAM_SECONDS", 0.02)
     former = signal.getsignal(signal.SIGALRM)
     install_alarm()
     yield given
@@ -46,7 +50,7 @@ def test_a_stream_is_waited_for_once_and_blamed_for_nothing(timers):
 
     assert found == []
     seconds = timers[::2]  # each second one sets the former timer again
-    assert set(seconds) == {0.5, 0.01}
+    assert set(seconds) == {0.5, 0.02}
     assert seconds.count(0.5) == 3  # once for each URL: strange_text() asks two more
     assert len(seconds) > 30
 
@@ -60,3 +64,62 @@ def test_an_application_that_has_not_begun_is_waited_for_each_time(timers):
 
     assert [[one["clause"] for one in part["findings"]] for part in seen] == [["C-TIME-01"]] * 2
     assert timers[::2] == [0.05, 0.05]
+
+
+def test_the_time_of_the_checker_is_not_that_of_the_application(timers, monkeypatch):
+    """A slow machine looks up a finding while the call is being watched."""
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(guard, "time", clock)
+    checked = guard.GuardedCall._look_at_result
+
+    def slowly(call):
+        checked(call)
+        clock.now += 100
+
+    monkeypatch.setattr(guard.GuardedCall, "_look_at_result", slowly)
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (block for block in (b"one", b"two"))
+
+    call = Player(application, {}, 5.0, lambda _: None).send(EVENTS)
+
+    assert bytes(call.body) == b"onetwo"
+    assert not call.cut_off
+
+
+def test_what_the_checker_has_to_know_is_read_before_the_first_call(timers):
+    clauses.cache_clear()
+    place._distributions.cache_clear()
+    known = []
+
+    def application(environ, start_response):
+        known.append((clauses.cache_info().currsize, place._distributions.cache_info().currsize))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"x"]
+
+    Player(application, {}, 5.0, lambda _: None).send(EVENTS)
+
+    assert known == [(1, 1)]
+
+
+def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
+    started = []
+
+    def application(environ, start_response):
+        started.append(1)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"x"
+
+    player = Player(application, {}, 5.0, lambda _: None)
+
+    def too_late(call, environ):
+        raise TimeIsUp
+
+    monkeypatch.setattr(guard.GuardedCall, "_prepare", too_late)
+    call = player.send(EVENTS)
+
+    assert isinstance(call.raised, TimeIsUp)
+    assert not started
+    assert [one.clause for one in call.record.findings] == ["C-TIME-01"]
