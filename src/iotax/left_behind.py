@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -19,6 +20,11 @@ from iotax import native, signals
 
 # A fork whose at-fork handlers take longer than this is not waited for.
 _TRIAL_SECONDS: Final = 2.0
+# Some are started again a moment after the fork.
+_RESTART_SECONDS: Final = 0.3
+# Native threads that their library starts again in a fork when they are used first, which no trial
+# shows: module that sees to it, names.
+_STARTED_AT_USE: Final = {"ddtrace.internal.forksafe": ("NativeWriter", "tokio-rt-worker")}
 _NAMES_BYTES_MAX: Final = 64 * 1024
 _TASKS: Final = "/proc/self/task"
 _DESCRIPTORS: Final = "/proc/self/fd"
@@ -28,7 +34,7 @@ def after_import(sockets_before: set[str]) -> Iterator[str]:
     """Sentences for people. `sockets_before`: sockets() as it was before the import."""
     if threads := _lost_threads():
         yield (
-            f"the import left {_count(threads, 'thread')} running ({', '.join(threads)}), which the"
+            f"the import left {_count(threads, 'thread')} running ({'; '.join(threads)}), which the"
             " workers do not have, as they are forks, unless its library starts it there when it is"
             " used first"
         )
@@ -55,27 +61,40 @@ def _lost_threads() -> list[str]:
     here = _running()
     if not here:
         return []
-    there = _running_in_a_fork()
-    return sorted((Counter(here) - Counter(there)).elements())
+    there = _running_in_a_fork(here)
+    lost = (Counter(here) - Counter(there)).elements()
+    at_use = tuple(
+        name for module in _STARTED_AT_USE.keys() & sys.modules for name in _STARTED_AT_USE[module]
+    )
+    return sorted(name for name in lost if not (at_use and name.startswith(at_use)))
 
 
 def _running() -> list[str]:
-    """The names of all threads but the main one; those that Python does not know of have one that
-    says so."""
-    names = [thread.name for thread in threading.enumerate()[1:]]
-    others = _count_tasks() - 1 - len(names)
-    return [*names, *["a thread that Python does not know of"] * others]
+    """The names of all threads but the main one. Those that Python does not know of have the names
+    that the system shows."""
+    known = threading.enumerate()
+    others = _tasks() - {os.getpid(), *(thread.native_id for thread in known)}
+    return [*(thread.name for thread in known[1:]), *map(_name_of, others)]
 
 
-def _count_tasks() -> int:
+def _tasks() -> set[int]:
     try:
-        return len(os.listdir(_TASKS))
+        return {int(number) for number in os.listdir(_TASKS)}
     except OSError:
-        return 0  # a system that does not show them: only those that Python knows count
+        return set()  # a system that does not show them: only those that Python knows count
 
 
-def _running_in_a_fork() -> list[str]:
-    """As _running(), in a child that has done what the libraries want done there."""
+def _name_of(task: int) -> str:
+    try:
+        with open(f"{_TASKS}/{task}/comm", encoding="utf-8", errors="replace") as file:
+            return f"{file.read().strip()}, not of Python"
+    except OSError:
+        return "not of Python"
+
+
+def _running_in_a_fork(wanted: Sequence[str]) -> list[str]:
+    """As _running(), in a child that has done what the libraries want done there. It waits a moment
+    for `wanted`, which may be started by other threads."""
     reading, writing = os.pipe()
     with signals.blocked():
         try:
@@ -83,7 +102,7 @@ def _running_in_a_fork() -> list[str]:
         except OSError:
             child = -1
         if child == 0:
-            _answer(writing)
+            _answer(writing, wanted)
     os.close(writing)
     answer, ended = b"", False
     poll = native.poll()
@@ -100,9 +119,12 @@ def _running_in_a_fork() -> list[str]:
     return answer.decode(errors="replace").split("\n") if answer else []
 
 
-def _answer(writing: int) -> None:
+def _answer(writing: int, wanted: Sequence[str]) -> None:
     try:
-        os.write(writing, "\n".join(_running()).encode(errors="replace")[:_NAMES_BYTES_MAX])
+        end = time.monotonic() + _RESTART_SECONDS
+        while (Counter(wanted) - Counter(found := _running())) and time.monotonic() < end:
+            native.poll().poll(10)  # not time.sleep(), which may be patched
+        os.write(writing, "\n".join(found).encode(errors="replace")[:_NAMES_BYTES_MAX])
     finally:
         os._exit(0)
 
