@@ -66,6 +66,7 @@ class LogStream {
     const std::lock_guard lock(state_->mutex);
     current_fd_.store(next.fd, std::memory_order_relaxed);
     batch_bytes_max_.store(next.batch_bytes_max, std::memory_order_relaxed);
+    state_->unfinished = nullptr;
     const bool first = state_->segments.empty();
     state_->segments.push_back(std::move(next));
     if (in_caller_) {
@@ -79,12 +80,7 @@ class LogStream {
   /// `lines` end with a line end each; they are kept or dropped together.
   void append(std::string_view lines) {
     const std::lock_guard lock(state_->mutex);
-    State& s = *state_;
-    if (std::exchange(s.unfinished, nullptr) != nullptr) [[unlikely]] {
-      append_locked(s, '\n' + std::string(lines), bytes_max_);
-    } else {
-      append_locked(s, lines, bytes_max_);
-    }
+    put(*state_, nullptr, lines, false, bytes_max_);
   }
 
   /// `text` as it is, kept or dropped as one; it may stop within a line, which the same `writer`
@@ -92,14 +88,8 @@ class LogStream {
   void append_raw(const void* writer, std::string_view text, bool last) {
     const std::lock_guard lock(state_->mutex);
     State& s = *state_;
-    const bool within_line = text.empty() ? s.unfinished == writer : text.back() != '\n';
-    if (text.empty() && !(within_line && last)) return;
-    std::string whole;
-    if (s.unfinished != nullptr && s.unfinished != writer) whole += '\n';
-    whole += text;
-    if (within_line && last) whole += '\n';
-    s.unfinished = within_line && !last ? writer : nullptr;
-    append_locked(s, whole, s.held < bytes_max_ ? s.held + whole.size() : bytes_max_);
+    if (text.empty() && !(last && s.unfinished == writer)) return;
+    put(s, writer, text, last, s.held < bytes_max_ ? SIZE_MAX : bytes_max_);
   }
 
   /// Wait until all that was appended is written or lost. false: not before the deadline.
@@ -167,14 +157,26 @@ class LogStream {
     bool stopping = false;
   };
 
-  /// Keep `text` if at most `most` bytes are held then, or write it at once. Under the mutex.
-  void append_locked(State& s, std::string_view text, std::size_t most) {
+  /// Keep `text`, unless more than `most` bytes were held then, or write it at once. A line of
+  /// another writer that is not ended is ended before it, and its own last line if it is `last`.
+  void put(State& s, const void* writer, std::string_view text, bool last, std::size_t most) {
     if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
-    if (in_caller_) return write_now(s, text);
-    if (s.held + text.size() > most || (s.dropped > 0 && !tell_dropped(s, text.size(), most))) {
+    if (!in_caller_ &&
+        ((s.held + text.size() > most) || (s.dropped > 0 && !tell_dropped(s, text.size(), most)))) {
       s.dropped += count_lines(text);
       return;
     }
+    const bool within_line = text.empty() || text.back() != '\n';
+    const bool ends_other = s.unfinished != nullptr && s.unfinished != writer;
+    s.unfinished = within_line && !last ? writer : nullptr;
+    std::string whole;
+    if (ends_other || (within_line && last)) [[unlikely]] {
+      if (ends_other) whole += '\n';
+      whole += text;
+      if (within_line && last) whole += '\n';
+      text = whole;
+    }
+    if (in_caller_) return write_now(s, text);
     keep(s, text);
     rouse();
   }
@@ -218,9 +220,11 @@ class LogStream {
 
   /// Append the count of dropped lines, if it and `further_bytes` fit.
   bool tell_dropped(State& s, std::size_t further_bytes, std::size_t most) {
-    const std::string line = dropped_text_(s.dropped);
-    if (s.held + line.size() + further_bytes > std::max(most, bytes_max_)) return false;
+    std::string line = dropped_text_(s.dropped);
+    if (s.unfinished != nullptr) line.insert(0, 1, '\n');
+    if (s.held + line.size() + further_bytes > most) return false;
     s.dropped = 0;
+    s.unfinished = nullptr;
     keep(s, line);
     return true;
   }
