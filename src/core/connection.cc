@@ -153,6 +153,15 @@ std::size_t Connection::buffered_bytes() const noexcept {
          (state_->desk != nullptr ? sizeof(Desk) : 0);
 }
 
+bool Connection::in_head() const noexcept { return state_->peer == Peer::head; }
+
+std::string Connection::partial_head() const {
+  const State& s = *state_;
+  if (s.peer != Peer::head && !s.refused_in_head) return {};
+  std::string text(s.head_text.text().substr(s.head_begin));
+  return text.append(s.feed);
+}
+
 const Head& Connection::head() const noexcept { return state_->head; }
 
 // ---- inside
@@ -349,6 +358,7 @@ Fault Connection::State::late_fault() const noexcept {
 Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexcept {
   constexpr std::size_t kShownMax = 80;
   const bool in_body = peer == Peer::body;
+  refused_in_head = peer == Peer::head;
   // What lies beyond a limit depends on the cuts.
   const std::size_t seen = std::min(limits.head_bytes_max, limits.request_line_bytes_max);
   refused_head =

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "core/events.h"
 #include "core/instant.h"
@@ -119,6 +120,11 @@ class Connection {
   /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive
   /// (buffers grow by doubling).
   [[nodiscard]] std::size_t buffered_bytes() const noexcept;
+  /// Whether a head has begun to arrive that is neither complete nor refused.
+  [[nodiscard]] bool in_head() const noexcept;
+  /// A copy of what has arrived of such a head, or of the one that was refused, and of what lies
+  /// behind it: text for partial_head.h. Empty: no head has begun. Until refuse().
+  [[nodiscard]] std::string partial_head() const;
   /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;
 

@@ -78,7 +78,8 @@ struct Connection::State {
   std::uint64_t answer_left = 0;  // Framing::length
   bool soon = false;              // close_soon()
   bool request_persists = true;   // RFC 9112 §9.3
-  bool refused_head = false;      // the head that is refused begins with HEAD
+  bool refused_in_head = false;   // what is refused is a head
+  bool refused_head = false;      // and it begins with HEAD
 
   // ---- connection.cc
   /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.

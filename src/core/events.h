@@ -48,6 +48,7 @@ struct Head {
   Version version = Version::http_1_1;
   Content content = Content::none;
   bool expects_continue = false;  // Expect: 100-continue from HTTP/1.1 with content to come
+  bool forwarded = false;         // X-Forwarded-For is among the fields
   bool asterisk = false;          // OPTIONS *: the server answers it (answer(), 204 with Allow)
 };
 

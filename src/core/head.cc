@@ -135,6 +135,16 @@ std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept {
   return value;
 }
 
+bool is_forwarded_for(std::string_view name) noexcept {
+  return same_token(name, "x-forwarded-for");
+}
+
+bool is_request_id(const Field& field) noexcept {
+  constexpr std::size_t kBytesMax = 128;
+  return same_token(field.name, "x-request-id") && !field.value.empty() &&
+         field.value.size() <= kBytesMax && all(field.value, kRequestId);
+}
+
 bool FieldRules::first(Seen what) noexcept {
   const bool first = (seen_ & what) == 0;
   seen_ = static_cast<std::uint16_t>(seen_ | what);
@@ -199,14 +209,16 @@ Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t
       if (same_token(name, "content-type"))
         return first(kContentTypeSeen) ? Fault::none : Fault::content_type_twice;
       if (!same_token(name, "x-request-id")) break;
-      if (request_id_ == kNone && !value.empty() && value.size() <= 128 && all(value, kRequestId))
-        request_id_ = index;
+      if (request_id_ == kNone && is_request_id({name, value})) request_id_ = index;
       return Fault::none;
     case 13:
       if (!same_token(name, "authorization")) break;
       return first(kAuthorizationSeen) ? Fault::none : Fault::authorization_twice;
     case 14:
       if (same_token(name, "content-length")) return add_length(value);
+      break;
+    case 15:
+      if (is_forwarded_for(name)) seen_ |= kForwardedSeen;
       break;
     case 17:
       if (!same_token(name, "transfer-encoding")) break;

@@ -31,6 +31,11 @@ struct Target {
 /// A method that is passed on to the application, or CONNECT or TRACE.
 [[nodiscard]] bool is_known_method(std::string_view method) noexcept;
 
+/// X-Forwarded-For.
+[[nodiscard]] bool is_forwarded_for(std::string_view name) noexcept;
+/// X-Request-ID with a value that can be used: 1 to 128 of [A-Za-z0-9._-].
+[[nodiscard]] bool is_request_id(const Field& field) noexcept;
+
 /// What the fields of one head say about the message itself, gathered field by field.
 class FieldRules {
  public:
@@ -50,6 +55,7 @@ class FieldRules {
   [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
   [[nodiscard]] bool unknown_expectation() const noexcept { return (seen_ & kExpectOther) != 0; }
   [[nodiscard]] bool expects_continue() const noexcept { return (seen_ & kExpectContinue) != 0; }
+  [[nodiscard]] bool forwarded() const noexcept { return (seen_ & kForwardedSeen) != 0; }
   /// Whether the connection may persist behind this request. RFC 9112 §9.3; "close" wins (rules 31,
   /// 32).
   [[nodiscard]] bool persists(Version version) const noexcept;
@@ -69,6 +75,7 @@ class FieldRules {
     kExpectOther = 64,
     kCloseSeen = 128,
     kKeepAliveSeen = 256,
+    kForwardedSeen = 512,
   };
   [[nodiscard]] bool first(Seen what) noexcept;
   [[nodiscard]] Fault add_length(std::string_view value) noexcept;

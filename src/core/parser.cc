@@ -419,6 +419,7 @@ void Parser::fill(Head& out) const noexcept {
   out.dropped_name = dropped_name_.in(base_);
   out.version = version_;
   out.asterisk = asterisk_;
+  out.forwarded = rules_.forwarded();
   out.content = rules_.has_coding()   ? Content::chunked
                 : rules_.has_length() ? Content::length
                                       : Content::none;

@@ -49,18 +49,30 @@ void append_escaped(std::string& line, std::string_view bytes) {
 std::string format_access(const AccessEntry& entry) {
   std::string line;
   line.reserve(96 + entry.target.size());
-  line += entry.peer;
+  line += entry.client;
   line += " - \"";
-  append_escaped(line, entry.method);
-  line += ' ';
-  append_escaped(line, entry.target);
-  line += ' ';
-  line += entry.version;
+  if (entry.method.empty()) {
+    line += '-';
+  } else {
+    append_escaped(line, entry.method);
+    if (!entry.target.empty()) {
+      line += ' ';
+      append_escaped(line, entry.target);
+    }
+    if (!entry.version.empty()) {
+      line += ' ';
+      line += entry.version;
+    }
+  }
   line += "\" ";
-  append_number(line, static_cast<std::uint64_t>(std::max(entry.status, 0)));
-  if (const std::string_view phrase = core::reason_phrase(entry.status); !phrase.empty()) {
-    line += ' ';
-    line += phrase;
+  if (entry.status <= 0) {
+    line += '-';
+  } else {
+    append_number(line, static_cast<std::uint64_t>(entry.status));
+    if (const std::string_view phrase = core::reason_phrase(entry.status); !phrase.empty()) {
+      line += ' ';
+      line += phrase;
+    }
   }
   line += ' ';
   append_number(line, entry.bytes);

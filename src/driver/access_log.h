@@ -17,19 +17,20 @@ inline constexpr std::size_t kShownBytesMax = 80;
 /// Append `bytes` with everything but printable ASCII, and `"` and `\`, as \xNN.
 void append_escaped(std::string& line, std::string_view bytes);
 
-/// One answered request.
+/// One request. What is not known is empty.
 struct AccessEntry {
-  std::string peer;  // "127.0.0.1:35694"
+  std::string client;  // "127.0.0.1:35694"; an address that a proxy names has no port
   std::string_view method;
   std::string_view target;   // as received
-  std::string_view version;  // "HTTP/1.1"
-  int status = 0;            // 499: the client left before its answer
+  std::string_view version;  // "HTTP/1.1"; written as it is
+  int status = 0;            // 499: the client left before its answer; 0 or less: there was none
   std::uint64_t bytes = 0;   // of the content
   core::Duration duration{};
   std::string_view request_id;
 };
 
-/// `127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID`, without a line end.
+/// `127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID`, without a line end. `"-"`
+/// stands for a request line that was not recognised, `-` for a status that nobody was sent.
 [[nodiscard]] std::string format_access(const AccessEntry& entry);
 
 /// At most kLines lines in a second; those beyond are counted, and the count is told when the

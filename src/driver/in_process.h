@@ -36,7 +36,7 @@ class InProcess {
         application_(application),
         sys_(sys),
         now_(sys.now()),
-        intake_(sys, config, log),
+        intake_(sys, config, application, log),
         session_(-1, std::move(peer), config.limits, intake_.policy(), now_),
         exchange_(*this, 0) {}
   InProcess(InProcess&&) = delete;

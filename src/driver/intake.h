@@ -3,6 +3,7 @@
 // rest is for whoever owns the session.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdint>
@@ -16,9 +17,11 @@
 
 #include "core/connection.h"
 #include "core/fault.h"
+#include "core/partial_head.h"
 #include "core/serialise.h"
 #include "driver/access_log.h"
 #include "driver/address.h"
+#include "driver/application.h"
 #include "driver/config.h"
 #include "driver/date.h"
 #include "driver/log.h"
@@ -36,8 +39,13 @@ enum class Progress : std::uint8_t {
 template <class Sys>
 class Intake {
  public:
-  Intake(Sys& sys, const Config& config, Log& log)
-      : sys_(sys), config_(config), log_(log), budget_(config.spool_bytes_max) {
+  /// All are borrowed. `application` is only asked where a request comes from.
+  Intake(Sys& sys, const Config& config, const Application& application, Log& log)
+      : sys_(sys),
+        config_(config),
+        application_(application),
+        log_(log),
+        budget_(config.spool_bytes_max) {
     policy_.continue_when_accepted = config.request_buffering;
     last_id_ = hex(sys.random()).substr(0, kIdPrefixBytes - 1) + "-0";
   }
@@ -137,32 +145,53 @@ class Intake {
     return out;
   }
 
-  /// The line of the request in progress, before its answer ends (its views end with it). 499 when
-  /// the client has left.
-  void log_access(const Session<Sys>& s, core::Instant now) {
-    if (!config_.access_log) return;
+  /// The line of the request in progress, unless it has been written, before its answer ends (its
+  /// views end with it). 499 when the client has left.
+  void log_access(Session<Sys>& s, core::Instant now) {
+    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
     const core::Head& head = s.machine.head();
-    AccessEntry entry;
-    entry.peer = peer_text(s.peer);
-    entry.method = head.method;
-    entry.target = head.target;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.status = s.gone.load(std::memory_order_relaxed) ? 499 : s.status;
-    entry.bytes = s.answer_bytes;
-    entry.duration = now - s.ready_at;
-    entry.request_id = s.id.view();
-    log_.access(format_access(entry));
+    log_line(s, {head.method, head.target, version_text(head.version)}, status_of(s),
+             s.answer_bytes, now);
   }
 
-  /// Refuse what the peer sent: the WARNING, and the answer if there is to be one.
+  /// The connection ends here: the line of what it ends within, if that has none. By the leader,
+  /// who owns `s`.
+  void log_unanswered(Session<Sys>& s) {
+    if (!config_.access_log) return;
+    if (!s.machine.in_head()) return log_access(s, sys_.now());
+    const std::string text = s.machine.partial_head();
+    begin_unaccepted(s, text);
+    log_line(s, core::partial_line(text), status_of(s), 0, s.ready_at);
+  }
+
+  /// The process ends while a thread still runs the request of `s`, which the thread may just end:
+  /// its line, unless the thread writes it. By the leader, who does not own `s`.
+  void log_lent(Session<Sys>& s, core::Instant now) {
+    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
+    const std::string_view line = s.line.view();  // the head may go at any time
+    const std::size_t space = std::min(line.find(' '), line.size());
+    const std::string_view target = line.substr(std::min(space + 1, line.size()));
+    log_line(s, {line.substr(0, space), target, {}}, 0, 0, now);
+  }
+
+  /// Refuse what the peer sent: the WARNING, the line in the access log, and the answer if there is
+  /// to be one.
   void refuse(Session<Sys>& s, const core::Rejected& rejected) {
     if (rejected.status == 0) return;
-    if (rejected.in_body_of == core::RequestId::none) make_id(s, {});
+    const core::Instant now = sys_.now();
+    const bool in_body = rejected.in_body_of != core::RequestId::none;
+    const std::string text = in_body ? std::string{} : s.machine.partial_head();
+    if (!in_body) begin_unaccepted(s, text);
     const std::string rule = core::describe(rejected, config_.limits);
     warn(s, rejected.status, rule, rejected.offending);
     const core::ServerAnswer made = server_answer(s, rejected.status, rule);
     s.status = made.status;
     s.answer_bytes = s.machine.content_bytes(made);
+    if (in_body) {
+      log_access(s, now);
+    } else if (config_.access_log) {
+      log_line(s, core::partial_line(text), s.status, s.answer_bytes, now);
+    }
     s.machine.refuse(made);
   }
 
@@ -194,16 +223,18 @@ class Intake {
     return cache.at(sys_.unix_time());
   }
 
-  /// One WARNING about an answer that the server made, at most ten a second. `status` 0: not known.
+  /// One WARNING about an answer that the server made, at most ten a second. It names the client,
+  /// what is at fault, the request as far as it is known, and its id. `status` 0: not known.
   void warn(const Session<Sys>& s, int status, std::string_view rule, std::string_view offending) {
-    std::string text = peer_text(s.peer) + " - ";
-    if (status != 0) text += std::to_string(status) + ' ';
+    std::string text = client_text(s) + " - ";
+    if (status > 0) text += std::to_string(status) + ' ';
     text += rule;
     if (!offending.empty()) {
       text += ": \"";
-      append_escaped(text, offending.substr(0, kOffendingBytesMax));
+      append_escaped(text, offending.substr(0, kShownBytesMax));
       text += '"';
     }
+    append_request(text, s, offending);
     const std::lock_guard lock(warnings_mutex_);
     warnings_.pass(
         sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); }, text);
@@ -225,12 +256,70 @@ class Intake {
 
   static core::RequestId core_id(const Session<Sys>& s) noexcept { return s.machine.head().id; }
 
-  void make_id(Session<Sys>& s, std::string_view given) {
-    if (!given.empty()) {
-      s.id.assign(given);
-      return;
+  static std::string_view version_text(core::Version version) noexcept {
+    return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
+
+  /// For the log: what the client of `s` was told, or what became of it.
+  static int status_of(const Session<Sys>& s) noexcept {
+    const bool left =
+        s.gone.load(std::memory_order_relaxed) && !s.cut_off.load(std::memory_order_relaxed);
+    return left ? 499 : s.status;
+  }
+
+  static std::string client_text(const Session<Sys>& s) {
+    return s.client.empty() ? peer_text(s.peer) : s.client;
+  }
+
+  void log_line(const Session<Sys>& s, const core::PartialLine& line, int status,
+                std::uint64_t bytes, core::Instant now) {
+    AccessEntry entry;
+    entry.client = client_text(s);
+    entry.method = line.method;
+    entry.target = line.target;
+    entry.version = line.version;
+    entry.status = status;
+    entry.bytes = bytes;
+    entry.duration = now - s.ready_at;
+    entry.request_id = s.id.view();
+    log_.access(format_access(entry));
+  }
+
+  /// " in GET /path (ID)", without the request where `offending` begins with it.
+  static void append_request(std::string& text, const Session<Sys>& s, std::string_view offending) {
+    const std::string_view line = s.line.view();
+    if (!line.empty() && !offending.starts_with(line) &&
+        !(line.starts_with(offending) && !offending.empty())) {
+      text += " in ";
+      append_escaped(text, line);
     }
-    s.id.assign(next_id());
+    text.append(" (").append(s.id.view()).append(")");
+  }
+
+  /// An id of the client's is taken over from whom the application believes: else anybody could
+  /// write the ids of others into the logs.
+  void make_id(Session<Sys>& s, std::string_view given) {
+    const bool taken = !given.empty() && application_.trusts(s.peer);
+    s.id.assign(taken ? given : next_id());
+  }
+
+  /// What is known of a request whose head was not accepted; `text` is what there is of the head.
+  /// By the leader.
+  void begin_unaccepted(Session<Sys>& s, std::string_view text) {
+    core::PartialOrigin origin;
+    if (!text.empty() && application_.trusts(s.peer)) origin = core::partial_origin(text);
+    make_id(s, origin.request_id);
+    s.client.clear();
+    if (!origin.fields.empty()) s.client = application_.client_of(s.peer, origin.fields);
+    const core::PartialLine line = core::partial_line(text);
+    s.line.assign(line.method);
+    if (!line.target.empty()) {
+      s.line.append(" ");
+      s.line.append(line.target.substr(0, line.target.find('?')));
+    }
+    s.ready_at = sys_.now();
+    s.status = 0;
+    s.answer_bytes = 0;
   }
 
   /// The last id, counted up in hexadecimal where it stands. By the leader.
@@ -248,6 +337,9 @@ class Intake {
 
   void begin(Session<Sys>& s, const core::Head& head, core::Instant now) {
     make_id(s, head.request_id);
+    if (head.forwarded || !s.client.empty()) [[unlikely]]
+      s.client = head.forwarded ? application_.client_of(s.peer, head.fields) : std::string{};
+    s.line_owed.store(true, std::memory_order_relaxed);
     if (head.target.starts_with('/')) {  // one piece on the wire, up to a query
       s.line.assign({head.method.data(), head.path.data() + head.path.size()});
     } else {
@@ -267,32 +359,35 @@ class Intake {
     s.ready_at = now;
     s.status = 0;
     s.answer_bytes = 0;
-    if (!head.dropped_name.empty()) log_dropped(head.dropped_name);
+    if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
   }
 
   void answer_asterisk(Session<Sys>& s) {
     core::ServerAnswer made = server_answer(s, 204, {});
     made.close = false;
+    s.status = made.status;
+    log_access(s, s.ready_at);
     s.machine.answer(core_id(s), made);
   }
 
   /// A field name that never reaches the application is logged once per name; the set of names is
   /// bounded.
-  void log_dropped(std::string_view name) {
+  void log_dropped(const Session<Sys>& s, std::string_view name) {
     const std::lock_guard lock(warnings_mutex_);
     if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;
-    std::string text = "field \"";
-    append_escaped(text, name.substr(0, kOffendingBytesMax));
-    text += "\" is dropped: names with \"_\" and the name Proxy never reach the application";
+    std::string text = client_text(s) + " - field \"";
+    append_escaped(text, name.substr(0, kShownBytesMax));
+    text += "\" is dropped: names with \"_\" and the name Proxy never reach the application; seen";
+    append_request(text, s, {});
     log_.server(Level::warning, text);
   }
 
   static constexpr std::size_t kIdPrefixBytes = 9;  // with the dash
-  static constexpr std::size_t kOffendingBytesMax = 80;
   static constexpr std::size_t kDroppedNamesMax = 64;
 
   Sys& sys_;
   const Config& config_;
+  const Application& application_;
   Log& log_;
   SpoolBudget budget_;
   core::Policy policy_;

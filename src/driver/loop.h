@@ -86,12 +86,12 @@ class Loop {
  public:
   using Session = driver::Session<Sys>;
 
-  Loop(Sys& sys, const Config& config, Log& log, const Place& place)
+  Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Place& place)
       : sys_(sys),
         config_(config),
         log_(log),
         sharing_(place),
-        intake_(sys, config, log),
+        intake_(sys, config, application, log),
         outgoing_(sys, config, intake_.budget()),
         channel_(sys) {}
   ~Loop() { close_everything(); }
@@ -181,6 +181,8 @@ class Loop {
     return stopping_ != Stopping::no && stopping_ != Stopping::delayed && sessions_ == nullptr;
   }
   [[nodiscard]] bool overdue() const noexcept { return stopping_ == Stopping::cut; }
+  /// The process ends while threads still have requests: their lines in the access log.
+  void log_lent();
   /// Signal numbers arrived through the wake-up pipe since the last call.
   bool take_signals() noexcept { return std::exchange(signals_, false); }
   [[nodiscard]] bool has_signals() const noexcept { return signals_; }
@@ -295,6 +297,7 @@ class Loop {
   bool closing_idle_ = false;
   core::Instant drain_ends_ = core::kNever;
   core::Instant next_report_ = core::kNever;
+  bool closing_everything_ = false;  // no longer serving: what closes now is in no log
 };
 
 }  // namespace iotax::driver

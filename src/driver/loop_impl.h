@@ -420,8 +420,7 @@ void Loop<Sys, Poller>::break_off(const Lead& lead, Session& s, Cut how, core::D
   s.still_read = !s.came_back;
   s.write_wanted = false;
   outgoing_.send_earlier(lead, s, now_);
-  const std::string option = " for " + std::to_string(age / 1ms) +
-                             " ms (--request-timeout); request " + std::string(s.id.view());
+  const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
   if (how == Cut::unanswered) {
     const core::Bytes answer =
         intake_.answer_beside(s, 504, "The application did not answer this request in time.",
@@ -647,6 +646,9 @@ void Loop<Sys, Poller>::close(Session& s) {
 /// The end of a session that is out of the poller.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::drop(Session& s) {
+  const bool within = s.cut == Cut::no && s.machine.in_head();
+  if ((within || s.line_owed.load(std::memory_order_relaxed)) && !closing_everything_)
+    intake_.log_unanswered(s);
   timers_.remove(s);
   sys_.close(s.fd);
   s.fd = -1;
@@ -962,9 +964,17 @@ void Loop<Sys, Poller>::cut() {
   }
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
+    if (!s->gone.load(std::memory_order_relaxed)) s->cut_off.store(true, std::memory_order_relaxed);
     s->gone.store(true, std::memory_order_relaxed);
     if (s->owner.load(std::memory_order_acquire) == Owner::loop) close(*s);
     s = following;
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::log_lent() {
+  for (Session* s = sessions_; s != nullptr; s = s->next) {
+    if (s->owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(*s, now_);
   }
 }
 
@@ -995,6 +1005,7 @@ std::string Loop<Sys, Poller>::held_up() {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::close_everything() {
+  closing_everything_ = true;
   while (sessions_ != nullptr) close(*sessions_);
   held_.clear();
   for (const auto& listener : listeners_) sys_.close(listener->fd);

@@ -5,10 +5,10 @@
 // Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead.
 // `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came
 // meanwhile, so the leader has silenced the descriptor; every way back to `loop` has to look for
-// it. Exceptions, each with its own rule: `gone` and `peer_finished` are hints set by the leader at
-// any time; `earlier` and the making of `outbox` ask for a proof (proof.h), since the taker of the
-// lead sends earlier output while the request behind it runs; `outbox` itself has its own lock;
-// `status` may be looked at by the leader.
+// it. Exceptions, each with its own rule: `gone`, `cut_off` and `peer_finished` are hints set by
+// the leader at any time; `earlier` and the making of `outbox` ask for a proof (proof.h), since the
+// taker of the lead sends earlier output while the request behind it runs; `outbox` itself has its
+// own lock; `status` may be looked at by the leader.
 #pragma once
 
 #include <atomic>
@@ -131,6 +131,10 @@ struct Session : Source, TimerEntry {
   // ---- of the request in progress
   core::Instant ready_at{};
   RequestText id;
+  std::string client;  // its address as the application is told; empty: that of `peer`
+  /// The request has no line in the access log yet. Whoever takes this away writes the line.
+  std::atomic<bool> line_owed{false};
+  std::atomic<bool> cut_off{false};      // by a stop: the client has not left by itself
   std::unique_ptr<ByteStore<Sys>> body;  // buffered content; none when there is none
   std::uint64_t body_taken = 0;          // of it, read by the application
   bool streaming = false;                // the application reads while it arrives
@@ -139,7 +143,10 @@ struct Session : Source, TimerEntry {
   UniqueFd file;                // of body_file()
   std::uint64_t file_offset = 0;
   BodyError body_error = BodyError::none;
-  int status = 0;  // of the answer, for the log; 0: no head was given
+  /// Of the answer, for the log. 0: no head was given; kNeverSent: one was, behind a stop that had
+  /// cut the connection off.
+  int status = 0;
+  static constexpr int kNeverSent = -1;
   std::uint64_t answer_bytes = 0;
 
   // ---- answers that the socket did not take at once

@@ -110,7 +110,8 @@ class SessionExchange final : public Exchange {
     Session& s = session();
     if (worker_.stopping()) s.machine.close_soon();
     const int status = s.machine.respond(s.machine.head().id, head);
-    if (status != 0) s.status = status;  // 0: the request has been refused meanwhile
+    if (status == 0) return;  // the request has been refused meanwhile
+    s.status = s.cut_off.load(std::memory_order_relaxed) ? Session::kNeverSent : status;
   }
 
   [[gnu::flatten]] Sent body(std::span<const std::byte> block) override {
@@ -152,7 +153,7 @@ class SessionExchange final : public Exchange {
     const Inside inside(*this);
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
-    if (session().status != 0) return worker_.log_access(session());  // it has been refused
+    if (session().status != 0) return;  // it has been refused, and logged
     worker_.intake().answer(session(), status, sentence, {}, false);
   }
 

@@ -25,7 +25,7 @@ BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Applicatio
       own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
       place_(place ? *place : Place{own_page_->page(), 0}),
       seat_(place_.page.seat(place_.seat)),
-      loop_(sys, config, log, place_),
+      loop_(sys, config, application, log, place_),
       deadlines_(sys, config, Page::calls_of(config.threads)),
       present_(config.threads) {
   for (unsigned thread = 0; thread < Page::calls_of(config.threads); ++thread) {
@@ -128,6 +128,7 @@ template <class Sys, class Poller>
 bool BasicWorker<Sys, Poller>::end_if_stopped() {
   if (!loop_.stopped()) {
     if (loop_.overdue() && !std::exchange(ended_process_, true)) {
+      loop_.log_lent();
       application_.end_process(static_cast<int>(stop_.load(std::memory_order_relaxed) >> 8));
     }
     return false;

@@ -226,10 +226,24 @@ def test_several_threads_are_said_in_the_environ(start):
 # ---- request ids, logs and the server's own answers
 
 
-def test_request_id_is_taken_over(server, connection):
-    answer = connection.ask("/environ", "X-Request-ID: from-the.proxy_1")
-    assert json.loads(answer.text)["iotax.request_id"] == "from-the.proxy_1"
-    server.out.wait_for(r" from-the\.proxy_1$")
+def test_request_id_of_a_trusted_proxy_is_taken_over(start):
+    server = start("views", "--forwarded-allow-ips", "127.0.0.1")
+    fields = ("X-Request-ID: from-the.proxy_1", "X-Forwarded-For: 198.51.100.7, 203.0.113.9")
+    with Connection(server.port) as connection:
+        answer = connection.ask("/environ", *fields)
+        assert json.loads(answer.text)["iotax.request_id"] == "from-the.proxy_1"
+        server.out.wait_for(r'^203\.0\.113\.9 - "GET /environ .* from-the\.proxy_1$')
+        refused = connection.ask("/huge", *fields, "Content-Length: 99999999")
+        assert (refused.status, "from-the.proxy_1" in refused.text) == (413, True)
+    server.out.wait_for(r'^203\.0\.113\.9 - "GET /huge HTTP/1\.1" 413 .* from-the\.proxy_1$')
+    server.err.wait_for(r"203\.0\.113\.9 - 413 .*GET /huge.*\(from-the\.proxy_1\)$")
+
+
+def test_request_id_of_anybody_is_a_plain_field(server, connection):
+    answer = connection.ask("/environ", "X-Request-ID: of-another-request")
+    environ = json.loads(answer.text)
+    assert environ["iotax.request_id"] != "of-another-request"
+    assert environ["HTTP_X_REQUEST_ID"] == "of-another-request"
 
 
 @pytest.mark.parametrize("given", ["has space", "x" * 129, 'quote"', "uml\u00e4ut"])
@@ -303,12 +317,13 @@ def test_what_a_view_writes_to_wsgi_errors_shows(server, connection):
 
 @pytest.mark.smoke
 def test_traceback_goes_to_the_log_and_not_to_the_client(server, connection):
-    answer = connection.ask("/fail", "X-Request-ID: the-id")
+    answer = connection.ask("/fail")
     assert answer.status == 500
     assert answer.get("Content-Type").startswith("text/plain")
-    assert "the-id" in answer.text
+    told = re.search(f"Request ID: ({REQUEST_ID})", answer.text)[1]
     assert "this view" not in answer.text
     server.err.wait_for("GET /fail")
+    server.out.wait_for(f'"GET /fail HTTP/1.1" 500 .* {told}$')
     server.err.wait_for(r'File ".*views\.py", line \d+, in fail')
     server.err.wait_for("RuntimeError: this view always fails")
 
@@ -349,6 +364,9 @@ def test_refusal_says_why_in_the_log(server, connection, request_bytes, status, 
     line = server.err.wait_for(rf"WARNING: .*\b{status}\b.*$")[0]
     assert re.search(words, line), line
     assert "127.0.0.1" in line
+    told = re.search(f"Request ID: ({REQUEST_ID})", answer.text)[1]
+    assert f"({told})" in line
+    server.out.wait_for(rf'^127\.0\.0\.1:\d+ - "[^"]+" {status} .* {told}$')
 
 
 def test_server_header_can_be_left_out(start):

@@ -207,7 +207,13 @@ class Play {
       if (thread != 0) blame("a signal handler ran in another thread");
     }
     if (!rig_.app.ended_with.empty()) blame("the process was ended");
-    if (rig_.log.access_lines.size() != rig_.app.calls.size()) blame("a call is not in the log");
+    std::size_t refused = 0;
+    for (const Guest& guest : guests_) {
+      refused += guest.client.received().find("HTTP/1.1 400 ") != std::string::npos ? 1 : 0;
+    }
+    if (rig_.log.access_lines.size() != rig_.app.calls.size() + refused) {
+      blame("not every request has one line in the access log");
+    }
     if (rig_.sys.now() > begin_ + stopped_by_ + slack) blame("the stop took too long");
     if (rig_.worker->status().connections != 0) blame("connections are left");
     if (rig_.sys.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");

@@ -4,9 +4,8 @@
 //     ends where an answer is missing. It ends so only where there was a reason: the client left,
 //     the application broke off, the system failed, the worker was stopped.
 //  2. Nobody is forgotten: long before the stop every client that is owed something has it.
-//  3. A request reaches the application at most once, and once in the access log if it did, with
-//  the
-//     status that its client got.
+//  3. A request reaches the application at most once. It has one line in the access log, with the
+//     status that its client got, also when the server refuses or drops it.
 //  4. Deadlines hold: a connection at rest is closed when its time is up and not before, and so is
 //     what stops in a request refused; a call over --request-timeout is answered for; what the
 //     application does never delays what the network alone decides by more than a take-over takes.
@@ -528,7 +527,7 @@ class Simulation {
         blame(p, request.name + " got " + std::to_string(answer->status) + " " + answer->content);
         return;
       }
-      const int logged = logged_status(request);
+      const int logged = logged_status(p, request);
       if (logged != 0 && logged != 499 && logged != answer->status) {
         blame(p, request.name + " got " + std::to_string(answer->status) + ", and the log says " +
                      std::to_string(logged));
@@ -561,7 +560,7 @@ class Simulation {
   /// Whether there is a reason that the answer to this request has not come as a whole.
   [[nodiscard]] bool may_be_missing(const Plan& p, const Request& request) const {
     if (p.leaves || may_end_ || stops_early()) return true;
-    if (p.half_closes && was_given_up(request)) return true;
+    if (p.half_closes && was_given_up(p, request)) return true;
     // A reset takes what was not read with it.
     if (p.reads_slowly && p.client.was_reset() && breaks(p)) return true;
     // Who does not read cannot have it before the end.
@@ -571,18 +570,32 @@ class Simulation {
            (bodies_may_fail_ && request.content_bytes != 0);
   }
 
-  /// 0: it is not in the access log.
-  [[nodiscard]] int logged_status(const Request& request) const {
+  /// Those of its connection, in order: the nth is that of the nth request.
+  [[nodiscard]] std::vector<std::string_view> lines_of(const Plan& p) const {
+    const std::string from = ":" + std::to_string(p.client.port()) + " - \"";
+    std::vector<std::string_view> found;
     for (const std::string& line : rig_.log.access_lines) {
-      if (line.find("?" + request.name + " ") == std::string::npos) continue;
-      return std::stoi(line.substr(line.rfind("\" ") + 2, 3));
+      if (line.find(from) != std::string::npos) found.emplace_back(line);
     }
-    return 0;
+    return found;
+  }
+
+  /// -1: "-", nobody was sent one.
+  static int status_in(std::string_view line) {
+    const std::string status(line.substr(line.rfind("\" ") + 2, 3));
+    return status.starts_with('-') ? -1 : std::stoi(status);
+  }
+
+  /// 0: it is not in the access log.
+  [[nodiscard]] int logged_status(const Plan& p, const Request& request) const {
+    const auto lines = lines_of(p);
+    const auto n = static_cast<std::size_t>(&request - p.requests.data());
+    return n < lines.size() ? status_in(lines[n]) : 0;
   }
 
   /// Who has half-closed and waits for a second is taken for gone.
-  [[nodiscard]] bool was_given_up(const Request& request) const {
-    return logged_status(request) == 499;
+  [[nodiscard]] bool was_given_up(const Plan& p, const Request& request) const {
+    return logged_status(p, request) == 499;
   }
 
   static bool breaks(const Plan& p) {
@@ -695,14 +708,48 @@ class Simulation {
         if (called != 0 && request.kind == Kind::stops && rig_.config.request_buffering) {
           blame(*plan, request.name + " was called without its content");
         }
-        const std::string target = "?" + request.name + " ";
-        const auto lines = static_cast<std::size_t>(std::count_if(
-            rig_.log.access_lines.begin(), rig_.log.access_lines.end(),
-            [&](const std::string& line) { return line.find(target) != std::string::npos; }));
-        if (lines > 1 || lines < called) {
-          blame(*plan,
-                request.name + " stands " + std::to_string(lines) + " times in the access log");
+        const auto n = static_cast<std::size_t>(&request - plan->requests.data());
+        if (called != 0 && n >= lines_of(*plan).size()) {
+          blame(*plan, request.name + " was called, and is not in the access log");
         }
+      }
+      check_lines(*plan);
+    }
+  }
+
+  /// What the server began to say, in order; the last may have broken off.
+  static std::vector<int> statuses_of(const Plan& p) {
+    std::vector<int> found;
+    test::AnswerReader reader(p.client.received());
+    while (!reader.rest().empty()) {
+      const auto answer = reader.next(false);
+      if (!answer) break;
+      if (answer->status != 100) found.push_back(answer->status);
+    }
+    return found;
+  }
+
+  void check_lines(const Plan& p) {
+    const auto lines = lines_of(p);
+    const std::vector<int> told = statuses_of(p);
+    const std::string seen =
+        std::to_string(lines.size()) + " lines in the access log, " + std::to_string(told.size());
+    if (lines.size() > p.requests.size()) blame(p, "has " + seen + " answers");
+    if (lines.size() < told.size()) blame(p, "has only " + seen + " answers");
+    const bool may_lose = p.leaves || may_end_ || stops_early() || p.reads_slowly ||
+                          p.client.was_reset() || p.half_closes;
+    if (!may_lose && lines.size() > told.size() + 1) blame(p, "got less: " + seen + " answers");
+    for (std::size_t n = 0; n < lines.size() && n < p.requests.size(); ++n) {
+      const Request& request = p.requests[n];
+      const bool whole = request.kind != Kind::bad && request.kind != Kind::stops;
+      const int status = status_in(lines[n]);
+      const bool came_whole = whole && status != -1 && status != 499;
+      if (came_whole && lines[n].find("?" + request.name + " ") == std::string::npos) {
+        blame(p, "the line of " + request.name + " is " + std::string(lines[n]));
+      }
+      if (n < told.size() && status != told[n] && status != 499 && !stops_early()) {
+        blame(p, request.name + " got " + std::to_string(told[n]) + ", and the log says " +
+                     std::string(lines[n]));
       }
     }
   }

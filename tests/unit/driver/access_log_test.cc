@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 AccessEntry entry() {
   AccessEntry e;
-  e.peer = "127.0.0.1:35694";
+  e.client = "127.0.0.1:35694";
   e.method = "GET";
   e.target = "/x?y";
   e.version = "HTTP/1.1";
@@ -38,6 +38,19 @@ TEST(FormatAccess, ClientThatLeftHasNoReasonPhrase) {
   e.duration = seconds{3};
   EXPECT_EQ(format_access(e),
             R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 499 0B 3000.0ms REQUEST-ID)");
+}
+
+TEST(FormatAccess, WritesADashForWhatIsNotKnown) {
+  AccessEntry e = entry();
+  e.status = 0;
+  e.version = {};
+  EXPECT_EQ(format_access(e), R"(127.0.0.1:35694 - "GET /x?y" - 154B 2.3ms REQUEST-ID)");
+  e.target = {};
+  e.status = -1;
+  EXPECT_EQ(format_access(e), R"(127.0.0.1:35694 - "GET" - 154B 2.3ms REQUEST-ID)");
+  e.method = {};
+  e.status = 408;
+  EXPECT_EQ(format_access(e), R"(127.0.0.1:35694 - "-" 408 Request Timeout 154B 2.3ms REQUEST-ID)");
 }
 
 TEST(FormatAccess, EscapesWhatTheClientChose) {

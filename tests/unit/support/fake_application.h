@@ -3,13 +3,16 @@
 // under a seed.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/head.h"
 #include "driver/worker.h"
 #include "support/scripted_sys.h"
 
@@ -76,6 +79,19 @@ class FakeApplication final : public driver::Application {
     return signal_handler_raises;
   }
   void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
+  [[nodiscard]] bool trusts(const driver::Peer&) const noexcept override { return trusted; }
+  /// The value of the last X-Forwarded-For, if the peer is trusted and the value could be one.
+  [[nodiscard]] std::string client_of(const driver::Peer&,
+                                      std::span<const core::Field> fields) const noexcept override {
+    std::string found;
+    for (const core::Field& field : fields) {
+      if (core::is_forwarded_for(field.name)) found = field.value;
+    }
+    const bool is_address = std::all_of(found.begin(), found.end(), [](char c) {
+      return (c >= '0' && c <= '9') || c == '.' || c == ':';
+    });
+    return trusted && is_address ? found : std::string{};
+  }
 
   /// 200 with `content`, its length known.
   static void answer(driver::Exchange& exchange, std::string_view content) {
@@ -93,6 +109,7 @@ class FakeApplication final : public driver::Application {
     interpreter_.lock();
   }
 
+  bool trusted = false;  // every peer
   std::map<std::string, View, std::less<>> views;
   std::vector<Call> calls;
   std::vector<std::string> running;
