@@ -40,6 +40,8 @@ AT_ONCE_SECONDS: Final = 1.0
 KILLED_SECONDS: Final = 5.0
 FORK_PAUSE_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
+# How long after a HUP the end of the terminal is still what it was about.
+TERMINAL_SECONDS: Final = 1.0
 GIL_STUCK_SECONDS: Final = 1.0
 # How many TTIN can add.
 MORE_WORKERS_MAX: Final = 32
@@ -76,6 +78,7 @@ class Supervisor:
         self._workers: list[WorkerChild] = []
         self._template: Child | None = None
         self._next_template: Child | None = None
+        self._hup_at = -FOREVER
         self._old_templates: list[Child] = []  # workers that were forked from them still run
         self._new_code = ""  # why a template with freshly imported code is wanted
         self._served = False  # a worker has been ready
@@ -108,6 +111,8 @@ class Supervisor:
         if self._stop is not None:
             self._go_on_stopping(now, self._stop)
             return
+        if self._terminal_due() != FOREVER and self._stops_with_its_terminal():
+            return
         self._look_at_the_clock(now)
         self._end_unused_templates()
         self._take_steps()
@@ -134,6 +139,7 @@ class Supervisor:
         if self._stop is not None:
             yield self._stop.kill_at
             return
+        yield self._terminal_due()
         config = self._config
         if not self._backoff.allows(self._system.now()):
             yield self._backoff.until
@@ -665,12 +671,12 @@ class Supervisor:
     def _on_signal(self, number: signal.Signals) -> None:
         if number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
             self._asked_to_stop(number)
-        elif self._stop is not None:
+        elif self._stop is not None or (
+            number == signal.SIGHUP and self._stops_with_its_terminal()
+        ):
             return
-        elif number == signal.SIGHUP and self._system.terminal_is_gone():
-            log.info("Stopping: the terminal is closed")
-            self._asked_to_stop(signal.SIGINT)
         elif number == signal.SIGHUP:
+            self._hup_at = self._system.now()
             self._replace_all("SIGHUP")
         elif number == signal.SIGTTIN:
             self._wanted = min(self._wanted + 1, self._workers_max)
@@ -684,6 +690,19 @@ class Supervisor:
                 worker.channel.send(ch.REOPEN)
         elif number == signal.SIGUSR2:
             self._tell_what_runs()
+
+    def _stops_with_its_terminal(self) -> bool:
+        if not self._system.terminal_is_gone():
+            return False
+        log.info("Stopping: the terminal is closed")
+        self._asked_to_stop(signal.SIGINT)
+        return True
+
+    def _terminal_due(self) -> float:
+        """Some terminals (xterm) send HUP to their shell, which passes it on to its jobs, a moment
+        before they close."""
+        now = self._system.now()
+        return now + TERMINAL_SECONDS / 10 if now < self._hup_at + TERMINAL_SECONDS else FOREVER
 
     def _replace_all(self, why: str) -> None:
         """With freshly imported code."""

@@ -102,6 +102,26 @@ def test_hup_ends_the_server_once_its_terminal_is_closed(world: World) -> None:
     assert world.exit_code == 0
 
 
+def test_a_terminal_that_closes_just_after_its_hup_ends_the_server(world: World) -> None:
+    """The shell may pass the HUP on before. Much later it has nothing to do with it."""
+    world.start()
+    world.ready(0)
+    world.turn(signal.SIGHUP)
+    world.is_terminal_closed = True
+    world.turn()
+    assert ch.PROMPT in world.processes[0].heard()
+
+
+def test_a_terminal_that_closes_long_after_a_hup_is_nothing_without_another(world: World) -> None:
+    world.start()
+    world.ready(0)
+    world.turn(signal.SIGHUP)
+    world.passes(2)
+    world.is_terminal_closed = True
+    world.turn()
+    assert ch.PROMPT not in world.processes[0].heard()
+
+
 def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
