@@ -90,6 +90,8 @@ bool Connection::idle() const noexcept {
   return s.peer == Peer::idle && s.us == Us::idle && s.feed.empty() && !s.ended;
 }
 
+Instant Connection::idle_since() const noexcept { return state_->since; }
+
 // ---- out
 
 Step Connection::step() noexcept {

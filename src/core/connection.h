@@ -76,6 +76,8 @@ class Connection {
   /// No answer is in progress, and neither a byte nor an EOF waits to be looked at: step() has
   /// nothing to say until the next receive() or deadline().
   [[nodiscard]] bool idle() const noexcept;
+  /// While idle(): since when.
+  [[nodiscard]] Instant idle_since() const noexcept;
 
   // ---- from the application's side; ids other than the request in progress are ignored
   /// An interim answer (103 Early Hints). Ignored for HTTP/1.0 and after the head.

@@ -13,11 +13,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "core/connection.h"
 #include "driver/channel.h"
 #include "driver/config.h"
+#include "driver/full_watch.h"
 #include "driver/intake.h"
 #include "driver/log.h"
 #include "driver/outgoing.h"
@@ -157,6 +159,8 @@ class Loop {
   [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
   [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
+  /// New clients wait until a connection is idle: whoever gives one back tells the leader.
+  [[nodiscard]] bool wants_room() const noexcept { return full_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t connections() const noexcept {
     return connections_.load(std::memory_order_relaxed);
   }
@@ -204,7 +208,7 @@ class Loop {
     int fd = -1;
   };
 
-  enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted };
+  enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
   void on_wakeup();
   void on_channel();
@@ -239,7 +243,11 @@ class Loop {
   void ignore(Listener& listener);
   void pause_accepting(Listener& listener, core::Duration pause);
   void resume_accepting();
-  [[nodiscard]] Session* oldest_idle() const noexcept;
+  [[nodiscard]] Session* make_room();
+  [[nodiscard]] Session* oldest_idle();
+  void look_for_room();
+  void say_full(FullWatch::What what, std::string_view consequence);
+  void say_refused(core::Duration pause);
   [[nodiscard]] bool is_idle(const Session& s) const noexcept;
   void on_loop_timers(const Lead& lead);
   void hold();
@@ -278,6 +286,11 @@ class Loop {
   Session* sessions_ = nullptr;
   std::atomic<std::size_t> connections_{0};
   std::size_t connections_max_ = 0;
+  AgeList<Session> idle_;       // and others, which oldest_idle() sorts out
+  AgeList<Session> lingering_;  // each has its last answer
+  FullWatch full_watch_;
+  std::atomic<bool> full_{false};  // accepting pauses until a connection can make room
+  int accept_error_ = 0;           // of the last accept() that failed
   core::Instant now_{};
   bool signals_ = false;
   std::array<std::byte, kReceiveBytes> scratch_;

@@ -147,21 +147,33 @@ void Loop<Sys, Poller>::on_listener(Listener& listener) {
       pause_accepting(listener, Sharing::kPause);
       return;
     }
-    Session* const idle = connections_ < connections_max_ ? nullptr : oldest_idle();
-    if (connections_ >= connections_max_ && idle == nullptr) {
-      pause_accepting(listener, 1s);  // or until a connection closes
+    Session* const leaves = connections_ < connections_max_ ? nullptr : make_room();
+    if (connections_ >= connections_max_ && leaves == nullptr) {
+      say_full(FullWatch::What::waiting, "new clients wait until one of them is idle or closed");
+      full_ = true;
+      pause_accepting(listener, 1s);  // or until look_for_room() finds some
       return;
     }
     switch (accept_one(listener)) {
       case Accepting::took:
-        if (idle != nullptr) close(*idle);
+        if (leaves == nullptr) break;
+        if (leaves->phase == Phase::open) {
+          say_full(FullWatch::What::evicting,
+                   "the one that has been idle for longest is closed for each new client");
+        }
+        close(*leaves);
         break;
       case Accepting::skipped:
         break;
       case Accepting::nothing:
         return;
       case Accepting::exhausted:
+        say_refused(100ms);
         pause_accepting(listener, 100ms);
+        return;
+      case Accepting::failed:
+        say_refused(10ms);
+        pause_accepting(listener, 10ms);
         return;
     }
   }
@@ -174,9 +186,12 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
     open_session(*accepted);
     return Accepting::took;
   }
+  accept_error_ = accepted.error();
   switch (accepted.error()) {
     case ECONNABORTED:  // the client left while it waited, or its network did: the next one may be
                         // fine
+    case ECONNRESET:
+    case ETIMEDOUT:
     case EPROTO:
     case ENETDOWN:
     case ENETUNREACH:
@@ -189,9 +204,94 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
     case ENOBUFS:
     case ENOMEM:
       return Accepting::exhausted;
+    case EAGAIN:
+#if EAGAIN != EWOULDBLOCK
+    case EWOULDBLOCK:
+#endif
+    case EINTR:
+      return Accepting::nothing;  // that was all
     default:
-      return Accepting::nothing;  // EAGAIN: that was all
+      return Accepting::failed;  // the listener itself: it would be ready for ever
   }
+}
+
+/// For when there are too many connections: the one that is to be closed for a new one. First those
+/// that have their last answer, then the one that has been idle for longest. Null: none can go.
+template <class Sys, class Poller>
+auto Loop<Sys, Poller>::make_room() -> Session* {
+  if (Session* const s = lingering_.oldest()) {
+    (void)sys_.recv(s->fd, scratch_);  // what lies unread would make the close a reset
+    return s;
+  }
+  for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
+    Session* const s = oldest_idle();
+    if (s == nullptr) return nullptr;
+    receive(*s);  // a request may have arrived: it is served
+    if (connections_ < connections_max_) return nullptr;  // it has left by itself
+    if (s->fd >= 0 && is_idle(*s)) return s;
+  }
+  return nullptr;
+}
+
+/// The idle connection that has been so for longest; null: none is idle. Takes constant time on
+/// average: a session that is not idle is taken out, and put back by who finds it idle again; one
+/// that a thread has is moved to the end, and to its place if the call took long.
+template <class Sys, class Poller>
+auto Loop<Sys, Poller>::oldest_idle() -> Session* {
+  static constexpr core::Duration kLongCall = 100ms;
+  Session* last = idle_.youngest();
+  bool moved = false;  // an idle one, perhaps behind `last`
+  while (Session* const s = idle_.oldest()) {
+    const bool at_end = s == last;
+    if (s->owner.load(std::memory_order_acquire) != Owner::loop) {
+      idle_.renew(*s, now_);
+    } else if (!is_idle(*s)) {
+      idle_.remove(*s);
+    } else if (s->machine.idle_since() > s->listed_at + kLongCall) {
+      idle_.insert(*s, s->machine.idle_since());
+      moved = true;
+    } else {
+      return s;
+    }
+    if (!at_end) continue;
+    if (!std::exchange(moved, false)) return nullptr;
+    last = idle_.youngest();
+  }
+  return nullptr;
+}
+
+/// Accepting pauses because of the limit: go on if a connection can make room by now.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::look_for_room() {
+  if (connections_ < connections_max_ || lingering_.oldest() != nullptr ||
+      oldest_idle() != nullptr) {
+    full_ = false;
+    resume_accepting();
+  }
+}
+
+/// Tell people that the limit of connections is reached, and by what, if they do not know.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::say_full(FullWatch::What what, std::string_view consequence) {
+  if (!full_watch_.say(what, now_)) return;
+  std::string text = "All " + std::to_string(connections_max_) + " connections are in use (";
+  if (config_.connections_max != 0) {
+    text += "--max-connections " + std::to_string(config_.connections_max);
+  } else {
+    text += "--max-connections is not set: the limit of open files, " +
+            std::to_string(sys_.descriptor_limit()) + ", allows no more";
+  }
+  log_.server(Level::warning, text + "): " + std::string(consequence));
+}
+
+/// Tell people why accept() fails.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::say_refused(core::Duration pause) {
+  if (!full_watch_.say(FullWatch::What::refused, now_)) return;
+  log_.server(Level::error,
+              "No connection can be accepted: " + std::generic_category().message(accept_error_) +
+                  "; " + std::to_string(connections_) + " are open. Tried again every " +
+                  std::to_string(pause / 1ms) + " ms");
 }
 
 template <class Sys, class Poller>
@@ -294,6 +394,7 @@ void Loop<Sys, Poller>::step(const Lead& lead, Session& s) {
     // than the end of that rest.
     const core::Duration rest = config_.limits.keep_alive;
     if (rest > core::Duration::zero() && s.deadline() > now_ + rest) timers_.set(s, now_ + rest);
+    idle_.renew(s, now_);
     ready_.push(&s);
   } else {
     outgoing_.send_output(lead, s, now_);
@@ -377,6 +478,8 @@ void Loop<Sys, Poller>::flush(const Lead& lead) {
     if (lent && s->backlogged() && s->outbox->take_began()) watch_writable(*s);
   }
   behind_.clear();
+  if (wants_room()) [[unlikely]]
+    look_for_room();
   doomed_.clear();
 }
 
@@ -543,13 +646,15 @@ void Loop<Sys, Poller>::settle(Session& s) {
     begin_closing(s);
     if (s.fd < 0) return;
   }
-  const bool reading =
-      s.phase != Phase::open || (s.cut == Cut::no && s.machine.wants_input() && !held);
+  // What a peer sends while a reset is awaited is not read: its end would be there for ever.
+  const bool reading = s.phase == Phase::lingering || (s.phase == Phase::open && s.cut == Cut::no &&
+                                                       s.machine.wants_input() && !held);
   register_as(s, Interest{reading, writing});
   if (s.gone.load(std::memory_order_relaxed)) {
     end_gone(s);
     return;
   }
+  if (s.in_list == nullptr && is_idle(s)) idle_.renew(s, now_);
   set_timer(s);
 }
 
@@ -565,6 +670,7 @@ void Loop<Sys, Poller>::begin_closing(Session& s) {
   // Also where the peer has finished: what it sent before is read away first, else closing resets.
   (void)sys_.shutdown(s.fd, SHUT_WR);
   s.phase = Phase::lingering;
+  lingering_.renew(s, now_);
   s.phase_idle = now_ + limits.linger_idle;
   s.phase_ends = now_ + limits.linger_total;
   if (stopping_ != Stopping::no) linger_less(s);
@@ -650,6 +756,7 @@ void Loop<Sys, Poller>::drop(Session& s) {
   if ((within || s.line_owed.load(std::memory_order_relaxed)) && !closing_everything_)
     intake_.log_unanswered(s);
   timers_.remove(s);
+  idle_.remove(s);
   sys_.close(s.fd);
   s.fd = -1;
   if (s.previous != nullptr) {
@@ -661,6 +768,7 @@ void Loop<Sys, Poller>::drop(Session& s) {
   }
   if (s.next != nullptr) s.next->previous = s.previous;
   --connections_;
+  full_watch_.count(connections_, connections_max_);
   (s.still_read ? held_ : doomed_).emplace_back(&s);
   if (accept_again_ != core::kNever) resume_accepting();
 }
@@ -759,6 +867,7 @@ void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::resume_accepting() {
   accept_again_ = core::kNever;
+  full_ = false;
   if (holding_ || threads_ == 0) return;
   for (const auto& listener : listeners_) {
     if (listener->in_poller) continue;
@@ -766,16 +875,6 @@ void Loop<Sys, Poller>::resume_accepting() {
     listener->in_poller = bool(poller_.add(listener->fd, source, Interest{true, false}));
     if (!listener->in_poller) accept_again_ = now_ + 100ms;
   }
-}
-
-/// The connection that has to go first when there are too many; null: none is idle.
-template <class Sys, class Poller>
-auto Loop<Sys, Poller>::oldest_idle() const noexcept -> Session* {
-  Session* oldest = nullptr;
-  for (Session* s = sessions_; s != nullptr; s = s->next) {
-    if (is_idle(*s) && (oldest == nullptr || s->deadline() < oldest->deadline())) oldest = s;
-  }
-  return oldest;
 }
 
 template <class Sys, class Poller>

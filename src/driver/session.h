@@ -23,6 +23,7 @@
 
 #include "core/check.h"
 #include "core/connection.h"
+#include "driver/age_list.h"
 #include "driver/application.h"
 #include "driver/outbox.h"
 #include "driver/page.h"
@@ -101,7 +102,7 @@ class OutboxOnce {
 };
 
 template <class Sys>
-struct Session : Source, TimerEntry {
+struct Session : Source, TimerEntry, AgeEntry<Session<Sys>> {
   Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
           core::Instant now)
       : Source(Kind::session), fd(socket), peer(std::move(ends)), machine(limits, policy, now) {}

@@ -468,7 +468,7 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   s.machine.sent(0);  // at rest from now on, also where nothing was left to send
   s.body.reset();
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
-                     !s.backlogged() && !s.write_wanted &&
+                     !s.backlogged() && !s.write_wanted && !loop_.wants_room() &&
                      !s.gone.load(std::memory_order_relaxed) && !stopping();
   Owner expected = Owner::lent;
   if (quiet && s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {

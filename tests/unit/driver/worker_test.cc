@@ -974,6 +974,181 @@ TEST(Admission, TheLongestIdleConnectionMakesRoom) {
   rig.run();
 }
 
+TEST(Admission, TheConnectionThatHasBeenIdleForLongestMakesRoomWhateverTheOrderOfRequests) {
+  Config config = with_threads(2);
+  config.connections_max = 4;
+  Rig rig(config);
+  rig.slow_view(3s);
+  std::vector<ScriptedClient> clients(4);
+  for (ScriptedClient& client : clients) client = rig.connect();
+  rig.sys.after(1s, [&] { clients[0].send(Rig<>::request("/slow")); });  // idle since 4 s
+  rig.sys.after(2s, [&] { clients[2].send(Rig<>::request("/")); });
+  rig.sys.after(3s, [&] { clients[1].send(Rig<>::request("/")); });
+  std::vector<ScriptedClient> more(4);
+  std::vector<std::size_t> order;
+  for (std::size_t n = 0; n < more.size(); ++n) {
+    rig.sys.after(5s + n * 100ms, [&, n] { more[n] = rig.get("/"); });
+    rig.sys.after(5050ms + n * 100ms, [&] {
+      for (std::size_t c = 0; c < clients.size(); ++c) {
+        const bool seen = std::find(order.begin(), order.end(), c) != order.end();
+        if (!seen && clients[c].closed_by_server()) order.push_back(c);
+      }
+    });
+  }
+  rig.stop_after(6s);
+  rig.run();
+  EXPECT_EQ(order, (std::vector<std::size_t>{3, 2, 1, 0}));
+  for (const ScriptedClient& client : more) EXPECT_TRUE(has(client.received(), "hello"));
+}
+
+TEST(Admission, AnIdleConnectionWhoseRequestHasArrivedDoesNotMakeRoom) {
+  Config config;
+  config.connections_max = 2;
+  Rig rig(config);
+  ScriptedClient first = rig.get("/");
+  ScriptedClient second;
+  ScriptedClient third;
+  rig.sys.after(1s, [&] { second = rig.get("/"); });
+  rig.sys.after(2s, [&] {
+    third = rig.get("/");
+    first.send(Rig<>::request("/"));
+  });
+  rig.sys.after(2100ms, [&] {
+    EXPECT_EQ(count(first.received(), "hello"), 2U);
+    EXPECT_TRUE(has(third.received(), "hello"));
+    EXPECT_TRUE(second.closed_by_server());
+  });
+  rig.stop_after(3s);
+  rig.run();
+}
+
+TEST(Admission, AtTheLimitAnAcceptLooksAtOneConnectionHoweverManyAreIdle) {
+  Config config;
+  config.connections_max = 500;
+  Rig rig(config);
+  std::vector<ScriptedClient> clients(500);
+  for (ScriptedClient& client : clients) client = rig.connect();
+  std::vector<ScriptedClient> more(100);
+  std::uint64_t recvs = 0;
+  for (std::size_t n = 0; n < more.size(); ++n) {
+    rig.sys.after(1s + n * 10ms, [&, n] {
+      if (n == 0) recvs = rig.sys.calls("recv");
+      more[n] = rig.connect();
+    });
+  }
+  rig.sys.after(3s, [&] { EXPECT_LE(rig.sys.calls("recv") - recvs, 2 * more.size()); });
+  rig.stop_after(4s);
+  rig.run();
+  EXPECT_EQ(std::count_if(clients.begin(), clients.end(),
+                          [](const ScriptedClient& c) { return c.ended_at() < core::Instant{1h}; }),
+            500);
+}
+
+TEST(Admission, ASlotIsFreeAsSoonAsItsClientWasAnswered408) {
+  Config config;
+  config.connections_max = 2;
+  config.limits.receive_timeout = 1s;
+  Rig rig(config);
+  std::vector<ScriptedClient> slow(2);
+  for (ScriptedClient& client : slow) {
+    client = rig.connect();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n");
+  }
+  ScriptedClient honest;
+  rig.sys.after(500ms, [&] { honest = rig.get("/"); });
+  rig.sys.after(1020ms, [&] {
+    for (const ScriptedClient& client : slow) EXPECT_TRUE(has(client.received(), "408"));
+    EXPECT_TRUE(has(honest.received(), "hello"));
+  });
+  rig.stop_after(2s);
+  rig.run();
+  EXPECT_EQ(std::count_if(rig.log.server_lines.begin(), rig.log.server_lines.end(),
+                          [](const std::string& line) { return has(line, "--max-connections 2"); }),
+            1);
+}
+
+TEST(Admission, AClientThatWaitsComesInAsSoonAsAConnectionIsIdle) {
+  Config config = with_threads(2);
+  config.connections_max = 1;
+  Rig rig(config);
+  rig.slow_view(300ms);
+  ScriptedClient first = rig.get("/slow");
+  ScriptedClient second;
+  rig.sys.after(100ms, [&] { second = rig.get("/"); });
+  rig.sys.after(320ms, [&] {
+    EXPECT_TRUE(has(first.received(), "slow"));
+    EXPECT_TRUE(has(second.received(), "hello"));
+  });
+  rig.stop_after(2s);
+  rig.run();
+}
+
+TEST(Admission, TheLogSaysOnceThatTheLimitIsReachedAndByWhat) {
+  Config config;
+  config.connections_max = 64;
+  Rig rig(config);
+  std::vector<ScriptedClient> clients(200);
+  for (std::size_t n = 0; n < clients.size(); ++n) {
+    rig.sys.after(100ms + n * 10ms, [&, n] { clients[n] = rig.connect(); });
+  }
+  rig.stop_after(4s);
+  rig.run();
+  ASSERT_EQ(rig.log.server_lines.size(), 1U);
+  EXPECT_TRUE(has(rig.log.server_lines[0], "All 64 connections are in use"));
+  EXPECT_TRUE(has(rig.log.server_lines[0], "--max-connections 64"));
+  EXPECT_TRUE(has(rig.log.server_lines[0], "idle for longest"));
+}
+
+TEST(Admission, AListenerThatFailsDoesNotMakeTheLeaderSpin) {
+  for (const int error : {EINVAL, EMFILE}) {
+    Rig rig;
+    ScriptedClient waiting;
+    rig.sys.after(10ms, [&] {
+      rig.sys.reset_calls();
+      rig.sys.fail_always("accept", error);
+      waiting = rig.connect();
+    });
+    rig.sys.after(5s, [&] {
+      EXPECT_LT(rig.sys.calls("accept"), 600U);
+      EXPECT_LT(rig.sys.calls("epoll_wait"), 1500U);
+      rig.sys.heal();
+    });
+    rig.stop_after(7s);
+    rig.run();
+    ASSERT_EQ(rig.log.server_lines.size(), 1U);
+    EXPECT_TRUE(has(rig.log.server_lines[0], "No connection can be accepted"));
+  }
+}
+
+TEST(Output, AHalfClosedPeerDoesNotMakeTheLeaderSpinWhileAResetIsAwaited) {
+  for (const bool half : {false, true}) {
+    Rig rig;
+    rig.app.views["/breaks"] = [](driver::Exchange& e) {
+      core::ResponseHead head;
+      head.status = "200 OK";
+      e.respond(head);
+      (void)e.body(std::as_bytes(std::span(std::string_view("half of it"))));
+      (void)e.deliver();
+      e.abort();
+    };
+    ScriptedClient client = rig.connect();
+    rig.sys.after(10ms, [&] {
+      client.set_unacked(1000);
+      client.send("GET /breaks HTTP/1.0\r\n\r\n");
+      if (half) client.half_close();
+      rig.sys.reset_calls();
+    });
+    rig.sys.after(500ms, [&] {
+      EXPECT_FALSE(client.closed_by_server());
+      EXPECT_LT(rig.sys.calls("epoll_wait"), 400U);
+      client.set_unacked(0);
+    });
+    rig.sys.after(520ms, [&] { EXPECT_TRUE(client.was_reset()); });
+    rig.stop_after(2s);
+    rig.run();
+  }
+}
+
 TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
   Rig rig;
   std::vector<ScriptedClient> clients(30);
