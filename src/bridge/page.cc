@@ -46,7 +46,7 @@ py::list PyPage::calls(unsigned seat) const {
     std::string id;
     driver::append_escaped(line, found->line);
     driver::append_escaped(id, found->id);
-    calls.append(py::make_tuple(line, id, seconds_since(found->since)));
+    calls.append(py::make_tuple(line, id, seconds_since(seat, found->since)));
   }
   return calls;
 }
@@ -55,7 +55,7 @@ std::uint64_t PyPage::turns(unsigned seat) const { return page_.seat(check(seat)
 
 double PyPage::gil_stuck(unsigned seat) const {
   const core::Instant since = page_.seat(check(seat)).waits_for_interpreter_since();
-  return since == core::Instant{} ? 0.0 : seconds_since(since);
+  return since == core::Instant{} ? 0.0 : seconds_since(seat, since);
 }
 
 void PyPage::watch(unsigned seat, bool on) const { page_.seat(check(seat)).watch(on); }
@@ -77,8 +77,8 @@ unsigned PyPage::check(unsigned seat) const {
                         std::to_string(page_.seats()));
 }
 
-double PyPage::seconds_since(core::Instant then) const {
-  return std::chrono::duration<double>(sys_.now() - then).count();
+double PyPage::seconds_since(unsigned seat, core::Instant then) const {
+  return std::chrono::duration<double>(page_.seat(seat).since(then, sys_.now())).count();
 }
 
 void define_page(py::module_& module) {

@@ -30,7 +30,7 @@ class PyPage {
 
  private:
   [[nodiscard]] unsigned check(unsigned seat) const;
-  [[nodiscard]] double seconds_since(core::Instant then) const;
+  [[nodiscard]] double seconds_since(unsigned seat, core::Instant then) const;
 
   mutable driver::Sys sys_;
   std::size_t bytes_;

@@ -118,6 +118,9 @@ class Loop {
   void flush(const Lead& lead);
   /// How long a poll may wait before a timer is due; kForever when none is.
   [[nodiscard]] core::Duration patience() noexcept;
+  /// Read the clock. Time in which this process did not run is left out of it: every deadline moves
+  /// by that. By who comes to lead, before anything is judged.
+  void look_at_clock();
   [[nodiscard]] typename Poller::Parking park_view() const { return poller_.park_view(); }
   /// Wait beside the holder of the lead; touches nothing of the loop's (poller.h).
   [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd,
@@ -159,6 +162,11 @@ class Loop {
   [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
   [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
+  /// For threads without the lead: about now, and no later than what the leader has noticed of time
+  /// in which this process did not run.
+  [[nodiscard]] core::Instant noticed_now() noexcept {
+    return std::min(sys_.now(), looked_at_.load(std::memory_order_relaxed) + kLongestTurn);
+  }
   /// New clients wait until a connection is idle: whoever gives one back tells the leader.
   [[nodiscard]] bool wants_room() const noexcept { return full_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t connections() const noexcept {
@@ -202,6 +210,11 @@ class Loop {
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
   static constexpr core::Duration kIdleAfterTerm = 2s;
   static constexpr core::Duration kHandshake = 2ms;  // of clients nearby, balancers among them
+  /// While something is timed that a freeze would shorten, the leader looks so often.
+  static constexpr core::Duration kPulse = 100ms;
+  /// From one look at the clock to the next wait: 256 calls that end just before a take-over.
+  static constexpr core::Duration kLongestTurn = 500ms;
+  static constexpr core::Duration kToldFreeze = 5s;
 
   struct Bell : Source {
     Bell() : Source(Kind::wakeup) {}
@@ -210,10 +223,13 @@ class Loop {
 
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
+  void dispatch(const Lead& lead, std::span<const Event> events);
+  void look_for_input(const Lead& lead);
+  [[nodiscard]] bool needs_pulse() const noexcept;
   void on_wakeup();
   void on_channel();
   void on_order(const typename Channel<Sys>::Received& received);
-  void on_listener(Listener& listener);
+  void on_listener(const Lead& lead, Listener& listener);
   Accepting accept_one(Listener& listener);
   void open_session(const Accepted& accepted);
   void on_session(const Lead& lead, Session& s, const Event& event);
@@ -243,7 +259,7 @@ class Loop {
   void ignore(Listener& listener);
   void pause_accepting(Listener& listener, core::Duration pause);
   void resume_accepting();
-  [[nodiscard]] Session* make_room();
+  [[nodiscard]] Session* make_room(const Lead& lead);
   [[nodiscard]] Session* oldest_idle();
   void look_for_room();
   void say_full(FullWatch::What what, std::string_view consequence);
@@ -292,6 +308,9 @@ class Loop {
   std::atomic<bool> full_{false};  // accepting pauses until a connection can make room
   int accept_error_ = 0;           // of the last accept() that failed
   core::Instant now_{};
+  std::atomic<core::Instant> looked_at_{core::Instant{}};  // now_, for other threads
+  core::Instant wakes_at_ = core::kNever;  // when the leader was to look at the clock again
+  core::Instant timed_until_{};            // until then something may be timed besides idleness
   bool signals_ = false;
   std::array<std::byte, kReceiveBytes> scratch_;
 

@@ -59,7 +59,48 @@ Result<void> Loop<Sys, Poller>::listen() {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events) {
+  look_at_clock();
+  dispatch(lead, events);
+  // now_ may be much later than the look at the poller that gave these events, and what arrived in
+  // between is in time.
+  if (timers_.next() <= now_) look_for_input(lead);
+  run_timers(lead);
+  doomed_.clear();
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::look_at_clock() {
   now_ = sys_.now();
+  if (now_ - RunningTime::kSlack > wakes_at_) [[unlikely]] {
+    const core::Duration frozen = now_ - wakes_at_;
+    if (sys_.notice_freeze(wakes_at_)) {
+      now_ = sys_.now();
+      sharing_.leave_out(sys_.left_out());
+      if (frozen >= kToldFreeze) {
+        log_.server(Level::info, "This process did not run for " + std::to_string(frozen / 1s) +
+                                     " s (stopped, frozen or starved); no deadline counts them");
+      }
+    }
+  }
+  wakes_at_ = now_ + kLongestTurn;
+  looked_at_.store(now_, std::memory_order_relaxed);
+}
+
+/// All that has arrived by now_. Each descriptor that is ready is given out once in so many looks.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::look_for_input(const Lead& lead) {
+  std::array<Event, 256> events;
+  const std::size_t looks = connections_ / events.size() + 2;
+  for (std::size_t n = 0; n < looks; ++n) {
+    const Result<std::size_t> found = poller_.wait(events, core::Duration::zero());
+    if (!found) return;
+    dispatch(lead, std::span(events).first(*found));
+    if (*found < events.size()) return;
+  }
+}
+
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::dispatch(const Lead& lead, std::span<const Event> events) {
   for (const Event& event : events) {
     auto* source = static_cast<Source*>(event.token);
     switch (source->kind) {
@@ -67,7 +108,7 @@ void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events)
         on_session(lead, *static_cast<Session*>(source), event);
         break;
       case Source::Kind::listener:
-        on_listener(*static_cast<Listener*>(source));
+        on_listener(lead, *static_cast<Listener*>(source));
         break;
       case Source::Kind::wakeup:
         on_wakeup();
@@ -77,8 +118,6 @@ void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events)
         break;
     }
   }
-  run_timers(lead);
-  doomed_.clear();
 }
 
 template <class Sys, class Poller>
@@ -140,14 +179,14 @@ void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received
 }
 
 template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_listener(Listener& listener) {
+void Loop<Sys, Poller>::on_listener(const Lead& lead, Listener& listener) {
   if (holding_) return;  // an event of the turn in which the hold began
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
     if (sharing_.leave(now_, ready_.size())) {
       pause_accepting(listener, Sharing::kPause);
       return;
     }
-    Session* const leaves = connections_ < connections_max_ ? nullptr : make_room();
+    Session* const leaves = connections_ < connections_max_ ? nullptr : make_room(lead);
     if (connections_ >= connections_max_ && leaves == nullptr) {
       say_full(FullWatch::What::waiting, "new clients wait until one of them is idle or closed");
       full_ = true;
@@ -218,7 +257,7 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
 /// For when there are too many connections: the one that is to be closed for a new one. First those
 /// that have their last answer, then the one that has been idle for longest. Null: none can go.
 template <class Sys, class Poller>
-auto Loop<Sys, Poller>::make_room() -> Session* {
+auto Loop<Sys, Poller>::make_room(const Lead& lead) -> Session* {
   if (Session* const s = lingering_.oldest()) {
     (void)sys_.recv(s->fd, scratch_);  // what lies unread would make the close a reset
     return s;
@@ -226,7 +265,7 @@ auto Loop<Sys, Poller>::make_room() -> Session* {
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
     Session* const s = oldest_idle();
     if (s == nullptr) return nullptr;
-    receive(*s);  // a request may have arrived: it is served
+    receive(lead, *s);  // a request may have arrived: it is served
     if (connections_ < connections_max_) return nullptr;  // it has left by itself
     if (s->fd >= 0 && is_idle(*s)) return s;
   }
@@ -654,8 +693,12 @@ void Loop<Sys, Poller>::settle(Session& s) {
     end_gone(s);
     return;
   }
-  if (s.in_list == nullptr && is_idle(s)) idle_.renew(s, now_);
+  const bool idle = is_idle(s);
+  if (idle && s.in_list == nullptr) idle_.renew(s, now_);
   set_timer(s);
+  if (!idle && s.phase == Phase::open && s.deadline() != core::kNever) {
+    timed_until_ = std::max(timed_until_, s.deadline());
+  }
 }
 
 template <class Sys, class Poller>
@@ -780,9 +823,26 @@ core::Duration Loop<Sys, Poller>::patience() noexcept {
   const core::Instant next = std::min({timers_.next(), accept_again_, queue_due_, busy_due_,
                                        deadlines_due_, intake_.warnings_due(), delay_ends_,
                                        idle_ends_, drain_ends_, next_report_, pass_again_});
-  if (next == core::kNever) return kForever;
+  if (next == core::kNever) {
+    wakes_at_ = core::kNever;
+    return kForever;
+  }
   // Who comes to lead behind a long call finds the time of the last turn in now_.
-  return std::max(core::Duration::zero(), next - sys_.now());
+  core::Instant t = sys_.now();
+  if (t - RunningTime::kSlack > wakes_at_) [[unlikely]] {  // frozen within the turn
+    look_at_clock();
+    t = now_;
+  }
+  wakes_at_ = std::max(t, needs_pulse() ? std::min(next, t + kPulse) : next);
+  return wakes_at_ - t;
+}
+
+/// Whether a freeze would shorten a time that somebody gets. A connection that is closed because it
+/// was idle for long enough is none: what it sent in time is read before.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::needs_pulse() const noexcept {
+  return now_ < timed_until_ || queue_due_ != core::kNever || deadlines_due_ != core::kNever ||
+         stopping_ != Stopping::no;
 }
 
 template <class Sys, class Poller>
@@ -968,7 +1028,7 @@ void Loop<Sys, Poller>::stop(const Lead& lead, Stop how) {
   if (how <= asked_) return;
   const bool first = asked_ == Stop::none;
   asked_ = how;
-  now_ = sys_.now();
+  look_at_clock();
   if (first) {
     stopping_ = Stopping::delayed;
     delay_ends_ = how == Stop::drain ? now_ + config_.shutdown_delay : now_;

@@ -9,6 +9,7 @@
 // a new text also sees that the version has moved.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -146,6 +147,12 @@ class alignas(64) Seat {
   /// The first `threads` of the calls have a thread, and connections are accepted; 0: none are.
   void serve(unsigned threads) noexcept { threads_.store(threads, std::memory_order_relaxed); }
 
+  /// All times here are by the worker's clock, which is so much behind the monotonic one: it leaves
+  /// out time in which the worker did not run.
+  void leave_out(core::Duration time) noexcept {
+    left_out_.store(time.count(), std::memory_order_relaxed);
+  }
+
   // ---- by the thread that wants the interpreter to look after deadlines
   /// Since when it waits for the interpreter; Instant{}: it does not.
   void wait_for_interpreter(core::Instant since) noexcept {
@@ -167,6 +174,11 @@ class alignas(64) Seat {
   [[nodiscard]] unsigned threads() const noexcept {
     return threads_.load(std::memory_order_relaxed);
   }
+  /// How long it is, by the worker's clock, since a time that it has written. `monotonic`: now.
+  [[nodiscard]] core::Duration since(core::Instant then, core::Instant monotonic) const noexcept {
+    const core::Duration behind{left_out_.load(std::memory_order_relaxed)};
+    return std::max(core::Duration::zero(), monotonic - behind - then);
+  }
   [[nodiscard]] bool watched() const noexcept { return watched_.load() != 0; }
   [[nodiscard]] core::Instant waits_for_interpreter_since() const noexcept {
     return core::Instant{core::Duration{waits_since_.load(std::memory_order_relaxed)}};
@@ -176,12 +188,14 @@ class alignas(64) Seat {
     threads_.store(0, std::memory_order_relaxed);
     waits_since_.store(0, std::memory_order_relaxed);
     turns_.store(0, std::memory_order_relaxed);
+    left_out_.store(0, std::memory_order_relaxed);
     watched_.store(0);
   }
 
  private:
   std::atomic<std::uint64_t> turns_;
   std::atomic<std::int64_t> waits_since_;
+  std::atomic<std::int64_t> left_out_;
   std::atomic<std::uint32_t> threads_;
   std::atomic<std::uint32_t> watched_;
 };

@@ -35,6 +35,10 @@ class Sharing {
   }
   /// Whether we accept at all, for the others to know.
   void accepting(unsigned threads) const noexcept { place_.page.seat(place_.seat).serve(threads); }
+  /// How much our clock is behind that of the others.
+  void leave_out(core::Duration time) const noexcept {
+    place_.page.seat(place_.seat).leave_out(time);
+  }
 
  private:
   static constexpr std::size_t kMany = 4096;

@@ -483,7 +483,11 @@ Result<std::size_t> Sys::poll(std::span<pollfd> fds, core::Duration timeout) noe
 
 // ---- time
 
-core::Instant Sys::now() noexcept { return core::Instant{read_clock(CLOCK_MONOTONIC)}; }
+core::Instant Sys::now() noexcept { return time_.at(core::Instant{read_clock(CLOCK_MONOTONIC)}); }
+
+bool Sys::notice_freeze(core::Instant planned) noexcept {
+  return time_.notice(planned, core::Instant{read_clock(CLOCK_MONOTONIC)});
+}
 
 core::Duration Sys::unix_time() noexcept { return read_clock(CLOCK_REALTIME); }
 

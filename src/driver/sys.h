@@ -24,6 +24,7 @@
 
 #include "core/instant.h"
 #include "driver/result.h"
+#include "driver/running_time.h"
 
 // IOTAX_PORTABLE builds the POSIX half on Linux too, so that it can be tested there.
 #if defined(__linux__) && !defined(IOTAX_PORTABLE)
@@ -184,7 +185,13 @@ class Sys {
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout) noexcept;
 
   // ---- time
+  /// Monotonic, less the time in which this process did not run, as far as that was noticed.
   [[nodiscard]] core::Instant now() noexcept;
+  /// A wait that was to end at `planned` has ended. True: it was much longer, so that this process
+  /// cannot have run, and now() leaves the difference out from here on. By one thread at a time.
+  bool notice_freeze(core::Instant planned) noexcept;
+  /// How much now() is behind the monotonic clock.
+  [[nodiscard]] core::Duration left_out() const noexcept { return time_.left_out(); }
   /// Since 1970-01-01T00:00:00Z, by the wall clock.
   [[nodiscard]] core::Duration unix_time() noexcept;
 
@@ -215,6 +222,7 @@ class Sys {
 
  private:
   bool abandoned_ = false;
+  RunningTime time_;
 };
 
 /// What a stand-in for Sys has to offer.
@@ -260,6 +268,8 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
 #endif
   { s.poll(fds, timeout) } -> std::same_as<Result<std::size_t>>;
   { s.now() } -> std::same_as<core::Instant>;
+  { s.notice_freeze(core::Instant{}) } -> std::same_as<bool>;
+  { s.left_out() } -> std::same_as<core::Duration>;
   { s.unix_time() } -> std::same_as<core::Duration>;
   { s.futex_wait(word, expected, timeout) } -> std::same_as<bool>;
   { s.futex_wake(word, 1U) } -> std::same_as<void>;

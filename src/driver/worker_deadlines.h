@@ -13,7 +13,7 @@ namespace iotax::driver {
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
   using Verdict = typename Deadlines<Sys>::Verdict;
-  const core::Instant now = sys_.now();
+  const core::Instant now = loop_.now();
   if (now < deadlines_.due()) return;
   deadlines_.begin_look();
   for (unsigned thread = 0; thread < slots_.size(); ++thread) {

@@ -298,6 +298,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     loop_.keep_signals();
   }
   Events events;
+  loop_.look_at_clock();
   if (deadlines_.on()) look_at_deadlines(lead);
   for (;;) {
     const std::size_t n = wait_for_events(thread, events);
@@ -434,7 +435,7 @@ void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   const core::Instant called = slot.entered ? sys_.now() : enter(thread);
   if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
   bool ours = true;
-  if (loop_.admit(s, called)) {
+  if (loop_.admit(s, loop_.noticed_now())) {
     s.behind_earlier = false;
     ours = run(thread, s, called);
     judge(called);
@@ -566,17 +567,24 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
   static constexpr std::size_t kReceiveBytes = 16 * 1024;
   std::array<std::byte, kReceiveBytes> block;
+  core::Instant after_wait = sys_.now();  // what arrived before is looked at before it is judged
   Result<std::size_t> got = sys_.recv(s.fd, block);
   if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) {
     give_up_lead_soon(thread);
     const core::Instant due = s.machine.deadline();
     pollfd fd{s.fd, POLLIN, 0};
-    const core::Instant before = sys_.now();
-    const core::Duration timeout = due == core::kNever ? kForever : due - before;
+    const core::Duration timeout = due == core::kNever ? kForever : due - after_wait;
     if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
+    after_wait = sys_.now();
     got = sys_.recv(s.fd, block);
+    if (due != core::kNever && after_wait - RunningTime::kSlack > due) {
+      s.machine.on_time(due);  // this thread did not run since: that is not the client's fault
+      s.machine.hold_clock(true);
+      s.machine.on_time(after_wait);
+      s.machine.hold_clock(false);
+    }
   }
-  s.machine.on_time(sys_.now());
+  s.machine.on_time(after_wait);
   if (got && *got > 0) {
     s.machine.receive(std::span(block).first(*got));
     core::Step step = s.machine.step();  // the block ends with this function: take what lies in it
@@ -761,6 +769,7 @@ void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
       return;
     }
     parked_.store(false, std::memory_order_relaxed);
+    loop_.look_at_clock();
     loop_.flush(lead);  // of the session in flight only what was complete before the lend: the late
                         // thread is writing the rest
     if (share_.high()) direct_ = true;

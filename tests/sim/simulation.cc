@@ -9,6 +9,7 @@
 //  4. Deadlines hold: a connection at rest is closed when its time is up and not before, and so is
 //     what stops in a request refused; a call over --request-timeout is answered for; what the
 //     application does never delays what the network alone decides by more than a take-over takes.
+//     Time in which the process was frozen counts for none of them: what had arrived is served.
 //  5. Nothing grows without bound: descriptors, temporary files; no turn goes on without time
 //     passing.
 //  6. Signal handlers run in thread 0, and soon.
@@ -99,6 +100,7 @@ class Simulation {
     rig_.sys.set_short_io(chance(2));
     if (chance(3)) rig_.sys.set_interruptions(2 + draw(20));
     preemptions();
+    freezes();
     begin_ = rig_.sys.now();
     rig_.sys.scheduler().set_end(begin_ + kEnd + kGraceful + 60s);
     views();
@@ -156,7 +158,18 @@ class Simulation {
     rig_.sys.after(1us, [this, most, one_in = std::uint64_t{1} << draw(8)] {  // when it serves
       rig_.sys.scheduler().set_preemptions(most, one_in, kLongest);
     });
-    slack_ = most * kLongest;
+    slack_ += most * kLongest;
+  }
+
+  /// All threads are stopped for longer than most time-outs, while clients and network go on.
+  void freezes() {
+    if (!chance(4)) return;
+    const auto most = static_cast<unsigned>(1 + draw(3));
+    static constexpr Duration kLongest = 8s;
+    rig_.sys.after(1us, [this, most, one_in = std::uint64_t{16} << draw(8)] {  // when it serves
+      rig_.sys.scheduler().set_freezes(most, one_in, kLongest);
+    });
+    slack_ += most * kLongest;
   }
 
   void views() {
@@ -481,7 +494,7 @@ class Simulation {
     for (const std::size_t thread : rig_.app.signal_runs) {
       if (thread != 0) blame("a signal handler ran in thread " + std::to_string(thread));
     }
-    const Instant last = begin_ + stops_after_ + kGraceful + 4s;
+    const Instant last = begin_ + stops_after_ + kGraceful + 4s + slack_;
     if (ended_at_ > last) blame("the stop took too long");
     if (rig_.worker->status().connections != 0) blame("connections are left");
     if (only_quick_ && rig_.worker->status().direct) {

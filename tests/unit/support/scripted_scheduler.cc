@@ -28,6 +28,7 @@ void Scheduler::advance(core::Duration by) {
     run_actions();
   }
   now_ = std::max(now_, end);
+  pass_frozen_time();
 }
 
 void Scheduler::at(core::Instant when, std::function<void()> action) {
@@ -44,9 +45,24 @@ bool Scheduler::wait(const char* what, Condition ready, core::Instant deadline) 
   return std::exchange(me.ready, nullptr)();
 }
 
+Waited Scheduler::wait_in_call(const char* what, Condition ready, core::Instant deadline) {
+  Task& me = *tasks_[running_];
+  me.in_call = true;
+  const bool came = wait(what, std::move(ready), deadline);
+  me.in_call = false;
+  if (std::exchange(me.interrupted, false)) return Waited::interrupted;
+  return came ? Waited::ready : Waited::too_long;
+}
+
 void Scheduler::give_way() {
   if (in_action_ || tasks_.size() < 2) return;
   count_turn();
+  if (freezes_left_ != 0 && draw(freeze_one_in_) == 0) {
+    --freezes_left_;
+    const auto longest = static_cast<std::uint64_t>(frozen_longest_.count());
+    freeze(core::Duration{static_cast<core::Duration::rep>(draw(longest))});
+    pass_frozen_time();
+  }
   if (decide) {
     give_way_as_decided();
   } else if (draw(switch_one_in_) != 0) {
@@ -94,7 +110,8 @@ void Scheduler::join(std::size_t thread) {
 }
 
 bool Scheduler::can_run(const Task& task) const {
-  return !task.finished && (!task.ready || task.deadline <= now_ || task.ready());
+  return !task.finished &&
+         (!task.ready || task.interrupted || task.deadline <= now_ || task.ready());
 }
 
 /// The next thread to run. Moves the clock when all wait.
@@ -117,6 +134,22 @@ std::size_t Scheduler::choose() {
     now_ = std::max(now_, next);
     if (now_ > end_) die("it has not ended in time");
     run_actions();
+    pass_frozen_time();
+  }
+}
+
+void Scheduler::pass_frozen_time() {
+  if (in_action_ || thaws_at_ <= now_) return;
+  while (now_ < thaws_at_) {
+    if (actions_.empty() || actions_.begin()->first >= thaws_at_) {
+      now_ = thaws_at_;
+    } else {
+      now_ = std::max(now_, actions_.begin()->first);
+    }
+    run_actions();
+  }
+  for (const auto& task : tasks_) {
+    if (task->in_call && task->ready) task->interrupted = true;
   }
 }
 

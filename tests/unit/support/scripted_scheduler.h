@@ -3,6 +3,7 @@
 // decides who runs and when time passes; it must not know what the threads wait for.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +16,9 @@
 #include "support/fiber.h"
 
 namespace iotax::support {
+
+/// How a wait in a system call ended.
+enum class Waited : std::uint8_t { ready, too_long, interrupted };
 
 /// The thread that makes the scheduler is number 0 and runs. Every member is for the running thread
 /// only. Time stands still while anybody can run; when all wait, it jumps to the next deadline or
@@ -38,6 +42,21 @@ class Scheduler {
   /// Let other threads run until `ready` or the deadline. false: the deadline came first. `what`
   /// names the wait.
   bool wait(const char* what, Condition ready, core::Instant deadline);
+  /// The same, and freeze() ends it.
+  Waited wait_in_call(const char* what, Condition ready, core::Instant deadline);
+  /// No thread runs for so long, from the end of the action on that calls this; actions go on.
+  void freeze(core::Duration for_how_long) {
+    thaws_at_ = std::max(thaws_at_, now_ + for_how_long);
+    frozen_ += for_how_long;
+  }
+  /// Up to `most` times all threads are frozen for up to `longest`, once in so many switches.
+  void set_freezes(unsigned most, std::uint64_t one_in, core::Duration longest) {
+    freezes_left_ = most;
+    freeze_one_in_ = one_in;
+    frozen_longest_ = longest;
+  }
+  /// How long they were frozen, together.
+  [[nodiscard]] core::Duration frozen() const noexcept { return frozen_; }
   /// Perhaps let another thread run; within an action, none.
   void give_way();
   /// Nothing may run on behind `end`.
@@ -74,12 +93,15 @@ class Scheduler {
     const char* what = "";
     Condition ready;  // empty: can run
     core::Instant deadline = core::kNever;
+    bool in_call = false;      // of the system: a freeze interrupts it
+    bool interrupted = false;  // it did
     bool finished = false;
   };
 
   [[nodiscard]] bool can_run(const Task& task) const;
   std::size_t choose();
   void run_actions();
+  void pass_frozen_time();
   void give_way_as_decided();
   void lose_core(core::Duration for_how_long);
   void hand_over(std::size_t to);
@@ -102,6 +124,11 @@ class Scheduler {
   std::uint64_t turns_ = 0;
   core::Instant turns_at_;
   core::Instant end_ = core::kNever;
+  core::Instant thaws_at_{};
+  core::Duration frozen_{};
+  std::uint64_t freeze_one_in_ = 1;
+  core::Duration frozen_longest_{};
+  unsigned freezes_left_ = 0;
   bool in_action_ = false;
 };
 

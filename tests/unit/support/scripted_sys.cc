@@ -114,10 +114,10 @@ bool ScriptedSys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32
   if (word.load() != expected || interrupted()) return true;
   Waiter me{&word};
   waiters_.push_back(&me);
-  const bool woken = scheduler_.wait(
+  const Waited waited = scheduler_.wait_in_call(
       "futex_wait", [&] { return me.woken; }, deadline_after(timeout));
   std::erase(waiters_, &me);
-  return woken;
+  return waited != Waited::too_long;
 }
 
 void ScriptedSys::futex_wake(const std::atomic<std::uint32_t>& word, unsigned waiters) {
@@ -720,8 +720,9 @@ Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> in
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
   const std::shared_ptr<File> file = found->second;  // kept over the wait
   if (interrupted()) return std::size_t{0};
-  scheduler_.wait(
+  const Waited waited = scheduler_.wait_in_call(
       "epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));
+  if (waited == Waited::interrupted) return std::size_t{0};
   std::size_t given = 0;
   for (std::size_t left = file->watched.size(), at = 0; left > 0 && given < into.size(); --left) {
     const File::Watch watch = file->watched[at];
@@ -753,8 +754,9 @@ Result<std::size_t> ScriptedSys::poll(std::span<pollfd> fds, core::Duration time
     return ready;
   };
   if (interrupted()) return std::size_t{0};
-  scheduler_.wait(
+  const Waited waited = scheduler_.wait_in_call(
       "poll", [&] { return look() > 0; }, deadline_after(timeout));
+  if (waited == Waited::interrupted) return std::size_t{0};
   return look();
 }
 
@@ -763,7 +765,7 @@ Result<std::size_t> ScriptedSys::poll(std::span<pollfd> fds, core::Duration time
 core::Instant ScriptedSys::now() {
   ++counts_["now"];
   if (clock_step_ > core::Duration::zero()) scheduler_.advance(clock_step_);
-  return scheduler_.now();
+  return time_.at(scheduler_.now());
 }
 
 core::Duration ScriptedSys::unix_time() {

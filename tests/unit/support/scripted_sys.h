@@ -266,6 +266,11 @@ class ScriptedSys {
 
   // ---- the script: time and threads
   void advance(core::Duration by) { scheduler_.advance(by); }
+  /// No thread runs for so long, while the network and the clients go on; then what waited in a
+  /// system call is interrupted, as by SIGSTOP and SIGCONT. For an action.
+  void freeze(core::Duration for_how_long) { scheduler_.freeze(for_how_long); }
+  /// The clock of the script; now() leaves out what the worker has noticed not to have run.
+  [[nodiscard]] core::Instant real_now() const { return scheduler_.now(); }
   void at(core::Instant when, std::function<void()> action) {
     scheduler_.at(when, std::move(action));
   }
@@ -371,6 +376,8 @@ class ScriptedSys {
 #endif
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout);
   core::Instant now();
+  bool notice_freeze(core::Instant planned) { return time_.notice(planned, scheduler_.now()); }
+  [[nodiscard]] core::Duration left_out() const { return time_.left_out(); }
   core::Duration unix_time();
   bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                   core::Duration timeout);
@@ -409,6 +416,7 @@ class ScriptedSys {
   static inline ScriptedSys* newest_ = nullptr;
 
   Scheduler scheduler_;
+  driver::RunningTime time_;
   std::map<int, std::shared_ptr<File>> files_;
   std::map<std::string, std::shared_ptr<scripted::Sink>> paths_;
   std::map<std::string, std::string, std::less<>> environment_;

@@ -1,0 +1,236 @@
+// A process that was stopped while requests arrived and deadlines passed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "driver/running_time.h"
+#include "support/fake_application.h"
+#include "support/watched_rig.h"
+#include "support/words_in.h"
+
+namespace iotax {
+namespace {
+
+using namespace std::chrono_literals;
+using driver::Config;
+using driver::RunningTime;
+using support::count;
+using support::FakeApplication;
+using support::has;
+using support::Rig;
+using support::ScriptedClient;
+using support::WatchedRig;
+
+constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+
+TEST(RunningTime, LeavesOutWhatAWaitWasTooLong) {
+  RunningTime time;
+  const core::Instant start{1000s};
+  EXPECT_FALSE(time.notice(start, start + RunningTime::kSlack));
+  EXPECT_FALSE(time.notice(core::kNever, start));
+  EXPECT_EQ(time.at(start), start);
+  EXPECT_TRUE(time.notice(start, start + 10s));
+  EXPECT_EQ(time.at(start + 10s), start);
+  EXPECT_FALSE(time.notice(start, start + 10s)) << "noticed already";
+  EXPECT_TRUE(time.notice(start + 1s, start + 15s));
+  EXPECT_EQ(time.left_out(), 14s);
+}
+
+TEST(Freeze, ARequestThatCameInTimeOnAKeptConnectionIsServed) {
+  Config config;
+  config.limits.keep_alive = 1s;
+  Rig rig(config);
+  ScriptedClient client = rig.get("/");
+  rig.sys.after(100ms, [&] { rig.sys.freeze(1400ms); });
+  rig.sys.after(200ms, [&] { client.send(Rig<>::request("/")); });
+  rig.sys.after(1510ms, [&] { EXPECT_EQ(count(client.received(), "hello"), 2U); });
+  rig.sys.after(4s, [&] { EXPECT_TRUE(client.ended()) << "idle again"; });
+  rig.stop_after(5s);
+  rig.run();
+}
+
+TEST(Freeze, ManyRequestsThatCameInTimeAreServed) {
+  Config config;
+  config.limits.keep_alive = 1s;
+  Rig rig(config);
+  std::vector<ScriptedClient> clients(700);
+  for (ScriptedClient& client : clients) client = rig.get("/");
+  rig.sys.after(900ms, [&] { rig.sys.freeze(200ms); });
+  rig.sys.after(950ms, [&] {
+    for (ScriptedClient& client : clients) client.send(Rig<>::request("/"));
+  });
+  rig.sys.after(1500ms, [&] {
+    EXPECT_TRUE(std::all_of(clients.begin(), clients.end(), [](const ScriptedClient& client) {
+      return count(client.received(), "hello") == 2;
+    }));
+  });
+  rig.stop_after(2s);
+  rig.run();
+}
+
+TEST(Freeze, ContentThatCameInTimeIsNotLate) {
+  Config config;
+  config.limits.receive_timeout = 1s;
+  for (const bool buffered : {true, false}) {
+    config.request_buffering = buffered;
+    Rig rig(config);
+    rig.app.views["/"] = [](driver::Exchange& e) {
+      std::array<std::byte, 100> block;
+      std::size_t bytes = 0;
+      driver::BodyRead got;
+      do {
+        got = e.read_body(block);
+        bytes += got.bytes;
+      } while (got.bytes != 0);
+      FakeApplication::answer(e, std::to_string(bytes));
+    };
+    ScriptedClient client = rig.connect();
+    client.send(std::string(kPost) + "12345");
+    rig.sys.after(200ms, [&] { rig.sys.freeze(1400ms); });
+    rig.sys.after(300ms, [&] { client.send("67890"); });
+    rig.stop_after(3s);
+    rig.run();
+    EXPECT_TRUE(has(client.received(), "\r\n\r\n10")) << client.received();
+  }
+}
+
+/// The clients were frozen as well, or their network was.
+TEST(Freeze, ExtendsTheTimeOfAHead) {
+  for (const core::Duration freeze : {700ms, 5000ms}) {  // that ends before the time is over, too
+    Config config;
+    config.limits.receive_timeout = 1s;
+    Rig rig(config);
+    ScriptedClient client = rig.connect();
+    ScriptedClient late = rig.connect();
+    client.send("GET / HTTP/1.1\r\n");
+    late.send("GET / HTTP/1.1\r\n");
+    rig.sys.after(200ms, [&] { rig.sys.freeze(freeze); });
+    rig.sys.after(200ms + freeze + 600ms, [&] {
+      EXPECT_EQ(late.received(), "");
+      client.send("Host: a\r\n\r\n");
+    });
+    rig.sys.after(200ms + freeze + 700ms, [&] { EXPECT_TRUE(has(client.received(), "hello")); });
+    rig.sys.after(200ms + freeze + 1s, [&] { EXPECT_TRUE(has(late.received(), "408")); });
+    rig.stop_after(8s);
+    rig.run();
+  }
+}
+
+/// The call computes for a second, which takes longer because of the freeze.
+void a_second_of_work(Rig<>& rig) {
+  rig.app.views["/slow"] = [&rig](driver::Exchange& e) {
+    for (int n = 0; n < 20; ++n) rig.app.sleep(50ms);
+    FakeApplication::answer(e, "slow");
+  };
+}
+
+TEST(Freeze, ExtendsTheTimeOfACall) {
+  for (const unsigned threads : {1U, 2U}) {
+    for (const core::Duration freeze : {1500ms, 10'000ms}) {
+      Config config;
+      config.threads = threads;
+      config.request_timeout = 2s;
+      WatchedRig<> rig(config);
+      a_second_of_work(rig);
+      rig.app.views["/hangs"] = [&rig](driver::Exchange& e) {
+        rig.app.sleep(14s);
+        FakeApplication::answer(e, "hangs");
+      };
+      ScriptedClient client = rig.get("/slow");
+      ScriptedClient hanging;
+      rig.sys.after(300ms, [&] { rig.sys.freeze(freeze); });
+      rig.sys.after(20s, [&] { hanging = rig.get("/hangs"); });
+      rig.sys.after(22'300ms, [&] { EXPECT_TRUE(has(hanging.received(), "504")); });
+      rig.stop_after(40s);
+      rig.run();
+      EXPECT_TRUE(has(client.received(), "slow")) << client.received();
+      ASSERT_FALSE(rig.events.empty());
+      EXPECT_EQ(rig.events[0].line, "GET /hangs");
+    }
+  }
+}
+
+TEST(Freeze, DoesNotCountForTheQueue) {
+  Config config;
+  config.queue_timeout = 2s;
+  Rig rig(config);
+  a_second_of_work(rig);
+  ScriptedClient first = rig.get("/slow");
+  ScriptedClient second;
+  rig.sys.after(100ms, [&] { second = rig.get("/"); });
+  rig.sys.after(300ms, [&] { rig.sys.freeze(10s); });
+  rig.stop_after(14s);
+  rig.run();
+  EXPECT_TRUE(has(first.received(), "slow"));
+  EXPECT_TRUE(has(second.received(), "hello")) << second.received();
+}
+
+TEST(Freeze, DoesNotCountForADrain) {
+  Config config;
+  config.graceful_timeout = 2s;
+  Rig rig(config);
+  a_second_of_work(rig);
+  ScriptedClient client = rig.get("/slow");
+  rig.stop_after(200ms, driver::Stop::drain);
+  rig.sys.after(300ms, [&] { rig.sys.freeze(10s); });
+  rig.run();
+  EXPECT_TRUE(has(client.received(), "slow"));
+  EXPECT_TRUE(rig.app.ended_with.empty());
+}
+
+TEST(Freeze, DoesNotCountForAReader) {
+  Config config;
+  config.limits.send_timeout = 2s;
+  config.limits.rate_bytes_min = 0;
+  Rig rig(config);
+  rig.app.views["/"] = [](driver::Exchange& e) {
+    FakeApplication::answer(e, std::string(50'000, 'x'));
+  };
+  ScriptedClient client = rig.connect();
+  client.read_by_hand(1000);
+  client.send(Rig<>::request("/"));
+  rig.sys.after(500ms, [&] { rig.sys.freeze(10s); });
+  rig.sys.after(11'500ms, [&] { client.read(100'000); });
+  rig.sys.after(11'600ms, [&] {
+    client.read_by_hand(SIZE_MAX);
+    client.read(100'000);
+  });
+  for (int n = 0; n < 200; ++n) {
+    rig.sys.after(11'700ms + n * 1ms, [&] { client.read(100'000); });
+  }
+  rig.stop_after(14s);
+  rig.run();
+  EXPECT_FALSE(client.was_reset());
+  EXPECT_TRUE(client.received().ends_with(std::string(50'000, 'x')));
+}
+
+TEST(Freeze, IsToldWhenItWasLong) {
+  Config config;
+  config.limits.receive_timeout = 20s;
+  Rig rig(config);
+  ScriptedClient client = rig.connect();
+  client.send("GET / HTTP/1.1\r\n");
+  rig.sys.after(500ms, [&] { rig.sys.freeze(10s); });
+  rig.sys.after(11s, [&] {
+    ASSERT_EQ(rig.log.server_lines.size(), 1U);
+    EXPECT_TRUE(has(rig.log.server_lines[0], "did not run for 9 s")) << rig.log.server_lines[0];
+    client.close();
+  });
+  rig.stop_after(12s);
+  rig.run();
+}
+
+TEST(Freeze, IsNotInTheAgesOnThePage) {
+  driver::PrivatePage page(1);
+  driver::Seat& seat = page.page().seat(0);
+  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
+  seat.leave_out(1500ms);
+  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 500ms);
+  EXPECT_EQ(seat.since(core::Instant{11s}, core::Instant{12s}), 0s);
+  seat.clear();
+  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
+}
+
+}  // namespace
+}  // namespace iotax
