@@ -77,6 +77,8 @@ class Deadlines {
   [[nodiscard]] core::Instant due() const noexcept { return due_; }
   /// A call was answered by somebody else: its thread is waited for.
   void look_at_once() noexcept { due_ = core::Instant{}; }
+  /// Something else is to be looked at by then.
+  void look_by(core::Instant when) noexcept { look_again(when); }
   /// Calls may begin that nobody has looked at.
   void expect_calls(core::Instant now) noexcept { look_again(now + shortest()); }
 

@@ -156,6 +156,8 @@ class Loop {
 
   /// 503: the queue is full.
   void turn_away(Session& s);
+  /// 503: the application lock could not be had in time to start it.
+  void refuse_unstarted(Session& s);
   /// 503: no thread is left.
   void refuse_hopeless(Session& s);
 
@@ -172,12 +174,12 @@ class Loop {
   [[nodiscard]] std::size_t connections() const noexcept {
     return connections_.load(std::memory_order_relaxed);
   }
-  /// Since when the first of the requests waits that were handed to other threads; kNever: none
-  /// does.
-  void set_queue_since(core::Instant oldest) noexcept {
-    queue_due_ = oldest == core::kNever || config_.queue_timeout <= core::Duration::zero()
+  /// Since when the first of the requests waits that were handed to other threads, kNever: none
+  /// does; and how long it may. Zero: as long as it takes.
+  void set_queue_since(core::Instant oldest, core::Duration patience) noexcept {
+    queue_due_ = oldest == core::kNever || patience <= core::Duration::zero()
                      ? core::kNever
-                     : oldest + config_.queue_timeout + 1ms;
+                     : oldest + patience + 1ms;
   }
   /// When the leader has something to say about those requests; kNever: it has not.
   void set_busy_due(core::Instant due) noexcept { busy_due_ = due; }

@@ -448,6 +448,13 @@ void Loop<Sys, Poller>::turn_away(Session& s) {
 }
 
 template <class Sys, class Poller>
+void Loop<Sys, Poller>::refuse_unstarted(Session& s) {
+  intake_.answer(s, 503, "This request could not be started in time; try again shortly.",
+                 "--request-timeout");
+  answered(s);
+}
+
+template <class Sys, class Poller>
 void Loop<Sys, Poller>::refuse_hopeless(Session& s) {
   intake_.answer(s, 503, "No thread is left to run this request; try again shortly.",
                  "--request-timeout");

@@ -25,6 +25,7 @@
 #include "driver/lead.h"
 #include "driver/log.h"
 #include "driver/loop.h"
+#include "driver/offer.h"
 #include "driver/page.h"
 #include "driver/poller_epoll.h"
 #include "driver/proof.h"
@@ -151,11 +152,13 @@ class BasicWorker {
     LeadWord lent;                 // as stored by the last lend
     std::atomic<std::uint64_t> requests{0};  // written by this thread only
     Loss loss = Loss::none;                  // under the mutex
+    Offer<Session, Atomic> offer;            // with deadlines only
     Exchange exchange;
   };
 
   // ---- the interpreter
   core::Instant enter(unsigned thread);
+  [[nodiscard]] std::optional<core::Instant> enter_for(unsigned thread, Session& s);
   void leave(unsigned thread);
   void leave_unless_credit(unsigned thread);
   [[nodiscard]] bool has_credit(const Slot& slot);
@@ -186,6 +189,10 @@ class BasicWorker {
 
   // ---- deadlines (worker_deadlines.h)
   void look_at_deadlines(const Lead& lead);
+  void look_at_offer(const Lead& lead, unsigned thread, core::Instant now);
+  [[nodiscard]] bool refuses_unstarted() const noexcept;
+  void refuse_stuck_queue();
+  void accept_as_threads_allow();
   void set_deadline_timer(unsigned leading);
   void tell(WatchKind kind, unsigned thread, ClaimWord word, core::Duration age,
             int replacement = -1);
@@ -251,6 +258,8 @@ class BasicWorker {
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};
   Atomic<bool> threads_changed_{false};  // one came back or could not start: the loop may not know
+  // Threads that still wait for the application lock, for requests that were withdrawn from them.
+  Atomic<unsigned> stuck_{0};
 
   // ---- with the lead
   bool ended_process_ = false;  // end_process() was called

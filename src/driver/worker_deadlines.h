@@ -17,6 +17,7 @@ void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
   if (now < deadlines_.due()) return;
   deadlines_.begin_look();
   for (unsigned thread = 0; thread < slots_.size(); ++thread) {
+    look_at_offer(lead, thread, now);
     Exchange& exchange = slots_[thread]->exchange;
     const ClaimWord word = exchange.claim().word();
     const core::Instant since = exchange.claim().since();
@@ -41,6 +42,60 @@ void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
     }
   }
   loop_.set_deadlines_due(deadlines_.due());
+}
+
+/// A thread that waits for the application lock to call for a request, for longer than the call
+/// could last: the request is answered instead. Whoever keeps the lock may do so for long.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::look_at_offer(const Lead& lead, unsigned thread, core::Instant now) {
+  if (!refuses_unstarted()) return;
+  auto& offer = slots_[thread]->offer;
+  const auto waiting = offer.look();
+  if (!waiting) return;
+  const core::Instant due = waiting->since + config_.request_timeout;
+  if (now < due) {
+    deadlines_.look_by(due);
+    return;
+  }
+  // Counted before: the thread may be back as soon as it is withdrawn.
+  const bool first = stuck_.fetch_add(1) == 0;
+  if (!offer.withdraw(*waiting)) {
+    stuck_.fetch_sub(1);
+    return;
+  }
+  loop_.refuse_unstarted(*waiting->session);
+  loop_.flush(lead);
+  if (!first || !supervised_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    accept_as_threads_allow();
+  }
+  (void)loop_.channel().report(
+      Report::threads_lost, "no call could begin for " +
+                                std::to_string((now - waiting->since) / 1ms) +
+                                " ms: one in progress keeps the interpreter (--request-timeout)");
+}
+
+/// Whether requests that cannot be started are answered after --request-timeout.
+template <class Sys, class Poller>
+bool BasicWorker<Sys, Poller>::refuses_unstarted() const noexcept {
+  return config_.request_timeout > core::Duration::zero() &&
+         config_.timeout_action != TimeoutAction::log;
+}
+
+/// Requests behind one that was withdrawn cannot be started either. Under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::refuse_stuck_queue() {
+  while (!queue_.empty() && loop_.now() - queue_.front()->ready_at >= config_.request_timeout) {
+    loop_.refuse_unstarted(*queue_.pop());
+  }
+}
+
+/// New connections are left to other workers while no call can begin in this one. Under the mutex.
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::accept_as_threads_allow() {
+  const bool none = lost_ == present_ || (supervised_ && stuck_.load() != 0);
+  loop_.set_threads(none ? 0 : present_);
 }
 
 /// Before the leader waits: calls may begin in other threads meanwhile. Under the mutex.
@@ -72,7 +127,6 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::lose(unsigned thread, ClaimWord word) {
   int replacement = -1;
   bool half = false;
-  bool all = false;
   {
     const std::lock_guard lock(mutex_);
     ++lost_;
@@ -82,9 +136,8 @@ void BasicWorker<Sys, Poller>::lose(unsigned thread, ClaimWord word) {
       slots_[thread]->loss = Loss::replaced;
     }
     half = lost_ * 2 >= config_.threads;
-    all = lost_ == present_;
+    accept_as_threads_allow();
   }
-  loop_.set_threads(all ? 0 : present_);
   std::string text = "iotax-" + std::to_string(thread) + " has not come back within " +
                      std::to_string(config_.timeout_grace / 1ms) +
                      " ms of --request-timeout (--request-timeout-grace)";

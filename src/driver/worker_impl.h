@@ -187,6 +187,23 @@ core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
   return had;
 }
 
+/// The same to call the application for `s`. Nothing: it has taken so long that the leader, another
+/// thread by now, has withdrawn `s`.
+template <class Sys, class Poller>
+std::optional<core::Instant> BasicWorker<Sys, Poller>::enter_for(unsigned thread, Session& s) {
+  if (!deadlines_.on()) [[likely]]
+    return enter(thread);
+  Slot& slot = *slots_[thread];
+  slot.offer.make(s, sys_.now());
+  const core::Instant had = enter(thread);
+  if (slot.offer.accept()) return had;
+  stuck_.fetch_sub(1);
+  threads_changed_.store(true);
+  mail_.store(true);
+  ring(wake_.write);
+  return std::nullopt;
+}
+
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::leave(unsigned thread) {
   Slot& slot = *slots_[thread];
@@ -289,7 +306,7 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
     const std::lock_guard lock(mutex_);
     while (!queue_.empty()) loop_.ready().push(queue_.pop());
     queued_.store(0, std::memory_order_relaxed);
-    loop_.set_queue_since(core::kNever);
+    loop_.set_queue_since(core::kNever, {});
     loop_.set_busy_due(core::kNever);
   }
   // Marked while it was in a call: it will not be idle now.
@@ -355,7 +372,14 @@ bool BasicWorker<Sys, Poller>::run_ready(const Lead& lead, unsigned thread) {
       continue;
     }
     lend(lead, thread, s);
-    if (!slot.entered) called = enter(thread);
+    if (!slot.entered) {
+      const std::optional<core::Instant> had = enter_for(thread, s);
+      if (!had) {  // so the lead is another's too
+        leave_unless_credit(thread);
+        return false;
+      }
+      called = *had;
+    }
     const bool ours = run(thread, s, called);
     if (!take_back(thread)) {
       finish_late(thread, s, called, ours);
@@ -432,8 +456,15 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
   late_.fetch_add(1, std::memory_order_relaxed);
-  const core::Instant called = slot.entered ? sys_.now() : enter(thread);
+  const std::optional<core::Instant> had =
+      slot.entered ? std::optional(sys_.now()) : enter_for(thread, s);
   if (slot.incoming || queued_.load(std::memory_order_relaxed) != 0) chain(thread);
+  if (!had) {
+    leave_unless_credit(thread);
+    late_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  const core::Instant called = *had;
   bool ours = true;
   if (loop_.admit(s, loop_.noticed_now())) {
     s.behind_earlier = false;
@@ -697,7 +728,7 @@ void BasicWorker<Sys, Poller>::read_mail(const Lead& lead) {
     returned.swap(returned_);
     released.swap(released_);
     expired.swap(expired_);
-    if (threads_changed_.exchange(false)) loop_.set_threads(lost_ == present_ ? 0 : present_);
+    if (threads_changed_.exchange(false)) accept_as_threads_allow();
     mail_.store(false);
   }
   for (Session* s : writable) loop_.watch_writable(*s);  // first: the others may close them
@@ -918,9 +949,12 @@ void BasicWorker<Sys, Poller>::hand_to_queue(const Lead& lead) {
   while (!queue_.empty() && !loop_.admit(*queue_.front(), loop_.now())) {
     loop_.answered(*queue_.pop());
   }
+  const bool stuck = stuck_.load() != 0;
+  if (stuck) refuse_stuck_queue();
   loop_.flush(lead);
   queued_.store(queue_.size(), std::memory_order_relaxed);
-  loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at);
+  loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at,
+                        stuck ? config_.request_timeout : config_.queue_timeout);
 }
 
 /// If no thread has been idle for a while, and requests wait, people are told. Under the mutex.

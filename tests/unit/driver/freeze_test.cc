@@ -205,6 +205,92 @@ TEST(Freeze, DoesNotCountForAReader) {
   EXPECT_TRUE(client.received().ends_with(std::string(50'000, 'x')));
 }
 
+// ---- a call that keeps the application lock
+
+TEST(StuckLock, RequestsThatCannotBeStartedAreAnsweredInTime) {
+  for (const unsigned threads : {2U, 3U}) {
+    Config config;
+    config.threads = threads;
+    config.request_timeout = 1s;
+    WatchedRig<> rig(config);
+    rig.app.views["/match"] = [&rig](driver::Exchange& e) {
+      rig.sys.sleep(8s);  // with the lock
+      FakeApplication::answer(e, "match");
+    };
+    ScriptedClient first = rig.get("/match");
+    std::vector<ScriptedClient> others(4);
+    for (std::size_t n = 0; n < others.size(); ++n) {
+      rig.sys.after(100ms + n * 100ms, [&, n] { others[n] = rig.get("/match"); });
+      rig.sys.after(1250ms + n * 100ms, [&, n] {
+        EXPECT_TRUE(has(others[n].received(), "503 ")) << n << others[n].received();
+      });
+    }
+    ScriptedClient kept;
+    rig.sys.after(3s, [&] { kept = rig.get("/"); });
+    rig.sys.after(4200ms, [&] { EXPECT_TRUE(has(kept.received(), "503 ")); });
+    ScriptedClient later;
+    rig.sys.after(9s, [&] { later = rig.get("/"); });
+    rig.sys.after(9100ms, [&] { EXPECT_TRUE(has(later.received(), "hello")); });
+    rig.stop_after(10s);
+    rig.run();
+    EXPECT_TRUE(has(first.received(), "504 "));
+    EXPECT_EQ(rig.app.calls.size(), 2U) << "none of those that were answered is called later";
+  }
+}
+
+/// The lock is another thread's of the application.
+TEST(StuckLock, AlsoWhenTheOnlyThreadWaits) {
+  Config config;
+  config.request_timeout = 1s;
+  WatchedRig<> rig(config);
+  support::ScriptedSys::Thread background;
+  rig.sys.after(10ms, [&] {
+    background = std::move(*rig.sys.start_thread("computing", [&] {
+      rig.app.enter(98);
+      rig.sys.sleep(5s);
+      rig.app.leave(98);
+    }));
+  });
+  ScriptedClient client;
+  rig.sys.after(100ms, [&] { client = rig.get("/"); });
+  rig.sys.after(1250ms, [&] { EXPECT_TRUE(has(client.received(), "503 ")); });
+  ScriptedClient later;
+  rig.sys.after(6s, [&] { later = rig.get("/"); });
+  rig.stop_after(7s);
+  rig.run();
+  EXPECT_TRUE(has(later.received(), "hello"));
+}
+
+TEST(StuckLock, ConnectionsAreLeftToOtherWorkersMeanwhile) {
+  Config config;
+  config.threads = 2;
+  config.request_timeout = 1s;
+  WatchedRig<> rig(config);
+  const int channel = rig.sys.open_channel();
+  ASSERT_TRUE(rig.worker->add_channel(channel));
+  rig.app.views["/match"] = [&rig](driver::Exchange& e) {
+    rig.sys.sleep(5s);
+    FakeApplication::answer(e, "match");
+  };
+  ScriptedClient first = rig.get("/match");
+  ScriptedClient second;
+  ScriptedClient third;
+  rig.sys.after(100ms, [&] { second = rig.get("/"); });
+  rig.sys.after(2s, [&] { third = rig.get("/"); });
+  rig.sys.after(4s, [&] {
+    const auto& reports = rig.sys.channel_of(channel).from_worker;
+    EXPECT_TRUE(std::any_of(reports.begin(), reports.end(), [](const auto& report) {
+      return has(report.text, "Lno call could begin");
+    }));
+    EXPECT_EQ(third.received(), "");
+    EXPECT_GT(third.unread_by_server(), 0U) << "waits for another worker";
+  });
+  rig.stop_after(7s);
+  rig.run();
+  EXPECT_TRUE(has(second.received(), "503 "));
+  EXPECT_TRUE(has(third.received(), "hello")) << "the lock is free again";
+}
+
 TEST(Freeze, IsToldWhenItWasLong) {
   Config config;
   config.limits.receive_timeout = 20s;
