@@ -3,10 +3,11 @@
 Decides what is known of one. Knows nothing of how one is made, or what becomes of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iotax.channel import Channel
 from iotax.lifecycle import FOREVER, TRANSITIONS, Event, Replacement, State, Termination, next_state
+from iotax.running_clock import Suspicion
 
 _BOOTS = (State.FORKING, State.BOOTING)
 
@@ -63,6 +64,7 @@ class WorkerChild(Child):
     watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
     is_stuck: bool = False  # a call keeps its interpreter, and that was logged
+    seems_stuck: Suspicion = field(default_factory=Suspicion)
 
     def cannot_serve(self) -> bool:
         return self.replacement is not None and self.replacement.urgent

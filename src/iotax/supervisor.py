@@ -24,6 +24,7 @@ from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax.listeners import Listeners
 from iotax.options import Config
 from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next_steps, predecessor
+from iotax.running_clock import Suspicion
 from iotax.system import System
 from iotax.template import TemplateJob
 from iotax.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
@@ -189,7 +190,7 @@ class Supervisor:
         worker.turns_seen = turns
         if worker.state is not State.READY:
             return
-        if self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS and not worker.is_stuck:
+        if not worker.is_stuck and self._seems_stuck(worker):
             self._is_stuck(worker)
             return
         limit = self._config.worker_max_rss
@@ -198,6 +199,17 @@ class Supervisor:
             if used > limit:
                 why = f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})"
                 self._want(worker, Replacement(why, drain_first=True))
+
+    def _seems_stuck(self, worker: WorkerChild) -> bool:
+        """Whether its interpreter is kept: seen twice, since the first look may be at what it said
+        before it was frozen."""
+        now = self._system.now()
+        waits = self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS
+        waits = waits and not self._system.is_stopped(worker.pid)
+        confirmed = worker.seems_stuck.is_confirmed(waits, now)
+        if waits and not confirmed:
+            self._next_look = min(self._next_look, now + Suspicion.SECONDS)
+        return confirmed
 
     def _is_stuck(self, worker: WorkerChild) -> None:
         """A call keeps the interpreter, so that not even its stack can be asked for in Python."""

@@ -6,12 +6,12 @@ Decides nothing. The supervisor gets it as an object, so that a test can be the 
 import contextlib
 import os
 import select
-import time
 from collections.abc import Callable, Iterable
 
 from iotax import _iotax, forking
 from iotax.channel import Channel
 from iotax.memory import Cgroup, resident_bytes
+from iotax.running_clock import RunningClock
 from iotax.signals import SignalQueue, Terminal
 
 
@@ -19,10 +19,12 @@ class System:
     def __init__(self) -> None:
         self._cgroup = Cgroup()
         self._terminal = Terminal()
+        self._clock = RunningClock()
 
     def now(self) -> float:
-        """Seconds of a clock that only goes forward."""
-        return time.monotonic()
+        """Seconds of a clock that only goes forward, and stands still while this process is
+        stopped or frozen."""
+        return self._clock.now()
 
     def signals(self) -> SignalQueue:
         """From now on signals are queued. Once, in the main thread."""
@@ -63,12 +65,24 @@ class System:
         return None
 
     def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
-        """Those that can be read, after at most `seconds`; None: as long as it takes."""
+        """Those that can be read, after at most `seconds`; None: as long as it takes. There may be
+        none sooner than that."""
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
-        left = None if seconds is None else max(0.0, seconds) * 1000 + 1
-        return {descriptor for descriptor, _ in poll.poll(left)}
+        piece = self._clock.piece(seconds)
+        planned = float("inf") if piece is None else self.now() + piece
+        ready = poll.poll(None if piece is None else piece * 1000 + 1)
+        self._clock.woke(planned)
+        return {descriptor for descriptor, _ in ready}
+
+    def is_stopped(self, pid: int) -> bool:
+        """By a signal, or by a debugger."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
 
     def resident_bytes(self, pid: int) -> int:
         return resident_bytes(pid)

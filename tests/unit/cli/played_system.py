@@ -86,6 +86,7 @@ class PlayedSystem(System):
         self.processes: list[Process] = []
         self.killed: list[tuple[int, int]] = []
         self.memory: dict[int, int] = {}
+        self.stopped: set[int] = set()
         self.room: int | None = None  # headroom()
         self.is_terminal_closed = False
         self.fork_error: OSError | None = None
@@ -125,6 +126,9 @@ class PlayedSystem(System):
 
     def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
         raise AssertionError("the test takes the turns")
+
+    def is_stopped(self, pid: int) -> bool:
+        return pid in self.stopped
 
     def resident_bytes(self, pid: int) -> int:
         return self.memory.get(pid, 1)

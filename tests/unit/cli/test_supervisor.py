@@ -309,12 +309,34 @@ def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: Wo
     world.processes[0].says(ch.BUSY)
     world.time += 2
     world.turn()
+    assert min(world.supervisor._dues()) <= world.time + 0.25
+    world.time += 0.3
+    world.turn()
     assert any("[5000] is stuck: a call has kept the interpreter (GIL)" in x for x in world.log)
     assert any("it ran GET /regex (6.0 s, ab-1)" in line for line in world.log)
     assert world.killed == [(5000, supervisor.signals.DUMP_STACKS)]
     assert len(world.processes) == 2
     world.ready(1)
     assert world.processes[0].heard() == ch.RETIRE
+
+
+def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
+    """What its page says from before the freeze is old; whoever is stopped cannot change it."""
+    world.start("request_timeout", "5s")
+    world.ready(0)
+    world.processes[0].says(ch.BUSY)
+    world.played_page.running[world.processes[0].job.seat] = [("GET /", "ab-1", 6.0)]
+    world.stopped.add(5000)
+    world.played_page.stuck = 60.0
+    for _ in range(3):
+        world.passes(1.5)
+    world.stopped.clear()
+    world.passes(1.5)
+    world.played_page.stuck = 0.0
+    for _ in range(3):
+        world.passes(1.5)
+    assert not any("is stuck" in line for line in world.log)
+    assert len(world.processes) == 1
 
 
 def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
