@@ -300,7 +300,7 @@ TEST(Freeze, IsToldWhenItWasLong) {
   rig.sys.after(500ms, [&] { rig.sys.freeze(10s); });
   rig.sys.after(11s, [&] {
     ASSERT_EQ(rig.log.server_lines.size(), 1U);
-    EXPECT_TRUE(has(rig.log.server_lines[0], "did not run for 9 s")) << rig.log.server_lines[0];
+    EXPECT_TRUE(has(rig.log.server_lines[0], "did not run for 10 s")) << rig.log.server_lines[0];
     client.close();
   });
   rig.stop_after(12s);
