@@ -756,7 +756,8 @@ class Simulation {
       const Request& request = p.requests[n];
       const bool whole = request.kind != Kind::bad && request.kind != Kind::stops;
       const int status = status_in(lines[n]);
-      const bool came_whole = whole && status != -1 && status != 499;
+      // Who leaves in the middle of a head leaves a part of it.
+      const bool came_whole = whole && !p.leaves && !may_end_ && status != -1 && status != 499;
       if (came_whole && lines[n].find("?" + request.name + " ") == std::string::npos) {
         blame(p, "the line of " + request.name + " is " + std::string(lines[n]));
       }
