@@ -134,6 +134,8 @@ bool Connection::wants_input() const noexcept {
   return s.peer != Peer::done || s.feed.empty();
 }
 
+bool Connection::reads_content() const noexcept { return state_->peer == Peer::body; }
+
 Closing Connection::closing() const noexcept {
   switch (state_->us) {
     case Us::last:

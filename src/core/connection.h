@@ -118,6 +118,8 @@ class Connection {
   /// Whether more bytes of the peer can be used now. False while an answer is in progress and input
   /// waits behind it.
   [[nodiscard]] bool wants_input() const noexcept;
+  /// A request's content is under way.
+  [[nodiscard]] bool reads_content() const noexcept;
   [[nodiscard]] Closing closing() const noexcept;
   /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive
   /// (buffers grow by doubling).

@@ -75,6 +75,7 @@ constexpr std::array kWords{
     Words{Fault::coding_twice, 501, "", "Transfer-Encoding: more than one"},
     Words{Fault::coding_http_1_0, 400, "", "Transfer-Encoding in an HTTP/1.0 request"},
     Words{Fault::body_limit, 413, "--limit-body", "body is too large"},
+    Words{Fault::body_storage, 413, "--spool-max", "body is larger than can be stored"},
     // chunked content
     Words{Fault::chunk_size, 400, "", "chunk size: not 1 to 16 hex digits"},
     Words{Fault::chunk_extension, 400, "",
@@ -164,6 +165,9 @@ std::string describe(const Rejected& rejected, const Limits& limits) {
   switch (rejected.fault) {
     case Fault::body_limit:
       return over("body of " + counted(rejected.size_bytes), option, set_to(limits.body_bytes_max));
+    case Fault::body_storage:
+      return "body of " + counted(rejected.size_bytes) + " is larger than can be stored (" +
+             std::string(option) + ')';
     case Fault::request_line_limit:
       return over("request line", option, set_to(limits.request_line_bytes_max));
     case Fault::field_line_limit:

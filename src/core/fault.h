@@ -65,6 +65,7 @@ enum class Fault : std::uint8_t {
   coding_twice,       // rule 19
   coding_http_1_0,    // rule 24
   body_limit,         // rules 21 and 26
+  body_storage,       // larger than can ever be stored
   // chunked content
   chunk_size,       // rule 26
   chunk_extension,  // rule 27

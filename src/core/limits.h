@@ -10,8 +10,9 @@
 
 namespace iotax::core {
 
-/// Bounds on what a peer may send and how long it may take. 0 means "none" for body_bytes_max and
-/// keep_alive_requests only; a Duration of zero means "none" for every time-out.
+/// Bounds on what a peer may send and how long it may take. 0 means "none" for body_bytes_max,
+/// stored_bytes_max and keep_alive_requests only; a Duration of zero means "none" for every
+/// time-out.
 struct Limits {
   // Lines without their line end.
   std::size_t request_line_bytes_max = 8 * 1024;  // RFC 9112 §3 asks for at least 8000
@@ -20,6 +21,9 @@ struct Limits {
   std::size_t head_bytes_max = 64 * 1024;
   std::size_t fields_max = 100;
   std::uint64_t body_bytes_max = 1024 * 1024;
+  /// What a Content-Length may announce because the body has to be stored as a whole; 0: it has
+  /// not.
+  std::uint64_t stored_bytes_max = 0;
   std::size_t chunk_line_bytes_max = 1024;            // size, extensions and line end of one chunk
   std::size_t chunk_extension_bytes_max = 16 * 1024;  // all extensions of one body
   std::size_t trailer_bytes_max = 16 * 1024;          // with all line ends

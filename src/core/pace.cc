@@ -25,7 +25,13 @@ void Pace::shift(Duration by) noexcept {
 }
 
 Instant Pace::gap_deadline() const noexcept {
-  return rules_.gap_max == Duration::zero() ? kNever : later(last_, rules_.gap_max);
+  if (rules_.gap_max == Duration::zero()) return kNever;
+  const Instant strict = later(last_, rules_.gap_max);
+  if (rules_.pause_gaps <= 1 || rules_.rate_bytes_min == 0) return strict;
+  const Duration pause = rules_.gap_max > Duration::max() / rules_.pause_gaps
+                             ? Duration::max()
+                             : rules_.gap_max * rules_.pause_gaps;
+  return std::max(strict, std::min(rate_deadline(), later(last_, pause)));
 }
 
 Instant Pace::rate_deadline() const noexcept {

@@ -15,6 +15,9 @@ class Pace {
     Duration gap_max{};                // longest time without progress; zero: none
     Duration grace{};                  // the rate counts only after this
     std::uint64_t rate_bytes_min = 0;  // per second, from start() on; 0: none
+    /// A pause may last so many times gap_max while the average is above the rate: buffers on the
+    /// way pass on in large steps what somebody takes steadily.
+    std::uint32_t pause_gaps = 1;
   };
 
   Pace() = default;

@@ -387,7 +387,7 @@ bool Parser::accept_field() noexcept {
   return true;
 }
 
-/// The rules that need the whole head: 12, 20, 24, 35 and the limit of the body, in this order.
+/// The rules that need the whole head: 12, 20, 24, 35 and the limits of the body, in this order.
 bool Parser::accept_head() noexcept {
   if (phase_ != Phase::fields) return false;
   const std::string_view line{base_, target_.end + std::size_t{9}};
@@ -400,6 +400,8 @@ bool Parser::accept_head() noexcept {
   if (rules_.unknown_expectation()) return refuse_whole(Fault::expectation, line);
   if (limits_.body_bytes_max != 0 && rules_.length() > limits_.body_bytes_max)
     return refuse_whole(Fault::body_limit, line, rules_.length());
+  if (limits_.stored_bytes_max != 0 && rules_.length() > limits_.stored_bytes_max)
+    return refuse_whole(Fault::body_storage, line, rules_.length());
   return true;
 }
 

@@ -88,6 +88,7 @@ const std::vector<Provocation>& provocations() {
        get("/", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")},
       {Fault::coding_http_1_0, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"},
       {Fault::body_limit, field("Content-Length: 5200000")},
+      {Fault::body_storage, field("Content-Length: 1000000")},
       {Fault::chunk_size, chunked("+5\r\n")},
       {Fault::chunk_extension, chunked("5;\r\n")},
       {Fault::chunk_line_end, chunked("5\nhello")},
@@ -112,6 +113,7 @@ const std::vector<Provocation>& provocations() {
 /// The peer after the provocation came in the pieces that end at `cuts`.
 std::unique_ptr<CorePeer> play(const Provocation& one, const std::set<std::size_t>& cuts) {
   Limits limits;
+  if (one.fault == Fault::body_storage) limits.stored_bytes_max = 999'999;
   const bool streaming = one.fault == Fault::streaming_rate;
   if (one.fault == Fault::body_rate || streaming) limits.receive_timeout = {};
   auto peer = std::make_unique<CorePeer>(limits, Policy{!streaming});
@@ -191,6 +193,8 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::body_limit, UINT64_MAX), "body of 18.4 EB is over --limit-body 1 MiB");
   EXPECT_EQ(described(Fault::body_limit, 999), "body of 999 B is over --limit-body 1 MiB");
   EXPECT_EQ(described(Fault::body_limit, 999'999), "body of 1.0 MB is over --limit-body 1 MiB");
+  EXPECT_EQ(described(Fault::body_storage, 5'200'000),
+            "body of 5.2 MB is larger than can be stored (--spool-max)");
   EXPECT_EQ(described(Fault::request_line_limit),
             "request line is over --limit-request-line 8 KiB");
   EXPECT_EQ(described(Fault::field_line_limit), "field line is over --limit-field 16 KiB");

@@ -103,6 +103,9 @@ TEST(Limits, BodyByItsLength) {
   EXPECT_EQ(outcome(limits, of(6)), Fault::body_limit);
   limits.body_bytes_max = 0;
   EXPECT_EQ(outcome(limits, of(6)), Fault::none);
+  limits.stored_bytes_max = 5;
+  EXPECT_EQ(outcome(limits, of(5)), Fault::none);
+  EXPECT_EQ(outcome(limits, of(6)), Fault::body_storage);
 }
 
 std::string chunked(std::string_view content) {

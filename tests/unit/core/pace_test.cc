@@ -54,6 +54,33 @@ TEST(Pace, TheEarlierOfBothDeadlinesHolds) {
   EXPECT_EQ(pace.deadline(), kStart + seconds{10} + milliseconds{2});
 }
 
+TEST(Pace, APauseMayLastLongerWhileTheAverageIsAboveTheRate) {
+  Pace pace(Pace::Rules{seconds{30}, seconds{10}, 500, 3});
+  pace.start(kStart);
+  pace.progress(kStart, 5000);
+  EXPECT_EQ(pace.deadline(), kStart + seconds{20}) << "the rate ends before the gap";
+  pace.progress(kStart, 20'000);
+  EXPECT_FALSE(pace.late(kStart + seconds{60} - kTick)) << "50 s of the rate after 10 s of grace";
+  EXPECT_TRUE(pace.late(kStart + seconds{60}));
+  pace.progress(kStart, 1'000'000);
+  EXPECT_FALSE(pace.late(kStart + seconds{90} - kTick));
+  EXPECT_TRUE(pace.late(kStart + seconds{90})) << "three gaps are the most";
+}
+
+TEST(Pace, APauseIsNoLongerThanTheGapWithoutARate) {
+  Pace pace(Pace::Rules{seconds{30}, seconds{10}, 0, 3});
+  pace.start(kStart);
+  pace.progress(kStart, 1'000'000);
+  EXPECT_EQ(pace.deadline(), kStart + seconds{30});
+}
+
+TEST(Pace, APauseThatNeverEndsDoesNotOverflow) {
+  Pace pace(Pace::Rules{Duration::max() / 2, {}, 1, 3});
+  pace.start(kStart);
+  pace.progress(kStart, UINT64_MAX);
+  EXPECT_FALSE(pace.late(kStart + seconds{1'000'000}));
+}
+
 TEST(Pace, TimeThatNobodyIsToBlameForMovesBoth) {
   Pace pace(Pace::Rules{seconds{3}, seconds{10}, 500});
   pace.start(kStart);
