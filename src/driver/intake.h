@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <memory>
@@ -45,13 +46,19 @@ class Intake {
         config_(config),
         application_(application),
         log_(log),
-        budget_(config.spool_bytes_max) {
+        limits_(config.limits),
+        budget_(config.spool_bytes_max, memory_total(config.body_memory_bytes, kBodyMemoryTotal),
+                memory_total(config.answer_memory_bytes, kAnswerMemoryTotal)) {
     policy_.continue_when_accepted = config.request_buffering;
+    if (config.request_buffering) limits_.stored_bytes_max = storable_bytes();
     last_id_ = hex(sys.random()).substr(0, kIdPrefixBytes - 1) + "-0";
   }
 
   [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
-  [[nodiscard]] SpoolBudget& budget() noexcept { return budget_; }
+  /// Those of the configuration, with what a body may have that is stored.
+  [[nodiscard]] const core::Limits& limits() const noexcept { return limits_; }
+  [[nodiscard]] StorageBudget& budget() noexcept { return budget_; }
+  [[nodiscard]] const StorageBudget& budget() const noexcept { return budget_; }
 
   /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By
   /// the owner of `s`.
@@ -69,8 +76,7 @@ class Intake {
         if (s.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
-          s.body.reset();  // the connection lingers: its room is others' now
-          answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
+          refuse_unstored(s, data->bytes.size());
           return Progress::answered;
         }
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
@@ -182,7 +188,7 @@ class Intake {
     const bool in_body = rejected.in_body_of != core::RequestId::none;
     const std::string text = in_body ? std::string{} : s.machine.partial_head();
     if (!in_body) begin_unaccepted(s, text);
-    const std::string rule = core::describe(rejected, config_.limits);
+    const std::string rule = core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
     const core::ServerAnswer made = server_answer(s, rejected.status, rule);
     s.status = made.status;
@@ -362,7 +368,31 @@ class Intake {
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
   }
 
+  /// The most that one body can have, with nothing else stored.
+  [[nodiscard]] std::uint64_t storable_bytes() const noexcept {
+    const std::uint64_t spool = config_.spool_bytes_max;
+    return spool > UINT64_MAX - config_.body_memory_bytes ? UINT64_MAX
+                                                          : spool + config_.body_memory_bytes;
+  }
+
+  /// store() has refused `bytes` of the content.
+  void refuse_unstored(Session<Sys>& s, std::size_t bytes) {
+    const bool never_fits = s.body->size() + bytes > storable_bytes();
+    const int error = s.body->error();
+    s.body.reset();  // the connection lingers: its room is others' now
+    if (never_fits) {
+      answer(s, 413, "The content of this request is larger than the server can store.",
+             "--spool-max");
+    } else if (error == EMFILE || error == ENFILE) {
+      answer(s, 503, "The server has no file descriptor left for the content of this request.",
+             "the limit is that of ulimit -n");
+    } else {
+      answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
+    }
+  }
+
   void answer_asterisk(Session<Sys>& s) {
+    s.body.reset();
     core::ServerAnswer made = server_answer(s, 204, {});
     made.close = false;
     s.status = made.status;
@@ -382,6 +412,14 @@ class Intake {
     log_.server(Level::warning, text);
   }
 
+  /// All bodies together may have that much memory, or that of 64 bodies where it is more.
+  static constexpr std::uint64_t kBodyMemoryTotal = 64ULL << 20;
+  static constexpr std::uint64_t kAnswerMemoryTotal = 256ULL << 20;
+  static std::uint64_t memory_total(std::size_t of_one, std::uint64_t least) noexcept {
+    constexpr std::uint64_t kBodies = 64;
+    return std::max(least, of_one > UINT64_MAX / kBodies ? UINT64_MAX : of_one * kBodies);
+  }
+
   static constexpr std::size_t kIdPrefixBytes = 9;  // with the dash
   static constexpr std::size_t kDroppedNamesMax = 64;
 
@@ -389,7 +427,8 @@ class Intake {
   const Config& config_;
   const Application& application_;
   Log& log_;
-  SpoolBudget budget_;
+  core::Limits limits_;
+  StorageBudget budget_;
   core::Policy policy_;
   std::string last_id_;  // a random prefix of the process, "-", and a count
   typename Sys::Mutex warnings_mutex_;

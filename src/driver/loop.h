@@ -223,6 +223,11 @@ class Loop {
     int fd = -1;
   };
 
+  /// What a slow reader does not take lies in the outbox, where it is counted, and not in the send
+  /// buffer of the system, which grows to megabytes.
+  static constexpr std::size_t kUnsentBytesMax = 128 * 1024;
+  static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
+
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
   void dispatch(const Lead& lead, std::span<const Event> events);
@@ -232,6 +237,7 @@ class Loop {
   void on_channel();
   void on_order(const typename Channel<Sys>::Received& received);
   void on_listener(const Lead& lead, Listener& listener);
+  [[nodiscard]] bool room_for_connection() const noexcept;
   Accepting accept_one(Listener& listener);
   void open_session(const Accepted& accepted);
   void on_session(const Lead& lead, Session& s, const Event& event);
@@ -240,10 +246,12 @@ class Loop {
   void step(const Lead& lead, Session& s);
   void discard(Session& s);
   [[nodiscard]] bool at_rest(const Session& s) const noexcept;
+  void release_outbox(const Lead& lead, Session& s) noexcept;
   void give_back(const Lead& lead, Session& s);
   void drain(const Lead& lead, Session& s);
   void drain_while_lent(Session& s);
   void settle(Session& s);
+  [[nodiscard]] static bool waits_for_reader(const Session& s) noexcept;
   [[nodiscard]] static core::Closing closing_of(const Session& s) noexcept;
   void begin_closing(Session& s);
   void linger_less(Session& s);

@@ -14,11 +14,10 @@ namespace iotax::driver {
 template <class Sys, class Poller>
 Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
   now_ = sys_.now();
-  connections_max_ = config_.connections_max;
-  if (connections_max_ == 0) {
-    const std::size_t limit = sys_.descriptor_limit();
-    connections_max_ = limit > 128 ? limit - 64 : 64;
-  }
+  const std::size_t limit = sys_.descriptor_limit();
+  const std::size_t descriptors_max = limit > 128 ? limit - 64 : 64;
+  intake_.budget().descriptors.set_most(descriptors_max);
+  connections_max_ = config_.connections_max != 0 ? config_.connections_max : descriptors_max;
   if (Result<void> opened = poller_.open(sys_); !opened) return opened;
   bell_.fd = wakeup_fd;
   return poller_.add(wakeup_fd, &bell_, Interest{true, false});
@@ -27,6 +26,7 @@ Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
   sys_.own(fd);
+  (void)sys_.set_unsent_max(fd, kUnsentBytesMax);  // not for UNIX sockets, whose buffers are small
   listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
 }
 
@@ -186,8 +186,9 @@ void Loop<Sys, Poller>::on_listener(const Lead& lead, Listener& listener) {
       pause_accepting(listener, Sharing::kPause);
       return;
     }
-    Session* const leaves = connections_ < connections_max_ ? nullptr : make_room(lead);
-    if (connections_ >= connections_max_ && leaves == nullptr) {
+    const bool full = !room_for_connection();
+    Session* const leaves = full ? make_room(lead) : nullptr;
+    if (leaves == nullptr && !room_for_connection()) {
       say_full(FullWatch::What::waiting, "new clients wait until one of them is idle or closed");
       full_ = true;
       pause_accepting(listener, 1s);  // or until look_for_room() finds some
@@ -216,6 +217,13 @@ void Loop<Sys, Poller>::on_listener(const Lead& lead, Listener& listener) {
         return;
     }
   }
+}
+
+/// Neither the limit of connections is reached nor that of descriptors, with which temporary files
+/// count as well.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::room_for_connection() const noexcept {
+  return connections_ < connections_max_ && !intake_.budget().descriptors.exhausted();
 }
 
 template <class Sys, class Poller>
@@ -265,8 +273,8 @@ auto Loop<Sys, Poller>::make_room(const Lead& lead) -> Session* {
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
     Session* const s = oldest_idle();
     if (s == nullptr) return nullptr;
-    receive(lead, *s);  // a request may have arrived: it is served
-    if (connections_ < connections_max_) return nullptr;  // it has left by itself
+    receive(lead, *s);                          // a request may have arrived: it is served
+    if (room_for_connection()) return nullptr;  // it has left by itself
     if (s->fd >= 0 && is_idle(*s)) return s;
   }
   return nullptr;
@@ -302,8 +310,7 @@ auto Loop<Sys, Poller>::oldest_idle() -> Session* {
 /// Accepting pauses because of the limit: go on if a connection can make room by now.
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::look_for_room() {
-  if (connections_ < connections_max_ || lingering_.oldest() != nullptr ||
-      oldest_idle() != nullptr) {
+  if (room_for_connection() || lingering_.oldest() != nullptr || oldest_idle() != nullptr) {
     full_ = false;
     resume_accepting();
   }
@@ -314,7 +321,12 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::say_full(FullWatch::What what, std::string_view consequence) {
   if (!full_watch_.say(what, now_)) return;
   std::string text = "All " + std::to_string(connections_max_) + " connections are in use (";
-  if (config_.connections_max != 0) {
+  if (connections_ < connections_max_) {
+    text =
+        "All descriptors are in use, with " + std::to_string(connections_) + " connections and " +
+        std::to_string(intake_.budget().descriptors.used() - connections_) +
+        " files of bodies (the limit of open files is " + std::to_string(sys_.descriptor_limit());
+  } else if (config_.connections_max != 0) {
     text += "--max-connections " + std::to_string(config_.connections_max);
   } else {
     text += "--max-connections is not set: the limit of open files, " +
@@ -335,10 +347,11 @@ void Loop<Sys, Poller>::say_refused(core::Duration pause) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
+  intake_.budget().descriptors.add();
   const Result<SocketAddress> local = sys_.getsockname(accepted.fd);
   auto made = std::make_unique<Session>(accepted.fd,
                                         peer_of(accepted.peer, local ? *local : SocketAddress{}),
-                                        config_.limits, intake_.policy(), now_);
+                                        intake_.limits(), intake_.policy(), now_);
   Session& s = *made.release();  // owned by the list from here; close() takes it out again
   s.next = sessions_;
   if (sessions_ != nullptr) sessions_->previous = &s;
@@ -359,6 +372,10 @@ void Loop<Sys, Poller>::on_session(const Lead& lead, Session& s, const Event& ev
     if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
   }
   if (!event.readable && !event.hangup && !event.broken) return;
+  if (!event.broken && waits_for_reader(s)) {
+    settle(s);  // it has been read until now
+    return;
+  }
   if (is_held(s)) {
     settle(s);  // a late thread gave it back without a word
     return;
@@ -532,8 +549,15 @@ void Loop<Sys, Poller>::flush(const Lead& lead) {
 /// Nothing but a time-out is to be seen to: settle() would find all as it is.
 template <class Sys, class Poller>
 bool Loop<Sys, Poller>::at_rest(const Session& s) const noexcept {
-  return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) && !s.backlogged() &&
+  return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) && s.outbox.get() == nullptr &&
          s.phase == Phase::open && s.in_poller && s.interest.read && !s.interest.write && !holding_;
+}
+
+/// At rest a connection holds no memory.
+template <class Sys, class Poller>
+void Loop<Sys, Poller>::release_outbox(const Lead& lead, Session& s) noexcept {
+  if (s.outbox.get() == nullptr || s.backlogged() || !s.machine.idle()) return;
+  s.outbox.release(lead);
 }
 
 /// The session is the loop's again, in whatever thread its request ran.
@@ -542,6 +566,7 @@ void Loop<Sys, Poller>::give_back(const Lead& lead, Session& s) {
   IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) != Owner::loop);
   s.write_wanted = false;
   s.owner.store(Owner::loop, std::memory_order_relaxed);
+  release_outbox(lead, s);
   if (at_rest(s)) [[likely]] {
     s.hold_clock(false, now_);
     set_timer(s);
@@ -603,6 +628,7 @@ template <class Sys, class Poller>
 void Loop<Sys, Poller>::advance_behind(const Lead& lead, Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
+  if (s.earlier.bytes(lead).size() > kEarlierBytesMax) outgoing_.send_output(lead, s, now_);
   // What is behind a backlog waits until the reader has caught up.
   const bool looks_behind =
       !s.machine.idle() && !s.backlogged() && !s.gone.load(std::memory_order_relaxed);
@@ -618,7 +644,7 @@ void Loop<Sys, Poller>::advance_behind(const Lead& lead, Session& s) {
 
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::drain_while_lent(Session& s) {
-  switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
+  switch (s.outbox->drain(kDrainBytesPerTurn, now_)) {
     case Drained::broken:
       s.gone.store(true, std::memory_order_relaxed);
       s.outbox->clear();
@@ -642,12 +668,13 @@ void Loop<Sys, Poller>::drain(const Lead& lead, Session& s) {
     settle(s);
     return;
   }
-  switch (s.outbox->drain(s.fd, kDrainBytesPerTurn, now_)) {
+  switch (s.outbox->drain(kDrainBytesPerTurn, now_)) {
     case Drained::broken:
       break_off_now(s);
       return;
     case Drained::empty:
       if (s.phase == Phase::open && closing_of(s) == core::Closing::no) {
+        release_outbox(lead, s);
         s.hold_clock(false, now_);
         s.machine.on_time(now_);
         step(lead, s);  // what was pipelined behind the answer
@@ -659,6 +686,14 @@ void Loop<Sys, Poller>::drain(const Lead& lead, Session& s) {
       break;
   }
   settle(s);
+}
+
+/// Answers of `s` wait for its reader, and the next request waits until they have gone out: a
+/// client that asks and does not take gets no further call of the application. The rest of content
+/// that is under way is taken, since its sender may be the same thread as the reader.
+template <class Sys, class Poller>
+bool Loop<Sys, Poller>::waits_for_reader(const Session& s) noexcept {
+  return s.phase == Phase::open && s.backlogged() && !s.machine.reads_content();
 }
 
 /// What is to become of the connection when all is sent.
@@ -693,8 +728,9 @@ void Loop<Sys, Poller>::settle(Session& s) {
     if (s.fd < 0) return;
   }
   // What a peer sends while a reset is awaited is not read: its end would be there for ever.
-  const bool reading = s.phase == Phase::lingering || (s.phase == Phase::open && s.cut == Cut::no &&
-                                                       s.machine.wants_input() && !held);
+  const bool reading =
+      s.phase == Phase::lingering || (s.phase == Phase::open && s.cut == Cut::no &&
+                                      s.machine.wants_input() && !held && !waits_for_reader(s));
   register_as(s, Interest{reading, writing});
   if (s.gone.load(std::memory_order_relaxed)) {
     end_gone(s);
@@ -819,6 +855,7 @@ void Loop<Sys, Poller>::drop(Session& s) {
   if (s.next != nullptr) s.next->previous = s.previous;
   --connections_;
   full_watch_.count(connections_, connections_max_);
+  intake_.budget().descriptors.remove();
   (s.still_read ? held_ : doomed_).emplace_back(&s);
   if (accept_again_ != core::kNever) resume_accepting();
 }
@@ -907,6 +944,10 @@ void Loop<Sys, Poller>::on_timer(const Lead& lead, Session& s) {
   }
   if (s.cut != Cut::no) {
     settle(s);
+    return;
+  }
+  if (waits_for_reader(s)) {
+    set_timer(s);
     return;
   }
   s.machine.on_time(now_);

@@ -66,15 +66,21 @@ class EarlierOutput {
     return std::as_bytes(std::span(bytes_));
   }
   void append(LeadOrLocked /*proof*/, std::span<const std::byte> more) {
+    if (bytes_.empty()) bytes_.reserve(kFirstBytes);
     bytes_.append(reinterpret_cast<const char*>(more.data()), more.size());
   }
-  void clear(LeadOrLocked /*proof*/) noexcept { bytes_.clear(); }
+  /// With its memory, which an assignment would keep.
+  void clear(LeadOrLocked /*proof*/) noexcept {
+    if (!bytes_.empty()) std::string().swap(bytes_);
+  }
 
  private:
+  static constexpr std::size_t kFirstBytes = 2048;
+
   std::string bytes_;
 };
 
-/// The outbox of a session, once there is one. It stays as long as the session.
+/// The outbox of a session, once there is one.
 template <class Sys>
 class OutboxOnce {
  public:
@@ -95,6 +101,11 @@ class OutboxOnce {
     Outbox<Sys>* none = nullptr;
     IOTAX_CHECK(outbox_.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel));
     return *made.release();
+  }
+
+  /// Of a session that is not lent: nobody else looks at it.
+  void release(const Lead& /*lead*/) noexcept {
+    const std::unique_ptr<Outbox<Sys>> owned(outbox_.exchange(nullptr, std::memory_order_acq_rel));
   }
 
  private:

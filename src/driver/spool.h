@@ -1,5 +1,5 @@
-// Bytes that do not fit into memory: unlinked temporary files under one cap per worker. It must not
-// know whose bytes they are.
+// Bytes that do not fit into memory: unlinked temporary files, and what all of them together may
+// use. It must not know whose bytes they are.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,27 +27,137 @@ enum class Stored : std::uint8_t {
   failed,  // the file could not be opened or written: disk full, descriptors run out, no folder
 };
 
-/// How many bytes may lie in the temporary files of one worker. Used by several threads.
-class SpoolBudget {
+/// Something that is there in a fixed quantity. Used by several threads.
+class Quantity {
  public:
-  explicit SpoolBudget(std::uint64_t bytes_max) noexcept : left_(bytes_max) {}
+  /// How much one holder may have of what is left: `parts` for each `of` that it leaves.
+  struct Share {
+    std::uint64_t parts;
+    std::uint64_t of;
+  };
 
-  [[nodiscard]] bool take(std::uint64_t bytes) noexcept {
-    std::uint64_t left = left_.load(std::memory_order_relaxed);
+  explicit Quantity(std::uint64_t most) noexcept : left_(most) {}
+
+  /// All of it or nothing.
+  [[nodiscard]] bool take(std::uint64_t wanted) noexcept {
+    std::uint64_t left = this->left();
     do {
-      if (left < bytes) return false;
-    } while (!left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
+      if (left < wanted) return false;
+    } while (!left_.compare_exchange_weak(left, left - wanted, std::memory_order_relaxed));
     return true;
   }
-  void give_back(std::uint64_t bytes) noexcept {
-    left_.fetch_add(bytes, std::memory_order_relaxed);
+  /// As much of `wanted` as is left; how much that is.
+  [[nodiscard]] std::uint64_t take_up_to(std::uint64_t wanted) noexcept {
+    std::uint64_t left = this->left();
+    std::uint64_t taken = 0;
+    do {
+      taken = std::min(wanted, left);
+    } while (!left_.compare_exchange_weak(left, left - taken, std::memory_order_relaxed));
+    return taken;
+  }
+  /// As much of `wanted` as one holder may have that has `own` already; how much that is. Whoever
+  /// has much leaves something to the others, so a newcomer finds room at once.
+  [[nodiscard]] std::uint64_t take_share(std::uint64_t wanted, std::uint64_t own,
+                                         Share share) noexcept {
+    std::uint64_t left = this->left();
+    std::uint64_t taken = 0;
+    do {
+      taken = std::min(wanted, share_of(left, own, share));
+      if (taken == 0) return 0;
+    } while (!left_.compare_exchange_weak(left, left - taken, std::memory_order_relaxed));
+    return taken;
+  }
+  /// The most that take_share() would give now.
+  [[nodiscard]] std::uint64_t share_left(std::uint64_t own, Share share) const noexcept {
+    return share_of(left(), own, share);
+  }
+  void give_back(std::uint64_t quantity) noexcept {
+    left_.fetch_add(quantity, std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint64_t left() const noexcept {
     return left_.load(std::memory_order_relaxed);
   }
 
  private:
+  /// The largest n for which own + n <= parts / of * (left - n).
+  static std::uint64_t share_of(std::uint64_t left, std::uint64_t own, Share share) noexcept {
+    constexpr std::uint64_t kMost = UINT64_MAX / 1024;  // so large that nobody counts
+    const std::uint64_t allowed = std::min(left, kMost) * share.parts;
+    const std::uint64_t held = std::min(own, kMost) * share.of;
+    return allowed <= held ? 0 : std::min(left, (allowed - held) / (share.parts + share.of));
+  }
+
   std::atomic<std::uint64_t> left_;
+};
+
+/// The descriptors of one worker for connections and for the files of their bodies. A connection
+/// that the system has accepted counts in any case; a temporary file is only opened where a
+/// descriptor is left. Used by several threads.
+class DescriptorBudget {
+ public:
+  /// `most` in all. Temporary files have at most a quarter, so that connections can be accepted
+  /// beside them.
+  void set_most(std::size_t most) noexcept {
+    most_.store(most, std::memory_order_relaxed);
+    temporary_most_.store(std::max<std::size_t>(most / 4, 1), std::memory_order_relaxed);
+  }
+  /// A connection, or a file that the application has given.
+  void add() noexcept { used_.fetch_add(1, std::memory_order_relaxed); }
+  void remove() noexcept { used_.fetch_sub(1, std::memory_order_relaxed); }
+  /// False: none is left.
+  [[nodiscard]] bool add_temporary() noexcept {
+    if (temporary_.fetch_add(1, std::memory_order_relaxed) <
+        temporary_most_.load(std::memory_order_relaxed)) {
+      if (used_.fetch_add(1, std::memory_order_relaxed) < most_.load(std::memory_order_relaxed)) {
+        return true;
+      }
+      remove();
+    }
+    temporary_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  void remove_temporary() noexcept {
+    temporary_.fetch_sub(1, std::memory_order_relaxed);
+    remove();
+  }
+  /// None is left for another connection.
+  [[nodiscard]] bool exhausted() const noexcept {
+    return used() >= most_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::size_t> most_{SIZE_MAX};
+  std::atomic<std::size_t> temporary_most_{SIZE_MAX};
+  std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> temporary_{0};
+};
+
+/// What the bodies of all requests and responses of one worker may use together.
+struct StorageBudget {
+  /// In bytes: temporary files; request bodies in memory; unsent responses in memory.
+  explicit StorageBudget(std::uint64_t spool_bytes_max,
+                         std::uint64_t request_memory_max = UINT64_MAX,
+                         std::uint64_t response_memory_max = UINT64_MAX) noexcept
+      : spool(spool_bytes_max),
+        response_spool(spool_bytes_max - spool_bytes_max / 4),
+        request_memory(request_memory_max),
+        response_memory(response_memory_max),
+        segment_bytes(std::max(spool_bytes_max / 32, kSegmentBytesMin)) {}
+
+  /// A request body cannot wait: refused is all that it can be. A response can, so one leaves a
+  /// ninth of the room to the others.
+  static constexpr Quantity::Share kSpoolShare{8, 1};
+  /// Small bodies find room in memory whatever the large ones take.
+  static constexpr Quantity::Share kMemoryShare{1, 16};
+  static constexpr std::uint64_t kSegmentBytesMin = 64 * 1024;
+
+  Quantity spool;           // of all temporary files
+  Quantity response_spool;  // the part of it that responses may use: a quarter is for requests
+  Quantity request_memory;
+  Quantity response_memory;
+  DescriptorBudget descriptors;
+  const std::uint64_t segment_bytes;  // of a file that holds a part of a response
 };
 
 /// The first folder in which a temporary file can be made: `configured`, or when that is empty
@@ -72,26 +183,33 @@ template <SysLike Sys>
   return error == EACCES || error == EPERM || error == EROFS || error == ENOENT || error == ENOTDIR;
 }
 
-/// A temporary file without a name, opened at the first append(). One user at a time.
+/// A temporary file without a name, opened at the first append(). It counts its descriptor, not its
+/// bytes. One user at a time.
 template <class Sys>
-class SpoolFile {
+class TemporaryFile {
  public:
   /// `sys` and `budget` are borrowed. `dir` as found by find_spool_dir(); empty: /tmp.
-  SpoolFile(Sys& sys, SpoolBudget& budget, std::string dir)
-      : sys_(sys), budget_(budget), dir_(dir.empty() ? "/tmp" : std::move(dir)) {}
-  SpoolFile(SpoolFile&&) = delete;
-  ~SpoolFile() { clear(); }
+  TemporaryFile(Sys& sys, StorageBudget& budget, const std::string& dir)
+      : sys_(sys), budget_(budget), dir_(dir.empty() ? "/tmp" : dir) {}
+  TemporaryFile(TemporaryFile&&) = delete;
+  ~TemporaryFile() { clear(); }
 
-  Stored append(std::span<const std::byte> bytes) {
-    if (bytes.empty()) return Stored::ok;
-    if (!budget_.take(bytes.size())) return Stored::full;
-    error_ = write(bytes);
-    if (error_ != 0) {
-      budget_.give_back(bytes.size());
-      return Stored::failed;
+  /// 0, or an errno: then nothing of `bytes` is kept. EMFILE also where the budget has no
+  /// descriptor left.
+  int append(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return 0;
+    if (const int error = open(); error != 0) return error;
+    // Behind what is kept; an attempt that failed half-way is written over by the next.
+    std::uint64_t at = size_;
+    for (std::span<const std::byte> rest = bytes; !rest.empty();) {
+      const auto written = sys_.pwrite(fd_, rest, at);
+      if (!written) return written.error();
+      if (*written == 0) return EIO;
+      at += *written;
+      rest = rest.subspan(*written);
     }
-    size_ += bytes.size();
-    return Stored::ok;
+    size_ = at;
+    return 0;
   }
 
   /// 0 bytes: the end.
@@ -104,68 +222,195 @@ class SpoolFile {
     return got;
   }
 
-  /// Close the file; the bytes go back to the budget.
   void clear() noexcept {
-    if (fd_ >= 0) sys_.close(std::exchange(fd_, -1));
-    budget_.give_back(std::exchange(size_, 0));
+    size_ = 0;
+    if (fd_ < 0) return;
+    sys_.close(std::exchange(fd_, -1));
+    budget_.descriptors.remove_temporary();
   }
 
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   /// The file for sendfile(); -1 while nothing was stored. It stays this object's.
   [[nodiscard]] int fd() const noexcept { return fd_; }
-  /// The errno of the last append() that failed.
-  [[nodiscard]] int error() const noexcept { return error_; }
 
  private:
-  /// Behind what is kept; an attempt that failed half-way is written over by the next.
-  int write(std::span<const std::byte> bytes) {
-    if (fd_ < 0) {
-      const auto fd = sys_.open_temporary(dir_);
-      if (!fd) return fd.error();
-      fd_ = *fd;
+  int open() {
+    if (fd_ >= 0) return 0;
+    if (!budget_.descriptors.add_temporary()) return EMFILE;
+    const auto fd = sys_.open_temporary(dir_);
+    if (!fd) {
+      budget_.descriptors.remove_temporary();
+      return fd.error();
     }
-    for (std::uint64_t at = size_; !bytes.empty();) {
-      const auto written = sys_.pwrite(fd_, bytes, at);
-      if (!written) return written.error();
-      if (*written == 0) return EIO;
-      at += *written;
-      bytes = bytes.subspan(*written);
-    }
+    fd_ = *fd;
     return 0;
   }
 
   Sys& sys_;
-  SpoolBudget& budget_;
+  StorageBudget& budget_;
   std::string dir_;
   std::uint64_t size_ = 0;
   int fd_ = -1;
+};
+
+/// A temporary file that may have all that is left of the spool. One user at a time.
+template <class Sys>
+class SpoolFile {
+ public:
+  SpoolFile(Sys& sys, StorageBudget& budget, const std::string& dir)
+      : budget_(budget), file_(sys, budget, dir) {}
+  SpoolFile(SpoolFile&&) = delete;
+  ~SpoolFile() { clear(); }
+
+  Stored append(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return Stored::ok;
+    if (!budget_.spool.take(bytes.size())) return Stored::full;
+    error_ = file_.append(bytes);
+    if (error_ == 0) return Stored::ok;
+    budget_.spool.give_back(bytes.size());
+    return Stored::failed;
+  }
+  /// 0 bytes: the end.
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
+    return file_.read_at(offset, into);
+  }
+  /// Close the file; the bytes go back to the budget.
+  void clear() noexcept {
+    budget_.spool.give_back(file_.size());
+    file_.clear();
+  }
+  [[nodiscard]] std::uint64_t size() const noexcept { return file_.size(); }
+  /// The file for sendfile(); -1 while nothing was stored. It stays this object's.
+  [[nodiscard]] int fd() const noexcept { return file_.fd(); }
+  /// The errno of the last append() that failed.
+  [[nodiscard]] int error() const noexcept { return error_; }
+
+ private:
+  StorageBudget& budget_;
+  TemporaryFile<Sys> file_;
   int error_ = 0;
 };
 
-/// Bytes in order: the first `memory_bytes_max` in memory, the rest in a temporary file. Where
-/// there is no folder for that, all stays in memory, and what is there beyond `memory_bytes_max`
-/// counts against the same cap.
+/// Bytes that are taken out in the order in which they were put in. They lie in several temporary
+/// files, so that room comes back as they are taken: a file is closed when it is used up. (Punching
+/// holes would do with one file, but sendfile() hands the pages of the file to the socket, and a
+/// hole that ends inside of a large page writes zeros into what is under way.) One user at a time.
+template <class Sys>
+class SpoolQueue {
+ public:
+  SpoolQueue(Sys& sys, StorageBudget& budget, const std::string& dir)
+      : sys_(sys), budget_(budget), dir_(dir) {}
+  SpoolQueue(SpoolQueue&&) = delete;
+  ~SpoolQueue() { clear(); }
+
+  /// Keep as much of the beginning of `bytes` as there is room for; how much that is.
+  std::size_t append(std::span<const std::byte> bytes) {
+    std::size_t kept = 0;
+    while (kept < bytes.size()) {
+      const std::size_t part = append_part(bytes.subspan(kept));
+      if (part == 0) break;
+      kept += part;
+    }
+    return kept;
+  }
+  /// What append() would keep now, if the files can be written.
+  [[nodiscard]] std::uint64_t room() const noexcept {
+    return std::min(budget_.response_spool.share_left(held_, StorageBudget::kSpoolShare),
+                    budget_.spool.left());
+  }
+
+  /// The next bytes: at `offset` of a file that stays this object's. Not while empty().
+  struct Front {
+    int fd;
+    std::uint64_t offset;
+    std::uint64_t bytes;
+  };
+  [[nodiscard]] Front front() const noexcept {
+    const Segment& first = segments_.front();
+    return {first.file.fd(), first.taken, first.file.size() - first.taken};
+  }
+  /// The first `bytes` of front() are not needed any more.
+  void consume(std::uint64_t bytes) noexcept {
+    Segment& first = segments_.front();
+    first.taken += bytes;
+    if (first.taken == first.file.size()) drop_front();
+  }
+  void clear() noexcept {
+    while (!segments_.empty()) drop_front();
+  }
+  [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
+
+ private:
+  struct Segment {
+    Segment(Sys& sys, StorageBudget& budget, const std::string& dir) : file(sys, budget, dir) {}
+    TemporaryFile<Sys> file;
+    std::uint64_t taken = 0;
+  };
+
+  std::size_t append_part(std::span<const std::byte> bytes) {
+    const bool begins = segments_.empty() || segments_.back().file.size() >= budget_.segment_bytes;
+    const std::uint64_t fits = budget_.segment_bytes - (begins ? 0 : segments_.back().file.size());
+    const std::uint64_t granted = take(std::min<std::uint64_t>(bytes.size(), fits));
+    if (granted == 0) return 0;
+    if (begins) segments_.emplace_back(sys_, budget_, dir_);
+    TemporaryFile<Sys>& file = segments_.back().file;
+    if (file.append(bytes.first(static_cast<std::size_t>(granted))) == 0) {
+      held_ += granted;
+      return static_cast<std::size_t>(granted);
+    }
+    give_back(granted);
+    if (begins) segments_.pop_back();
+    return 0;
+  }
+
+  std::uint64_t take(std::uint64_t wanted) noexcept {
+    const std::uint64_t granted =
+        budget_.response_spool.take_share(wanted, held_, StorageBudget::kSpoolShare);
+    const std::uint64_t had = budget_.spool.take_up_to(granted);
+    budget_.response_spool.give_back(granted - had);
+    return had;
+  }
+  void give_back(std::uint64_t bytes) noexcept {
+    budget_.response_spool.give_back(bytes);
+    budget_.spool.give_back(bytes);
+  }
+  void drop_front() noexcept {
+    const std::uint64_t bytes = segments_.front().file.size();
+    held_ -= bytes;
+    give_back(bytes);
+    segments_.pop_front();
+  }
+
+  Sys& sys_;
+  StorageBudget& budget_;
+  std::string dir_;
+  std::deque<Segment> segments_;
+  std::uint64_t held_ = 0;  // of the budget, with what is taken of the first file
+};
+
+/// Bytes in order: the first `memory_bytes_max` in memory, as far as the budget has that, the rest
+/// in a temporary file. Where there is no folder for that, all stays in memory, and what would be
+/// in the file counts against the spool all the same.
 template <class Sys>
 class ByteStore {
  public:
-  ByteStore(Sys& sys, SpoolBudget& budget, std::string dir, std::size_t memory_bytes_max)
-      : budget_(budget), file_(sys, budget, std::move(dir)), memory_bytes_max_(memory_bytes_max) {}
+  ByteStore(Sys& sys, StorageBudget& budget, const std::string& dir, std::size_t memory_bytes_max)
+      : budget_(budget), file_(sys, budget, dir), memory_bytes_max_(memory_bytes_max) {}
   ByteStore(ByteStore&&) = delete;
-  ~ByteStore() { budget_.give_back(charged_); }
+  ~ByteStore() {
+    budget_.request_memory.give_back(reserved_);
+    budget_.spool.give_back(charged_);
+  }
 
   Stored append(std::span<const std::byte> bytes) {
-    if (memory_only_) return append_beyond(bytes);
-    const std::size_t room = file_.size() > 0 ? 0 : memory_bytes_max_ - memory_.size();
-    const auto first = bytes.first(std::min(room, bytes.size()));
+    const auto first = bytes.first(memory_room(bytes.size()));
     const auto rest = bytes.subspan(first.size());
     // The file first: it can fail, and then nothing may be kept.
-    const Stored stored = file_.append(rest);
-    if (stored == Stored::failed && file_.size() == 0 && folder_unusable(file_.error())) {
-      memory_only_ = true;
-      return append_beyond(bytes);
-    }
-    if (stored == Stored::ok) memory_.insert(memory_.end(), first.begin(), first.end());
-    return stored;
+    const Stored stored = keep_rest(rest);
+    if (stored != Stored::ok) return stored;
+    memory_.insert(memory_.end(), first.begin(), first.end());
+    if (memory_only_) memory_.insert(memory_.end(), rest.begin(), rest.end());
+    return Stored::ok;
   }
 
   [[nodiscard]] std::uint64_t size() const noexcept { return memory_.size() + file_.size(); }
@@ -184,22 +429,42 @@ class ByteStore {
     std::copy(part.begin(), part.end(), into.begin());
     return part.size();
   }
+  /// The errno of the last append() that failed.
+  [[nodiscard]] int error() const noexcept { return file_.error(); }
 
  private:
-  Stored append_beyond(std::span<const std::byte> bytes) {
-    const std::size_t room = memory_bytes_max_ - std::min(memory_bytes_max_, memory_.size());
-    const std::size_t beyond = bytes.size() - std::min(room, bytes.size());
-    if (!budget_.take(beyond)) return Stored::full;
-    charged_ += beyond;
-    memory_.insert(memory_.end(), bytes.begin(), bytes.end());
+  /// How much of `wanted` bytes goes to memory; there is room for it then.
+  std::size_t memory_room(std::size_t wanted) {
+    if (file_.size() > 0 || charged_ > 0) return 0;
+    const std::size_t needed = std::min(memory_.size() + wanted, memory_bytes_max_);
+    if (needed > reserved_) {
+      const std::size_t most = std::min(std::max(needed, 2 * reserved_), memory_bytes_max_);
+      reserved_ += static_cast<std::size_t>(budget_.request_memory.take_share(
+          most - reserved_, reserved_, StorageBudget::kMemoryShare));
+      memory_.reserve(reserved_);
+    }
+    return std::min(needed, reserved_) - memory_.size();
+  }
+
+  Stored keep_rest(std::span<const std::byte> rest) {
+    if (rest.empty()) return Stored::ok;
+    if (!memory_only_) {
+      const Stored stored = file_.append(rest);
+      memory_only_ =
+          stored == Stored::failed && file_.size() == 0 && folder_unusable(file_.error());
+      if (!memory_only_) return stored;
+    }
+    if (!budget_.spool.take(rest.size())) return Stored::full;
+    charged_ += rest.size();
     return Stored::ok;
   }
 
-  SpoolBudget& budget_;
+  StorageBudget& budget_;
   SpoolFile<Sys> file_;
   std::vector<std::byte> memory_;
   std::size_t memory_bytes_max_;
-  std::uint64_t charged_ = 0;
+  std::size_t reserved_ = 0;   // of the budget's memory, for memory_
+  std::uint64_t charged_ = 0;  // of the spool, for what lies in memory_
   bool memory_only_ = false;
 };
 

@@ -291,6 +291,15 @@ Result<void> Sys::turn_deaf([[maybe_unused]] int listener) noexcept {
 #endif
 }
 
+Result<void> Sys::set_unsent_max([[maybe_unused]] int fd,
+                                 [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef TCP_NOTSENT_LOWAT
+  return set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
+#else
+  return Errno{ENOTSUP};
+#endif
+}
+
 Result<void> Sys::set_nodelay(int fd) noexcept {
   return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }

@@ -131,12 +131,16 @@ class Sys {
   /// The next close() sends RST.
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
+  /// The socket takes no more while so many bytes wait in it that were not sent yet
+  /// (TCP_NOTSENT_LOWAT); those that a listener accepts inherit it. ENOTSUP, or an errno of the
+  /// system, where there is no such thing.
+  Result<void> set_unsent_max(int fd, std::size_t bytes) noexcept;
   /// The system hears of no new connections to the listener; those that wait can still be accepted,
   /// and so can those whose handshake has begun.
   /// For every holder of the socket. ENOTSUP where there is no such thing.
   Result<void> turn_deaf(int listener) noexcept;
-  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ). ENOTSUP where the system cannot
-  /// tell.
+  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ); for UNIX sockets, memory that holds
+  /// what the peer has not read. ENOTSUP where the system cannot tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
   /// One message of a SOCK_SEQPACKET socket, cut where it does not fit. EAGAIN: none is there.
   Result<Message> receive_message(int fd, std::span<std::byte> into) noexcept;
@@ -245,6 +249,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.shutdown(fd, fd) } -> std::same_as<Result<void>>;
   { s.set_linger_zero(fd) } -> std::same_as<Result<void>>;
   { s.set_nodelay(fd) } -> std::same_as<Result<void>>;
+  { s.set_unsent_max(fd, size) } -> std::same_as<Result<void>>;
   { s.turn_deaf(fd) } -> std::same_as<Result<void>>;
   { s.unacked_bytes(fd) } -> std::same_as<Result<std::size_t>>;
   { s.receive_message(fd, into) } -> std::same_as<Result<Message>>;

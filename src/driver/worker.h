@@ -129,6 +129,7 @@ class BasicWorker {
  private:
   using Events = std::array<Event, 256>;
   using Exchange = SessionExchange<BasicWorker>;
+  using Rest = typename Outgoing<Sys>::Rest;
 
   /// A thread that did not come back from an overdue call.
   enum class Loss : std::uint8_t { none, lost, replaced };
@@ -182,7 +183,8 @@ class BasicWorker {
   void end_threads();
 
   // ---- the exchange's waiting
-  void send_for_application(Session& s);
+  void wait_for_room(unsigned thread, Session& s, std::uint32_t seen);
+  void send_for_application(Session& s, Rest rest);
   BodyRead take_stored(unsigned thread, Session& s, std::span<std::byte> into);
   void receive_body(unsigned thread, Session& s);
   void wait_for_input(unsigned thread, Session& s);

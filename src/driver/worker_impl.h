@@ -500,7 +500,7 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
   s.machine.sent(0);  // at rest from now on, also where nothing was left to send
   s.body.reset();
   const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
-                     !s.backlogged() && !s.write_wanted && !loop_.wants_room() &&
+                     s.outbox.get() == nullptr && !s.write_wanted && !loop_.wants_room() &&
                      !s.gone.load(std::memory_order_relaxed) && !stopping();
   Owner expected = Owner::lent;
   if (quiet && s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
@@ -529,24 +529,37 @@ template <class Sys, class Poller>
 Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
   if (!s.machine.output().empty() || s.behind_earlier) {
     step_out(thread);
-    send_for_application(s);
-    while (s.backlogged() && s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed)) {
-      give_up_lead_soon(thread);
-      const std::uint32_t progress = s.outbox->progress().load(std::memory_order_acquire);
-      if (s.outbox->overfull()) sys_.futex_wait(s.outbox->progress(), progress, 1s);
+    send_for_application(s, Rest::stays);
+    while (!s.machine.output().empty() && !s.gone.load(std::memory_order_relaxed)) {
+      const std::uint32_t seen = s.outbox->progress().load(std::memory_order_acquire);
+      send_for_application(s, Rest::stays);  // room that was made before it was looked for
+      if (!s.machine.output().empty()) wait_for_room(thread, s, seen);
     }
+    if (!s.machine.output().empty()) send_for_application(s, Rest::kept);  // gone: it is dropped
     step_in(thread);
   }
   return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
 }
 
+/// What is left of the output lies where the application has it, and does not fit into the outbox:
+/// wait until the reader has taken some since the progress was `seen`. Also for a while without
+/// that, since what others give back is not told.
 template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::send_for_application(Session& s) {
+void BasicWorker<Sys, Poller>::wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
+  give_up_lead_soon(thread);
+  do {
+    sys_.futex_wait(s.outbox->progress(), seen, 1s);
+    seen = s.outbox->progress().load(std::memory_order_acquire);
+  } while (s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed));
+}
+
+template <class Sys, class Poller>
+void BasicWorker<Sys, Poller>::send_for_application(Session& s, Rest rest) {
   const core::Instant t = sys_.now();
   if (std::exchange(s.behind_earlier, false)) {  // a taker of the lead sends it, too
     mutex_.with_lock([&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, t); });
   }
-  loop_.outgoing().send_output(mutex_, s, t);
+  loop_.outgoing().send_output(mutex_, s, t, rest);
   if (s.backlogged() && s.outbox->take_began()) {
     s.write_wanted = true;
     post(writable_, s);
@@ -586,11 +599,11 @@ BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
 template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
   if (intake().take_content(s)) {
-    if (s.body_error != BodyError::none) send_for_application(s);
+    if (s.body_error != BodyError::none) send_for_application(s, Rest::kept);
     return;
   }
   s.machine.continue_100(s.machine.head().id);
-  send_for_application(s);
+  send_for_application(s, Rest::kept);
   wait_for_input(thread, s);
 }
 
@@ -627,7 +640,7 @@ void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
     if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
       s.body_error = BodyError::malformed;
       intake().refuse(s, *rejected);
-      send_for_application(s);
+      send_for_application(s, Rest::kept);
     }
     if (s.body_ended) (void)s.machine.step();  // Paused: what lies behind the content is kept
     return;

@@ -405,6 +405,104 @@ TEST(Content, BehindAnAnswerIsKeptWhileItsRestComes) {
   EXPECT_EQ(seen, "three");
 }
 
+TEST(Content, ThatCanNeverBeStoredIsRefusedAtItsHead) {
+  Config config;
+  config.limits.body_bytes_max = 0;
+  config.body_memory_bytes = 1000;
+  config.spool_bytes_max = 20'000;
+  Rig rig(config);
+  const auto head = [](int bytes) {
+    return "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " +
+           std::to_string(bytes) + "\r\n\r\n";
+  };
+  ScriptedClient over = rig.connect();
+  over.send(head(21'001));
+  ScriptedClient exact = rig.connect();
+  exact.send(head(21'000) + std::string(21'000, 'b'));
+  ScriptedClient chunked = rig.connect();
+  chunked.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5209\r\n" +
+               std::string(21'001, 'b'));
+  rig.stop_after(1s);
+  rig.run();
+  EXPECT_TRUE(over.received().starts_with("HTTP/1.1 413 ")) << over.received();
+  EXPECT_TRUE(has(over.received(), "--spool-max")) << over.received();
+  EXPECT_TRUE(has(exact.received(), "hello")) << exact.received();
+  EXPECT_TRUE(has(chunked.received(), "HTTP/1.1 413 ")) << chunked.received();
+  EXPECT_EQ(rig.app.calls.size(), 1U);
+}
+
+TEST(Content, OfOptionsIsGivenBackWithItsAnswer) {
+  Rig rig;
+  const driver::StorageBudget& budget = rig.worker->intake().budget();
+  const std::uint64_t memory = budget.request_memory.left();
+  ScriptedClient client = rig.connect();
+  client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" +
+              std::string(50'000, 'b'));
+  rig.sys.after(1s, [&] {
+    EXPECT_TRUE(has(client.received(), "HTTP/1.1 204 "));
+    EXPECT_EQ(budget.request_memory.left(), memory);
+  });
+  rig.stop_after(2s);
+  rig.run();
+}
+
+TEST(Content, HasRoomBesideResponsesThatNobodyTakes) {
+  Config config;
+  config.threads = 4;
+  config.answer_memory_bytes = 10'000;
+  config.body_memory_bytes = 1000;
+  config.spool_bytes_max = 1 << 20;
+  Rig rig(config);
+  const std::string huge(3'000'000, '#');
+  rig.app.views["/huge"] = [&](Exchange& e) { FakeApplication::answer(e, huge); };
+  std::vector<ScriptedClient> stuck;
+  for (int n = 0; n < 3; ++n) {
+    stuck.push_back(rig.connect());
+    stuck.back().read_by_hand(1000);
+    stuck.back().send(Rig<>::request("/huge"));
+  }
+  ScriptedClient upload;
+  rig.sys.after(1s, [&] {
+    upload = rig.connect();
+    upload.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 250000\r\n\r\n" +
+                std::string(250'000, 'b'));
+  });
+  rig.sys.after(1100ms, [&] { EXPECT_TRUE(has(upload.received(), "hello")) << upload.received(); });
+  rig.stop_after(2s, Stop::now);
+  rig.sys.after(2s, [&] {
+    for (ScriptedClient& one : stuck) one.reset();
+  });
+  rig.run();
+}
+
+TEST(Content, TakesNoDescriptorThatConnectionsNeed) {
+  Config config;
+  config.limits.body_bytes_max = 0;
+  config.body_memory_bytes = 100;
+  Rig rig(config);
+  rig.worker->intake().budget().descriptors.set_most(40);
+  std::vector<ScriptedClient> uploads;
+  for (int n = 0; n < 20; ++n) {
+    uploads.push_back(rig.connect());
+    uploads.back().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n" +
+                        std::string(200, 'b'));
+  }
+  ScriptedClient other;
+  rig.sys.after(1s, [&] { other = rig.get("/"); });
+  rig.sys.after(1100ms, [&] {
+    EXPECT_TRUE(has(other.received(), "hello"));
+    std::size_t refused = 0;
+    for (const ScriptedClient& one : uploads) {
+      if (has(one.received(), "HTTP/1.1 503 ")) ++refused;
+    }
+    EXPECT_EQ(refused, 10U) << "a quarter of the descriptors is for files";
+    for (ScriptedClient& one : uploads) one.close();
+  });
+  rig.stop_after(10s);
+  rig.run();
+  EXPECT_EQ(rig.worker->intake().budget().descriptors.used(), 0U);
+}
+
 TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
   Config config;
   config.body_memory_bytes = 1000;
@@ -416,15 +514,17 @@ TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
   };
   ScriptedClient keeps = rig.connect();
   keeps.send(post(50000));
+  ScriptedClient half = rig.connect();
+  rig.sys.after(50ms, [&] { half.send(post(20000).substr(0, 12000)); });
   ScriptedClient too_much;
   ScriptedClient after;
   rig.sys.after(100ms, [&] {
     too_much = rig.connect();
-    too_much.send(post(100000));
+    too_much.send(post(55000));
   });
   rig.sys.after(200ms, [&] {
     after = rig.connect();
-    after.send(post(50000));
+    after.send(post(49000));
   });
   rig.stop_after(1s);
   rig.run();
@@ -752,6 +852,156 @@ TEST(Answers, AReaderThatTakesNothingIsLeft) {
   rig.sys.after(31s, [&] { EXPECT_TRUE(stuck.closed_by_server()); });
   rig.stop_after(32s);
   rig.run();
+}
+
+TEST(Answers, AReaderThatTakesSteadilyIsServedWhileTheSocketTakesNothing) {
+  Config config;
+  config.limits.rate_bytes_min = 0;
+  Rig rig(config);
+  const std::string big(300'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient steady = rig.connect();
+  steady.read_by_hand(200'000);
+  steady.take_in_steps(100'000);
+  steady.send(Rig<>::request("/big"));
+  for (int n = 1; n <= 80; ++n) rig.sys.after(n * 1s, [&] { steady.read(1000); });
+  rig.sys.after(109s, [&] { EXPECT_FALSE(steady.closed_by_server()); });
+  rig.sys.after(119s, [&] { EXPECT_TRUE(steady.closed_by_server()); });
+  rig.stop_after(120s);
+  rig.run();
+}
+
+TEST(Answers, AReaderThatTakesInLargeStepsIsServedWhileItsAverageIsAboveTheRate) {
+  Rig rig;  // 500 bytes per second; 30 s
+  const std::string big(300'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient proxy = rig.connect();
+  ScriptedClient stuck = rig.connect();
+  for (ScriptedClient* const one : {&proxy, &stuck}) {
+    one->read_by_hand(50'000);
+    one->send(Rig<>::request("/big"));
+    rig.sys.after(1s, [one] { one->read(50'000); });
+  }
+  for (int n = 1; n <= 6; ++n) rig.sys.after(1s + n * 60s, [&] { proxy.read(50'000); });
+  rig.sys.after(60s, [&] { EXPECT_FALSE(stuck.closed_by_server()); });
+  rig.sys.after(120s, [&] { EXPECT_TRUE(stuck.closed_by_server()) << "three times 30 s"; });
+  rig.sys.after(362s, [&] { EXPECT_EQ(count(proxy.received(), "#"), big.size()); });
+  rig.stop_after(370s);
+  rig.run();
+}
+
+TEST(Answers, WhereTheSystemCannotTellWhatTheSocketTakesIsProgress) {
+  Config config;
+  config.limits.rate_bytes_min = 0;
+  Rig rig(config);
+  rig.sys.fail_always("unacked_bytes", ENOTSUP);
+  const std::string big(300'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/big"));
+  for (int n = 1; n <= 60; ++n) rig.sys.after(n * 1s, [&] { slow.read(1000); });
+  rig.sys.after(89s, [&] { EXPECT_FALSE(slow.closed_by_server()); });
+  rig.sys.after(92s, [&] { EXPECT_TRUE(slow.closed_by_server()); });
+  rig.stop_after(95s);
+  rig.run();
+}
+
+TEST(Answers, OneBlockTakesNoMoreMemoryThanItMay) {
+  Config config;
+  config.answer_memory_bytes = 100'000;
+  config.spool_bytes_max = 1 << 20;
+  Rig rig(config);
+  const std::string huge(5'000'000, '#');
+  rig.app.views["/huge"] = [&](Exchange& e) { FakeApplication::answer(e, huge); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(50'000);
+  slow.send(Rig<>::request("/huge"));
+  const driver::StorageBudget& budget = rig.worker->intake().budget();
+  const std::uint64_t memory = budget.response_memory.left();
+  rig.sys.after(1s, [&] {
+    EXPECT_EQ(rig.app.running.size(), 1U) << "it waits";
+    EXPECT_LE(memory - budget.response_memory.left(), config.answer_memory_bytes);
+    EXPECT_GT(budget.spool.left(), config.spool_bytes_max / 4) << "requests have their part";
+  });
+  for (int n = 0; n < 200; ++n) rig.sys.after(2s + n * 10ms, [&] { slow.read(50'000); });
+  rig.stop_after(20s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "#"), huge.size());
+  EXPECT_EQ(budget.spool.left(), config.spool_bytes_max);
+  EXPECT_EQ(budget.response_memory.left(), memory);
+  EXPECT_EQ(budget.descriptors.used(), 0U);
+}
+
+TEST(Answers, GoOnWhereNeitherMemoryNorFilesHaveRoom) {
+  Config config;
+  config.answer_memory_bytes = 0;
+  config.spool_bytes_max = 0;
+  Rig rig(config);
+  const std::string big(200'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/big"));
+  for (int n = 0; n < 300; ++n) rig.sys.after(1s + n * 10ms, [&] { slow.read(1000); });
+  rig.stop_after(10s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "#"), big.size());
+}
+
+TEST(PipelinedRequests, WaitUntilTheAnswersBeforeThemHaveGoneOut) {
+  Config config;
+  config.answer_memory_bytes = 10'000;
+  config.spool_bytes_max = 1 << 20;
+  Rig rig(config);
+  const std::string big(100'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  for (int n = 0; n < 8; ++n) {
+    rig.sys.after(n * 10ms, [&] { slow.send(Rig<>::request("/big")); });
+  }
+  rig.sys.after(1s, [&] {
+    EXPECT_EQ(rig.app.calls.size(), 1U);
+    EXPECT_TRUE(rig.app.running.empty());
+  });
+  for (int n = 0; n < 900; ++n) rig.sys.after(2s + n * 10ms, [&] { slow.read(1000); });
+  rig.stop_after(30s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "#"), 8 * big.size());
+  EXPECT_EQ(rig.worker->intake().budget().spool.left(), config.spool_bytes_max);
+}
+
+TEST(PipelinedRequests, OfOneReceiveAreCalledWhileTheirAnswersAreTaken) {
+  Config config;
+  config.limits.keep_alive_requests = 0;
+  Rig rig(config);
+  const std::string page(5'000, '#');
+  rig.app.views["/page"] = [&](Exchange& e) { FakeApplication::answer(e, page); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  std::string all;
+  for (int n = 0; n < 500; ++n) all += Rig<>::request("/page");
+  slow.send(all);
+  rig.sys.after(1s, [&] { EXPECT_LT(rig.app.calls.size(), 30U); });
+  for (int n = 0; n < 3000; ++n) rig.sys.after(2s + n * 1ms, [&] { slow.read(1000); });
+  rig.stop_after(10s);
+  rig.run();
+  EXPECT_EQ(count(slow.received(), "#"), 500 * page.size());
+}
+
+TEST(PipelinedRequests, WhoseClientIsResetAreNotCalled) {
+  Rig rig;
+  const std::string big(100'000, '#');
+  rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
+  ScriptedClient slow = rig.connect();
+  slow.read_by_hand(1000);
+  slow.send(Rig<>::request("/big") + Rig<>::request("/big"));
+  rig.sys.after(1s, [&] { slow.reset(); });
+  rig.sys.after(1100ms, [&] { EXPECT_EQ(rig.worker->status().connections, 0U); });
+  rig.stop_after(2s);
+  rig.run();
+  EXPECT_EQ(rig.app.calls.size(), 1U);
 }
 
 TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {

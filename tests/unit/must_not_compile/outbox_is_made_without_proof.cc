@@ -6,7 +6,7 @@
 
 using namespace iotax::driver;
 
-void make(const Lead& lead, Session<Sys>& s, Sys& sys, SpoolBudget& budget,
+void make(const Lead& lead, Session<Sys>& s, Sys& sys, StorageBudget& budget,
           const iotax::core::Limits& limits) {
   const std::string dir;
 #ifdef IOTAX_MUST_NOT_COMPILE

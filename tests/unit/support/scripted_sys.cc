@@ -294,8 +294,8 @@ short ScriptedSys::socket_state(const Link& link) const {
   const bool over = link.client_ended || link.server_deaf;
   if (!link.to_server.empty() || over) state |= POLLIN;
   if (over) state |= POLLRDHUP;
-  if (link.room == SIZE_MAX || link.to_client.size() < link.room || link.reset_by_client ||
-      link.server_ended) {
+  if (link.room == SIZE_MAX || link.to_client.size() + link.step <= link.room ||
+      link.reset_by_client || link.server_ended) {
     state |= POLLOUT;
   }
   if (link.reset_by_client || (over && link.server_ended)) state |= POLLHUP;
@@ -379,7 +379,7 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
   }
   const std::size_t room =
       link.room == SIZE_MAX ? bytes.size() : link.room - std::min(link.room, link.to_client.size());
-  if (room == 0 && !bytes.empty()) return Errno{EAGAIN};
+  if (room < link.step && !bytes.empty() && link.room != SIZE_MAX) return Errno{EAGAIN};
   const std::size_t n = portion(std::min(room, bytes.size()));
   (link.room == SIZE_MAX ? link.received : link.to_client) += bytes.substr(0, n);
   link.told_at = scheduler_.now();
@@ -519,11 +519,16 @@ Result<void> ScriptedSys::set_nodelay(int fd) {
   return {};
 }
 
+Result<void> ScriptedSys::set_unsent_max(int fd, std::size_t) {
+  if (const int error = enter("set_unsent_max")) return Errno{error};
+  return files_.count(fd) != 0 ? Result<void>{} : Errno{EBADF};
+}
+
 Result<std::size_t> ScriptedSys::unacked_bytes(int fd) {
   if (const int error = enter("unacked_bytes")) return Errno{error};
   const File* file = find(fd, Kind::socket);
   if (file == nullptr) return Errno{EBADF};
-  return file->link->unacked;
+  return file->link->unacked + file->link->to_client.size();
 }
 
 // ---- any descriptor

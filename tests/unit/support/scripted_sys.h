@@ -42,6 +42,7 @@ struct Link {
   std::string to_client;        // sent by the server, not yet read by a client that reads by hand
   std::string received;         // read by the client
   std::size_t room = SIZE_MAX;  // how much to_client can hold; SIZE_MAX: the client reads at once
+  std::size_t step = 1;         // so much of the room must be free before more is taken
   std::size_t unacked = 0;
   int pending_error = 0;     // the server's next call gets it
   core::Instant heard_at{};  // when the server took the last bytes from the client
@@ -156,8 +157,12 @@ class ScriptedClient {
 
   /// From now on the server can have `room` bytes under way, and only read() takes them off.
   void read_by_hand(std::size_t room) { link_->room = room; }
+  /// As send buffers do: they take nothing while less than `step` of the room is free.
+  void take_in_steps(std::size_t step) { link_->step = step; }
   void read(std::size_t bytes);
-  /// What unacked_bytes() says to the server.
+  /// Read by hand: nothing more goes to the client before it reads.
+  [[nodiscard]] bool has_full_room() const { return link_->to_client.size() >= link_->room; }
+  /// What unacked_bytes() says to the server, beside what a client has not read by hand.
   void set_unacked(std::size_t bytes) { link_->unacked = bytes; }
 
  private:
@@ -353,6 +358,7 @@ class ScriptedSys {
   Result<void> shutdown(int fd, int how);
   Result<void> set_linger_zero(int fd);
   Result<void> set_nodelay(int fd);
+  Result<void> set_unsent_max(int fd, std::size_t bytes);
   Result<void> turn_deaf(int listener);
   Result<std::size_t> unacked_bytes(int fd);
   Result<driver::Message> receive_message(int fd, std::span<std::byte> into);
