@@ -11,7 +11,8 @@
 //     application does never delays what the network alone decides by more than a take-over takes.
 //     Time in which the process was frozen counts for none of them: what had arrived is served.
 //  5. Nothing grows without bound: descriptors, temporary files; no turn goes on without time
-//     passing.
+//     passing. What bodies use comes back, and who takes no answers gets no further calls. A reader
+//     that takes something all the time is never cut off.
 //  6. Signal handlers run in thread 0, and soon.
 //  7. A stop ends; then every descriptor is closed, once, and none of them while it is watched.
 //  8. Who only waits for the interpreter is not taken for slow, nor is a second thread sent.
@@ -52,8 +53,10 @@ constexpr Duration kEnd = 60s;            // when the stop comes, unless it come
 constexpr Duration kRequestTimeout = 1s;  // where there is one
 constexpr Duration kKeepAlive = 5s;       // where connections rest
 constexpr Duration kReceiveTimeout = 2s;
-constexpr Duration kTakeOver = 5ms;     // two ticks of the watch, a turn, and some
-constexpr Duration kTimerSlack = 10ms;  // the wheel's tick, rounded, and some
+constexpr std::size_t kAnswerBytesMin = 100;
+constexpr Duration kSendTimeout = 400ms;  // where slow readers are steady ones
+constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and some
+constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and some
 constexpr Duration kGraceful = 10s;
 
 /// What a request asks of the application.
@@ -88,6 +91,8 @@ struct Plan {
   Instant sent_at{};    // when the last byte is with the network
   bool leaves = false;  // resets or closes when it likes
   bool reads_slowly = false;
+  bool reads_late = false;                 // nothing before it has sent its last requests
+  std::size_t calls_when_full = SIZE_MAX;  // of it, when it had all that the network holds unread
   bool half_closes = false;
   bool one_request_at_once = false;  // it was sent in one piece, alone
 };
@@ -102,6 +107,8 @@ class Simulation {
     preemptions();
     freezes();
     begin_ = rig_.sys.now();
+    request_memory_ = rig_.worker->intake().budget().request_memory.left();
+    response_memory_ = rig_.worker->intake().budget().response_memory.left();
     rig_.sys.scheduler().set_end(begin_ + kEnd + kGraceful + 60s);
     views();
   }
@@ -136,7 +143,7 @@ class Simulation {
     config.limits.rate_bytes_min = 0;
     config.limits.streaming_rate_bytes_min = 0;
     config.limits.keep_alive = 200s;
-    config.limits.send_timeout = 200s;
+    config.limits.send_timeout = chance(3) ? kSendTimeout : 200s;
     config.limits.receive_timeout = kReceiveTimeout;
     config.graceful_timeout = kGraceful;
     if (chance(4)) config.limits.keep_alive = kKeepAlive;
@@ -288,10 +295,32 @@ class Simulation {
       }
     }
     const Duration start = microseconds(arrivals_);
-    rig_.sys.after(start, [this, &p] {
+    const bool times_readers = rig_.config.limits.send_timeout == kSendTimeout;
+    p.reads_late = p.reads_slowly && !times_readers && !p.leaves && p.requests.size() > 1;
+    const bool in_steps = p.reads_slowly && times_readers;
+    rig_.sys.after(start, [this, &p, in_steps] {
       p.client = rig_.connect();
-      if (p.reads_slowly) p.client.read_by_hand(200 + draw(700));
+      if (p.reads_slowly) p.client.read_by_hand(in_steps ? 5000 : 200 + draw(700));
+      if (in_steps) p.client.take_in_steps(1 + draw(3000));
     });
+    if (p.reads_late) {
+      const std::size_t half = bytes.size() / 2;
+      send_in_pieces(p, start + 1s, bytes.substr(half));
+      bytes.resize(half);
+      rig_.sys.after(start + 900ms, [this, &p] {
+        // Their answers are more than the network holds, without the one that may still run.
+        const std::size_t calls = calls_of(p);
+        if (p.client.has_full_room() && calls > 1 &&
+            (calls - 1) * kAnswerBytesMin > p.client.room()) {
+          p.calls_when_full = calls;
+        }
+      });
+      rig_.sys.after(start + 4s, [this, &p] {
+        if (p.calls_when_full != SIZE_MAX && calls_of(p) > p.calls_when_full + 1) {
+          blame(p, "its requests are called though it takes no answers");
+        }
+      });
+    }
     send_in_pieces(p, start + 1us, std::move(bytes));
     if (p.leaves) {
       const bool reset = chance(2);
@@ -306,7 +335,17 @@ class Simulation {
       p.half_closes = true;
       rig_.sys.at(p.sent_at + 1us, [&p] { p.client.half_close(); });
     }
-    if (p.reads_slowly) read_now_and_then(p, start + 20ms);
+    if (p.reads_slowly) {
+      read_now_and_then(p, start + (p.reads_late ? 5s : 20ms), in_steps ? 100 : 700);
+    }
+  }
+
+  [[nodiscard]] std::size_t calls_of(const Plan& p) const {
+    return static_cast<std::size_t>(std::count_if(
+        rig_.app.calls.begin(), rig_.app.calls.end(), [&p](const FakeApplication::Call& call) {
+          return std::any_of(p.requests.begin(), p.requests.end(),
+                             [&call](const Request& r) { return r.name == call.query; });
+        }));
   }
 
   std::string text_of(Request& request) {
@@ -344,21 +383,21 @@ class Simulation {
 
   /// Over up to some milliseconds.
   void send_in_pieces(Plan& p, Duration at, std::string bytes) {
-    p.one_request_at_once = true;
+    p.one_request_at_once = !p.reads_late;
     while (!bytes.empty()) {
       const auto size = chance(2) ? bytes.size() : 1 + draw(bytes.size());
       rig_.sys.after(at, [&p, piece = bytes.substr(0, size)] { p.client.send(piece); });
-      p.sent_at = begin_ + at;
+      p.sent_at = std::max(p.sent_at, begin_ + at);
       bytes.erase(0, size);
       if (!bytes.empty()) p.one_request_at_once = false;
       at += 1us + microseconds(3000);
     }
   }
 
-  void read_now_and_then(Plan& p, Duration at) {
-    rig_.sys.after(at, [this, &p] {
-      p.client.read(700);
-      if (!p.client.ended()) read_now_and_then(p, 20ms);
+  void read_now_and_then(Plan& p, Duration at, std::size_t bytes) {
+    rig_.sys.after(at, [this, &p, bytes] {
+      p.client.read(bytes);
+      if (!p.client.ended()) read_now_and_then(p, 20ms, bytes);
     });
   }
 
@@ -497,6 +536,12 @@ class Simulation {
     const Instant last = begin_ + stops_after_ + kGraceful + 4s + slack_;
     if (ended_at_ > last) blame("the stop took too long");
     if (rig_.worker->status().connections != 0) blame("connections are left");
+    for (const std::string& line : rig_.log.server_lines) {
+      if (line.find("takes the answer too slowly") != std::string::npos) {
+        blame("a reader that took something all the time was cut off: " + line);
+      }
+    }
+    check_budget();
     if (only_quick_ && rig_.worker->status().direct) {
       blame("quick calls are dispatched to other threads");
     }
@@ -509,6 +554,20 @@ class Simulation {
     if (rig_.sys.closed_while_watched() != 0) blame("a descriptor was closed while it was watched");
     rig_.worker.reset();
     blame(rig_.sys.descriptor_fault());
+  }
+
+  /// What bodies may use together is there again.
+  void check_budget() {
+    const driver::StorageBudget& budget = rig_.worker->intake().budget();
+    const std::uint64_t spool = rig_.config.spool_bytes_max;
+    if (budget.spool.left() != spool || budget.response_spool.left() != spool - spool / 4) {
+      blame("room in temporary files is lost");
+    }
+    if (budget.request_memory.left() != request_memory_ ||
+        budget.response_memory.left() != response_memory_) {
+      blame("memory of bodies is lost");
+    }
+    if (budget.descriptors.used() != 0) blame("descriptors are still counted");
   }
 
   /// Only an answer that its reader does not take outlasts --graceful-timeout.
@@ -575,7 +634,7 @@ class Simulation {
     if (p.leaves || may_end_ || stops_early()) return true;
     if (p.half_closes && was_given_up(p, request)) return true;
     // A reset takes what was not read with it.
-    if (p.reads_slowly && p.client.was_reset() && breaks(p)) return true;
+    if (p.reads_slowly && p.client.was_reset() && (breaks(p) || gives_up(p))) return true;
     // Who does not read cannot have it before the end.
     if (p.reads_slowly && !p.client.ended()) return true;
     return request.kind == Kind::breaks || request.kind == Kind::short_ ||
@@ -611,6 +670,12 @@ class Simulation {
     return logged_status(p, request) == 499;
   }
 
+  [[nodiscard]] bool gives_up(const Plan& p) const {
+    return p.half_closes &&
+           std::any_of(p.requests.begin(), p.requests.end(),
+                       [this, &p](const Request& r) { return was_given_up(p, r); });
+  }
+
   static bool breaks(const Plan& p) {
     return std::any_of(p.requests.begin(), p.requests.end(), [](const Request& r) {
       return r.kind == Kind::breaks || r.kind == Kind::short_;
@@ -643,6 +708,8 @@ class Simulation {
       case 500:
         return request.kind == Kind::fails ||
                ((request.kind == Kind::reads || request.kind == Kind::stops) && bodies_may_fail_);
+      case 413:
+        return request.content_bytes > rig_.config.spool_bytes_max;
       case 503:
         return may_turn_away_ || (bodies_may_fail_ && request.content_bytes != 0);
       case 504:
@@ -835,6 +902,8 @@ class Simulation {
   bool signalled_ = false;
   int hung_ = 0;
   WatchedRig<Poller> rig_;
+  std::uint64_t request_memory_ = 0;
+  std::uint64_t response_memory_ = 0;
   Instant begin_{};
   Instant ended_at_{};
   Duration stops_after_{};

@@ -321,7 +321,7 @@ TEST_P(WorkerThreads, AnswerEveryClientAndEnd) {
   EXPECT_EQ(served.app.calls, kClients * kRounds * kCallsPerRound);
   EXPECT_EQ(served.worker.status().requests, served.app.calls);
   EXPECT_EQ(served.worker.status().connections, 0U);
-  EXPECT_EQ(served.access_lines(), served.app.calls);
+  EXPECT_EQ(served.access_lines(), served.app.calls + kClients * kRounds) << "one is refused";
 }
 
 TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {

@@ -160,6 +160,7 @@ class ScriptedClient {
   /// As send buffers do: they take nothing while less than `step` of the room is free.
   void take_in_steps(std::size_t step) { link_->step = step; }
   void read(std::size_t bytes);
+  [[nodiscard]] std::size_t room() const { return link_->room; }
   /// Read by hand: nothing more goes to the client before it reads.
   [[nodiscard]] bool has_full_room() const { return link_->to_client.size() >= link_->room; }
   /// What unacked_bytes() says to the server, beside what a client has not read by hand.
