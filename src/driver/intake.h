@@ -385,7 +385,7 @@ class Intake {
              "--spool-max");
     } else if (error == EMFILE || error == ENFILE) {
       answer(s, 503, "The server has no file descriptor left for the content of this request.",
-             "the limit is that of ulimit -n");
+             "the hard limit of ulimit -n");
     } else {
       answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
     }

@@ -189,7 +189,8 @@ class Config:
     )
     max_connections: int = option(
         0, Whole(0, 10_000_000), "Capacity", "5000",
-        "open connections; 0: the hard limit on descriptors - 64", shown="descriptor limit - 64",
+        "open connections; 0: the hard limit on descriptors - 64, less the files that bodies need",
+        shown="descriptor limit - 64",
     )
     max_queued: int = option(
         1024, Whole(1, 10_000_000), "Capacity", "256",
@@ -235,7 +236,8 @@ class Config:
     )
     send_timeout: float = option(
         30.0, Time(), "Time-outs", "60s",
-        "longest time in which a reader takes nothing; 0: no limit",
+        "longest time in which a reader acknowledges nothing; three times as long while its"
+        " average is above --min-rate; 0: no limit",
     )
     min_rate: int = option(
         500, Size(0, unit="bytes per second"), "Time-outs", "2K",
@@ -250,11 +252,13 @@ class Config:
     )
     body_memory: int = option(
         256 * KIB, Size(), "Bodies and answers", "1M",
-        "memory for a request body; beyond: an unlinked temporary file",
+        "memory for a request body, 64 MiB or 64 bodies for all together; beyond: an unlinked"
+        " temporary file",
     )
     answer_memory: int = option(
         MIB, Size(), "Bodies and answers", "4M",
-        "memory for an unsent answer; beyond: an unlinked temporary file",
+        "memory for an unsent answer, 256 MiB or 64 answers for all together; beyond: unlinked"
+        " temporary files",
     )
     spool_dir: str = option(
         "", Text("a folder", "FOLDER"), "Bodies and answers", "/var/tmp",
@@ -262,7 +266,8 @@ class Config:
     )
     spool_max: int = option(
         GIB, Size(0), "Bodies and answers", "4G",
-        "size of all temporary files together; beyond: 503",
+        "size of all temporary files of a worker; a body that can never fit: 413, beyond: 503;"
+        " answers leave a quarter to bodies, and wait",
     )
     server_header: str = option(
         "iotax", Text("visible ASCII, or nothing", "TEXT", empty=True, field=True),

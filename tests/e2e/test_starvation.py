@@ -195,6 +195,46 @@ def test_ten_thousand_idle_connections(start):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_idle_connections_keep_nothing_of_what_they_had(start):
+    """Answers to pipelined requests, 300 KB for each connection, have been taken."""
+    count, pipelined, size = 100, 20, 15_000
+    server = start("views", "--workers", "0", "--no-access-log", *FOR_EVER)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(Connection(server.port)) for _ in range(count)]
+        for connection in connections:
+            assert connection.ask("/hello").status == 200
+        before = resident_kib(server.pid)
+        for connection in connections:
+            for _ in range(pipelined):
+                connection.get(f"/big?bytes={size}")
+            for _ in range(pipelined):
+                assert len(connection.answer().body) == size
+            connection.request("OPTIONS", "*", "Content-Length: 200000")
+            connection.send(b"x" * 200_000)
+            assert connection.answer().status == 204
+        ask_honestly(server.port)
+        kib = (resident_kib(server.pid) - before) / count
+    assert kib <= 8
+
+
+def test_descriptors_are_left_beside_uploads(start):
+    """Of 256, 64 are the application.s; an upload needs two: a connection and a file."""
+    limit = (256, 256)
+    server = start(
+        "views", "--workers", "0", "--no-access-log", "--body-memory", "1K", *FOR_EVER,
+        before_start=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for _ in range(120):
+            connection = stack.enter_context(Connection(server.port))
+            connection.request("POST", "/digest", "Content-Length: 100000")
+            with contextlib.suppress(OSError):
+                connection.send(b"x" * 2000)
+        ask_honestly(server.port)
+        assert hostile.descriptors(server.pid) <= limit[0] - 32
+    server.err.wait_for("503 .*no file descriptor left.*ulimit -n")
+
+
 def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
     server = start("views", "--workers", "0", "--backlog", "4")
     server.send_signal(signal.SIGSTOP)
