@@ -506,8 +506,11 @@ def bounded_input(player: "Player", spec: RequestSpec) -> None:
 
 
 def while_it_arrives(player: "Player", spec: RequestSpec) -> None:
-    """The body comes while the application reads, or only half of it does and the client leaves."""
-    player.send(spec, Manner("the body arrives late"), chunked=True, buffered=False)
+    """The body has no length that the server knows, or only half of it comes and the client
+    leaves."""
+    # iotax counts a chunked body before the call; other servers call without CONTENT_LENGTH.
+    manner = Manner("a chunked body, without CONTENT_LENGTH", environ={"CONTENT_LENGTH": None})
+    player.send(spec, manner, chunked=True, buffered=False)
     call = player.send(spec, Manner("the client leaves in the body"), buffered=False, half=True)
     if isinstance(call.raised, OSError):
         call.record.forget("A-EXC-01")
