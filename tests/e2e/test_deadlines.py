@@ -44,7 +44,7 @@ def has_timed_out(server, path):
     answer = ask(server, path)
     assert answer.status == 504
     request_id = re.search(r"Request ID: (\S+)", answer.text)[1]
-    server.err.wait_for(rf"504 the application gave no answer .*{request_id}: \"GET {path}\"")
+    server.err.wait_for(rf"504 the application gave no answer .*: \"GET {path}\" \({request_id}\)")
     server.err.wait_for(rf"GET {path} \({request_id}\) has run for .* \(--request-timeout\)")
     return request_id
 
