@@ -223,9 +223,6 @@ class Loop {
     int fd = -1;
   };
 
-  /// What a slow reader does not take lies in the outbox, where it is counted, and not in the send
-  /// buffer of the system, which grows to megabytes.
-  static constexpr std::size_t kUnsentBytesMax = 128 * 1024;
   static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
 
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };

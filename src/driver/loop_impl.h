@@ -26,7 +26,6 @@ Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
   sys_.own(fd);
-  (void)sys_.set_unsent_max(fd, kUnsentBytesMax);  // not for UNIX sockets, whose buffers are small
   listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
 }
 
@@ -853,6 +852,7 @@ void Loop<Sys, Poller>::drop(Session& s) {
     sessions_ = s.next;
   }
   if (s.next != nullptr) s.next->previous = s.previous;
+  if (s.outbox.get() != nullptr) s.outbox->clear();  // the session may live on for its thread
   --connections_;
   full_watch_.count(connections_, connections_max_);
   intake_.budget().descriptors.remove();

@@ -138,6 +138,12 @@ class Outbox {
   /// So often it is looked what was acknowledged, so that the last time is known well enough.
   static constexpr int kLooksPerGap = 4;
   static constexpr std::size_t kMemoryPieceMin = 16 * 1024;
+  /// A reader that has been behind for so long is a slow one. From then on what it does not take
+  /// lies here, where it is counted, and not in the send buffer of the system, which grows to
+  /// megabytes. (For everybody from the beginning, downloads of 10 MB over loopback cost twice the
+  /// CPU.)
+  static constexpr core::Duration kSlowAfter = std::chrono::seconds{1};
+  static constexpr std::size_t kUnsentBytesMax = 128 * 1024;
 
   enum class Kind : std::uint8_t { memory, spool, file };
   struct Piece {
@@ -242,6 +248,7 @@ class Outbox {
     if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
     began_ = true;
     looked_ = std::max(now, sys_.now());  // `now` may be that of a turn in which it was frozen
+    began_at_ = looked_;
     pace_.start(looked_);
     unacked_ = sys_.unacked_bytes(fd_);
   }
@@ -266,11 +273,16 @@ class Outbox {
   /// sockets it is what the reader has taken out of them.
   void look(core::Instant now, std::uint64_t sent) {
     looked_ = now;
+    if (!slow_ && now - began_at_ >= kSlowAfter) {
+      slow_ = true;
+      (void)sys_.set_unsent_max(fd_, kUnsentBytesMax);  // none of UNIX sockets; theirs are small
+    }
     const Result<std::size_t> left = sys_.unacked_bytes(fd_);
     if (!left || !unacked_) {  // the system cannot tell
       if (sent != 0) pace_.progress(now, sent);
-    } else if (const std::uint64_t most = *unacked_ + sent; *left < most) {
-      pace_.progress(now, most - *left);
+    } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
+      // With nothing left it has all it could have, and what is missing is not its fault.
+      pace_.progress(now, most - std::min<std::uint64_t>(most, *left));
     }
     unacked_ = left;
   }
@@ -316,6 +328,8 @@ class Outbox {
   core::Pace pace_;
   Result<std::size_t> unacked_{std::size_t{0}};  // at the last look
   core::Instant looked_{};                       // when that was
+  core::Instant began_at_{};                     // since when something waits
+  bool slow_ = false;
   typename Sys::template Atomic<std::uint64_t> bytes_{0};
   typename Sys::template Atomic<std::uint32_t> progress_{0};
 };

@@ -276,8 +276,9 @@ class SpoolFile {
   }
   /// Close the file; the bytes go back to the budget.
   void clear() noexcept {
-    budget_.spool.give_back(file_.size());
-    file_.clear();
+    const std::uint64_t bytes = file_.size();
+    file_.clear();  // first, or another would write into room that is not there yet
+    budget_.spool.give_back(bytes);
   }
   [[nodiscard]] std::uint64_t size() const noexcept { return file_.size(); }
   /// The file for sendfile(); -1 while nothing was stored. It stays this object's.
@@ -377,8 +378,8 @@ class SpoolQueue {
   void drop_front() noexcept {
     const std::uint64_t bytes = segments_.front().file.size();
     held_ -= bytes;
+    segments_.pop_front();  // first, or another would write into room that is not there yet
     give_back(bytes);
-    segments_.pop_front();
   }
 
   Sys& sys_;

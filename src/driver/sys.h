@@ -132,8 +132,7 @@ class Sys {
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
   /// The socket takes no more while so many bytes wait in it that were not sent yet
-  /// (TCP_NOTSENT_LOWAT); those that a listener accepts inherit it. ENOTSUP, or an errno of the
-  /// system, where there is no such thing.
+  /// (TCP_NOTSENT_LOWAT). ENOTSUP, or an errno of the system, where there is no such thing.
   Result<void> set_unsent_max(int fd, std::size_t bytes) noexcept;
   /// The system hears of no new connections to the listener; those that wait can still be accepted,
   /// and so can those whose handshake has begun.

@@ -54,7 +54,7 @@ constexpr Duration kRequestTimeout = 1s;  // where there is one
 constexpr Duration kKeepAlive = 5s;       // where connections rest
 constexpr Duration kReceiveTimeout = 2s;
 constexpr std::size_t kAnswerBytesMin = 100;
-constexpr Duration kSendTimeout = 400ms;  // where slow readers are steady ones
+constexpr Duration kSendTimeout = 800ms;  // where slow readers are steady ones
 constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and some
 constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and some
 constexpr Duration kGraceful = 10s;
@@ -301,7 +301,7 @@ class Simulation {
     rig_.sys.after(start, [this, &p, in_steps] {
       p.client = rig_.connect();
       if (p.reads_slowly) p.client.read_by_hand(in_steps ? 5000 : 200 + draw(700));
-      if (in_steps) p.client.take_in_steps(1 + draw(3000));
+      if (in_steps) p.client.take_in_steps(1 + draw(4800));
     });
     if (p.reads_late) {
       const std::size_t half = bytes.size() / 2;
