@@ -421,9 +421,12 @@ def test_forwarded_fields_of_anybody_change_nothing(served: Served) -> None:
 
 @pytest.mark.obligation("B-ENV-09")
 def test_those_of_a_proxy_are_believed(serve: Callable[..., Served]) -> None:
-    served = serve(f"{__name__}:applications", "--forwarded-allow-ips", "127.0.0.1")
-    environ = environ_of(asked(served, b"/", FORWARDED))
+    trusting = (f"{__name__}:applications", "--forwarded-allow-ips", "127.0.0.1")
+    environ = environ_of(asked(serve(*trusting), b"/", FORWARDED))
     assert environ["wsgi.url_scheme"] == "https"
+    assert (environ["REMOTE_ADDR"], environ["HTTP_HOST"]) == ("192.0.2.7", "example.test")
+    served = serve(*trusting, "--forwarded-headers", "for,proto,host")
+    environ = environ_of(asked(served, b"/", FORWARDED))
     assert (environ["REMOTE_ADDR"], environ["HTTP_HOST"]) == ("192.0.2.7", "shop.test")
 
 
