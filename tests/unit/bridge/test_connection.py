@@ -189,7 +189,9 @@ def test_the_log_can_go_to_the_streams_of_python(capsys, monkeypatch):
     assert capsys.readouterr().err == "ab\ncd\n"
 
     connection.receive(b"no request\r\n")  # a WARNING
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert '"no request" 501' in out
+    assert err == ""
     del connection
     kept[0].write("nobody hears it\n")
     assert capsys.readouterr() == ("", "")
