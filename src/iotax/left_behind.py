@@ -73,7 +73,8 @@ def _running() -> list[str]:
     """The names of all threads but the main one. Those that Python does not know of have the names
     that the system shows."""
     known = threading.enumerate()
-    others = _tasks() - {os.getpid(), *(thread.native_id for thread in known)}
+    # A main thread that eventlet has made anew has no number.
+    others = _tasks() - {os.getpid(), *(getattr(thread, "native_id", None) for thread in known)}
     return [*(thread.name for thread in known[1:]), *map(_name_of, others)]
 
 

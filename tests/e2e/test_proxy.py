@@ -156,7 +156,7 @@ def test_stream_through_a_proxy(start, proxy, session):
 
 
 def test_request_id_of_the_proxy_is_taken_over(start, tmp_path, session):
-    server = start("flask_app", cwd=SAMPLES)
+    server = start("flask_app", "--forwarded-allow-ips", "127.0.0.1", cwd=SAMPLES)
     with nginx(tmp_path, f"127.0.0.1:{server.port}") as port:
         get(session, port, "/")
     server.out.wait_for(r'"GET / HTTP/1\.1" 200 OK \S+ \S+ [0-9a-f]{32}$')

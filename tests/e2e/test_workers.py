@@ -552,6 +552,7 @@ def test_template_that_dies_before_it_forks(trouble):
 
 FORK_FAILS = """
 import atexit, errno, os
+from iotax import native
 def app(environ, start_response):
     start_response("200 OK", [])
     return [b"%d served" % os.getpid()]
@@ -559,18 +560,18 @@ def note():
     with open("exited", "a") as file:
         file.write(f"{os.getpid()}")
 atexit.register(note)
-fork = os.fork
+fork = native.fork
 def no_room():
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 def first():
-    os.fork = second
+    native.fork = second
     no_room()
 def second():
-    os.fork = no_room  # in the process in the middle
+    native.fork = no_room  # in the process in the middle
     if pid := fork():
-        os.fork = fork
+        native.fork = fork
     return pid
-os.fork = first
+native.fork = first
 """
 
 
