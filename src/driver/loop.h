@@ -164,10 +164,13 @@ class Loop {
   [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
   [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
-  /// For threads without the lead: about now, and no later than what the leader has noticed of time
-  /// in which this process did not run.
+  /// For threads without the lead: now, but not beyond the time at which the leader was to look at
+  /// the clock. If it has not looked yet, it may leave out what has passed since, and what a thread
+  /// had added to a deadline meanwhile would be left out twice.
   [[nodiscard]] core::Instant noticed_now() noexcept {
-    return std::min(sys_.now(), looked_at_.load(std::memory_order_relaxed) + kLongestTurn);
+    const core::Instant now = sys_.now();
+    const core::Instant wakes_at = wakes_at_.load(std::memory_order_relaxed);
+    return now - RunningTime::kSlack > wakes_at ? wakes_at : now;
   }
   /// New clients wait until a connection is idle: whoever gives one back tells the leader.
   [[nodiscard]] bool wants_room() const noexcept { return full_.load(std::memory_order_relaxed); }
@@ -315,9 +318,9 @@ class Loop {
   std::atomic<bool> full_{false};  // accepting pauses until a connection can make room
   int accept_error_ = 0;           // of the last accept() that failed
   core::Instant now_{};
-  std::atomic<core::Instant> looked_at_{core::Instant{}};  // now_, for other threads
-  core::Instant wakes_at_ = core::kNever;  // when the leader was to look at the clock again
-  core::Instant timed_until_{};            // until then something may be timed besides idleness
+  // When the leader was to look at the clock again: written by the leader, read by all.
+  std::atomic<core::Instant> wakes_at_{core::kNever};
+  core::Instant timed_until_{};  // until then something may be timed besides idleness
   bool signals_ = false;
   std::array<std::byte, kReceiveBytes> scratch_;
 

@@ -70,9 +70,10 @@ void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events)
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::look_at_clock() {
   now_ = sys_.now();
-  if (now_ - RunningTime::kSlack > wakes_at_) [[unlikely]] {
-    const core::Duration frozen = now_ - wakes_at_;
-    if (sys_.notice_freeze(wakes_at_)) {
+  const core::Instant planned = wakes_at_.load(std::memory_order_relaxed);
+  if (now_ - RunningTime::kSlack > planned) [[unlikely]] {
+    const core::Duration frozen = now_ - planned;
+    if (sys_.notice_freeze(planned)) {
       now_ = sys_.now();
       sharing_.leave_out(sys_.left_out());
       if (frozen >= kToldFreeze) {
@@ -81,8 +82,7 @@ void Loop<Sys, Poller>::look_at_clock() {
       }
     }
   }
-  wakes_at_ = now_ + kLongestTurn;
-  looked_at_.store(now_, std::memory_order_relaxed);
+  wakes_at_.store(now_ + kLongestTurn, std::memory_order_relaxed);
 }
 
 /// All that has arrived by now_. Each descriptor that is ready is given out once in so many looks.
@@ -868,17 +868,19 @@ core::Duration Loop<Sys, Poller>::patience() noexcept {
                                        deadlines_due_, intake_.warnings_due(), delay_ends_,
                                        idle_ends_, drain_ends_, next_report_, pass_again_});
   if (next == core::kNever) {
-    wakes_at_ = core::kNever;
+    wakes_at_.store(core::kNever, std::memory_order_relaxed);
     return kForever;
   }
   // Who comes to lead behind a long call finds the time of the last turn in now_.
   core::Instant t = sys_.now();
-  if (t - RunningTime::kSlack > wakes_at_) [[unlikely]] {  // frozen within the turn
+  if (t - RunningTime::kSlack > wakes_at_.load(std::memory_order_relaxed))
+      [[unlikely]] {  // frozen within the turn
     look_at_clock();
     t = now_;
   }
-  wakes_at_ = std::max(t, needs_pulse() ? std::min(next, t + kPulse) : next);
-  return wakes_at_ - t;
+  const core::Instant wakes_at = std::max(t, needs_pulse() ? std::min(next, t + kPulse) : next);
+  wakes_at_.store(wakes_at, std::memory_order_relaxed);
+  return wakes_at - t;
 }
 
 /// Whether a freeze would shorten a time that somebody gets. A connection that is closed because it

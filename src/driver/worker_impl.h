@@ -176,12 +176,12 @@ void BasicWorker<Sys, Poller>::ring(int fd) noexcept {
 template <class Sys, class Poller>
 core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
   Slot& slot = *slots_[thread];
-  const core::Instant asked = sys_.now();
+  const core::Instant asked = loop_.noticed_now();
   slot.gil.store(Gil::waiting, std::memory_order_relaxed);
   application_.enter(thread);
   slot.gil.store(Gil::has, std::memory_order_relaxed);
   slot.entered = true;
-  const core::Instant had = sys_.now();
+  const core::Instant had = loop_.noticed_now();
   const core::Duration waited = had - asked;
   slot.credit_until = waited > tuning_.long_wait ? had + waited : core::Instant{};
   return had;
@@ -577,9 +577,9 @@ BodyRead BasicWorker<Sys, Poller>::read_body(unsigned thread, Session& s,
     s.body.reset();
     s.body_taken = 0;
     step_out(thread);
-    s.hold_clock(false, sys_.now());
+    s.hold_clock(false, loop_.noticed_now());
     receive_body(thread, s);
-    s.hold_clock(!s.body_ended && s.body_error == BodyError::none, sys_.now());
+    s.hold_clock(!s.body_ended && s.body_error == BodyError::none, loop_.noticed_now());
     step_in(thread);
   }
 }
@@ -611,7 +611,8 @@ template <class Sys, class Poller>
 void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
   static constexpr std::size_t kReceiveBytes = 16 * 1024;
   std::array<std::byte, kReceiveBytes> block;
-  core::Instant after_wait = sys_.now();  // what arrived before is looked at before it is judged
+  core::Instant after_wait =
+      loop_.noticed_now();  // what arrived before is looked at before it is judged
   Result<std::size_t> got = sys_.recv(s.fd, block);
   if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) {
     give_up_lead_soon(thread);
@@ -619,7 +620,7 @@ void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
     pollfd fd{s.fd, POLLIN, 0};
     const core::Duration timeout = due == core::kNever ? kForever : due - after_wait;
     if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
-    after_wait = sys_.now();
+    after_wait = loop_.noticed_now();
     got = sys_.recv(s.fd, block);
     if (due != core::kNever && after_wait - RunningTime::kSlack > due) {
       s.machine.on_time(due);  // this thread did not run since: that is not the client's fault

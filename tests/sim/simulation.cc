@@ -50,7 +50,7 @@ using support::ScriptedSys;
 using support::WatchedRig;
 
 constexpr Duration kEnd = 60s;            // when the stop comes, unless it comes early
-constexpr Duration kRequestTimeout = 1s;  // where there is one
+constexpr Duration kRequestTimeout = 2s;  // where there is one; longer than half a second a freeze
 constexpr Duration kKeepAlive = 5s;       // where connections rest
 constexpr Duration kReceiveTimeout = 2s;
 constexpr std::size_t kAnswerBytesMin = 100;
