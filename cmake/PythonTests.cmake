@@ -58,6 +58,7 @@ set_tests_properties(conformance.application PROPERTIES SKIP_RETURN_CODE 77)
 if(NOT IOTAX_SANITIZE)
   iotax_python_test(property.list property tests/unit/check_properties)
   iotax_python_test(mutants mutants tests/mutants/run)
+  set_tests_properties(mutants PROPERTIES TIMEOUT 2400)  # each is compiled
 endif()
 # Where the system has no browser that runs without a desktop (Ubuntu's is a snap), its tests are not part of the suite.
 find_program(IOTAX_CHROMIUM NAMES chromium)
