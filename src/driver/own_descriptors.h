@@ -11,7 +11,7 @@ namespace iotax::driver {
 /// What Sys opens is on it, and what Sys::own() adds; what is closed by Sys::close() or UniqueFd is
 /// off it.
 [[nodiscard]] inline FdTable& own_descriptors() noexcept {
-  static FdTable& table = *new FdTable;  // for ever: threads may outlive static objects
+  static FdTable& table = *new FdTable;  // NOLINT(*-at-new): for ever, threads outlive statics
   return table;
 }
 
