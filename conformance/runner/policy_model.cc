@@ -110,7 +110,7 @@ bool ipv4_address(Text text) {
 }
 
 /// How many of the eight groups `text` is, of which an IPv4 address at its end is two; nothing when
-/// one of them is no group.
+/// one of them is not a group.
 std::optional<std::size_t> ipv6_groups(Text text, bool may_end_in_ipv4) {
   if (text.empty()) return 0;
   const auto parts = split(text, ':');

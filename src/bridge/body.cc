@@ -46,7 +46,7 @@ class Growing {
   ~Growing() { Py_XDECREF(bytes_); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// `most`: how large it will ever be. False: there is no memory.
+  /// `most`: how large it will ever be. False: memory ran out.
   [[nodiscard]] bool append(std::span<const std::byte> piece, std::uint64_t most) noexcept {
     if (bytes_ == nullptr || size_ + piece.size() > writable(bytes_).size()) {
       const std::uint64_t twice = std::max<std::uint64_t>(2 * (size_ + piece.size()), kBufferBytes);
@@ -58,7 +58,7 @@ class Growing {
     size_ += piece.size();
     return true;
   }
-  /// The bytes so far; null with an exception when there is no memory.
+  /// The bytes so far; null with an exception if memory ran out.
   [[nodiscard]] PyObject* release() noexcept {
     if (!resize(static_cast<Py_ssize_t>(size_))) return nullptr;
     return std::exchange(bytes_, nullptr);

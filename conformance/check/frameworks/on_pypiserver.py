@@ -8,5 +8,5 @@ import pypiserver
 folder = tempfile.TemporaryDirectory(prefix="packages")
 atexit.register(folder.cleanup)
 with open(f"{folder.name}/chair-1.0.tar.gz", "wb") as package:
-    package.write(b"this is no archive, and nobody looks")
+    package.write(b"not an archive, which pypiserver does not check")
 app = pypiserver.app(roots=[folder.name], disable_fallback=True, authenticate=[], password_file=".")
