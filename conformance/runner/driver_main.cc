@@ -6,8 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "driver/poller_poll.h"
-#include "driver/worker.h"
 #include "runner/level.h"
 #include "support/fake_application.h"
 
@@ -150,7 +148,7 @@ class DriverPlay {
   driver::Config config_;
   support::RecordingLog log_;
   ReferenceApplication application_;
-  driver::BasicWorker<ScriptedSys, Poller> worker_;
+  support::ScriptedWorker<Poller> worker_;
   ScriptedSys::Thread thread_;
   support::ScriptedClient client_;
   std::size_t looked_at_ = 0;

@@ -13,8 +13,7 @@
 #include <vector>
 
 #include "core/head.h"
-#include "driver/worker.h"
-#include "support/scripted_sys.h"
+#include "support/scripted_worker.h"
 
 namespace iotax::support {
 
@@ -130,7 +129,7 @@ class FakeApplication final : public driver::Application {
 template <class Poller = driver::EpollPoller<ScriptedSys>>
 class Rig {
  public:
-  using Worker = driver::BasicWorker<ScriptedSys, Poller>;
+  using Worker = ScriptedWorker<Poller>;
 
   explicit Rig(driver::Config settings = {}, std::uint64_t seed = 1)
       : sys(seed), config(std::move(settings)), app(sys) {
