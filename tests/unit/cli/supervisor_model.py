@@ -49,8 +49,11 @@ STEPS: Final = 250
 # So many steps without new trouble are enough for everything that is wanted.
 CALM_STEPS: Final = 600
 STOP_STEPS: Final = 400
-# Beyond --graceful-timeout: for exit functions, last words, and for what does not exit when killed.
-STOP_SECONDS: Final = 12.0
+# How long a stop may take beyond --graceful-timeout: exit functions of workers, workers that do not
+# exit when killed, exit functions of a template behind them, a template that does not exit either.
+STOP_SECONDS: Final = (
+    supervising.LEAVE_SECONDS + supervising.AT_ONCE_SECONDS + 2 * supervising.KILLED_SECONDS + 1.0
+)
 STATUSES: Final = (0, 1 << 8, 5 << 8, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
 NEWS: Final = (ch.REQUESTS_DONE, ch.ASKED_TO_LEAVE, ch.THREADS_LOST, ch.BUSY)
 ORDERS_TO_EXIT: Final = (ch.RETIRE, ch.DRAIN, ch.PROMPT, ch.NOW)
