@@ -5,6 +5,7 @@
 //
 //  - every request gets its answer, whole, once and in order, long before the stop;
 //  - a malformed request gets its 400 as soon as the watch has taken the network over;
+//  - an idle connection is closed as soon as a stop begins;
 //  - while one thread of the worker waits for the interpreter no other one does;
 //  - a stop ends; then nothing is open.
 #include "sim/exploration.h"
@@ -77,6 +78,8 @@ class Play {
     guests_[client].by = begin_ + at + within;
     send(at, client, "GET  / HTTP/1.1\r\n\r\n");
   }
+  /// Its connection must have ended by then.
+  void is_ended(Duration by, std::size_t client) { guests_[client].ended_by = begin_ + by; }
   void resets(Duration at, std::size_t client) {
     guests_[client].expected.clear();
     rig_.sys.after(at, [this, client] { guests_[client].client.reset(); });
@@ -129,6 +132,7 @@ class Play {
     ScriptedClient client;
     std::vector<std::string> expected;  // status, and content unless it is a refusal
     Instant by = core::kNever;          // the last of them
+    Instant ended_by = core::kNever;    // the end of its connection
     bool leaves_it_to_close = false;    // the server ends the connection behind it
   };
 
@@ -194,6 +198,10 @@ class Play {
       if (guest.by != core::kNever && guest.client.told_at() > guest.by + slack) {
         blame("the network waited: 400 came " +
               std::to_string((guest.client.told_at() - guest.by) / 1us) + " us too late");
+      }
+      if (guest.ended_by != core::kNever && guest.client.ended_at() > guest.ended_by + slack) {
+        blame("a connection ended " +
+              std::to_string((guest.client.ended_at() - guest.ended_by) / 1us) + " us too late");
       }
     }
     if (one_waits_ && rig_.app.waiting_most > 1) {
@@ -400,7 +408,7 @@ void is_signalled(Play& play) {
 
 /// The stop comes as a late thread gives its session back.
 void is_stopped(Play& play) {
-  play.asks(10ms, {"/sleeps?4000.a"});
+  play.is_ended(14ms + kTakeOver, play.asks(10ms, {"/sleeps?4000.a"}));
   play.stops(14ms, Stop::prompt);
   play.explore(13900us, 15ms);
 }
