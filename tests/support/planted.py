@@ -1,29 +1,39 @@
-"""Plant a bug in a copy of the sources, to see whether a test finds it.
+"""Plant bugs in a copy of the sources, to see whether a test finds them.
 
 A planted bug is a TOML file that names the text it changes, not the line or the file, so that code
 can move without breaking it:
 
     title = "What is wrong now."
     found_by = ["simulate", "explore is-left"]   # only tests/mutants: which programs find it
+    alone = true              # only tests/mutants: it cannot be a branch (below); default: false
 
     [[change]]
     within = "src/driver"     # the directory whose sources are searched
     old = '''lines'''         # must occur exactly once there
     new = '''lines'''         # what replaces them
 
-Lines are compared without their indentation, and blank lines do not count.
+Lines are compared without their indentation, and blank lines do not count. Lines that `old` and
+`new` begin or end with alike only say where the change is.
+
+To compile a copy for each bug takes long. So many bugs are planted in one copy, each as a branch
+that a number in the environment selects (BRANCHES). That is possible where what changes is whole
+statements without a declaration, or the condition of one `if`.
 """
 
+import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {".cc", ".h", ".py"}
+BRANCHES = Path(__file__).with_name("planted.h")  # to be included first in every source file
+SELECTS = "PLANTED_BUG"  # the environment variable that it reads
 
 
 class DoesNotApply(Exception):
@@ -39,8 +49,10 @@ class Change:
 
 @dataclass(frozen=True)
 class PlantedBug:
+    name: str
     title: str
     found_by: list[str]
+    alone: bool
     changes: list[Change]
 
     @classmethod
@@ -49,15 +61,41 @@ class PlantedBug:
         try:
             table = tomllib.loads(file.read_text("utf-8"))
             made = cls(
+                file.stem,
                 table.pop("title"),
                 table.pop("found_by", []),
+                table.pop("alone", False),
                 [Change(**change) for change in table.pop("change")],
             )
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
             raise DoesNotApply(f"{file.name}: {type(error).__name__}: {error}") from None
         if table:
             raise DoesNotApply(f"{file.name}: unknown key {next(iter(table))}")
         return made
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Lines `first` to `end` (exclusive, from 0) of a file become `new`."""
+
+    file: Path
+    first: int
+    end: int
+    old: list[str]
+    new: list[str]
+
+    def as_branch(self, number: int) -> "Edit":
+        """The same for the bug of this number only."""
+        conditions = [IF.fullmatch(" ".join(lines)) for lines in (self.old, self.new)]
+        if all(conditions):
+            (begin, healthy), (_, planted) = (found.groups() for found in conditions if found)
+            lines = [f"{begin}(planted_bug == {number} ? ({planted}) : ({healthy}))) {{"]
+        else:
+            lines = [f"if (planted_bug == {number}) {{", *self.new, "} else {", *self.old, "}"]
+        return Edit(self.file, self.first, self.end, self.old, lines)
+
+
+IF = re.compile(r"((?:} else )?if \()(.*)\) \{(?: *//.*)?")
 
 
 class PatchedCopy:
@@ -86,30 +124,59 @@ class PatchedCopy:
     @contextmanager
     def planted(self, bug: PlantedBug) -> Iterator[None]:
         """The bug is in the copy within the context. Raises DoesNotApply."""
-        before: dict[Path, str] = {}
+        with self._edited([self._edit(change) for change in bug.changes]):
+            yield
+
+    @contextmanager
+    def planted_as_branches(self, bugs: Iterable[PlantedBug]) -> Iterator[None]:
+        """All of them are in the copy within the context, each active if SELECTS is its place in
+        `bugs` (from 0). Raises DoesNotApply."""
+        with self._edited(
+            [
+                self._edit(change).as_branch(number)
+                for number, bug in enumerate(bugs)
+                for change in bug.changes
+            ]
+        ):
+            yield
+
+    @contextmanager
+    def _edited(self, edits: list[Edit]) -> Iterator[None]:
+        edits = sorted(edits, key=lambda edit: (edit.file, edit.first, edit.end))
+        for one, other in pairwise(edits):
+            if one.file == other.file and one.end > other.first:
+                raise DoesNotApply(f"two changes have the same line: {other.old[0]}")
+        before = {edit.file: edit.file.read_text("utf-8") for edit in edits}
         try:
-            for change in bug.changes:
-                file, text = self._changed(change)
-                before.setdefault(file, file.read_text("utf-8"))
-                file.write_text(text, "utf-8")
+            for edit in reversed(edits):
+                lines = edit.file.read_text("utf-8").splitlines(keepends=True)
+                lines[edit.first : edit.end] = [line + "\n" for line in edit.new]
+                edit.file.write_text("".join(lines), "utf-8")
             yield
         finally:
             for file, text in before.items():
                 file.write_text(text, "utf-8")
 
-    def _changed(self, change: Change) -> tuple[Path, str]:
-        """The file that holds `change.old`, and its text after the change."""
+    def _edit(self, change: Change) -> Edit:
+        """Where the lines are that differ in `change.old` and `change.new`."""
         found = [
-            (file, text)
+            (file, place)
             for file in sources_below(self.folder / change.within)
-            for text in replaced(file.read_text("utf-8"), change.old, change.new)
+            for place in places(file.read_text("utf-8"), change.old)
         ]
         if len(found) != 1:
             first = next(iter(lines_of(change.old)), "(no line)")
             raise DoesNotApply(
                 f"{len(found)} places instead of one below {change.within} have: {first} ..."
             )
-        return found[0]
+        file, place = found[0]
+        old, new = lines_of(change.old), lines_of(change.new)
+        before = alike(old, new)
+        behind = alike(old[before:][::-1], new[before:][::-1])
+        last = len(old) - behind
+        first_line = place[before] if before < len(place) else place[-1] + 1
+        end = place[last - 1] + 1 if last > before else first_line
+        return Edit(file, first_line, end, old[before:last], new[before : len(new) - behind])
 
 
 def sources_below(folder: Path) -> list[Path]:
@@ -121,14 +188,18 @@ def lines_of(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def replaced(text: str, old: str, new: str) -> Iterator[str]:
-    """`text` with `old` replaced by `new`: once for each place where `old` occurs."""
-    lines = text.splitlines(keepends=True)
+def alike(one: list[str], other: list[str]) -> int:
+    """How many lines both begin with."""
+    differ = (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))
+
+
+def places(text: str, wanted: str) -> Iterator[list[int]]:
+    """The numbers of the lines that count, for each place where `wanted` occurs in `text`."""
+    lines = text.splitlines()
     counting = [number for number, line in enumerate(lines) if line.strip()]
     stripped = [lines[number].strip() for number in counting]
-    wanted = lines_of(old)
-    for start in range(len(stripped) - len(wanted) + 1 if wanted else 0):
-        if stripped[start : start + len(wanted)] == wanted:
-            first, last = counting[start], counting[start + len(wanted) - 1]
-            middle = [line + "\n" for line in new.strip("\n").splitlines()]
-            yield "".join([*lines[:first], *middle, *lines[last + 1 :]])
+    looked_for = lines_of(wanted)
+    for start in range(len(stripped) - len(looked_for) + 1 if looked_for else 0):
+        if stripped[start : start + len(looked_for)] == looked_for:
+            yield counting[start : start + len(looked_for)]
