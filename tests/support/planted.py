@@ -172,7 +172,11 @@ class PatchedCopy:
         file, place = found[0]
         old, new = lines_of(change.old), lines_of(change.new)
         before = alike(old, new)
+        while before and not ends_statement(old[before - 1]):
+            before -= 1
         behind = alike(old[before:][::-1], new[before:][::-1])
+        while behind and not ends_statement(old[len(old) - behind - 1]):
+            behind -= 1
         last = len(old) - behind
         first_line = place[before] if before < len(place) else place[-1] + 1
         end = place[last - 1] + 1 if last > before else first_line
@@ -192,6 +196,11 @@ def alike(one: list[str], other: list[str]) -> int:
     """How many lines both begin with."""
     differ = (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differ, min(len(one), len(other)))
+
+
+def ends_statement(line: str) -> bool:
+    """Or a block begins or ends there."""
+    return line.split("//")[0].rstrip().endswith((";", "{", "}"))
 
 
 def places(text: str, wanted: str) -> Iterator[list[int]]:
