@@ -29,10 +29,17 @@ set(room "${PROJECT_BINARY_DIR}/rooms/bridge")
 file(MAKE_DIRECTORY "${room}" "${PYTHON_ROOT}/iotax")
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
 
-pybind11_add_module(_iotax MODULE NO_EXTRAS ${bridge_sources})
-target_include_directories(_iotax PRIVATE "${room}")
+# Without what gives it to Python, for test programs that bring a module of their own.
+set(module_sources ${bridge_sources})
+list(FILTER module_sources INCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
+list(REMOVE_ITEM bridge_sources ${module_sources})
+add_library(iotax_bridge STATIC ${bridge_sources})
+target_include_directories(iotax_bridge PUBLIC "${room}")
+target_link_libraries(iotax_bridge PUBLIC pybind11::pybind11 iotax_driver iotax_core PRIVATE iotax_flags)
+
+pybind11_add_module(_iotax MODULE NO_EXTRAS ${module_sources})
 target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}")
-target_link_libraries(_iotax PRIVATE iotax_driver iotax_core iotax_flags)
+target_link_libraries(_iotax PRIVATE iotax_bridge iotax_flags)
 target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/extension.map")
 set_target_properties(_iotax PROPERTIES LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/extension.map")
 set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}/iotax")
@@ -45,14 +52,6 @@ if(SKBUILD)
   write_basic_package_version_file("${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
   install(FILES "${PROJECT_SOURCE_DIR}/cmake/iotaxConfig.cmake" "${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake"
     DESTINATION "${SKBUILD_DATA_DIR}/share/cmake/iotax" COMPONENT iotax)
-endif()
-
-# The same without the module that gives it to Python: for test programs that bring their own.
-if(IOTAX_TESTS)
-  list(FILTER bridge_sources EXCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
-  add_library(iotax_bridge STATIC ${bridge_sources})
-  target_include_directories(iotax_bridge PUBLIC "${room}")
-  target_link_libraries(iotax_bridge PUBLIC pybind11::pybind11 iotax_driver iotax_core PRIVATE iotax_flags)
 endif()
 
 # The clauses that iotax check speaks of: one list for the whole project.
