@@ -194,7 +194,7 @@ std::optional<core::Instant> BasicWorker<Sys, Poller>::enter_for(unsigned thread
   if (!deadlines_.on()) [[likely]]
     return enter(thread);
   Slot& slot = *slots_[thread];
-  slot.offer.make(s, sys_.now());
+  slot.offer.make(s, loop_.noticed_now());
   const core::Instant had = enter(thread);
   if (slot.offer.accept()) return had;
   stuck_.fetch_sub(1);
