@@ -43,10 +43,10 @@ if(IOTAX_E2E_MARK)
   set(mark -m "${IOTAX_E2E_MARK}")
 endif()
 iotax_pytest(unit.bridge unit tests/unit/bridge)
-if(NOT IOTAX_SANITIZE)  # there is next to nothing in it that a sanitizer could see
+if(NOT IOTAX_SANITIZE)  # there is next to nothing in them that a sanitizer could see
   iotax_pytest(unit.cli unit tests/unit/cli)
+  iotax_pytest(unit.check unit tests/unit/check)
 endif()
-iotax_pytest(unit.check unit tests/unit/check)
 iotax_pytest(unit.testing unit tests/unit/testing)
 if(IOTAX_TEST_INSTALLED)
   iotax_pytest(unit.extension unit tests/unit/extension)
