@@ -12,8 +12,8 @@ from support.processes import children, state
 from support.server import Server
 from support.wire import Connection
 
-# A server may take up to half a second of a freeze for time in which it ran. So a request that works
-# for half a second has another one until its limit, which a freeze is longer than.
+# A server may take up to half a second of a freeze for time in which it ran. So a request works for
+# half a second, has another one until its limit, and a freeze is longer than that.
 LIMIT = "2s"
 FROZEN_SECONDS = 2.6
 
