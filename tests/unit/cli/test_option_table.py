@@ -131,16 +131,16 @@ def test_help_is_grouped_and_fits() -> None:
     assert "iotax main:app" in shown
 
 
-def test_readme_holds_the_table() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition("<!-- options -->\n")
-    table, end, _ = rest.partition("<!-- /options -->")
+def test_documentation_holds_the_table() -> None:
+    page = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("<!-- generated: options -->\n")
+    table, end, _ = rest.partition("<!-- /generated -->")
     assert end
     assert table.strip() == readme_table().strip()
 
 
 @EVERY_OPTION
-def test_table_for_the_readme_has_one_row_per_option(row: Option) -> None:
+def test_table_for_the_documentation_has_one_row_per_option(row: Option) -> None:
     (line,) = [
         line for line in readme_table().splitlines() if f"`{row.flag}`" in line.split("|")[1]
     ]

@@ -3,7 +3,6 @@
 import gc
 import http.client
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -319,17 +318,3 @@ def test_a_request_that_never_returns_is_no_success_of_the_tests():
 
 def test_the_url_of_an_ipv6_address_has_brackets():
     assert LiveServer("::1", 80).url == "http://[::1]:80"
-
-
-def test_the_example_of_the_readme_runs(tmp_path):
-    text = (ROOT / "README.md").read_text()
-    section = text.partition("### Testing your application")[2]
-    (example,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-
-    (tmp_path / "example.py").write_text(example)
-    names: dict[str, object] = {}
-    exec(compile(example, str(tmp_path / "example.py"), "exec"), names)
-    tests = [found for name, found in names.items() if name.startswith("test_")]
-    assert tests
-    for test in tests:
-        test()
