@@ -42,6 +42,7 @@ nitpick_ignore_regex = [
 
 # ---- the site
 
+smartquotes = False  # "--host" has two hyphens
 html_theme = "furo"
 html_title = f"iotax {version}"
 html_static_path = ["_static"]
@@ -50,5 +51,8 @@ html_show_sourcelink = False
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "native"
+# Drawn by the reader's browser, in the colors of the theme.
 mermaid_output_format = "raw"
-mermaid_d3_zoom = False
+mermaid_height = "auto"
+mermaid_fullscreen = False
+mermaid_light_theme = "neutral"

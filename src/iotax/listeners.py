@@ -26,7 +26,7 @@ from iotax.address import (
 
 
 class BindError(OSError):
-    """An address that cannot be listened on. The text is for people; `errno` is the system's."""
+    """An address cannot be opened. The message says why; `errno` is that of the system call."""
 
     def __init__(self, number: int, text: str) -> None:
         super().__init__(number, text)

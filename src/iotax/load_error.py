@@ -20,7 +20,7 @@ _OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class LoadError(Exception):
-    """An application that cannot be loaded. The text is a whole screen for people."""
+    """The application cannot be loaded. The message says what was tried and what to do."""
 
     def __init__(
         self, target: str, tried: str, where: str, problem: str, fix: str, trace: str = ""

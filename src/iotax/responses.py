@@ -20,12 +20,12 @@ _WITHOUT_BODY: Final = (204, 304)
 
 
 class ProtocolError(Exception):
-    """Bytes that are no answer."""
+    """Bytes that are not a valid response."""
 
 
 class Headers(Mapping[str, str]):
-    """Fields in order, with repeats; names in any case. Several values of a name are one, joined by
-    ", "."""
+    """Headers in order, with repeats. Names are case-insensitive; several values of one name are
+    joined by ", "."""
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         self.fields = fields
@@ -55,10 +55,10 @@ class Headers(Mapping[str, str]):
 
 @dataclass
 class Response:
-    """One answer. `body`: without transfer coding. `raw`: the bytes on the wire, interim answers
-    included. `interim`: the 1xx before it. `complete`: its end was seen; False: it broke off.
-    `closed`: the server closed the connection behind it. `error`: what came out of the application
-    in the call that this answers."""
+    """A response. `body`: without transfer coding. `raw`: the bytes on the wire, including interim
+    responses. `interim`: the 1xx responses before it. `complete`: False if it is truncated.
+    `closed`: the server closed the connection after it. `error`: the exception that the
+    application raised."""
 
     status: int
     reason: str

@@ -74,8 +74,8 @@ class Server:
 
     serve() blocks until signal_exit(), or, in the main thread, until INT or TERM; it can be called
     again afterwards.
-    Errors: TypeError and ValueError that name the argument; BindError (an OSError) when an address
-    cannot be listened on.
+    Errors: TypeError and ValueError that name the argument; BindError (an OSError) if an address
+    cannot be opened.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The real port, once bound; before that the one asked for. 0 with UNIX sockets only."""
+        """The real port after bind(), before it the requested one; 0 with Unix sockets only."""
         if self._listeners is not None:
             return self._listeners.port
         return next(
@@ -109,8 +109,8 @@ class Server:
         )
 
     def bind(self) -> Self:
-        """Open the listeners, if they are not open yet. serve() does it too; earlier, it makes
-        `port` real."""
+        """Open the listeners unless they are open. serve() does it too; call it earlier to learn
+        the real port."""
         if self._listeners is None:
             self._listeners = _open(self._config)
         return self
@@ -151,26 +151,25 @@ class Server:
             log.flush()
 
     def signal_exit(self) -> None:
-        """Stop: finish the requests that run, then let serve() return. From any thread or signal
-        handler."""
+        """Finish the requests in progress, then let serve() return. May be called from any thread
+        or signal handler."""
         self._exit_asked = True
         worker = self._worker
         if worker is not None:
             worker.stop("prompt")
 
     def close(self) -> None:
-        """Close the listeners, if serve() has not done so."""
+        """Close the listeners unless serve() has closed them."""
         listeners, self._listeners = self._listeners, None
         if listeners is not None:
             listeners.close()
 
     @contextmanager
     def background(self) -> Iterator[Self]:
-        """Serve from a thread of its own while the block runs; it has stopped when the block is
-        left.
+        """Serve from a thread of its own while the with block runs.
 
-        The port is open when the block begins. What serve() raises is raised at the end of the
-        block.
+        The port is open when the block begins, and the server has stopped when it ends. An
+        exception of serve() is raised at the end of the block.
         """
         self.bind()
         failures: list[BaseException] = []
@@ -198,11 +197,9 @@ class Server:
 
 
 def load_app(path: str, reload: bool = False, *, factory: bool = False) -> Callable[..., Any]:
-    """The application that `path` names, as the command takes it: "module:attribute",
-    "module:factory()", "module".
+    """Load the application that `path` names: "module:attribute", "module:factory()" or "module".
 
-    `reload` imports a module that is there already anew, with importlib.reload(). Errors:
-    LoadError.
+    With `reload`, a module that is already imported is imported again. Errors: LoadError.
     """
     if not isinstance(path, str):
         raise TypeError(f'path is {type(path).__name__}, not a text such as "main:app"')
@@ -215,15 +212,15 @@ def run(
     port: int | None = None,
     **options: Unpack[ServerOptions],
 ) -> None:
-    """Serve the application object `app`, as Server(app, …).serve() does."""
+    """Serve the application object `app`: Server(app, …).serve(). Errors: those of Server."""
     Server(app, host=host, port=port, **options).serve()
 
 
 def serve(
     app: str, host: str | None = None, port: int | None = None, **options: Unpack[PathOptions]
 ) -> None:
-    """Bind, load the application that `app` names ("main:app"), and serve it. Errors: LoadError,
-    and those of Server."""
+    """Open the port, load the application that `app` names ("main:app"), and serve it. Errors:
+    LoadError, and those of Server."""
     if not isinstance(app, str):
         raise TypeError(
             f'app is {type(app).__name__}, not a text such as "main:app"; run() takes the object'

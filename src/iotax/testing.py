@@ -54,10 +54,10 @@ class _Call:
 class Client:
     """A client of `app`, an application or its name as the command takes it.
 
-    One connection is kept as long as the server keeps it. `raise_exceptions`: what comes out of the
-    application is raised by the request that it answers 500 or breaks off; else it is in
-    Response.error. KeyboardInterrupt and other exceptions that are no Exception are always raised.
-    `options` are those of Server. What a server logs, and wsgi.errors, goes to sys.stderr.
+    It uses one connection as long as the server keeps it open. `raise_exceptions`: a request raises
+    the exception of its application; otherwise the exception is in Response.error.
+    KeyboardInterrupt and others that are not subclasses of Exception are always raised. `options`
+    are those of Server. What the server logs, and wsgi.errors, goes to sys.stderr.
     Errors: TypeError and ValueError that name the argument; LoadError.
     """
 
@@ -98,10 +98,10 @@ class Client:
         json: object = None,
         form: Pairs | None = None,
     ) -> Response:
-        """`target` as on the request line. Of `body`, `json` and `form` at most one; an iterable of
-        bytes is sent in chunks. Host, Content-Length and Content-Type are set unless `headers` has
-        them. Errors: TypeError and ValueError that name the argument; ProtocolError when the server
-        sees no request, or several."""
+        """Send a request and return its response. `target` is that of the request line. Give at
+        most one of `body`, `json` and `form`; an iterable of bytes is sent in chunks. Host,
+        Content-Length and Content-Type are set unless `headers` has them. Errors: TypeError and
+        ValueError that name the argument; ProtocolError if there is not exactly one response."""
         kind, content = _content(body, json, form)
         found = self.send(_request(method, target, _pairs("headers", headers or ()), kind, content))
         if len(found) == 1:
@@ -133,8 +133,8 @@ class Client:
         return self.request("DELETE", target, **more)
 
     def send(self, data: bytes, *, eof: bool = False) -> list[Response]:
-        """Raw bytes, whatever they are; the answers that they led to. What is incomplete waits for
-        the next call. `eof`: the client shuts down its sending side behind them."""
+        """Send raw bytes and return the responses to them. An incomplete request waits for the next
+        call. `eof`: the client shuts down its sending side after the bytes."""
         if not isinstance(data, bytes):
             raise TypeError(
                 f"data is {type(data).__name__}, not bytes: encode it, e.g. b'GET / ...'"
@@ -239,7 +239,7 @@ class _Watched:
 
 @dataclass(frozen=True)
 class LiveServer:
-    """`url` ends without a slash."""
+    """A running server. `url` has no slash at its end."""
 
     host: str
     port: int
@@ -254,8 +254,8 @@ class LiveServer:
 def serve(
     app: Application | str, *, host: str = "127.0.0.1", **options: Unpack[ServerOptions]
 ) -> Iterator[LiveServer]:
-    """A live server for `app` on a free port of `host`, while the block runs. `options` are those
-    of Server. Errors: as Client, and BindError."""
+    """Serve `app` on a free port of `host` while the with block runs. `options` are those of
+    Server. Errors: those of Client, and BindError."""
     with Server(_loaded(app), host=host, port=0, **options).background() as server:
         yield LiveServer(host, server.port)
 
