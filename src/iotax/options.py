@@ -1,7 +1,7 @@
 """The options: their one table.
 
 The fields of Config are the table. From it come the command's help, the variables IOTAX_NAME, the
-library's keyword arguments, the table in docs/reference/options.md and the tests that walk it.
+library's keyword arguments, the table in the README and the tests that walk it.
 Says nothing about where values come from (config.py) or what becomes of them.
 """
 
