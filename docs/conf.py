@@ -56,3 +56,5 @@ mermaid_output_format = "raw"
 mermaid_height = "auto"
 mermaid_fullscreen = False
 mermaid_light_theme = "neutral"
+# Otherwise the id of a diagram is the time, and two of the same millisecond are drawn as one.
+mermaid_init_config = {"startOnLoad": False, "deterministicIds": True}

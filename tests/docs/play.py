@@ -149,7 +149,10 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".py":
             compile(text, str(path), "exec")
-        path.write_text(text, encoding="utf-8")
+        # As an editor does it: a server with --reload must not see half of a file.
+        new = path.with_name(path.name + ".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
 
     def _run_python(self, block: Block) -> None:
         name = f"block_{block.line}.py"
