@@ -1,5 +1,5 @@
 """The command: reads its arguments, prints what a person sees at the start, and ends with the exit
-codes of docs/guide/command.md.
+codes of the README.
 
 Decides: words and order of the start, hints for options of other servers, exit codes.
 Knows nothing of single options: options.py has their table.

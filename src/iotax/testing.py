@@ -98,10 +98,10 @@ class Client:
         json: object = None,
         form: Pairs | None = None,
     ) -> Response:
-        """Send a request and return its response. `target` is that of the request line. Give at
-        most one of `body`, `json` and `form`; an iterable of bytes is sent in chunks. Host,
-        Content-Length and Content-Type are set unless `headers` has them. Errors: TypeError and
-        ValueError that name the argument; ProtocolError if there is not exactly one response."""
+        """`target` as on the request line. Of `body`, `json` and `form` at most one; an iterable of
+        bytes is sent in chunks. Host, Content-Length and Content-Type are set unless `headers` has
+        them. Errors: TypeError and ValueError that name the argument; ProtocolError when the server
+        sees no request, or several."""
         kind, content = _content(body, json, form)
         found = self.send(_request(method, target, _pairs("headers", headers or ()), kind, content))
         if len(found) == 1:
