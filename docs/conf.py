@@ -36,7 +36,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:(class|obj|data)", r"(collections\.abc|contextlib|typing|Any|Callable|Unpack|Self)\b.*"),
     ("py:(class|obj|exc)", r"(Base|Connection|OS|Type|Value)?(Exception|Error)"),
-    ("py:(class|obj)", r"(iotax\.testing\.)?(Application|Pairs|Body|Content|Headers)"),
+    ("py:(class|obj)", r"(iotax\.testing\.)?(_\w+\.)?(Application|Pairs|Body|Content|Headers)"),
     ("py:(class|obj)", r"iotax\.(server|_config)\..*Options"),
 ]
 
