@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from blocks import DOCS, ROOT, blocks_of, name_of, pages, prose_of
+from blocks import DOCS, EVIDENCE, ROOT, blocks_of, name_of, pages, prose_of
 from play import commands_of
 
 import iotax
@@ -140,6 +140,26 @@ def test_the_readme_is_short_and_has_both_commands() -> None:
 
 def test_the_readme_shows_this_version() -> None:
     assert f"\niotax v{iotax.__version__}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_numbers_are_those_of_the_repository() -> None:
+    """Those that README and the hardening page boast of."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    hardening = (DOCS / "internals/hardening.md").read_text(encoding="utf-8")
+    files = (ROOT / "conformance/http1").glob("*.jsonl")
+    cases = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+    assert f"{cases} cases" in readme
+    assert f"{cases} cases" in hardening
+    assert f"{len(list((ROOT / 'tests/mutants').glob('*.toml')))} mutants" in hardening
+    clauses = re.search(r"\d+ of \d+ clauses", (EVIDENCE / "pep3333.md").read_text("utf-8"))
+    assert clauses
+    assert clauses[0] in readme
+    found = re.search(
+        r"iotax check: (\d+ of \d+); wsgiref.validate: (\d+) of",
+        (EVIDENCE / "check.md").read_text("utf-8"),
+    )
+    assert found
+    assert f"finds {found[1]} planted mistakes, `wsgiref.validate` {found[2]}:" in readme
 
 
 def test_generated_parts_are_up_to_date() -> None:
