@@ -11,14 +11,13 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
 from iotax import _iotax, log, native
+from iotax._app.code_origin import Origin, origin_of
 from iotax.options import Config
 
-OURS: Final = str(Path(__file__).resolve().parent)
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "debugpy"})
 FRAMES_MAX: Final = 50
 
@@ -154,8 +153,11 @@ def stack(frame: FrameType | None) -> str:
 
 
 def _stack(frames: list[traceback.FrameSummary]) -> str:
-    ours = [place for place, entry in enumerate(frames) if entry.filename.startswith(OURS)]
-    while frames and frames[-1].filename.startswith(OURS):
-        frames.pop()  # it has just come back
-    start = max((place for place in ours if place < len(frames)), default=-1) + 1
-    return "".join(traceback.format_list(frames[start:])).rstrip("\n") or "  (no Python code)"
+    ours = [origin_of(entry.filename) is Origin.IOTAX for entry in frames]
+    while ours and ours[-1]:
+        ours.pop()  # it has just come back
+    start = max((place for place, own in enumerate(ours) if own), default=-1) + 1
+    return (
+        "".join(traceback.format_list(frames[start : len(ours)])).rstrip("\n")
+        or "  (no Python code)"
+    )

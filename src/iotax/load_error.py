@@ -4,19 +4,12 @@ Decides the words that all failures share, and which frames of a traceback are t
 """
 
 import importlib
-import os
-import sysconfig
 import traceback
 import types
 
 from iotax import working_directory
+from iotax._app.code_origin import Origin, origin_of
 from iotax.target import Target
-
-_FOREIGN_FOLDERS = (
-    "<frozen ",
-    *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")},
-)
-_OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class LoadError(Exception):
@@ -80,17 +73,15 @@ def trace_of(error: BaseException) -> str:
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     own = trace
-    while own is not None and is_foreign(own.tb_frame.f_code.co_filename):
+    while own is not None and not _is_of_the_project(own.tb_frame.f_code.co_filename):
         own = own.tb_next
     return "".join(traceback.format_exception(type(error), error, own or trace))
 
 
-def is_foreign(file: str) -> bool:
-    """Whether it belongs to Python or to an installed package."""
-    return file.startswith(_FOREIGN_FOLDERS) or any(
-        f"{os.sep}{folder}{os.sep}" in file for folder in ("site-packages", "dist-packages")
-    )
+def _is_of_the_project(file: str) -> bool:
+    return origin_of(file) is Origin.APPLICATION
 
 
 def _is_machinery(file: str) -> bool:
-    return file.startswith((_OUR_FOLDER, "<frozen importlib")) or file == importlib.__file__
+    is_import = file.startswith("<frozen importlib") or file == importlib.__file__
+    return is_import or origin_of(file) is Origin.IOTAX

@@ -19,7 +19,11 @@ from importlib.machinery import (
 )
 from typing import Any
 
-from iotax.load_error import is_foreign
+from iotax._app import code_origin
+from iotax._app.code_origin import Origin, origin_of
+
+# What it imports would else count among the imports of the application.
+code_origin.prepare()
 
 
 class Project:
@@ -31,7 +35,7 @@ class Project:
 
     def owns(self, path: str) -> bool:
         path = os.path.join(os.path.abspath(path), "")
-        return path.startswith(self._folders) and not is_foreign(path)
+        return path.startswith(self._folders) and origin_of(path) is Origin.APPLICATION
 
     def owns_spec(self, spec: ModuleSpec) -> bool:
         """A package without a file counts by its folders."""

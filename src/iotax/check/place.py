@@ -9,49 +9,25 @@ before: the line that holds the word in question, else where the last of them re
 import dis
 import os
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator
-from enum import Enum
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
+from typing import Final
 
+from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
 from iotax.check.findings import Place
 
 _TRAIL_MAX = 200
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What lies outside of it has started the checker, and is not what is checked.
-_PLAYER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "player.py")
-_LIBRARY = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
-_PACKAGES = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))
-
-
-class Owner(Enum):
-    APPLICATION = "application"
-    PACKAGE = "package"
-    LIBRARY = "library"
-    CHECKER = "checker"
-
-
-@cache
-def owner_of(file: str) -> Owner:
-    """Whose a file of code is, by its name as in co_filename."""
-    if file.startswith("<"):
-        return Owner.LIBRARY
-    path = os.path.abspath(file)
-    if path.startswith(os.path.join(_HERE, "")):
-        return Owner.CHECKER
-    parts = path.split(os.sep)
-    if path.startswith(_PACKAGES) or "site-packages" in parts or "dist-packages" in parts:
-        return Owner.PACKAGE
-    return Owner.LIBRARY if path.startswith(_LIBRARY) else Owner.APPLICATION
+PLAYER: Final = os.path.join(PACKAGE_DIR, "check", "player.py")
 
 
 def place(code: CodeType, line: int | None) -> Place:
     file = os.path.abspath(code.co_filename)
-    package, version = _distribution(file) if owner_of(file) is Owner.PACKAGE else ("", "")
+    package, version = _distribution(file) if origin_of(file) is Origin.PACKAGE else ("", "")
     here = os.path.join(os.getcwd(), "")
     return Place(
         file.removeprefix(here), line or code.co_firstlineno, code.co_qualname, package, version
@@ -62,8 +38,8 @@ def of_caller() -> Place | None:
     """The line of the application, or of a package, that called into the checker. The application's
     own beats a package's only where it is nearer."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename != _PLAYER:
-        if owner_of(frame.f_code.co_filename) in (Owner.APPLICATION, Owner.PACKAGE):
+    while frame is not None and frame.f_code.co_filename != PLAYER:
+        if origin_of(frame.f_code.co_filename) in (Origin.APPLICATION, Origin.PACKAGE):
             return place(frame.f_code, frame.f_lineno)
         frame = frame.f_back
     return None
@@ -73,9 +49,9 @@ def of_error(error: BaseException) -> Place | None:
     """Where it was raised: the innermost line of the application's own, else of a package."""
     found: Place | None = None
     for code, line in _lines_of(error.__traceback__):
-        owner = owner_of(code.co_filename)
-        replaces = owner is Owner.PACKAGE and (found is None or found.package)
-        if owner is Owner.APPLICATION or replaces:
+        origin = origin_of(code.co_filename)
+        replaces = origin is Origin.PACKAGE and (found is None or found.package)
+        if origin is Origin.APPLICATION or replaces:
             found = place(code, line)
     return found
 
@@ -95,7 +71,7 @@ def of_object(found: object) -> Place | None:
     calls = (found, getattr(holder, "__next__", None), getattr(holder, "__call__", None))  # noqa: B004
     codes = (getattr(call, "__code__", None) for call in calls)
     code = next((code for code in codes if code is not None), None)
-    if not isinstance(code, CodeType) or owner_of(code.co_filename) is Owner.CHECKER:
+    if not isinstance(code, CodeType) or origin_of(code.co_filename) is Origin.IOTAX:
         return None
     return place(code, code.co_firstlineno)
 
@@ -123,10 +99,10 @@ class Trail:
     def _saw(self, frame: FrameType, event: str, _: object) -> None:
         if event != "return":
             return
-        owner = owner_of(frame.f_code.co_filename)
-        if owner is Owner.APPLICATION:
+        origin = origin_of(frame.f_code.co_filename)
+        if origin is Origin.APPLICATION:
             self._returns.append((frame.f_code, frame.f_lineno))
-        elif owner is Owner.PACKAGE:
+        elif origin is Origin.PACKAGE:
             self._in_package = (frame.f_code, frame.f_lineno)
 
     def blame(self, words: Iterable[object] = ()) -> Place | None:

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Final
 
+from iotax._app.code_origin import Origin, origin_of
 from iotax.check.findings import Finding, Place, Report, merged
 from iotax.check.middleware import CHECKS
-from iotax.check.place import Owner, owner_of
 from iotax.check.plan import Plan
 from iotax.check.requests import RequestSpec
 from iotax.check.scenarios import scenarios_for
@@ -275,7 +275,7 @@ def _of_death(death: Died, request: str) -> Finding:
 def _dumped_place(output: str) -> Place | None:
     """The innermost line of the application's own in what faulthandler wrote."""
     for found in _DUMPED.finditer(output):
-        if owner_of(found["file"]) is Owner.APPLICATION:
+        if origin_of(found["file"]) is Origin.APPLICATION:
             here = os.path.join(os.getcwd(), "")
             file = os.path.abspath(found["file"]).removeprefix(here)
             return Place(file, int(found["line"]), found["function"])

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-from iotax.check.place import Owner, of_caller, of_error, owner_of
+from iotax._app.code_origin import Origin, origin_of
+from iotax.check.place import of_caller, of_error
 from iotax.check.record import Record, a_type
 
 FILE_BLOCK_BYTES = 8192
@@ -30,7 +31,7 @@ class _Stream:
         if name.startswith("_"):
             raise AttributeError(name)
         caller = sys._getframe(1)
-        if owner_of(caller.f_code.co_filename) is not Owner.LIBRARY and _is_a_use(caller):
+        if origin_of(caller.f_code.co_filename) is not Origin.LIBRARY and _is_a_use(caller):
             self._used[name] = of_caller()
         raise AttributeError(
             f"{self.name} has no {name!r}: PEP 3333 does not give it one", name=name, obj=self

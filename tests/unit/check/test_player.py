@@ -123,3 +123,8 @@ def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
     assert isinstance(call.raised, TimeIsUp)
     assert not started
     assert [one.clause for one in call.record.findings] == ["C-TIME-01"]
+
+
+def test_what_started_the_player_is_never_blamed():
+    """This test runs outside of it, as pytest does."""
+    assert player_module.__file__ == place.PLAYER
