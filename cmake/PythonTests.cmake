@@ -30,9 +30,9 @@ function(iotax_python_test name label)
     LABELS ${label} ENVIRONMENT "${python_environment}" RUN_SERIAL TRUE TIMEOUT 1200)
 endfunction()
 
-# iotax_pytest(NAME LABEL PATH [ARGUMENT...]): registered when PATH holds a test file.
+# iotax_pytest(NAME LABEL PATH [ARGUMENT...]): registered when there is a test file below PATH.
 function(iotax_pytest name label path)
-  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${path}/test_*.py")
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${path}/test_*.py")
   if(files)
     iotax_python_test(${name} ${label} -m pytest -q -p no:cacheprovider ${ARGN} "${path}")
   endif()
