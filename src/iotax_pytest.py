@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(
 def _settings(target: str, config: pytest.Config) -> "Settings":
     """The application is imported in pytest's root folder, as pytest imports tests. Errors:
     UsageError."""
+    from iotax._config.sources import ConfigError
     from iotax.check.settings import from_command
-    from iotax.config import ConfigError
 
     folders = [config.invocation_params.dir, *config.getini("pythonpath")]
     typed = {
@@ -89,8 +89,8 @@ class Check(pytest.Collector):
     def report(self) -> "Report":
         """When there can be none the test that asks first fails."""
         if self._report is None:
+            from iotax._config.sources import ConfigError
             from iotax.check.playing import Died, check
-            from iotax.config import ConfigError
             from iotax.load_error import LoadError
 
             self.failed, problem = True, ""

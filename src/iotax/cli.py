@@ -18,14 +18,14 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from iotax import _iotax, log, signals, working_directory
-from iotax.address import TcpAddress
-from iotax.config import ConfigError, from_command
+from iotax._config.address import TcpAddress
+from iotax._config.option_types import Many, Switch
+from iotax._config.options import OPTIONS, Config
+from iotax._config.sources import ConfigError, from_command
 from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
-from iotax.options import OPTIONS, Config
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
-from iotax.values import Many, Switch
 from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, ThreadsNotStarted, Worker, leave_now
 from iotax.worker_process import buffer_lines, load, tell_ready
 

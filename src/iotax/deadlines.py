@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from iotax import _iotax, log, native
 from iotax._app.code_origin import Origin, origin_of
-from iotax.options import Config
+from iotax._config.options import Config
 
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "debugpy"})
 FRAMES_MAX: Final = 50

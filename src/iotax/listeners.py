@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from iotax import log
-from iotax.address import (
+from iotax._config.address import (
     EVERY_HOST,
     UNIX_PATH_BYTES_MAX,
     Address,

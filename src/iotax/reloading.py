@@ -16,11 +16,11 @@ from typing import Final
 from iotax import channel as ch
 from iotax import log, signals, watching
 from iotax import reload_jobs as jobs
+from iotax._config.options import Config
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
 from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax.listeners import Listeners
-from iotax.options import Config
 from iotax.own_code import Project
 from iotax.supervisor import Supervisor
 from iotax.system import System

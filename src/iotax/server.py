@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 from iotax import importer, log, native, working_directory
-from iotax.address import TcpAddress
-from iotax.config import from_arguments
+from iotax._config.address import TcpAddress
+from iotax._config.options import Config
+from iotax._config.sources import from_arguments
 from iotax.listeners import Listeners, open_listeners
-from iotax.options import Config
 from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
 
 

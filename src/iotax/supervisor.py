@@ -17,12 +17,12 @@ from typing import Final, NamedTuple
 
 from iotax import channel as ch
 from iotax import deaths, forking, log, signals
+from iotax._config.options import Config
 from iotax.backoff import Backoff
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
 from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax.listeners import Listeners
-from iotax.options import Config
 from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next_steps, predecessor
 from iotax.running_clock import Suspicion
 from iotax.system import System

@@ -21,7 +21,7 @@ from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import urlencode
 
 from iotax import _iotax, importer
-from iotax.config import from_arguments
+from iotax._config.sources import from_arguments
 from iotax.responses import End, Headers, ProtocolError, Response, parse_response
 from iotax.server import Server, ServerOptions
 

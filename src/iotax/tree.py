@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from iotax.options import RELOAD_EXCLUDE, RELOAD_INCLUDE
+from iotax._config.options import RELOAD_EXCLUDE, RELOAD_INCLUDE
 
 CREATED: Final = "created"
 MODIFIED: Final = "modified"

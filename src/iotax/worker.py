@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any, Final, Literal
 
 from iotax import _iotax, log, native
+from iotax._config.options import Config
 from iotax.deadlines import Watch
 from iotax.listeners import Listeners
-from iotax.options import Config
 
 # A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
 # (group and wrapper).

@@ -15,11 +15,11 @@ from typing import Any
 
 from iotax import _iotax, forking, importer, log, signals, working_directory
 from iotax import channel as ch
+from iotax._config.options import Config
 from iotax.channel import Channel
 from iotax.importer import Loaded
 from iotax.listeners import Listeners
 from iotax.load_error import LoadError
-from iotax.options import Config
 from iotax.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from iotax import log
+from iotax._config.sources import ConfigError
 from iotax.check.findings import Report
 from iotax.check.forms import FORMATS, heading, text
 from iotax.check.playing import Died, check, planned
 from iotax.check.settings import EXAMPLES, from_command
-from iotax.config import ConfigError
 from iotax.load_error import LoadError
 
 EXIT_USAGE: Final = 2

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from iotax import _iotax, importer, working_directory
+from iotax._config.sources import from_arguments
 from iotax.check import place
 from iotax.check.clauses import clauses
 from iotax.check.findings import Finding
@@ -26,7 +27,6 @@ from iotax.check.record import Record
 from iotax.check.requests import RequestSpec
 from iotax.check.routes import links_in, routes_of
 from iotax.check.scenarios import SCENARIOS, Behaviour, learn, opens_counted
-from iotax.config import from_arguments
 from iotax.load_error import LoadError
 
 CHUNK_BYTES = 7

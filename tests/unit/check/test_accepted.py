@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iotax._config.sources import ConfigError
 from iotax.check.accepted import (
     Ignore,
     compared,
@@ -14,7 +15,6 @@ from iotax.check.accepted import (
     write_baseline,
 )
 from iotax.check.findings import Finding, Place, Report
-from iotax.config import ConfigError
 
 CRASH = Finding(
     "A-EXC-01", "warning", "It fails.", ("GET /admin?x (a manner)",), Place("main.py", 3, "admin")

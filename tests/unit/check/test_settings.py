@@ -2,10 +2,10 @@
 
 import pytest
 
+from iotax._config.sources import ConfigError
 from iotax.check.accepted import Ignore
 from iotax.check.requests import RequestSpec
 from iotax.check.settings import from_command
-from iotax.config import ConfigError
 
 TYPED = dict.fromkeys(
     (

@@ -33,9 +33,9 @@ from played_system import PlayedSystem
 from iotax import channel as ch
 from iotax import log, reload_jobs, watching
 from iotax import supervisor as supervising
+from iotax._config.sources import from_command
 from iotax.channel import Channel, Message
 from iotax.children import WorkerChild
-from iotax.config import from_command
 from iotax.lifecycle import State
 from iotax.listeners import Listeners
 from iotax.reloading import ReloadingSupervisor

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from iotax.address import TcpAddress, UnixAddress
-from iotax.config import ConfigError, from_arguments, from_command
-from iotax.options import OPTIONS, Config
+from iotax._config.address import TcpAddress, UnixAddress
+from iotax._config.options import OPTIONS, Config
+from iotax._config.sources import ConfigError, from_arguments, from_command
 
 
 def flags(**typed: object) -> Config:

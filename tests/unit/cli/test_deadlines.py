@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from iotax import deadlines
-from iotax.config import from_arguments
+from iotax._config.sources import from_arguments
 
 
 class Extension:

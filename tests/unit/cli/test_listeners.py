@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from iotax import listeners as module
-from iotax.address import Address, TcpAddress, UnixAddress, parse_address
+from iotax._config.address import Address, TcpAddress, UnixAddress, parse_address
 from iotax.listeners import BindError, Listeners, open_listeners
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from iotax import log as module
-from iotax.config import ConfigError
-from iotax.options import Config
+from iotax._config.options import Config
+from iotax._config.sources import ConfigError
 
 
 def opened(log: list[str], server: str, access: str) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from iotax import _iotax
+from iotax._config.option_types import Many, Switch
+from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
+from iotax._config.sources import ConfigError, from_arguments, from_command, readme_table
 from iotax.cli import FOREIGN, make_parser
-from iotax.config import ConfigError, from_arguments, from_command, readme_table
-from iotax.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax.server import PathOptions, ServerOptions
-from iotax.values import Many, Switch
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTRACT = {

@@ -12,10 +12,10 @@ import pytest
 from conftest import ScriptedWorker
 
 from iotax import worker as module
-from iotax.address import TcpAddress
-from iotax.config import from_arguments
+from iotax._config.address import TcpAddress
+from iotax._config.options import Config
+from iotax._config.sources import from_arguments
 from iotax.listeners import Listeners, open_listeners
-from iotax.options import Config
 
 
 def made_worker(**options: object) -> module.Worker:

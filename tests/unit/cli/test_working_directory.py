@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from iotax import working_directory
-from iotax.config import ConfigError
+from iotax._config.options import Config
+from iotax._config.sources import ConfigError
 from iotax.importer import load
 from iotax.load_error import LoadError
-from iotax.options import Config
 from iotax.worker_process import load as load_in_worker
 from iotax.working_directory import WorkingDirectory, prepare
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from iotax.options import OPTIONS, VARIABLE_PREFIX, Config, Option
-from iotax.values import Many, Switch, Whole
+from iotax._config.option_types import Many, Switch, Whole
+from iotax._config.options import OPTIONS, VARIABLE_PREFIX, Config, Option
 
 # IOTAX_APP belongs to the test that runs the checks against an application of the user's.
 FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP"})

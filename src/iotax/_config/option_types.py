@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from iotax.address import Address, parse_address, parse_host
+from iotax._config.address import Address, parse_address, parse_host
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 SIZE_MAX = 2**63 - 1

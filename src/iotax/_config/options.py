@@ -2,7 +2,7 @@
 
 The fields of Config are the table. From it come the command's help, the variables IOTAX_NAME, the
 library's keyword arguments, the table in the README and the tests that walk it.
-Says nothing about where values come from (config.py) or what becomes of them.
+Says nothing about where values come from (sources.py) or what becomes of them.
 """
 
 import random
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from iotax.address import EVERY_HOST, Address, TcpAddress
-from iotax.values import (
+from iotax._config.address import EVERY_HOST, Address, TcpAddress
+from iotax._config.option_types import (
     GIB,
     KIB,
     MIB,
