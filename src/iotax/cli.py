@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from iotax import _iotax, log, signals, working_directory
+from iotax import _iotax, signals, working_directory
 from iotax._config.address import TcpAddress
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import ConfigError, from_command
+from iotax._log import server_log
 from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
 from iotax.load_error import LoadError
@@ -75,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments). Returns the exit code."""
-    log.open_missing_standard_streams()
+    server_log.open_missing_standard_streams()
     signals.begin()
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, text: str) -> int:
-    log.say(text)
+    server_log.say(text)
     return code
 
 
@@ -118,11 +119,11 @@ def _run(argv: list[str]) -> int:
     config, warnings = from_command(flags, os.environ)
     working_directory.prepare(config.chdir, config.pythonpath)
     supervised = config.workers > 0
-    log.open_log(config, os.environ, threads=not supervised)
+    server_log.open_log(config, os.environ, threads=not supervised)
     with _open(config) as listeners:
         _greet(app, config, listeners, warnings)
         if supervised:
-            interactive = log.is_terminal()
+            interactive = server_log.is_terminal()
             kind = _reloading_supervisor() if config.reload else Supervisor
             return run_forked(kind(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
@@ -271,22 +272,22 @@ def _greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) 
             lines.append(here)
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
-    log.say("\n".join(lines))
+    server_log.say("\n".join(lines))
     for text in warnings:
-        log.warning(text)
+        server_log.warning(text)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
     if config.reload and exposed:
-        log.warning(
+        server_log.warning(
             "--reload shows tracebacks, with lines of the source, to everybody who can reach"
             f" {' and '.join(exposed)}: it is for development; --host 127.0.0.1 keeps them on this"
             " machine"
         )
     if os.getpid() == 1 and all(listener.port and listener.is_local for listener in listeners.all):
-        log.warning(
+        server_log.warning(
             "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
         )
     what = "supervisor" if config.workers else "server process"
-    log.info(f"Started {what} [{os.getpid()}]")
+    server_log.info(f"Started {what} [{os.getpid()}]")
 
 
 def _serve(app: str, config: Config, listeners: Listeners) -> int:
@@ -305,7 +306,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
     loaded = load(app, config)
 
     def at_once(number: int) -> None:
-        log.warning(
+        server_log.warning(
             f"Stopped at once by {signal.Signals(number).name}; requests cut: {worker.running()}"
         )
         listeners.close()
@@ -318,7 +319,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
     def ready() -> None:
         tell_ready(listeners, config)
 
-    worker = Worker(loaded.application, listeners, config, interactive=log.is_terminal())
+    worker = Worker(loaded.application, listeners, config, interactive=server_log.is_terminal())
     serving.append(worker)
     all_back = worker.run(process="server", at_once=at_once, ready=ready)
     operators.end()

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final, NamedTuple
 
-from iotax import _iotax, log, native
+from iotax import _iotax, native
 from iotax._app.code_origin import Origin, origin_of
 from iotax._config.options import Config
+from iotax._log import server_log
 
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "debugpy"})
 FRAMES_MAX: Final = 50
@@ -75,7 +76,9 @@ class Watch:
                 self.handle(Event(*event))
             except BaseException as error:
                 with contextlib.suppress(BaseException):
-                    log.error(f"The watch of the deadlines failed: {_summary(error)}; it continues")
+                    server_log.error(
+                        f"The watch of the deadlines failed: {_summary(error)}; it continues"
+                    )
 
     def handle(self, event: Event) -> None:
         if event.kind == "lost":
@@ -87,7 +90,9 @@ class Watch:
             self._worker.suspend(event.thread, event.token)
             if event.request_id not in self._debugged:
                 self._debugged.add(event.request_id)
-                log.info(f"No deadlines for {event.line} ({event.request_id}): it is debugged")
+                server_log.info(
+                    f"No deadlines for {event.line} ({event.request_id}): it is debugged"
+                )
             return
         answered = (
             event.kind == "overdue"
@@ -95,7 +100,7 @@ class Watch:
             and self._worker.expire(event.thread, event.token)
         )
         option = "--slow-request" if event.kind == "slow" else "--request-timeout"
-        log.warning(
+        server_log.warning(
             f"{event.line} ({event.request_id}) has run for {event.age:.1f} s without a word"
             f" ({option}); iotax-{event.thread} is at:\n{stack(frame)}"
         )
@@ -114,7 +119,7 @@ class Watch:
             self._start_thread(event.replacement)
         except BaseException as error:
             self._worker.replacement_failed(event.thread, event.replacement)
-            log.error(
+            server_log.error(
                 f"No thread can be started in the place of iotax-{event.thread}: {_summary(error)}"
             )
 

@@ -14,7 +14,6 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from iotax import log
 from iotax._config.address import (
     EVERY_HOST,
     UNIX_PATH_BYTES_MAX,
@@ -23,6 +22,7 @@ from iotax._config.address import (
     UnixAddress,
     authority,
 )
+from iotax._log import server_log
 
 
 class BindError(OSError):
@@ -109,9 +109,9 @@ class Listeners:
     def announce(self, notes: Iterable[str] = ()) -> None:
         """Log where requests are served from now on, and `notes`."""
         for listener in self.all:
-            log.info(f"Listening on {listener.url}")
+            server_log.info(f"Listening on {listener.url}")
         for note in notes:
-            log.info(note)
+            server_log.info(note)
 
     def descriptors(self) -> list[tuple[int, str]]:
         """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""

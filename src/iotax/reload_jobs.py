@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from iotax import channel as ch
-from iotax import forking, log, native, signals, warm
+from iotax import forking, native, signals, warm
+from iotax._log import server_log
 from iotax.channel import Channel
 from iotax.deadlines import is_debugged
 from iotax.error_page import ErrorPage
@@ -104,7 +105,7 @@ class TemplateJob:
     def run(self) -> int:
         """Fork on demand until the supervisor closes the channel."""
         forking.die_with(self.worker.supervisor)
-        log.open_log(self.worker.config, os.environ, threads=False)
+        server_log.open_log(self.worker.config, os.environ, threads=False)
         self.channel.send(ch.BOOTING, str(os.getpid()))
         bad: set[str] = set()
         stamps: dict[str, int] = {}
@@ -116,7 +117,9 @@ class TemplateJob:
                     return 0
             elif message.kind == ch.FORK:
                 if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
-                    log.error("No worker can be forked: the template has too many open files")
+                    server_log.error(
+                        "No worker can be forked: the template has too many open files"
+                    )
                     continue
                 end = Channel.from_descriptor(message.descriptor)
                 job = replace(self.worker, seat=int(message.text), channel=end, stamps=stamps)
@@ -156,7 +159,7 @@ def stand_in(job: WorkerJob, text: str) -> WorkerJob:
     """Serves `text` as an error. Its page asks again and again: that is not logged."""
 
     def tell(line: str) -> None:
-        log.warning(f"503 {line}: the application is not loaded")
+        server_log.warning(f"503 {line}: the application is not loaded")
 
     return replace(
         job,

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Final
 
 from iotax import channel as ch
-from iotax import log, signals, watching
 from iotax import reload_jobs as jobs
+from iotax import signals, watching
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
 from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
@@ -90,8 +91,8 @@ class ReloadingSupervisor(Supervisor):
 
     def run(self) -> int:
         for folder in self._folders:
-            log.info(f"Watching for file changes in: {folder}")
-        log.info("Starting server subprocess...")
+            server_log.info(f"Watching for file changes in: {folder}")
+        server_log.info("Starting server subprocess...")
         return super().run()
 
     # ---- a turn
@@ -202,7 +203,7 @@ class ReloadingSupervisor(Supervisor):
 
     def _hear_watcher(self, message: Message) -> None:
         if message.kind == watching.NOTE:
-            log.warning(message.text)
+            server_log.warning(message.text)
         elif message.kind == watching.WATCHING and self._watcher_failed:
             self._watcher_failed = False
             self._begin_generation()  # nobody has seen what was saved meanwhile
@@ -241,24 +242,24 @@ class ReloadingSupervisor(Supervisor):
             if not self._told_of_debugger:
                 self._told_of_debugger = True
                 what = f"A debugger is active in process [{worker.pid}]"
-                log.info(f"{what}: the reload waits until it is left")
+                server_log.info(f"{what}: the reload waits until it is left")
         elif not self._asked:
             self._restart()
 
     def _restart(self) -> None:
         for kind, path in self._saved[:NAMED_MAX]:
-            log.info(f"Detected {kind}: {path}")
+            server_log.info(f"Detected {kind}: {path}")
         if self._saved_count > NAMED_MAX:
-            log.info(f"Detected {self._saved_count - NAMED_MAX} more changes")
+            server_log.info(f"Detected {self._saved_count - NAMED_MAX} more changes")
         self._saved, self._saved_count = [], 0
         self._begin_generation()
 
     def _replace_all(self, why: str) -> None:
-        log.info(f"Replacing all workers: {why}")
+        server_log.info(f"Replacing all workers: {why}")
         self._begin_generation()
 
     def _begin_generation(self) -> None:
-        log.info("Restarting server...")
+        server_log.info("Restarting server...")
         self._generation += 1
         self._began = self._system.now()
         self._broken, self._answered, self._hangs = "", False, False
@@ -322,7 +323,7 @@ class ReloadingSupervisor(Supervisor):
             self._warmth.loaded()
             if self._generation > 1:
                 seconds = self._system.now() - self._began
-                log.info(f"Reloaded in {seconds:.2f} s ({self._how[worker]})")
+                server_log.info(f"Reloaded in {seconds:.2f} s ({self._how[worker]})")
         self._hand_over()
         for old in self._workers:
             if old.state is State.READY and self._is_old(old, worker):
@@ -364,7 +365,7 @@ class ReloadingSupervisor(Supervisor):
     def _break_off(self, worker: WorkerChild) -> None:
         """What an old worker still runs is cut, so that clients see it, and then it is killed."""
         for call in self._calls(worker):
-            log.warning(f"Broken off: {call}")
+            server_log.warning(f"Broken off: {call}")
         worker.channel.send(ch.NOW)
         worker.termination = Termination("", self._system.now() + LEAVE_SECONDS)
         self._retiring.discard(worker)
@@ -388,7 +389,7 @@ class ReloadingSupervisor(Supervisor):
             self._watcher = None
             if self._stop is None:
                 self._watcher_failed = True
-                log.error(
+                server_log.error(
                     f"The process that watches files {self._cause(status)}; it is started anew"
                 )
         elif template is self._warmth.template:
@@ -420,8 +421,8 @@ class ReloadingSupervisor(Supervisor):
             return
         if not self._broken:
             self._broken, self._hangs = text, False
-            log.error(text)
-            log.info("Waiting for a change...")
+            server_log.error(text)
+            server_log.info("Waiting for a change...")
             self._answered = True
             self._warmth.loaded()
             for other in self._workers:
@@ -439,7 +440,7 @@ class ReloadingSupervisor(Supervisor):
     def _tell_that_it_hangs(self) -> None:
         """A stand-in serves until the import comes to its end, or the next save ends it."""
         booting = [w for w in self._workers if w.state is State.BOOTING]
-        log.warning(
+        server_log.warning(
             f"{self._app} has been imported for more than {HANG_SECONDS:.0f} s, and is not ready;"
             " the next save interrupts it. It is here:"
         )

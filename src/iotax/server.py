@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
-from iotax import importer, log, native, working_directory
+from iotax import importer, native, working_directory
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
+from iotax._log import server_log
 from iotax.listeners import Listeners, open_listeners
 from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
 
@@ -122,8 +123,8 @@ class Server:
                 raise RuntimeError("this Server is serving already")
             listeners = self.bind()._listeners
             assert listeners is not None
-            log.open_log(self._config, os.environ)
-            log.info(f"Started server process [{os.getpid()}]")
+            server_log.open_log(self._config, os.environ)
+            server_log.info(f"Started server process [{os.getpid()}]")
             self._worker = worker = Worker(self._app, listeners, self._config)
         guards: list[ExitGuard] = []
 
@@ -148,7 +149,7 @@ class Server:
                 guard.cancel()
             self.close()
             self._worker, self._exit_asked = None, False
-            log.flush()
+            server_log.flush()
 
     def signal_exit(self) -> None:
         """Stop: finish the requests that run, then let serve() return. From any thread or signal
@@ -189,7 +190,7 @@ class Server:
             self.signal_exit()
             thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
             if thread.is_alive():
-                log.warning("A request does not return: its thread is left behind")
+                server_log.warning("A request does not return: its thread is left behind")
                 _Leaving.behind.append(thread)
             else:
                 self._exit_asked = False

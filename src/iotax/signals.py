@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
-from iotax import _iotax, log
+from iotax import _iotax
+from iotax._log import server_log
 
 # By the supervisor, which acts on them; a worker takes them too, and does nothing.
 TAKEN: Final = (
@@ -170,16 +171,16 @@ class WithoutSupervisor:
 
     def _on_hup(self, number: int, _frame: FrameType | None) -> None:
         if self._terminal.is_gone():
-            log.info("Stopping: the terminal is closed")
+            server_log.info("Stopping: the terminal is closed")
             self._hang_up()
             return
-        log.warning(
+        server_log.warning(
             f"{signal.Signals(number).name} is refused: with --workers 0 there is no worker to"
             " replace; restart the server, or use --workers 1"
         )
 
     def _on_usr1(self, _number: int, _frame: FrameType | None) -> None:
-        log.reopen()
+        server_log.reopen()
 
 
 def leave_term_to_the_supervisor() -> Handler:
@@ -207,7 +208,7 @@ def _end_standard_input(_number: int, _frame: FrameType | None) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         os.dup2(nothing, 0)
         os.close(nothing)
-        log.warning(
+        server_log.warning(
             "Standard input is read in the background of its terminal: it is empty from now on;"
             " start the server in the foreground if the application asks a person"
         )

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from iotax import channel as ch
-from iotax import deaths, forking, log, signals
+from iotax import deaths, forking, signals
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax.backoff import Backoff
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
@@ -214,7 +215,7 @@ class Supervisor:
     def _is_stuck(self, worker: WorkerChild) -> None:
         """A call keeps the interpreter, so that not even its stack can be asked for in Python."""
         worker.is_stuck = True
-        log.error(
+        server_log.error(
             f"Worker [{worker.pid}] is stuck: a call has kept the interpreter (GIL) for more than"
             f" {GIL_STUCK_SECONDS:g} s{self._with_calls(worker)}. Its threads are at:"
         )
@@ -273,7 +274,7 @@ class Supervisor:
                 self._kill(worker, many)
 
     def _drain_first(self, worker: WorkerChild) -> None:
-        log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
+        server_log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
         if worker.replacement is not None:
             worker.replacement = Replacement(worker.replacement.reason, drain_first=True)
         self._let_leave(worker)
@@ -285,7 +286,7 @@ class Supervisor:
     def _want(self, worker: WorkerChild, replacement: Replacement) -> None:
         """Another worker in its place. The wish stays until this one has exited."""
         if worker.want(replacement):
-            log.info(f"Worker [{worker.pid}] is to be replaced: {replacement.reason}")
+            server_log.info(f"Worker [{worker.pid}] is to be replaced: {replacement.reason}")
 
     # ---- starting
 
@@ -357,7 +358,7 @@ class Supervisor:
     def _cannot_start(self, why: str) -> None:
         """It is tried again until it succeeds; the same cause is logged once."""
         if why != self._fork_error:
-            log.error(
+            server_log.error(
                 f"No process can be started: {why}; it is tried again every"
                 f" {FORK_PAUSE_SECONDS:g} s{self._still_wanted()}"
             )
@@ -371,7 +372,7 @@ class Supervisor:
 
     def _tell_started(self, worker: WorkerChild) -> None:
         self._fork_error = ""
-        log.info(f"Started server process [{worker.pid}]")
+        server_log.info(f"Started server process [{worker.pid}]")
 
     # ---- what children say
 
@@ -448,7 +449,7 @@ class Supervisor:
             worker.replaces = None  # another worker has exited meanwhile: this one takes its place
         elif old is not None:
             why = old.replacement.reason if old.replacement is not None else "it is not needed"
-            log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {why}")
+            server_log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {why}")
             self._let_leave(old)
 
     def _let_leave(self, worker: WorkerChild) -> None:
@@ -507,7 +508,7 @@ class Supervisor:
         child.is_abandoned = True
         if not child.pid:
             return  # it was never forked, and never will be
-        log.error(
+        server_log.error(
             f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; nobody waits"
             " for it any longer"
         )
@@ -562,7 +563,7 @@ class Supervisor:
             self._not_booted(worker, worker.killed_because() or f"it {what}")
             return
         now = self._system.now()
-        log.error(
+        server_log.error(
             f"Worker [{worker.pid}] {what} after {deaths.age(worker.age(now))}"
             f"{self._with_calls(worker)}; another one is started"
         )
@@ -575,7 +576,9 @@ class Supervisor:
             return False
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGTERM:
             return False
-        log.info(f"Process [{child.pid}] got SIGTERM before it was ready; another one is started")
+        server_log.info(
+            f"Process [{child.pid}] got SIGTERM before it was ready; another one is started"
+        )
         self._backoff.failed(child.started, self._system.now())
         return True
 
@@ -583,10 +586,12 @@ class Supervisor:
         """It was told to; only what went wrong is told."""
         if before is State.KILLED:
             if why := worker.killed_because():
-                log.warning(f"Worker [{worker.pid}] was killed: {why}{self._with_calls(worker)}")
+                server_log.warning(
+                    f"Worker [{worker.pid}] was killed: {why}{self._with_calls(worker)}"
+                )
         elif os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGINT, signal.SIGTERM):
             what = f"{self._cause(status)} while it was leaving{self._with_calls(worker)}"
-            log.error(f"Worker [{worker.pid}] {what}")
+            server_log.error(f"Worker [{worker.pid}] {what}")
 
     def _with_calls(self, worker: WorkerChild) -> str:
         return "; " + deaths.ran(self._calls(worker))
@@ -614,7 +619,9 @@ class Supervisor:
         what = self._cause(status)
         now = self._system.now()
         if before is State.READY:
-            log.error(f"The template process [{template.pid}] {what}; another one is started")
+            server_log.error(
+                f"The template process [{template.pid}] {what}; another one is started"
+            )
             self._backoff.ended(template.started, now)
         elif template.error:
             self._not_loaded(template)
@@ -625,7 +632,7 @@ class Supervisor:
 
     def _not_loaded(self, child: Child) -> None:
         if not self._served:
-            log.say(f"\n{child.error}")
+            server_log.say(f"\n{child.error}")
             self._give_up()
             return
         self._log_load_error(child.error)
@@ -633,17 +640,17 @@ class Supervisor:
 
     def _not_booted(self, child: Child, why: str) -> None:
         if not self._served:
-            log.say(f"iotax: process [{child.pid}] was to load {self._app}, but {why}")
+            server_log.say(f"iotax: process [{child.pid}] was to load {self._app}, but {why}")
             self._give_up()
             return
-        log.error(f"Process [{child.pid}] did not get ready: {why}")
+        server_log.error(f"Process [{child.pid}] did not get ready: {why}")
         self._try_again_later(child)
 
     def _log_load_error(self, screen: str) -> None:
         """In full once, however often it is tried."""
         again = screen == self._load_error
         self._load_error = screen
-        log.error(f"{screen.splitlines()[0]}: the same error again" if again else screen)
+        server_log.error(f"{screen.splitlines()[0]}: the same error again" if again else screen)
 
     def _try_again_later(self, child: Child) -> None:
         """Nobody is replaced by code that does not run, and no wish for a replacement is
@@ -651,7 +658,7 @@ class Supervisor:
         now = self._system.now()
         self._backoff.failed(child.started, now)
         later = f"next attempt in {self._backoff.seconds_left(now):.1f} s{self._still_wanted()}"
-        log.error(f"Keeping the current workers; {later}")
+        server_log.error(f"Keeping the current workers; {later}")
 
     def _still_wanted(self) -> str:
         """What is to be done as soon as workers can be started, as a clause."""
@@ -692,12 +699,12 @@ class Supervisor:
             self._replace_all("SIGHUP")
         elif number == signal.SIGTTIN:
             self._wanted = min(self._wanted + 1, self._workers_max)
-            log.info(f"{self._wanted} workers are wanted now")
+            server_log.info(f"{self._wanted} workers are wanted now")
         elif number == signal.SIGTTOU:
             self._wanted = max(self._wanted - 1, 1)
-            log.info(f"{self._wanted} workers are wanted now")
+            server_log.info(f"{self._wanted} workers are wanted now")
         elif number == signal.SIGUSR1:
-            log.reopen()
+            server_log.reopen()
             for worker in self._workers:
                 worker.channel.send(ch.REOPEN)
         elif number == signal.SIGUSR2:
@@ -706,7 +713,7 @@ class Supervisor:
     def _stops_with_its_terminal(self) -> bool:
         if not self._system.terminal_is_gone():
             return False
-        log.info("Stopping: the terminal is closed")
+        server_log.info("Stopping: the terminal is closed")
         self._asked_to_stop(signal.SIGINT)
         return True
 
@@ -718,7 +725,7 @@ class Supervisor:
 
     def _replace_all(self, why: str) -> None:
         """With freshly imported code."""
-        log.info(f"Replacing all workers: {why}")
+        server_log.info(f"Replacing all workers: {why}")
         self._backoff.reset()
         if not self._config.preload:
             self._mark_all(why)
@@ -748,7 +755,7 @@ class Supervisor:
         for worker in filter(lambda worker: worker.pid, self._workers):
             running = "\n".join(f"  {call}" for call in self._calls(worker)) or "  no request"
             age = deaths.age(worker.age(self._system.now()))
-            log.info(f"Worker [{worker.pid}], {age} old, runs\n{running}")
+            server_log.info(f"Worker [{worker.pid}], {age} old, runs\n{running}")
             if worker.state in (State.READY, State.DRAINING):
                 self._dump_stacks(worker)
 
@@ -794,7 +801,7 @@ class Supervisor:
             self._order_stop(order)
         elif self._stop is None or self._is_second(number, now, self._stop):
             cut = sum(len(self._page.calls(worker.seat)) for worker in self._workers)
-            log.warning(f"Stopped at once by {number.name}; requests cut: {cut}")
+            server_log.warning(f"Stopped at once by {number.name}; requests cut: {cut}")
             self._stop = Stop(128 + number, ch.NOW, now, now + AT_ONCE_SECONDS)
             self._order_stop(ch.NOW)
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from iotax import channel as ch
-from iotax import forking, left_behind, log, native, signals, working_directory
+from iotax import forking, left_behind, native, signals, working_directory
+from iotax._log import server_log
 from iotax.channel import Channel
 from iotax.exit_functions import ExitFunctions
 from iotax.load_error import LoadError
@@ -30,7 +31,7 @@ class TemplateJob:
         """Import, then fork on demand until the supervisor closes the channel."""
         worker, channel = self.worker, self.channel
         forking.die_with(worker.supervisor)
-        log.open_log(worker.config, os.environ, threads=False)
+        server_log.open_log(worker.config, os.environ, threads=False)
         channel.send(ch.BOOTING, str(os.getpid()))
         buffer_lines()
         before = left_behind.sockets()
@@ -42,7 +43,7 @@ class TemplateJob:
             channel.send(ch.LOAD_ERROR, str(error))
             return 0
         for what in left_behind.after_import(before):
-            log.warning(f"--preload: {what}")
+            server_log.warning(f"--preload: {what}")
         forking.live_on()  # the end of the channel is its end, and the exit functions run
         on_term = signals.leave_term_to_the_supervisor()
         gc.collect()
@@ -65,7 +66,7 @@ class TemplateJob:
             if message.kind != ch.FORK:
                 continue
             if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
-                log.error("No worker can be forked: the template has too many open files")
+                server_log.error("No worker can be forked: the template has too many open files")
                 continue
             end = Channel.from_descriptor(message.descriptor)
             job = replace(worker, seat=int(message.text), channel=end)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Literal
 
-from iotax import _iotax, log, native
+from iotax import _iotax, native
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax.deadlines import Watch
 from iotax.listeners import Listeners
 
@@ -227,7 +228,7 @@ class ExitGuard:
         try:
             native.thread(self._run, "iotax-exit").start()
         except RuntimeError as error:
-            log.warning(f"The time to exit is not limited: {error}")
+            server_log.warning(f"The time to exit is not limited: {error}")
 
     def _run(self) -> None:
         if self._waiting.acquire(timeout=self._seconds):
@@ -239,14 +240,14 @@ class ExitGuard:
             if thread not in ours and (not thread.daemon or thread.name.startswith("iotax-"))
         ]
         what = f"threads {', '.join(others)}" if others else "what the application does at exit"
-        log.warning(f"Leaving without waiting any longer for {what}")
+        server_log.warning(f"Leaving without waiting any longer for {what}")
         leave_now(self._code)
 
 
 def leave_now(code: int) -> None:
     """End the process without finalising Python: a thread that the application holds would abort
     that. What was logged and printed before is written, if that is possible within seconds."""
-    log.flush()
+    server_log.flush()
     _iotax.flush_standard_streams(FLUSH_SECONDS)
     os._exit(code)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from iotax import _iotax, forking, importer, log, signals, working_directory
+from iotax import _iotax, forking, importer, signals, working_directory
 from iotax import channel as ch
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax.channel import Channel
 from iotax.importer import Loaded
 from iotax.listeners import Listeners
@@ -97,7 +98,7 @@ def load(app: str, config: Config) -> Loaded:
         raise _no_directory(app, error) from None
     loaded = importer.load(app, factory=config.factory)
     if loaded.name != app and ":" not in app:
-        log.info(f"Taking {loaded.name}: no attribute was named")
+        server_log.info(f"Taking {loaded.name}: no attribute was named")
     return loaded
 
 
@@ -115,8 +116,8 @@ def _no_directory(app: str, error: OSError) -> LoadError:
 def tell_ready(listeners: Listeners, config: Config) -> None:
     """Requests are served from now on; a person is told how to end that."""
     listeners.announce(config.notes)
-    if log.is_terminal():
-        log.say("Press Ctrl-C to stop")
+    if server_log.is_terminal():
+        server_log.say("Press Ctrl-C to stop")
 
 
 def buffer_lines() -> None:

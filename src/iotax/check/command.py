@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
-from iotax import log
 from iotax._config.sources import ConfigError
+from iotax._log import server_log
 from iotax.check.findings import Report
 from iotax.check.forms import FORMATS, heading, text
 from iotax.check.playing import Died, check, planned
@@ -227,7 +227,7 @@ class Progress:
 def _write(report: Report, given: argparse.Namespace) -> None:
     if given.format == "text":
         descriptor = sys.stdout.fileno() if given.output is None else -1
-        color = log.colored(given.color, descriptor, os.environ)
+        color = server_log.colored(given.color, descriptor, os.environ)
         written = text(report, color=color, verbose=given.verbose)
     else:
         written = FORMATS[given.format](report)
@@ -243,5 +243,5 @@ def _write(report: Report, given: argparse.Namespace) -> None:
 
 
 def _fail(code: int, what: str) -> int:
-    log.say(what)
+    server_log.say(what)
     return code

@@ -31,9 +31,10 @@ if __name__ == "__main__":
 from played_system import PlayedSystem
 
 from iotax import channel as ch
-from iotax import log, reload_jobs, watching
+from iotax import reload_jobs, watching
 from iotax import supervisor as supervising
 from iotax._config.sources import from_command
+from iotax._log import server_log
 from iotax.channel import Channel, Message
 from iotax.children import WorkerChild
 from iotax.lifecycle import State
@@ -559,7 +560,9 @@ class CheckedReloadingSupervisor(CheckedSupervisor, ReloadingSupervisor):
 
 def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda _: None) -> None:
     """One sequence. Errors: Broken, or whatever the supervisor raised."""
-    former = {name: getattr(log, name) for name in ("info", "warning", "error", "say", "reopen")}
+    former = {
+        name: getattr(server_log, name) for name in ("info", "warning", "error", "say", "reopen")
+    }
     ready = supervising.tell_ready
     world: World | None = None
 
@@ -570,15 +573,15 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
 
     try:
         for name in ("info", "warning", "error", "say"):
-            setattr(log, name, line)
-        log.reopen = lambda: None
+            setattr(server_log, name, line)
+        server_log.reopen = lambda: None
         supervising.tell_ready = lambda *_: line("tell ready")
         world = World(seed, reload=reload, tell=tell)
         tell(f"seed {seed}: {world.flags}")
         world.check_end(world.supervisor.run())
     finally:
         for name, function in former.items():
-            setattr(log, name, function)
+            setattr(server_log, name, function)
         supervising.tell_ready = ready
         if world is not None:
             world.close()

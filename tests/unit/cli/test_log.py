@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from iotax import log as module
 from iotax._config.options import Config
 from iotax._config.sources import ConfigError
+from iotax._log import server_log as module
 
 
 def opened(log: list[str], server: str, access: str) -> str:

@@ -28,8 +28,8 @@ class World(PlayedSystem):
         self.log: list[str] = []
         self.said: list[str] = []
         for level in ("info", "warning", "error"):
-            monkeypatch.setattr(supervisor.log, level, self.log.append)
-        monkeypatch.setattr(supervisor.log, "say", self.said.append)
+            monkeypatch.setattr(supervisor.server_log, level, self.log.append)
+        monkeypatch.setattr(supervisor.server_log, "say", self.said.append)
 
     def start(self, *arguments: str) -> "World":
         flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -470,7 +470,7 @@ def test_log_files_are_opened_anew_everywhere(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reopened: list[str] = []
-    monkeypatch.setattr(supervisor.log, "reopen", lambda: reopened.append("ours"))
+    monkeypatch.setattr(supervisor.server_log, "reopen", lambda: reopened.append("ours"))
     world.start("workers", "2")
     world.ready(0, 1)
     world.turn(signal.SIGUSR1)
