@@ -89,9 +89,9 @@ class Check(pytest.Collector):
     def report(self) -> "Report":
         """When there can be none the test that asks first fails."""
         if self._report is None:
+            from iotax._app.load_error import LoadError
             from iotax._config.sources import ConfigError
             from iotax.check.playing import Died, check
-            from iotax.load_error import LoadError
 
             self.failed, problem = True, ""
             try:

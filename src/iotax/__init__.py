@@ -1,6 +1,7 @@
 """iotax: a WSGI server. `serve("main:app")` loads and serves, `run(app)` serves an object, Server
 is both in parts."""
 
+from iotax._app.load_error import LoadError
 from iotax._iotax import (
     BodyMalformed,
     BodyTimedOut,
@@ -9,7 +10,6 @@ from iotax._iotax import (
     __version__,
 )
 from iotax.listeners import BindError
-from iotax.load_error import LoadError
 from iotax.server import Server, load_app, run, serve
 
 __all__ = [

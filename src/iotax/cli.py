@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from iotax import _iotax, signals, working_directory
+from iotax import _iotax, signals
+from iotax._app import working_directory
+from iotax._app.load_error import LoadError
 from iotax._config.address import TcpAddress
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, Config
@@ -25,7 +27,6 @@ from iotax._config.sources import ConfigError, from_command
 from iotax._log import server_log
 from iotax.forking import run_forked
 from iotax.listeners import BindError, Listeners, open_listeners
-from iotax.load_error import LoadError
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, ThreadsNotStarted, Worker, leave_now
 from iotax.worker_process import buffer_lines, load, tell_ready

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from iotax import channel as ch
 from iotax import forking, native, signals, warm
+from iotax._app.importer import Loaded
 from iotax._log import server_log
 from iotax.channel import Channel
 from iotax.deadlines import is_debugged
 from iotax.error_page import ErrorPage
-from iotax.importer import Loaded
 from iotax.own_code import Project, Recorder, changed_variables
 from iotax.worker import leave_now
 from iotax.worker_process import WorkerJob

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
-from iotax import importer, native, working_directory
+from iotax import native
+from iotax._app import importer, working_directory
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments

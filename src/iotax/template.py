@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from iotax import channel as ch
-from iotax import forking, left_behind, native, signals, working_directory
+from iotax import forking, left_behind, native, signals
+from iotax._app import working_directory
+from iotax._app.load_error import LoadError
 from iotax._log import server_log
 from iotax.channel import Channel
 from iotax.exit_functions import ExitFunctions
-from iotax.load_error import LoadError
 from iotax.worker_process import WorkerJob, buffer_lines, load
 
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import urlencode
 
-from iotax import _iotax, importer
+from iotax import _iotax
+from iotax._app import importer
 from iotax._config.sources import from_arguments
 from iotax.responses import End, Headers, ProtocolError, Response, parse_response
 from iotax.server import Server, ServerOptions

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from iotax import _iotax, forking, importer, signals, working_directory
+from iotax import _iotax, forking, signals
 from iotax import channel as ch
+from iotax._app import importer, working_directory
+from iotax._app.importer import Loaded
+from iotax._app.load_error import LoadError
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax.channel import Channel
-from iotax.importer import Loaded
 from iotax.listeners import Listeners
-from iotax.load_error import LoadError
 from iotax.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 
 

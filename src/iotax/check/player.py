@@ -15,7 +15,9 @@ from dataclasses import asdict, replace
 from types import FrameType
 from typing import Any, NoReturn
 
-from iotax import _iotax, importer, working_directory
+from iotax import _iotax
+from iotax._app import importer, working_directory
+from iotax._app.load_error import LoadError
 from iotax._config.sources import from_arguments
 from iotax.check import place
 from iotax.check.clauses import clauses
@@ -27,7 +29,6 @@ from iotax.check.record import Record
 from iotax.check.requests import RequestSpec
 from iotax.check.routes import links_in, routes_of
 from iotax.check.scenarios import SCENARIOS, Behaviour, learn, opens_counted
-from iotax.load_error import LoadError
 
 CHUNK_BYTES = 7
 LISTS_MAX = 1000

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, Final
 
 from iotax._app.code_origin import Origin, origin_of
+from iotax._app.load_error import LoadError
 from iotax.check.findings import Finding, Place, Report, merged
 from iotax.check.middleware import CHECKS
 from iotax.check.plan import Plan
 from iotax.check.requests import RequestSpec
 from iotax.check.scenarios import scenarios_for
 from iotax.check.settings import Settings
-from iotax.load_error import LoadError
 
 _START: Final = "from iotax.check.player import main; main()"
 _GRACE_SECONDS: Final = 2.0

@@ -13,8 +13,8 @@ import pytest
 import iotax
 from iotax import deadlines
 from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
+from iotax._app.load_error import trace_of
 from iotax.check import place
-from iotax.load_error import trace_of
 from iotax.own_code import Project
 
 PACKAGES = [

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from iotax.importer import load
-from iotax.load_error import LoadError
+from iotax._app.importer import load
+from iotax._app.load_error import LoadError
 
 APP = "def {}(environ, start_response):\n    return []\n"
 
@@ -27,7 +27,7 @@ def screen(target: str, *, factory: bool = False) -> str:
     assert "\nFrom:    " in text
     assert "\nProblem: " in text
     assert "\nFix:     " in text
-    assert "iotax/importer.py" not in text
+    assert "iotax/_app/importer.py" not in text
     assert "importlib" not in text
     return text
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from iotax import working_directory
+from iotax._app import working_directory
+from iotax._app.importer import load
+from iotax._app.load_error import LoadError
+from iotax._app.working_directory import WorkingDirectory, prepare
 from iotax._config.options import Config
 from iotax._config.sources import ConfigError
-from iotax.importer import load
-from iotax.load_error import LoadError
 from iotax.worker_process import load as load_in_worker
-from iotax.working_directory import WorkingDirectory, prepare
 
 APP = "def app(environ, start_response):\n    return []\n"
 

@@ -7,9 +7,9 @@ import importlib
 import traceback
 import types
 
-from iotax import working_directory
+from iotax._app import working_directory
 from iotax._app.code_origin import Origin, origin_of
-from iotax.target import Target
+from iotax._app.target import Target
 
 
 class LoadError(Exception):

@@ -14,9 +14,9 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from iotax.load_error import LoadError, a_kind, load_error, one_line, trace_of
-from iotax.target import Target, TargetError, parse_target
-from iotax.working_directory import make_importable
+from iotax._app.load_error import LoadError, a_kind, load_error, one_line, trace_of
+from iotax._app.target import Target, TargetError, parse_target
+from iotax._app.working_directory import make_importable
 
 _USUAL_NAMES = ("application", "app")
 _LIKELY_NAMES = (*_USUAL_NAMES, "wsgi_app", "wsgi", "create_app", "make_app", "get_app", "api")
