@@ -18,10 +18,10 @@ from iotax import reload_jobs as jobs
 from iotax import signals, watching
 from iotax._config.options import Config
 from iotax._log import server_log
+from iotax._net.listeners import Listeners
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
 from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
-from iotax.listeners import Listeners
 from iotax.own_code import Project
 from iotax.supervisor import Supervisor
 from iotax.system import System

@@ -17,7 +17,7 @@ from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
 from iotax._log import server_log
-from iotax.listeners import Listeners, open_listeners
+from iotax._net.listeners import Listeners, open_listeners
 from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
 
 

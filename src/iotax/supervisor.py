@@ -19,11 +19,11 @@ from iotax import channel as ch
 from iotax import deaths, forking, signals
 from iotax._config.options import Config
 from iotax._log import server_log
+from iotax._net.listeners import Listeners
 from iotax.backoff import Backoff
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
 from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
-from iotax.listeners import Listeners
 from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next_steps, predecessor
 from iotax.running_clock import Suspicion
 from iotax.system import System

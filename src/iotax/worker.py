@@ -17,8 +17,8 @@ from typing import Any, Final, Literal
 from iotax import _iotax, native
 from iotax._config.options import Config
 from iotax._log import server_log
+from iotax._net.listeners import Listeners
 from iotax.deadlines import Watch
-from iotax.listeners import Listeners
 
 # A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
 # (group and wrapper).

@@ -20,8 +20,8 @@ from iotax._app.importer import Loaded
 from iotax._app.load_error import LoadError
 from iotax._config.options import Config
 from iotax._log import server_log
+from iotax._net.listeners import Listeners
 from iotax.channel import Channel
-from iotax.listeners import Listeners
 from iotax.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 
 

@@ -35,10 +35,10 @@ from iotax import reload_jobs, watching
 from iotax import supervisor as supervising
 from iotax._config.sources import from_command
 from iotax._log import server_log
+from iotax._net.listeners import Listeners
 from iotax.channel import Channel, Message
 from iotax.children import WorkerChild
 from iotax.lifecycle import State
-from iotax.listeners import Listeners
 from iotax.reloading import ReloadingSupervisor
 from iotax.replacement import Leave, Step
 from iotax.supervisor import Supervisor

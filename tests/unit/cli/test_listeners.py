@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from iotax import listeners as module
 from iotax._config.address import Address, TcpAddress, UnixAddress, parse_address
-from iotax.listeners import BindError, Listeners, open_listeners
+from iotax._net import listeners as module
+from iotax._net.listeners import BindError, Listeners, open_listeners
 
 
 def opened(*addresses: Address, mode: int | None = None) -> Listeners:

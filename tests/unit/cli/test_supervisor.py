@@ -12,9 +12,9 @@ from played_system import PlayedSystem
 from iotax import channel as ch
 from iotax import memory, reload_jobs, supervisor
 from iotax._config.sources import from_command
+from iotax._net.listeners import Listeners
 from iotax.backoff import Backoff
 from iotax.lifecycle import TRANSITIONS, Event, State, next_state
-from iotax.listeners import Listeners
 from iotax.reloading import ReloadingSupervisor
 from iotax.template import TemplateJob
 from iotax.worker_process import WorkerJob

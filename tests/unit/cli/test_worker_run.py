@@ -15,7 +15,7 @@ from iotax import worker as module
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
-from iotax.listeners import Listeners, open_listeners
+from iotax._net.listeners import Listeners, open_listeners
 
 
 def made_worker(**options: object) -> module.Worker:
