@@ -10,7 +10,7 @@ import select
 import socket
 from typing import Final, NamedTuple, Self
 
-from iotax import native
+from iotax._runtime import native
 
 # What a worker or the template says.
 BOOTING: Final = "B"  # with its process id

@@ -26,9 +26,15 @@ from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import ConfigError, from_command
 from iotax._log import server_log
 from iotax._net.listeners import BindError, Listeners, open_listeners
+from iotax._runtime.worker import (
+    SECOND_SIGNAL_SECONDS,
+    ExitGuard,
+    ThreadsNotStarted,
+    Worker,
+    leave_now,
+)
 from iotax.forking import run_forked
 from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
-from iotax.worker import SECOND_SIGNAL_SECONDS, ExitGuard, ThreadsNotStarted, Worker, leave_now
 from iotax.worker_process import buffer_lines, load, tell_ready
 
 EXIT_INTERNAL: Final = 1

@@ -9,7 +9,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from iotax import _iotax, native, signals
+from iotax import _iotax, signals
+from iotax._runtime import native
 from iotax.channel import Channel
 
 Run = Callable[[], int]

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from iotax import channel as ch
-from iotax import forking, native, signals, warm
+from iotax import forking, signals, warm
 from iotax._app.importer import Loaded
 from iotax._log import server_log
+from iotax._runtime import native
+from iotax._runtime.call_watch import is_debugged
+from iotax._runtime.worker import leave_now
 from iotax.channel import Channel
-from iotax.deadlines import is_debugged
 from iotax.error_page import ErrorPage
 from iotax.own_code import Project, Recorder, changed_variables
-from iotax.worker import leave_now
 from iotax.worker_process import WorkerJob
 
 # What such a worker says beside others: names of modules that it has imported, of variables that

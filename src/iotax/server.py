@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
-from iotax import native
 from iotax._app import importer, working_directory
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
 from iotax._log import server_log
 from iotax._net.listeners import Listeners, open_listeners
-from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
+from iotax._runtime import native
+from iotax._runtime.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
 
 
 class ServerOptions(TypedDict, total=False):

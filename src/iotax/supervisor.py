@@ -20,6 +20,7 @@ from iotax import deaths, forking, signals
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._runtime.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
 from iotax.backoff import Backoff
 from iotax.channel import Channel, Message
 from iotax.children import Child, WorkerChild
@@ -28,7 +29,6 @@ from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next
 from iotax.running_clock import Suspicion
 from iotax.system import System
 from iotax.template import TemplateJob
-from iotax.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
 from iotax.worker_process import WorkerJob, tell_ready
 
 EXIT_STOPPED: Final = 0

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from iotax import channel as ch
-from iotax import forking, left_behind, native, signals
+from iotax import forking, left_behind, signals
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._log import server_log
+from iotax._runtime import native
 from iotax.channel import Channel
 from iotax.exit_functions import ExitFunctions
 from iotax.worker_process import WorkerJob, buffer_lines, load

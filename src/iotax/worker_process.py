@@ -21,8 +21,8 @@ from iotax._app.load_error import LoadError
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._runtime.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 from iotax.channel import Channel
-from iotax.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from types import FrameType
 import pytest
 
 import iotax
-from iotax import deadlines
 from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
 from iotax._app.load_error import trace_of
+from iotax._runtime import call_watch
 from iotax.check import place
 from iotax.own_code import Project
 
@@ -112,7 +112,7 @@ def test_stack_in_the_log_begins_behind_the_frames_of_every_sub_package(tmp_path
         frames.append(sys._getframe(1))  # the view's
 
     through_all(lambda: view(see))()
-    text = deadlines.stack(frames[0])
+    text = call_watch.stack(frames[0])
     assert PACKAGE_DIR not in text
     assert f'File "{tmp_path / "main.py"}", line 2, in f' in text
 
@@ -125,7 +125,7 @@ def test_stack_in_the_log_ends_before_a_call_into_a_sub_package(tmp_path: Path) 
             directory_of(package) / "module.py", "def f(a, s):\n    a(s._getframe(0))\n"
         )
         view(lambda call=call: call(frames.append, sys))
-        text = deadlines.stack(frames.pop())
+        text = call_watch.stack(frames.pop())
         assert PACKAGE_DIR not in text
         assert f'File "{tmp_path / "main.py"}", line 2, in f' in text
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ScriptedWorker
 
 from iotax import cli
-from iotax import worker as worker_module
+from iotax._runtime import worker as worker_module
 
 APP = "def app(environ, start_response):\n    return []\n"
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from iotax import deadlines
 from iotax._config.sources import from_arguments
+from iotax._runtime import call_watch
 
 
 class Extension:
     """_iotax.Worker as far as the watch uses it: gives `events`, then says that it has stopped."""
 
-    def __init__(self, *events: deadlines.Event) -> None:
-        self._events: Iterator[deadlines.Event] = iter(events)
+    def __init__(self, *events: call_watch.Event) -> None:
+        self._events: Iterator[call_watch.Event] = iter(events)
         self.done: list[tuple[Any, ...]] = []
 
-    def watch(self) -> deadlines.Event | None:
+    def watch(self) -> call_watch.Event | None:
         return next(self._events, None)
 
     def expire(self, thread: int, token: int) -> bool:
@@ -39,14 +39,14 @@ class Extension:
         self.done.append(("failed", lost, replacement))
 
 
-def event(kind: str, thread: int, ident: int = 0, replacement: int = -1) -> deadlines.Event:
-    return deadlines.Event(kind, thread, ident, 100 + thread, "GET /", "ab-1", 1.0, replacement)
+def event(kind: str, thread: int, ident: int = 0, replacement: int = -1) -> call_watch.Event:
+    return call_watch.Event(kind, thread, ident, 100 + thread, "GET /", "ab-1", 1.0, replacement)
 
 
 def watch(extension: Extension, start_thread: Callable[[int], None]) -> None:
     """Until the extension says that the worker has stopped."""
     config = from_arguments({"request_timeout": 1}, path=False)
-    watch = deadlines.Watch(extension, config, start_thread)  # type: ignore[arg-type]
+    watch = call_watch.Watch(extension, config, start_thread)  # type: ignore[arg-type]
     watch.start()
     assert watch.join(20)
 
@@ -107,7 +107,7 @@ def test_any_other_exception_ends_one_report_only(
     expire, take = extension.expire, extension.watch
     failures = [MemoryError()]
 
-    def watch_fails_once() -> deadlines.Event | None:
+    def watch_fails_once() -> call_watch.Event | None:
         if failures:
             raise failures.pop()
         return take()

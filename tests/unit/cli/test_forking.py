@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from iotax import channel as ch
-from iotax import forking, native
+from iotax import forking
+from iotax._runtime import native
 from iotax.channel import Channel, Message
 from iotax.template import TemplateJob
 from iotax.worker_process import WorkerJob

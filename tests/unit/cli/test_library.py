@@ -125,7 +125,7 @@ def test_a_signal_stops_serve_and_a_second_one_breaks_what_runs(
     reached: list[str] = []
 
     def script(made: ScriptedWorker) -> None:
-        monkeypatch.setattr("iotax.worker.time.monotonic", lambda: next(clock, 101.0))
+        monkeypatch.setattr("iotax._runtime.worker.time.monotonic", lambda: next(clock, 101.0))
         signal.raise_signal(signal.SIGINT)
         reached.append("first")
         signal.raise_signal(signal.SIGINT)
@@ -147,12 +147,12 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
         left.append(code)
         ended.set()
 
-    monkeypatch.setattr("iotax.worker.leave_now", leave_now)
+    monkeypatch.setattr("iotax._runtime.worker.leave_now", leave_now)
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
 
     def script(made: ScriptedWorker) -> None:
         signal.raise_signal(signal.SIGTERM)
-        monkeypatch.setattr("iotax.worker.SECOND_SIGNAL_SECONDS", 0.0)
+        monkeypatch.setattr("iotax._runtime.worker.SECOND_SIGNAL_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         ended.wait()
@@ -247,7 +247,7 @@ def test_load_app_reloads_on_demand(project: Path) -> None:
 def test_a_held_thread_makes_the_exit_hard(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iotax.worker.JOIN_SECONDS", 0.0)
+    monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)
     monkeypatch.setattr(module._Leaving, "hard", False)
     codes: list[int] = []
     monkeypatch.setattr(module, "leave_now", codes.append)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from iotax import native
+from iotax._runtime import native
 
 PATCHES = {
     "plain": "",
@@ -78,7 +78,7 @@ def test_a_thread_is_one_of_the_operating_system(patch: str, when: str) -> None:
     """Whether iotax is imported before the patch (the command) or after it (serve())."""
     if patch in ("gevent", "eventlet") and importlib.util.find_spec(patch) is None:
         pytest.skip(f"{patch} is not installed")
-    parts = ["from iotax import native", PATCHES[patch], CHECKS]
+    parts = ["from iotax._runtime import native", PATCHES[patch], CHECKS]
     if when == "after":
         parts[:2] = parts[1::-1]
     done = subprocess.run(

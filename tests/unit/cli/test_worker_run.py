@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import ScriptedWorker
 
-from iotax import worker as module
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
 from iotax._net.listeners import Listeners, open_listeners
+from iotax._runtime import worker as module
 
 
 def made_worker(**options: object) -> module.Worker:
@@ -163,11 +163,11 @@ extension.flush_log = lambda _: True
 extension.flush_standard_streams = lambda _: True
 extension.after_fork_in_child = lambda: None
 sys.modules["iotax._iotax"] = extension
-from iotax.worker import ExitGuard
+from iotax._runtime.worker import ExitGuard
 {hanging}
 ExitGuard(0.05, 7).start()
 """
-    package = Path(str(module.__file__)).parents[1]
+    package = Path(str(module.__file__)).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", source],
         env={**os.environ, "PYTHONPATH": str(package)},

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Literal
 
-from iotax import _iotax, native
+from iotax import _iotax
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
-from iotax.deadlines import Watch
+from iotax._runtime import native
+from iotax._runtime.call_watch import Watch
 
 # A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
 # (group and wrapper).

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final, NamedTuple
 
-from iotax import _iotax, native
+from iotax import _iotax
 from iotax._app.code_origin import Origin, origin_of
 from iotax._config.options import Config
 from iotax._log import server_log
+from iotax._runtime import native
 
 DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "debugpy"})
 FRAMES_MAX: Final = 50
