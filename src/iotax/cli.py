@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from iotax import _iotax, signals
+from iotax import _iotax
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._config.address import TcpAddress
@@ -26,6 +26,10 @@ from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import ConfigError, from_command
 from iotax._log import server_log
 from iotax._net.listeners import BindError, Listeners, open_listeners
+from iotax._processes import signals
+from iotax._processes.forking import run_forked
+from iotax._processes.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
+from iotax._processes.worker_process import buffer_lines, load, tell_ready
 from iotax._runtime.worker import (
     SECOND_SIGNAL_SECONDS,
     ExitGuard,
@@ -33,9 +37,6 @@ from iotax._runtime.worker import (
     Worker,
     leave_now,
 )
-from iotax.forking import run_forked
-from iotax.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
-from iotax.worker_process import buffer_lines, load, tell_ready
 
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2

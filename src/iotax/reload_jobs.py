@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from iotax import channel as ch
-from iotax import forking, signals, warm
+from iotax import warm
 from iotax._app.importer import Loaded
 from iotax._log import server_log
+from iotax._processes import channel as ch
+from iotax._processes import forking, signals
+from iotax._processes.channel import Channel
+from iotax._processes.worker_process import WorkerJob
 from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
 from iotax._runtime.worker import leave_now
-from iotax.channel import Channel
 from iotax.error_page import ErrorPage
 from iotax.own_code import Project, Recorder, changed_variables
-from iotax.worker_process import WorkerJob
 
 # What such a worker says beside others: names of modules that it has imported, of variables that
 # its code has changed, that it is no fork of what lies on the disk, whether it is being debugged.

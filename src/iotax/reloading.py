@@ -13,21 +13,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from iotax import channel as ch
 from iotax import reload_jobs as jobs
-from iotax import signals, watching
+from iotax import watching
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
-from iotax.channel import Channel, Message
-from iotax.children import Child, WorkerChild
-from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
+from iotax._processes import channel as ch
+from iotax._processes import signals
+from iotax._processes.channel import Channel, Message
+from iotax._processes.lifecycle import FOREVER, Event, Replacement, State, Termination
+from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.supervisor import Supervisor
+from iotax._processes.system import System
+from iotax._processes.worker_process import WorkerJob
 from iotax.own_code import Project
-from iotax.supervisor import Supervisor
-from iotax.system import System
 from iotax.tree import Change, Names, Tree
 from iotax.warmth import Warmth
-from iotax.worker_process import WorkerJob
 
 # What runs in the old workers when the new one is ready has so long.
 RETIRE_SECONDS: Final = 2.0

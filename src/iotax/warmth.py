@@ -7,8 +7,8 @@ Knows nothing of processes but that there is one.
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from iotax.children import Child
-from iotax.lifecycle import State
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import Child
 
 # Names come one by one while the first requests are answered; the template imports them together.
 QUIET_SECONDS: Final = 0.3

@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from iotax import forking, signals
-from iotax.channel import GONE, Channel
+from iotax._processes import forking, signals
+from iotax._processes.channel import GONE, Channel
 from iotax.tree import Change, Snapshot, Tree
 
 # What it says: it watches now; files have changed; something a person should know.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from iotax import _iotax
-from iotax.channel import Channel
-from iotax.signals import SignalQueue
-from iotax.system import System
+from iotax._processes.channel import Channel
+from iotax._processes.signals import SignalQueue
+from iotax._processes.system import System
 
 
 class Process:

@@ -30,21 +30,21 @@ if __name__ == "__main__":
 
 from played_system import PlayedSystem
 
-from iotax import channel as ch
 from iotax import reload_jobs, watching
-from iotax import supervisor as supervising
 from iotax._config.sources import from_command
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
-from iotax.channel import Channel, Message
-from iotax.children import WorkerChild
-from iotax.lifecycle import State
+from iotax._processes import channel as ch
+from iotax._processes import supervisor as supervising
+from iotax._processes.channel import Channel, Message
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import WorkerChild
+from iotax._processes.preload import TemplateJob
+from iotax._processes.replacement import Leave, Step
+from iotax._processes.supervisor import Supervisor
+from iotax._processes.worker_process import WorkerJob
 from iotax.reloading import ReloadingSupervisor
-from iotax.replacement import Leave, Step
-from iotax.supervisor import Supervisor
-from iotax.template import TemplateJob
 from iotax.tree import Change
-from iotax.worker_process import WorkerJob
 
 STEPS: Final = 250
 # So many steps without new trouble are enough for everything that is wanted.

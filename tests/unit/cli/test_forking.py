@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from iotax import channel as ch
-from iotax import forking
+from iotax._processes import channel as ch
+from iotax._processes import forking
+from iotax._processes.channel import Channel, Message
+from iotax._processes.preload import TemplateJob
+from iotax._processes.worker_process import WorkerJob
 from iotax._runtime import native
-from iotax.channel import Channel, Message
-from iotax.template import TemplateJob
-from iotax.worker_process import WorkerJob
 
 FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 

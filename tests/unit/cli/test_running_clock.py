@@ -2,7 +2,7 @@
 
 import pytest
 
-from iotax.running_clock import PULSE_SECONDS, SLACK_SECONDS, RunningClock, Suspicion
+from iotax._processes.running_clock import PULSE_SECONDS, SLACK_SECONDS, RunningClock, Suspicion
 
 
 class Clock:

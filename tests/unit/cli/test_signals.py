@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from iotax import signals
-from iotax.signals import SignalQueue, Terminal, is_order
+from iotax._processes import signals
+from iotax._processes.signals import SignalQueue, Terminal, is_order
 
 SI_KERNEL = 0x80  # sigaction(2)
 
@@ -61,7 +61,7 @@ def test_an_ignored_signal_is_taken_all_the_same(queue: SignalQueue) -> None:
 
 CHILD = """
 import os, signal, sys
-from iotax import signals
+from iotax._processes import signals
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 queue = signals.SignalQueue()
 with signals.blocked():

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from played_system import PlayedSystem
 
-from iotax import channel as ch
-from iotax import memory, reload_jobs, supervisor
+from iotax import reload_jobs
 from iotax._config.sources import from_command
 from iotax._net.listeners import Listeners
-from iotax.backoff import Backoff
-from iotax.lifecycle import TRANSITIONS, Event, State, next_state
+from iotax._processes import channel as ch
+from iotax._processes import memory, supervisor
+from iotax._processes.backoff import Backoff
+from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
+from iotax._processes.preload import TemplateJob
+from iotax._processes.worker_process import WorkerJob
 from iotax.reloading import ReloadingSupervisor
-from iotax.template import TemplateJob
-from iotax.worker_process import WorkerJob
 
 
 class World(PlayedSystem):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 import supervisor_model as model
 
-from iotax import replacement, supervisor
-from iotax.backoff import Backoff
-from iotax.children import Child, WorkerChild
-from iotax.lifecycle import FOREVER, State
+from iotax._processes import replacement, supervisor
+from iotax._processes.backoff import Backoff
+from iotax._processes.lifecycle import FOREVER, State
+from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.supervisor import Supervisor
 from iotax.reloading import ReloadingSupervisor
-from iotax.supervisor import Supervisor
 
 SEQUENCES = 100
 # Bugs are found much sooner.

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from support import patience
 
-from iotax.channel import GONE, Channel, Message
+from iotax._processes.channel import GONE, Channel, Message
 from iotax.tree import CREATED, DELETED, MODIFIED
 from iotax.watching import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
 
 CODE = """
 import sys
-from iotax.channel import Channel
+from iotax._processes.channel import Channel
 from iotax.tree import Names, Tree
 from iotax.watching import WatcherJob
 roots, poll, descriptor, supervisor = sys.argv[1:5]

@@ -5,9 +5,17 @@ Decides what is known of one. Knows nothing of how one is made, or what becomes 
 
 from dataclasses import dataclass, field
 
-from iotax.channel import Channel
-from iotax.lifecycle import FOREVER, TRANSITIONS, Event, Replacement, State, Termination, next_state
-from iotax.running_clock import Suspicion
+from iotax._processes.channel import Channel
+from iotax._processes.lifecycle import (
+    FOREVER,
+    TRANSITIONS,
+    Event,
+    Replacement,
+    State,
+    Termination,
+    next_state,
+)
+from iotax._processes.running_clock import Suspicion
 
 _BOOTS = (State.FORKING, State.BOOTING)
 

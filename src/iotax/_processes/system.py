@@ -8,11 +8,12 @@ import os
 import select
 from collections.abc import Callable, Iterable
 
-from iotax import _iotax, forking
-from iotax.channel import Channel
-from iotax.memory import Cgroup, resident_bytes
-from iotax.running_clock import RunningClock
-from iotax.signals import SignalQueue, Terminal
+from iotax import _iotax
+from iotax._processes import forking
+from iotax._processes.channel import Channel
+from iotax._processes.memory import Cgroup, resident_bytes
+from iotax._processes.running_clock import RunningClock
+from iotax._processes.signals import SignalQueue, Terminal
 
 
 class System:

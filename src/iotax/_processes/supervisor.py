@@ -15,21 +15,30 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from iotax import channel as ch
-from iotax import deaths, forking, signals
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._processes import channel as ch
+from iotax._processes import exit_status, forking, signals
+from iotax._processes.backoff import Backoff
+from iotax._processes.channel import Channel, Message
+from iotax._processes.lifecycle import FOREVER, Event, Replacement, State, Termination
+from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.preload import TemplateJob
+from iotax._processes.replacement import (
+    Assign,
+    DrainFirst,
+    Kill,
+    Leave,
+    Start,
+    Step,
+    next_steps,
+    predecessor,
+)
+from iotax._processes.running_clock import Suspicion
+from iotax._processes.system import System
+from iotax._processes.worker_process import WorkerJob, tell_ready
 from iotax._runtime.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
-from iotax.backoff import Backoff
-from iotax.channel import Channel, Message
-from iotax.children import Child, WorkerChild
-from iotax.lifecycle import FOREVER, Event, Replacement, State, Termination
-from iotax.replacement import Assign, DrainFirst, Kill, Leave, Start, Step, next_steps, predecessor
-from iotax.running_clock import Suspicion
-from iotax.system import System
-from iotax.template import TemplateJob
-from iotax.worker_process import WorkerJob, tell_ready
 
 EXIT_STOPPED: Final = 0
 EXIT_LOAD: Final = 3
@@ -167,7 +176,7 @@ class Supervisor:
         if config.worker_lifetime:
             for worker in self._waiting_for_no_other():
                 if now - worker.started >= config.worker_lifetime:
-                    why = f"it has served {deaths.age(worker.age(now))}"
+                    why = f"it has served {exit_status.age(worker.age(now))}"
                     self._want(worker, Replacement(why))
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -198,7 +207,9 @@ class Supervisor:
         if limit and worker.replacement is None:
             used = self._system.resident_bytes(worker.pid)
             if used > limit:
-                why = f"it uses {deaths.size(used)} (--worker-max-rss {deaths.size(limit)})"
+                why = (
+                    f"it uses {exit_status.size(used)} (--worker-max-rss {exit_status.size(limit)})"
+                )
                 self._want(worker, Replacement(why, drain_first=True))
 
     def _seems_stuck(self, worker: WorkerChild) -> bool:
@@ -410,7 +421,7 @@ class Supervisor:
             self._want(worker, Replacement(message.text, urgent=True))
         elif message.kind == ch.REQUESTS_DONE:
             limit = self._config.max_requests
-            age = deaths.age(worker.age(self._system.now()))
+            age = exit_status.age(worker.age(self._system.now()))
             why = f"it has had {message.text} requests in {age} (--max-requests {limit})"
             self._want(worker, Replacement(why))
 
@@ -564,7 +575,7 @@ class Supervisor:
             return
         now = self._system.now()
         server_log.error(
-            f"Worker [{worker.pid}] {what} after {deaths.age(worker.age(now))}"
+            f"Worker [{worker.pid}] {what} after {exit_status.age(worker.age(now))}"
             f"{self._with_calls(worker)}; another one is started"
         )
         self._backoff.ended(worker.started, now)
@@ -594,14 +605,14 @@ class Supervisor:
             server_log.error(f"Worker [{worker.pid}] {what}")
 
     def _with_calls(self, worker: WorkerChild) -> str:
-        return "; " + deaths.ran(self._calls(worker))
+        return "; " + exit_status.ran(self._calls(worker))
 
-    def _calls(self, worker: WorkerChild) -> list[deaths.Call]:
-        return [deaths.Call(*call) for call in self._page.calls(worker.seat)]
+    def _calls(self, worker: WorkerChild) -> list[exit_status.Call]:
+        return [exit_status.Call(*call) for call in self._page.calls(worker.seat)]
 
     def _cause(self, status: int) -> str:
         before, self._oom_kills = self._oom_kills, self._system.oom_kills()
-        return deaths.cause(status, out_of_memory=self._oom_kills > before)
+        return exit_status.cause(status, out_of_memory=self._oom_kills > before)
 
     def _template_ended(self, template: Child, status: int) -> None:
         before = template.state
@@ -754,7 +765,7 @@ class Supervisor:
     def _tell_what_runs(self) -> None:
         for worker in filter(lambda worker: worker.pid, self._workers):
             running = "\n".join(f"  {call}" for call in self._calls(worker)) or "  no request"
-            age = deaths.age(worker.age(self._system.now()))
+            age = exit_status.age(worker.age(self._system.now()))
             server_log.info(f"Worker [{worker.pid}], {age} old, runs\n{running}")
             if worker.state in (State.READY, State.DRAINING):
                 self._dump_stacks(worker)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from iotax import signals
+from iotax._processes import signals
 from iotax._runtime import native
 
 # A fork whose at-fork handlers take longer than this is not waited for.

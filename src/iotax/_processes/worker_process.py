@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from iotax import _iotax, forking, signals
-from iotax import channel as ch
+from iotax import _iotax
 from iotax._app import importer, working_directory
 from iotax._app.importer import Loaded
 from iotax._app.load_error import LoadError
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._processes import channel as ch
+from iotax._processes import forking, signals
+from iotax._processes.channel import Channel
 from iotax._runtime.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
-from iotax.channel import Channel
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from iotax import channel as ch
-from iotax import forking, left_behind, signals
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._log import server_log
+from iotax._processes import channel as ch
+from iotax._processes import forking, left_behind, signals
+from iotax._processes.channel import Channel
+from iotax._processes.exit_functions import ExitFunctions
+from iotax._processes.worker_process import WorkerJob, buffer_lines, load
 from iotax._runtime import native
-from iotax.channel import Channel
-from iotax.exit_functions import ExitFunctions
-from iotax.worker_process import WorkerJob, buffer_lines, load
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ The rules:
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from iotax.children import WorkerChild
-from iotax.lifecycle import State
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import WorkerChild
 
 
 class Start(NamedTuple):

@@ -9,9 +9,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from iotax import _iotax, signals
+from iotax import _iotax
+from iotax._processes import signals
+from iotax._processes.channel import Channel
 from iotax._runtime import native
-from iotax.channel import Channel
 
 Run = Callable[[], int]
 
