@@ -145,7 +145,7 @@ def _check(argv: list[str]) -> int:
 
 def _reloading_supervisor() -> type[Supervisor]:
     """Imported only where it is wanted: in production no process has to carry it."""
-    found: type[Supervisor] = importlib.import_module("iotax.reloading").ReloadingSupervisor
+    found: type[Supervisor] = importlib.import_module("iotax._reload.policy").ReloadingSupervisor
     return found
 
 

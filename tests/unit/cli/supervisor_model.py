@@ -30,7 +30,6 @@ if __name__ == "__main__":
 
 from played_system import PlayedSystem
 
-from iotax import reload_jobs, watching
 from iotax._config.sources import from_command
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
@@ -43,8 +42,9 @@ from iotax._processes.preload import TemplateJob
 from iotax._processes.replacement import Leave, Step
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.worker_process import WorkerJob
-from iotax.reloading import ReloadingSupervisor
-from iotax.tree import Change
+from iotax._reload import processes, watcher
+from iotax._reload.policy import ReloadingSupervisor
+from iotax._reload.tree import Change
 
 STEPS: Final = 250
 # So many steps without new trouble are enough for everything that is wanted.
@@ -138,14 +138,14 @@ class World(PlayedSystem):
         kind = "watcher"
         if isinstance(job, WorkerJob):
             kind = "worker"
-        elif isinstance(job, TemplateJob | reload_jobs.TemplateJob):
+        elif isinstance(job, TemplateJob | processes.TemplateJob):
             kind = "template"
         program = self.add(kind, Channel.from_descriptor(os.dup(job.channel.fileno())), self.code)
         if isinstance(job, WorkerJob):
             program.stand_in = job.loaded is not None
         if kind == "watcher":
             program.state = "serves"
-            program.channel.send(watching.WATCHING)
+            program.channel.send(watcher.WATCHING)
         return program.pid
 
     def channel(self) -> tuple[Channel, Channel]:
@@ -178,9 +178,9 @@ class World(PlayedSystem):
                 self.boots(program)  # ready just before
             else:
                 self.dies(program, signal.SIGTERM)
-        elif number == reload_jobs.ASK_DEBUGGED and self.dice.random() < 0.7:
+        elif number == processes.ASK_DEBUGGED and self.dice.random() < 0.7:
             debugged = self.phase == "trouble" and self.dice.random() < 0.3
-            program.channel.send(reload_jobs.DEBUGGED, "yes" if debugged else "no")
+            program.channel.send(processes.DEBUGGED, "yes" if debugged else "no")
 
     def exited(self) -> tuple[int, int] | None:
         for program in self.programs:
@@ -324,13 +324,13 @@ class World(PlayedSystem):
 
     def save(self) -> None:
         """A file is written; the watcher, if there is one, reports it."""
-        for watcher in self.programs:
-            if watcher.kind == "watcher" and watcher.lives:
+        for program in self.programs:
+            if program.kind == "watcher" and program.lives:
                 self.code += 1
                 self.is_good = self.dice.random() < 0.7
                 self.tell(f"a save, {'good' if self.is_good else 'bad'}")
                 changes = [Change("modified", "main.py")]
-                watcher.channel.send(watching.CHANGED, watching.pack(changes))
+                program.channel.send(watcher.CHANGED, watcher.pack(changes))
 
     def bury(self) -> bool:
         """A process that has died can be waited for."""
@@ -362,10 +362,10 @@ class World(PlayedSystem):
         if program.kind == "worker" and self.reload and not program.stand_in:
             fails = fails or not self.is_good
             if self.phase == "trouble" and self.dice.random() < 0.05:
-                program.channel.send(reload_jobs.STALE, "a module")
+                program.channel.send(processes.STALE, "a module")
                 self.dies(program, 0)
                 return
-            program.channel.send(reload_jobs.USES, "third.party")
+            program.channel.send(processes.USES, "third.party")
         if fails:
             if self.dice.random() < 0.5:
                 program.channel.send(ch.LOAD_ERROR, "Cannot load the application main:app")
@@ -383,7 +383,7 @@ class World(PlayedSystem):
             self.dies(program, 0)
         elif message.kind == ch.FORK:
             self.forks(program, message)
-        elif message.kind == reload_jobs.IMPORT:
+        elif message.kind == processes.IMPORT:
             program.state = "boots"
         elif message.kind in ORDERS_TO_EXIT:
             if program.state == "serves":

@@ -13,9 +13,9 @@ import pytest
 import iotax
 from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
 from iotax._app.load_error import trace_of
+from iotax._reload.project import Project
 from iotax._runtime import call_watch
 from iotax.check import place
-from iotax.own_code import Project
 
 PACKAGES = [
     "iotax",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from iotax.error_page import ERROR_FIELD, ErrorPage
+from iotax._reload.error_page import ERROR_FIELD, ErrorPage
 
 TEXT = 'Cannot load the application main:app\n\n  x = "<b>&\nProblem: NameError: ä \udcff'
 

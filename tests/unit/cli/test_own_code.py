@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from iotax.own_code import Project
+from iotax._reload.project import Project
 
 
 def run(code: str, folder: Path) -> object:
@@ -36,7 +36,7 @@ def test_bytecode_is_neither_read_nor_written(project: Path) -> None:
     code = """
 import importlib, json, os, sys
 sys.path.insert(0, os.getcwd())
-from iotax.own_code import Project
+from iotax._reload.project import Project
 def save(text):
     with open("own.py", "w") as file:
         file.write(text)
@@ -64,7 +64,7 @@ def test_others_are_named_in_the_order_of_their_import(project: Path) -> None:
     code = """
 import json, os, sys
 sys.path.insert(0, os.getcwd())
-from iotax.own_code import Project, Recorder
+from iotax._reload.project import Project, Recorder
 known = set(sys.modules)
 looked_for = []
 Recorder(looked_for.append).install()

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from played_system import PlayedSystem
 
-from iotax import reload_jobs
 from iotax._config.sources import from_command
 from iotax._net.listeners import Listeners
 from iotax._processes import channel as ch
@@ -18,7 +17,8 @@ from iotax._processes.backoff import Backoff
 from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
 from iotax._processes.preload import TemplateJob
 from iotax._processes.worker_process import WorkerJob
-from iotax.reloading import ReloadingSupervisor
+from iotax._reload import processes
+from iotax._reload.policy import ReloadingSupervisor
 
 
 class World(PlayedSystem):
@@ -806,11 +806,11 @@ def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
 
 
 def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -> None:
-    reloading.processes[1].says(reload_jobs.USES, "third.party")
+    reloading.processes[1].says(processes.USES, "third.party")
     reloading.turn()
     reloading.passes(0.4)
     template = reloading.processes[2]
-    assert isinstance(template.job, reload_jobs.TemplateJob)
+    assert isinstance(template.job, processes.TemplateJob)
     reloading.ready(2)
     reloading.turn(signal.SIGHUP)
     assert template.heard() == ch.FORK

@@ -12,7 +12,7 @@ from iotax._processes.backoff import Backoff
 from iotax._processes.lifecycle import FOREVER, State
 from iotax._processes.pool import Child, WorkerChild
 from iotax._processes.supervisor import Supervisor
-from iotax.reloading import ReloadingSupervisor
+from iotax._reload.policy import ReloadingSupervisor
 
 SEQUENCES = 100
 # Bugs are found much sooner.

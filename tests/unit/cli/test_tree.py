@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iotax.tree import CREATED, DELETED, MODIFIED, Names, Tree
+from iotax._reload.tree import CREATED, DELETED, MODIFIED, Names, Tree
 
 
 def paths(tree: Tree, root: Path) -> list[str]:

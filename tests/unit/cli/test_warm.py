@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 TRY = """
 import json, sys
-from iotax import warm
-from iotax.own_code import Project
+from iotax._reload import trial_import
+from iotax._reload.project import Project
 sys.path[:0] = [{project!r}, {installed!r}]
-found = warm.try_out({names!r}, Project([{project!r}]), [], {variables!r})
+found = trial_import.try_out({names!r}, Project([{project!r}]), [], {variables!r})
 here = [name for name in sys.modules if name.startswith(("third", "own"))]
 print(json.dumps([*found, here] if found else None))
 """
@@ -137,14 +137,14 @@ def test_django_has_not_read_the_settings(project: Path) -> None:
     write(project, own_settings="SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.auth']")
     code = """
 import json, os, sys
-from iotax import warm
-from iotax.own_code import Project
+from iotax._reload import trial_import
+from iotax._reload.project import Project
 sys.path.insert(0, os.getcwd())
 project = Project([os.getcwd()])
 names = ["django", "django.conf", "django.core.wsgi", "django.contrib.auth.models", "django.urls"]
-found = warm.try_out(names, project)
-importing = warm.Importing(project, found.bad)
-warm.import_all(found.good, importing)
+found = trial_import.try_out(names, project)
+importing = trial_import.Importing(project, found.bad)
+trial_import.import_all(found.good, importing)
 from django.conf import settings
 print(json.dumps([settings.configured, found.good, "django.contrib.auth.models" in sys.modules]))
 """
@@ -160,14 +160,14 @@ def test_stamps_tell_of_a_module_that_was_replaced(project: Path, installed: Pat
     write(installed, third="x = 1")
     code = f"""
 import json, os, sys
-from iotax import warm
-from iotax.own_code import Project
+from iotax._reload import trial_import
+from iotax._reload.project import Project
 sys.path.insert(0, {str(installed)!r})
 import third
 project = Project([{str(project)!r}])
-before = warm.stamps(project)
-same = warm.what_changed(before)
+before = trial_import.stamps(project)
+same = trial_import.what_changed(before)
 os.utime(third.__file__, ns=(1, 1))
-print(json.dumps([same, warm.what_changed(before)]))
+print(json.dumps([same, trial_import.what_changed(before)]))
 """
     assert run(code) == ["", f"{installed}/third.py has changed"]

@@ -15,14 +15,14 @@ import pytest
 from support import patience
 
 from iotax._processes.channel import GONE, Channel, Message
-from iotax.tree import CREATED, DELETED, MODIFIED
-from iotax.watching import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
+from iotax._reload.tree import CREATED, DELETED, MODIFIED
+from iotax._reload.watcher import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
 
 CODE = """
 import sys
 from iotax._processes.channel import Channel
-from iotax.tree import Names, Tree
-from iotax.watching import WatcherJob
+from iotax._reload.tree import Names, Tree
+from iotax._reload.watcher import WatcherJob
 roots, poll, descriptor, supervisor = sys.argv[1:5]
 if len(sys.argv) > 5:
     exec(sys.argv[5])
@@ -39,9 +39,9 @@ InotifyFD.add_callback = no_more
 """
 LIMIT_REACHED_LATER = """
 import errno, os
-from iotax import watching
+from iotax._reload import watcher
 from watchdog.observers.inotify_c import InotifyFD
-add, ask, failed = InotifyFD.add_callback, watching.probe, []
+add, ask, failed = InotifyFD.add_callback, watcher.probe, []
 def no_more(self, path, *more):
     if os.fsdecode(path).endswith("one_too_many"):
         failed.append(path)
@@ -51,19 +51,19 @@ def probe(folder):
     if failed:
         raise OSError(errno.ENOSPC, "limit")
     ask(folder)
-InotifyFD.add_callback, watching.probe = no_more, probe
+InotifyFD.add_callback, watcher.probe = no_more, probe
 """
 
 WRITTEN_BEFORE_IT_IS_WATCHED = """
 import os
-from iotax import watching
-follow = watching.Notified.follow
+from iotax._reload import watcher
+follow = watcher.Notified.follow
 def late(self, snapshot):
     for folder in snapshot.folders:
         if folder.endswith("new") and not os.path.exists(folder + "/late.py"):
             open(folder + "/late.py", "w").close()
     follow(self, snapshot)
-watching.Notified.follow = late
+watcher.Notified.follow = late
 """
 
 

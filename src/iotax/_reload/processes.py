@@ -1,7 +1,8 @@
 """What the processes under --reload do: a worker that says what it imports, the template that keeps
 third-party modules imported for it, and a worker that serves the error while the code is broken.
 
-Decides what they say to the supervisor. Which modules may stay imported is warm.py's business.
+Decides what they say to the supervisor. Which modules may stay imported is the business of
+trial_import.py.
 """
 
 import gc
@@ -14,18 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from iotax import warm
 from iotax._app.importer import Loaded
 from iotax._log import server_log
 from iotax._processes import channel as ch
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.worker_process import WorkerJob
+from iotax._reload import trial_import
+from iotax._reload.error_page import ErrorPage
+from iotax._reload.project import Project, Recorder, changed_variables
 from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
 from iotax._runtime.worker import leave_now
-from iotax.error_page import ErrorPage
-from iotax.own_code import Project, Recorder, changed_variables
 
 # What such a worker says beside others: names of modules that it has imported, of variables that
 # its code has changed, that it is no fork of what lies on the disk, whether it is being debugged.
@@ -51,7 +52,7 @@ class ReloadJob(WorkerJob):
     stamps: Mapping[str, int] = field(default_factory=dict)
 
     def _load(self) -> Loaded:
-        if changed := warm.what_changed(self.stamps):
+        if changed := trial_import.what_changed(self.stamps):
             self.channel.send(STALE, changed)
             leave_now(0)
         said = self.channel.copy()  # that of the job is closed when the worker is ready
@@ -132,20 +133,20 @@ class TemplateJob:
     def _import(self, names: list[str], bad: set[str], stamps: dict[str, int]) -> bool:
         """Says that it is ready, or why it never will be."""
         project = self.worker.project
-        with warm.silenced():
-            tried = warm.try_out(names, project, bad, self.variables)
+        with trial_import.silenced():
+            tried = trial_import.try_out(names, project, bad, self.variables)
             if tried is not None and not tried.thread:
                 bad.update(tried.bad)
-                importing = warm.Importing(project, bad)
-                warm.import_all(tried.good, importing)
+                importing = trial_import.Importing(project, bad)
+                trial_import.import_all(tried.good, importing)
                 bad.update(importing.bad)
         if tried is None:
             self.channel.send(NOT_WARM, "a module cannot be imported twice")
-        elif tried.thread or warm.has_threads():
+        elif tried.thread or trial_import.has_threads():
             name = tried.thread or "a module"
             self.channel.send(NOT_WARM, f"importing {name} left a thread running")
         else:
-            stamps.update(warm.stamps(project))
+            stamps.update(trial_import.stamps(project))
             gc.collect()
             gc.freeze()  # what is shared is not written to by a collection
             self.channel.send(ch.READY)

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 
 from iotax._processes import forking, signals
 from iotax._processes.channel import GONE, Channel
-from iotax.tree import Change, Snapshot, Tree
+from iotax._reload.tree import Change, Snapshot, Tree
 
 # What it says: it watches now; files have changed; something a person should know.
 WATCHING: Final = "W"

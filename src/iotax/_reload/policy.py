@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from iotax import reload_jobs as jobs
-from iotax import watching
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
@@ -26,9 +24,11 @@ from iotax._processes.pool import Child, WorkerChild
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.system import System
 from iotax._processes.worker_process import WorkerJob
-from iotax.own_code import Project
-from iotax.tree import Change, Names, Tree
-from iotax.warmth import Warmth
+from iotax._reload import processes as jobs
+from iotax._reload import watcher
+from iotax._reload.project import Project
+from iotax._reload.template_state import Warmth
+from iotax._reload.tree import Change, Names, Tree
 
 # What runs in the old workers when the new one is ready has so long.
 RETIRE_SECONDS: Final = 2.0
@@ -183,7 +183,7 @@ class ReloadingSupervisor(Supervisor):
         if ends is None:
             return
         ours, theirs = ends
-        job = watching.WatcherJob(
+        job = watcher.WatcherJob(
             tree=self._tree,
             before=self._tree.look(),  # what is saved while the first worker imports is seen
             poll=self._config.reload_poll,
@@ -203,13 +203,13 @@ class ReloadingSupervisor(Supervisor):
             ours.close()
 
     def _hear_watcher(self, message: Message) -> None:
-        if message.kind == watching.NOTE:
+        if message.kind == watcher.NOTE:
             server_log.warning(message.text)
-        elif message.kind == watching.WATCHING and self._watcher_failed:
+        elif message.kind == watcher.WATCHING and self._watcher_failed:
             self._watcher_failed = False
             self._begin_generation()  # nobody has seen what was saved meanwhile
-        elif message.kind == watching.CHANGED:
-            count, named = watching.unpack(message.text)
+        elif message.kind == watcher.CHANGED:
+            count, named = watcher.unpack(message.text)
             if not self._saved:
                 self._ask_at, self._told_of_debugger = 0.0, False
             self._saved += named

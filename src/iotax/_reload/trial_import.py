@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from typing import Any, Final, NamedTuple
 
+from iotax._reload.project import Project
 from iotax._runtime import native
-from iotax.own_code import Project
 
 # A module that takes longer to import than all of it may take is not imported ahead.
 TRIAL_SECONDS_MAX: Final = 60.0
