@@ -2,7 +2,7 @@
 
 import pytest
 
-from iotax.responses import End, ProtocolError, parse_response
+from iotax.testing._response import End, ProtocolError, parse_response
 
 CHUNKED = (
     b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,16 +1,4 @@
-"""For tests of applications: the server itself, without a socket, and with one.
-
-    client = Client(app)                   # or Client("main:app")
-    assert client.get("/").status == 200
-    client.send(b"GET / HTTP/1.1\\r\\n\\r\\n")  # raw bytes: what comes back is what a server says
-
-    with serve(app) as server:             # a live one, on a port of its own
-        urllib.request.urlopen(server.url)
-
-Client runs the core and the bridge of the server in the calling thread: parsing, limits, environ,
-framing and refusals are the real ones. What needs a network or time is not there: time-outs,
-threads, workers.
-"""
+"""Client, which runs the core and the bridge of the server in the calling thread, and serve()."""
 
 import json as json_module
 import weakref
@@ -23,10 +11,8 @@ from urllib.parse import urlencode
 from iotax import _iotax
 from iotax._app import importer
 from iotax._config.sources import from_arguments
-from iotax.responses import End, Headers, ProtocolError, Response, parse_response
 from iotax.server import Server, ServerOptions
-
-__all__ = ["Client", "Headers", "LiveServer", "ProtocolError", "Response", "serve"]
+from iotax.testing._response import End, ProtocolError, Response, parse_response
 
 Application = Callable[..., Any]
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
