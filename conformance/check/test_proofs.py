@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from proof import PAIRS, applications, checked
 
-from iotax.check.clauses import clauses
+from iotax._check.report.clauses import clauses
 
 HERE = Path(__file__).parent
 applications()

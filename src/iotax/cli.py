@@ -139,7 +139,7 @@ def _run(argv: list[str]) -> int:
 
 def _check(argv: list[str]) -> int:
     """Imported only where it is wanted, as below."""
-    code: int = importlib.import_module("iotax.check.command").main(argv)
+    code: int = importlib.import_module("iotax._check.command").main(argv)
     return code
 
 

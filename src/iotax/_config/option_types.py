@@ -1,7 +1,7 @@
 """The kinds of values that options take: how each is read from text, taken from Python, checked and
 shown.
 
-Says nothing about single options (config.py) and nothing about where a value came from: a kind
+Says nothing about single options (options.py) and nothing about where a value came from: a kind
 answers with a value or with a ValueError or TypeError whose text says what is wrong; the caller
 adds the option, what is allowed and an example.
 """

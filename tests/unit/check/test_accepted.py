@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from iotax._config.sources import ConfigError
-from iotax.check.accepted import (
+from iotax._check.report.baseline import (
     Ignore,
     compared,
     ignored,
     read_baseline,
     write_baseline,
 )
-from iotax.check.findings import Finding, Place, Report
+from iotax._check.report.findings import Finding, Place, Report
+from iotax._config.sources import ConfigError
 
 CRASH = Finding(
     "A-EXC-01", "warning", "It fails.", ("GET /admin?x (a manner)",), Place("main.py", 3, "admin")

@@ -5,9 +5,11 @@ from importlib import resources
 
 import pytest
 
-from iotax.check.clauses import clauses
+from iotax._check.report.clauses import clauses
 
-ADVICE = tomllib.loads(resources.files("iotax").joinpath("check/advice.toml").read_text("utf-8"))
+ADVICE = tomllib.loads(
+    resources.files("iotax").joinpath("_check/report/advice.toml").read_text("utf-8")
+)
 RULES = [one for one in clauses().values() if one.level != "MAY" and not one.not_checkable]
 
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from iotax.check import command
-from iotax.check.clauses import clauses
-from iotax.check.playing import PlayerProcess
-from iotax.check.requests import RequestSpec
-from iotax.check.settings import Settings
+from iotax._check import command
+from iotax._check.play.runner import PlayerProcess
+from iotax._check.report.clauses import clauses
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import Settings
 
 SOUND = """
 def app(environ, start_response):

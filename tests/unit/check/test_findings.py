@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from iotax.check.clauses import clauses
-from iotax.check.findings import Finding, Place, Report, merged
+from iotax._check.report.clauses import clauses
+from iotax._check.report.findings import Finding, Place, Report, merged
 
 OWN = Place("main.py", 7, "view")
 PACKAGED = Place("lib/site-packages/shop/views.py", 3, "view", "shop", "1.2")

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from iotax.check.findings import Finding, Place, Report
-from iotax.check.forms import FORMATS, text
-from iotax.check.forms.programs import github
+from iotax._check.report.findings import Finding, Place, Report
+from iotax._check.report.formats import FORMATS, text
+from iotax._check.report.machine_readable import github
 
 HOSTILE = "a::b %0A ]]> </script> \x1b[31m \x00 \udcff \u20ac\nnext"
 CRASH = Finding(

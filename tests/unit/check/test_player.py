@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from iotax.check import guard, place
-from iotax.check import player as player_module
-from iotax.check.clauses import clauses
-from iotax.check.guard import TimeIsUp
-from iotax.check.player import Player, install_alarm
-from iotax.check.requests import RequestSpec
-from iotax.check.scenarios import scenarios_for
+from iotax._check.observe import blame, guarded_call
+from iotax._check.observe.guarded_call import TimeIsUp
+from iotax._check.play import strict_server as player_module
+from iotax._check.play.scenarios import scenarios_for
+from iotax._check.play.strict_server import Player, install_alarm
+from iotax._check.report.clauses import clauses
+from iotax._check.requests import RequestSpec
 
 EVENTS = RequestSpec("GET", "/events")
 
@@ -70,14 +70,14 @@ def test_the_time_of_the_checker_is_not_that_of_the_application(timers, monkeypa
     """A slow machine looks up a finding while the call is being watched."""
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
-    monkeypatch.setattr(guard, "time", clock)
-    checked = guard.GuardedCall._look_at_result
+    monkeypatch.setattr(guarded_call, "time", clock)
+    checked = guarded_call.GuardedCall._look_at_result
 
     def slowly(call):
         checked(call)
         clock.now += 100
 
-    monkeypatch.setattr(guard.GuardedCall, "_look_at_result", slowly)
+    monkeypatch.setattr(guarded_call.GuardedCall, "_look_at_result", slowly)
 
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -91,11 +91,11 @@ def test_the_time_of_the_checker_is_not_that_of_the_application(timers, monkeypa
 
 def test_what_the_checker_has_to_know_is_read_before_the_first_call(timers):
     clauses.cache_clear()
-    place._distributions.cache_clear()
+    blame._distributions.cache_clear()
     known = []
 
     def application(environ, start_response):
-        known.append((clauses.cache_info().currsize, place._distributions.cache_info().currsize))
+        known.append((clauses.cache_info().currsize, blame._distributions.cache_info().currsize))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"x"]
 
@@ -117,7 +117,7 @@ def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
     def too_late(call, environ):
         raise TimeIsUp
 
-    monkeypatch.setattr(guard.GuardedCall, "_prepare", too_late)
+    monkeypatch.setattr(guarded_call.GuardedCall, "_prepare", too_late)
     call = player.send(EVENTS)
 
     assert isinstance(call.raised, TimeIsUp)
@@ -127,4 +127,4 @@ def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
 
 def test_what_started_the_player_is_never_blamed():
     """This test runs outside of it, as pytest does."""
-    assert player_module.__file__ == place.PLAYER
+    assert player_module.__file__ == blame.PLAYER

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iotax.check import command
+from iotax._check import command
 
 ROOT = Path(__file__).resolve().parents[3]
 SECTION = (ROOT / "README.md").read_text().partition("## Check your application\n")[2]

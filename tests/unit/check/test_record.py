@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from iotax._check.observe import record as module
+from iotax._check.observe.blame import Trail
+from iotax._check.observe.record import Record, shown
+from iotax._check.report.clauses import clauses
 from iotax._iotax import __version__
-from iotax.check import record as module
-from iotax.check.clauses import clauses
-from iotax.check.place import Trail
-from iotax.check.record import Record, shown
 
 
 def severity_of(clause, **more):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.sources import ConfigError
-from iotax.check.requests import RequestSpec, parse_request, read_requests, with_parts
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import sys
 import flask
 import pytest
 
-from iotax.check.guard import GuardedCall, Manner
-from iotax.check.place import Trail
-from iotax.check.record import Record
-from iotax.check.requests import RequestSpec
-from iotax.check.routes import links_in, routes_of
+from iotax._check.observe.blame import Trail
+from iotax._check.observe.guarded_call import GuardedCall, Manner
+from iotax._check.observe.record import Record
+from iotax._check.play.routes import links_in, routes_of
+from iotax._check.requests import RequestSpec
 
 DJANGO = """
 import django
@@ -26,7 +26,7 @@ for one in shop:
     one.callback = print
 urlpatterns = [path("", print), path("about/", print), path("shop/", include(shop)),
                path("<slug:user>/", include(shop))]
-from iotax.check.routes import routes_of
+from iotax._check.play.routes import routes_of
 print(*routes_of(WSGIHandler()))
 """
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from iotax._check.report.baseline import Ignore
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import from_command
 from iotax._config.sources import ConfigError
-from iotax.check.accepted import Ignore
-from iotax.check.requests import RequestSpec
-from iotax.check.settings import from_command
 
 TYPED = dict.fromkeys(
     (

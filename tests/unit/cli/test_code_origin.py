@@ -13,9 +13,9 @@ import pytest
 import iotax
 from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
 from iotax._app.load_error import trace_of
+from iotax._check.observe import blame
 from iotax._reload.project import Project
 from iotax._runtime import call_watch
-from iotax.check import place
 
 PACKAGES = [
     "iotax",
@@ -139,6 +139,6 @@ def test_project_around_the_package_does_not_own_it() -> None:
 def test_finding_is_blamed_on_the_application_behind_any_sub_package(tmp_path: Path) -> None:
     view = function(tmp_path / "main.py", "def f(see):\n    return see()\n")
     for package in PACKAGES:
-        found = view(through(package, place.of_caller))
+        found = view(through(package, blame.of_caller))
         assert found is not None
         assert Path(found.file).name == "main.py"

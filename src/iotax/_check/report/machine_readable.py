@@ -15,8 +15,8 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from iotax import _iotax
-from iotax.check.clauses import Clause, clauses
-from iotax.check.findings import ClauseResult, Finding, Report
+from iotax._check.report.clauses import Clause, clauses
+from iotax._check.report.findings import ClauseResult, Finding, Report
 
 FORMAT: Final = 1
 _NOT_IN_XML: Final = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -1,7 +1,7 @@
 """What middleware owes to its server and to the application behind it: the M- clauses.
 
-The middleware is put before a probe (probe.py) and called under guard (guard.py): what the guard
-sees is its side toward the server, what the probe sees its side toward the application.
+The middleware is put before a probe (probe.py) and called under guard (guarded_call.py): what the
+guard sees is its side toward the server, what the probe sees its side toward the application.
 """
 
 import gc
@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from iotax.check.guard import GuardedCall, Manner
-from iotax.check.place import of_object
-from iotax.check.probe import Conduct, Probe, ProbeError
-from iotax.check.record import shown
-from iotax.check.requests import RequestSpec
+from iotax._check.observe.blame import of_object
+from iotax._check.observe.guarded_call import GuardedCall, Manner
+from iotax._check.observe.record import shown
+from iotax._check.play.probe import Conduct, Probe, ProbeError
+from iotax._check.requests import RequestSpec
 
 if TYPE_CHECKING:
-    from iotax.check.player import Player
+    from iotax._check.play.strict_server import Player
 
 REQUEST: Final = RequestSpec("GET", "/")
 TOKENS: Final = ("iotaxone", "iotaxtwo")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
-from iotax.check.clauses import clauses
-from iotax.check.findings import Finding, Report
+from iotax._check.report.clauses import clauses
+from iotax._check.report.findings import Finding, Report
 
 _COLORS: Final = {"error": "31", "warning": "33", "information": "36", "accepted": "2"}
 _WIDTH: Final = 100

@@ -9,8 +9,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from iotax._app.code_origin import Origin, origin_of
-from iotax.check.place import of_caller, of_error
-from iotax.check.record import Record, a_type
+from iotax._check.observe.blame import of_caller, of_error
+from iotax._check.observe.record import Record, a_type
 
 FILE_BLOCK_BYTES = 8192
 

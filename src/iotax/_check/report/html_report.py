@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from iotax import _iotax
-from iotax.check.findings import ClauseResult, Report
-from iotax.check.forms.programs import in_words
+from iotax._check.report.findings import ClauseResult, Report
+from iotax._check.report.machine_readable import in_words
 
 _RESULTS: Final = ("fail", "pass", "not exercised", "not checkable")
 

@@ -6,10 +6,10 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from iotax.check.record import Record, shown
+from iotax._check.observe.record import Record, shown
 
 if TYPE_CHECKING:
-    from iotax.check.guard import GuardedCall
+    from iotax._check.observe.guarded_call import GuardedCall
 
 WITHOUT_BODY: Final = (204, 304)
 MANY_BLOCKS: Final = 100

@@ -11,7 +11,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from typing import Final, cast
 
-from iotax.check.record import Record, a_type, shown
+from iotax._check.observe.record import Record, a_type, shown
 
 HOP_BY_HOP: Final = frozenset(
     {

@@ -1,5 +1,5 @@
 """What a check found, and what comes of it: places, findings, the result of every clause, the exit
-code. Knows nothing of how it was found (guard.py, player.py) or how it is printed (reports).
+code. Knows nothing of how it was found (observe, play) or how it is printed (reports).
 """
 
 from collections import Counter
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from iotax.check.clauses import Clause, clauses
+from iotax._check.report.clauses import Clause, clauses
 
 Severity = Literal["error", "warning", "information"]
 Outcome = Literal["pass", "fail", "not exercised", "not checkable"]

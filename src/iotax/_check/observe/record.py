@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from iotax.check.clauses import clauses
-from iotax.check.findings import Finding, Place, Severity, default_severity
-from iotax.check.place import Trail, of_caller
+from iotax._check.observe.blame import Trail, of_caller
+from iotax._check.report.clauses import clauses
+from iotax._check.report.findings import Finding, Place, Severity, default_severity
 
 
 class Record:

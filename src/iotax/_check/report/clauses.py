@@ -49,7 +49,7 @@ class Clause:
 def clauses() -> Mapping[str, Clause]:
     """By id, in the order of the PEP; the checker's own come last."""
     found: dict[str, Clause] = {}
-    advice = _table("check/advice.toml")["clause"]
+    advice = _table("_check/report/advice.toml")["clause"]
     for entry in _table("obligations.toml")["obligation"]:
         if entry["side"] in ("application", "middleware"):
             kept = {name: entry[name] for name in ("id", "side", "level", "section", "text")}

@@ -15,9 +15,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from iotax._check.report.clauses import clauses
+from iotax._check.report.findings import Finding, Report
 from iotax._config.sources import ConfigError, nearest
-from iotax.check.clauses import clauses
-from iotax.check.findings import Finding, Report
 
 FORMAT: Final = 1
 _KEYS: Final = ("clause", "what", "file", "function", "request")

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from iotax.check.findings import Report
-from iotax.check.forms.page import page
-from iotax.check.forms.programs import as_json, github, junit, sarif
-from iotax.check.forms.text import heading, text
+from iotax._check.report.findings import Report
+from iotax._check.report.html_report import page
+from iotax._check.report.machine_readable import as_json, github, junit, sarif
+from iotax._check.report.text import heading, text
 
 FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "text": text,

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from iotax.check.answer import values
-from iotax.check.guard import GuardedCall
-from iotax.check.requests import RequestSpec
-from iotax.check.scenarios import HERE
+from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.response_rules import values
+from iotax._check.play.scenarios import HERE
+from iotax._check.requests import RequestSpec
 
 _INNER: Final = ("app", "application", "wsgi_app", "wrapped", "_app", "__wrapped__")
 _LAYERS_MAX: Final = 10

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from iotax.check.guard import GuardedCall
-from iotax.check.streams import Untouchable
+from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.streams import Untouchable
 
 TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 REQUIRED: Final = (

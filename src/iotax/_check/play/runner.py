@@ -16,14 +16,14 @@ from typing import IO, Any, Final
 
 from iotax._app.code_origin import Origin, origin_of
 from iotax._app.load_error import LoadError
-from iotax.check.findings import Finding, Place, Report, merged
-from iotax.check.middleware import CHECKS
-from iotax.check.plan import Plan
-from iotax.check.requests import RequestSpec
-from iotax.check.scenarios import scenarios_for
-from iotax.check.settings import Settings
+from iotax._check.play.middleware import CHECKS
+from iotax._check.play.request_plan import Plan
+from iotax._check.play.scenarios import scenarios_for
+from iotax._check.report.findings import Finding, Place, Report, merged
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import Settings
 
-_START: Final = "from iotax.check.player import main; main()"
+_START: Final = "from iotax._check.play.strict_server import main; main()"
 _GRACE_SECONDS: Final = 2.0
 _LOAD_SECONDS: Final = 60.0
 _OUTPUT_BYTES: Final = 4000

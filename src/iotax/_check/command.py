@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from iotax._app.load_error import LoadError
+from iotax._check.play.runner import Died, check, planned
+from iotax._check.report.findings import Report
+from iotax._check.report.formats import FORMATS, heading, text
+from iotax._check.settings import EXAMPLES, from_command
 from iotax._config.sources import ConfigError
 from iotax._log import server_log
-from iotax.check.findings import Report
-from iotax.check.forms import FORMATS, heading, text
-from iotax.check.playing import Died, check, planned
-from iotax.check.settings import EXAMPLES, from_command
 
 EXIT_USAGE: Final = 2
 EXIT_LOAD: Final = 3

@@ -18,11 +18,11 @@ from types import CodeType, FrameType, TracebackType
 from typing import Final
 
 from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
-from iotax.check.findings import Place
+from iotax._check.report.findings import Place
 
 _TRAIL_MAX = 200
 # What lies outside of it has started the checker, and is not what is checked.
-PLAYER: Final = os.path.join(PACKAGE_DIR, "check", "player.py")
+PLAYER: Final = os.path.join(PACKAGE_DIR, "_check", "play", "strict_server.py")
 
 
 def place(code: CodeType, line: int | None) -> Place:

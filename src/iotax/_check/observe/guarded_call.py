@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iotax.check.answer import WITHOUT_BODY, look_at_answer, with_one_length
-from iotax.check.findings import Place
-from iotax.check.head import MENDED_STATUS, checked_fields, checked_status
-from iotax.check.place import of_caller, of_error, of_object
-from iotax.check.record import Record, a_type, shown
-from iotax.check.streams import GuardedErrors, GuardedInput, Untouchable, file_wrapper
+from iotax._check.observe.blame import of_caller, of_error, of_object
+from iotax._check.observe.head_rules import MENDED_STATUS, checked_fields, checked_status
+from iotax._check.observe.record import Record, a_type, shown
+from iotax._check.observe.response_rules import WITHOUT_BODY, look_at_answer, with_one_length
+from iotax._check.observe.streams import GuardedErrors, GuardedInput, Untouchable, file_wrapper
+from iotax._check.report.findings import Place
 
 BLOCKS_MAX: Final = 64
 SECONDS_MAX: Final = 2.0

@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from iotax.check.findings import Severity
-from iotax.check.guard import MAY_BE_EMPTY, GuardedCall, Manner, TimeIsUp
-from iotax.check.place import of_error
-from iotax.check.record import shown
-from iotax.check.requests import RequestSpec
+from iotax._check.observe.blame import of_error
+from iotax._check.observe.guarded_call import MAY_BE_EMPTY, GuardedCall, Manner, TimeIsUp
+from iotax._check.observe.record import shown
+from iotax._check.report.findings import Severity
+from iotax._check.requests import RequestSpec
 
 if TYPE_CHECKING:
-    from iotax.check.player import Player
+    from iotax._check.play.strict_server import Player
 
 TIMES: Final = 3
 # A page that shows one of two things at random is taken for a difference once in 4,000 times.

@@ -8,9 +8,9 @@ unsafe methods were asked for; what looks like it has effects, by the patterns t
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from iotax.check.requests import RequestSpec
-from iotax.check.scenarios import scenarios_for
-from iotax.check.settings import Settings
+from iotax._check.play.scenarios import scenarios_for
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 _FORM = (("Content-Type", "application/x-www-form-urlencoded"),)

@@ -1,7 +1,7 @@
 """Plays the server for one application, in a process of its own: what the application prints, ends
 or crashes hurts nobody else.
 
-It reads one order at a time from the checker (playing.py) and answers with what was seen; both are
+It reads one order at a time from the checker (runner.py) and answers with what was seen; both are
 lines of JSON. The application is called in the main thread by the extension's core and bridge.
 """
 
@@ -18,17 +18,17 @@ from typing import Any, NoReturn
 from iotax import _iotax
 from iotax._app import importer, working_directory
 from iotax._app.load_error import LoadError
+from iotax._check.observe import blame
+from iotax._check.observe.blame import Trail, of_error
+from iotax._check.observe.guarded_call import Application, GuardedCall, Manner, TimeIsUp
+from iotax._check.observe.record import Record
+from iotax._check.play.middleware import CHECKS, Bench
+from iotax._check.play.routes import links_in, routes_of
+from iotax._check.play.scenarios import SCENARIOS, Behaviour, learn, opens_counted
+from iotax._check.report.clauses import clauses
+from iotax._check.report.findings import Finding
+from iotax._check.requests import RequestSpec
 from iotax._config.sources import from_arguments
-from iotax.check import place
-from iotax.check.clauses import clauses
-from iotax.check.findings import Finding
-from iotax.check.guard import Application, GuardedCall, Manner, TimeIsUp
-from iotax.check.middleware import CHECKS, Bench
-from iotax.check.place import Trail, of_error
-from iotax.check.record import Record
-from iotax.check.requests import RequestSpec
-from iotax.check.routes import links_in, routes_of
-from iotax.check.scenarios import SCENARIOS, Behaviour, learn, opens_counted
 
 CHUNK_BYTES = 7
 LISTS_MAX = 1000
@@ -63,10 +63,10 @@ class Player:
         self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
         self.names_seen: dict[str, None] = {}
         clauses()  # now: it takes time, which is not the application's
-        place.prepare()
+        blame.prepare()
 
     def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
-        """What a scenario showed, for playing.py."""
+        """What a scenario showed, for runner.py."""
         seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
         if scenario == "plain":
             seen["links"] = links_in(self._behaviours[spec].call, spec)
