@@ -51,7 +51,7 @@ def _settings(target: str, config: pytest.Config) -> "Settings":
     """The application is imported in pytest's root folder, as pytest imports tests. Errors:
     UsageError."""
     from iotax._check.settings import from_command
-    from iotax._config.sources import ConfigError
+    from iotax._config.errors import ConfigError
 
     folders = [config.invocation_params.dir, *config.getini("pythonpath")]
     typed = {
@@ -91,7 +91,7 @@ class Check(pytest.Collector):
         if self._report is None:
             from iotax._app.load_error import LoadError
             from iotax._check.play.runner import Died, check
-            from iotax._config.sources import ConfigError
+            from iotax._config.errors import ConfigError
 
             self.failed, problem = True, ""
             try:

@@ -21,9 +21,10 @@ from iotax import _iotax
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._config.address import TcpAddress
+from iotax._config.errors import ConfigError
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, Config
-from iotax._config.sources import ConfigError, from_command
+from iotax._config.sources import from_command
 from iotax._log import server_log
 from iotax._net.listeners import BindError, Listeners, open_listeners
 from iotax._processes import signals

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 
 
 class WorkingDirectory:

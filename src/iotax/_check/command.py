@@ -20,7 +20,7 @@ from iotax._check.play.runner import Died, check, planned
 from iotax._check.report.findings import Report
 from iotax._check.report.formats import FORMATS, heading, text
 from iotax._check.settings import EXAMPLES, from_command
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 from iotax._log import server_log
 
 EXIT_USAGE: Final = 2

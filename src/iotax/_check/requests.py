@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 
 _METHOD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST = re.compile(rf"(?:({_METHOD})[ ]+)?(/[!-~]*)")

@@ -20,8 +20,9 @@ from typing import Any, Final
 from iotax._check.report.baseline import Ignore, compared, ignored, known_clause, write_baseline
 from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
+from iotax._config.errors import ConfigError
 from iotax._config.option_types import Kind, Text, Time, Whole
-from iotax._config.sources import ConfigError, nearest
+from iotax._config.sources import nearest
 
 FILE: Final = "pyproject.toml"
 EXAMPLES: Final = """\

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from iotax._config.errors import ConfigError, ConfigTypeError
 from iotax._config.option_types import Many, Switch, Whole
 from iotax._config.options import OPTIONS, VARIABLE_PREFIX, Config, Option
 
@@ -24,15 +25,6 @@ _SERVICE_NAME: Final = re.compile(
 _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
 # Who has saved a file wants the new code, not the end of what runs.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
-
-
-class ConfigError(ValueError):
-    """A bad option, variable or argument; the text names it, its value, what is allowed and an
-    example."""
-
-
-class ConfigTypeError(ConfigError, TypeError):
-    """An argument of a type that the option does not take."""
 
 
 def from_command(
@@ -218,28 +210,3 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
         for name in unknown
         if name not in known
     ]
-
-
-def readme_table() -> str:
-    """The options as a table in Markdown."""
-    lines = ["| option | variable | default | meaning |", "|---|---|---|---|"]
-    section = ""
-    for row in OPTIONS.values():
-        if row.section != section:
-            section = row.section
-            lines.append(f"| **{section}** | | | |")
-        flags = ", ".join(f"`{flag}`" for flag in (row.short, row.flag) if flag)
-        if row.negative:
-            flags += f", `--no-{row.flag.removeprefix('--')}`"
-        variables = ", ".join(
-            f"`{variable}`" for variable in (row.variable, row.variable_too) if variable
-        )
-        default = row.default_text
-        if "*" in default or "_" in default:
-            default = f"`{default}`"  # else Markdown would take it for emphasis
-        lines.append(f"| {flags} | {variables} | {default} | {row.help} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(readme_table(), end="")

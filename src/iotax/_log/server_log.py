@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping
 
 from iotax import _iotax
+from iotax._config.errors import ConfigError
 from iotax._config.options import Config
-from iotax._config.sources import ConfigError
 
 _STDOUT, _STDERR = 1, 2
 # Names of a descriptor of this process. A socket, as under systemd, cannot be opened by them.

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from iotax import _iotax
 from iotax._app import importer
 from iotax._config.sources import from_arguments
-from iotax.server import Server, ServerOptions
+from iotax._config.typed import ServerOptions
+from iotax.server import Server
 from iotax.testing._response import End, ProtocolError, Response, parse_response
 
 Application = Callable[..., Any]

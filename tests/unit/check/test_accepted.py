@@ -14,7 +14,7 @@ from iotax._check.report.baseline import (
     write_baseline,
 )
 from iotax._check.report.findings import Finding, Place, Report
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 
 CRASH = Finding(
     "A-EXC-01", "warning", "It fails.", ("GET /admin?x (a manner)",), Place("main.py", 3, "admin")

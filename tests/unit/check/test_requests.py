@@ -3,7 +3,7 @@
 import pytest
 
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 
 
 @pytest.mark.parametrize(

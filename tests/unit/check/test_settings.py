@@ -5,7 +5,7 @@ import pytest
 from iotax._check.report.baseline import Ignore
 from iotax._check.requests import RequestSpec
 from iotax._check.settings import from_command
-from iotax._config.sources import ConfigError
+from iotax._config.errors import ConfigError
 
 TYPED = dict.fromkeys(
     (

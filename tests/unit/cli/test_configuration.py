@@ -5,8 +5,9 @@ import re
 import pytest
 
 from iotax._config.address import TcpAddress, UnixAddress
+from iotax._config.errors import ConfigError
 from iotax._config.options import OPTIONS, Config
-from iotax._config.sources import ConfigError, from_arguments, from_command
+from iotax._config.sources import from_arguments, from_command
 
 
 def flags(**typed: object) -> Config:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from iotax._config.errors import ConfigError
 from iotax._config.options import Config
-from iotax._config.sources import ConfigError
 from iotax._log import server_log as module
 
 

@@ -11,8 +11,8 @@ from iotax._app import working_directory
 from iotax._app.importer import load
 from iotax._app.load_error import LoadError
 from iotax._app.working_directory import WorkingDirectory, prepare
+from iotax._config.errors import ConfigError
 from iotax._config.options import Config
-from iotax._config.sources import ConfigError
 from iotax._processes.worker_process import load as load_in_worker
 
 APP = "def app(environ, start_response):\n    return []\n"
