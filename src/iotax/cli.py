@@ -25,19 +25,15 @@ from iotax._config.errors import ConfigError
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import from_command
-from iotax._log import server_log
+from iotax._log import server_log, terminal
 from iotax._net.listeners import BindError, Listeners, open_listeners
 from iotax._processes import signals
 from iotax._processes.forking import run_forked
 from iotax._processes.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
-from iotax._runtime.worker import (
-    SECOND_SIGNAL_SECONDS,
-    ExitGuard,
-    ThreadsNotStarted,
-    Worker,
-    leave_now,
-)
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.worker import ThreadsNotStarted, Worker
 
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
@@ -85,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments). Returns the exit code."""
-    server_log.open_missing_standard_streams()
+    terminal.open_missing_standard_streams()
     signals.begin()
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
@@ -107,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, text: str) -> int:
-    server_log.say(text)
+    terminal.say(text)
     return code
 
 
@@ -132,7 +128,7 @@ def _run(argv: list[str]) -> int:
     with _open(config) as listeners:
         _greet(app, config, listeners, warnings)
         if supervised:
-            interactive = server_log.is_terminal()
+            interactive = terminal.is_terminal()
             kind = _reloading_supervisor() if config.reload else Supervisor
             return run_forked(kind(app, config, listeners, interactive=interactive).run)
         return _serve(app, config, listeners)
@@ -281,7 +277,7 @@ def _greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) 
             lines.append(here)
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
-    server_log.say("\n".join(lines))
+    terminal.say("\n".join(lines))
     for text in warnings:
         server_log.warning(text)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
@@ -328,7 +324,7 @@ def _serve(app: str, config: Config, listeners: Listeners) -> int:
     def ready() -> None:
         tell_ready(listeners, config)
 
-    worker = Worker(loaded.application, listeners, config, interactive=server_log.is_terminal())
+    worker = Worker(loaded.application, listeners, config, interactive=terminal.is_terminal())
     serving.append(worker)
     all_back = worker.run(process="server", at_once=at_once, ready=ready)
     operators.end()

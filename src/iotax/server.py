@@ -19,7 +19,8 @@ from iotax._config.typed import PathOptions, ServerOptions
 from iotax._log import server_log
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._runtime import native
-from iotax._runtime.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.worker import JOIN_SECONDS, Worker
 
 
 class Server:

@@ -21,7 +21,7 @@ from iotax._check.report.findings import Report
 from iotax._check.report.formats import FORMATS, heading, text
 from iotax._check.settings import EXAMPLES, from_command
 from iotax._config.errors import ConfigError
-from iotax._log import server_log
+from iotax._log import server_log, terminal
 
 EXIT_USAGE: Final = 2
 EXIT_LOAD: Final = 3
@@ -243,5 +243,5 @@ def _write(report: Report, given: argparse.Namespace) -> None:
 
 
 def _fail(code: int, what: str) -> int:
-    server_log.say(what)
+    terminal.say(what)
     return code

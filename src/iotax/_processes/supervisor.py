@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from iotax._config.options import Config
-from iotax._log import server_log
+from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import channel as ch
 from iotax._processes import exit_status, forking, signals
@@ -38,7 +38,8 @@ from iotax._processes.replacement import (
 from iotax._processes.running_clock import Suspicion
 from iotax._processes.system import System
 from iotax._processes.worker_process import WorkerJob, tell_ready
-from iotax._runtime.worker import JOIN_SECONDS, SECOND_SIGNAL_SECONDS
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.worker import JOIN_SECONDS
 
 EXIT_STOPPED: Final = 0
 EXIT_LOAD: Final = 3
@@ -643,7 +644,7 @@ class Supervisor:
 
     def _not_loaded(self, child: Child) -> None:
         if not self._served:
-            server_log.say(f"\n{child.error}")
+            terminal.say(f"\n{child.error}")
             self._give_up()
             return
         self._log_load_error(child.error)
@@ -651,7 +652,7 @@ class Supervisor:
 
     def _not_booted(self, child: Child, why: str) -> None:
         if not self._served:
-            server_log.say(f"iotax: process [{child.pid}] was to load {self._app}, but {why}")
+            terminal.say(f"iotax: process [{child.pid}] was to load {self._app}, but {why}")
             self._give_up()
             return
         server_log.error(f"Process [{child.pid}] did not get ready: {why}")

@@ -18,12 +18,13 @@ from iotax._app import importer, working_directory
 from iotax._app.importer import Loaded
 from iotax._app.load_error import LoadError
 from iotax._config.options import Config
-from iotax._log import server_log
+from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import channel as ch
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
-from iotax._runtime.worker import ExitGuard, ThreadsNotStarted, Worker, leave_now
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.worker import ThreadsNotStarted, Worker
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def _no_directory(app: str, error: OSError) -> LoadError:
 def tell_ready(listeners: Listeners, config: Config) -> None:
     """Requests are served from now on; a person is told how to end that."""
     listeners.announce(config.notes)
-    if server_log.is_terminal():
-        server_log.say("Press Ctrl-C to stop")
+    if terminal.is_terminal():
+        terminal.say("Press Ctrl-C to stop")
 
 
 def buffer_lines() -> None:

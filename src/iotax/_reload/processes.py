@@ -26,7 +26,7 @@ from iotax._reload.error_page import ErrorPage
 from iotax._reload.project import Project, Recorder, changed_variables
 from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
-from iotax._runtime.worker import leave_now
+from iotax._runtime.process_exit import leave_now
 
 # What such a worker says beside others: names of modules that it has imported, of variables that
 # its code has changed, that it is no fork of what lies on the disk, whether it is being debugged.

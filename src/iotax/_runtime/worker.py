@@ -1,41 +1,24 @@
-"""One worker in this process, from its first thread to its last: application threads, stop signals,
-leaving.
+"""One worker in this process, from its first thread to its last.
 
-Decides: which signals are taken and given back, how long leaving may take. Knows nothing of how the
-application was found or where the listeners came from. The loop, the drain and its time limit are
-the extension's.
+Decides: how long its threads are waited for. Knows nothing of how the application was found or
+where the listeners came from. The loop, the drain and its time limit are the extension's.
 """
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
-from typing import Any, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from iotax import _iotax
 from iotax._config.options import Config
-from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._runtime import native
 from iotax._runtime.call_watch import Watch
+from iotax._runtime.stop_signals import Process, StopSignals
 
-# A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
-# (group and wrapper).
-SECOND_SIGNAL_SECONDS: Final = 0.5
 # Threads come back as soon as the worker has stopped, unless the application holds them.
 JOIN_SECONDS: Final = 2.0
-# For what was printed, before the process is ended.
-FLUSH_SECONDS: Final = 0.5
-
-Process = Literal["application", "server", "worker"]
-_TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
-    "application": (signal.SIGINT, signal.SIGTERM),
-    "server": (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
-    "worker": (signal.SIGTERM,),
-}
-_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class ThreadsNotStarted(RuntimeError):
@@ -150,107 +133,6 @@ class Worker:
 
     def running(self) -> int:
         return self._worker.status()["running"]
-
-
-class StopSignals:
-    """INT and TERM while a worker runs in the main thread; the former handlers come back
-    afterwards.
-
-    signal.signal() first, so that getsignal() shows this object and asyncio's runner leaves it
-    alone; then the extension's sigaction() on top, which reaches the loop even while Python code or
-    a library holds the main thread.
-    """
-
-    def __init__(
-        self,
-        worker: _iotax.Worker,
-        stop: Callable[[str], None],
-        at_once: Callable[[int], None] | None,
-        *,
-        process: Process,
-    ) -> None:
-        self._worker, self._stop, self._at_once = worker, stop, at_once
-        self._process: Process = process
-        self._former: dict[int, _Handler] = {}
-        self._former_wakeup_fd = -1
-        self._first: float | None = None
-
-    def install(self) -> None:
-        numbers = _TAKEN[self._process]
-        if self._process != "application":  # a guest leaves the mask to its host
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-        self._former = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            signal.signal(number, self.handle)
-        self._worker.install_stop_signals(self._process)
-        self._former_wakeup_fd = signal.set_wakeup_fd(
-            self._worker.wakeup_fd, warn_on_full_buffer=False
-        )
-
-    def restore(self) -> None:
-        signal.set_wakeup_fd(self._former_wakeup_fd)
-        self._worker.restore_stop_signals()
-        for number, handler in self._former.items():
-            if handler is not None:  # None: not installed from Python, and not ours to name
-                signal.signal(number, handler)
-
-    def handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._process == "worker":
-            return  # the extension's handler has told the supervisor
-        now = time.monotonic()
-        if number != signal.SIGQUIT and self._first is None:
-            self._first = now
-            self._stop("prompt" if number == signal.SIGINT else "drain")
-        elif number == signal.SIGQUIT or now - (self._first or now) >= SECOND_SIGNAL_SECONDS:
-            self._stop("now")
-            if self._at_once is not None:
-                self._at_once(number)
-
-
-class ExitGuard:
-    """Ends the process when leaving takes too long: a call, the application's own threads or its
-    atexit functions may hang.
-
-    A daemon thread can do this: Python waits for threads and runs atexit functions before it stops
-    daemon threads.
-    """
-
-    def __init__(self, seconds: float, code: int) -> None:
-        self._seconds, self._code = seconds, code
-        self._waiting = native.make_lock()
-        self._waiting.acquire()
-
-    def cancel(self) -> None:
-        """Once."""
-        self._waiting.release()
-
-    def start(self) -> None:
-        """Without room for one more thread nothing bounds the exit, which goes on all the same."""
-        try:
-            native.thread(self._run, "iotax-exit").start()
-        except RuntimeError as error:
-            server_log.warning(f"The time to exit is not limited: {error}")
-
-    def _run(self) -> None:
-        if self._waiting.acquire(timeout=self._seconds):
-            return
-        ours = (threading.main_thread(), threading.current_thread())
-        others = [
-            thread.name
-            for thread in threading.enumerate()
-            if thread not in ours and (not thread.daemon or thread.name.startswith("iotax-"))
-        ]
-        what = f"threads {', '.join(others)}" if others else "what the application does at exit"
-        server_log.warning(f"Leaving without waiting any longer for {what}")
-        leave_now(self._code)
-
-
-def leave_now(code: int) -> None:
-    """End the process without finalising Python: a thread that the application holds would abort
-    that. What was logged and printed before is written, if that is possible within seconds."""
-    server_log.flush()
-    _iotax.flush_standard_streams(FLUSH_SECONDS)
-    os._exit(code)
 
 
 def _join(threads: list[threading.Thread]) -> bool:

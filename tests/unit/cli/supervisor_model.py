@@ -31,7 +31,7 @@ if __name__ == "__main__":
 from played_system import PlayedSystem
 
 from iotax._config.sources import from_command
-from iotax._log import server_log
+from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import channel as ch
 from iotax._processes import supervisor as supervising
@@ -560,9 +560,10 @@ class CheckedReloadingSupervisor(CheckedSupervisor, ReloadingSupervisor):
 
 def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda _: None) -> None:
     """One sequence. Errors: Broken, or whatever the supervisor raised."""
-    former = {
-        name: getattr(server_log, name) for name in ("info", "warning", "error", "say", "reopen")
-    }
+    logged = [(server_log, name) for name in ("info", "warning", "error")] + [(terminal, "say")]
+    former = [
+        (module, name, getattr(module, name)) for module, name in [*logged, (server_log, "reopen")]
+    ]
     ready = supervising.tell_ready
     world: World | None = None
 
@@ -572,16 +573,16 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
             world.lines.append(text)
 
     try:
-        for name in ("info", "warning", "error", "say"):
-            setattr(server_log, name, line)
+        for module, name in logged:
+            setattr(module, name, line)
         server_log.reopen = lambda: None
         supervising.tell_ready = lambda *_: line("tell ready")
         world = World(seed, reload=reload, tell=tell)
         tell(f"seed {seed}: {world.flags}")
         world.check_end(world.supervisor.run())
     finally:
-        for name, function in former.items():
-            setattr(server_log, name, function)
+        for module, name, function in former:
+            setattr(module, name, function)
         supervising.tell_ready = ready
         if world is not None:
             world.close()

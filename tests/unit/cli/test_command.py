@@ -249,7 +249,7 @@ def test_on_a_terminal_it_says_how_to_stop(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli.server_log, "is_terminal", lambda: True)
+    monkeypatch.setattr(cli.terminal, "is_terminal", lambda: True)
     assert cli.main(["--port", "0", "main:app"]) == 0
     assert capfd.readouterr().err.endswith("\nPress Ctrl-C to stop\n")
     assert worker.made[0].options["interactive"] is True

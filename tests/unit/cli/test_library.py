@@ -147,12 +147,12 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
         left.append(code)
         ended.set()
 
-    monkeypatch.setattr("iotax._runtime.worker.leave_now", leave_now)
+    monkeypatch.setattr("iotax._runtime.process_exit.leave_now", leave_now)
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
 
     def script(made: ScriptedWorker) -> None:
         signal.raise_signal(signal.SIGTERM)
-        monkeypatch.setattr("iotax._runtime.worker.SECOND_SIGNAL_SECONDS", 0.0)
+        monkeypatch.setattr("iotax._runtime.stop_signals.SECOND_SIGNAL_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         ended.wait()

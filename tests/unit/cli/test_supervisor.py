@@ -30,7 +30,7 @@ class World(PlayedSystem):
         self.said: list[str] = []
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(supervisor.server_log, level, self.log.append)
-        monkeypatch.setattr(supervisor.server_log, "say", self.said.append)
+        monkeypatch.setattr(supervisor.terminal, "say", self.said.append)
 
     def start(self, *arguments: str) -> "World":
         flags = dict(zip(arguments[::2], arguments[1::2], strict=True))

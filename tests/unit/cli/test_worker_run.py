@@ -15,6 +15,7 @@ from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
 from iotax._net.listeners import Listeners, open_listeners
+from iotax._runtime import process_exit
 from iotax._runtime import worker as module
 
 
@@ -163,7 +164,7 @@ extension.flush_log = lambda _: True
 extension.flush_standard_streams = lambda _: True
 extension.after_fork_in_child = lambda: None
 sys.modules["iotax._iotax"] = extension
-from iotax._runtime.worker import ExitGuard
+from iotax._runtime.process_exit import ExitGuard
 {hanging}
 ExitGuard(0.05, 7).start()
 """
@@ -186,5 +187,5 @@ def test_exit_goes_on_where_no_thread_can_guard_it(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", full)
-    module.ExitGuard(0.05, 7).start()
+    process_exit.ExitGuard(0.05, 7).start()
     assert log == ["warning: The time to exit is not limited: can't start new thread"]
