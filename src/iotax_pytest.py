@@ -90,7 +90,8 @@ class Check(pytest.Collector):
         """When there can be none the test that asks first fails."""
         if self._report is None:
             from iotax._app.load_error import LoadError
-            from iotax._check.play.runner import Died, check
+            from iotax._check.play.runner import check
+            from iotax._check.play.sandbox_process import Died
             from iotax._config.errors import ConfigError
 
             self.failed, problem = True, ""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from iotax._check.play.middleware import CHECKS
+from iotax._check.play.sandbox import install_alarm
 from iotax._check.play.scenarios import scenarios_for
-from iotax._check.play.strict_server import Player, install_alarm
+from iotax._check.play.strict_server import Player
 from iotax._check.report.findings import Finding, merged
 from iotax._check.requests import RequestSpec, parse_request, with_parts
 

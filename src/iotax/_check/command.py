@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from iotax._app.load_error import LoadError
-from iotax._check.play.runner import Died, check, planned
+from iotax._check.play.runner import check, planned
+from iotax._check.play.sandbox_process import Died
 from iotax._check.report.findings import Report
 from iotax._check.report.formats import FORMATS, heading, text
 from iotax._check.settings import EXAMPLES, from_command

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from iotax._check import command
-from iotax._check.play.runner import PlayerProcess
+from iotax._check.play.sandbox_process import PlayerProcess
 from iotax._check.report.clauses import clauses
 from iotax._check.requests import RequestSpec
 from iotax._check.settings import Settings

@@ -9,8 +9,9 @@ import pytest
 from iotax._check.observe import blame, guarded_call
 from iotax._check.observe.guarded_call import TimeIsUp
 from iotax._check.play import strict_server as player_module
+from iotax._check.play.sandbox import install_alarm
 from iotax._check.play.scenarios import scenarios_for
-from iotax._check.play.strict_server import Player, install_alarm
+from iotax._check.play.strict_server import Player
 from iotax._check.report.clauses import clauses
 from iotax._check.requests import RequestSpec
 

@@ -1,29 +1,20 @@
-"""Plays the server for one application, in a process of its own: what the application prints, ends
-or crashes hurts nobody else.
-
-It reads one order at a time from the checker (runner.py) and answers with what was seen; both are
-lines of JSON. The application is called in the main thread by the extension's core and bridge.
+"""Plays the server for one application: calls it, request by request, in the main thread, through
+the extension's core and bridge.
 """
 
-import faulthandler
-import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from iotax import _iotax
-from iotax._app import importer, working_directory
-from iotax._app.load_error import LoadError
 from iotax._check.observe import blame
 from iotax._check.observe.blame import Trail, of_error
 from iotax._check.observe.guarded_call import Application, GuardedCall, Manner, TimeIsUp
 from iotax._check.observe.record import Record
 from iotax._check.play.middleware import CHECKS, Bench
-from iotax._check.play.routes import links_in, routes_of
+from iotax._check.play.routes import links_in
 from iotax._check.play.scenarios import SCENARIOS, Behaviour, learn, opens_counted
 from iotax._check.report.clauses import clauses
 from iotax._check.report.findings import Finding
@@ -66,7 +57,7 @@ class Player:
         blame.prepare()
 
     def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
-        """What a scenario showed, for runner.py."""
+        """What a scenario showed, for the checker."""
         seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
         if scenario == "plain":
             seen["links"] = links_in(self._behaviours[spec].call, spec)
@@ -248,45 +239,3 @@ def octets(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
         fields.append(("Content-Length", str(len(body))))
     lines = [f"{spec.method} {spec.target} HTTP/1.1", *(f"{name}: {v}" for name, v in fields)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), body
-
-
-# ---- the process
-
-
-def main() -> None:
-    """`sys.argv`: descriptors to read orders from and to write to."""
-    orders = os.fdopen(int(sys.argv[1]), "r", encoding="utf-8")
-    reports = os.fdopen(int(sys.argv[2]), "w", encoding="utf-8", buffering=1)
-
-    def tell(what: Mapping[str, Any]) -> None:
-        reports.write(json.dumps(what) + "\n")
-
-    faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    install_alarm()
-    start = json.loads(orders.readline())
-    try:
-        working_directory.prepare("", start["pythonpath"])
-        loaded = importer.load(start["target"], factory=start["factory"])
-    except LoadError as error:
-        tell({"load_error": vars(error)})
-        return
-    player = Player(loaded.application, start["environ"], start["timeout"], tell)
-    routes = [] if start["is_middleware"] else routes_of(loaded.application)
-    tell({"loaded": loaded.name, "routes": routes})
-    for line in orders:
-        order = json.loads(line)
-        if "middleware" in order:
-            tell(player.play_middleware(order["middleware"]))
-        else:
-            tell(player.play(order["scenario"], RequestSpec.from_json(order["request"])))
-    os._exit(0)  # the application's own threads are nobody's business any more
-
-
-def install_alarm() -> None:
-    """For the time limit of calls. In the main thread."""
-    signal.signal(signal.SIGALRM, _time_is_up)
-
-
-def _time_is_up(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TimeIsUp
