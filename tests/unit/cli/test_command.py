@@ -12,6 +12,7 @@ import pytest
 from conftest import ScriptedWorker
 
 from iotax import cli
+from iotax._command import start
 from iotax._runtime import worker as worker_module
 
 APP = "def app(environ, start_response):\n    return []\n"
@@ -24,7 +25,7 @@ def _signals_and_leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("IOTAX_WORKERS", "0")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
     former = {number: signal.getsignal(number) for number in numbers}
-    monkeypatch.setattr(cli.ExitGuard, "start", lambda _self: None)
+    monkeypatch.setattr(start.ExitGuard, "start", lambda _self: None)
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
@@ -322,7 +323,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         codes.append(code)
         raise _LeftError
 
-    monkeypatch.setattr(cli, "leave_now", leave_now)
+    monkeypatch.setattr(start, "leave_now", leave_now)
     return codes
 
 

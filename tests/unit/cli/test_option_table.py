@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from iotax import _iotax
+from iotax._command.foreign_options import FOREIGN
+from iotax._command.parser import make_parser
 from iotax._config.errors import ConfigError
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax._config.reference import readme_table
 from iotax._config.sources import from_arguments, from_command
 from iotax._config.typed import PathOptions, ServerOptions
-from iotax.cli import FOREIGN, make_parser
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTRACT = {
