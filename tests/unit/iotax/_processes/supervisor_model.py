@@ -4,8 +4,8 @@ The supervisor is the real one with its real loop; its operating system is playe
 waits, the world does one thing (a report, an exit, a signal, a step of the clock, …) and looks
 whether the invariants hold. Nothing else decides, so a seed gives the same sequence again:
 
-    python tests/unit/cli/supervisor_model.py --first 1 --count 100000
-    python tests/unit/cli/supervisor_model.py --seed 4711        # with every step
+    python tests/unit/iotax/_processes/supervisor_model.py --first 1 --count 100000
+    python tests/unit/iotax/_processes/supervisor_model.py --seed 4711        # with every step
 
 Exit code of the program: 0, or 1 with the first seed that fails.
 """
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[3] / "src")]
+    HERE = Path(__file__).resolve().parent
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[3] / "src")]
     import conftest  # noqa: F401  the stand-in for the extension, where that is not built
 
 from played_system import PlayedSystem
@@ -617,7 +618,7 @@ def main() -> int:
 def again(seed: int, *, reload: bool) -> str:
     """How to see it again."""
     kind = " --reload" if reload else ""
-    return f"every step: python tests/unit/cli/supervisor_model.py --seed {seed}{kind}"
+    return f"every step: python tests/unit/iotax/_processes/supervisor_model.py --seed {seed}{kind}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 
 from iotax._check import command
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SECTION = (ROOT / "README.md").read_text().partition("## Check your application\n")[2]
 
 

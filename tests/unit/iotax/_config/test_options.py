@@ -16,7 +16,7 @@ from iotax._config.reference import readme_table
 from iotax._config.sources import from_arguments, from_command
 from iotax._config.typed import PathOptions, ServerOptions
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CONTRACT = {
     "--host": "127.0.0.1",
     "--port": "8000",

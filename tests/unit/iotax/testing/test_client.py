@@ -12,7 +12,7 @@ import pytest
 
 from iotax.testing import Client, LiveServer, ProtocolError, serve
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def echo(environ, start_response):
