@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from iotax._config.errors import ConfigError
 
+HERE: Final = "http://localhost"  # as in Host
 _METHOD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST = re.compile(rf"(?:({_METHOD})[ ]+)?(/[!-~]*)")
 _FIELD = re.compile(rf"({_METHOD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")

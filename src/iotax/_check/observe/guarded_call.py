@@ -11,58 +11,35 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from iotax._check.observe.blame import of_caller, of_error, of_object
 from iotax._check.observe.head_rules import MENDED_STATUS, checked_fields, checked_status
+from iotax._check.observe.outcome import (
+    BLOCKS_MAX,
+    MAY_BE_EMPTY,
+    SECONDS_MAX,
+    Application,
+    Outcome,
+    TimeIsUp,
+    Variation,
+)
 from iotax._check.observe.record import Record, a_type, shown
-from iotax._check.observe.response_rules import WITHOUT_BODY, look_at_answer, with_one_length
+from iotax._check.observe.response_rules import look_at_answer, with_one_length
 from iotax._check.observe.streams import GuardedErrors, GuardedInput, Untouchable, file_wrapper
 from iotax._check.report.findings import Place
 
-BLOCKS_MAX: Final = 64
-SECONDS_MAX: Final = 2.0
-KEPT_BYTES: Final = 1 << 20
-MAY_BE_EMPTY: Final = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 
-Application = Callable[..., Any]
-
-
-class TimeIsUp(BaseException):
-    """The call is over its time limit. Raised in the application by the player's alarm."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How the server behaves in a call, beside what the PEP leaves no choice about.
-
-    `environ`: variables set, or removed where None. `blocks_max`: the client leaves after so many
-    blocks. `takes_headers`: start_response empties the list that it is given, as it may.
-    `untouchable`: start_response is an object that notes what is done with it. `input_ends`: there
-    is wsgi.input_terminated, so reading to the end is right. `collected`: blocks are kept until the
-    end of the iteration.
-    """
-
-    name: str = ""
-    environ: Mapping[str, object] | None = None
-    blocks_max: int | None = None
-    takes_headers: bool = False
-    untouchable: bool = False
-    input_ends: bool = True
-    collected: bool = False
-    has_file_wrapper: bool = True
-
-
-class GuardedCall:
+class GuardedCall(Outcome):
     """`lists`: the header lists of former calls, by identity."""
 
     def __init__(
-        self, application: Application, record: Record, manner: Manner, lists: list[Any]
+        self, application: Application, record: Record, variation: Variation, lists: list[Any]
     ) -> None:
+        super().__init__()
         self._application = application
         self.record = record
-        self.manner = manner
+        self.variation = variation
         self._lists = lists
         self._start_response: Any = None
         self._server_write: Any = None
@@ -80,35 +57,6 @@ class GuardedCall:
         self._uses_write = False
         self._writes_at: Place | None = None
         self._written = 0  # bytes
-        self.method = ""
-        self.status = ""
-        self.fields: list[tuple[str, str]] = []
-        self.started = False
-        self.returned = False  # the application has, with its iterable
-        self.items = 0  # of the iterable
-        self.length: int | None = None  # len() of the iterable, if it has one
-        self.pauses = False  # a block took time
-        self.blocks = 0
-        self.bytes = 0
-        self.body = bytearray()
-        self.at_end = False  # the iterable has nothing more
-        self.cut_off = False  # closed early: blocks_max, or without an end
-        self.raised: BaseException | None = None
-
-    @property
-    def code(self) -> int:
-        """The status code; 0: none was given."""
-        return int(self.status[:3]) if self.status else 0
-
-    @property
-    def complete(self) -> bool:
-        """Everything that the application has to say was seen."""
-        return self.at_end and self.raised is None
-
-    @property
-    def has_whole_body(self) -> bool:
-        """The answer can have a body, and all of it was seen."""
-        return self.complete and self.method != "HEAD" and self.code not in WITHOUT_BODY
 
     # ---- the call
 
@@ -119,7 +67,7 @@ class GuardedCall:
         self._prepare(environ)
         self.record.trail.clear()
         call: Any = self._started
-        if self.manner.untouchable:
+        if self.variation.untouchable:
             call = Untouchable(self._started, self._touched)
         self.record.exercise("A-CALL-02", "A-ITER-01")
         with self.record.trail:
@@ -135,19 +83,19 @@ class GuardedCall:
 
     def _prepare(self, environ: dict[str, Any]) -> None:
         length = environ.get("CONTENT_LENGTH")
-        for name, value in (self.manner.environ or {}).items():
+        for name, value in (self.variation.environ or {}).items():
             if value is None:
                 environ.pop(name, None)
             else:
                 environ[name] = value
         left = None
-        if not self.manner.input_ends:
+        if not self.variation.input_ends:
             environ.pop("wsgi.input_terminated", None)
             left = int(length) if length else 0
         self._input = GuardedInput(self.record, environ["wsgi.input"], left)
         self._errors = GuardedErrors(self.record, environ["wsgi.errors"])
         environ["wsgi.input"], environ["wsgi.errors"] = self._input, self._errors
-        if self.manner.has_file_wrapper:
+        if self.variation.has_file_wrapper:
             environ["wsgi.file_wrapper"] = file_wrapper(self.record)
         else:
             environ.pop("wsgi.file_wrapper", None)
@@ -208,7 +156,7 @@ class GuardedCall:
         status, fields = checked_status(record, status), checked_fields(record, headers)
         self._look_at_error_status(status, exc_info, known=len(record.findings) > before)
         try:
-            if exc_info is not None and self.manner.collected and self.bytes:
+            if exc_info is not None and self.variation.collected and self.bytes:
                 raise exc_info[1]
             self._server_write = self._start_response(status, with_one_length(fields), exc_info)
         except BaseException as error:
@@ -217,7 +165,7 @@ class GuardedCall:
                 self._handed_back = error
             raise
         self.started, self.status, self.fields = True, status, fields
-        if self.manner.takes_headers and isinstance(headers, list):
+        if self.variation.takes_headers and isinstance(headers, list):
             headers.clear()
         self._given.append((headers, list(headers) if isinstance(headers, list) else []))
         return self._write
@@ -274,7 +222,7 @@ class GuardedCall:
             record.report("A-WR-02", f"It calls write with {_described(args, named)}.")
         elif not isinstance(data, bytes):
             record.report("A-WR-02", f"It gives write() {a_type(data)}, not bytes.")
-        self._count(_as_bytes(data))
+        self.count(_as_bytes(data))
         self._written += len(_as_bytes(data))
         self._server_write(_as_bytes(data))
 
@@ -355,7 +303,7 @@ class GuardedCall:
         self.pauses = self.pauses or seconds > 0.001
         self.items += 1
         data = self._checked_block(block)
-        self._count(data)
+        self.count(data)
         return data
 
     def _report_no_start(self, what: str) -> None:
@@ -364,9 +312,9 @@ class GuardedCall:
         self.started = self._is_late = True
 
     def _is_to_be_cut(self) -> bool:
-        manner = self.manner
-        if manner.blocks_max is not None:
-            return self.items >= manner.blocks_max
+        variation = self.variation
+        if variation.blocks_max is not None:
+            return self.items >= variation.blocks_max
         if self.length is not None:
             return False
         return self.items >= BLOCKS_MAX or self._seconds > SECONDS_MAX
@@ -386,12 +334,6 @@ class GuardedCall:
         clause = "A-UNI-04" if isinstance(block, bytearray | memoryview | int) else "A-STR-02"
         record.report(clause, f"A block is {a_type(block)}, not bytes.", place=place, words=())
         return _as_bytes(block)
-
-    def _count(self, data: bytes) -> None:
-        self.blocks += 1
-        self.bytes += len(data)
-        if len(self.body) < KEPT_BYTES:
-            self.body += data
 
     def close(self) -> None:
         """The end of the call, whatever came before it. Only the first one counts."""
@@ -463,7 +405,7 @@ class GuardedCall:
             if isinstance(headers, list) and headers != before:
                 what = "It changes the list of headers after the call of start_response."
                 record.report("A-SR-07", what, place=self._where())
-        look_at_answer(self)
+        look_at_answer(record, self)
 
 
 _OURS: Final = "raised by iotax check"

@@ -4,14 +4,11 @@ into blocks. A-CL-01, A-TE-01, A-ITER-02, A-ITER-03, A-HTTP-03, A-HTTP-05, A-BUF
 
 import re
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from iotax._check.observe.outcome import WITHOUT_BODY, Outcome
 from iotax._check.observe.record import Record, shown
 
-if TYPE_CHECKING:
-    from iotax._check.observe.guarded_call import GuardedCall
-
-WITHOUT_BODY: Final = (204, 304)
 MANY_BLOCKS: Final = 100
 SMALL_BLOCK_BYTES: Final = 64
 FITS_IN_MEMORY_BYTES: Final = 64 * 1024
@@ -28,14 +25,13 @@ def with_one_length(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in fields if name.lower() != "content-length"]
 
 
-def values(call: "GuardedCall", name: str) -> list[str]:
+def values(call: Outcome, name: str) -> list[str]:
     return [value for field, value in call.fields if field.lower() == name]
 
 
-def look_at_answer(call: "GuardedCall") -> None:
+def look_at_answer(record: Record, call: Outcome) -> None:
     if not call.started:
         return
-    record = call.record
     lengths = values(call, "content-length")
     _look_at_length(record, call, lengths)
     if call.code in WITHOUT_BODY:
@@ -54,7 +50,7 @@ def look_at_answer(call: "GuardedCall") -> None:
             _look_at_coding(record, call)
 
 
-def _look_at_length(record: Record, call: "GuardedCall", lengths: list[str]) -> None:
+def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
     if not lengths:
         return
     record.exercise("A-CL-01")
@@ -73,7 +69,7 @@ def _look_at_length(record: Record, call: "GuardedCall", lengths: list[str]) -> 
         record.report("A-CL-01", what, severity="error", words=words, kind=kind)
 
 
-def _look_at_missing_body(record: Record, call: "GuardedCall", lengths: list[str]) -> None:
+def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
     if call.bytes:
         what = f"It gives a body of {call.bytes} bytes with {call.code}, which never has one."
@@ -87,7 +83,7 @@ def _look_at_missing_body(record: Record, call: "GuardedCall", lengths: list[str
         record.report("A-HTTP-03", what, words=["Content-Length", call.status], kind=kind)
 
 
-def _look_at_coding(record: Record, call: "GuardedCall") -> None:
+def _look_at_coding(record: Record, call: Outcome) -> None:
     body = bytes(call.body)
     coding = "".join(values(call, "content-encoding")).lower()
     record.exercise("A-ITER-02", "A-TE-01")
@@ -107,7 +103,7 @@ def _look_at_coding(record: Record, call: "GuardedCall") -> None:
         _look_at_text(record, call, body)
 
 
-def _look_at_text(record: Record, call: "GuardedCall", body: bytes) -> None:
+def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
     kind = "".join(values(call, "content-type"))
     if charset := _CHARSET.search(kind):
         try:
@@ -126,7 +122,7 @@ def _look_at_text(record: Record, call: "GuardedCall", body: bytes) -> None:
             record.report("A-HTTP-05", what, severity="information", words=(), kind=kind)
 
 
-def _look_at_blocks(record: Record, call: "GuardedCall") -> None:
+def _look_at_blocks(record: Record, call: Outcome) -> None:
     record.exercise("A-BUF-01", "A-BUF-02")
     if call.blocks > MANY_BLOCKS and call.bytes < SMALL_BLOCK_BYTES * call.blocks:
         what = f"The body comes in {call.blocks} blocks of {call.bytes // call.blocks} bytes."

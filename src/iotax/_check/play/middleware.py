@@ -7,16 +7,15 @@ guard sees is its side toward the server, what the probe sees its side toward th
 import gc
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from iotax._check.observe.blame import of_object
-from iotax._check.observe.guarded_call import GuardedCall, Manner
+from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.outcome import Variation
 from iotax._check.observe.record import shown
 from iotax._check.play.probe import Conduct, Probe, ProbeError
+from iotax._check.play.sender import Sender
 from iotax._check.requests import RequestSpec
-
-if TYPE_CHECKING:
-    from iotax._check.play.strict_server import Player
 
 REQUEST: Final = RequestSpec("GET", "/")
 TOKENS: Final = ("iotaxone", "iotaxtwo")
@@ -36,17 +35,17 @@ FOR_MIDDLEWARE: Final[Mapping[str, str]] = {
 class Bench:
     """One middleware, and what it is put before."""
 
-    def __init__(self, player: "Player", middleware: Callable[..., Any]) -> None:
-        self.player = player
+    def __init__(self, sender: Sender, middleware: Callable[..., Any]) -> None:
+        self.sender = sender
         self._middleware = middleware
 
     def send(
-        self, conduct: Conduct, manner: Manner | None = None, spec: RequestSpec = REQUEST
+        self, conduct: Conduct, variation: Variation | None = None, spec: RequestSpec = REQUEST
     ) -> tuple[Probe, GuardedCall]:
         """One request through the middleware, and what came of it."""
         probe = Probe(conduct)
         wrapped = self._middleware(probe.application)
-        call = self.player.send(spec, manner, application=wrapped, before=probe.meet)
+        call = self.sender.send(spec, variation, application=wrapped, before=probe.meet)
         _translate(call, probe)
         for what in dict.fromkeys(probe.wrong):
             clause = "M-GEN-03" if "start_response" in what else "M-GEN-01"
@@ -137,13 +136,13 @@ def start_response(bench: Bench) -> None:
 def close(bench: Bench) -> None:
     """M-GEN-04: close() of the application's iterable, once, in whatever way it ends."""
     several = {
-        "read to its end": (LINES, Manner("read to the end")),
-        "not read at all": (LINES, Manner("the client leaves at once", blocks_max=0)),
-        "left in the middle": (LINES, Manner("the client leaves", blocks_max=1)),
-        "broken by an error": (Conduct(raises_after=1), Manner("an error in the middle")),
+        "read to its end": (LINES, Variation("read to the end")),
+        "not read at all": (LINES, Variation("the client leaves at once", blocks_max=0)),
+        "left in the middle": (LINES, Variation("the client leaves", blocks_max=1)),
+        "broken by an error": (Conduct(raises_after=1), Variation("an error in the middle")),
     }
-    for how, (conduct, manner) in several.items():
-        probe, call = bench.send(conduct, manner)
+    for how, (conduct, variation) in several.items():
+        probe, call = bench.send(conduct, variation)
         call.record.exercise("M-GEN-04")
         call.let_go()
         if probe.calls and probe.closed != 1:
@@ -155,7 +154,7 @@ def close(bench: Bench) -> None:
 
 def introspection(bench: Bench) -> None:
     """M-CALL-01."""
-    probe, call = bench.send(LINES, Manner("start_response is an object", untouchable=True))
+    probe, call = bench.send(LINES, Variation("start_response is an object", untouchable=True))
     call.record.exercise("M-CALL-01")
     for name in dict.fromkeys(probe.touched):
         bench.report(call, "M-CALL-01", f"It looks at {name} of the application.")
@@ -169,7 +168,7 @@ def extensions(bench: Bench) -> None:
         fields = (("Cookie", f"session={token}"),)
         spec = RequestSpec("GET", f"/{token}?q={token}", fields)
         calls.append((token, *bench.send(LINES, spec=spec)))
-    usual = bench.player.names_seen
+    usual = bench.sender.names_seen
     for name in sorted(calls[0][1].environ.keys() - usual.keys()):
         call = calls[0][2]
         call.record.exercise("M-EXT-01")

@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.outcome import Outcome
 from iotax._check.observe.response_rules import values
-from iotax._check.play.scenarios import HERE
-from iotax._check.requests import RequestSpec
+from iotax._check.requests import HERE, RequestSpec
 
 _INNER: Final = ("app", "application", "wsgi_app", "wrapped", "_app", "__wrapped__")
 _LAYERS_MAX: Final = 10
@@ -93,7 +92,7 @@ class _Links(HTMLParser):
         self.found += [value for name, value in attrs if name == _LINKS.get(tag) and value]
 
 
-def links_in(call: GuardedCall, spec: RequestSpec) -> list[str]:
+def links_in(call: Outcome, spec: RequestSpec) -> list[str]:
     """Targets on the same application: of links in an HTML page, and of a redirect."""
     texts = values(call, "location")
     if "html" in "".join(values(call, "content-type")):

@@ -1,4 +1,4 @@
-"""A whole check: sends one request in one manner after the other to the process that has the
+"""A whole check: sends one request in one variation after the other to the process that has the
 application, collects what it saw, and starts another process when the application has ended it.
 """
 

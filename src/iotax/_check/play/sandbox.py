@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from iotax._app import importer, working_directory
 from iotax._app.load_error import LoadError
-from iotax._check.observe.guarded_call import TimeIsUp
+from iotax._check.observe.outcome import TimeIsUp
 from iotax._check.play.routes import routes_of
 from iotax._check.play.strict_server import Player
 from iotax._check.requests import RequestSpec

@@ -11,11 +11,13 @@ from typing import Any
 from iotax import _iotax
 from iotax._check.observe import blame
 from iotax._check.observe.blame import Trail, of_error
-from iotax._check.observe.guarded_call import Application, GuardedCall, Manner, TimeIsUp
+from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.outcome import Application, TimeIsUp, Variation
 from iotax._check.observe.record import Record
+from iotax._check.play.behavior import Behavior, learn
 from iotax._check.play.middleware import CHECKS, Bench
 from iotax._check.play.routes import links_in
-from iotax._check.play.scenarios import SCENARIOS, Behaviour, learn, opens_counted
+from iotax._check.play.scenarios import SCENARIOS, opens_counted
 from iotax._check.report.clauses import clauses
 from iotax._check.report.findings import Finding
 from iotax._check.requests import RequestSpec
@@ -47,7 +49,7 @@ class Player:
         self._tell = tell
         self._trail = Trail()
         self._lists: list[Any] = []
-        self._behaviours: dict[RequestSpec, Behaviour] = {}
+        self._behaviors: dict[RequestSpec, Behavior] = {}
         self._records: list[Record] = []
         self._answers: list[GuardedCall] = []
         self._streams: set[str] = set()  # targets
@@ -60,7 +62,7 @@ class Player:
         """What a scenario showed, for the checker."""
         seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
         if scenario == "plain":
-            seen["links"] = links_in(self._behaviours[spec].call, spec)
+            seen["links"] = links_in(self._behaviors[spec].call, spec)
         return seen
 
     def play_middleware(self, check: str) -> dict[str, Any]:
@@ -86,18 +88,18 @@ class Player:
             return "it does not work any more"
         return next((LEFT[one.clause] for one in findings if one.clause in LEFT), "")
 
-    def behaviour(self, spec: RequestSpec) -> Behaviour:
+    def behavior(self, spec: RequestSpec) -> Behavior:
         """How the application answers `spec`, learnt once."""
-        if spec not in self._behaviours:
-            self._behaviours[spec] = learn(self, spec)
-        return self._behaviours[spec]
+        if spec not in self._behaviors:
+            self._behaviors[spec] = learn(self.send, spec)
+        return self._behaviors[spec]
 
     # ---- requests
 
     def send(
         self,
         spec: RequestSpec,
-        manner: Manner | None = None,
+        variation: Variation | None = None,
         *,
         chunked: bool = False,
         buffered: bool = True,
@@ -108,7 +110,7 @@ class Player:
         """One request on a connection of its own. `half`: the client leaves in the middle of the
         body. `application`: another one than the player's. `before`: is given the call before it
         begins."""
-        call = self._call(spec, manner or Manner(), application)
+        call = self._call(spec, variation or Variation(), application)
         if before is not None:
             before(call)
 
@@ -122,7 +124,9 @@ class Player:
 
     def send_interleaved(self, spec: RequestSpec) -> tuple[GuardedCall, GuardedCall]:
         """Start one, start another, finish the first, finish the other."""
-        first, second = (self._call(spec, Manner("interleaved", collected=True)) for _ in range(2))
+        first, second = (
+            self._call(spec, Variation("interleaved", collected=True)) for _ in range(2)
+        )
         blocks: list[bytes] = []
 
         def called_second(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -159,14 +163,14 @@ class Player:
         return dict(counts)
 
     def _call(
-        self, spec: RequestSpec, manner: Manner, application: Application | None = None
+        self, spec: RequestSpec, variation: Variation, application: Application | None = None
     ) -> GuardedCall:
         record = self.record(spec)
-        if manner.name:
-            record.request += f" ({manner.name})"
-        manner = replace(manner, environ={**self.environ, **(manner.environ or {})})
+        if variation.name:
+            record.request += f" ({variation.name})"
+        variation = replace(variation, environ={**self.environ, **(variation.environ or {})})
         del self._lists[:-LISTS_MAX]
-        return GuardedCall(application or self._application, record, manner, self._lists)
+        return GuardedCall(application or self._application, record, variation, self._lists)
 
     def _exchange(
         self,

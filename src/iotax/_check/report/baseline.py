@@ -42,7 +42,7 @@ class Ignore:
 
 
 def path_of(request: str) -> str:
-    """Of "GET /x?y (manner)": /x."""
+    """Of "GET /x?y (variation)": /x."""
     return request.split(" ")[1].partition("?")[0] if " " in request else ""
 
 

@@ -62,8 +62,8 @@ class Finding:
 
     @property
     def asked(self) -> str:
-        """The requests in words, each once: in what manner one was sent matters only if it was seen
-        in no other; the first few."""
+        """The requests in words, each once: in what variation one was sent matters only if it was
+        seen in no other; the first few."""
         found: dict[str, str] = {}
         for request in self.requests:
             plain = request.partition(" (")[0]

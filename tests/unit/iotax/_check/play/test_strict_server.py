@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from iotax._check.observe import blame, guarded_call
-from iotax._check.observe.guarded_call import TimeIsUp
+from iotax._check.observe.outcome import TimeIsUp
 from iotax._check.play import strict_server as player_module
 from iotax._check.play.sandbox import install_alarm
 from iotax._check.play.scenarios import scenarios_for

@@ -17,7 +17,11 @@ from iotax._check.report.findings import Finding, Place, Report
 from iotax._config.errors import ConfigError
 
 CRASH = Finding(
-    "A-EXC-01", "warning", "It fails.", ("GET /admin?x (a manner)",), Place("main.py", 3, "admin")
+    "A-EXC-01",
+    "warning",
+    "It fails.",
+    ("GET /admin?x (a variation)",),
+    Place("main.py", 3, "admin"),
 )
 LENGTH = Finding("A-CL-01", "error", "Wrong.", ("GET /",), Place("main.py", 9, "index"))
 NOTE = Finding("A-BUF-02", "information", "Two blocks.", ("GET /",))

@@ -16,7 +16,7 @@ CRASH = Finding(
     "A-EXC-01",
     "warning",
     HOSTILE,
-    ("GET /x (a manner)", "GET /x", "HEAD /x", "GET /y", "GET /z"),
+    ("GET /x (a variation)", "GET /x", "HEAD /x", "GET /y", "GET /z"),
     Place("lib/site-packages/shop/views.py", 3, "view", "shop", "1.2"),
 )
 PACKAGED = replace(CRASH, severity="error", what="It fails.")
