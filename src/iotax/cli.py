@@ -21,6 +21,8 @@ from iotax._processes.forking import run_forked
 from iotax._processes.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax._runtime.worker import ThreadsNotStarted
 
+__all__ = ["main"]
+
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_BIND: Final = 4

@@ -22,6 +22,8 @@ from iotax._runtime import native
 from iotax._runtime.process_exit import ExitGuard, leave_now
 from iotax._runtime.worker import JOIN_SECONDS, Worker
 
+__all__ = ["PathOptions", "Server", "ServerOptions", "load_app", "run", "serve"]
+
 
 class Server:
     """Serves one WSGI application.
