@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from iotax.config import readme_table
-from iotax.lifecycle import TRANSITIONS, State
+from iotax._config.reference import readme_table
+from iotax._processes.lifecycle import TRANSITIONS, State
 
 HERE = Path(__file__).resolve().parent
 

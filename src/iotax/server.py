@@ -7,66 +7,22 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Self, Unpack
 
-from iotax import importer, log, native, working_directory
-from iotax.address import TcpAddress
-from iotax.config import from_arguments
-from iotax.listeners import Listeners, open_listeners
-from iotax.options import Config
-from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
+from iotax._app import importer, working_directory
+from iotax._config.address import TcpAddress
+from iotax._config.options import Config
+from iotax._config.sources import from_arguments
+from iotax._config.typed import PathOptions, ServerOptions
+from iotax._log import server_log
+from iotax._net.listeners import Listeners, open_listeners
+from iotax._runtime import native
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.worker import JOIN_SECONDS, Worker
 
-
-class ServerOptions(TypedDict, total=False):
-    """The options of Config that concern a loaded application; sizes and times also as text ("10M",
-    "30s")."""
-
-    bind: str | Sequence[str]
-    unix_mode: int | str | None
-    backlog: int
-    threads: int
-    max_connections: int
-    max_queued: int
-    queue_timeout: float | str
-    limit_head: int | str
-    limit_request_line: int | str
-    limit_field: int | str
-    limit_fields: int
-    limit_body: int | str
-    keep_alive: float | str
-    keep_alive_requests: int
-    receive_timeout: float | str
-    send_timeout: float | str
-    min_rate: int | str
-    no_request_buffering: bool
-    body_memory: int | str
-    answer_memory: int | str
-    spool_dir: str
-    spool_max: int | str
-    server_header: str
-    slow_request: float | str
-    request_timeout: float | str
-    request_timeout_grace: float | str
-    request_timeout_action: str
-    graceful_timeout: float | str
-    shutdown_delay: float | str
-    forwarded_allow_ips: str | Sequence[str]
-    forwarded_headers: str | Sequence[str]
-    log_level: str
-    access_log: bool
-    access_logfile: str
-    error_logfile: str
-    color: str
-
-
-class PathOptions(ServerOptions, total=False):
-    """Those that concern loading too."""
-
-    factory: bool
-    chdir: str
-    pythonpath: str | Sequence[str]
+__all__ = ["PathOptions", "Server", "ServerOptions", "load_app", "run", "serve"]
 
 
 class Server:
@@ -122,8 +78,8 @@ class Server:
                 raise RuntimeError("this Server is serving already")
             listeners = self.bind()._listeners
             assert listeners is not None
-            log.open_log(self._config, os.environ)
-            log.info(f"Started server process [{os.getpid()}]")
+            server_log.open_log(self._config, os.environ)
+            server_log.info(f"Started server process [{os.getpid()}]")
             self._worker = worker = Worker(self._app, listeners, self._config)
         guards: list[ExitGuard] = []
 
@@ -148,7 +104,7 @@ class Server:
                 guard.cancel()
             self.close()
             self._worker, self._exit_asked = None, False
-            log.flush()
+            server_log.flush()
 
     def signal_exit(self) -> None:
         """Finish the requests in progress, then let serve() return. May be called from any thread
@@ -188,7 +144,7 @@ class Server:
             self.signal_exit()
             thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
             if thread.is_alive():
-                log.warning("A request does not return: its thread is left behind")
+                server_log.warning("A request does not return: its thread is left behind")
                 _Leaving.behind.append(thread)
             else:
                 self._exit_asked = False
