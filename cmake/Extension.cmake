@@ -1,5 +1,5 @@
 # The extension module iotax._iotax from src/bridge/*.cc. It is put into PYTHON_ROOT/iotax of the build tree beside links to the
-# package's Python files, so that PYTHONPATH=<build>/python imports what was just built.
+# package's Python files, in directories of the same names, so that PYTHONPATH=<build>/python imports what was just built.
 file(GLOB bridge_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/bridge/*.cc")
 
 if(IOTAX_PYTHON)
@@ -27,6 +27,13 @@ endif()
 set(PYTHON_ROOT "${PROJECT_BINARY_DIR}/python")
 set(room "${PROJECT_BINARY_DIR}/rooms/bridge")
 file(MAKE_DIRECTORY "${room}" "${PYTHON_ROOT}/iotax")
+# Links of an earlier configuration: their files may have moved, and through a link to a directory the new ones would be made in src/.
+file(GLOB_RECURSE earlier LIST_DIRECTORIES true "${PYTHON_ROOT}/iotax/*")
+foreach(path IN LISTS earlier)
+  if(IS_SYMLINK "${path}" OR IS_DIRECTORY "${path}")
+    file(REMOVE_RECURSE "${path}")
+  endif()
+endforeach()
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
 
 # Without what gives it to Python, for test programs that bring a module of their own.
@@ -59,10 +66,12 @@ set(obligations "${PROJECT_SOURCE_DIR}/conformance/pep3333/obligations.toml")
 install(FILES "${obligations}" DESTINATION iotax COMPONENT iotax)
 file(CREATE_LINK "${obligations}" "${PYTHON_ROOT}/iotax/obligations.toml" SYMBOLIC)
 
-file(GLOB python_files CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src"
-  "${PROJECT_SOURCE_DIR}/src/*.py" "${PROJECT_SOURCE_DIR}/src/iotax/*")
-foreach(file IN LISTS python_files)
+file(GLOB_RECURSE python_files CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/src/iotax/*")
+file(GLOB modules CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/src/*.py")
+foreach(file IN LISTS python_files modules)
   if(NOT file MATCHES "__pycache__")
+    get_filename_component(directory "${PYTHON_ROOT}/${file}" DIRECTORY)
+    file(MAKE_DIRECTORY "${directory}")
     file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/${file}" "${PYTHON_ROOT}/${file}" SYMBOLIC)
   endif()
 endforeach()

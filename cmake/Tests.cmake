@@ -1,4 +1,4 @@
-# The tests of every level, by ctest label: unit, property, sim, mutants, fuzz, conformance, e2e.
+# The tests of every level, by ctest label: unit, property, sim, mutants, fuzz, conformance, e2e, docs.
 # tests/unit/<room>/*.cc is one executable per room. In it a suite whose name starts with Property or Sim has that label.
 find_package(GTest REQUIRED CONFIG)
 find_package(rapidcheck REQUIRED CONFIG)

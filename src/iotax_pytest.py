@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from iotax.check.findings import ClauseResult, Report
-    from iotax.check.settings import Settings
+    from iotax._check.report.findings import ClauseResult, Report
+    from iotax._check.settings import Settings
 
 
 class IotaxWarning(pytest.PytestWarning):
@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(
 def _settings(target: str, config: pytest.Config) -> "Settings":
     """The application is imported in pytest's root folder, as pytest imports tests. Errors:
     UsageError."""
-    from iotax.check.settings import from_command
-    from iotax.config import ConfigError
+    from iotax._check.settings import from_command
+    from iotax._config.errors import ConfigError
 
     folders = [config.invocation_params.dir, *config.getini("pythonpath")]
     typed = {
@@ -76,7 +76,7 @@ class Check(pytest.Collector):
         self.failed = False
 
     def collect(self) -> list[pytest.Item]:
-        from iotax.check.clauses import clauses
+        from iotax._check.report.clauses import clauses
 
         sides = ("application", "middleware") if self._settings.middleware else ("application",)
         found: list[pytest.Item] = [CanBeChecked.from_parent(self, name="can be checked")]
@@ -89,9 +89,10 @@ class Check(pytest.Collector):
     def report(self) -> "Report":
         """When there can be none the test that asks first fails."""
         if self._report is None:
-            from iotax.check.playing import Died, check
-            from iotax.config import ConfigError
-            from iotax.load_error import LoadError
+            from iotax._app.load_error import LoadError
+            from iotax._check.play.runner import check
+            from iotax._check.play.sandbox_process import Died
+            from iotax._config.errors import ConfigError
 
             self.failed, problem = True, ""
             try:
@@ -151,6 +152,6 @@ class ClauseTest(CheckTest):
 
 
 def _in_words(findings: Any) -> Iterator[str]:
-    from iotax.check.forms.programs import in_words
+    from iotax._check.report.machine_readable import in_words
 
     return map(in_words, findings)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iotax.check.findings import Finding, merged
-from iotax.check.middleware import CHECKS
-from iotax.check.player import Player, install_alarm
-from iotax.check.requests import RequestSpec, parse_request, with_parts
-from iotax.check.scenarios import scenarios_for
+from iotax._check.play.middleware import CHECKS
+from iotax._check.play.sandbox import install_alarm
+from iotax._check.play.scenarios import scenarios_for
+from iotax._check.play.strict_server import Player
+from iotax._check.report.findings import Finding, merged
+from iotax._check.requests import RequestSpec, parse_request, with_parts
 
 TEXT = ("Content-Type", "text/plain")
 TIMEOUT = 5.0

@@ -6,9 +6,9 @@ What is true, and the framework's own, is listed here with its reason.
 
 import pytest
 
-from iotax.check.playing import check
-from iotax.check.requests import RequestSpec
-from iotax.check.settings import Settings
+from iotax._check.play.runner import check
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import Settings
 
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
 JSON = (("Content-Type", "application/json"),)

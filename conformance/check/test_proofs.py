@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from proof import PAIRS, applications, checked
 
-from iotax.check.clauses import clauses
+from iotax._check.report.clauses import clauses
 
 HERE = Path(__file__).parent
 applications()
 
-# Shown with processes in tests/unit/check/test_check_command.py, which the checker starts itself.
+# Shown with processes in tests/unit/iotax/_check/test_command.py, which the checker starts itself.
 OWN = {"C-TIME-01", "C-LIVE-01"}
 BROKEN = [pair for pair in PAIRS if pair.broken is not None]
 

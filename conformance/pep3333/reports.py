@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from clauses import DECISION, RESULTS, Clause, Shown
 
-from iotax.check.forms.page import Row, html_page
+from iotax._check.report.html_report import Row, html_page
 
 
 @dataclass

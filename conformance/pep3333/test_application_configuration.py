@@ -1,4 +1,4 @@
-"""Application Configuration, and what the README says about environ: S-CFG, S-ENV-21."""
+"""Application Configuration, and what the documentation says about environ: S-CFG, S-ENV-21."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from applications import TEXT, Applications
 from served import HERE, Served, only_for_iotax
 
-README = (HERE.parent.parent / "README.md").read_text("utf-8")
+DOCS = HERE.parent.parent / "docs"
 
 # What of environ can be called, beside the methods of the two streams.
 EXTENSIONS = ["iotax.client_disconnected", "wsgi.early_hints", "wsgi.file_wrapper"]
@@ -24,18 +24,17 @@ def keys(environ: Any, start_response: Any) -> list[bytes]:
 applications = Applications(default=keys)
 
 
-def section(title: str) -> str:
-    """What the README says below that title."""
-    return re.split("^##+ ", README.split(f" {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
 
 
 @pytest.mark.obligation("S-ENV-21")
-def test_the_readme_lists_the_variables(served: Served) -> None:
-    only_for_iotax("it is the README of iotax")
+def test_the_documentation_lists_the_variables(served: Served) -> None:
+    only_for_iotax("it is the documentation of iotax")
     answer = served.ask("/a?b", "Content-Type: text/x", method="POST", body=b"x")
     found = [key for key in answer.text.split("\n") if not key.startswith("HTTP_")]
     assert len(found) > 25
-    documented = re.findall("`([A-Za-z_.]+)`", section("environ"))
+    documented = re.findall("`([A-Za-z_.]+)`", page("guide/environ.md"))
     assert set(found) <= set(documented)
 
 
@@ -51,23 +50,24 @@ def test_the_extensions_are_those_that_were_reviewed(served: Served) -> None:
 
 
 @pytest.mark.obligation("S-CFG-01")
-def test_the_commands_of_the_readme_serve_an_application(
+def test_the_commands_of_the_documentation_serve_an_application(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
-    only_for_iotax("it is the README of iotax")
-    commands = re.findall("^    iotax (.*)$", section("The command"), re.MULTILINE)
+    only_for_iotax("it is the documentation of iotax")
+    commands = re.findall("^    iotax (.*)$", page("guide/command.md"), re.MULTILINE)
     assert any("--threads" in command for command in commands)
     (plain,) = [command for command in commands if command == "main:app"]
     (tmp_path / "main.py").write_text(
         "def app(environ, start_response):\n"
         "    start_response('200 OK', [])\n"
-        "    return [b'as the README says']\n"
+        "    return [b'as documented']\n"
     )
     served = serve(*shlex.split(plain), "--pythonpath", str(tmp_path))
-    assert served.ask("/").body == b"as the README says"
+    assert served.ask("/").body == b"as documented"
 
 
 @pytest.mark.obligation("S-CFG-01")
-def test_the_readme_names_the_options_about_threads() -> None:
-    only_for_iotax("it is the README of iotax")
-    assert re.search(r"^\| `--threads` \| `IOTAX_THREADS` \| 1 \|", README, re.MULTILINE)
+def test_the_documentation_names_the_options_about_threads() -> None:
+    only_for_iotax("it is the documentation of iotax")
+    options = page("reference/options.md")
+    assert re.search(r"^\| `--threads` \| `IOTAX_THREADS` \| 1 \|", options, re.MULTILINE)

@@ -37,7 +37,7 @@ def alone(environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-THR-01", "S-ENV-29")
 def test_with_one_thread_there_is_one_call_at_a_time(served: Served) -> None:
-    """Without an option, as the README says."""
+    """Without an option, as documented."""
     only_for_iotax("how many threads it has is an option")
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(served.connect()) for _ in range(50)]

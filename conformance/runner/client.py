@@ -22,7 +22,7 @@ def play(case: Case, pieces: Pieces, log: Path) -> Seen:
     from reference import app
 
     from iotax import _iotax
-    from iotax.config import from_arguments
+    from iotax._config.sources import from_arguments
 
     options = from_arguments({"access_log": False}, path=False).worker_options()
     connection = _iotax.Connection(app, options)

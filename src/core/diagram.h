@@ -1,5 +1,5 @@
-// The state diagram of transitions.h as text, so that the README's cannot drift from the tables.
-// Not used by the server.
+// The state diagram of transitions.h as text, so that the one in docs/internals cannot drift from
+// the tables. Not used by the server.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // Every bound and time-out as data. Nothing here acts; the defaults are those of the command
-// (README, options).
+// (docs/reference/options.md).
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,7 @@
 """iotax: a WSGI server. `serve("main:app")` loads and serves, `run(app)` serves an object, Server
 is both in parts."""
 
+from iotax._app.load_error import LoadError
 from iotax._iotax import (
     BodyMalformed,
     BodyTimedOut,
@@ -8,8 +9,7 @@ from iotax._iotax import (
     RequestTimeout,
     __version__,
 )
-from iotax.listeners import BindError
-from iotax.load_error import LoadError
+from iotax._net.listeners import BindError
 from iotax.server import Server, load_app, run, serve
 
 __all__ = [

@@ -7,66 +7,22 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Self, Unpack
 
-from iotax import importer, log, native, working_directory
-from iotax.address import TcpAddress
-from iotax.config import from_arguments
-from iotax.listeners import Listeners, open_listeners
-from iotax.options import Config
-from iotax.worker import JOIN_SECONDS, ExitGuard, Worker, leave_now
+from iotax._app import importer, working_directory
+from iotax._config.address import TcpAddress
+from iotax._config.options import Config
+from iotax._config.sources import from_arguments
+from iotax._config.typed import PathOptions, ServerOptions
+from iotax._log import server_log
+from iotax._net.listeners import Listeners, open_listeners
+from iotax._runtime import native
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.worker import JOIN_SECONDS, Worker
 
-
-class ServerOptions(TypedDict, total=False):
-    """The options of Config that concern a loaded application; sizes and times also as text ("10M",
-    "30s")."""
-
-    bind: str | Sequence[str]
-    unix_mode: int | str | None
-    backlog: int
-    threads: int
-    max_connections: int
-    max_queued: int
-    queue_timeout: float | str
-    limit_head: int | str
-    limit_request_line: int | str
-    limit_field: int | str
-    limit_fields: int
-    limit_body: int | str
-    keep_alive: float | str
-    keep_alive_requests: int
-    receive_timeout: float | str
-    send_timeout: float | str
-    min_rate: int | str
-    no_request_buffering: bool
-    body_memory: int | str
-    answer_memory: int | str
-    spool_dir: str
-    spool_max: int | str
-    server_header: str
-    slow_request: float | str
-    request_timeout: float | str
-    request_timeout_grace: float | str
-    request_timeout_action: str
-    graceful_timeout: float | str
-    shutdown_delay: float | str
-    forwarded_allow_ips: str | Sequence[str]
-    forwarded_headers: str | Sequence[str]
-    log_level: str
-    access_log: bool
-    access_logfile: str
-    error_logfile: str
-    color: str
-
-
-class PathOptions(ServerOptions, total=False):
-    """Those that concern loading too."""
-
-    factory: bool
-    chdir: str
-    pythonpath: str | Sequence[str]
+__all__ = ["PathOptions", "Server", "ServerOptions", "load_app", "run", "serve"]
 
 
 class Server:
@@ -74,8 +30,8 @@ class Server:
 
     serve() blocks until signal_exit(), or, in the main thread, until INT or TERM; it can be called
     again afterwards.
-    Errors: TypeError and ValueError that name the argument; BindError (an OSError) when an address
-    cannot be listened on.
+    Errors: TypeError and ValueError that name the argument; BindError (an OSError) if an address
+    cannot be opened.
     """
 
     def __init__(
@@ -100,7 +56,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The real port, once bound; before that the one asked for. 0 with UNIX sockets only."""
+        """The real port after bind(), before it the requested one; 0 with Unix sockets only."""
         if self._listeners is not None:
             return self._listeners.port
         return next(
@@ -109,8 +65,8 @@ class Server:
         )
 
     def bind(self) -> Self:
-        """Open the listeners, if they are not open yet. serve() does it too; earlier, it makes
-        `port` real."""
+        """Open the listeners unless they are open. serve() does it too; call it earlier to learn
+        the real port."""
         if self._listeners is None:
             self._listeners = _open(self._config)
         return self
@@ -122,8 +78,8 @@ class Server:
                 raise RuntimeError("this Server is serving already")
             listeners = self.bind()._listeners
             assert listeners is not None
-            log.open_log(self._config, os.environ)
-            log.info(f"Started server process [{os.getpid()}]")
+            server_log.open_log(self._config, os.environ)
+            server_log.info(f"Started server process [{os.getpid()}]")
             self._worker = worker = Worker(self._app, listeners, self._config)
         guards: list[ExitGuard] = []
 
@@ -148,29 +104,28 @@ class Server:
                 guard.cancel()
             self.close()
             self._worker, self._exit_asked = None, False
-            log.flush()
+            server_log.flush()
 
     def signal_exit(self) -> None:
-        """Stop: finish the requests that run, then let serve() return. From any thread or signal
-        handler."""
+        """Finish the requests in progress, then let serve() return. May be called from any thread
+        or signal handler."""
         self._exit_asked = True
         worker = self._worker
         if worker is not None:
             worker.stop("prompt")
 
     def close(self) -> None:
-        """Close the listeners, if serve() has not done so."""
+        """Close the listeners unless serve() has closed them."""
         listeners, self._listeners = self._listeners, None
         if listeners is not None:
             listeners.close()
 
     @contextmanager
     def background(self) -> Iterator[Self]:
-        """Serve from a thread of its own while the block runs; it has stopped when the block is
-        left.
+        """Serve from a thread of its own while the with block runs.
 
-        The port is open when the block begins. What serve() raises is raised at the end of the
-        block.
+        The port is open when the block begins, and the server has stopped when it ends. An
+        exception of serve() is raised at the end of the block.
         """
         self.bind()
         failures: list[BaseException] = []
@@ -189,7 +144,7 @@ class Server:
             self.signal_exit()
             thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
             if thread.is_alive():
-                log.warning("A request does not return: its thread is left behind")
+                server_log.warning("A request does not return: its thread is left behind")
                 _Leaving.behind.append(thread)
             else:
                 self._exit_asked = False
@@ -198,11 +153,9 @@ class Server:
 
 
 def load_app(path: str, reload: bool = False, *, factory: bool = False) -> Callable[..., Any]:
-    """The application that `path` names, as the command takes it: "module:attribute",
-    "module:factory()", "module".
+    """Load the application that `path` names: "module:attribute", "module:factory()" or "module".
 
-    `reload` imports a module that is there already anew, with importlib.reload(). Errors:
-    LoadError.
+    With `reload`, a module that is already imported is imported again. Errors: LoadError.
     """
     if not isinstance(path, str):
         raise TypeError(f'path is {type(path).__name__}, not a text such as "main:app"')
@@ -215,15 +168,15 @@ def run(
     port: int | None = None,
     **options: Unpack[ServerOptions],
 ) -> None:
-    """Serve the application object `app`, as Server(app, …).serve() does."""
+    """Serve the application object `app`: Server(app, …).serve(). Errors: those of Server."""
     Server(app, host=host, port=port, **options).serve()
 
 
 def serve(
     app: str, host: str | None = None, port: int | None = None, **options: Unpack[PathOptions]
 ) -> None:
-    """Bind, load the application that `app` names ("main:app"), and serve it. Errors: LoadError,
-    and those of Server."""
+    """Open the port, load the application that `app` names ("main:app"), and serve it. Errors:
+    LoadError, and those of Server."""
     if not isinstance(app, str):
         raise TypeError(
             f'app is {type(app).__name__}, not a text such as "main:app"; run() takes the object'

@@ -121,6 +121,21 @@ def test_the_gate_runs_nothing_of_its_arguments(gate, tmp_path):
     assert "quotes have to be in pairs" in gate(tmp_path, arguments="--path '/").stderr
 
 
+def test_the_workflow_of_the_examples_gives_the_action_what_it_takes(gate, tmp_path):
+    workflow = yaml.safe_load((ROOT / "examples/workflow.yml").read_text())
+    (given,) = [
+        step["with"] for step in workflow["jobs"]["check"]["steps"] if step.get("uses") == "./iotax"
+    ]
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    assert set(given) <= set(action["inputs"])
+    (tmp_path / "main.py").write_text(APPLICATION)
+
+    found = gate(tmp_path, **{**given, "arguments": given["arguments"] + " --list"})
+
+    assert found.returncode == 0, found.stderr
+    assert "  POST /items" in found.stdout.splitlines()
+
+
 def test_pytest_has_its_option(environment, gate, tmp_path):
     python, _ = environment
     (tmp_path / "shop.py").write_text(APPLICATION)
@@ -142,11 +157,10 @@ def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):
     python, _ = environment
     (tmp_path / "shop.py").write_text(APPLICATION)
     gate(tmp_path)
+    example = (ROOT / "examples/CMakeLists.txt").read_text()
     (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.25)\nproject(shop NONE)\nenable_testing()\n"
-        "find_package(iotax 0.1 REQUIRED)\n"
-        'iotax_add_conformance_test(shop APP shop:app PATHS /orders "GET /?a=b" STRICT)\n'
-        "iotax_add_conformance_test(none APP shop:none)\n"
+        example.replace("find_package(iotax ", "find_package(iotax 0.1 ")
+        + "iotax_add_conformance_test(none APP shop:none)\n"
     )
     path = f"{python.parent}:{os.environ['PATH']}"
     # The default generator of CMake needs make, which the tests install nowhere.

@@ -1,4 +1,4 @@
-"""What the README shows under "In production", tried."""
+"""The files of examples/ for systemd and containers, tried."""
 
 import json
 import os
@@ -10,26 +10,24 @@ import socket
 import subprocess
 
 import pytest
+import yaml
 from support.processes import NAMESPACE, children, wait_for_end, why_no_namespace
 from support.server import TESTS, Server
 from support.wire import Connection
 
-README = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+EXAMPLES = TESTS.parent / "examples"
 APP = "mysite.wsgi"
 
 
-def block(language, word):
-    """The README's block of code in `language` that holds `word`."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
-    (found,) = [text for text in blocks if word in text]
-    return found
+def example(name):
+    return (EXAMPLES / name).read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def unit():
     return dict(
         line.split("=", 1)
-        for line in block("ini", "ExecStart").splitlines()
+        for line in example("mysite.service").splitlines()
         if "=" in line and not line.startswith("#")
     )
 
@@ -53,7 +51,7 @@ def drain_seconds(words):
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
 def test_systemd_accepts_the_unit(unit, tmp_path):
     program = unit["ExecStart"].split()[0]
-    text = block("ini", "ExecStart").replace(program, "/bin/true")
+    text = example("mysite.service").replace(program, "/bin/true")
     path = tmp_path / "mysite.service"
     path.write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
@@ -90,7 +88,7 @@ def test_what_the_unit_does(unit, start, tmp_path):
 def test_command_of_the_container(tmp_path):
     if why := why_no_namespace():
         pytest.skip(f"no PID namespace to be had here: {why}")
-    text = block("dockerfile", "CMD")
+    text = example("Dockerfile")
     command = json.loads(re.search(r"^CMD (\[.*\])$", text, re.M)[1])
     assert "ENV PORT=" in text
     words = options(command)
@@ -110,8 +108,8 @@ def test_command_of_the_container(tmp_path):
         server.wait()
     finally:
         server.kill()
-    grace = re.search(r"terminationGracePeriodSeconds: (\d+)", block("yaml", "spec"))
-    assert float(grace[1]) > drain_seconds(words)
+    pod = yaml.safe_load(example("kubernetes.yaml"))["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > drain_seconds(words)
 
 
 def closed_at_once(port):

@@ -552,7 +552,7 @@ def test_template_that_dies_before_it_forks(trouble):
 
 FORK_FAILS = """
 import atexit, errno, os
-from iotax import native
+from iotax._runtime import native
 def app(environ, start_response):
     start_response("200 OK", [])
     return [b"%d served" % os.getpid()]

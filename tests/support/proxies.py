@@ -1,17 +1,18 @@
-"""nginx and HAProxy in front of a server, each with one configuration file, as the README shows."""
+"""nginx and HAProxy in front of a server, each with its file of examples/."""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from . import patience
 from .wire import Connection
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NGINX = """
 daemon off;
 master_process off;
@@ -26,53 +27,47 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
 
-    upstream application {{
-        server {upstream};
-        keepalive 16;
-        keepalive_timeout 10s;    # shorter than --keep-alive: the proxy closes first
-        keepalive_requests 90;    # fewer than --keep-alive-requests
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        client_max_body_size 20m;
-        location {prefix}/ {{
-            proxy_pass http://application/;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto {scheme};
-            proxy_set_header X-Forwarded-Host $http_host;
-            proxy_set_header X-Forwarded-Port "";
-            proxy_set_header X-Forwarded-Prefix "{prefix}";
-            proxy_set_header X-Request-ID $request_id;
-            proxy_buffering off;      # for streams and server-sent events
-        }}
-    }}
+{example}
 }}
 """
 
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    timeout http-keep-alive 10s
 
-frontend web
-    bind 127.0.0.1:{port}
-    http-request set-header X-Forwarded-Proto {scheme}
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
-    http-request del-header X-Forwarded-Port
-    http-request del-header X-Forwarded-Prefix
-    option forwardfor
-    default_backend application
+def _nginx_text(folder: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
+    """The example in an http block, on plain HTTP. With a prefix, what the documentation says."""
+    changes = {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port};",
+        "    ssl_certificate /etc/nginx/mysite.pem;\n": "",
+        "    ssl_certificate_key /etc/nginx/mysite.key;\n": "",
+        "server 127.0.0.1:8000;": f"server {upstream};",
+        "X-Forwarded-Proto $scheme;": f"X-Forwarded-Proto {scheme};",
+    }
+    if prefix:
+        changes |= {
+            "location / {": f"location {prefix}/ {{",
+            "proxy_pass http://application;": "proxy_pass http://application/;",
+            'X-Forwarded-Prefix "";': f'X-Forwarded-Prefix "{prefix}";',
+        }
+    return NGINX.format(folder=folder, example=_example("nginx.conf", changes))
 
-backend application
-    http-reuse safe
-    server one {upstream} pool-purge-delay 10s  # shorter than --keep-alive
-"""
+
+def _haproxy_text(folder: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
+    return _example(
+        "haproxy.cfg",
+        {
+            "bind :443 ssl crt /etc/haproxy/mysite.pem": f"bind 127.0.0.1:{port}",
+            "X-Forwarded-Proto https": f"X-Forwarded-Proto {scheme}",
+            "server one 127.0.0.1:8000": f"server one {upstream.replace('unix:', 'unix@')}",
+        },
+    )
+
+
+def _example(name: str, changes: Mapping[str, str]) -> str:
+    """The file of examples/, with the ports of this test in it. Nothing else of it is changed."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"examples/{name} holds {text.count(old)} times {old!r}"
+        text = text.replace(old, new)
+    return text
 
 
 @contextmanager
@@ -81,7 +76,7 @@ def nginx(folder: Path, upstream: str, *, scheme: str = "https", prefix: str = "
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "nginx is not installed; the set-up script installs it"
     options = ["-p", str(folder), "-c"]
-    with _running(program, options, folder, NGINX, upstream, scheme, prefix) as port:
+    with _running(program, options, folder, _nginx_text, upstream, scheme, prefix) as port:
         yield port
 
 
@@ -89,8 +84,8 @@ def nginx(folder: Path, upstream: str, *, scheme: str = "https", prefix: str = "
 def haproxy(folder: Path, upstream: str, *, scheme: str = "https") -> Iterator[int]:
     program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "HAProxy is not installed; the set-up script installs it"
-    upstream = upstream.replace("unix:", "unix@")
-    with _running(program, ["-db", "-f"], folder, HAPROXY, upstream, scheme, "") as port:
+    options = ["-db", "-f"]
+    with _running(program, options, folder, _haproxy_text, upstream, scheme, "") as port:
         yield port
 
 
@@ -99,16 +94,14 @@ def _running(
     program: str,
     options: list[str],
     folder: Path,
-    template: str,
+    make_text: Callable[[Path, str, int, str, str], str],
     upstream: str,
     scheme: str,
     prefix: str,
 ) -> Iterator[int]:
     port = _free_port()
     file = folder / f"{Path(program).name}.conf"
-    file.write_text(
-        template.format(folder=folder, upstream=upstream, port=port, scheme=scheme, prefix=prefix)
-    )
+    file.write_text(make_text(folder, upstream, port, scheme, prefix))
     errors = (folder / "errors").open("w+b")
     process = subprocess.Popen([program, *options, str(file)], stdout=errors, stderr=errors)
     try:

@@ -3,7 +3,7 @@
 import pytest
 
 from iotax import _iotax
-from iotax.config import from_arguments
+from iotax._config.sources import from_arguments
 
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"

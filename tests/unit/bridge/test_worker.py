@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from iotax import _iotax
-from iotax.options import Config
+from iotax._config.options import Config
 
 OPTIONS = Config().worker_options()
 

@@ -1,5 +1,5 @@
-// The README shows the diagram that the tables make. When this fails, put the printed text between
-// the two markers.
+// docs/internals/protocol-machine.md shows the diagram that the tables make. When this fails, put
+// the printed text between the two markers.
 #include "core/diagram.h"
 
 #include <gtest/gtest.h>
@@ -13,12 +13,12 @@
 namespace iotax::core {
 namespace {
 
-TEST(Diagram, ReadmeShowsTheTables) {
+TEST(Diagram, DocumentationShowsTheTables) {
   constexpr std::string_view kMarker = "<!-- state diagram -->\n";
-  const std::filesystem::path readme =
-      std::filesystem::path(__FILE__).parent_path() / "../../../README.md";
-  std::ifstream file(readme);
-  ASSERT_TRUE(file) << readme;
+  const std::filesystem::path page =
+      std::filesystem::path(__FILE__).parent_path() / "../../../docs/internals/protocol-machine.md";
+  std::ifstream file(page);
+  ASSERT_TRUE(file) << page;
   std::ostringstream whole;
   whole << file.rdbuf();
   const std::string text = whole.str();

@@ -1,0 +1,70 @@
+"""Write the generated parts of the documentation: python docs/generate.py [--check]
+
+A part stands between <!-- generated: NAME --> and <!-- /generated -->, and is made from a table of
+the code. --check only compares, and exits with 1 if a page differs.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from iotax._config.reference import readme_table
+from iotax._processes.lifecycle import TRANSITIONS, State
+
+HERE = Path(__file__).resolve().parent
+
+
+def worker_states() -> str:
+    """The lifecycle of a worker as a diagram."""
+    lines = ["```mermaid", "stateDiagram-v2", f"  [*] --> {State.FORKING.name}"]
+    events: dict[tuple[State, State], list[str]] = {}
+    for (state, event), then in TRANSITIONS.items():
+        events.setdefault((state, then), []).append(event.name.lower())
+    for (state, then), names in events.items():
+        lines.append(f"  {state.name} --> {then.name} : {', '.join(names)}")
+    return "\n".join([*lines, f"  {State.EXITED.name} --> [*]", "```"]) + "\n"
+
+
+PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
+    "options": ("reference/options.md", readme_table),
+    "worker states": ("internals/processes.md", worker_states),
+}
+
+
+def with_part(text: str, name: str, part: str) -> str:
+    begin, end = f"<!-- generated: {name} -->\n", "<!-- /generated -->"
+    pattern = re.compile(f"(?<={re.escape(begin)}).*?(?={re.escape(end)})", re.S)
+    new, count = pattern.subn(lambda _: part, text)
+    if count != 1:
+        raise ValueError(f"{begin.strip()} stands {count} times in the page, not once")
+    return new
+
+
+def differing() -> dict[Path, str]:
+    """The pages that differ from their source, as they should be."""
+    found = {}
+    for name, (page, make) in PARTS.items():
+        path = HERE / page
+        text = path.read_text(encoding="utf-8")
+        if (new := with_part(text, name, make())) != text:
+            found[path] = new
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="only compare")
+    given = parser.parse_args()
+    pages = differing()
+    for path, text in pages.items():
+        if given.check:
+            print(f"{path.relative_to(HERE.parent)} differs: run python docs/generate.py")
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if given.check and pages else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The application: found by its name, loaded, and told from other code."""

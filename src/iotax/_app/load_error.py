@@ -1,0 +1,87 @@
+"""The screen that says why an application cannot be loaded: what was tried, from where, the fix.
+
+Decides the words that all failures share, and which frames of a traceback are the application's.
+"""
+
+import importlib
+import traceback
+import types
+
+from iotax._app import working_directory
+from iotax._app.code_origin import Origin, origin_of
+from iotax._app.target import Target
+
+
+class LoadError(Exception):
+    """The application cannot be loaded. The message says what was tried and what to do."""
+
+    def __init__(
+        self, target: str, tried: str, where: str, problem: str, fix: str, trace: str = ""
+    ) -> None:
+        self.target, self.tried, self.where = target, tried, where
+        self.problem, self.fix, self.trace = problem, fix, trace
+        super().__init__(target, problem)
+
+    def __str__(self) -> str:
+        lines = [f"Cannot load the application {self.target}", ""]
+        lines += _labelled("Tried", self.tried) + _labelled("From", self.where)
+        if self.trace:
+            lines += ["", *self.trace.rstrip("\n").split("\n"), ""]
+        return "\n".join(lines + _labelled("Problem", self.problem) + _labelled("Fix", self.fix))
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    first, *others = text.split("\n")
+    return [f"{label + ':':<9}{first}", *(" " * 9 + other for other in others)]
+
+
+def load_error(
+    target: Target,
+    problem: str,
+    fix: str,
+    *,
+    tried: str = "",
+    trace: str = "",
+    module: types.ModuleType | None = None,
+) -> LoadError:
+    if not tried:
+        tried = f"import {target.module}" + (
+            f", then take {target.attribute}" if target.attribute else ""
+        )
+    file = getattr(module, "__file__", None)
+    where = (
+        f"{file}\n(the current folder is {working_directory.describe()})"
+        if file
+        else f"{working_directory.describe()} (the current folder)"
+    )
+    return LoadError(target.text, tried, where, problem, fix, trace)
+
+
+def one_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def a_kind(found: object) -> str:
+    name = type(found).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback as the application's author would have seen it: without our frames and the
+    import system's, and from the first frame of the project's on if there is one."""
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    own = trace
+    while own is not None and not _is_of_the_project(own.tb_frame.f_code.co_filename):
+        own = own.tb_next
+    return "".join(traceback.format_exception(type(error), error, own or trace))
+
+
+def _is_of_the_project(file: str) -> bool:
+    return origin_of(file) is Origin.APPLICATION
+
+
+def _is_machinery(file: str) -> bool:
+    is_import = file.startswith("<frozen importlib") or file == importlib.__file__
+    return is_import or origin_of(file) is Origin.IOTAX

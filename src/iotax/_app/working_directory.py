@@ -1,0 +1,132 @@
+"""The directory that the application runs in: the start directory, and --chdir from there.
+
+It is entered by its name, by the command and again by each worker and template: a release is often
+a directory that a symbolic link names, and once the link names another one, new processes run that.
+Decides what of sys.path goes with it. Knows nothing of the application.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from iotax._config.errors import ConfigError
+
+
+class WorkingDirectory:
+    """`chdir`: the directory to enter, "" for the start directory; `import_from`: directories to
+    import from, relative to it. `environ` is that of the start.
+
+    `path`: its name; "" when it cannot be entered by name, which is tried when the object is made.
+    Errors: ConfigError.
+    """
+
+    def __init__(
+        self, chdir: str, import_from: Sequence[str], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._import_from: Final = import_from
+        self._start: Final = _start_directory(environ)
+        python_path = environ.get("PYTHONPATH", "").split(os.pathsep)
+        self._from_start: Final = [
+            "",
+            *(one for one in python_path if one and not os.path.isabs(one)),
+        ]
+        self.path = os.path.join(self._start, chdir) if chdir else self._start
+        self._taken: list[str] = []
+        self._enter_first(chdir)
+
+    def _enter_first(self, chdir: str) -> None:
+        before = self._from_the_start_directory()
+        try:
+            os.chdir(chdir or self.path)
+        except OSError as error:
+            if chdir:
+                raise ConfigError(
+                    f'chdir "{chdir}": {error.strerror}; it takes a folder, e.g. /srv/project'
+                ) from None
+            self.path = ""  # this process may stay there, though it could not come back
+        try:
+            here = os.getcwd()
+        except OSError as error:
+            raise ConfigError(
+                f"the current folder cannot be named: {error.strerror}; start the server in one"
+                " that exists, or name it, e.g. --chdir /srv/project"
+            ) from None
+        make_importable(here)
+        wanted = [os.path.abspath(path) for path in self._import_from]
+        sys.path[:0] = wanted
+        self._taken = [here, *wanted, *before]
+
+    def enter(self) -> None:
+        """Enter it as it is now. What sys.path had from the former one is taken from this one.
+        Errors: OSError."""
+        if self.path:
+            os.chdir(self.path)
+        now = [
+            os.getcwd(),
+            *(os.path.abspath(path) for path in self._import_from),
+            *self._from_the_start_directory(),
+        ]
+        new = dict(zip(self._taken, now, strict=True))
+        sys.path[:] = [new.get(path, path) for path in sys.path]
+        self._taken = now
+
+    def _from_the_start_directory(self) -> list[str]:
+        """What Python itself has put on sys.path, as links are now: the directory in which it was
+        started (`python -m`), and relative entries of PYTHONPATH."""
+        if not self._start:
+            return []
+        start = os.path.realpath(self._start)
+        return [os.path.normpath(os.path.join(start, path)) for path in self._from_start]
+
+
+def make_importable(directory: str) -> None:
+    """Put the current `directory` first on sys.path, unless it is on it."""
+    if directory not in sys.path and "" not in sys.path:
+        sys.path.insert(0, directory)
+
+
+def _start_directory(environ: Mapping[str, str]) -> str:
+    """The current directory by the name that the shell knows it by."""
+    name = environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if os.path.isabs(name) and os.path.samefile(name, "."):
+            return name
+    with contextlib.suppress(OSError):
+        return os.getcwd()
+    return ""  # it has no name any more
+
+
+class _Current:
+    """That of this process, and of those that it forks."""
+
+    directory: WorkingDirectory | None = None
+
+
+def prepare(chdir: str, import_from: Sequence[str]) -> None:
+    """Enter the working directory. Errors: ConfigError."""
+    _Current.directory = WorkingDirectory(chdir, import_from)
+
+
+def enter_again() -> None:
+    """By its name, in another process than prepare(). Errors: OSError that names it."""
+    if _Current.directory is not None:
+        _Current.directory.enter()
+
+
+def enter_again_if_gone() -> None:
+    """For a fork that has its code already, and stays with what belongs to it."""
+    try:
+        os.getcwd()
+    except OSError:
+        with contextlib.suppress(OSError):
+            enter_again()
+
+
+def describe() -> str:
+    """The current directory, for people."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "a folder that does not exist any more"

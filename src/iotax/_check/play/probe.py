@@ -1,0 +1,148 @@
+"""An application to put behind middleware: it does what it is told to, keeps every rule itself, and
+notes what the middleware does with it. It is also the server's side that middleware has to keep
+toward an application."""
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.streams import Untouchable
+
+TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
+REQUIRED: Final = (
+    *("REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "wsgi.version"),
+    *("wsgi.url_scheme", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess"),
+    "wsgi.run_once",
+)
+
+
+class ProbeError(Exception):
+    """What the probe raises."""
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """`raises_after`: at that block, counted from 0. `exc_info`: the third argument is given, of
+    an error that it has handled; `none`: it is None. `gives_length`: it sets Content-Length."""
+
+    blocks: tuple[bytes, ...] = (b"first\n", b"second\n", b"third\n")
+    written: tuple[bytes, ...] = ()
+    raises_after: int | None = None
+    third_argument: str = ""  # "none", "exc_info"
+    gives_length: bool = False
+
+
+class Probe:
+    """`outer`: the call of the middleware. `asked`: how many blocks the middleware had given when
+    each block was asked for, and `given` how many bytes; `at_return`: how many were asked for
+    before it had returned its iterable. `wrong`: what it does that no server may."""
+
+    def __init__(self, conduct: Conduct) -> None:
+        self.conduct = conduct
+        self.outer: GuardedCall | None = None
+        self.calls = 0
+        self.closed = 0
+        self.asked: list[int] = []
+        self.given: list[int] = []
+        self.at_return = 0
+        self.touched: list[str] = []
+        self.wrong: list[str] = []
+        self.environ: dict[str, Any] = {}
+        self.error: weakref.ref[BaseException] | None = None
+        self.application: Callable[..., Any] = Untouchable(self._called, self.touched.append)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join((*self.conduct.written, *self.conduct.blocks))
+
+    def meet(self, outer: GuardedCall) -> None:
+        self.outer = outer
+
+    def _called(self, *args: Any, **named: Any) -> "_Blocks":
+        self.calls += 1
+        if named or len(args) != 2:
+            self.wrong.append("calls the application with other than two positional arguments")
+            args = (*args, *named.values())[:2]
+        environ, start_response = args
+        self._look_at_environ(environ)
+        write = self._start(start_response)
+        for block in self.conduct.written:
+            if callable(write):
+                write(block)
+        if not callable(write):
+            self.wrong.append("gives back no write() from start_response")
+        return _Blocks(self)
+
+    def _look_at_environ(self, environ: Any) -> None:
+        if type(environ) is not dict:
+            self.wrong.append(f"passes an environ that is {type(environ).__name__}, not dict")
+        self.environ = dict(environ)
+        if missing := [name for name in REQUIRED if name not in environ]:
+            self.wrong.append(f"passes an environ without {' and '.join(missing)}")
+        for name, value in self.environ.items():
+            if name.isupper() and type(value) is not str:
+                self.wrong.append(f"passes {name} as {type(value).__name__}, not str")
+
+    def _start(self, start_response: Any) -> Any:
+        fields = [TEXT]
+        if self.conduct.gives_length:
+            fields.append(("Content-Length", str(len(self.body))))
+        try:
+            if self.conduct.third_argument == "exc_info":
+                return self._start_again(start_response, fields)
+            third = (None,) if self.conduct.third_argument == "none" else ()
+            return start_response("200 OK", fields, *third)
+        except TypeError as error:
+            if _raised_here(error):
+                self.wrong.append(f"has a start_response that cannot be called: {error}")
+                started = self.conduct.third_argument == "exc_info"
+                return bytes if started else start_response("200 OK", fields)
+            raise
+
+    def _start_again(self, start_response: Any, fields: list[tuple[str, str]]) -> Any:
+        start_response("200 OK", list(fields))
+        try:
+            _fail()
+        except ProbeError as error:
+            self.error = weakref.ref(error)
+            return start_response("500 Internal Server Error", fields, sys.exc_info())
+
+
+class _Blocks:
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._next = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        probe, at = self._probe, self._next
+        if at == probe.conduct.raises_after:
+            _fail()
+        if at == len(probe.conduct.blocks):
+            raise StopIteration
+        self._next += 1
+        if probe.outer is not None:
+            probe.asked.append(probe.outer.items)
+            probe.given.append(probe.outer.bytes)
+            probe.at_return += not probe.outer.returned
+        return probe.conduct.blocks[at]
+
+    def close(self) -> None:
+        self._probe.closed += 1
+
+
+def _raised_here(error: BaseException) -> bool:
+    """By the call itself: what was called did not take its arguments."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename == __file__
+
+
+def _fail() -> NoReturn:
+    raise ProbeError("raised by the application behind the middleware")

@@ -1,0 +1,139 @@
+"""A whole check: sends one request in one variation after the other to the process that has the
+application, collects what it saw, and starts another process when the application has ended it.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from iotax._app.code_origin import Origin, origin_of
+from iotax._check.play.middleware import CHECKS
+from iotax._check.play.request_plan import Plan
+from iotax._check.play.sandbox_process import Died, PlayerProcess
+from iotax._check.play.scenarios import scenarios_for
+from iotax._check.report.findings import Finding, Place, Report, merged
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import Settings
+
+_DUMPED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<function>\S+)')
+
+
+def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Check what `settings` name. `progress`: told of each request, and each second that one lasts.
+
+    Errors: LoadError; Died when the application ends the process while it is imported.
+    """
+    run = _Run(settings, progress)
+    if settings.target:
+        run.application()
+    for target in settings.middleware:
+        run.middleware(target)
+    return settings.judge(run.report())
+
+
+def planned(settings: Settings) -> Plan:
+    """What check() would send to the application; sends nothing. Errors: as check()."""
+    player = PlayerProcess(settings)
+    player.start()
+    player.close()
+    return Plan(settings, player.routes)
+
+
+class _Run:
+    def __init__(self, settings: Settings, progress: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._began = time.monotonic()
+        self._findings: list[Finding] = []
+        self._left: set[str] = set()  # targets that are not asked again
+        sides = {"application": settings.target, "middleware": settings.middleware}
+        asked = tuple(side for side, target in sides.items() if target)
+        self._report = Report("", strict=settings.strict, sides=asked)
+
+    def application(self) -> None:
+        player = PlayerProcess(self._settings, progress=self._tell)
+        player.start()
+        report = self._report
+        report.target = player.name
+        try:
+            plan = Plan(self._settings, player.routes)
+            report.plan = plan.in_words()
+            for spec in plan:
+                report.routes += [spec.target] if spec.target not in report.routes else []
+                self._play_all(player, plan, spec)
+        finally:
+            player.close()
+        if not any(200 <= code < 400 for code in report.statuses):
+            report.problem = "no request got a 2xx or 3xx answer, so little was checked"
+
+    def middleware(self, target: str) -> None:
+        player = PlayerProcess(self._settings, target, self._tell)
+        player.start()
+        self._report.target = ", ".join(filter(None, (self._report.target, player.name)))
+        try:
+            for check in CHECKS:
+                self._take(player, player.play_middleware, check)
+        finally:
+            player.close()
+
+    def _tell(self, what: str) -> None:
+        requests = self._report.requests
+        counted = "1 request" if requests == 1 else f"{requests} requests"
+        self._progress(f"{counted} so far, now {what}")
+
+    def report(self) -> Report:
+        self._report.findings = merged(self._findings)
+        self._report.seconds = time.monotonic() - self._began
+        return self._report
+
+    def _play_all(self, player: PlayerProcess, plan: Plan, spec: RequestSpec) -> None:
+        called = f"{spec.method} {spec.target}"
+        if spec.target in self._left:
+            return
+        for scenario in scenarios_for(spec):
+            self._report.ways += 1
+            seen = self._take(player, player.play, scenario, spec)
+            if seen is None or seen["leave"]:
+                self._left.add(spec.target)
+                how = seen["leave"] if seen else "it ends the process, or holds it"
+                self._report.notes.append(f"After {called} {spec.target} was left: {how}.")
+                return
+            plan.found(seen["links"])
+
+    def _take(
+        self, player: PlayerProcess, play: Callable[..., Mapping[str, Any]], *order: object
+    ) -> Mapping[str, Any] | None:
+        """What play(*order) saw goes into the report. None: the player died of it, and another one
+        stands ready."""
+        report = self._report
+        report.exercised.update(("C-TIME-01", "C-LIVE-01"))
+        try:
+            seen = play(*order)
+        except Died as death:
+            self._findings.append(_of_death(death, player.request))
+            player.start()
+            return None
+        self._findings += [Finding.from_dict(one) for one in seen["findings"]]
+        report.exercised.update(seen["exercised"])
+        report.requests += len(seen["statuses"])
+        report.statuses.update(code for code in seen["statuses"] if code)
+        return seen
+
+
+def _of_death(death: Died, request: str) -> Finding:
+    clause = "C-TIME-01" if death.hung else "C-LIVE-01"
+    what = f"{death.how[0].upper()}{death.how[1:]}."
+    kind = what.partition(":")[0]  # an exit code may differ from call to call
+    return Finding(clause, "error", what, (request,), _dumped_place(death.output), kind=kind)
+
+
+def _dumped_place(output: str) -> Place | None:
+    """The innermost line of the application's own in what faulthandler wrote."""
+    for found in _DUMPED.finditer(output):
+        if origin_of(found["file"]) is Origin.APPLICATION:
+            here = os.path.join(os.getcwd(), "")
+            file = os.path.abspath(found["file"]).removeprefix(here)
+            return Place(file, int(found["line"]), found["function"])
+    return None

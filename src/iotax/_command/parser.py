@@ -1,0 +1,132 @@
+"""The command line: its parser, made from the table of options, and what is said of a mistake in
+it.
+
+Knows nothing of single options: options.py has their table.
+"""
+
+import argparse
+import difflib
+from typing import Final, NoReturn
+
+from iotax import _iotax
+from iotax._command.foreign_options import FOREIGN, spelled
+from iotax._config.option_types import Many, Switch
+from iotax._config.options import OPTIONS
+
+USAGE: Final = "iotax [options] APP\n       iotax check [options] APP"
+EXAMPLES: Final = """\
+APP names the application: module:attribute, a factory call, or a module that holds `application` or
+`app`.
+
+Examples:
+  iotax main:app
+  iotax --host 0.0.0.0 --port 80 --threads 8 'mysite.factory:create_app("live")'
+"""
+VARIABLES: Final = """\
+Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option beats it."""
+
+
+class UsageError(Exception):
+    """A command line that cannot be obeyed."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="iotax",
+        usage=USAGE,
+        description="Serve a WSGI application.",
+        epilog=f"{EXAMPLES}\n{VARIABLES}",
+        allow_abbrev=False,
+        add_help=False,
+        exit_on_error=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    application = parser.add_argument_group("Application")
+    application.add_argument(
+        "app",
+        metavar="APP",
+        nargs="?",
+        help="module:attribute, e.g. main:app or 'main:create_app()'",
+    )
+    groups = {"Application": application}
+    for row in OPTIONS.values():
+        if row.section not in groups:
+            groups[row.section] = parser.add_argument_group(row.section)
+        group = groups[row.section]
+        flags = [flag for flag in (row.short, row.flag) if flag]
+        text = f"{row.help} (default: {row.default_text})".replace("%", "%%")
+        if isinstance(row.kind, Switch):
+            group.add_argument(*flags, dest=row.name, action="store_const", const=True, help=text)
+            if row.negative:
+                no = f"--no-{row.flag.removeprefix('--')}"
+                group.add_argument(
+                    no,
+                    dest=row.name,
+                    action="store_const",
+                    const=False,
+                    help=f"the opposite of {row.flag}",
+                )
+        else:
+            action = "append" if isinstance(row.kind, Many) else "store"
+            group.add_argument(
+                *flags, dest=row.name, action=action, metavar=row.kind.metavar, help=text
+            )
+    about = parser.add_argument_group("About")
+    about.add_argument("-h", "--help", action="help", help="print this and exit")
+    about.add_argument(
+        "--version",
+        action="version",
+        version=f"iotax {_iotax.__version__}",
+        help="print the version and exit",
+    )
+    return parser
+
+
+def read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, dict[str, object]]:
+    """APP, and what was typed for each option that was given. Errors: UsageError."""
+    try:
+        found, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise UsageError(_explain(error)) from None
+    for word in rest:
+        if word.startswith("-") and word != "-":
+            raise UsageError(_unknown(word))
+    if rest:
+        raise UsageError(
+            f'"{rest[0]}" is one argument too many: there is one APP, e.g. iotax main:app'
+        )
+    typed = {
+        name: value for name, value in vars(found).items() if name != "app" and value is not None
+    }
+    return found.app, typed
+
+
+def _explain(error: argparse.ArgumentError) -> str:
+    flag = (error.argument_name or "").split("/")[-1]
+    row = next((row for row in OPTIONS.values() if row.flag == flag), None)
+    if row is None:
+        return str(error)
+    if isinstance(row.kind, Switch):
+        return f"{flag} takes no value: it is on when it is named"
+    return f"{flag} needs a value: {row.kind.allowed}, e.g. {flag} {row.example}"
+
+
+def _unknown(word: str) -> str:
+    flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+    if flag in FOREIGN:
+        return f"{flag} is an option of other servers: {spelled(FOREIGN[flag])}"
+    flags = [row.flag for row in OPTIONS.values()]
+    flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
+        "--help",
+        "--version",
+    ]
+    if not word.startswith("--"):
+        return f"unknown option {flag}: iotax -h lists all"
+    close = difflib.get_close_matches(flag, flags, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown option {flag}: {hint}iotax -h lists all"

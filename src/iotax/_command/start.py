@@ -1,0 +1,99 @@
+"""The start of the command: sockets, the lines that a person sees, and a server without a
+supervisor.
+
+Decides: words and order of the start.
+"""
+
+import os
+import signal
+from types import FrameType
+
+from iotax import _iotax
+from iotax._config.address import TcpAddress
+from iotax._config.options import Config
+from iotax._log import server_log, terminal
+from iotax._net.listeners import Listeners, open_listeners
+from iotax._processes import signals
+from iotax._processes.supervisor import EXIT_STOPPED
+from iotax._processes.worker_process import buffer_lines, load, tell_ready
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.worker import Worker
+
+
+def open_sockets(config: Config) -> Listeners:
+    def example(address: TcpAddress) -> str:
+        return f"--bind {address}" if config.bind else f"--port {address.port}"
+
+    return open_listeners(
+        config.addresses, backlog=config.backlog, unix_mode=config.unix_mode, example=example
+    )
+
+
+def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -> None:
+    lines = [f"iotax v{_iotax.__version__}", f"Running {app}"]
+    for listener in listeners.all:
+        lines.append(f"Address: {listener.url}")
+        here = f"Address: {listener.clickable} (from this machine)"
+        if listener.clickable and here not in lines:
+            lines.append(here)
+    if config.reload:
+        lines.append("Auto-reload enabled (development mode)")
+    terminal.say("\n".join(lines))
+    for text in warnings:
+        server_log.warning(text)
+    exposed = [listener.url for listener in listeners.all if not listener.is_local]
+    if config.reload and exposed:
+        server_log.warning(
+            "--reload shows tracebacks, with lines of the source, to everybody who can reach"
+            f" {' and '.join(exposed)}: it is for development; --host 127.0.0.1 keeps them on this"
+            " machine"
+        )
+    if os.getpid() == 1 and all(listener.port and listener.is_local for listener in listeners.all):
+        server_log.warning(
+            "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
+        )
+    what = "supervisor" if config.workers else "server process"
+    server_log.info(f"Started {what} [{os.getpid()}]")
+
+
+def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
+    buffer_lines()
+    # As PID 1, TERM without a handler would be lost while the application is imported.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    serving: list[Worker] = []
+
+    def hang_up() -> None:
+        if not serving:
+            raise KeyboardInterrupt
+        serving[0].stop("prompt")
+
+    operators = signals.WithoutSupervisor(hang_up)
+    operators.install()
+    loaded = load(app, config)
+
+    def at_once(number: int) -> None:
+        server_log.warning(
+            f"Stopped at once by {signal.Signals(number).name}; requests cut: {worker.running()}"
+        )
+        listeners.close()
+        leave_now(128 + number)
+
+    def while_leaving(number: int, _frame: FrameType | None) -> None:
+        if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
+            at_once(number)
+
+    def ready() -> None:
+        tell_ready(listeners, config)
+
+    worker = Worker(loaded.application, listeners, config, interactive=terminal.is_terminal())
+    serving.append(worker)
+    all_back = worker.run(process="server", at_once=at_once, ready=ready)
+    operators.end()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, while_leaving)
+    listeners.close()
+    if not all_back:
+        leave_now(EXIT_STOPPED)
+    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
+    return EXIT_STOPPED

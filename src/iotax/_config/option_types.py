@@ -1,0 +1,308 @@
+"""The kinds of values that options take: how each is read from text, taken from Python, checked and
+shown.
+
+Says nothing about single options (options.py) and nothing about where a value came from: a kind
+answers with a value or with a ValueError or TypeError whose text says what is wrong; the caller
+adds the option, what is allowed and an example.
+"""
+
+import ipaddress
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from iotax._config.address import Address, parse_address, parse_host
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+SIZE_MAX = 2**63 - 1
+SECONDS_MAX = 365 * 86400
+
+_SIZE = re.compile(r"([0-9]+)([KMG]?)", re.ASCII | re.IGNORECASE)
+_SIZE_UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB}
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|)", re.ASCII)
+_TIME_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class Kind(ABC):
+    """What one option accepts. `allowed` completes "…: it takes"; `metavar` stands for the value in
+    the help."""
+
+    allowed = "a text"
+    metavar = "TEXT"
+    empty_is_a_value = False
+
+    def parse(self, text: str) -> object:
+        """Read one value from a command line or a variable."""
+        return self.accept(text)
+
+    @abstractmethod
+    def accept(self, value: object) -> object:
+        """Take one value from Python. Text is read as on the command line."""
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+class Text(Kind):
+    """Any text without control characters; header fields take visible ASCII and spaces only (RFC
+    9110 section 5.5)."""
+
+    def __init__(
+        self, allowed: str, metavar: str, *, empty: bool = False, field: bool = False
+    ) -> None:
+        self.allowed, self.metavar, self.empty_is_a_value, self._field = (
+            allowed,
+            metavar,
+            empty,
+            field,
+        )
+
+    def accept(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        if not value and not self.empty_is_a_value:
+            raise ValueError("it is empty")
+        if not value.isprintable() and any(
+            ord(character) < 32 or ord(character) == 127 for character in value
+        ):
+            raise ValueError("it holds a control character")
+        if self._field and (not value.isascii() or value != value.strip()):
+            raise ValueError("a header field cannot carry it")
+        return value
+
+
+class Host(Text):
+    """Where to listen, without the port. An IPv6 address may stand in brackets."""
+
+    def __init__(self) -> None:
+        super().__init__("a name, an IP address or *", "HOST")
+
+    def accept(self, value: object) -> str:
+        return parse_host(super().accept(value))
+
+
+class Whole(Kind):
+    def __init__(self, minimum: int, maximum: int, metavar: str = "N") -> None:
+        self._minimum, self._maximum, self.metavar = minimum, maximum, metavar
+        self.allowed = f"a whole number from {minimum} to {maximum}"
+
+    def accept(self, value: object) -> int:
+        if isinstance(value, str):
+            if not re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip(), re.ASCII):
+                raise ValueError("it is not a whole number")
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"not {type(value).__name__}")
+        if not self._minimum <= value <= self._maximum:
+            raise ValueError("it is too small" if value < self._minimum else "it is too large")
+        return value
+
+
+class Size(Kind):
+    """Bytes: a whole number, with K, M or G for powers of 1024."""
+
+    metavar = "SIZE"
+
+    def __init__(self, minimum: int = 1, maximum: int = SIZE_MAX, *, unit: str = "bytes") -> None:
+        self._minimum, self._maximum = minimum, maximum
+        least = "" if minimum == 0 else f", at least {minimum}"
+        most = "" if maximum == SIZE_MAX else f", at most {self.show(maximum)}"
+        self.allowed = (
+            f"{unit} as a whole number, with K, M or G for 1024, 1024² and 1024³{least}{most}"
+        )
+
+    def accept(self, value: object) -> int:
+        if isinstance(value, str):
+            match = _SIZE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError("it is not a size")
+            value = int(match[1]) * _SIZE_UNITS[match[2].upper()]
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"not {type(value).__name__}")
+        if not self._minimum <= value <= self._maximum:
+            raise ValueError("it is too small" if value < self._minimum else "it is too large")
+        return value
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, int)
+        for letter, unit in (("G", GIB), ("M", MIB), ("K", KIB)):
+            if value and value % unit == 0:
+                return f"{value // unit}{letter}"
+        return str(value)
+
+
+class Time(Kind):
+    """Seconds as a float. A bare number is seconds; ms, s, m and h may follow it."""
+
+    metavar = "TIME"
+    allowed = "a time from 0 to 365 days with ms, s, m or h behind it, or seconds"
+
+    def accept(self, value: object) -> float:
+        if isinstance(value, str):
+            match = _TIME.fullmatch(value.strip())
+            if match is None:
+                raise ValueError("it is not a time")
+            value = float(match[1]) * _TIME_UNITS[match[2]]
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"not {type(value).__name__}")
+        if not 0 <= value <= SECONDS_MAX:
+            raise ValueError("it is not a time" if value != value else "it is out of range")
+        return float(value)
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, float)
+        return f"{value:g} s" if value else "0"
+
+
+class Switch(Kind):
+    """On or off. On the command line the option's name alone means on."""
+
+    allowed = "on or off (1, true, yes; 0, false, no)"
+    metavar = ""
+
+    def accept(self, value: object) -> bool:
+        if isinstance(value, str):
+            if value.strip().lower() not in _TRUE + _FALSE:
+                raise ValueError("it is neither on nor off")
+            return value.strip().lower() in _TRUE
+        if not isinstance(value, bool):
+            raise TypeError(f"not {type(value).__name__}")
+        return value
+
+    def show(self, value: object) -> str:
+        return "on" if value else "off"
+
+
+class Choice(Kind):
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+        self.allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        self.metavar = "|".join(choices)
+
+    def accept(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        if value.strip().lower() not in self.choices:
+            raise ValueError("there is no such choice")
+        return value.strip().lower()
+
+
+class Mode(Kind):
+    """Permissions of a file: octal text, or an int from Python (0o660)."""
+
+    metavar = "MODE"
+    allowed = "the permissions of the socket file in octal, 000 to 777"
+
+    def accept(self, value: object) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            if not re.fullmatch(r"(0o)?[0-7]{1,4}", value.strip(), re.ASCII):
+                raise ValueError("it is not octal")
+            value = int(value.strip().removeprefix("0o"), 8)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"not {type(value).__name__}")
+        if not 0 <= value <= 0o777:
+            raise ValueError("it is out of range")
+        return value
+
+
+class Many(Kind):
+    """A list of values of another kind. A variable separates them by commas; so does the command
+    line if `split`."""
+
+    def __init__(self, *, split: bool) -> None:
+        self.split = split
+
+    @abstractmethod
+    def one(self, text: str) -> object:
+        """Read one of the values."""
+
+    def accept(self, value: object) -> tuple[object, ...]:
+        """From Python: one text, split at commas, or an iterable of texts."""
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",")] if self.split else [value]
+        if not isinstance(value, Iterable) or isinstance(value, bytes):
+            raise TypeError(f"not {type(value).__name__}")
+        parts = list(value)
+        for part in parts:
+            if not isinstance(part, str):
+                raise TypeError(f"not a list that holds {type(part).__name__}")
+        return tuple(self.one(part) for part in parts if part)
+
+    def parse(self, text: str) -> tuple[object, ...]:
+        return self.accept([part.strip() for part in text.split(",")])
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, tuple)
+        return ",".join(str(part) for part in value) or "none"
+
+
+class Folders(Many):
+    metavar = "FOLDER[,FOLDER…]"
+    allowed = "folders, separated by commas"
+
+    def one(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("a path cannot hold a zero byte")
+        return text
+
+
+class Patterns(Many):
+    """Names or paths with wildcards, as fnmatch has them."""
+
+    metavar = "PATTERN[,PATTERN…]"
+    allowed = "names or paths of files, with * and ?, separated by commas"
+
+    def __init__(self) -> None:
+        super().__init__(split=True)
+
+    def one(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("a path cannot hold a zero byte")
+        return text.rstrip("/")
+
+
+class Binds(Many):
+    metavar = "ADDR"
+    allowed = "host:port, [v6]:port, :port, *:port or unix:PATH"
+
+    def one(self, text: str) -> Address:
+        return parse_address(text)
+
+
+class Peers(Many):
+    metavar = "PEERS"
+    allowed = 'IP addresses, networks, "unix" or "*", separated by commas'
+
+    def one(self, text: str) -> str:
+        if text in ("unix", "*"):
+            return text
+        if "%" in text:
+            raise ValueError(f'"{text}" names a zone, which peers are not compared by')
+        try:
+            if "/" not in text:
+                return str(ipaddress.ip_address(text))
+            loose = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f'"{text}" is neither an address nor a network') from None
+        if str(loose.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
+            raise ValueError(f'"{text}" has bits set behind its prefix, the network is {loose}')
+        return str(loose)
+
+
+class Words(Many):
+    """Some of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(split=True)
+        self.words = words
+        self.metavar = "WORD[,WORD…]"
+        self.allowed = f"{', '.join(words[:-1])} and {words[-1]}, separated by commas"
+
+    def one(self, text: str) -> str:
+        word = text.strip().lower()
+        if word not in self.words:
+            raise ValueError(f'"{text}" is not one of these words')
+        return word

@@ -1,0 +1,28 @@
+"""The table of all options, in Markdown: `python -m iotax._config.reference` prints it."""
+
+from iotax._config.options import OPTIONS
+
+
+def readme_table() -> str:
+    """The options as a table in Markdown."""
+    lines = ["| option | variable | default | meaning |", "|---|---|---|---|"]
+    section = ""
+    for row in OPTIONS.values():
+        if row.section != section:
+            section = row.section
+            lines.append(f"| **{section}** | | | |")
+        flags = ", ".join(f"`{flag}`" for flag in (row.short, row.flag) if flag)
+        if row.negative:
+            flags += f", `--no-{row.flag.removeprefix('--')}`"
+        variables = ", ".join(
+            f"`{variable}`" for variable in (row.variable, row.variable_too) if variable
+        )
+        default = row.default_text
+        if "*" in default or "_" in default:
+            default = f"`{default}`"  # else Markdown would take it for emphasis
+        lines.append(f"| {flags} | {variables} | {default} | {row.help} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(readme_table(), end="")

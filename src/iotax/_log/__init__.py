@@ -1,0 +1,1 @@
+"""The server's log, and what a person at a terminal reads."""

@@ -1,0 +1,144 @@
+"""The server's own log: a thin layer over the extension's sink, which writes without ever blocking
+the server.
+
+Decides: which descriptors, colours and prefixes. Never touches the `logging` module: the
+application's configuration of it neither changes nor silences these lines.
+"""
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Mapping
+
+from iotax import _iotax
+from iotax._config.errors import ConfigError
+from iotax._config.options import Config
+
+_STDOUT, _STDERR = 1, 2
+# Names of a descriptor of this process. A socket, as under systemd, cannot be opened by them.
+_DESCRIPTOR = re.compile(r"/dev/fd/([0-9]{1,9})|/proc/(?:self|thread-self|[0-9]+)/fd/([0-9]{1,9})")
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
+_opened: list[int] = []
+
+
+def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True) -> None:
+    """Open the sink for this process, as `config` says. Without `threads`, for a process that
+    forks, each line is written at once, or dropped when nobody takes it. Errors: ConfigError that
+    names the option and the file."""
+    files: list[int] = []
+    try:
+        error_fd = _descriptor("--error-logfile", config.error_logfile, _STDERR, files)
+        access_fd = _descriptor("--access-logfile", config.access_logfile, _STDOUT, files)
+    except ConfigError:
+        _close(files)
+        raise
+    _iotax.open_log(
+        error_fd,
+        access_fd if config.access_log else -1,
+        level=config.log_level,
+        color=colored(config.color, error_fd, environ),
+        prefix=not os.isatty(error_fd),
+        paths=(_path(config.error_logfile), _path(config.access_logfile)),
+        threads=threads,
+    )
+    _close(_opened)
+    _opened.extend(files)
+
+
+def reopen() -> None:
+    """Somebody has moved the files away."""
+    _iotax.reopen_log()
+
+
+def info(text: str) -> None:
+    _iotax.log("info", text)
+
+
+def warning(text: str) -> None:
+    _iotax.log("warning", text)
+
+
+def error(text: str) -> None:
+    _iotax.log("error", text)
+
+
+def flush(seconds: float = 1.0) -> bool:
+    """Wait for what was logged, at most `seconds`. False: some of it is still unwritten."""
+    return _iotax.flush_log(seconds)
+
+
+def descriptor_named_by(path: str) -> int | None:
+    """The descriptor of this process that `path` stands for: /dev/stdout, /dev/stderr, /dev/fd/N,
+    /proc/self/fd/N, or a link to one of them, as container images have it. None: it is a file."""
+    for _ in range(_LINKS_MAX):
+        path = os.path.abspath(path)
+        if path in _STANDARD:
+            return _STANDARD[path]
+        if found := _DESCRIPTOR.fullmatch(path):
+            own = path.startswith(("/dev/", "/proc/self/", "/proc/thread-self/"))
+            if own or path.startswith(f"/proc/{os.getpid()}/"):
+                return int(found[1] or found[2])
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except OSError:
+            return None  # no link, or nothing is there yet
+    return None
+
+
+def _path(file: str) -> bytes:
+    """Of the file that is opened anew when somebody has moved it away; empty: there is none."""
+    if file == "-" or descriptor_named_by(file) is not None:
+        return b""
+    return os.fsencode(os.path.abspath(file))
+
+
+def _is_writable(descriptor: int) -> bool:
+    """Errors: OSError when it is not open."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+
+
+def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
+    if path == "-":
+        return standard
+    if (named := descriptor_named_by(path)) is not None:
+        try:
+            writable = _is_writable(named)
+        except OSError:
+            raise ConfigError(
+                f'{flag} "{path}" is descriptor {named}, which is not open; e.g. {flag} -'
+            ) from None
+        if not writable:
+            raise ConfigError(
+                f'{flag} "{path}" is descriptor {named}, which is open for reading only; e.g.'
+                f" {flag} -"
+            )
+        return named
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise ConfigError(
+            f'{flag} "{path}" cannot be opened: {error.strerror}; e.g. {flag} /var/log/iotax.log'
+        ) from None
+    files.append(opened)
+    if stat.S_ISDIR(os.fstat(opened).st_mode):
+        raise ConfigError(f'{flag} "{path}" is a folder; e.g. {flag} /var/log/iotax.log')
+    return opened
+
+
+def colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:
+    """no-color.org and force-color.org: a set, non-empty variable decides; an explicit choice beats
+    both."""
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return os.isatty(descriptor) and environ.get("TERM") != "dumb"
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())

@@ -1,0 +1,332 @@
+"""Opening and closing the sockets that iotax listens on, and saying plainly why one cannot be
+opened.
+
+Decides: which addresses a name stands for, socket options, who may remove the file of a UNIX
+socket.
+Knows nothing of requests, options' spellings (the caller passes an example) or the worker.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from iotax._config.address import (
+    EVERY_HOST,
+    UNIX_PATH_BYTES_MAX,
+    Address,
+    TcpAddress,
+    UnixAddress,
+    authority,
+)
+from iotax._log import server_log
+
+
+class BindError(OSError):
+    """An address cannot be opened. The message says why; `errno` is that of the system call."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(number, text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Listener:
+    """One listening, non-blocking socket. `label` is its authority ("127.0.0.1:8000") or
+    "unix:PATH"."""
+
+    def __init__(
+        self, sock: socket.socket, label: str, *, port: int = 0, made: os.stat_result | None = None
+    ) -> None:
+        self.socket, self.label, self.port = sock, label, port
+        self._made, self._maker = made, os.getpid()
+
+    @property
+    def mode(self) -> int:
+        """Permissions of the UNIX socket's file as bind() made it."""
+        return stat.S_IMODE(self._made.st_mode) if self._made else 0
+
+    @property
+    def url(self) -> str:
+        return self.label if self._made else f"http://{self.label}"
+
+    @property
+    def clickable(self) -> str:
+        """A URL that works in a browser on this machine, if its own does not; else ""."""
+        host, _, port = self.label.rpartition(":")
+        return f"http://127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") and not self._made else ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        if self._made:
+            return True
+        host = self.label.rpartition(":")[0].strip("[]").partition("%")[0]
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address.is_loopback
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def remove_file(self) -> None:
+        """Remove the UNIX socket's file, in the process that made it and if it is still the same
+        file."""
+        if self._made is None or os.getpid() != self._maker:
+            return
+        path = self.label.removeprefix("unix:")
+        try:
+            now = os.lstat(path)
+            if (now.st_dev, now.st_ino) == (self._made.st_dev, self._made.st_ino):
+                os.unlink(path)
+        except OSError:
+            return  # gone already, or its folder is: nothing of ours is left there
+
+
+class Listeners:
+    """All listeners of one server, in the order of their addresses."""
+
+    def __init__(self, found: Iterable[Listener]) -> None:
+        self.all = tuple(found)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The real port of the first TCP listener; 0 if there is none."""
+        return next((listener.port for listener in self.all if listener.port), 0)
+
+    def announce(self, notes: Iterable[str] = ()) -> None:
+        """Log where requests are served from now on, and `notes`."""
+        for listener in self.all:
+            server_log.info(f"Listening on {listener.url}")
+        for note in notes:
+            server_log.info(note)
+
+    def descriptors(self) -> list[tuple[int, str]]:
+        """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""
+        return [(one.socket.fileno(), _printable(one.label)) for one in self.all]
+
+    def hand_over(self) -> None:
+        """Close the descriptors, because a worker has duplicates; files of UNIX sockets stay."""
+        for listener in self.all:
+            listener.close()
+
+    def close(self) -> None:
+        for listener in self.all:
+            listener.remove_file()
+            listener.close()
+
+
+def open_listeners(
+    addresses: Iterable[Address],
+    *,
+    backlog: int,
+    unix_mode: int | None,
+    example: Callable[[TcpAddress], str],
+) -> Listeners:
+    """Bind and listen on every address; all or none. `example` writes an address as the caller's
+    user would.
+
+    Errors: BindError.
+    """
+    found: list[Listener] = []
+    asked = list(addresses)
+    try:
+        for address in asked:
+            if isinstance(address, UnixAddress):
+                found.append(_open_unix(address, backlog, unix_mode))
+            else:
+                others = [one for one in asked if one is not address]
+                found.extend(_open_tcp(address, others, backlog, example))
+    except BindError as error:
+        Listeners(found).close()
+        own = [one.label for one in found if one.port and f":{one.port} " in error.text]
+        if error.errno == errno.EADDRINUSE and own:
+            text = error.text.partition(" is in use")[0]
+            text += f" is taken by another address of this server, {own[0]}: leave one of them out"
+            raise BindError(error.errno, text) from None
+        raise
+    except BaseException:
+        Listeners(found).close()
+        raise
+    return Listeners(found)
+
+
+def _open_tcp(
+    address: TcpAddress,
+    others: list[Address],
+    backlog: int,
+    example: Callable[[TcpAddress], str],
+) -> list[Listener]:
+    """A listener for each address that the host stands for, all on one port. "::" takes IPv4 too,
+    unless IPv4 has a listener of its own on that port, among these or the `others`."""
+    hosts = _resolve(address)
+    v6_only = len(hosts) > 1 or any(
+        isinstance(other, TcpAddress) and other.port == address.port != 0 and ":" not in other.host
+        for other in others
+    )
+    found: list[Listener] = []
+    missing: OSError | None = None
+    port = address.port
+    for family, host in hosts:
+        try:
+            listener = _listen_tcp(family, host, port, backlog, v6_only=v6_only or host != "::")
+        except OSError as error:
+            # A name such as localhost may stand for ::1 on a machine without IPv6: one address that
+            # exists is enough.
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and len(hosts) > 1:
+                missing = error
+                continue
+            Listeners(found).close()
+            raise _tcp_error(error, TcpAddress(host, port), example) from None
+        found.append(listener)
+        port = listener.port
+    if not found and missing is not None:
+        raise _tcp_error(missing, address, example) from None
+    return found
+
+
+def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, str]]:
+    try:
+        answers = socket.getaddrinfo(
+            None if address.host == EVERY_HOST else address.host,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "it is no host name"
+        raise BindError(
+            errno.EADDRNOTAVAIL,
+            f"{address} cannot be listened on: the name {address.host} does not resolve ({reason});"
+            " take an address of this machine, e.g. 127.0.0.1 or 0.0.0.0",
+        ) from None
+    hosts: list[tuple[socket.AddressFamily, str]] = []
+    for family, _, _, _, where in answers:
+        host = str(where[0])
+        if len(where) == 4 and where[3]:  # the zone of a link-local address
+            host += f"%{socket.if_indextoname(where[3])}"
+        if family in (socket.AF_INET, socket.AF_INET6) and (family, host) not in hosts:
+            hosts.append((family, host))
+    return hosts
+
+
+def _listen_tcp(
+    family: socket.AddressFamily, host: str, port: int, backlog: int, *, v6_only: bool
+) -> Listener:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
+        sock.bind((host, port))
+        sock.listen(backlog)
+        bound = int(sock.getsockname()[1])
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(sock, authority(host, bound), port=bound)
+
+
+def _tcp_error(
+    error: OSError, address: TcpAddress, example: Callable[[TcpAddress], str]
+) -> BindError:
+    if error.errno == errno.EADDRINUSE:
+        other = TcpAddress(
+            address.host, address.port + 1 if address.port < 65535 else address.port - 1
+        )
+        fix = f"stop the other process or take another port, e.g. {example(other)}"
+        text = f"{address} is in use: {fix}"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        text = (
+            f"{address} is not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE;"
+            f" take a higher port, e.g. {example(TcpAddress(address.host, 8000))}"
+        )
+    elif error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        fix = "take one that is, e.g. 127.0.0.1 or 0.0.0.0 for all"
+        text = f"{address} is not an address of this machine: {fix}"
+    else:
+        text = f"{address} cannot be listened on: {error.strerror}"
+    return BindError(error.errno or 0, text)
+
+
+def _printable(label: str) -> str:
+    return os.fsencode(label).decode("utf-8", "backslashreplace")
+
+
+def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener:
+    if len(os.fsencode(address.path)) > UNIX_PATH_BYTES_MAX:
+        raise BindError(
+            errno.ENAMETOOLONG,
+            f"{address} is too long: a socket's path takes at most {UNIX_PATH_BYTES_MAX} bytes,"
+            " e.g. unix:/run/iotax.sock",
+        )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener: Listener | None = None
+    try:
+        _remove_stale(address)
+        sock.setblocking(False)
+        sock.bind(address.path)
+        listener = Listener(sock, str(address), made=os.lstat(address.path))
+        # bind() made it 777 & ~umask. Nobody can connect before listen(), so the mode is set in
+        # time.
+        os.chmod(address.path, listener.mode & 0o666 if mode is None else mode)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        if listener is not None:
+            listener.remove_file()
+        raise error if isinstance(error, BindError) else _unix_error(error, address) from None
+    return listener
+
+
+def _remove_stale(address: UnixAddress) -> None:
+    """Make way for a new socket: a file that nobody listens on any more is removed, everything else
+    is left alone."""
+    try:
+        found = os.lstat(address.path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise BindError(
+            errno.EEXIST,
+            f"{address}: the path holds another kind of file, which is left alone; take another"
+            " path",
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            os.unlink(address.path)
+            return
+        except BlockingIOError:
+            pass  # its queue is full: somebody listens
+        raise _unix_error(OSError(errno.EADDRINUSE, ""), address)
+
+
+def _unix_error(error: OSError, address: UnixAddress) -> BindError:
+    folder = os.path.dirname(os.path.abspath(address.path))
+    if error.errno == errno.EADDRINUSE:
+        text = f"{address} is in use: stop the other process or take another path, e.g. {address}.2"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        reason = f"this user may not make files in {folder}, or not use the socket there"
+        text = f"{address} is not permitted: {reason}"
+    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        text = f"{address}: there is no folder {folder}; make it first, or take another path"
+    else:
+        text = f"{address} cannot be listened on: {error.strerror}"
+    return BindError(error.errno or 0, text)

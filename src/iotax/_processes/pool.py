@@ -1,0 +1,88 @@
+"""The supervisor's picture of its processes.
+
+Decides what is known of one. Knows nothing of how one is made, or what becomes of it.
+"""
+
+from dataclasses import dataclass, field
+
+from iotax._processes.channel import Channel
+from iotax._processes.lifecycle import (
+    FOREVER,
+    TRANSITIONS,
+    Event,
+    Replacement,
+    State,
+    Termination,
+    next_state,
+)
+from iotax._processes.running_clock import Suspicion
+
+_BOOTS = (State.FORKING, State.BOOTING)
+
+
+@dataclass(eq=False)
+class Child:
+    """A process of the supervisor's. `pid` is 0 until a fork of the template has told it."""
+
+    channel: Channel
+    started: float
+    pid: int = 0
+    state: State = State.BOOTING
+    termination: Termination | None = None
+    error: str = ""  # the screen, when the application could not be loaded
+    gone: bool = False  # its channel has ended
+    is_importing: bool = False  # a template that imports more, and forks later
+    is_leaving: bool = False  # it was told to drain, or dismissed: nobody needs it any more
+    is_abandoned: bool = False  # it was killed, and does not exit: nobody waits for it any more
+
+    def apply(self, event: Event) -> None:
+        """Errors: RuntimeError when the event is impossible in this state."""
+        self.state = next_state(self.state, event)
+        if event in (Event.DRAIN, Event.DISMISS):
+            self.is_leaving = True
+
+    def may(self, event: Event) -> bool:
+        return (self.state, event) in TRANSITIONS
+
+    def boots(self) -> bool:
+        return self.state in _BOOTS
+
+    def kill_at(self) -> float:
+        """When its exit is enforced, or, once it was killed, waited for no longer."""
+        over = self.termination is None or self.is_abandoned or self.state is State.EXITED
+        return FOREVER if over or self.termination is None else self.termination.kill_at
+
+    def killed_because(self) -> str:
+        return self.termination.reason if self.termination is not None else ""
+
+    def age(self, now: float) -> float:
+        return now - self.started
+
+
+@dataclass(eq=False)
+class WorkerChild(Child):
+    """`replacement`: why another one is wanted in its place, until it exits; `replaces`: the one
+    that drains as soon as this one is ready."""
+
+    seat: int = -1
+    template: Child | None = None  # which it was forked from
+    replaces: "WorkerChild | None" = None
+    replacement: Replacement | None = None
+    generation: int = 0  # of the code that it runs
+    watched: bool = False  # requests run: its seat of the page is looked at
+    turns_seen: int = -1
+    is_stuck: bool = False  # a call keeps its interpreter, and that was logged
+    seems_stuck: Suspicion = field(default_factory=Suspicion)
+
+    def cannot_serve(self) -> bool:
+        return self.replacement is not None and self.replacement.urgent
+
+    def drains_first(self) -> bool:
+        return self.replacement is not None and self.replacement.drain_first
+
+    def want(self, replacement: Replacement) -> bool:
+        """Record the wish. False: it changes nothing, since as much is wanted already."""
+        if self.replacement is not None and (self.cannot_serve() or not replacement.urgent):
+            return False
+        self.replacement = replacement
+        return True

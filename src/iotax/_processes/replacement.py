@@ -1,0 +1,155 @@
+"""The next steps from the workers that there are to those that are wanted.
+
+Decides who is started, drained, dismissed or killed. A function of its arguments: it must not know
+processes, messages, clocks or signals. The supervisor takes the steps (supervisor.py).
+
+The rules:
+- A worker that exits, or that cannot serve, is replaced immediately, whatever the others do.
+- Workers that can serve are replaced one at a time: only while no other worker boots or drains.
+- A replacement is ready before the worker that it replaces drains, unless there is no room for two.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import WorkerChild
+
+
+class Start(NamedTuple):
+    """Start a worker, which takes the place of `replaces` when it is ready."""
+
+    replaces: WorkerChild | None = None
+
+
+class Assign(NamedTuple):
+    """`booting` takes the place of `replaces`, which needs it more than the one it was started
+    for."""
+
+    booting: WorkerChild
+    replaces: WorkerChild
+
+
+class Leave(NamedTuple):
+    """Drain, or dismiss, `worker`: it is not needed."""
+
+    worker: WorkerChild
+
+
+class DrainFirst(NamedTuple):
+    """Drain `worker` before its replacement is started: there is no room for two."""
+
+    worker: WorkerChild
+
+
+class Kill(NamedTuple):
+    """Kill a draining `worker`: too many that cannot serve have not exited yet."""
+
+    worker: WorkerChild
+
+
+Step = Start | Assign | Leave | DrainFirst | Kill
+
+
+def predecessor(worker: WorkerChild) -> WorkerChild | None:
+    """The worker that it is to replace, as long as that one has not been told to drain."""
+    old = worker.replaces
+    return old if old is not None and old.state is State.READY else None
+
+
+def members(workers: Iterable[WorkerChild]) -> list[WorkerChild]:
+    """Those that count towards the number of workers: not leaving (unless its successor waits for
+    its exit), and not the replacement of one that is still there."""
+    return [
+        worker
+        for worker in workers
+        if not worker.is_abandoned
+        and (not worker.is_leaving or worker.drains_first())
+        and predecessor(worker) is None
+    ]
+
+
+def next_steps(
+    workers: Sequence[WorkerChild],
+    wanted: int,
+    *,
+    counts: Callable[[WorkerChild], bool],
+    can_start: bool,
+    slots: int,
+    is_short_of_memory: Callable[[WorkerChild], bool],
+) -> list[Step]:
+    """What to do now. Empty as soon as nothing is left to do, so that it can be asked in a loop.
+
+    `counts`: whether a worker is of the kind that is wanted; `can_start`: whether processes can be
+    started now; `slots`: how many at most.
+    """
+    current = [worker for worker in workers if counts(worker)]
+    there = members(current)
+    surplus = sorted(there, key=_usefulness)[wanted:]
+    kept = [worker for worker in there if worker not in surplus]
+    steps: list[Step] = [
+        Leave(worker)
+        for worker in surplus
+        if not worker.is_leaving and worker.state is not State.KILLED
+    ]
+    steps += _kills(workers, wanted)
+    if not can_start:
+        return steps
+    starts: list[Step] = [Start() for _ in range(len(kept), wanted)]
+    booting = [worker for worker in current if worker.boots()]
+    failed = [w for w in current if w.state is State.KILLED and not w.is_abandoned]
+    for worker in kept:
+        if worker.state is not State.READY or not worker.cannot_serve():
+            continue
+        if any(other.replaces is worker for other in (*booting, *failed)):
+            continue  # under way, or about to be seen to have failed, which delays the next one
+        other = _less_urgent(booting)
+        if other is not None:
+            booting.remove(other)
+            steps.append(Assign(other, worker))
+        else:
+            starts.append(Start(worker))
+    steps += starts[:slots]
+    if not starts:
+        steps += _one_at_a_time(workers, kept, slots, is_short_of_memory)
+    return steps
+
+
+def _usefulness(worker: WorkerChild) -> tuple[bool, bool, bool, float]:
+    """Sorts workers: the first are those to keep when there are too many."""
+    wish = worker.replacement
+    return worker.cannot_serve(), worker.state is not State.READY, wish is not None, worker.started
+
+
+def _kills(workers: Sequence[WorkerChild], wanted: int) -> list[Step]:
+    """A call that hangs in one worker after the other must not pile up processes: of those that
+    could not serve at most as many drain as workers are wanted, and the oldest go first."""
+    draining = [w for w in workers if w.state is State.DRAINING and w.cannot_serve()]
+    draining.sort(key=lambda worker: worker.kill_at())
+    return [Kill(worker) for worker in draining[: max(0, len(draining) - wanted)]]
+
+
+def _less_urgent(booting: Iterable[WorkerChild]) -> WorkerChild | None:
+    """A booting replacement of a worker that can serve, and so can wait."""
+    for worker in booting:
+        old = predecessor(worker)
+        if old is not None and not old.cannot_serve():
+            return worker
+    return None
+
+
+def _one_at_a_time(
+    workers: Sequence[WorkerChild],
+    kept: Sequence[WorkerChild],
+    slots: int,
+    is_short_of_memory: Callable[[WorkerChild], bool],
+) -> list[Step]:
+    if any(worker.state is not State.READY and not worker.is_abandoned for worker in workers):
+        return []
+    for worker in kept:
+        if worker.replacement is None or worker.cannot_serve():
+            continue
+        if worker.drains_first() or is_short_of_memory(worker):
+            return [DrainFirst(worker)]
+        return [Start(worker)] if slots else []
+    return []

@@ -1,0 +1,95 @@
+"""What the supervisor asks of the operating system: clock, forks, signals, exits, memory.
+
+Decides nothing. The supervisor gets it as an object, so that a test can be the system.
+"""
+
+import contextlib
+import os
+import select
+from collections.abc import Callable, Iterable
+
+from iotax import _iotax
+from iotax._processes import forking
+from iotax._processes.channel import Channel
+from iotax._processes.memory import Cgroup, resident_bytes
+from iotax._processes.running_clock import RunningClock
+from iotax._processes.signals import SignalQueue, Terminal
+
+
+class System:
+    def __init__(self) -> None:
+        self._cgroup = Cgroup()
+        self._terminal = Terminal()
+        self._clock = RunningClock()
+
+    def now(self) -> float:
+        """Seconds of a clock that only goes forward, and stands still while this process is
+        stopped or frozen."""
+        return self._clock.now()
+
+    def signals(self) -> SignalQueue:
+        """From now on signals are queued. Once, in the main thread."""
+        return SignalQueue()
+
+    def terminal_is_gone(self) -> bool:
+        """Whether the window of the terminal has been closed, and that is to end the server."""
+        return self._terminal.is_gone()
+
+    def page(self, seats: int, threads: int) -> _iotax.Page:
+        """Shared memory in which workers say what they do."""
+        return _iotax.Page(seats, threads)
+
+    def adopt_orphans(self) -> None:
+        """Become the parent of every descendant whose own parent exits."""
+        _iotax.set_child_subreaper()
+
+    def channel(self) -> tuple[Channel, Channel]:
+        """Both ends. Errors: OSError."""
+        return Channel.pair()
+
+    def fork(self, run: forking.Run, become_child: Callable[[], None]) -> int:
+        """The process id of a child that goes on as `run`. Errors: OSError."""
+        return forking.fork(run, become_child)
+
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal. To a process that has ended it is none, and whoever has changed its user
+        cannot be reached: that it does not exit is seen."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+    def exited(self) -> tuple[int, int] | None:
+        """Process id and wait status of one that has exited; None: there is none for now."""
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                return pid, status
+        return None
+
+    def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
+        """Those that can be read, after at most `seconds`; None: as long as it takes. There may be
+        none sooner than that."""
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        piece = self._clock.piece(seconds)
+        planned = float("inf") if piece is None else self.now() + piece
+        ready = poll.poll(None if piece is None else piece * 1000 + 1)
+        self._clock.woke(planned)
+        return {descriptor for descriptor, _ in ready}
+
+    def is_stopped(self, pid: int) -> bool:
+        """By a signal, or by a debugger."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
+
+    def resident_bytes(self, pid: int) -> int:
+        return resident_bytes(pid)
+
+    def headroom(self) -> int | None:
+        return self._cgroup.headroom()
+
+    def oom_kills(self) -> int:
+        return self._cgroup.oom_kills()

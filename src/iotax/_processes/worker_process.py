@@ -1,0 +1,150 @@
+"""A worker process, from its fork to its end: signals, the application, reports to the supervisor.
+
+Decides: what a worker takes over from its parent and what it says when. Knows nothing of other
+workers.
+"""
+
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from iotax import _iotax
+from iotax._app import importer, working_directory
+from iotax._app.importer import Loaded
+from iotax._app.load_error import LoadError
+from iotax._config.options import Config
+from iotax._log import server_log, terminal
+from iotax._net.listeners import Listeners
+from iotax._processes import channel as ch
+from iotax._processes import forking, signals
+from iotax._processes.channel import Channel
+from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.worker import ThreadsNotStarted, Worker
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What a process needs to serve. `loaded`: the application, if the template has it."""
+
+    app: str
+    config: Config
+    listeners: Listeners
+    channel: Channel
+    supervisor: int
+    page: _iotax.Page
+    seat: int
+    interactive: bool
+    loaded: Loaded | None = None
+
+    def run(self) -> int:
+        """Serve until the supervisor says otherwise. Returns the exit code."""
+        forking.die_with(self.supervisor)
+        self.channel.send(ch.BOOTING, str(os.getpid()))
+        faulthandler.enable()
+        signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # as it is again once unregistered
+        faulthandler.register(signals.DUMP_STACKS, all_threads=True)
+        if self.config.workers > 1:
+            _leave_standard_input()
+        buffer_lines()
+        if not os.environ.get("PYTHONBREAKPOINT"):
+            sys.breakpointhook = _break_here
+        try:
+            loaded = self.loaded or self._load()
+        except LoadError as error:
+            self.channel.send(ch.LOAD_ERROR, str(error))
+            return 0
+        return self._serve(loaded)
+
+    def _load(self) -> Loaded:
+        return load(self.app, self.config)
+
+    def _serve(self, loaded: Loaded) -> int:
+        worker = Worker(
+            loaded.application,
+            self.listeners,
+            self.config,
+            interactive=self.interactive,
+            channel=self.channel.fileno(),
+            page=self.page,
+            seat=self.seat,
+        )
+
+        def ready() -> None:
+            forking.live_on()
+            self.channel.send(ch.READY)
+            self.channel.close()  # the extension has its own, and closes it where a view forks
+
+        try:
+            all_back = worker.run(process="worker", ready=ready)
+        except ThreadsNotStarted as error:
+            self.channel.send(ch.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
+            leave_now(0)
+        # A dump would look at threads while Python takes them apart.
+        faulthandler.unregister(signals.DUMP_STACKS)
+        signal.signal(signal.SIGTERM, _end_at_once)
+        if not all_back:
+            leave_now(0)
+        ExitGuard(worker.seconds_left(), 0).start()
+        return 0
+
+
+def load(app: str, config: Config) -> Loaded:
+    """The application, from the working directory as it is now. Errors: LoadError."""
+    try:
+        working_directory.enter_again()
+    except OSError as error:
+        raise _no_directory(app, error) from None
+    loaded = importer.load(app, factory=config.factory)
+    if loaded.name != app and ":" not in app:
+        server_log.info(f"Taking {loaded.name}: no attribute was named")
+    return loaded
+
+
+def _no_directory(app: str, error: OSError) -> LoadError:
+    name = error.filename or "the current folder"
+    return LoadError(
+        app,
+        f"enter {name}",
+        working_directory.describe(),
+        f"{name}: {error.strerror}",
+        "make the folder again, or restart the server in one that exists (--chdir)",
+    )
+
+
+def tell_ready(listeners: Listeners, config: Config) -> None:
+    """Requests are served from now on; a person is told how to end that."""
+    listeners.announce(config.notes)
+    if terminal.is_terminal():
+        terminal.say("Press Ctrl-C to stop")
+
+
+def buffer_lines() -> None:
+    """What the application prints shows at once."""
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def _break_here(*, header: str = "", **more: Any) -> None:
+    """breakpoint(), with a debugger that does not take INT: that is the supervisor's, and one that
+    comes after `continue` would bring the debugger up in place of the end."""
+    pdb = importlib.import_module("pdb")
+    debugger = pdb.Pdb(nosigint=True, **more)
+    if header:
+        debugger.message(header)
+    debugger.set_trace(sys._getframe(1))
+
+
+def _leave_standard_input() -> None:
+    """Several workers cannot share what a person types."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    leave_now(128 + number)

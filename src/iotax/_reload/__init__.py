@@ -1,0 +1,1 @@
+"""What --reload does while an application is developed: it watches files and restarts workers."""

@@ -1,0 +1,169 @@
+"""The files of a project as they are at one moment, and what has changed between two moments.
+
+Decides which names matter. Knows nothing of how a change is noticed or what follows from it.
+"""
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from iotax._config.options import RELOAD_EXCLUDE, RELOAD_INCLUDE
+
+CREATED: Final = "created"
+MODIFIED: Final = "modified"
+DELETED: Final = "deleted"
+
+# The file that marks a virtual environment, whatever its folder is called (PEP 405).
+_ENVIRONMENT: Final = "pyvenv.cfg"
+# Folders of installed packages, in an environment or not.
+_PACKAGES: Final = ("site-packages", "dist-packages")
+
+# Locks, copies and checks that editors keep beside a file whose name would match.
+_EDITORS: Final = (".#*", "#*#", "flycheck_*", "flymake_*", "*_flymake.py")
+
+
+class Change(NamedTuple):
+    kind: str
+    path: str
+
+
+class Stamp(NamedTuple):
+    """What changes when a file is written, replaced or swapped for another."""
+
+    mtime_ns: int
+    size: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`folders` are those that were looked into by their real path, with what identifies them;
+    a folder that takes another's place is another one."""
+
+    files: Mapping[str, Stamp]
+    folders: Mapping[str, tuple[int, int]]
+
+    def changes_since(self, before: "Snapshot") -> list[Change]:
+        """What was deleted, created and modified, sorted by path."""
+        changes = [Change(DELETED, path) for path in before.files.keys() - self.files.keys()]
+        for path, stamp in self.files.items():
+            former = before.files.get(path)
+            if former is None:
+                changes.append(Change(CREATED, path))
+            elif former != stamp:
+                changes.append(Change(MODIFIED, path))
+        return sorted(changes, key=lambda change: change.path)
+
+
+class Names:
+    """Which files are watched: by their name, or by their path below the folder that is watched."""
+
+    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+        self._include = _Patterns((*RELOAD_INCLUDE, *include))
+        self._exclude = _Patterns((*RELOAD_EXCLUDE, *_PACKAGES, *_EDITORS, *exclude))
+
+    def has_file(self, name: str, path: str) -> bool:
+        return self._include.match(name, path) and not self._exclude.match(name, path)
+
+    def has_folder(self, name: str, path: str) -> bool:
+        return not self._exclude.match(name, path)
+
+
+class _Patterns:
+    def __init__(self, patterns: Sequence[str]) -> None:
+        names = [pattern for pattern in patterns if "/" not in pattern]
+        paths = [pattern.removeprefix("./") for pattern in patterns if "/" in pattern]
+        self._names, self._paths = _any_of(names), _any_of(paths)
+
+    def match(self, name: str, path: str) -> bool:
+        return bool(self._names.match(name) or self._paths.match(path))
+
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+    """An empty list matches nothing."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
+
+
+class Tree:
+    """The watched folders."""
+
+    def __init__(self, roots: Sequence[str], names: Names) -> None:
+        self.roots, self._names = roots, names
+        # Virtual environments by their path, with what identifies the folder. It stays one without
+        # its mark: `rm -r` may take that first, and the packages must not appear then.
+        self._environments: Mapping[str, tuple[int, int]] = {}
+
+    def look(self) -> Snapshot:
+        """What there is, but for virtual environments. A folder that cannot be read, or has just
+        gone, is empty. Links to folders are followed, each folder is looked into once."""
+        files: dict[str, Stamp] = {}
+        folders: dict[str, tuple[int, int]] = {}
+        seen: set[tuple[int, int]] = set()
+        environments: dict[str, tuple[int, int]] = {}
+        left = [(root, "") for root in self.roots]
+        while left:
+            folder, below = left.pop()
+            try:
+                found = os.stat(folder)
+                identity = (found.st_dev, found.st_ino)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+                with os.scandir(folder) as listed:
+                    entries = list(listed)
+                marked = any(entry.name == _ENVIRONMENT for entry in entries)
+                # A project may be an environment itself: then only its packages are left out.
+                if below and (marked or self._environments.get(folder) == identity):
+                    environments[folder] = identity
+                    continue
+                folders[folder] = identity
+                for entry in entries:
+                    path = below + entry.name
+                    if self._names.has_file(entry.name, path) and _is_file(entry):
+                        files[entry.path] = _stamp(entry)
+                    elif self._names.has_folder(entry.name, path) and entry.is_dir():
+                        left.append((entry.path, path + "/"))
+            except OSError:
+                continue
+        self._environments = environments
+        return Snapshot(files, folders)
+
+    def matters(self, path: str, *, folder: bool) -> bool:
+        """Whether look() can find something else when what is at `path` changes."""
+        for root in self.roots:
+            if path == root:
+                return True
+            if any(path.startswith(folder + "/") for folder in self._environments):
+                return False
+            if path.startswith(root.rstrip("/") + "/"):
+                return self._matters_below(path[len(root.rstrip("/")) + 1 :], folder)
+        name = os.path.basename(path)  # behind a link
+        return self._names.has_folder(name, name) if folder else self._names.has_file(name, name)
+
+    def _matters_below(self, path: str, folder: bool) -> bool:
+        *above, name = path.split("/")
+        so_far = ""
+        for part in above:
+            so_far += part
+            if not self._names.has_folder(part, so_far):
+                return False
+            so_far += "/"
+        return self._names.has_folder(name, path) if folder else self._names.has_file(name, path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _stamp(entry: os.DirEntry[str]) -> Stamp:
+    try:
+        found = entry.stat()
+    except OSError:
+        return Stamp(0, -1, 0)  # gone since it was listed
+    return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)

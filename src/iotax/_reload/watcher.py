@@ -1,0 +1,375 @@
+"""The watcher process: tells the supervisor which files have changed, a batch at a time.
+
+What has changed is always found by comparing two looks at the tree; the system's notifications
+(through watchdog, where it is installed) only say when to look. So both ways find the same, an
+event that is lost or comes twice does no harm, and a move is what it amounts to.
+
+Decides: when a batch is over, and when the system cannot notify. It is a process of its own, so
+that the supervisor has no threads.
+"""
+
+import ctypes
+import errno
+import importlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from iotax._processes import forking, signals
+from iotax._processes.channel import GONE, Channel
+from iotax._reload.tree import Change, Snapshot, Tree
+
+# What it says: it watches now; files have changed; something a person should know.
+WATCHING: Final = "W"
+CHANGED: Final = "F"
+NOTE: Final = "N"
+
+# A batch is over when nothing has changed for so long, or when it has taken so long.
+QUIET_SECONDS: Final = 0.03
+# A checkout, which takes its breath: more events, or files, than one save makes.
+MANY: Final = 20
+QUIET_SECONDS_OF_MANY: Final = 0.25
+BATCH_SECONDS_MAX: Final = 2.0
+# Between two looks when nobody notifies; and at most one part in twenty of a processor.
+POLL_SECONDS: Final = 0.25
+POLL_SHARE: Final = 20
+# The system does not tell that a watched folder itself has gone elsewhere or come back.
+ROOT_SECONDS: Final = 1.0
+_IN_CREATE: Final = 0x100  # inotify(7)
+# watchdog's names for what changes nothing.
+_READING: Final = ("opened", "closed_no_write")
+# A batch names so many of its files.
+NAMED_MAX: Final = 200
+
+
+class Hints(Protocol):
+    """Says when to look at the tree."""
+
+    def wait(self, before: Snapshot) -> None:
+        """Return when something may have changed."""
+
+    def settle(self, until: float) -> None:
+        """Return when nothing has changed for a while, or it is `until` (monotonic)."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """The tree is like this now."""
+
+    def close(self) -> None: ...
+
+
+class Watcher:
+    """Compares looks at `tree`; `report` gets each batch, `note` a sentence for people. `before` is
+    the first look, if there was one."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        report: Callable[[list[Change]], None],
+        note: Callable[[str], None],
+        *,
+        poll: bool,
+        pause: Callable[[float | None, int], bool],
+        before: Snapshot | None = None,
+    ) -> None:
+        self._tree, self._report, self._note, self._pause = tree, report, note, pause
+        self._hints: Hints = self._polling()
+        self._before = before or tree.look()
+        if not poll and _has_watchdog():
+            self._hints = self._notified() or self._hints
+
+    def turn(self, *, wait: bool = True) -> None:
+        """Wait for the next batch and report it. Without `wait`: what has changed since the first
+        look, while the system did not notify yet."""
+        try:
+            if wait:
+                self._hints.wait(self._before)
+                self._hints.settle(time.monotonic() + BATCH_SECONDS_MAX)
+        except NotNotified as error:
+            self._fall_back(error)
+        now = self._tree.look()
+        changes, self._before = now.changes_since(self._before), now
+        try:
+            self._hints.follow(now)
+        except NotNotified as error:
+            self._fall_back(error)
+        if changes:
+            self._report(changes)
+
+    def _polling(self) -> Hints:
+        return Polling(self._tree, self._pause)
+
+    def _notified(self) -> Hints | None:
+        hints = Notified(self._tree, self._pause)
+        try:
+            hints.follow(self._before)
+        except NotNotified as error:
+            hints.close()
+            self._note(f"{error}: looking at the files again and again instead")
+            return None
+        return hints
+
+    def _fall_back(self, error: "NotNotified") -> None:
+        self._note(f"{error}: looking at the files again and again instead")
+        self._hints.close()
+        self._hints = self._polling()
+
+
+# ---- by looking again and again
+
+
+class Polling:
+    def __init__(self, tree: Tree, pause: Callable[[float | None, int], bool]) -> None:
+        self._tree, self._pause = tree, pause
+        self._before = Snapshot({}, {})
+
+    def wait(self, before: Snapshot) -> None:
+        self._before = before
+        took = 0.0
+        while True:
+            self._pause(max(POLL_SECONDS, took * POLL_SHARE), -1)
+            began = time.monotonic()
+            if self._tree.look().files != before.files:
+                return
+            took = time.monotonic() - began
+
+    def settle(self, until: float) -> None:
+        last = self._tree.look()
+        while time.monotonic() < until:
+            many = len(last.changes_since(self._before)) > MANY
+            self._pause(QUIET_SECONDS_OF_MANY if many else QUIET_SECONDS, -1)
+            now = self._tree.look()
+            if now.files == last.files:
+                return
+            last = now
+
+    def follow(self, snapshot: Snapshot) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+# ---- by the system's notifications
+
+
+class NotNotified(Exception):
+    """The system does not notify, or no longer; the text says why."""
+
+
+def _has_watchdog() -> bool:
+    try:
+        importlib.import_module("watchdog.observers")
+    except ImportError:
+        return False
+    return True
+
+
+class Notified:
+    """Watches the roots themselves, and with all that is below them only folders that are not left
+    out: those can be large."""
+
+    def __init__(self, tree: Tree, pause: Callable[[float | None, int], bool]) -> None:
+        self._tree, self._pause = tree, pause
+        self._woken, self._waking = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waking, False)
+        self._failure: str = ""
+        self._watches: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._ended: set[str] = set()  # watches that went with their folders
+        self._observer: Any = None
+        threading.excepthook = self._thread_failed
+
+    def wait(self, before: Snapshot) -> None:
+        while not self._pause(ROOT_SECONDS, self._woken):
+            if any(_identity(root) != before.folders.get(root) for root in self._tree.roots):
+                return
+        self._take()
+
+    def settle(self, until: float) -> None:
+        events = 0
+        while time.monotonic() < until:
+            quiet = QUIET_SECONDS_OF_MANY if events > MANY else QUIET_SECONDS
+            if not self._pause(quiet, self._woken):
+                return
+            events += self._take()
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Watch what there is. Errors: NotNotified."""
+        wanted = self._wanted(snapshot)
+        try:
+            if self._observer is None:
+                self._observer = importlib.import_module("watchdog.observers").Observer()
+                self._observer.start()
+            ended = {self._ended.pop() for _ in range(len(self._ended))}
+            for path, (identity, watch) in list(self._watches.items()):
+                # A folder that is made anew at once may have the number of the old one.
+                if path in ended or wanted.get(path, (None, False))[0] != identity:
+                    del self._watches[path]
+                    self._unschedule(watch)
+            for path, (identity, recursive) in wanted.items():
+                if path not in self._watches:
+                    try:
+                        watch = self._observer.schedule(self, path, recursive=recursive)
+                    except (FileNotFoundError, NotADirectoryError):
+                        self._wake()  # gone already: look again
+                        continue
+                    self._watches[path] = (identity, watch)
+                    self._wake()  # what came into it after the last look was not told
+            probe(self._tree.roots[0])
+        except OSError as error:
+            raise NotNotified(_why(error)) from None
+
+    def _wanted(self, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], bool]]:
+        """Path -> identity, recursive: roots, their folders, and what links lead to."""
+        wanted = {}
+        for path, identity in snapshot.folders.items():
+            if path in self._tree.roots:
+                wanted[path] = (identity, False)
+            elif os.path.dirname(path) in self._tree.roots or os.path.islink(path):
+                wanted[path] = (identity, True)
+        return wanted
+
+    def _unschedule(self, watch: Any) -> None:
+        try:
+            self._observer.unschedule(watch)
+        except (KeyError, OSError):
+            return  # it went with its folder
+
+    def dispatch(self, event: Any) -> None:
+        """watchdog's handler, in a thread of its own."""
+        if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
+            return
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if event.is_directory and event.event_type == "deleted" and paths[0] in self._watches:
+            self._ended.add(paths[0])
+            self._wake()
+        if any(self._tree.matters(path, folder=event.is_directory) for path in paths):
+            self._wake()
+
+    def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
+        error = failed.exc_value
+        self._failure = (
+            _why(error) if isinstance(error, OSError) else f"watchdog failed ({error!r})"
+        )
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._waking, b".")
+        except BlockingIOError:
+            return  # it will wake
+
+    def _take(self) -> int:
+        """How many events there were. Errors: NotNotified."""
+        events = 0
+        try:
+            while data := os.read(self._woken, 65536):
+                events += len(data)
+        except BlockingIOError:
+            pass
+        if self._failure:
+            raise NotNotified(self._failure)
+        return events
+
+    def close(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+
+
+def probe(folder: str) -> None:
+    """Whether the system would watch one folder more: watchdog does not tell when it could not
+    watch a folder below another. Errors: OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.inotify_init1(os.O_CLOEXEC)
+    if descriptor < 0:
+        return  # as many watchers as there may be: watchdog has its own already
+    try:
+        if libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE) < 0:
+            error = ctypes.get_errno()
+            if error == errno.ENOSPC:
+                raise OSError(error, os.strerror(error))
+    finally:
+        os.close(descriptor)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "The kernel's limit on watched folders is reached (fs.inotify.max_user_watches)"
+    if error.errno == errno.EMFILE:
+        return "The kernel's limit on watchers is reached (fs.inotify.max_user_instances)"
+    return f"The system does not tell about changed files ({error})"
+
+
+# ---- the process
+
+
+@dataclass(frozen=True)
+class WatcherJob:
+    """What the process is there for."""
+
+    tree: Tree
+    before: Snapshot | None
+    poll: bool
+    channel: Channel
+    supervisor: int
+
+    def run(self) -> int:
+        """Report batches until the supervisor has ended."""
+        forking.die_with(self.supervisor)
+        signals.become_child(None)
+        watcher = Watcher(
+            self.tree,
+            self._report,
+            self._note,
+            poll=self.poll,
+            pause=self._pause,
+            before=self.before,
+        )
+        self.channel.send(WATCHING)
+        watcher.turn(wait=False)
+        while True:
+            watcher.turn()
+
+    def _report(self, changes: list[Change]) -> None:
+        self.channel.send(CHANGED, pack(changes))
+
+    def _note(self, text: str) -> None:
+        self.channel.send(NOTE, text)
+
+    def _pause(self, seconds: float | None, descriptor: int) -> bool:
+        """Wait until `descriptor` (-1: none) can be read, for `seconds` at most. Ends the process
+        with the supervisor."""
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        if descriptor >= 0:
+            poll.register(descriptor, select.POLLIN)
+        ready = {number for number, _ in poll.poll(None if seconds is None else seconds * 1000)}
+        if self.channel.fileno() in ready:
+            message = self.channel.receive()
+            if message is not None and message.kind == GONE:
+                os._exit(0)
+        return descriptor in ready
+
+
+def pack(changes: Sequence[Change]) -> str:
+    """As one message: how many, and the first of them."""
+    named = (f"{kind} {path}" for kind, path in changes[:NAMED_MAX])
+    return "\0".join([str(len(changes)), *named])
+
+
+def unpack(text: str) -> tuple[int, list[Change]]:
+    """How many, and the first of them."""
+    count, *named = text.split("\0")
+    return int(count), [Change(*one.split(" ", 1)) for one in named if " " in one]

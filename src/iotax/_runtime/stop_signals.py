@@ -1,0 +1,77 @@
+"""Signals that stop a worker in this process: which are taken, what they do, how they are given
+back."""
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any, Final, Literal
+
+from iotax import _iotax
+
+# A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
+# (group and wrapper).
+SECOND_SIGNAL_SECONDS: Final = 0.5
+
+Process = Literal["application", "server", "worker"]
+_TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
+    "application": (signal.SIGINT, signal.SIGTERM),
+    "server": (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
+    "worker": (signal.SIGTERM,),
+}
+_Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class StopSignals:
+    """INT and TERM while a worker runs in the main thread; the former handlers come back
+    afterwards.
+
+    signal.signal() first, so that getsignal() shows this object and asyncio's runner leaves it
+    alone; then the extension's sigaction() on top, which reaches the loop even while Python code or
+    a library holds the main thread.
+    """
+
+    def __init__(
+        self,
+        worker: _iotax.Worker,
+        stop: Callable[[str], None],
+        at_once: Callable[[int], None] | None,
+        *,
+        process: Process,
+    ) -> None:
+        self._worker, self._stop, self._at_once = worker, stop, at_once
+        self._process: Process = process
+        self._former: dict[int, _Handler] = {}
+        self._former_wakeup_fd = -1
+        self._first: float | None = None
+
+    def install(self) -> None:
+        numbers = _TAKEN[self._process]
+        if self._process != "application":  # a guest leaves the mask to its host
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        self._former = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
+            signal.signal(number, self.handle)
+        self._worker.install_stop_signals(self._process)
+        self._former_wakeup_fd = signal.set_wakeup_fd(
+            self._worker.wakeup_fd, warn_on_full_buffer=False
+        )
+
+    def restore(self) -> None:
+        signal.set_wakeup_fd(self._former_wakeup_fd)
+        self._worker.restore_stop_signals()
+        for number, handler in self._former.items():
+            if handler is not None:  # None: not installed from Python, and not ours to name
+                signal.signal(number, handler)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._process == "worker":
+            return  # the extension's handler has told the supervisor
+        now = time.monotonic()
+        if number != signal.SIGQUIT and self._first is None:
+            self._first = now
+            self._stop("prompt" if number == signal.SIGINT else "drain")
+        elif number == signal.SIGQUIT or now - (self._first or now) >= SECOND_SIGNAL_SECONDS:
+            self._stop("now")
+            if self._at_once is not None:
+                self._at_once(number)

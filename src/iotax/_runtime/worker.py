@@ -1,0 +1,147 @@
+"""One worker in this process, from its first thread to its last.
+
+Decides: how long its threads are waited for. Knows nothing of how the application was found or
+where the listeners came from. The loop, the drain and its time limit are the extension's.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from iotax import _iotax
+from iotax._config.options import Config
+from iotax._net.listeners import Listeners
+from iotax._runtime import native
+from iotax._runtime.call_watch import Watch
+from iotax._runtime.stop_signals import Process, StopSignals
+
+# Threads come back as soon as the worker has stopped, unless the application holds them.
+JOIN_SECONDS: Final = 2.0
+
+
+class ThreadsNotStarted(RuntimeError):
+    """The system has no room for the threads of a worker; says how many there are."""
+
+
+class Worker:
+    """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs.
+
+    `channel` is the descriptor of one to a supervisor, who reads the worker's `seat` of `page`;
+    -1: there is none.
+    """
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listeners: Listeners,
+        config: Config,
+        *,
+        interactive: bool = False,
+        channel: int = -1,
+        page: _iotax.Page | None = None,
+        seat: int = 0,
+    ) -> None:
+        self._config, self._listeners = config, listeners
+        self._worker = _iotax.Worker(
+            application,
+            listeners.descriptors(),
+            config.worker_options(interactive=interactive, supervised=channel >= 0),
+            channel=channel,
+            page=page,
+            seat=seat,
+        )
+        listeners.hand_over()
+        self.stop_asked_at: float | None = None
+
+    def run(
+        self,
+        *,
+        process: Process = "application",
+        at_once: Callable[[int], None] | None = None,
+        ready: Callable[[], None] | None = None,
+    ) -> bool:
+        """Serve in this thread until stopped; in the main thread signals stop it meanwhile.
+
+        `process` says whose the process is. The application's: INT and TERM. The server's: QUIT
+        too, and a call that outlasts the graceful time-out ends the process. A worker's, under a
+        supervisor: it does as it is told, and reports TERM. `at_once` is called in the main thread
+        by a second signal or QUIT, with its number; `ready` before the first request.
+        Returns whether every application thread has come back. Errors: OSError when the loop cannot
+        be set up, ThreadsNotStarted.
+        """
+        threads = [self._make_thread(number) for number in range(1, self._config.threads)]
+
+        def replace_lost(number: int) -> None:
+            threads.append(self._make_thread(number))
+            threads[-1].start()
+
+        watch = Watch(self._worker, self._config, replace_lost)
+        signals = (
+            StopSignals(self._worker, self.stop, at_once, process=process)
+            if native.in_main_thread()
+            else None
+        )
+        try:
+            if signals is not None:
+                signals.install()
+            self._start(threads, watch if Watch.is_needed(self._config) else None)
+            if ready is not None:
+                ready()
+            self._worker.run()
+        finally:
+            if signals is not None:
+                signals.restore()
+            self._worker.stop("now")
+            back = _join(threads) and watch.join(JOIN_SECONDS)
+        return back
+
+    @staticmethod
+    def _start(threads: Sequence[threading.Thread], watch: Watch | None) -> None:
+        """Errors: ThreadsNotStarted."""
+        started = 1  # this one
+        try:
+            for thread in threads:
+                thread.start()
+                started += 1
+            if watch is not None:
+                watch.start()
+        except RuntimeError as error:
+            raise ThreadsNotStarted(
+                f"only {started} of {len(threads) + 1} application threads"
+                f"{' and no watch of the deadlines' if watch else ''} could be started: {error};"
+                " take fewer (--threads), or raise the limit of processes (ulimit -u, TasksMax)"
+            ) from error
+
+    def _make_thread(self, number: int) -> threading.Thread:
+        return native.thread(self._worker.run_thread, f"iotax-{number}", (number,))
+
+    def stop(self, how: str) -> None:
+        """ "drain", "prompt" or "now"; from any thread or signal handler."""
+        if self.stop_asked_at is None:
+            self.stop_asked_at = time.monotonic()
+        self._worker.stop(how)
+
+    def seconds_since_stop(self) -> float:
+        return time.monotonic() - (self.stop_asked_at or time.monotonic())
+
+    def seconds_left(self) -> float:
+        """What is left of the graceful time-out for the application's own threads and exit
+        functions; at least 1."""
+        return max(1.0, self._config.graceful_timeout - self.seconds_since_stop())
+
+    def running(self) -> int:
+        return self._worker.status()["running"]
+
+
+def _join(threads: list[threading.Thread]) -> bool:
+    deadline = time.monotonic() + JOIN_SECONDS
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+# A child that the application forks must not hold the port or answer for its parent.
+os.register_at_fork(after_in_child=_iotax.after_fork_in_child)

@@ -1,0 +1,272 @@
+"""What a page shows, done: its files written into an empty project, its commands run there, their
+output compared.
+
+A line of output matches when it is the same but for process ids, times and what "..." or "…" stands
+for; such a line alone stands for any lines. Port 8000 stands for a free one, /srv/shop for the
+project.
+"""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from blocks import Block
+from support import patience
+from support.server import environment
+
+PORT = "8000"
+HOME = "/srv/shop"
+LISTENING = re.compile(r"Listening on \S+$", re.M)
+_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\d+\] ", re.M)
+_ANY = re.compile(r"\.\.\.|…")
+
+
+@dataclass(frozen=True)
+class Command:
+    line: str
+    output: list[str]
+
+
+def commands_of(text: str) -> Iterator[Command]:
+    """Those of a console block: "$ COMMAND", continued after a backslash, then its output."""
+    parts = re.split(r"^\$ ", text, flags=re.M)
+    assert not parts[0].strip(), f"output without a command: {parts[0]!r}"
+    for part in parts[1:]:
+        line, _, output = re.sub(r" *\\\n *", " ", part).partition("\n")
+        yield Command(line, output.splitlines())
+
+
+class Process:
+    """A command that is running. `text`: all that it has printed so far."""
+
+    def __init__(self, arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+        self._folder = folder
+        self._file = folder / f".output-{time.monotonic_ns()}"
+        self._writer: IO[bytes] = self._file.open("wb")
+        self._process = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._writer,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def text(self) -> str:
+        text = self._file.read_text(encoding="utf-8", errors="replace")
+        text = text.replace("\r\n", "\n").replace(str(self._folder), HOME)
+        return _PREFIX.sub("", text)
+
+    @property
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    def wait_until(self, is_there: Callable[[str], object]) -> bool:
+        """Whether its text is_there; False when the process ends without it."""
+        ends = time.monotonic() + patience.SECONDS
+        while time.monotonic() < ends:
+            code = self.code
+            if is_there(self.text):
+                return True
+            if code is not None:
+                return False
+            time.sleep(0.01)  # between two looks at a file
+        raise AssertionError(f"it prints nothing more in {patience.SECONDS} s:\n{self.text}")
+
+    def wait(self) -> int:
+        return self._process.wait(patience.SECONDS)
+
+    def stop(self) -> None:
+        if self.code is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            code = self._process.wait(patience.SECONDS)
+        finally:
+            self.kill()
+        assert code == 0, f"exit code {code}:\n{self.text}"
+
+    def kill(self) -> None:
+        if self.code is None:
+            self._process.kill()
+            self._process.wait()
+        self._writer.close()
+
+
+class Project:
+    """An empty directory with the commands of the virtual environment, and at most one server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        self._server: Process | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = str(probe.getsockname()[1])
+        bin_folder = folder / "bin"
+        bin_folder.mkdir()
+        python = shlex.quote(sys.executable)
+        for name, command in {
+            "python": python,
+            "iotax": f"{python} -m iotax",
+            "pytest": f"{python} -m pytest -p no:cacheprovider",
+            "curl": "/usr/bin/env -i PATH=/usr/bin:/bin curl --silent --show-error",
+        }.items():
+            (bin_folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+            (bin_folder / name).chmod(0o755)
+        self._env = environment({"PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"})
+
+    def play(self, block: Block) -> None:
+        if block.test.startswith("skip"):
+            assert re.fullmatch(r"skip, \w.*", block.test), "say why it is not run: skip, REASON"
+        elif block.file:
+            assert not block.test
+            self._write(block.file, block.text)
+        elif block.test == "log":
+            self._compare_log(block)
+        elif block.language == "console":
+            for command in commands_of(block.text):
+                self._run(command)
+        elif block.language == "python":
+            self._run_python(block)
+        elif block.language == "toml":
+            tomllib.loads(block.text)
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".py":
+            compile(text, str(path), "exec")
+        # As an editor does it: a server with --reload must not see half of a file.
+        new = path.with_name(path.name + ".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+
+    def _run_python(self, block: Block) -> None:
+        name = f"block_{block.line}.py"
+        text = block.text.replace(PORT, self._port)
+        compile(text, block.where, "exec")
+        if block.test == "fragment":
+            return
+        assert block.test in ("", "server"), f"{block.test!r} says nothing of a block of Python"
+        if block.test == "server":
+            self.stop()  # it has the port
+        self._write(name, text)
+        process = Process([sys.executable, name], self.folder, self._env)
+        try:
+            if block.test == "server":
+                assert process.wait_until(LISTENING.search), process.text
+                process.stop()
+            else:
+                assert process.wait() == 0, process.text
+        finally:
+            process.kill()
+            (self.folder / name).unlink()
+
+    def _run(self, command: Command) -> None:
+        line = command.line.replace(PORT, self._port)
+        words = shlex.split(line, comments=True)
+        if words[0] == "iotax" and words[1] not in ("check", "--version", "-h", "--help"):
+            self._start(line, words, command)
+            return
+        process = Process(["bash", "-c", line], self.folder, self._env)
+        try:
+            code = process.wait()
+            if command.output:
+                compare(command.output, process.text.replace(self._port, PORT))
+            else:
+                assert code == 0, process.text
+        finally:
+            process.kill()
+
+    def _start(self, line: str, words: list[str], command: Command) -> None:
+        """A server runs until the next one, or the end of the page."""
+        self.stop()
+        env = dict(self._env)
+        if not {"-b", "--bind", "--port"} & set(words):
+            env["IOTAX_PORT"] = self._port
+        process = Process(["bash", "-c", f"exec {line}"], self.folder, env)
+        self._server = process
+        if process.wait_until(LISTENING.search):
+            if command.output:
+                process.wait_until(partial(self._shows, command.output[-1]))
+        else:
+            self._server = None
+            process.kill()
+            assert command.output, process.text
+        if command.output:
+            compare(command.output, process.text.replace(self._port, PORT))
+
+    def _compare_log(self, block: Block) -> None:
+        assert self._server is not None, "no server runs here"
+        for line in block.text.splitlines():
+            assert self._server.wait_until(partial(self._shows, line)), line
+
+    def _shows(self, line: str, text: str) -> bool:
+        return holds(line, text.replace(self._port, PORT))
+
+    def stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+
+
+@contextmanager
+def project(folder: Path) -> Iterator[Project]:
+    """Its server has ended well at the end of the block."""
+    made = Project(folder)
+    try:
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+
+
+# Numbers that differ from run to run, and what stands for them in both texts.
+_VARIES = [
+    (re.compile(r"\[\d+\]"), "[PID]"),
+    (re.compile(r"\b\d+(?:\.\d+)?( ?)(ms|s)\b"), r"N\1\2"),
+    (re.compile(r"127\.0\.0\.1:(?!8000)\d+"), "127.0.0.1:CLIENT"),
+]
+
+
+def _normal(text: str) -> str:
+    for pattern, stands in _VARIES:
+        text = pattern.sub(stands, text)
+    return "\n".join(line.rstrip() for line in text.strip("\n").split("\n")) + "\n"
+
+
+def _pattern(line: str) -> str:
+    return ".*".join(map(re.escape, _ANY.split(_normal(line).strip("\n"))))
+
+
+def holds(shown: str, printed: str) -> bool:
+    """Whether a line of `printed` is `shown`."""
+    return re.search(rf"^{_pattern(shown)}$", _normal(printed), re.M) is not None
+
+
+def compare(shown: list[str], printed: str) -> None:
+    """Errors: AssertionError with both texts."""
+    while shown and not shown[-1].strip():
+        shown = shown[:-1]
+    pattern = ""
+    for line in shown:
+        pattern += r"(?:.*\n)*?" if _ANY.fullmatch(line.strip()) else _pattern(line) + r"\n"
+    text = _normal(printed)
+    assert re.fullmatch(pattern, text), "\n".join(["shown:", *shown, "", "printed:", text])

@@ -1,0 +1,112 @@
+"""The settings: the command line, and the table in pyproject.toml."""
+
+import pytest
+
+from iotax._check.report.baseline import Ignore
+from iotax._check.requests import RequestSpec
+from iotax._check.settings import from_command
+from iotax._config.errors import ConfigError
+
+TYPED = dict.fromkeys(
+    (
+        *("middleware", "paths", "exclude", "ignore", "environ", "pythonpath", "crawl", "timeout"),
+        *("strict", "unsafe_methods", "factory", "baseline", "write_baseline", "chdir"),
+    )
+)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def read(table="", target="main:app", paths_named=(), **typed):
+        if table:
+            (tmp_path / "pyproject.toml").write_text(f"[tool.iotax.check]\n{table}")
+        typed = {**TYPED, "target": target, "paths_named": list(paths_named), **typed}
+        return from_command(typed, str(tmp_path))
+
+    return read
+
+
+def test_defaults(settings):
+    found = settings()
+
+    assert (found.target, found.timeout, found.crawl) == ("main:app", 10.0, 0)
+    assert found.exclude == ("*logout*", "*delete*")
+    assert found.paths == found.ignore == found.middleware == ()
+
+
+def test_the_table_is_read(settings, tmp_path):
+    found = settings(
+        'paths = ["/", {method = "POST", path = "/a", headers = {A = "b"}, body = "x\\ny"}]\n'
+        'timeout = "500ms"\ncrawl = 3\nstrict = true\nunsafe-methods = true\n'
+        'exclude = ["*admin*"]\nmiddleware = ["m:n"]\nbaseline = "b.json"\n'
+        'environ = {MODE = "test"}\n'
+        'ignore = ["A-WR-01", {id = "A-EXC-01", path = "/admin*", reason = "legacy"}]\n'
+    )
+
+    assert found.paths == (
+        RequestSpec("GET", "/"),
+        RequestSpec("POST", "/a", (("A", "b"),), b"x\ny"),
+    )
+    assert (found.timeout, found.crawl, found.strict, found.unsafe_methods) == (0.5, 3, True, True)
+    assert (found.exclude, found.middleware) == (("*admin*",), ("m:n",))
+    assert (found.baseline, found.environ) == (str(tmp_path / "b.json"), {"MODE": "test"})
+    assert found.ignore == (Ignore("A-WR-01"), Ignore("A-EXC-01", "/admin*", "legacy"))
+
+
+def test_the_command_line_beats_the_table_and_lists_of_what_is_accepted_add_up(settings):
+    found = settings(
+        'paths = ["/table"]\ntimeout = 1\nignore = ["A-WR-01"]\nenviron = {A = "1", B = "1"}\n',
+        paths_named=[{"text": "POST /typed", "headers": ["A: b"], "body": "x"}],
+        timeout="2s",
+        ignore=["A-SR-04"],
+        environ=["B=2"],
+    )
+
+    assert found.paths == (RequestSpec("POST", "/typed", (("A", "b"),), b"x"),)
+    assert found.timeout == 2.0
+    assert [entry.id for entry in found.ignore] == ["A-WR-01", "A-SR-04"]
+    assert found.environ == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("timout = 3", "no key timout; the nearest one is timeout"),
+        ("timeout = 'soon'", "timeout .*soon.* it is not a time; it takes"),
+        ("crawl = -1", "crawl .*too small"),
+        ("strict = 'yes'", "strict is 'yes': it takes true or false"),
+        ("paths = '/'", "it takes a list"),
+        ("paths = ['x']", "is no request"),
+        ("paths = [{pth = '/'}]", "no key pth; the nearest one is path"),
+        ("paths = [{path = '/', body = 1}]", "the body is 1"),
+        ("paths = [{path = '/', headers = 1}]", "headers are 1"),
+        ("paths = [1]", "1 is no entry"),
+        ("ignore = ['A-WR-99']", 'no clause "A-WR-99"; the nearest one is A-WR-0'),
+        ("ignore = [{path = '/'}]", "an entry has no id"),
+        ("ignore = [{id = 'A-WR-01', why = 'x'}]", "no key why"),
+        ("environ = {A = 1}", "it takes a table of texts"),
+        ("= 3", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_in_the_table_is_named(settings, table, said):
+    with pytest.raises(ConfigError, match=said):
+        settings(table)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"timeout": "soon"}, "--timeout .*soon.* it takes"),
+        ({"crawl": "many"}, "--crawl .*not a whole number"),
+        ({"environ": ["A"]}, "--environ .* it takes NAME=VALUE"),
+        ({"ignore": ["A-WR-99"]}, "--ignore: there is no clause"),
+        ({"target": ""}, "APP is missing"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_named(settings, typed, said):
+    with pytest.raises(ConfigError, match=said):
+        settings(**typed)
+
+
+def test_middleware_alone_is_enough(settings):
+    assert settings(target="", middleware=["m:n"]).middleware == ("m:n",)

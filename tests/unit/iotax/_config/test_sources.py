@@ -1,0 +1,274 @@
+"""Which source wins, and what each bad value is answered with."""
+
+import re
+
+import pytest
+
+from iotax._config.address import TcpAddress, UnixAddress
+from iotax._config.errors import ConfigError
+from iotax._config.options import OPTIONS, Config
+from iotax._config.sources import from_arguments, from_command
+
+
+def flags(**typed: object) -> Config:
+    return from_command(typed, {})[0]
+
+
+def test_flag_beats_variable_beats_default() -> None:
+    environ = {"IOTAX_THREADS": "3"}
+    assert from_command({"threads": "5"}, environ)[0].threads == 5
+    assert from_command({}, environ)[0].threads == 3
+    assert from_command({}, {})[0].threads == 1
+
+
+def test_a_bad_variable_that_a_flag_overrides_is_not_read() -> None:
+    assert from_command({"threads": "5"}, {"IOTAX_THREADS": "many"})[0].threads == 5
+
+
+def test_an_empty_variable_is_unset_unless_empty_is_a_value() -> None:
+    config, _ = from_command({}, {"IOTAX_THREADS": "", "PORT": "", "IOTAX_SERVER_HEADER": ""})
+    assert config.threads == 1
+    assert config.port == 8000
+    assert config.server_header == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "environ", "host", "port"),
+    [
+        ({}, {"PORT": "5000"}, "0.0.0.0", 5000),
+        ({"host": "127.0.0.2"}, {"PORT": "5000"}, "127.0.0.2", 5000),
+        ({}, {"PORT": "5000", "IOTAX_HOST": "127.0.0.2"}, "127.0.0.2", 5000),
+        ({"port": "6000"}, {"PORT": "5000"}, "127.0.0.1", 6000),
+        ({}, {"PORT": "5000", "IOTAX_PORT": "6000"}, "127.0.0.1", 6000),
+        ({"host": "::1"}, {"IOTAX_BIND": ":9000"}, "::1", 8000),
+    ],
+)
+def test_port_variable_opens_to_all_unless_a_host_is_given(
+    typed: dict[str, object], environ: dict[str, str], host: str, port: int
+) -> None:
+    assert from_command(typed, environ)[0].addresses == (TcpAddress(host, port),)
+
+
+def test_bind_flag_beats_addresses_in_variables() -> None:
+    environ = {"PORT": "5000", "IOTAX_HOST": "127.0.0.2"}
+    config, _ = from_command({"bind": ["[::1]:80", "unix:/run/x.sock", ":81"]}, environ)
+    assert config.addresses == (
+        TcpAddress("::1", 80),
+        UnixAddress("/run/x.sock"),
+        TcpAddress("0.0.0.0", 81),
+    )
+
+
+def test_bind_variable_holds_several() -> None:
+    config, _ = from_command({}, {"IOTAX_BIND": "127.0.0.1:80, unix:/run/x"})
+    assert config.addresses == (TcpAddress("127.0.0.1", 80), UnixAddress("/run/x"))
+
+
+def test_forwarded_allow_ips_has_a_common_variable() -> None:
+    environ = {"FORWARDED_ALLOW_IPS": "127.0.0.1, 10.0.0.0/255.0.0.0"}
+    assert from_command({}, environ)[0].forwarded_allow_ips == ("127.0.0.1", "10.0.0.0/8")
+    environ["IOTAX_FORWARDED_ALLOW_IPS"] = "*"
+    assert from_command({}, environ)[0].forwarded_allow_ips == ("*",)
+
+
+def test_unknown_variable_is_a_warning_that_names_the_nearest() -> None:
+    environ = {"IOTAX_TREADS": "3", "IOTAX_APP": "main:app", "IOTAX_PORT": "1", "OTHER": "x"}
+    assert from_command({}, environ)[1] == [
+        "unknown variable IOTAX_TREADS is ignored: the nearest known one is IOTAX_THREADS"
+    ]
+
+
+def test_variables_of_a_kubernetes_service_are_ignored_with_one_warning() -> None:
+    environ = {
+        "IOTAX_PORT": "tcp://10.0.0.7:80",
+        "IOTAX_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "IOTAX_PORT_80_TCP_ADDR": "10.0.0.7",
+        "IOTAX_PORT_80_TCP_PORT": "80",
+        "IOTAX_PORT_80_TCP_PROTO": "tcp",
+        "IOTAX_PORT_53_UDP": "udp://10.0.0.7:53",
+        "IOTAX_SERVICE_HOST": "10.0.0.7",
+        "IOTAX_SERVICE_PORT": "80",
+        "IOTAX_SERVICE_PORT_WEB": "80",
+        "IOTAX_LIMIT_PORT": "sctp://10.0.0.8:80",
+        "IOTAX_LIMIT_SERVICE_HOST": "10.0.0.8",
+        "PORT": "5000",
+    }
+    config, warnings = from_command({}, environ)
+    assert config.addresses == (TcpAddress("0.0.0.0", 5000),)
+    assert warnings == [
+        "IOTAX_LIMIT_PORT, IOTAX_LIMIT_SERVICE_HOST, IOTAX_PORT=tcp://10.0.0.7:80 and 8 more"
+        " describe a service of the cluster, not options of this server, and are ignored;"
+        " enableServiceLinks: false in the pod leaves them out"
+    ]
+    bound = from_command({"bind": [":80"]}, environ)[0]
+    assert bound.addresses == (TcpAddress("0.0.0.0", 80),), "IOTAX_PORT is no second address"
+
+
+@pytest.mark.parametrize("value", ["80", "http://10.0.0.7:80", "x"])
+def test_other_values_of_the_port_variable_are_read(value: str) -> None:
+    if value == "80":
+        assert from_command({}, {"IOTAX_PORT": value})[0].port == 80
+    else:
+        with pytest.raises(ConfigError, match=r"^IOTAX_PORT "):
+            from_command({}, {"IOTAX_PORT": value})
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("*", "*"),
+        ("[::]", "::"),
+        ("[::1]", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("::", "::"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_hosts_as_people_write_them(host: str, address: str) -> None:
+    assert flags(host=host).addresses == (TcpAddress(address, 8000),)
+    assert from_command({}, {"IOTAX_HOST": host})[0].host == address
+    assert from_arguments({"host": host}, path=False).host == address
+    bind = f"{host}:80" if host.startswith("[") or ":" not in host else f"[{host}]:80"
+    assert flags(bind=[bind]).addresses == (TcpAddress(address, 80),)
+    assert flags(bind=[f"tcp://{bind}"]).addresses == (TcpAddress(address, 80),)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ({"host": "127.0.0.1:80"}, '--host "127.0.0.1:80": it holds a port: write --bind 127.0.0.'),
+        ({"host": "[::1]:80"}, '--host "[::1]:80": it holds a port: write --bind [::1]:80; it'),
+        ({"host": "*:80"}, '--host "*:80": it holds a port: write --bind *:80; it takes a name,'),
+        ({"host": "http://a"}, '--host "http://a": it is a URL, not a host'),
+        ({"host": "[::"}, '--host "[::": brackets enclose one IPv6 address, as in [::1]'),
+        ({"host": "[a]"}, '--host "[a]": brackets enclose one IPv6 address, as in [::1]'),
+        ({"bind": ["[a]:80"]}, '--bind "[a]:80": brackets enclose one IPv6 address, as in [::1]:8'),
+        ({"bind": ["http://a:80"]}, '--bind "http://a:80": it is a URL, not an address'),
+        ({"port": "80a"}, '--port "80a": it is not a whole number; it takes a whole number from 0'),
+        ({"port": "65536"}, '--port "65536": it is too large; it takes a whole number from 0 to'),
+        ({"port": "-1"}, '--port "-1": it is too small'),
+        ({"port": ""}, '--port "": it is not a whole number'),
+        ({"threads": "0"}, '--threads "0": it is too small; it takes a whole number from 1'),
+        ({"limit_body": "5X"}, '--limit-body "5X": it is not a size; it takes bytes as a whole'),
+        ({"limit_body": "-1"}, '--limit-body "-1": it is not a size'),
+        ({"limit_body": "9999999999G"}, '--limit-body "9999999999G": it is too large'),
+        ({"limit_head": "0"}, '--limit-head "0": it is too small'),
+        ({"limit_head": "17M"}, '--limit-head "17M": it is too large; it takes bytes as a whole'),
+        ({"keep_alive": "5d"}, '--keep-alive "5d": it is not a time; it takes a time from 0 to'),
+        ({"keep_alive": "nan"}, '--keep-alive "nan": it is not a time'),
+        ({"keep_alive": "9000h"}, '--keep-alive "9000h": it is out of range'),
+        ({"min_rate": "fast"}, '--min-rate "fast": it is not a size; it takes bytes per second'),
+        ({"unix_mode": "888"}, '--unix-mode "888": it is not octal; it takes the permissions'),
+        ({"unix_mode": "1777"}, '--unix-mode "1777": it is out of range'),
+        ({"log_level": "loud"}, '--log-level "loud": there is no such choice; it takes debug,'),
+        ({"color": "blue"}, '--color "blue": there is no such choice; it takes auto, always or'),
+        ({"host": ""}, '--host "": it is empty; it takes a name, an IP address or *, e.g. --host'),
+        ({"server_header": "a\nb"}, "--server-header 'a\\nb': it holds a control character"),
+        ({"server_header": "é"}, '--server-header "é": a header field cannot carry it'),
+        ({"bind": ["8000"]}, '--bind "8000": the port is missing; it takes host:port, [v6]:port'),
+        ({"bind": ["::1:80"]}, '--bind "::1:80": an IPv6 address needs brackets'),
+        ({"bind": ["[::1]"]}, '--bind "[::1]": the port is missing'),
+        ({"bind": ["a:b"]}, '--bind "a:b": the port is not a number from 0 to 65535'),
+        ({"bind": ["unix:"]}, '--bind "unix:": the path is missing'),
+        (
+            {"forwarded_allow_ips": ["10.0.0.1/8"]},
+            '--forwarded-allow-ips "10.0.0.1/8": "10.0.0.1/8" has bits set behind its prefix, the'
+            " network is 10.0.0.0/8",
+        ),
+        (
+            {"forwarded_headers": ["for,forwarded"]},
+            '--forwarded-headers "for,forwarded": "forwarded" is not one of these words; it takes'
+            " for, proto, host, port and prefix, separated by commas, e.g. --forwarded-headers"
+            " for,proto,host,prefix",
+        ),
+        ({"forwarded_allow_ips": ["nginx"]}, '"nginx" is neither an address nor a network'),
+        ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" names a zone'),
+        (
+            {"bind": [":80"], "port": "81"},
+            "--bind and --port exclude each other: --bind holds host and port, e.g. 127.0.0.1:8001",
+        ),
+        ({"bind": [":80"], "host": "::"}, "--bind and --host exclude each other"),
+    ],
+)
+def test_bad_value_is_named_with_what_is_allowed(typed: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        flags(**typed)
+    assert text in str(caught.value)
+    (name, *_) = typed
+    assert re.search(rf"e\.g\. ({OPTIONS[name].flag} )?\S", str(caught.value))
+
+
+def test_bad_variable_is_named_as_a_variable() -> None:
+    with pytest.raises(ConfigError, match=r'^IOTAX_PORT "x": .*e\.g\. IOTAX_PORT=8001$'):
+        from_command({}, {"IOTAX_PORT": "x"})
+    with pytest.raises(ConfigError, match=r'^PORT "x": .*e\.g\. PORT=8001$'):
+        from_command({}, {"PORT": "x"})
+    with pytest.raises(ConfigError, match=r"^IOTAX_FACTORY .* on or off .*e\.g\. IOTAX_FACTORY=1$"):
+        from_command({}, {"IOTAX_FACTORY": "perhaps"})
+    with pytest.raises(ConfigError, match=r"^IOTAX_BIND and IOTAX_PORT exclude each other"):
+        from_command({}, {"IOTAX_BIND": ":80", "IOTAX_PORT": "81"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"port": "x"}, ValueError, 'port "x": it is not a whole number'),
+        ({"port": 70000}, ValueError, 'port "70000": it is too large'),
+        ({"port": 80.5}, TypeError, "port takes a whole number from 0 to 65535, not float"),
+        ({"threads": True}, TypeError, "threads takes a whole number from 1 to 1000, not bool"),
+        ({"limit_body": 1.5}, TypeError, "limit_body takes bytes"),
+        ({"keep_alive": None}, TypeError, "keep_alive takes a time"),
+        ({"keep_alive": float("nan")}, ValueError, "keep_alive"),
+        ({"access_log": 1}, TypeError, "access_log takes on or off"),
+        ({"unix_mode": "9"}, ValueError, 'unix_mode "9": it is not octal'),
+        ({"bind": 5}, TypeError, "bind takes host:port"),
+        ({"bind": [5]}, TypeError, "not a list that holds int"),
+        ({"bind": ":80", "port": 80}, ValueError, "bind and port exclude each other"),
+        ({"tread": 1}, TypeError, "unknown argument tread: did you mean threads?"),
+        ({"factory": True}, TypeError, "factory speaks of loading an application"),
+        ({"log_level": 3}, TypeError, "log_level takes debug, info"),
+    ],
+)
+def test_bad_argument_names_itself(
+    arguments: dict[str, object], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error) as caught:
+        from_arguments(arguments, path=False)
+    assert text in str(caught.value)
+
+
+def test_arguments_are_numbers_or_text() -> None:
+    config = from_arguments(
+        {"limit_body": "2M", "keep_alive": 5, "unix_mode": 0o600, "bind": ["unix:/a,b", ":1"]},
+        path=False,
+    )
+    assert config.limit_body == 2 * 1024**2
+    assert config.keep_alive == 5.0
+    assert config.unix_mode == 0o600
+    assert config.bind == (UnixAddress("/a,b"), TcpAddress("0.0.0.0", 1))
+
+
+def test_under_reload_a_drain_is_short_unless_its_time_is_given() -> None:
+    assert flags(reload=True).graceful_timeout == 0.5
+    assert flags().graceful_timeout == 30.0
+    assert flags(reload=True, graceful_timeout="5s").graceful_timeout == 5.0
+    environ = {"IOTAX_GRACEFUL_TIMEOUT": "7s", "IOTAX_RELOAD": "1"}
+    assert from_command({}, environ)[0].graceful_timeout == 7.0
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ({"reload": True, "workers": "0"}, "--reload needs a supervisor"),
+        ({"reload": True, "preload": True}, "--preload and --reload exclude each other"),
+    ],
+)
+def test_reload_says_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        flags(**typed)
+
+
+def test_patterns_of_files_are_lists() -> None:
+    config = flags(reload=True, reload_include=["*.toml,*.sql", "data/"], reload_dir=["a", "b"])
+    assert config.reload_include == ("*.toml", "*.sql", "data")
+    assert config.reload_dir == ("a", "b")

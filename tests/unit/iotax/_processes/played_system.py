@@ -1,0 +1,143 @@
+"""An operating system that the test plays for a supervisor: forks, exits, signals, the clock."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from iotax import _iotax
+from iotax._processes.channel import Channel
+from iotax._processes.signals import SignalQueue
+from iotax._processes.system import System
+
+
+class Process:
+    """A child as the test plays it."""
+
+    def __init__(self, pid: int, job: Any) -> None:
+        self.pid, self.job = pid, job
+        self.channel = Channel.from_descriptor(os.dup(job.channel.fileno()))
+        self.status: int | None = None
+        self.received: list[int] = []  # descriptors that came with orders: the process's
+
+    def says(self, kind: str, text: str = "") -> None:
+        assert self.channel.send(kind, text)
+
+    def heard(self) -> str:
+        """The kinds of the orders since the last time."""
+        kinds = ""
+        while (message := self.channel.receive()) is not None and message.kind:
+            kinds += message.kind
+            if message.descriptor >= 0:
+                self.received.append(message.descriptor)
+        return kinds
+
+    def ends(self, status: int = 0) -> None:
+        self.status = status
+        self.channel.close()
+        while self.received:
+            os.close(self.received.pop())
+
+
+class Page:
+    """Nothing runs, unless the test says so."""
+
+    def __init__(self, seats: int, threads: int) -> None:
+        self.running: dict[int, list[tuple[str, str, float]]] = {}
+        self.made_turns = 0
+        self.stuck = 0.0
+
+    def calls(self, seat: int) -> list[tuple[str, str, float]]:
+        return self.running.get(seat, [])
+
+    def turns(self, _seat: int) -> int:
+        return self.made_turns
+
+    def gil_stuck(self, _seat: int) -> float:
+        return self.stuck
+
+    def watch(self, seat: int, on: bool) -> None:
+        pass
+
+    def clear(self, seat: int) -> None:
+        self.running.pop(seat, None)
+
+
+class Signals:
+    def __init__(self) -> None:
+        self.arrived: list[signal.Signals] = []
+
+    def fileno(self) -> int:
+        return -1
+
+    def take(self) -> Iterator[signal.Signals]:
+        while self.arrived:
+            yield self.arrived.pop(0)
+
+    def end(self) -> None:
+        pass
+
+
+class PlayedSystem(System):
+    """Processes are objects in `processes`, in the order of their forks."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.processes: list[Process] = []
+        self.killed: list[tuple[int, int]] = []
+        self.memory: dict[int, int] = {}
+        self.stopped: set[int] = set()
+        self.room: int | None = None  # headroom()
+        self.is_terminal_closed = False
+        self.fork_error: OSError | None = None
+        self.played_page = Page(0, 0)
+        self.queue = Signals()
+
+    def now(self) -> float:
+        return self.time
+
+    def signals(self) -> SignalQueue:
+        return cast("SignalQueue", self.queue)
+
+    def page(self, seats: int, threads: int) -> _iotax.Page:
+        return cast("_iotax.Page", self.played_page)
+
+    def adopt_orphans(self) -> None:
+        pass
+
+    def fork(self, run: Callable[[], int], become_child: Callable[[], None]) -> int:
+        if self.fork_error is not None:
+            raise self.fork_error
+        return self.process(run.__self__).pid  # type: ignore[attr-defined]
+
+    def process(self, job: Any) -> Process:
+        self.processes.append(Process(5000 + len(self.processes), job))
+        return self.processes[-1]
+
+    def kill(self, pid: int, number: int) -> None:
+        self.killed.append((pid, number))
+
+    def exited(self) -> tuple[int, int] | None:
+        for process in self.processes:
+            if process.status is not None:
+                status, process.status = process.status, None
+                return process.pid, status
+        return None
+
+    def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
+        raise AssertionError("the test takes the turns")
+
+    def is_stopped(self, pid: int) -> bool:
+        return pid in self.stopped
+
+    def resident_bytes(self, pid: int) -> int:
+        return self.memory.get(pid, 1)
+
+    def terminal_is_gone(self) -> bool:
+        return self.is_terminal_closed
+
+    def headroom(self) -> int | None:
+        return self.room
+
+    def oom_kills(self) -> int:
+        return 0

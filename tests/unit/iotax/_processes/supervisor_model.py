@@ -1,0 +1,625 @@
+"""A world in which everything happens to a supervisor that can, drawn from a seed.
+
+The supervisor is the real one with its real loop; its operating system is played: each time it
+waits, the world does one thing (a report, an exit, a signal, a step of the clock, …) and looks
+whether the invariants hold. Nothing else decides, so a seed gives the same sequence again:
+
+    python tests/unit/iotax/_processes/supervisor_model.py --first 1 --count 100000
+    python tests/unit/iotax/_processes/supervisor_model.py --seed 4711        # with every step
+
+Exit code of the program: 0, or 1 with the first seed that fails.
+"""
+
+import argparse
+import errno
+import inspect
+import os
+import random
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+if __name__ == "__main__":
+    HERE = Path(__file__).resolve().parent
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[3] / "src")]
+    import conftest  # noqa: F401  the stand-in for the extension, where that is not built
+
+from played_system import PlayedSystem
+
+from iotax._config.sources import from_command
+from iotax._log import server_log, terminal
+from iotax._net.listeners import Listeners
+from iotax._processes import channel as ch
+from iotax._processes import supervisor as supervising
+from iotax._processes.channel import Channel, Message
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import WorkerChild
+from iotax._processes.preload import TemplateJob
+from iotax._processes.replacement import Leave, Step
+from iotax._processes.supervisor import Supervisor
+from iotax._processes.worker_process import WorkerJob
+from iotax._reload import processes, watcher
+from iotax._reload.policy import ReloadingSupervisor
+from iotax._reload.tree import Change
+
+STEPS: Final = 250
+# So many steps without new trouble are enough for everything that is wanted.
+CALM_STEPS: Final = 600
+STOP_STEPS: Final = 400
+# How long a stop may take beyond --graceful-timeout: exit functions of workers, workers that do not
+# exit when killed, exit functions of a template behind them, a template that does not exit either.
+STOP_SECONDS: Final = (
+    supervising.LEAVE_SECONDS + supervising.AT_ONCE_SECONDS + 2 * supervising.KILLED_SECONDS + 1.0
+)
+STATUSES: Final = (0, 1 << 8, 5 << 8, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
+NEWS: Final = (ch.REQUESTS_DONE, ch.ASKED_TO_LEAVE, ch.THREADS_LOST, ch.BUSY)
+ORDERS_TO_EXIT: Final = (ch.RETIRE, ch.DRAIN, ch.PROMPT, ch.NOW)
+
+
+class Broken(Exception):
+    """An invariant does not hold."""
+
+
+class Program:
+    """A process of the played system: `kind` is "worker", "template" or "watcher"."""
+
+    def __init__(self, kind: str, pid: int, channel: Channel, code: int) -> None:
+        self.kind, self.pid, self.channel, self.code = kind, pid, channel, code
+        self.state = "boots"  # "serves", "exits" (it has an order to), "dead", "zombie", "gone"
+        self.status = 0
+        self.is_lost = False  # it has said that it cannot serve
+        self.wishes = False  # it has said something for which it is to be replaced
+        self.hangs = False  # obeys nothing but SIGKILL
+        self.is_unkillable = False  # it hangs in the kernel
+        self.is_killed = False
+        self.stand_in = False
+
+    @property
+    def lives(self) -> bool:
+        return self.state in ("boots", "serves", "exits")
+
+    def __repr__(self) -> str:
+        return f"{self.kind} [{self.pid}] of code {self.code} {self.state}"
+
+
+class World(PlayedSystem):
+    def __init__(self, seed: int, *, reload: bool, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self.dice = random.Random(seed)
+        self.tell = tell
+        self.reload = reload
+        self.preload = not reload and self.dice.random() < 0.4
+        self.programs: list[Program] = []
+        self.lines: list[str] = []
+        self.code = 1  # of what lies on the disk: each HUP or save brings a new one
+        self.is_good = True  # it can be loaded
+        self.boot_failures = self.fork_failures = self.hanging = 0.0
+        self.phase, self.steps_left = "trouble", self.dice.randint(1, STEPS)
+        self.calms = self.dice.randint(0, 2)
+        self.stop_signal: signal.Signals | None = None
+        self.is_asked_to_stop = False
+        self.stopped_at = 0.0
+        self.wished: set[int] = set()  # process ids of those that are to be replaced
+        self.stop_codes = {0, 3}
+        flags = {
+            "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
+            "graceful_timeout": self.dice.choice(["0s", "1s", "15s", "30s"]),
+            "boot_timeout": self.dice.choice(["5s", "60s"]),
+            "request_timeout": "5s",
+        }
+        if self.dice.random() < 0.3:
+            flags["worker_lifetime"] = "1h"
+        if self.dice.random() < 0.3:
+            flags["worker_max_rss"] = "100M"
+        if self.preload:
+            flags["preload"] = "1"
+        if reload:
+            flags["reload"] = "1"
+        self.flags = flags
+        self.number = int(flags["workers"])
+        config, _ = from_command(flags, {})
+        kind = CheckedReloadingSupervisor if reload else CheckedSupervisor
+        self.supervisor = kind("main:app", config, Listeners(()), system=self)
+        self.trouble()
+
+    # ---- what the supervisor asks of its system
+
+    def fork(self, run: Callable[[], int], become_child: Callable[[], None]) -> int:
+        if self.dice.random() < self.fork_failures:
+            self.tell("a fork fails")
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        job: Any = getattr(run, "__self__", None)
+        if job is None:
+            job = inspect.getclosurevars(run).nonlocals["job"]
+        kind = "watcher"
+        if isinstance(job, WorkerJob):
+            kind = "worker"
+        elif isinstance(job, TemplateJob | processes.TemplateJob):
+            kind = "template"
+        program = self.add(kind, Channel.from_descriptor(os.dup(job.channel.fileno())), self.code)
+        if isinstance(job, WorkerJob):
+            program.stand_in = job.loaded is not None
+        if kind == "watcher":
+            program.state = "serves"
+            program.channel.send(watcher.WATCHING)
+        return program.pid
+
+    def channel(self) -> tuple[Channel, Channel]:
+        if self.dice.random() < self.fork_failures / 4:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().channel()
+
+    def add(self, kind: str, channel: Channel, code: int) -> Program:
+        program = Program(kind, 5000 + len(self.programs), channel, code)
+        program.hangs = self.dice.random() < self.hanging
+        self.programs.append(program)
+        self.tell(f"started: {program}")
+        return program
+
+    def kill(self, pid: int, number: int) -> None:
+        if pid < 5000:
+            raise Broken(f"signal {number} for process {pid}")
+        program = self.programs[pid - 5000]
+        if program.state == "gone":
+            raise Broken(f"signal {number} for {program}, whose number may be another's by now")
+        self.tell(f"signal {number} for {program}")
+        if not program.lives:
+            return
+        if number == signal.SIGKILL:
+            program.is_killed = True
+            if not program.is_unkillable:
+                self.dies(program, signal.SIGKILL)
+        elif number == signal.SIGTERM and program.state == "boots" and not program.hangs:
+            if program.kind == "worker" and self.dice.random() < 0.3:
+                self.boots(program)  # ready just before
+            else:
+                self.dies(program, signal.SIGTERM)
+        elif number == processes.ASK_DEBUGGED and self.dice.random() < 0.7:
+            debugged = self.phase == "trouble" and self.dice.random() < 0.3
+            program.channel.send(processes.DEBUGGED, "yes" if debugged else "no")
+
+    def exited(self) -> tuple[int, int] | None:
+        for program in self.programs:
+            if program.state == "zombie":
+                program.state = "gone"
+                return program.pid, program.status
+        return None
+
+    def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
+        self.check()
+        self.step(seconds)
+        poll = select.poll()
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(0)}
+        if self.queue.arrived or any(program.state == "zombie" for program in self.programs):
+            ready.add(-1)
+        return ready
+
+    # ---- what happens
+
+    def step(self, seconds: float | None) -> None:
+        self.steps_left -= 1
+        if self.phase == "trouble":
+            if self.steps_left > 0:
+                self.act(seconds)
+                return
+            self.end_trouble()
+        if self.phase == "calm":
+            self.calm_step(seconds)
+        elif self.phase == "stop":
+            self.stop_step(seconds)
+
+    def end_trouble(self) -> None:
+        if self.calms == 0:
+            self.tell("---- stop")
+            self.phase, self.steps_left = "stop", STOP_STEPS
+            return
+        self.tell("---- calm")
+        self.calms -= 1
+        self.phase, self.steps_left = "calm", CALM_STEPS
+        self.boot_failures = self.fork_failures = self.hanging = 0.0
+        self.room = None
+        self.memory.clear()
+        self.played_page.stuck = 0.0
+
+    def trouble(self) -> None:
+        self.boot_failures = self.dice.choice([0.0, 0.1, 0.5, 1.0])
+        self.fork_failures = self.dice.choice([0.0, 0.0, 0.2, 1.0])
+        self.hanging = self.dice.choice([0.0, 0.0, 0.2])
+
+    def act(self, seconds: float | None) -> None:
+        """One thing, whatever it is."""
+        living = [program for program in self.programs if program.lives]
+        program = self.dice.choice(living) if living else None
+        match self.dice.randrange(16):
+            case 0 | 1 | 2:
+                self.passes(seconds)
+            case 3 | 4 | 5 | 6 if program is not None:
+                self.lives(program)
+            case 7 | 8 if program is not None and program.kind == "worker":
+                self.says(program, self.dice.choice(NEWS))
+            case 9 if program is not None and self.dice.random() < 0.5:
+                self.dies(program, self.dice.choice(STATUSES))
+            case 10 | 11:
+                self.signal(self.dice.choice(SIGNALS))
+            case 12:
+                self.trouble()
+            case 13 if self.reload:
+                self.save()
+            case 14 if program is not None and self.dice.random() < 0.2:
+                program.is_unkillable = True
+            case 15:
+                self.played_page.stuck = self.dice.choice([0.0, 0.0, 2.0])
+                self.room = self.dice.choice([None, 0, 1 << 40])
+                self.memory = {p.pid: self.dice.choice([1, 200 << 20]) for p in living}
+            case _:
+                self.bury()
+
+    def calm_step(self, seconds: float | None) -> None:
+        """Everything goes well from now on, until nothing happens any more."""
+        if self.steps_left <= 0:
+            raise Broken(f"it does not come to rest: {self.picture()}")
+        for program in self.programs:
+            program.hangs = program.is_unkillable = False
+            if program.is_killed and program.lives:
+                self.dies(program, signal.SIGKILL)
+        if self.bury():
+            return
+        for program in self.programs:
+            if program.lives and self.lives(program):
+                return
+        if seconds is not None and seconds < 3000:
+            self.passes(seconds, due=True)
+            return
+        self.check_rest()
+        self.phase, self.steps_left = "trouble", self.dice.randint(1, STEPS)
+
+    def stop_step(self, seconds: float | None) -> None:
+        if self.steps_left <= 0:
+            raise Broken(f"it does not stop: {self.picture()}")
+        if not self.is_asked_to_stop:
+            number = self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+            self.is_asked_to_stop = True
+            self.stopped_at = self.time
+            self.stop_signal = number
+            given_up = {3} if self.supervisor._stop is not None else set()
+            self.stop_codes = {128 + number} | given_up if number == signal.SIGQUIT else {0, 3}
+            self.signal(number)
+        elif self.dice.random() < 0.02:
+            number = self.dice.choice([signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+            self.stop_codes |= {128 + number}
+            self.signal(number)
+        elif self.dice.random() < 0.5:
+            if seconds is None:
+                raise Broken("the stop has no end")
+            self.passes(seconds, due=True)
+        elif not self.bury():
+            for program in self.programs:
+                if program.lives and self.dice.random() < 0.5 and self.lives(program):
+                    return
+
+    def passes(self, seconds: float | None, *, due: bool = False) -> None:
+        """The clock goes on: until the supervisor wants to be woken, or further when it is late."""
+        step = self.dice.choice([0.01, 0.1, 1.0, 6.0, 40.0, 4000.0])
+        if due or (seconds is not None and self.dice.random() < 0.7):
+            step = max(0.0, seconds or 0.0) + 0.001
+        self.tell(f"{step:g} s pass")
+        self.time += step
+
+    def signal(self, number: signal.Signals) -> None:
+        self.tell(f"{number.name} for the supervisor")
+        self.queue.arrived.append(number)
+        if number == signal.SIGTTIN:
+            self.number = min(self.number + 1, self.supervisor._workers_max)
+        elif number == signal.SIGTTOU:
+            self.number = max(self.number - 1, 1)
+        elif number == signal.SIGHUP:
+            self.code += 1
+
+    def save(self) -> None:
+        """A file is written; the watcher, if there is one, reports it."""
+        for program in self.programs:
+            if program.kind == "watcher" and program.lives:
+                self.code += 1
+                self.is_good = self.dice.random() < 0.7
+                self.tell(f"a save, {'good' if self.is_good else 'bad'}")
+                changes = [Change("modified", "main.py")]
+                program.channel.send(watcher.CHANGED, watcher.pack(changes))
+
+    def bury(self) -> bool:
+        """A process that has died can be waited for."""
+        for program in self.programs:
+            if program.state == "dead":
+                program.state = "zombie"
+                return True
+        return False
+
+    # ---- what processes do
+
+    def lives(self, program: Program) -> bool:
+        """It obeys an order, or gets on. False: it has nothing to do."""
+        if program.hangs:
+            return False
+        if (message := program.channel.receive()) is not None:
+            self.obeys(program, message)
+            return True
+        if program.state == "boots":
+            self.boots(program)
+            return True
+        if program.state == "exits":
+            self.dies(program, 0)
+            return True
+        return False
+
+    def boots(self, program: Program) -> None:
+        fails = self.dice.random() < self.boot_failures
+        if program.kind == "worker" and self.reload and not program.stand_in:
+            fails = fails or not self.is_good
+            if self.phase == "trouble" and self.dice.random() < 0.05:
+                program.channel.send(processes.STALE, "a module")
+                self.dies(program, 0)
+                return
+            program.channel.send(processes.USES, "third.party")
+        if fails:
+            if self.dice.random() < 0.5:
+                program.channel.send(ch.LOAD_ERROR, "Cannot load the application main:app")
+                self.dies(program, 0)
+            else:
+                self.dies(program, self.dice.choice(STATUSES))
+            return
+        self.tell(f"ready: {program}")
+        program.state = "serves"
+        program.channel.send(ch.READY)
+
+    def obeys(self, program: Program, message: Message) -> None:
+        self.tell(f"order {message.kind!r} for {program}")
+        if message.kind == ch.GONE:
+            self.dies(program, 0)
+        elif message.kind == ch.FORK:
+            self.forks(program, message)
+        elif message.kind == processes.IMPORT:
+            program.state = "boots"
+        elif message.kind in ORDERS_TO_EXIT:
+            if program.state == "serves":
+                program.state = "exits"
+        elif message.kind == ch.PASS:
+            program.channel.send(ch.ALL_PASSED)
+
+    def forks(self, template: Program, message: Message) -> None:
+        end = Channel.from_descriptor(message.descriptor)
+        if self.dice.random() < self.fork_failures:
+            end.send_not_forked(OSError(errno.EAGAIN, "Resource temporarily unavailable"))
+            end.close()
+            return
+        worker = self.add("worker", end, self.code if self.reload else template.code)
+        worker.channel.send(ch.BOOTING, str(worker.pid))
+
+    def says(self, worker: Program, kind: str) -> None:
+        if worker.state != "serves":
+            return
+        self.tell(f"{worker} says {kind!r}")
+        worker.channel.send(kind, "why")
+        worker.wishes = worker.wishes or kind != ch.BUSY
+        worker.is_lost = worker.is_lost or kind == ch.THREADS_LOST
+
+    def dies(self, program: Program, status: int) -> None:
+        self.tell(f"died with {status}: {program}")
+        program.state, program.status = "dead", status
+        program.channel.close()
+
+    # ---- what must hold
+
+    def check(self) -> None:
+        """At any time."""
+        one = self.supervisor
+        workers = one._workers
+        seats = [worker.seat for worker in workers] + [*one._seats]
+        if sorted(seats) != [*range(2 * one._workers_max)]:
+            raise Broken("seats are lost, or given twice")
+        if one._stop is not None:
+            return
+        if one._wanted != self.number and not self.queue.arrived:
+            raise Broken(f"{one._wanted} workers are wanted, not {self.number}")
+        staying = [w for w in workers if not w.is_leaving and w.state is not State.KILLED]
+        if not self.reload:
+            for worker in workers:
+                if worker.pid and worker.replacement is not None:
+                    self.wished.add(worker.pid)
+                elif worker.pid in self.wished and worker.state is State.READY:
+                    raise Broken(f"the wish is forgotten: {self.picture()}")
+            needed = sum(is_urgent(worker) for worker in staying)
+            if len(staying) > self.number + max(1, needed) and not self.queue.arrived:
+                raise Broken(f"{len(staying)} workers for {self.number}: {self.picture()}")
+            moving = [worker for worker in workers if self.is_moving(worker)]
+            if len(moving) > 1:
+                raise Broken(f"{len(moving)} are replaced at once: {self.picture()}")
+        if self.could_start():
+            under_way = {w.replaces for w in workers if w.boots() or w.state is State.KILLED}
+            for worker in staying:
+                if is_urgent(worker) and one._counts(worker) and worker not in under_way:
+                    raise Broken(f"[{worker.pid}] cannot serve, and waits: {self.picture()}")
+        hung = [w for w in workers if w.state is State.DRAINING and is_urgent(w)]
+        if len(hung) > self.number + len(self.queue.arrived):
+            raise Broken(f"workers that cannot serve pile up: {self.picture()}")
+
+    def could_start(self) -> bool:
+        """Whether nothing keeps the supervisor from starting a worker now."""
+        one = self.supervisor
+        if not one._backoff.allows(self.time) or not one._seats:
+            return False
+        template = one._template
+        return not self.preload or (template is not None and template.state is State.READY)
+
+    def is_moving(self, worker: WorkerChild) -> bool:
+        """A step in the replacement of one that can serve."""
+        if worker.is_abandoned:
+            return False
+        old = worker.replaces
+        if worker.boots() and old is not None and old.state is State.READY:
+            return not is_urgent(old)
+        return worker.state is State.DRAINING and worker.pid in self.supervisor.moved
+
+    def check_rest(self) -> None:
+        """Nothing happens any more: everything that was wanted is there."""
+        workers = [p for p in self.programs if p.lives and p.kind == "worker"]
+        self.tell(f"at rest: {workers}")
+        wanted = 1 if self.is_broken() else self.number
+        if len(workers) != wanted:
+            raise Broken(f"{len(workers)} workers at rest, not {wanted}: {self.picture()}")
+        for worker in workers:
+            if worker.state != "serves" or worker.stand_in != self.is_broken():
+                raise Broken(f"at rest: {worker}")
+            if worker.wishes:
+                raise Broken(f"the wish is forgotten: {worker}")
+            if worker.code != self.code:
+                raise Broken(f"it does not run code {self.code}: {worker}")
+        others = [p for p in self.programs if p.lives and p.kind == "template"]
+        if len(others) != (1 if self.preload else 0) and not self.reload:
+            raise Broken(f"templates at rest: {others}")
+
+    def is_broken(self) -> bool:
+        """Under --reload: the code could not be loaded at its first attempt, and a save is waited
+        for. (It may be good: what it needs can have been away.)"""
+        return bool(getattr(self.supervisor, "_broken", ""))
+
+    def check_end(self, code: int) -> None:
+        if self.phase != "stop" and code != supervising.EXIT_LOAD:
+            raise Broken(f"it has ended with {code}, and nobody has asked for that")
+        if code == supervising.EXIT_LOAD and any("tell ready" in line for line in self.lines):
+            raise Broken("it has given up though it had served")
+        if code not in self.stop_codes:
+            raise Broken(f"exit code {code} after {self.stop_signal}")
+        longest = self.supervisor._config.graceful_timeout + STOP_SECONDS
+        if self.phase == "stop" and self.time - self.stopped_at > longest:
+            raise Broken(f"the stop has taken {self.time - self.stopped_at:g} s")
+        left = [p for p in self.programs if p.lives and not p.is_unkillable and p.kind == "worker"]
+        if left:
+            raise Broken(f"it has ended before {left}")
+
+    def picture(self) -> str:
+        workers = "\n  ".join(
+            f"[{w.pid}] {w.state.name} replaces {w.replaces and w.replaces.pid}, {w.replacement}"
+            for w in self.supervisor._workers
+        )
+        living = "\n  ".join(str(p) for p in self.programs if p.state != "gone")
+        return f"wanted {self.number}\n  {workers}\nprocesses\n  {living}"
+
+    def close(self) -> None:
+        for program in self.programs:
+            program.channel.close()
+        for child in self.supervisor._children():
+            child.channel.close()
+
+
+def is_urgent(worker: WorkerChild) -> bool:
+    return worker.replacement is not None and worker.replacement.urgent
+
+
+SIGNALS: Final = (
+    *(signal.SIGHUP, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD),
+)
+
+
+class Checks(Supervisor):
+    """Looks at each order to drain in the moment in which it is given."""
+
+    moved: set[int]  # those that were replaced though they could serve
+    is_surplus = False
+
+    def _let_leave(self, worker: WorkerChild) -> None:
+        able = [w for w in self._workers if w.state is State.READY and not w.cannot_serve()]
+        if worker in able and not worker.drains_first():
+            if len(able) <= self._wanted_now() and self._counts(worker):
+                raise Broken(f"[{worker.pid}] drains though it is needed: {self._system.picture()}")  # type: ignore[attr-defined]
+            if worker.replacement is not None and not self.is_surplus:
+                self.moved.add(worker.pid)
+        super()._let_leave(worker)
+
+    def _take(self, step: Step) -> None:
+        self.is_surplus = isinstance(step, Leave)
+        super()._take(step)
+        self.is_surplus = False
+
+
+class CheckedSupervisor(Checks):
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        self.moved = set()
+        super().__init__(*arguments, **more)
+
+
+class CheckedReloadingSupervisor(CheckedSupervisor, ReloadingSupervisor):
+    pass
+
+
+def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda _: None) -> None:
+    """One sequence. Errors: Broken, or whatever the supervisor raised."""
+    logged = [(server_log, name) for name in ("info", "warning", "error")] + [(terminal, "say")]
+    former = [
+        (module, name, getattr(module, name)) for module, name in [*logged, (server_log, "reopen")]
+    ]
+    ready = supervising.tell_ready
+    world: World | None = None
+
+    def line(text: str) -> None:
+        tell(f"    log: {text}")
+        if world is not None:
+            world.lines.append(text)
+
+    try:
+        for module, name in logged:
+            setattr(module, name, line)
+        server_log.reopen = lambda: None
+        supervising.tell_ready = lambda *_: line("tell ready")
+        world = World(seed, reload=reload, tell=tell)
+        tell(f"seed {seed}: {world.flags}")
+        world.check_end(world.supervisor.run())
+    finally:
+        for module, name, function in former:
+            setattr(module, name, function)
+        supervising.tell_ready = ready
+        if world is not None:
+            world.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seed", type=int, help="this one, with every step")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="at most so long")
+    parser.add_argument("--reload", action="store_true", help="the supervisor of --reload")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        run(arguments.seed, reload=arguments.reload, tell=print)
+        return 0
+    ends, done = time.monotonic() + arguments.seconds, 0
+    for seed in range(arguments.first, arguments.first + arguments.count):
+        if time.monotonic() >= ends:
+            break
+        done += 1
+        try:
+            run(seed, reload=arguments.reload)
+        except Exception:
+            traceback.print_exc()
+            print(f"seed {seed} fails; {again(seed, reload=arguments.reload)}")
+            return 1
+    print(f"{done} sequences from seed {arguments.first} on: all invariants held")
+    return 0
+
+
+def again(seed: int, *, reload: bool) -> str:
+    """How to see it again."""
+    kind = " --reload" if reload else ""
+    return f"every step: python tests/unit/iotax/_processes/supervisor_model.py --seed {seed}{kind}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Forks of a template that fail: reported with their cause, and nobody ends of them."""
+
+import errno
+import os
+from typing import Any
+
+import pytest
+
+from iotax._processes import channel as ch
+from iotax._processes import forking
+from iotax._processes.channel import Channel, Message
+from iotax._processes.preload import TemplateJob
+from iotax._processes.worker_process import WorkerJob
+from iotax._runtime import native
+
+FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """The fork of this number, counted from 0 along the line of descent, finds no room."""
+    fork, count = native.fork, 0
+
+    def counted() -> int:
+        nonlocal count
+        count += 1
+        if count - 1 == failing:
+            raise FULL
+        return fork()
+
+    monkeypatch.setattr(native, "fork", counted)
+
+
+def messages(channel: Channel) -> list[Message]:
+    """All until the end of the other side."""
+    found = []
+    while (message := channel.wait()).kind != ch.GONE:
+        found.append(message)
+    return found
+
+
+@pytest.mark.parametrize("failing", [0, 1], ids=["of the first", "of the one in the middle"])
+def test_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    ours, theirs = Channel.pair()
+    fail_at(monkeypatch, failing)
+
+    def never() -> Any:
+        os._exit(99)
+
+    forking.fork_for_adoption(never, never, theirs.send_not_forked)
+    theirs.close()
+    assert messages(ours) == [(ch.NOT_FORKED, FULL.strerror, -1)]
+    ours.close()
+
+
+def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisors, templates = Channel.pair()
+    fail_at(monkeypatch, 0)
+    ends = []
+    for _ in range(2):
+        ours, theirs = Channel.pair()
+        supervisors.send(ch.FORK, "3", theirs.fileno())
+        theirs.close()
+        ends.append(ours)
+    forked: list[int] = []
+    real = forking.fork_for_adoption
+
+    def fork(run: Any, become_child: Any, failed: Any) -> None:
+        """The second one is not made: it would be another pytest."""
+        if forked:
+            forked.append(1)
+            return
+        forked.append(0)
+        real(run, become_child, failed)
+
+    monkeypatch.setattr(forking, "fork_for_adoption", fork)
+    supervisors.close()
+    nothing: Any = None
+    worker = WorkerJob("main:app", nothing, nothing, templates, 0, nothing, -1, False)
+    TemplateJob(worker, templates)._fork_on_demand(worker, lambda: None)
+    assert forked == [0, 1]
+    assert messages(ends[0]) == [(ch.NOT_FORKED, FULL.strerror, -1)]
+    for end in ends:
+        end.close()
+    templates.close()

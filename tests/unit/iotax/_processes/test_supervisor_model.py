@@ -1,0 +1,146 @@
+"""The supervisor in a world where everything happens that can (supervisor_model.py), and bugs that
+are planted in it to see that the world finds them."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+import supervisor_model as model
+
+from iotax._processes import replacement, supervisor
+from iotax._processes.backoff import Backoff
+from iotax._processes.lifecycle import FOREVER, State
+from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.supervisor import Supervisor
+from iotax._reload.policy import ReloadingSupervisor
+
+SEQUENCES = 100
+# Bugs are found much sooner.
+LONGEST_SEARCH = 400
+
+
+def sequences(count: int, *, reload: bool) -> None:
+    """Those of every run, and some that nobody has seen."""
+    fresh = random.SystemRandom().sample(range(1 << 32), count)
+    for seed in (*range(1, count), *fresh):
+        try:
+            model.run(seed, reload=reload)
+        except Exception as problem:
+            raise AssertionError(f"seed {seed}: {model.again(seed, reload=reload)}") from problem
+
+
+def test_invariants_hold_whatever_happens() -> None:
+    sequences(SEQUENCES, reload=False)
+
+
+def test_invariants_hold_with_reload() -> None:
+    sequences(SEQUENCES // 3, reload=True)
+
+
+# ---- what the world has to find
+
+
+def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
+    later = Supervisor._try_again_later
+
+    def forgets(self: Supervisor, child: Child) -> None:
+        for worker in self._workers:
+            worker.replacement = None
+        later(self, child)
+
+    patch.setattr(Supervisor, "_try_again_later", forgets)
+
+
+def urgent_ones_wait_for_drains(patch: pytest.MonkeyPatch) -> None:
+    """All is fulfilled in the end, but processes that only drain hold up those that serve."""
+    patch.setattr(WorkerChild, "cannot_serve", lambda _: False)
+
+
+def all_are_replaced_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WorkerChild, "cannot_serve", lambda self: self.replacement is not None)
+
+
+def delay_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "allows", lambda self, now: now >= self.until)
+    dues = Supervisor._dues
+
+    def forgets(self: Supervisor) -> object:
+        return (due for due in dues(self) if due != self._backoff.until)
+
+    patch.setattr(Supervisor, "_dues", forgets)
+
+
+def killed_process_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    def kill_at(self: Child) -> float:
+        over = self.termination is None or self.state is State.KILLED
+        return FOREVER if over or self.termination is None else self.termination.kill_at
+
+    patch.setattr(Child, "kill_at", kill_at)
+
+
+def seat_is_lost(patch: pytest.MonkeyPatch) -> None:
+    def loses(self: Supervisor, worker: WorkerChild) -> None:
+        self._workers.remove(worker)
+
+    patch.setattr(Supervisor, "_was_not_forked", loses)
+
+
+def successor_drains_whom_it_should_not(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Supervisor, "_is_needed", lambda *_: False)
+
+
+def hung_workers_pile_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(replacement, "_kills", lambda *_: [])
+
+
+def failed_fork_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    def cannot_start(self: Supervisor, why: str) -> None:
+        raise OSError(why)
+
+    patch.setattr(Supervisor, "_cannot_start", cannot_start)
+
+
+def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(supervisor, "AT_ONCE_SECONDS", 1e9)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        wish_is_cleared_by_a_failed_boot,
+        urgent_ones_wait_for_drains,
+        all_are_replaced_at_once,
+        delay_wakes_nobody,
+        killed_process_is_waited_for,
+        seat_is_lost,
+        successor_drains_whom_it_should_not,
+        hung_workers_pile_up,
+        failed_fork_is_the_end,
+        stop_forgets_who_boots,
+    ],
+    ids=lambda plant: plant.__name__,
+)
+def test_planted_bug_is_found(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    plant(monkeypatch)
+    assert is_found(reload=False)
+
+
+def late_stand_in_stays(patch: pytest.MonkeyPatch) -> None:
+    ready = Supervisor._is_ready
+    patch.setattr(ReloadingSupervisor, "_is_ready", ready)
+
+
+def test_planted_bug_is_found_with_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    late_stand_in_stays(monkeypatch)
+    assert is_found(reload=True)
+
+
+def is_found(*, reload: bool) -> bool:
+    for seed in range(1, LONGEST_SEARCH):
+        try:
+            model.run(seed, reload=reload)
+        except Exception:
+            return True
+    return False

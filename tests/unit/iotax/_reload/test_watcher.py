@@ -1,0 +1,327 @@
+"""The watcher process, with the system's notifications and without: what it reports of a change.
+
+Tests wait for its messages, never for time to pass.
+"""
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import patience
+
+from iotax._processes.channel import GONE, Channel, Message
+from iotax._reload.tree import CREATED, DELETED, MODIFIED
+from iotax._reload.watcher import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
+
+CODE = """
+import sys
+from iotax._processes.channel import Channel
+from iotax._reload.tree import Names, Tree
+from iotax._reload.watcher import WatcherJob
+roots, poll, descriptor, supervisor = sys.argv[1:5]
+if len(sys.argv) > 5:
+    exec(sys.argv[5])
+channel = Channel.from_descriptor(int(descriptor))
+tree = Tree(roots.split(","), Names())
+WatcherJob(tree, None, poll == "poll", channel, int(supervisor)).run()
+"""
+LIMIT_REACHED = """
+import errno
+from watchdog.observers.inotify_c import InotifyFD
+def no_more(*_):
+    raise OSError(errno.{name}, "limit")
+InotifyFD.add_callback = no_more
+"""
+LIMIT_REACHED_LATER = """
+import errno, os
+from iotax._reload import watcher
+from watchdog.observers.inotify_c import InotifyFD
+add, ask, failed = InotifyFD.add_callback, watcher.probe, []
+def no_more(self, path, *more):
+    if os.fsdecode(path).endswith("one_too_many"):
+        failed.append(path)
+        raise OSError(errno.ENOSPC, "limit")
+    return add(self, path, *more)
+def probe(folder):
+    if failed:
+        raise OSError(errno.ENOSPC, "limit")
+    ask(folder)
+InotifyFD.add_callback, watcher.probe = no_more, probe
+"""
+
+WRITTEN_BEFORE_IT_IS_WATCHED = """
+import os
+from iotax._reload import watcher
+follow = watcher.Notified.follow
+def late(self, snapshot):
+    for folder in snapshot.folders:
+        if folder.endswith("new") and not os.path.exists(folder + "/late.py"):
+            open(folder + "/late.py", "w").close()
+    follow(self, snapshot)
+watcher.Notified.follow = late
+"""
+
+
+class Watch:
+    """A watcher process, seen through its channel."""
+
+    def __init__(self, *roots: Path, poll: bool = False, first: str = "") -> None:
+        self.channel, theirs = Channel.pair()
+        os.set_inheritable(theirs.fileno(), True)
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", CODE, ",".join(map(str, roots))),
+                *("poll" if poll else "notify", str(theirs.fileno()), str(os.getpid())),
+                *([first] if first else []),
+            ],
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+
+    def message(self) -> Message:
+        if not select.select([self.channel], [], [], patience.SECONDS)[0]:
+            raise AssertionError("the watcher says nothing")
+        message = self.channel.receive()
+        assert message is not None
+        return message
+
+    def changes(self) -> list[tuple[str, str]]:
+        message = self.message()
+        assert message.kind == CHANGED, message
+        return [(kind, Path(path).name) for kind, path in unpack(message.text)[1]]
+
+    def until(self, *wanted: tuple[str, str]) -> None:
+        """Wait until all of these have been reported."""
+        left = set(wanted)
+        while left:
+            left -= set(self.changes())
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watch]]:
+    started: list[Watch] = []
+
+    def start(*roots: Path, **more: object) -> Watch:
+        started.append(Watch(*roots, **more))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.channel.close()
+        assert one.process.wait(patience.SECONDS) == 0
+
+
+@pytest.fixture(params=["notify", "poll"])
+def begun(
+    request: pytest.FixtureRequest, watch: Callable[..., Watch], project: Path
+) -> Callable[..., Watch]:
+    """Watches the project, once in each way."""
+
+    def begin(*roots: Path) -> Watch:
+        one = watch(*(roots or (project,)), poll=request.param == "poll")
+        assert one.message().kind == WATCHING
+        return one
+
+    return begin
+
+
+def test_a_new_file_a_write_and_a_deletion(begun: Callable[..., Watch], project: Path) -> None:
+    watch = begun()
+    (project / "main.py").write_text("1")
+    assert watch.changes() == [(CREATED, "main.py")]
+    (project / "main.py").write_text("2")
+    assert watch.changes() == [(MODIFIED, "main.py")]
+    (project / "main.py").unlink()
+    assert watch.changes() == [(DELETED, "main.py")]
+
+
+def test_a_file_that_an_editor_puts_in_its_place(
+    begun: Callable[..., Watch], project: Path
+) -> None:
+    (project / "main.py").write_text("1")
+    watch = begun()
+    (project / ".main.py.tmp").write_text("2")
+    (project / ".main.py.tmp").rename(project / "main.py")
+    assert watch.changes() == [(MODIFIED, "main.py")]
+
+
+def test_a_move(begun: Callable[..., Watch], project: Path) -> None:
+    (project / "old.py").write_text("1")
+    watch = begun()
+    (project / "old.py").rename(project / "new.py")
+    watch.until((DELETED, "old.py"), (CREATED, "new.py"))
+
+
+def test_what_is_left_out_is_not_told(begun: Callable[..., Watch], project: Path) -> None:
+    (project / "venv").mkdir()
+    (project / "package").mkdir()
+    watch = begun()
+    for name in ("venv/x.py", "notes.txt", ".#main.py", "package/x.log", "package/main.py~"):
+        (project / name).write_text("1")
+    (project / "package/last.py").write_text("1")
+    assert watch.changes() == [(CREATED, "last.py")]
+
+
+def test_new_folders_are_watched(begun: Callable[..., Watch], project: Path) -> None:
+    watch = begun()
+    (project / "a/b").mkdir(parents=True)
+    (project / "a/b/x.py").write_text("1")
+    assert watch.changes() == [(CREATED, "x.py")]
+    (project / "a/b/x.py").write_text("22")
+    assert watch.changes() == [(MODIFIED, "x.py")]
+
+
+def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> None:
+    for number in range(20):
+        (project / f"p{number}").mkdir()
+    watch = begun()
+    for number in range(2000):
+        (project / f"p{number % 20}/m{number}.py").write_text("1")
+    counts = []
+    while sum(counts) < 2000:
+        message = watch.message()
+        assert message.kind == CHANGED
+        counts.append(unpack(message.text)[0])
+        assert len(unpack(message.text)[1]) <= NAMED_MAX
+    assert len(counts) <= 3  # one, unless this process had to wait for the processor meanwhile
+    (project / "last.py").write_text("1")
+    assert watch.changes() == [(CREATED, "last.py")]
+
+
+def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], project: Path) -> None:
+    (project / "a").mkdir()
+    (project / "a/x.py").write_text("1")
+    watch = begun()
+    shutil.rmtree(project / "a")
+    watch.until((DELETED, "x.py"))
+    (project / "a").mkdir()
+    (project / "a/x.py").write_text("1")
+    watch.until((CREATED, "x.py"))
+    (project / "a/x.py").write_text("22")
+    watch.until((MODIFIED, "x.py"))
+
+
+@pytest.mark.parametrize("name", ["", "below"])
+def test_a_folder_that_comes_back_as_the_same_one_is_watched_again(
+    begun: Callable[..., Watch], tmp_path: Path, name: str
+) -> None:
+    """The system gives its number to the next folder, so that nothing seems to have changed."""
+    root = tmp_path / "root"
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "x.py").write_text("")
+    watch = begun(root)
+    for text in map(str, range(8, 12)):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        (folder / "x.py").write_text(text)
+        while (DELETED, "x.py") in watch.changes():
+            pass
+        (folder / "x.py").write_text(text + " and more")
+        watch.until((MODIFIED, "x.py"))
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+def test_the_watched_folder_itself_vanishes_and_comes_back(
+    begun: Callable[..., Watch], tmp_path: Path, how: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "x.py").write_text("1")
+    watch = begun(root)
+    shutil.rmtree(root) if how == "removed" else root.rename(tmp_path / "elsewhere")
+    watch.until((DELETED, "x.py"))
+    root.mkdir()
+    (root / "x.py").write_text("1")
+    watch.until((CREATED, "x.py"))
+    (root / "x.py").write_text("22")
+    watch.until((MODIFIED, "x.py"))
+
+
+def test_what_a_link_leads_to(begun: Callable[..., Watch], project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "below").mkdir(parents=True)
+    (project / "link").symlink_to(other)
+    watch = begun()
+    (other / "below/x.py").write_text("1")
+    assert watch.changes() == [(CREATED, "x.py")]
+
+
+def test_several_folders(begun: Callable[..., Watch], project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    watch = begun(project, other)
+    (other / "x.py").write_text("1")
+    (project / "y.py").write_text("1")
+    watch.until((CREATED, "x.py"), (CREATED, "y.py"))
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EMFILE"])
+def test_at_the_kernels_limit_it_looks_by_itself(
+    watch: Callable[..., Watch], project: Path, name: str
+) -> None:
+    one = watch(project, first=LIMIT_REACHED.format(name=name))
+    note = one.message()
+    assert note.kind == NOTE
+    assert "limit on watche" in note.text
+    assert one.message().kind == WATCHING
+    (project / "main.py").write_text("1")
+    assert one.changes() == [(CREATED, "main.py")]
+
+
+def test_the_limit_can_be_reached_later(watch: Callable[..., Watch], project: Path) -> None:
+    (project / "a").mkdir()
+    one = watch(project, first=LIMIT_REACHED_LATER)
+    assert one.message().kind == WATCHING
+    (project / "a/one_too_many").mkdir()
+    assert "limit on watched folders" in one.message().text
+    (project / "a/one_too_many/x.py").write_text("1")
+    one.until((CREATED, "x.py"))
+
+
+def test_without_watchdog_it_looks_by_itself(watch: Callable[..., Watch], project: Path) -> None:
+    one = watch(project, first="sys.modules['watchdog'] = None")
+    assert one.message().kind == WATCHING
+    (project / "main.py").write_text("1")
+    assert one.changes() == [(CREATED, "main.py")]
+
+
+def test_it_ends_with_the_supervisor(watch: Callable[..., Watch], project: Path) -> None:
+    one = watch(project)
+    assert one.message().kind == WATCHING
+    one.channel.close()
+    assert one.process.wait(patience.SECONDS) == 0
+
+
+def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
+    watch: Callable[..., Watch], project: Path
+) -> None:
+    one = watch(project, first=WRITTEN_BEFORE_IT_IS_WATCHED)
+    assert one.message().kind == WATCHING
+    (project / "main.py").write_text("1")
+    one.until((CREATED, "main.py"))
+    (project / "new").mkdir()
+    (project / "new/first.py").write_text("")
+    seen: list[str] = []
+    while not seen or not seen[-1].endswith("late.py"):
+        seen += sorted(path for _, path in unpack(one.message().text)[1])
+    assert [Path(path).name for path in seen] == ["first.py", "late.py"]
+
+
+def test_the_message_of_a_batch_is_bounded(watch: Callable[..., Watch], project: Path) -> None:
+    folder = project / ("x" * 200) / ("y" * 200) / ("z" * 200)
+    one = watch(project)
+    assert one.message().kind == WATCHING
+    folder.mkdir(parents=True)
+    for number in range(300):
+        (folder / f"{'m' * 200}{number}.py").write_text("")
+    total = 0
+    while total < 300:
+        message = one.message()
+        assert message.kind != GONE
+        total += unpack(message.text)[0]
