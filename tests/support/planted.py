@@ -124,28 +124,35 @@ class PatchedCopy:
     @contextmanager
     def planted(self, bug: PlantedBug) -> Iterator[None]:
         """The bug is in the copy within the context. Raises DoesNotApply."""
-        with self._edited([self._edit(change) for change in bug.changes]):
+        with self._edited(self._edits(bug)):
             yield
 
     @contextmanager
     def planted_as_branches(self, bugs: Iterable[PlantedBug]) -> Iterator[None]:
         """All of them are in the copy within the context, each active if SELECTS is its place in
         `bugs` (from 0). Raises DoesNotApply."""
-        with self._edited(
-            [
-                self._edit(change).as_branch(number)
-                for number, bug in enumerate(bugs)
-                for change in bug.changes
-            ]
-        ):
+        with self._edited(self._branches(bugs)):
             yield
+
+    def check(self, bug: PlantedBug) -> None:
+        """Without planting it. Raises DoesNotApply."""
+        in_order(self._edits(bug))
+
+    def check_as_branches(self, bugs: Iterable[PlantedBug]) -> None:
+        """Without planting them. Raises DoesNotApply."""
+        in_order(self._branches(bugs))
+
+    def _edits(self, bug: PlantedBug) -> list[Edit]:
+        return [self._edit(change) for change in bug.changes]
+
+    def _branches(self, bugs: Iterable[PlantedBug]) -> list[Edit]:
+        return [
+            edit.as_branch(number) for number, bug in enumerate(bugs) for edit in self._edits(bug)
+        ]
 
     @contextmanager
     def _edited(self, edits: list[Edit]) -> Iterator[None]:
-        edits = sorted(edits, key=lambda edit: (edit.file, edit.first, edit.end))
-        for one, other in pairwise(edits):
-            if one.file == other.file and one.end > other.first:
-                raise DoesNotApply(f"two changes have the same line: {other.old[0]}")
+        edits = in_order(edits)
         before = {edit.file: edit.file.read_text("utf-8") for edit in edits}
         try:
             for edit in reversed(edits):
@@ -181,6 +188,15 @@ class PatchedCopy:
         first_line = place[before] if before < len(place) else place[-1] + 1
         end = place[last - 1] + 1 if last > before else first_line
         return Edit(file, first_line, end, old[before:last], new[before : len(new) - behind])
+
+
+def in_order(edits: list[Edit]) -> list[Edit]:
+    """Raises DoesNotApply when two of them change the same line."""
+    edits = sorted(edits, key=lambda edit: (edit.file, edit.first, edit.end))
+    for one, other in pairwise(edits):
+        if one.file == other.file and one.end > other.first:
+            raise DoesNotApply(f"two changes have the same line: {one.old[-1]}")
+    return edits
 
 
 def sources_below(folder: Path) -> list[Path]:
