@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from iotax._config.reference import readme_table
+from iotax._config.reference import options_table
 from iotax._processes.lifecycle import TRANSITIONS, State
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +28,7 @@ def worker_states() -> str:
 
 
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
-    "options": ("reference/options.md", readme_table),
+    "options": ("reference/options.md", options_table),
     "worker states": ("internals/processes.md", worker_states),
 }
 

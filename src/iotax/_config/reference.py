@@ -3,7 +3,7 @@
 from iotax._config.options import OPTIONS
 
 
-def readme_table() -> str:
+def options_table() -> str:
     """The options as a table in Markdown."""
     lines = ["| option | variable | default | meaning |", "|---|---|---|---|"]
     section = ""
@@ -25,4 +25,4 @@ def readme_table() -> str:
 
 
 if __name__ == "__main__":
-    print(readme_table(), end="")
+    print(options_table(), end="")

@@ -12,7 +12,7 @@ from iotax._command.parser import make_parser
 from iotax._config.errors import ConfigError
 from iotax._config.option_types import Many, Switch
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
-from iotax._config.reference import readme_table
+from iotax._config.reference import options_table
 from iotax._config.sources import from_arguments, from_command
 from iotax._config.typed import PathOptions, ServerOptions
 
@@ -139,13 +139,13 @@ def test_documentation_holds_the_table() -> None:
     _, _, rest = page.partition("<!-- generated: options -->\n")
     table, end, _ = rest.partition("<!-- /generated -->")
     assert end
-    assert table.strip() == readme_table().strip()
+    assert table.strip() == options_table().strip()
 
 
 @EVERY_OPTION
 def test_table_for_the_documentation_has_one_row_per_option(row: Option) -> None:
     (line,) = [
-        line for line in readme_table().splitlines() if f"`{row.flag}`" in line.split("|")[1]
+        line for line in options_table().splitlines() if f"`{row.flag}`" in line.split("|")[1]
     ]
     _, flags, variables, default, meaning, _ = (cell.strip() for cell in line.split("|"))
     assert f"`{row.variable}`" in variables
