@@ -36,7 +36,7 @@ foreach(path IN LISTS earlier)
 endforeach()
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
 
-# Without what gives it to Python, for test programs that bring a module of their own.
+# The bridge without its Python module: test programs bring a module of their own.
 set(module_sources ${bridge_sources})
 list(FILTER module_sources INCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
 list(REMOVE_ITEM bridge_sources ${module_sources})

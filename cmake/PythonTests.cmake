@@ -53,7 +53,7 @@ if(IOTAX_TEST_INSTALLED)
 endif()
 iotax_pytest(conformance.pep3333 conformance conformance/pep3333)
 iotax_pytest(conformance.check conformance conformance/check)
-# Processes that are alone with themselves.
+# These need no second core: each is one process at a time, without clients.
 foreach(name unit.bridge unit.iotax unit.check unit.testing conformance.pep3333 conformance.check)
   if(TEST ${name})
     set_tests_properties(${name} PROPERTIES RUN_SERIAL FALSE)
@@ -66,7 +66,7 @@ set_tests_properties(conformance.application PROPERTIES SKIP_RETURN_CODE 77)
 if(NOT IOTAX_SANITIZE)
   iotax_python_test(property.list property tests/unit/check_properties)
   iotax_python_test(mutants mutants tests/mutants/run)
-  set_tests_properties(mutants PROPERTIES TIMEOUT 2400)  # each is compiled
+  set_tests_properties(mutants PROPERTIES TIMEOUT 2400)  # they are compiled
 endif()
 # Where the system has no browser that runs without a desktop (Ubuntu's is a snap), its tests are not part of the suite.
 find_program(IOTAX_CHROMIUM NAMES chromium)

@@ -191,7 +191,7 @@ class Simulation {
       FakeApplication::answer(e, mark(e));
     };
     views["/hangs"] = [this](Exchange& e) {
-      // Over its time; in the moment in which that is seen; or in just that of its time-out.
+      // Long after its timeout; while the server responds to it; or just at its timeout.
       const Duration over = chance(2) ? 1s : microseconds(chance(2) ? 20'000 : 200);
       rig_.app.sleep(kRequestTimeout + over);
       FakeApplication::answer(e, mark(e));

@@ -180,7 +180,7 @@ class Config:
     )
     reload_cold: bool = option(
         False, Switch(), "Development", "1",
-        "import everything anew, not only the project's own modules", for_command_only=True,
+        "import everything again, not only the project's own modules", for_command_only=True,
     )
 
     threads: int = option(

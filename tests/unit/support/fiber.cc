@@ -59,7 +59,7 @@ Fiber::Fiber(std::function<void()> body) : body_(std::move(body)) {
   context_.uc_stack.ss_sp = stack_.get();
   context_.uc_stack.ss_size = kStackBytes;
   makecontext(&context_, &Fiber::enter, 0);
-  // Or AddressSanitizer would forget what it knows of this stack at each switch to it.
+  // AddressSanitizer's swapcontext() clears its map of the whole stack that uc_stack names.
   context_.uc_stack = {};
 #if IOTAX_FIBER_TSAN
   known_.fiber = __tsan_create_fiber(0);

@@ -129,7 +129,7 @@ def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
 
 
 def _stays_worse(send: Send, spec: RequestSpec, calls: list[GuardedCall]) -> bool:
-    """Whether no later call works: one that fails now and then is no proof."""
+    """Whether every later call is worse too: one that only sometimes is proves nothing."""
     first, *others = calls
     at = next(number for number, call in enumerate(others) if _worse(first, call))
     others = others[at:]
