@@ -102,6 +102,14 @@ class Watch:
             left -= set(self.changes())
 
 
+def put(path: Path, text: str) -> None:
+    """Write the file in one step, as editors do. `write_text()` takes two, and a watcher that looks
+    between them rightly reports both."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(text)
+    unfinished.rename(path)
+
+
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watch]]:
     started: list[Watch] = []
@@ -132,9 +140,9 @@ def begun(
 
 def test_a_new_file_a_write_and_a_deletion(begun: Callable[..., Watch], project: Path) -> None:
     watch = begun()
-    (project / "main.py").write_text("1")
+    put(project / "main.py", "1")
     assert watch.changes() == [(CREATED, "main.py")]
-    (project / "main.py").write_text("2")
+    put(project / "main.py", "2")
     assert watch.changes() == [(MODIFIED, "main.py")]
     (project / "main.py").unlink()
     assert watch.changes() == [(DELETED, "main.py")]
@@ -143,15 +151,14 @@ def test_a_new_file_a_write_and_a_deletion(begun: Callable[..., Watch], project:
 def test_a_file_that_an_editor_puts_in_its_place(
     begun: Callable[..., Watch], project: Path
 ) -> None:
-    (project / "main.py").write_text("1")
+    put(project / "main.py", "1")
     watch = begun()
-    (project / ".main.py.tmp").write_text("2")
-    (project / ".main.py.tmp").rename(project / "main.py")
+    put(project / "main.py", "2")
     assert watch.changes() == [(MODIFIED, "main.py")]
 
 
 def test_a_move(begun: Callable[..., Watch], project: Path) -> None:
-    (project / "old.py").write_text("1")
+    put(project / "old.py", "1")
     watch = begun()
     (project / "old.py").rename(project / "new.py")
     watch.until((DELETED, "old.py"), (CREATED, "new.py"))
@@ -162,17 +169,17 @@ def test_what_is_left_out_is_not_told(begun: Callable[..., Watch], project: Path
     (project / "package").mkdir()
     watch = begun()
     for name in ("venv/x.py", "notes.txt", ".#main.py", "package/x.log", "package/main.py~"):
-        (project / name).write_text("1")
-    (project / "package/last.py").write_text("1")
+        put(project / name, "1")
+    put(project / "package/last.py", "1")
     assert watch.changes() == [(CREATED, "last.py")]
 
 
 def test_new_folders_are_watched(begun: Callable[..., Watch], project: Path) -> None:
     watch = begun()
     (project / "a/b").mkdir(parents=True)
-    (project / "a/b/x.py").write_text("1")
+    put(project / "a/b/x.py", "1")
     assert watch.changes() == [(CREATED, "x.py")]
-    (project / "a/b/x.py").write_text("22")
+    put(project / "a/b/x.py", "22")
     assert watch.changes() == [(MODIFIED, "x.py")]
 
 
@@ -181,7 +188,7 @@ def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> 
         (project / f"p{number}").mkdir()
     watch = begun()
     for number in range(2000):
-        (project / f"p{number % 20}/m{number}.py").write_text("1")
+        put(project / f"p{number % 20}/m{number}.py", "1")
     counts = []
     while sum(counts) < 2000:
         message = watch.message()
@@ -189,20 +196,20 @@ def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> 
         counts.append(unpack(message.text)[0])
         assert len(unpack(message.text)[1]) <= NAMED_MAX
     assert len(counts) <= 3  # one, unless this process had to wait for the processor meanwhile
-    (project / "last.py").write_text("1")
+    put(project / "last.py", "1")
     assert watch.changes() == [(CREATED, "last.py")]
 
 
 def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], project: Path) -> None:
     (project / "a").mkdir()
-    (project / "a/x.py").write_text("1")
+    put(project / "a/x.py", "1")
     watch = begun()
     shutil.rmtree(project / "a")
     watch.until((DELETED, "x.py"))
     (project / "a").mkdir()
-    (project / "a/x.py").write_text("1")
+    put(project / "a/x.py", "1")
     watch.until((CREATED, "x.py"))
-    (project / "a/x.py").write_text("22")
+    put(project / "a/x.py", "22")
     watch.until((MODIFIED, "x.py"))
 
 
@@ -214,15 +221,15 @@ def test_a_folder_that_comes_back_as_the_same_one_is_watched_again(
     root = tmp_path / "root"
     folder = root / name
     folder.mkdir(parents=True)
-    (folder / "x.py").write_text("")
+    put(folder / "x.py", "")
     watch = begun(root)
     for text in map(str, range(8, 12)):
         shutil.rmtree(folder)
         folder.mkdir()
-        (folder / "x.py").write_text(text)
+        put(folder / "x.py", text)
         while (DELETED, "x.py") in watch.changes():
             pass
-        (folder / "x.py").write_text(text + " and more")
+        put(folder / "x.py", text + " and more")
         watch.until((MODIFIED, "x.py"))
 
 
@@ -232,14 +239,14 @@ def test_the_watched_folder_itself_vanishes_and_comes_back(
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    (root / "x.py").write_text("1")
+    put(root / "x.py", "1")
     watch = begun(root)
     shutil.rmtree(root) if how == "removed" else root.rename(tmp_path / "elsewhere")
     watch.until((DELETED, "x.py"))
     root.mkdir()
-    (root / "x.py").write_text("1")
+    put(root / "x.py", "1")
     watch.until((CREATED, "x.py"))
-    (root / "x.py").write_text("22")
+    put(root / "x.py", "22")
     watch.until((MODIFIED, "x.py"))
 
 
@@ -248,7 +255,7 @@ def test_what_a_link_leads_to(begun: Callable[..., Watch], project: Path, tmp_pa
     (other / "below").mkdir(parents=True)
     (project / "link").symlink_to(other)
     watch = begun()
-    (other / "below/x.py").write_text("1")
+    put(other / "below/x.py", "1")
     assert watch.changes() == [(CREATED, "x.py")]
 
 
@@ -256,8 +263,8 @@ def test_several_folders(begun: Callable[..., Watch], project: Path, tmp_path: P
     other = tmp_path / "other"
     other.mkdir()
     watch = begun(project, other)
-    (other / "x.py").write_text("1")
-    (project / "y.py").write_text("1")
+    put(other / "x.py", "1")
+    put(project / "y.py", "1")
     watch.until((CREATED, "x.py"), (CREATED, "y.py"))
 
 
@@ -270,7 +277,7 @@ def test_at_the_kernels_limit_it_looks_by_itself(
     assert note.kind == NOTE
     assert "limit on watche" in note.text
     assert one.message().kind == WATCHING
-    (project / "main.py").write_text("1")
+    put(project / "main.py", "1")
     assert one.changes() == [(CREATED, "main.py")]
 
 
@@ -280,14 +287,14 @@ def test_the_limit_can_be_reached_later(watch: Callable[..., Watch], project: Pa
     assert one.message().kind == WATCHING
     (project / "a/one_too_many").mkdir()
     assert "limit on watched folders" in one.message().text
-    (project / "a/one_too_many/x.py").write_text("1")
+    put(project / "a/one_too_many/x.py", "1")
     one.until((CREATED, "x.py"))
 
 
 def test_without_watchdog_it_looks_by_itself(watch: Callable[..., Watch], project: Path) -> None:
     one = watch(project, first="sys.modules['watchdog'] = None")
     assert one.message().kind == WATCHING
-    (project / "main.py").write_text("1")
+    put(project / "main.py", "1")
     assert one.changes() == [(CREATED, "main.py")]
 
 
@@ -303,10 +310,10 @@ def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
 ) -> None:
     one = watch(project, first=WRITTEN_BEFORE_IT_IS_WATCHED)
     assert one.message().kind == WATCHING
-    (project / "main.py").write_text("1")
+    put(project / "main.py", "1")
     one.until((CREATED, "main.py"))
     (project / "new").mkdir()
-    (project / "new/first.py").write_text("")
+    put(project / "new/first.py", "")
     seen: list[str] = []
     while not seen or not seen[-1].endswith("late.py"):
         seen += sorted(path for _, path in unpack(one.message().text)[1])
@@ -319,7 +326,7 @@ def test_the_message_of_a_batch_is_bounded(watch: Callable[..., Watch], project:
     assert one.message().kind == WATCHING
     folder.mkdir(parents=True)
     for number in range(300):
-        (folder / f"{'m' * 200}{number}.py").write_text("")
+        put(folder / f"{'m' * 200}{number}.py", "")
     total = 0
     while total < 300:
         message = one.message()
