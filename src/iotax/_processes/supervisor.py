@@ -18,13 +18,13 @@ from typing import Final, NamedTuple
 from iotax._config.options import Config
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
 from iotax._processes import exit_status, forking, signals
 from iotax._processes.backoff import Backoff
 from iotax._processes.channel import Channel, Message
 from iotax._processes.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax._processes.pool import Child, WorkerChild
 from iotax._processes.preload import TemplateJob
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.replacement import (
     Assign,
     DrainFirst,
@@ -326,7 +326,7 @@ class Supervisor:
         worker = WorkerChild(ours, self._system.now(), seat=seat, replaces=replaces)
         if self._template is not None:
             worker.state, worker.template = State.FORKING, self._template
-            self._template.channel.send(ch.FORK, str(seat), theirs.fileno())
+            self._template.channel.send(Order.FORK, str(seat), theirs.fileno())
         else:
             worker.pid = self._fork(self._job(theirs, seat).run, ours)
         theirs.close()
@@ -392,7 +392,7 @@ class Supervisor:
         if child.state is State.EXITED:
             return  # seen in this turn, after its channel was found readable
         while not child.gone and (message := child.channel.receive()) is not None:
-            if message.kind == ch.GONE:
+            if message.kind == GONE:
                 child.gone = True
                 if isinstance(child, WorkerChild) and not child.pid:
                     self._was_not_forked(child)
@@ -402,25 +402,25 @@ class Supervisor:
                 self._hear_template(child, message)
 
     def _hear_worker(self, worker: WorkerChild, message: Message) -> None:
-        if message.kind == ch.BOOTING:
+        if message.kind == Report.BOOTING:
             if not worker.pid:
                 self._has_pid(worker, int(message.text))
-        elif message.kind == ch.NOT_FORKED:
+        elif message.kind == Report.NOT_FORKED:
             self._cannot_start(message.text)
-        elif message.kind == ch.LOAD_ERROR:
+        elif message.kind == Report.LOAD_ERROR:
             worker.error = message.text
-        elif message.kind == ch.READY:
+        elif message.kind == Report.READY:
             if worker.may(Event.READY):
                 self._is_ready(worker)
-        elif message.kind == ch.BUSY:
+        elif message.kind == Report.BUSY:
             worker.watched = True
         elif self._stop is not None or worker.state is not State.READY:
             return
-        elif message.kind == ch.ASKED_TO_LEAVE:
+        elif message.kind == Report.SIGTERM:
             self._want(worker, Replacement("SIGTERM"))
-        elif message.kind == ch.THREADS_LOST:
+        elif message.kind == Report.THREADS_LOST:
             self._want(worker, Replacement(message.text, urgent=True))
-        elif message.kind == ch.REQUESTS_DONE:
+        elif message.kind == Report.MAX_REQUESTS:
             limit = self._config.max_requests
             age = exit_status.age(worker.age(self._system.now()))
             why = f"it has had {message.text} requests in {age} (--max-requests {limit})"
@@ -437,9 +437,9 @@ class Supervisor:
             self._system.kill(pid, signal.SIGKILL)
 
     def _hear_template(self, template: Child, message: Message) -> None:
-        if message.kind == ch.LOAD_ERROR:
+        if message.kind == Report.LOAD_ERROR:
             template.error = message.text
-        elif message.kind == ch.READY and template.may(Event.READY):
+        elif message.kind == Report.READY and template.may(Event.READY):
             template.apply(Event.READY)
             if template is self._next_template and template.state is State.READY:
                 self._use_next_template()
@@ -469,7 +469,7 @@ class Supervisor:
         if worker.boots():
             self._dismiss(worker)
         elif worker.state is State.READY:
-            worker.channel.send(ch.RETIRE)
+            worker.channel.send(Order.RETIRE)
             worker.apply(Event.DRAIN)
             seconds = self._config.graceful_timeout + self._leave_seconds
             worker.termination = Termination(
@@ -688,9 +688,9 @@ class Supervisor:
         return f"; still wanted: {_listed(wishes)}" if wishes else ""
 
     def _give_up(self) -> None:
-        self._order_stop(ch.NOW)
+        self._order_stop(Order.NOW)
         now = self._system.now()
-        self._stop = Stop(EXIT_LOAD, ch.NOW, now, now + AT_ONCE_SECONDS)
+        self._stop = Stop(EXIT_LOAD, Order.NOW, now, now + AT_ONCE_SECONDS)
 
     # ---- signals
 
@@ -718,7 +718,7 @@ class Supervisor:
         elif number == signal.SIGUSR1:
             server_log.reopen()
             for worker in self._workers:
-                worker.channel.send(ch.REOPEN)
+                worker.channel.send(Order.REOPEN)
         elif number == signal.SIGUSR2:
             self._tell_what_runs()
 
@@ -808,14 +808,14 @@ class Supervisor:
             config = self._config
             delay = config.shutdown_delay if number == signal.SIGTERM else 0.0
             kill_at = now + delay + config.graceful_timeout + self._leave_seconds
-            order = ch.DRAIN if number == signal.SIGTERM else ch.PROMPT
+            order = Order.DRAIN if number == signal.SIGTERM else Order.INTERRUPT
             self._stop = Stop(EXIT_STOPPED, order, now, kill_at)
             self._order_stop(order)
         elif self._stop is None or self._is_second(number, now, self._stop):
             cut = sum(len(self._page.calls(worker.seat)) for worker in self._workers)
             server_log.warning(f"Stopped at once by {number.name}; requests cut: {cut}")
-            self._stop = Stop(128 + number, ch.NOW, now, now + AT_ONCE_SECONDS)
-            self._order_stop(ch.NOW)
+            self._stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
+            self._order_stop(Order.NOW)
 
     @staticmethod
     def _is_second(number: signal.Signals, now: float, stop: Stop) -> bool:
@@ -831,14 +831,14 @@ class Supervisor:
         for child in self._children():
             if self._has_exit_functions(child):
                 continue  # workers may use what they end
-            if not isinstance(child, WorkerChild) or (child.boots() and order == ch.NOW):
+            if not isinstance(child, WorkerChild) or (child.boots() and order == Order.NOW):
                 self._kill(child)
             elif child.boots():
                 self._dismiss(child)
             elif child.may(Event.DRAIN):
                 child.apply(Event.DRAIN)
                 child.channel.send(order)
-            elif order == ch.NOW:
+            elif order == Order.NOW:
                 self._kill(child)
 
     def _go_on_stopping(self, now: float, stop: Stop) -> None:

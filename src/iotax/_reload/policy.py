@@ -16,17 +16,18 @@ from typing import Final
 from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
 from iotax._processes import signals
 from iotax._processes.channel import Channel, Message
 from iotax._processes.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.protocol import Order, Report
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.system import System
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes as jobs
 from iotax._reload import watcher
 from iotax._reload.project import Project
+from iotax._reload.reports import ReloadReport
 from iotax._reload.template_state import Warmth
 from iotax._reload.tree import Change, Names, Tree
 
@@ -203,12 +204,12 @@ class ReloadingSupervisor(Supervisor):
             ours.close()
 
     def _hear_watcher(self, message: Message) -> None:
-        if message.kind == watcher.NOTE:
+        if message.kind == ReloadReport.NOTE:
             server_log.warning(message.text)
-        elif message.kind == watcher.WATCHING and self._watcher_failed:
+        elif message.kind == ReloadReport.WATCHING and self._watcher_failed:
             self._watcher_failed = False
             self._begin_generation()  # nobody has seen what was saved meanwhile
-        elif message.kind == watcher.CHANGED:
+        elif message.kind == ReloadReport.CHANGED:
             count, named = watcher.unpack(message.text)
             if not self._saved:
                 self._ask_at, self._told_of_debugger = 0.0, False
@@ -269,7 +270,7 @@ class ReloadingSupervisor(Supervisor):
         for worker in self._workers:
             worker.replacement = None  # the new generation replaces all of them
             if worker.state is State.READY:
-                worker.channel.send(ch.HOLD)
+                worker.channel.send(Order.PAUSE)
             elif worker.boots():
                 self._drop(worker)
 
@@ -281,20 +282,20 @@ class ReloadingSupervisor(Supervisor):
     # ---- what children say
 
     def _hear_worker(self, worker: WorkerChild, message: Message) -> None:
-        if message.kind == ch.PASSED and message.descriptor >= 0:
+        if message.kind == Report.TRANSFERRED and message.descriptor >= 0:
             self._held.append(message.descriptor)
             self._hand_over()
-        elif message.kind == ch.ALL_PASSED:
+        elif message.kind == Report.TRANSFER_DONE:
             if worker.may(Event.DRAIN):
                 self._retire(worker)
-        elif message.kind == jobs.USES:
+        elif message.kind == ReloadReport.USES:
             self._warmth.add(message.text.split("\n"))
-        elif message.kind == jobs.VARIABLES:
+        elif message.kind == ReloadReport.VARIABLES:
             self._warmth.variables.update(message.text.split("\n"))
-        elif message.kind == jobs.STALE:
+        elif message.kind == ReloadReport.STALE:
             self._forget_template(message.text)
             self._drop(worker)
-        elif message.kind == jobs.DEBUGGED:
+        elif message.kind == ReloadReport.DEBUGGED:
             self._hear_debugged(worker, message.text == "yes")
         else:
             super()._hear_worker(worker, message)
@@ -302,9 +303,9 @@ class ReloadingSupervisor(Supervisor):
     def _hear_template(self, template: Child, message: Message) -> None:
         if template is self._watcher:
             self._hear_watcher(message)
-        elif message.kind == jobs.NOT_WARM:
+        elif message.kind == ReloadReport.NOT_WARM:
             self._warmth.never = message.text
-        elif message.kind == ch.READY:
+        elif message.kind == Report.READY:
             template.is_importing = False
             if template.state is State.BOOTING:
                 template.apply(Event.READY)
@@ -328,8 +329,8 @@ class ReloadingSupervisor(Supervisor):
         self._hand_over()
         for old in self._workers:
             if old.state is State.READY and self._is_old(old, worker):
-                old.channel.send(ch.HOLD)
-                old.channel.send(ch.PASS)
+                old.channel.send(Order.PAUSE)
+                old.channel.send(Order.TRANSFER)
                 old.apply(Event.DRAIN)
                 self._retiring.add(old)
                 old.termination = Termination("", self._system.now() + RETIRE_SECONDS)
@@ -344,7 +345,7 @@ class ReloadingSupervisor(Supervisor):
         new = [w for w in self._workers if w.state is State.READY and not self._is_stale(w)]
         while self._held and new:
             descriptor = self._held.pop()
-            new[0].channel.send(ch.ADOPT, "", descriptor)
+            new[0].channel.send(Order.ADOPT, "", descriptor)
             os.close(descriptor)
             new.append(new.pop(0))
 
@@ -352,7 +353,7 @@ class ReloadingSupervisor(Supervisor):
         return worker.generation != self._generation
 
     def _retire(self, worker: WorkerChild) -> None:
-        worker.channel.send(ch.RETIRE)
+        worker.channel.send(Order.RETIRE)
         worker.apply(Event.DRAIN)
         kill_at = min(worker.kill_at(), self._system.now() + RETIRE_SECONDS)
         worker.termination = Termination(worker.killed_because(), kill_at)
@@ -367,7 +368,7 @@ class ReloadingSupervisor(Supervisor):
         """What an old worker still runs is cut, so that clients see it, and then it is killed."""
         for call in self._calls(worker):
             server_log.warning(f"Broken off: {call}")
-        worker.channel.send(ch.NOW)
+        worker.channel.send(Order.NOW)
         worker.termination = Termination("", self._system.now() + LEAVE_SECONDS)
         self._retiring.discard(worker)
 
@@ -471,7 +472,7 @@ class ReloadingSupervisor(Supervisor):
             return
         if template is not None:
             text = "\n".join(names)
-            if not template.channel.send(jobs.IMPORT, text):
+            if not template.channel.send(Order.IMPORT, text):
                 self._forget_template("the template process does not take orders")
                 return
             template.is_importing = True

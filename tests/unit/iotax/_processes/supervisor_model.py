@@ -34,17 +34,18 @@ from played_system import PlayedSystem
 from iotax._config.sources import from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
 from iotax._processes import supervisor as supervising
 from iotax._processes.channel import Channel, Message
 from iotax._processes.lifecycle import State
 from iotax._processes.pool import WorkerChild
 from iotax._processes.preload import TemplateJob
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.replacement import Leave, Step
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes, watcher
 from iotax._reload.policy import ReloadingSupervisor
+from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change
 
 STEPS: Final = 250
@@ -57,8 +58,8 @@ STOP_SECONDS: Final = (
     supervising.LEAVE_SECONDS + supervising.AT_ONCE_SECONDS + 2 * supervising.KILLED_SECONDS + 1.0
 )
 STATUSES: Final = (0, 1 << 8, 5 << 8, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
-NEWS: Final = (ch.REQUESTS_DONE, ch.ASKED_TO_LEAVE, ch.THREADS_LOST, ch.BUSY)
-ORDERS_TO_EXIT: Final = (ch.RETIRE, ch.DRAIN, ch.PROMPT, ch.NOW)
+NEWS: Final = (Report.MAX_REQUESTS, Report.SIGTERM, Report.THREADS_LOST, Report.BUSY)
+ORDERS_TO_EXIT: Final = (Order.RETIRE, Order.DRAIN, Order.INTERRUPT, Order.NOW)
 
 
 class Broken(Exception):
@@ -146,7 +147,7 @@ class World(PlayedSystem):
             program.stand_in = job.loaded is not None
         if kind == "watcher":
             program.state = "serves"
-            program.channel.send(watcher.WATCHING)
+            program.channel.send(ReloadReport.WATCHING)
         return program.pid
 
     def channel(self) -> tuple[Channel, Channel]:
@@ -181,7 +182,7 @@ class World(PlayedSystem):
                 self.dies(program, signal.SIGTERM)
         elif number == processes.ASK_DEBUGGED and self.dice.random() < 0.7:
             debugged = self.phase == "trouble" and self.dice.random() < 0.3
-            program.channel.send(processes.DEBUGGED, "yes" if debugged else "no")
+            program.channel.send(ReloadReport.DEBUGGED, "yes" if debugged else "no")
 
     def exited(self) -> tuple[int, int] | None:
         for program in self.programs:
@@ -331,7 +332,7 @@ class World(PlayedSystem):
                 self.is_good = self.dice.random() < 0.7
                 self.tell(f"a save, {'good' if self.is_good else 'bad'}")
                 changes = [Change("modified", "main.py")]
-                program.channel.send(watcher.CHANGED, watcher.pack(changes))
+                program.channel.send(ReloadReport.CHANGED, watcher.pack(changes))
 
     def bury(self) -> bool:
         """A process that has died can be waited for."""
@@ -363,34 +364,34 @@ class World(PlayedSystem):
         if program.kind == "worker" and self.reload and not program.stand_in:
             fails = fails or not self.is_good
             if self.phase == "trouble" and self.dice.random() < 0.05:
-                program.channel.send(processes.STALE, "a module")
+                program.channel.send(ReloadReport.STALE, "a module")
                 self.dies(program, 0)
                 return
-            program.channel.send(processes.USES, "third.party")
+            program.channel.send(ReloadReport.USES, "third.party")
         if fails:
             if self.dice.random() < 0.5:
-                program.channel.send(ch.LOAD_ERROR, "Cannot load the application main:app")
+                program.channel.send(Report.LOAD_ERROR, "Cannot load the application main:app")
                 self.dies(program, 0)
             else:
                 self.dies(program, self.dice.choice(STATUSES))
             return
         self.tell(f"ready: {program}")
         program.state = "serves"
-        program.channel.send(ch.READY)
+        program.channel.send(Report.READY)
 
     def obeys(self, program: Program, message: Message) -> None:
         self.tell(f"order {message.kind!r} for {program}")
-        if message.kind == ch.GONE:
+        if message.kind == GONE:
             self.dies(program, 0)
-        elif message.kind == ch.FORK:
+        elif message.kind == Order.FORK:
             self.forks(program, message)
-        elif message.kind == processes.IMPORT:
+        elif message.kind == Order.IMPORT:
             program.state = "boots"
         elif message.kind in ORDERS_TO_EXIT:
             if program.state == "serves":
                 program.state = "exits"
-        elif message.kind == ch.PASS:
-            program.channel.send(ch.ALL_PASSED)
+        elif message.kind == Order.TRANSFER:
+            program.channel.send(Report.TRANSFER_DONE)
 
     def forks(self, template: Program, message: Message) -> None:
         end = Channel.from_descriptor(message.descriptor)
@@ -399,15 +400,15 @@ class World(PlayedSystem):
             end.close()
             return
         worker = self.add("worker", end, self.code if self.reload else template.code)
-        worker.channel.send(ch.BOOTING, str(worker.pid))
+        worker.channel.send(Report.BOOTING, str(worker.pid))
 
     def says(self, worker: Program, kind: str) -> None:
         if worker.state != "serves":
             return
         self.tell(f"{worker} says {kind!r}")
         worker.channel.send(kind, "why")
-        worker.wishes = worker.wishes or kind != ch.BUSY
-        worker.is_lost = worker.is_lost or kind == ch.THREADS_LOST
+        worker.wishes = worker.wishes or kind != Report.BUSY
+        worker.is_lost = worker.is_lost or kind == Report.THREADS_LOST
 
     def dies(self, program: Program, status: int) -> None:
         self.tell(f"died with {status}: {program}")
