@@ -1,24 +1,10 @@
 """Why a process ended, in words.
 
-Decides the words. Knows wait statuses, signals and what the process was running; not what becomes
-of it.
+Decides the words. Knows wait statuses and signals, not what becomes of the process.
 """
 
 import os
 import signal
-from collections.abc import Sequence
-from typing import NamedTuple
-
-
-class Call(NamedTuple):
-    """A request in the hands of the application."""
-
-    line: str
-    id: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.line} ({age(self.seconds)}, {self.id})"
 
 
 def cause(status: int, *, out_of_memory: bool = False) -> str:
@@ -39,15 +25,6 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
     described = signal.strsignal(number)
     return f"{name} ({described.lower()})" if described else name
-
-
-def ran(calls: Sequence[Call]) -> str:
-    """What it was running, as a clause; at most five requests are named."""
-    if not calls:
-        return "it ran no request"
-    named = ", ".join(str(call) for call in calls[:5])
-    more = f" and {len(calls) - 5} more" if len(calls) > 5 else ""
-    return f"it ran {named}{more}"
 
 
 def age(seconds: float) -> str:

@@ -20,6 +20,7 @@ from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import exit_status, forking, signals
 from iotax._processes.backoff import Backoff
+from iotax._processes.calls import Call, Calls
 from iotax._processes.channel import Channel, Message
 from iotax._processes.lifecycle import FOREVER, Event, Replacement, State, Termination
 from iotax._processes.pool import Child, WorkerChild
@@ -83,6 +84,7 @@ class Supervisor:
         self._workers_max = config.workers + MORE_WORKERS_MAX
         self._seats = deque(range(2 * self._workers_max))  # those that leave have one too
         self._page = self._system.page(len(self._seats), config.threads)
+        self._all_calls = Calls(self._page)
         self._interactive = interactive
         self._app = app
         self._leave_seconds = LEAVE_SECONDS
@@ -606,10 +608,10 @@ class Supervisor:
             server_log.error(f"Worker [{worker.pid}] {what}")
 
     def _with_calls(self, worker: WorkerChild) -> str:
-        return "; " + exit_status.ran(self._calls(worker))
+        return self._all_calls.clause(worker.seat)
 
-    def _calls(self, worker: WorkerChild) -> list[exit_status.Call]:
-        return [exit_status.Call(*call) for call in self._page.calls(worker.seat)]
+    def _calls(self, worker: WorkerChild) -> list[Call]:
+        return self._all_calls.of(worker.seat)
 
     def _cause(self, status: int) -> str:
         before, self._oom_kills = self._oom_kills, self._system.oom_kills()
