@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from iotax._app import working_directory
@@ -18,7 +18,8 @@ from iotax._log import server_log, terminal
 from iotax._net.listeners import BindError
 from iotax._processes import signals
 from iotax._processes.forking import run_forked
-from iotax._processes.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
+from iotax._processes.shutdown import EXIT_LOAD, EXIT_STOPPED
+from iotax._processes.supervisor import Supervisor, production_supervisor
 from iotax._runtime.worker import ThreadsNotStarted
 
 __all__ = ["main"]
@@ -78,8 +79,8 @@ def _run(argv: list[str]) -> int:
         greet(app, config, listeners, warnings)
         if supervised:
             interactive = terminal.is_terminal()
-            kind = _reloading_supervisor() if config.reload else Supervisor
-            return run_forked(kind(app, config, listeners, interactive=interactive).run)
+            make = _reloading() if config.reload else production_supervisor
+            return run_forked(make(app, config, listeners, interactive=interactive).run)
         return serve_unsupervised(app, config, listeners)
 
 
@@ -89,7 +90,9 @@ def _check(argv: list[str]) -> int:
     return code
 
 
-def _reloading_supervisor() -> type[Supervisor]:
+def _reloading() -> Callable[..., Supervisor]:
     """Imported only where it is wanted: in production no process has to carry it."""
-    found: type[Supervisor] = importlib.import_module("iotax._reload.policy").ReloadingSupervisor
+    found: Callable[..., Supervisor] = importlib.import_module(
+        "iotax._reload.policy"
+    ).reloading_supervisor
     return found

@@ -1,8 +1,10 @@
-"""The supervisor's picture of its processes.
+"""The supervisor's processes.
 
-Decides what is known of one. Knows nothing of how one is made, or what becomes of it.
+Decides what is known of one, and which there are. Knows nothing of how one is made, or what becomes
+of it.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from iotax._processes.channel import Channel
@@ -34,6 +36,7 @@ class Child:
     is_importing: bool = False  # a template that imports more, and forks later
     is_leaving: bool = False  # it was told to drain, or dismissed: nobody needs it any more
     is_abandoned: bool = False  # it was killed, and does not exit: nobody waits for it any more
+    has_exit_functions: bool = False  # of an import, which workers may use: it ends after them
 
     def apply(self, event: Event) -> None:
         """Errors: RuntimeError when the event is impossible in this state."""
@@ -55,6 +58,9 @@ class Child:
     def killed_because(self) -> str:
         return self.termination.reason if self.termination is not None else ""
 
+    def ends_last(self) -> bool:
+        return self.has_exit_functions and self.state is State.READY and not self.is_leaving
+
     def age(self, now: float) -> float:
         return now - self.started
 
@@ -71,6 +77,7 @@ class WorkerChild(Child):
     generation: int = 0  # of the code that it runs
     watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
+    aborts_first: bool = False  # before it is killed, it is told to abort what it still runs
     is_stuck: bool = False  # a call keeps its interpreter, and that was logged
     seems_stuck: Suspicion = field(default_factory=Suspicion)
 
@@ -86,3 +93,50 @@ class WorkerChild(Child):
             return False
         self.replacement = replacement
         return True
+
+
+class Pool:
+    """All processes of the supervisor, from their start until their exit has been seen.
+
+    - Each of the `seats` of the page is free or one worker's.
+    """
+
+    def __init__(self, seats: int) -> None:
+        self.workers: list[WorkerChild] = []
+        self.others: list[Child] = []  # templates, the watcher
+        self.has_served = False  # a worker has been ready
+        self._free = deque(range(seats))
+
+    def children(self) -> list[Child]:
+        return [*self.others, *self.workers]
+
+    def booting(self) -> list[Child]:
+        return [child for child in self.children() if child.boots()]
+
+    def ready_and_wanted(self) -> list[WorkerChild]:
+        return [w for w in self.workers if w.state is State.READY and w.replacement is None]
+
+    def free_seats(self) -> int:
+        return len(self._free)
+
+    def take_seat(self) -> int:
+        """For a worker to be made. Only while there are free ones."""
+        return self._free.popleft()
+
+    def give_back(self, seat: int) -> None:
+        """The worker was not made."""
+        self._free.append(seat)
+
+    def add(self, child: Child) -> None:
+        if isinstance(child, WorkerChild):
+            self.workers.append(child)
+        else:
+            self.others.append(child)
+
+    def remove(self, child: Child) -> None:
+        """A worker's seat is free again."""
+        if isinstance(child, WorkerChild):
+            self.workers.remove(child)
+            self._free.append(child.seat)
+        else:
+            self.others.remove(child)

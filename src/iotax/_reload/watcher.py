@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.protocol import GONE
@@ -321,9 +322,11 @@ class WatcherJob:
     poll: bool
     channel: Channel
     supervisor: int
+    listeners: Listeners
 
     def run(self) -> int:
         """Report batches until the supervisor has ended."""
+        self.listeners.hand_over()
         forking.die_with(self.supervisor)
         signals.become_child(None)
         watcher = Watcher(

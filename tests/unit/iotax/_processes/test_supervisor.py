@@ -1,7 +1,6 @@
 """The supervisor's decisions, without processes: forks, deaths and the clock are the test's."""
 
 import errno
-import inspect
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,20 @@ import pytest
 from played_system import PlayedSystem
 
 from iotax._config.sources import from_command
+from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import memory, supervisor
+from iotax._processes import memory, signals
 from iotax._processes.backoff import Backoff
 from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
+from iotax._processes.pool import Child
 from iotax._processes.preload import TemplateJob
+from iotax._processes.production import Production
 from iotax._processes.protocol import Order, Report
+from iotax._processes.supervisor import Supervisor, production_supervisor
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes
-from iotax._reload.policy import ReloadingSupervisor
+from iotax._reload.policy import reloading_supervisor
 from iotax._reload.reports import ReloadReport
 
 
@@ -28,16 +31,17 @@ class World(PlayedSystem):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()
+        self.make: Callable[..., Supervisor] = production_supervisor
         self.log: list[str] = []
         self.said: list[str] = []
         for level in ("info", "warning", "error"):
-            monkeypatch.setattr(supervisor.server_log, level, self.log.append)
-        monkeypatch.setattr(supervisor.terminal, "say", self.said.append)
+            monkeypatch.setattr(server_log, level, self.log.append)
+        monkeypatch.setattr(terminal, "say", self.said.append)
 
     def start(self, *arguments: str) -> "World":
         flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
         config, _ = from_command(flags, {})
-        self.supervisor = supervisor.Supervisor("main:app", config, Listeners(()), system=self)
+        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
         self.turn()
         return self
 
@@ -46,10 +50,16 @@ class World(PlayedSystem):
         self.queue.arrived.extend(arrived)
         for _ in range(5):
             self.supervisor._read_signals()
-            for child in self.supervisor._children():
-                self.supervisor._read(child)
-            if self.supervisor._exit_code is None:
+            for child in self.supervisor._pool.children():
+                self.supervisor._inbox.read(child)
+            if self.exit_code is None:
                 self.supervisor._act()
+
+    @property
+    def template(self) -> Child | None:
+        """That of --preload."""
+        assert isinstance(self.supervisor._policy, Production)
+        return self.supervisor._policy._template
 
     def passes(self, seconds: float) -> None:
         self.time += seconds
@@ -65,7 +75,7 @@ class World(PlayedSystem):
 
     @property
     def exit_code(self) -> int | None:
-        return self.supervisor._exit_code
+        return self.supervisor._shutdown.exit_code
 
 
 @pytest.fixture
@@ -317,7 +327,7 @@ def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: Wo
     world.turn()
     assert any("[5000] is stuck: a call has kept the interpreter (GIL)" in x for x in world.log)
     assert any("it ran GET /regex (6.0 s, ab-1)" in line for line in world.log)
-    assert world.killed == [(5000, supervisor.signals.DUMP_STACKS)]
+    assert world.killed == [(5000, signals.DUMP_STACKS)]
     assert len(world.processes) == 2
     world.ready(1)
     assert world.processes[0].heard() == Order.RETIRE
@@ -450,7 +460,7 @@ def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
     template = world.processes[0]
     template.says(Report.READY)
     world.turn()
-    assert [worker.pid for worker in world.supervisor._workers] == [0, 0]
+    assert [worker.pid for worker in world.supervisor._pool.workers] == [0, 0]
     world.turn(signal.SIGTTOU, signal.SIGUSR2)
     world.turn(signal.SIGHUP, signal.SIGUSR2)
     world.turn(signal.SIGTERM)
@@ -477,7 +487,7 @@ def test_log_files_are_opened_anew_everywhere(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reopened: list[str] = []
-    monkeypatch.setattr(supervisor.server_log, "reopen", lambda: reopened.append("ours"))
+    monkeypatch.setattr(server_log, "reopen", lambda: reopened.append("ours"))
     world.start("workers", "2")
     world.ready(0, 1)
     world.turn(signal.SIGUSR1)
@@ -491,21 +501,21 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
     assert isinstance(template.job, TemplateJob)
     world.ready(0)
     assert template.heard() == Order.FORK
-    worker = world.supervisor._workers[0]
+    worker = world.supervisor._pool.workers[0]
     assert worker.pid == 0
     world.turn(signal.SIGHUP)
     assert len(world.processes) == 2
     world.processes[1].says(Report.LOAD_ERROR, "Cannot load it")
-    world.supervisor._served = True
+    world.supervisor._pool.has_served = True
     world.processes[1].ends()
     world.turn()
-    assert world.supervisor._template is not None
-    assert world.supervisor._template.pid == template.pid, "the old one stays"
+    assert world.template is not None
+    assert world.template.pid == template.pid, "the old one stays"
     assert world.has_logged("still wanted: freshly imported code (SIGHUP)")
     world.passes(0.11)
     assert len(world.processes) == 3, "it is tried again until it succeeds"
     world.ready(2)
-    assert world.supervisor._template.pid == world.processes[2].pid
+    assert world.template.pid == world.processes[2].pid
 
 
 def test_memory_of_a_cgroup(tmp_path: Path) -> None:
@@ -642,7 +652,7 @@ def test_hung_workers_do_not_pile_up(world: World) -> None:
             if process.pid in killed and process.status is None:
                 process.ends(KILL)
         world.turn()
-        assert len(world.supervisor._workers) <= 4
+        assert len(world.supervisor._pool.workers) <= 4
     assert world.has_logged("was killed: it could not serve, and 2 others like it drain")
 
 
@@ -747,7 +757,7 @@ def test_template_that_does_not_fork_is_replaced(world: World) -> None:
     """Its order would stay unread for good, and the worker that it is about would be waited for."""
     world.start("preload", "1", "boot_timeout", "20s")
     world.ready(0)
-    world.supervisor._served = True
+    world.supervisor._pool.has_served = True
     assert world.processes[0].heard() == Order.FORK
     world.passes(21)
     assert world.killed == [(5000, KILL)]
@@ -783,15 +793,10 @@ def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) ->
 
 
 @pytest.fixture
-def reloading(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def reloading(world: World) -> World:
     """A world with a supervisor that reloads, and a first worker that is ready."""
 
-    def fork(run: Callable[[], int], _become_child: Callable[[], None]) -> int:
-        job = getattr(run, "__self__", None) or inspect.getclosurevars(run).nonlocals["job"]
-        return world.process(job).pid
-
-    monkeypatch.setattr(world, "fork", fork)
-    monkeypatch.setattr(supervisor, "Supervisor", ReloadingSupervisor)
+    world.make = reloading_supervisor
     world.start("reload", "1")
     assert isinstance(world.processes[1].job, WorkerJob)
     world.ready(1)
@@ -847,7 +852,8 @@ def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
     assert reloading.processes[3].heard() == Order.RETIRE
     reloading.processes[3].ends()
     reloading.passes(100)
-    jobs = [reloading.processes[worker.pid - 5000].job for worker in reloading.supervisor._workers]
+    workers = reloading.supervisor._pool.workers
+    jobs = [reloading.processes[worker.pid - 5000].job for worker in workers]
     assert [job.loaded for job in jobs if job is not reloading.processes[1].job] == [None, None]
 
 

@@ -22,6 +22,7 @@ from iotax._reload.watcher import NAMED_MAX, unpack
 
 CODE = """
 import sys
+from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel
 from iotax._reload.tree import Names, Tree
 from iotax._reload.watcher import WatcherJob
@@ -30,7 +31,7 @@ if len(sys.argv) > 5:
     exec(sys.argv[5])
 channel = Channel.from_descriptor(int(descriptor))
 tree = Tree(roots.split(","), Names())
-WatcherJob(tree, None, poll == "poll", channel, int(supervisor)).run()
+WatcherJob(tree, None, poll == "poll", channel, int(supervisor), Listeners(())).run()
 """
 LIMIT_REACHED = """
 import errno

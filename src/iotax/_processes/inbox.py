@@ -1,0 +1,84 @@
+"""Reads what processes report, and makes events and wishes of it.
+
+Decides which report counts in which state. A process that has not been forked is known by the end
+of its channel.
+"""
+
+import signal
+
+from iotax._processes import exit_status
+from iotax._processes.channel import Message
+from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.parts import Parts
+from iotax._processes.policy import Policy
+from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.protocol import GONE, Report
+from iotax._processes.replacer import Replacer
+
+
+class Inbox:
+    def __init__(self, parts: Parts, policy: Policy, replacer: Replacer) -> None:
+        self._parts, self._policy, self._replacer = parts, policy, replacer
+
+    def read(self, child: Child) -> None:
+        """All that there is."""
+        if child.state is State.EXITED:
+            return  # seen in this turn, after its channel was found readable
+        while not child.gone and (message := child.channel.receive()) is not None:
+            if message.kind == GONE:
+                child.gone = True
+                if isinstance(child, WorkerChild) and not child.pid:
+                    self._was_not_forked(child)
+            elif not self._policy.on_report(child, message):
+                if message.kind == Report.LOAD_ERROR:
+                    child.error = message.text
+                elif isinstance(child, WorkerChild):
+                    self._on_report(child, message)
+
+    def _on_report(self, worker: WorkerChild, message: Message) -> None:
+        if message.kind == Report.BOOTING:
+            if not worker.pid:
+                self._has_pid(worker, int(message.text))
+        elif message.kind == Report.NOT_FORKED:
+            self._parts.failures.cannot_start(message.text)
+        elif message.kind == Report.READY:
+            if worker.may(Event.READY):
+                self._replacer.on_ready(worker)
+        elif message.kind == Report.BUSY:
+            worker.watched = True
+        elif (
+            self._parts.shutdown.stop is None
+            and worker.state is State.READY
+            and (wish := self._wish(worker, message)) is not None
+        ):
+            self._parts.control.want(worker, wish)
+
+    def _wish(self, worker: WorkerChild, message: Message) -> Replacement | None:
+        if message.kind == Report.SIGTERM:
+            return Replacement("SIGTERM")
+        if message.kind == Report.THREADS_LOST:
+            return Replacement(message.text, urgent=True)
+        if message.kind == Report.MAX_REQUESTS:
+            limit = self._parts.config.max_requests
+            age = exit_status.age(worker.age(self._parts.system.now()))
+            return Replacement(
+                f"it has had {message.text} requests in {age} (--max-requests {limit})"
+            )
+        return None
+
+    def _has_pid(self, worker: WorkerChild, pid: int) -> None:
+        """The template has forked it. What was decided meanwhile is done now."""
+        worker.pid = pid
+        worker.apply(Event.PID)
+        self._parts.spawner.started(worker)
+        if worker.state is State.DISMISSED:
+            self._parts.system.kill(pid, signal.SIGTERM)
+        elif worker.state is State.KILLED:
+            self._parts.system.kill(pid, signal.SIGKILL)
+
+    def _was_not_forked(self, worker: WorkerChild) -> None:
+        """The template ended with the order unread, or the fork before it could tell its number."""
+        worker.channel.close()
+        worker.apply(Event.EXIT)
+        self._parts.pool.remove(worker)
+        self._parts.failures.not_forked(worker)

@@ -1,0 +1,46 @@
+"""What differs between production (production.py) and --reload (_reload/policy.py): where workers
+come from, and what a boot that fails means.
+
+The supervisor and its parts know only this.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from iotax._processes.channel import Message
+from iotax._processes.pool import Child, WorkerChild
+
+
+class Policy(Protocol):
+    def begin(self) -> None:
+        """The supervisor starts to run."""
+
+    def can_start(self, now: float) -> bool:
+        """Whether workers can be started now. Starts what they come from."""
+
+    def start_worker(self, replaces: WorkerChild | None) -> None:
+        """Start one, if that succeeds."""
+
+    def on_report(self, child: Child, message: Message) -> bool:
+        """True: it was handled here."""
+
+    def on_ready(self, worker: WorkerChild) -> None:
+        """It serves."""
+
+    def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
+        """It has exited, from its state; `cause` says why in words. True: that is no failure."""
+
+    def on_boot_failure(self, child: Child, why: str) -> None:
+        """It has exited before it was ready; "": child.error says why."""
+
+    def on_hup(self) -> None:
+        """All workers are to be replaced."""
+
+    def tick(self, now: float) -> None:
+        """Once in a turn, unless the server stops."""
+
+    def dues(self) -> Iterator[float]:
+        """When tick() has something to do even if nothing happens."""
+
+    def stopping(self) -> None:
+        """Once in a turn while the server stops."""
