@@ -14,7 +14,7 @@ from iotax._config.options import Config
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._processes import signals
-from iotax._processes.shutdown import EXIT_STOPPED
+from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
 from iotax._runtime.process_exit import ExitGuard, leave_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS

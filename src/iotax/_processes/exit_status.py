@@ -1,10 +1,14 @@
-"""Why a process ended, in words.
+"""Exit codes of the server, and why a process of it ended, in words.
 
 Decides the words. Knows wait statuses and signals, not what becomes of the process.
 """
 
 import os
 import signal
+from typing import Final
+
+EXIT_STOPPED: Final = 0
+EXIT_LOAD: Final = 3
 
 
 def cause(status: int, *, out_of_memory: bool = False) -> str:

@@ -13,14 +13,13 @@ from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes.calls import Calls
 from iotax._processes.control import AT_ONCE_SECONDS, Control
+from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.lifecycle import FOREVER, Event
 from iotax._processes.pool import Pool, WorkerChild
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
 
-EXIT_STOPPED: Final = 0
-EXIT_LOAD: Final = 3
 # How long after a HUP the end of the terminal is still what it was about.
 TERMINAL_SECONDS: Final = 1.0
 

@@ -35,13 +35,13 @@ from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import control, replacer
 from iotax._processes.channel import Channel, Message
+from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
 from iotax._processes.pool import WorkerChild
 from iotax._processes.preload import TemplateJob
 from iotax._processes.production import Production
 from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.replacement import Leave, Step
-from iotax._processes.shutdown import EXIT_LOAD
 from iotax._processes.supervisor import production_supervisor
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes, watcher
