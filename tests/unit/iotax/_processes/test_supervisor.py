@@ -2,80 +2,15 @@
 
 import errno
 import signal
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from played_system import PlayedSystem
+from played_system import World
 
-from iotax._config.sources import from_command
-from iotax._log import server_log, terminal
-from iotax._net.listeners import Listeners
-from iotax._processes import memory, signals
-from iotax._processes.backoff import Backoff
+from iotax._log import server_log
+from iotax._processes import signals
 from iotax._processes.channel import Channel
-from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
-from iotax._processes.pool import Child
 from iotax._processes.preload import TemplateJob
-from iotax._processes.production import Production
 from iotax._processes.protocol import Order, Report
-from iotax._processes.supervisor import Supervisor, production_supervisor
-from iotax._processes.worker_process import WorkerJob
-from iotax._reload import processes
-from iotax._reload.policy import reloading_supervisor
-from iotax._reload.reports import ReloadReport
-
-
-class World(PlayedSystem):
-    """A supervisor and everything around it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
-        self.make: Callable[..., Supervisor] = production_supervisor
-        self.log: list[str] = []
-        self.said: list[str] = []
-        for level in ("info", "warning", "error"):
-            monkeypatch.setattr(server_log, level, self.log.append)
-        monkeypatch.setattr(terminal, "say", self.said.append)
-
-    def start(self, *arguments: str) -> "World":
-        flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        config, _ = from_command(flags, {})
-        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
-        self.turn()
-        return self
-
-    def turn(self, *arrived: signal.Signals) -> None:
-        """Until nothing moves any more."""
-        self.queue.arrived.extend(arrived)
-        for _ in range(5):
-            self.supervisor._read_signals()
-            for child in self.supervisor._pool.children():
-                self.supervisor._inbox.read(child)
-            if self.exit_code is None:
-                self.supervisor._act()
-
-    @property
-    def template(self) -> Child | None:
-        """That of --preload."""
-        assert isinstance(self.supervisor._policy, Production)
-        return self.supervisor._policy._template
-
-    def passes(self, seconds: float) -> None:
-        self.time += seconds
-        self.turn()
-
-    def ready(self, *numbers: int) -> None:
-        for number in numbers:
-            self.processes[number].says(Report.READY)
-        self.turn()
-
-    def has_logged(self, text: str) -> bool:
-        return any(text in line for line in self.log)
-
-    @property
-    def exit_code(self) -> int | None:
-        return self.supervisor._shutdown.exit_code
 
 
 @pytest.fixture
@@ -518,57 +453,7 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
     assert world.template.pid == world.processes[2].pid
 
 
-def test_memory_of_a_cgroup(tmp_path: Path) -> None:
-    folder = tmp_path / "sys/a"
-    folder.mkdir(parents=True)
-    membership = tmp_path / "cgroup"
-    membership.write_text("0::/a\n")
-    (folder / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
-    (folder / "memory.max").write_text("1000\n")
-    (folder / "memory.current").write_text("400\n")
-    cgroup = memory.Cgroup(tmp_path / "sys", membership)
-    assert cgroup.oom_kills() == 3
-    assert cgroup.headroom() == 600
-    (folder / "memory.max").write_text("max\n")
-    assert cgroup.headroom() is None
-
-
-def test_memory_where_nothing_is_known(tmp_path: Path) -> None:
-    cgroup = memory.Cgroup(tmp_path, tmp_path / "missing")
-    assert cgroup.oom_kills() == 0
-    assert cgroup.headroom() is None
-
-
 # ---- wishes stay until they are fulfilled
-
-
-def test_every_pair_of_state_and_event_is_decided() -> None:
-    """The whole table, once more and independently: what a process can become, and by what."""
-    alive = set(State) - {State.EXITED}
-    expected = {
-        Event.PID: {
-            State.FORKING: State.BOOTING,
-            State.DISMISSED: State.DISMISSED,
-            State.KILLED: State.KILLED,
-        },
-        Event.READY: {
-            State.BOOTING: State.READY,
-            State.DISMISSED: State.READY,
-            State.KILLED: State.KILLED,
-        },
-        Event.DRAIN: {state: State.DRAINING for state in (State.READY, State.DRAINING)},
-        Event.DISMISS: {state: State.DISMISSED for state in (State.FORKING, State.BOOTING)},
-        Event.KILL: dict.fromkeys(alive, State.KILLED),
-        Event.EXIT: dict.fromkeys(alive, State.EXITED),
-    }
-    for state in State:
-        for event in Event:
-            if state in expected[event]:
-                assert next_state(state, event) is expected[event][state]
-                continue
-            assert (state, event) not in TRANSITIONS
-            with pytest.raises(RuntimeError, match=f"{event.name} is impossible .* {state.name}"):
-                next_state(state, event)
 
 
 @pytest.mark.parametrize(
@@ -669,18 +554,6 @@ def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
     world.turn()
     world.passes(0.21)
     assert len(world.processes) == 24
-
-
-def test_delay_of_the_next_attempt_doubles_and_is_forgotten_in_time() -> None:
-    backoff, now, delays = Backoff(), 0.0, []
-    for _ in range(11):
-        backoff.failed(now, now)
-        delays.append(backoff.seconds_left(now))
-        now = backoff.until
-    expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
-    assert delays == pytest.approx(expected)
-    backoff.failed(now + 3600, now + 3601)
-    assert backoff.seconds_left(now + 3601) == pytest.approx(0.1), "it had been good for an hour"
 
 
 def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
@@ -787,84 +660,3 @@ def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) ->
         world.processes[number].ends()
     world.turn()
     assert world.exit_code == 0
-
-
-# ---- under --reload
-
-
-@pytest.fixture
-def reloading(world: World) -> World:
-    """A world with a supervisor that reloads, and a first worker that is ready."""
-
-    world.make = reloading_supervisor
-    world.start("reload", "1")
-    assert isinstance(world.processes[1].job, WorkerJob)
-    world.ready(1)
-    return world
-
-
-def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
-    """The code was good: what it needs is away for a moment. No page replaces what serves."""
-    reloading.processes[1].says(Report.THREADS_LOST, "iotax-0 is lost")
-    reloading.turn()
-    reloading.processes[2].says(Report.LOAD_ERROR, "Cannot load the application main:app")
-    reloading.processes[2].ends()
-    reloading.turn()
-    assert reloading.has_logged("still wanted: 1 worker that can serve (there are 0), ")
-    reloading.passes(0.11)
-    reloading.ready(3)
-    assert reloading.processes[1].heard() == Order.RETIRE
-
-
-def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -> None:
-    reloading.processes[1].says(ReloadReport.USES, "third.party")
-    reloading.turn()
-    reloading.passes(0.4)
-    template = reloading.processes[2]
-    assert isinstance(template.job, processes.TemplateJob)
-    reloading.ready(2)
-    reloading.turn(signal.SIGHUP)
-    assert template.heard() == Order.FORK
-    reloading.passes(5.1)
-    assert reloading.killed == [(template.pid, KILL)]
-    template.ends(KILL)
-    reloading.turn()
-    reloading.passes(0.11)
-    assert isinstance(reloading.processes[3].job, WorkerJob)
-    reloading.ready(3)
-    assert reloading.has_logged("(cold: the template process did not fork in 5 s)")
-
-
-def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
-    reloading: World,
-) -> None:
-    reloading.turn(signal.SIGHUP)
-    assert len(reloading.processes) == 3
-    reloading.passes(10.1)
-    assert reloading.processes[3].job.loaded is not None, "the page"
-    reloading.turn(signal.SIGTTIN)
-    assert len(reloading.processes) == 5
-    assert reloading.processes[4].job.loaded is None, "the second worker is no page"
-    reloading.ready(2)
-    reloading.ready(4)
-    assert reloading.processes[3].heard() == ""
-    reloading.ready(3)
-    assert reloading.processes[3].heard() == Order.RETIRE
-    reloading.processes[3].ends()
-    reloading.passes(100)
-    workers = reloading.supervisor._pool.workers
-    jobs = [reloading.processes[worker.pid - 5000].job for worker in workers]
-    assert [job.loaded for job in jobs if job is not reloading.processes[1].job] == [None, None]
-
-
-def test_page_about_an_import_that_hangs_is_replaced_by_its_error(reloading: World) -> None:
-    reloading.turn(signal.SIGHUP)
-    reloading.passes(10.1)
-    reloading.ready(3)
-    reloading.processes[2].says(Report.LOAD_ERROR, "Cannot load the application main:app")
-    reloading.processes[2].ends()
-    reloading.turn()
-    (page,) = [p for p in reloading.processes[4:] if isinstance(p.job, WorkerJob)]
-    reloading.ready(reloading.processes.index(page))
-    assert page.job.loaded is not None
-    assert reloading.processes[3].heard() == Order.RETIRE

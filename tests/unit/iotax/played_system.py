@@ -1,13 +1,22 @@
-"""An operating system that the test plays for a supervisor: forks, exits, signals, the clock."""
+"""An operating system that the test plays: forks, exits, signals, the clock; and a supervisor in it."""
 
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
+import pytest
+
 from iotax import _iotax
+from iotax._config.sources import from_command
+from iotax._log import server_log, terminal
+from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel
+from iotax._processes.pool import Child
+from iotax._processes.production import Production
+from iotax._processes.protocol import Report
 from iotax._processes.signals import SignalQueue
+from iotax._processes.supervisor import Supervisor, production_supervisor
 from iotax._processes.system import System
 
 
@@ -141,3 +150,55 @@ class PlayedSystem(System):
 
     def oom_kills(self) -> int:
         return 0
+
+
+class World(PlayedSystem):
+    """A supervisor and everything around it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.make: Callable[..., Supervisor] = production_supervisor
+        self.log: list[str] = []
+        self.said: list[str] = []
+        for level in ("info", "warning", "error"):
+            monkeypatch.setattr(server_log, level, self.log.append)
+        monkeypatch.setattr(terminal, "say", self.said.append)
+
+    def start(self, *arguments: str) -> "World":
+        flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        config, _ = from_command(flags, {})
+        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
+        self.turn()
+        return self
+
+    def turn(self, *arrived: signal.Signals) -> None:
+        """Until nothing moves any more."""
+        self.queue.arrived.extend(arrived)
+        for _ in range(5):
+            self.supervisor._read_signals()
+            for child in self.supervisor._pool.children():
+                self.supervisor._inbox.read(child)
+            if self.exit_code is None:
+                self.supervisor._act()
+
+    @property
+    def template(self) -> Child | None:
+        """That of --preload."""
+        assert isinstance(self.supervisor._policy, Production)
+        return self.supervisor._policy._template
+
+    def passes(self, seconds: float) -> None:
+        self.time += seconds
+        self.turn()
+
+    def ready(self, *numbers: int) -> None:
+        for number in numbers:
+            self.processes[number].says(Report.READY)
+        self.turn()
+
+    def has_logged(self, text: str) -> bool:
+        return any(text in line for line in self.log)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self.supervisor._shutdown.exit_code
