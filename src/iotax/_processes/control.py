@@ -11,7 +11,7 @@ from iotax._log import server_log
 from iotax._processes import signals
 from iotax._processes.calls import Calls
 from iotax._processes.lifecycle import Event, Replacement, State, Termination
-from iotax._processes.pool import Child, Pool, WorkerChild
+from iotax._processes.pool import Child, Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.worker import JOIN_SECONDS
@@ -40,12 +40,12 @@ class Control:
         self._leave_seconds = leave_seconds
         self.drain_seconds = graceful_seconds + leave_seconds
 
-    def want(self, worker: WorkerChild, replacement: Replacement) -> None:
+    def want(self, worker: Worker, replacement: Replacement) -> None:
         """Another worker in its place. The wish stays until this one has exited."""
         if worker.want(replacement):
             server_log.info(f"Worker [{worker.pid}] is to be replaced: {replacement.reason}")
 
-    def drain(self, worker: WorkerChild) -> None:
+    def drain(self, worker: Worker) -> None:
         """Tell a worker to drain and exit, while others serve; one that boots is dismissed."""
         if worker.boots():
             self.dismiss(worker)
@@ -70,7 +70,7 @@ class Control:
         """Immediately; as soon as it has told who it is, if it has not yet."""
         if child.state is State.EXITED:
             return
-        if isinstance(child, WorkerChild) and child.aborts_first:
+        if isinstance(child, Worker) and child.aborts_first:
             self._abort(child)
             return
         if child.state is not State.KILLED:
@@ -79,7 +79,7 @@ class Control:
         if child.pid:
             self._system.kill(child.pid, signal.SIGKILL)
 
-    def _abort(self, worker: WorkerChild) -> None:
+    def _abort(self, worker: Worker) -> None:
         """What it still runs is cut, so that clients see it, and then it is killed."""
         for call in self._calls.of(worker.seat):
             server_log.warning(f"Broken off: {call}")
@@ -104,15 +104,15 @@ class Control:
         """Kill it; its exit is of no interest."""
         self.kill(template, why)
         template.channel.close()
-        template.gone = True
+        template.channel_closed = True
         self._pool.remove(template)
 
     def end_template(self, template: Child) -> None:
         """It runs the exit functions of the import, and exits."""
         template.channel.close()
-        template.gone = template.is_leaving = True
+        template.channel_closed = template.is_leaving = True
         self.expect_exit(template, "", self.drain_seconds)
 
-    def dump_stacks(self, worker: WorkerChild) -> None:
+    def dump_stacks(self, worker: Worker) -> None:
         if worker.pid:  # 0 would be the whole process group
             self._system.kill(worker.pid, signals.DUMP_STACKS)

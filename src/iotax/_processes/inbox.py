@@ -11,7 +11,7 @@ from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.protocol import GONE, Report
 from iotax._processes.replacer import Replacer
 
@@ -24,18 +24,18 @@ class Inbox:
         """All that there is."""
         if child.state is State.EXITED:
             return  # seen in this turn, after its channel was found readable
-        while not child.gone and (message := child.channel.receive()) is not None:
+        while not child.channel_closed and (message := child.channel.receive()) is not None:
             if message.kind == GONE:
-                child.gone = True
-                if isinstance(child, WorkerChild) and not child.pid:
+                child.channel_closed = True
+                if isinstance(child, Worker) and not child.pid:
                     self._was_not_forked(child)
             elif not self._policy.on_report(child, message):
                 if message.kind == Report.LOAD_ERROR:
-                    child.error = message.text
-                elif isinstance(child, WorkerChild):
+                    child.boot_error = message.text
+                elif isinstance(child, Worker):
                     self._on_report(child, message)
 
-    def _on_report(self, worker: WorkerChild, message: Message) -> None:
+    def _on_report(self, worker: Worker, message: Message) -> None:
         if message.kind == Report.BOOTING:
             if not worker.pid:
                 self._has_pid(worker, int(message.text))
@@ -45,7 +45,7 @@ class Inbox:
             if worker.may(Event.READY):
                 self._replacer.on_ready(worker)
         elif message.kind == Report.BUSY:
-            worker.watched = True
+            worker.is_watched = True
         elif (
             self._parts.shutdown.stop is None
             and worker.state is State.READY
@@ -53,7 +53,7 @@ class Inbox:
         ):
             self._parts.control.want(worker, wish)
 
-    def _wish(self, worker: WorkerChild, message: Message) -> Replacement | None:
+    def _wish(self, worker: Worker, message: Message) -> Replacement | None:
         if message.kind == Report.SIGTERM:
             return Replacement("SIGTERM")
         if message.kind == Report.THREADS_LOST:
@@ -66,7 +66,7 @@ class Inbox:
             )
         return None
 
-    def _has_pid(self, worker: WorkerChild, pid: int) -> None:
+    def _has_pid(self, worker: Worker, pid: int) -> None:
         """The template has forked it. What was decided meanwhile is done now."""
         worker.pid = pid
         worker.apply(Event.PID)
@@ -76,7 +76,7 @@ class Inbox:
         elif worker.state is State.KILLED:
             self._parts.system.kill(pid, signal.SIGKILL)
 
-    def _was_not_forked(self, worker: WorkerChild) -> None:
+    def _was_not_forked(self, worker: Worker) -> None:
         """The template ended with the order unread, or the fork before it could tell its number."""
         worker.channel.close()
         worker.apply(Event.EXIT)

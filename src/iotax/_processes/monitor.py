@@ -11,7 +11,7 @@ from iotax._log import server_log
 from iotax._processes import exit_status
 from iotax._processes.lifecycle import Replacement, State
 from iotax._processes.parts import Parts
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.running_clock import Suspicion
 
 LOOK_SECONDS: Final = 1.0
@@ -38,7 +38,7 @@ class Monitor:
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             for worker in self._pool.workers:
-                if worker.watched:
+                if worker.is_watched:
                     self._look_at(worker, now)
 
     def dues(self) -> Iterator[float]:
@@ -49,7 +49,7 @@ class Monitor:
         if config.worker_lifetime:
             ready = self._pool.ready_and_wanted()
             yield from (worker.started + config.worker_lifetime for worker in ready)
-        if any(worker.watched for worker in self._pool.workers):
+        if any(worker.is_watched for worker in self._pool.workers):
             yield self._next_look
 
     def log_running_calls(self) -> None:
@@ -64,23 +64,23 @@ class Monitor:
 
     def _boots_too_long(self, child: Child) -> None:
         why = f"it was not ready within {self._config.boot_timeout:g} s (--boot-timeout)"
-        if isinstance(child, WorkerChild) and child.state is State.FORKING and child.template:
+        if isinstance(child, Worker) and child.state is State.FORKING and child.template:
             # Its order is unread: the template hangs, and with its end the order is void.
             hangs = f"it did not fork within {self._config.boot_timeout:g} s"
             self._control.kill(child.template, hangs)
         self._control.kill(child, why)
 
-    def _look_at(self, worker: WorkerChild, now: float) -> None:
+    def _look_at(self, worker: Worker, now: float) -> None:
         """Once a second while requests run; a worker that has come to rest says when that ends."""
         turns, calls = self._page.turns(worker.seat), self._page.calls(worker.seat)
         if not calls and turns == worker.turns_seen:
-            worker.watched = False
+            worker.is_watched = False
             self._page.watch(worker.seat, False)
         worker.turns_seen = turns
         if worker.state is not State.READY:
             return
-        if not worker.is_stuck and self._seems_stuck(worker, now):
-            self._is_stuck(worker)
+        if not worker.stuck_reported and self._seems_stuck(worker, now):
+            self._report_stuck(worker)
             return
         limit = self._config.worker_max_rss
         if limit and worker.replacement is None:
@@ -91,7 +91,7 @@ class Monitor:
                 )
                 self._control.want(worker, Replacement(why, drain_first=True))
 
-    def _seems_stuck(self, worker: WorkerChild, now: float) -> bool:
+    def _seems_stuck(self, worker: Worker, now: float) -> bool:
         """Whether its interpreter is kept: seen twice, since the first look may be at what it said
         before it was frozen."""
         waits = self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS
@@ -101,9 +101,9 @@ class Monitor:
             self._next_look = min(self._next_look, now + Suspicion.SECONDS)
         return confirmed
 
-    def _is_stuck(self, worker: WorkerChild) -> None:
+    def _report_stuck(self, worker: Worker) -> None:
         """A call keeps the interpreter, so that not even its stack can be asked for in Python."""
-        worker.is_stuck = True
+        worker.stuck_reported = True
         server_log.error(
             f"Worker [{worker.pid}] is stuck: a call has kept the interpreter (GIL) for more than"
             f" {GIL_STUCK_SECONDS:g} s{self._calls.clause(worker.seat)}. Its threads are at:"

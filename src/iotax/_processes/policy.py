@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from iotax._processes.channel import Message
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 
 
 class Policy(Protocol):
@@ -18,20 +18,20 @@ class Policy(Protocol):
     def can_start(self, now: float) -> bool:
         """Whether workers can be started now. Starts what they come from."""
 
-    def start_worker(self, replaces: WorkerChild | None) -> None:
+    def start_worker(self, replaces: Worker | None) -> None:
         """Start one, if that succeeds."""
 
     def on_report(self, child: Child, message: Message) -> bool:
         """True: it was handled here."""
 
-    def on_ready(self, worker: WorkerChild) -> None:
+    def on_ready(self, worker: Worker) -> None:
         """It serves."""
 
     def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
         """It has exited, from its state; `cause` says why in words. True: that is no failure."""
 
     def on_boot_failure(self, child: Child, why: str) -> None:
-        """It has exited before it was ready; "": child.error says why."""
+        """It has exited before it was ready; "": child.boot_error says why."""
 
     def on_hup(self) -> None:
         """All workers are to be replaced."""

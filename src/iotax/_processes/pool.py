@@ -31,8 +31,8 @@ class Child:
     pid: int = 0
     state: State = State.BOOTING
     termination: Termination | None = None
-    error: str = ""  # the screen, when the application could not be loaded
-    gone: bool = False  # its channel has ended
+    boot_error: str = ""  # the screen, when the application could not be loaded
+    channel_closed: bool = False
     is_importing: bool = False  # a template that imports more, and forks later
     is_leaving: bool = False  # it was told to drain, or dismissed: nobody needs it any more
     is_abandoned: bool = False  # it was killed, and does not exit: nobody waits for it any more
@@ -66,19 +66,19 @@ class Child:
 
 
 @dataclass(eq=False)
-class WorkerChild(Child):
+class Worker(Child):
     """`replacement`: why another one is wanted in its place, until it exits; `replaces`: the one
     that drains as soon as this one is ready."""
 
     seat: int = -1
     template: Child | None = None  # which it was forked from
-    replaces: "WorkerChild | None" = None
+    replaces: "Worker | None" = None
     replacement: Replacement | None = None
-    generation: int = 0  # of the code that it runs
-    watched: bool = False  # requests run: its seat of the page is looked at
+    code_generation: int = 0  # of the code that it runs
+    is_watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
     aborts_first: bool = False  # before it is killed, it is told to abort what it still runs
-    is_stuck: bool = False  # a call keeps its interpreter, and that was logged
+    stuck_reported: bool = False  # that a call keeps its interpreter was logged
     seems_stuck: Suspicion = field(default_factory=Suspicion)
 
     def cannot_serve(self) -> bool:
@@ -102,7 +102,7 @@ class Pool:
     """
 
     def __init__(self, seats: int) -> None:
-        self.workers: list[WorkerChild] = []
+        self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
         self.has_served = False  # a worker has been ready
         self._free = deque(range(seats))
@@ -113,7 +113,7 @@ class Pool:
     def booting(self) -> list[Child]:
         return [child for child in self.children() if child.boots()]
 
-    def ready_and_wanted(self) -> list[WorkerChild]:
+    def ready_and_wanted(self) -> list[Worker]:
         return [w for w in self.workers if w.state is State.READY and w.replacement is None]
 
     def free_seats(self) -> int:
@@ -128,14 +128,14 @@ class Pool:
         self._free.append(seat)
 
     def add(self, child: Child) -> None:
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             self.workers.append(child)
         else:
             self.others.append(child)
 
     def remove(self, child: Child) -> None:
         """A worker's seat is free again."""
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             self.workers.remove(child)
             self._free.append(child.seat)
         else:

@@ -11,7 +11,7 @@ from iotax._log import server_log, terminal
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Event, Replacement, State
 from iotax._processes.parts import Parts
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.preload import TemplateJob
 from iotax._processes.protocol import Report
 
@@ -38,14 +38,14 @@ class Production:
             self._template = self._start_template()
         return self._template is not None and self._template.state is State.READY
 
-    def start_worker(self, replaces: WorkerChild | None) -> None:
+    def start_worker(self, replaces: Worker | None) -> None:
         self._parts.spawner.start_worker(template=self._template, replaces=replaces)
 
     def _start_template(self) -> Child | None:
         return self._parts.spawner.start(lambda job: TemplateJob(job, job.channel))
 
     def on_report(self, child: Child, message: Message) -> bool:
-        if isinstance(child, WorkerChild) or message.kind != Report.READY:
+        if isinstance(child, Worker) or message.kind != Report.READY:
             return False
         if child.may(Event.READY):
             child.apply(Event.READY)
@@ -56,11 +56,11 @@ class Production:
                 self._target.new_code = ""
         return True
 
-    def on_ready(self, worker: WorkerChild) -> None:
+    def on_ready(self, worker: Worker) -> None:
         pass
 
     def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             return False
         if child is self._next_template:
             self._next_template = None
@@ -74,13 +74,13 @@ class Production:
         """Nobody is replaced by code that does not run."""
         if not self._pool.has_served:
             what = f"iotax: process [{child.pid}] was to load {self._parts.app}, but {why}"
-            terminal.say(what if why else f"\n{child.error}")
+            terminal.say(what if why else f"\n{child.boot_error}")
             self._parts.shutdown.give_up()
             return
         if why:
             server_log.error(f"Process [{child.pid}] did not get ready: {why}")
         else:
-            self._parts.failures.log_load_error(child.error)
+            self._parts.failures.log_load_error(child.boot_error)
         self._parts.failures.try_again_later(child)
 
     def on_hup(self) -> None:

@@ -14,7 +14,7 @@ from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import Event, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 
 
 class Reaper:
@@ -49,10 +49,10 @@ class Reaper:
         return None
 
     def _ended(self, child: Child, before: State, status: int) -> None:
-        is_stopping = self._shutdown.stop is not None and not child.error
-        if isinstance(child, WorkerChild) and (child.is_leaving or is_stopping):
+        is_stopping = self._shutdown.stop is not None and not child.boot_error
+        if isinstance(child, Worker) and (child.is_leaving or is_stopping):
             self._log_exit(child, before, status)
-        elif child.error:
+        elif child.boot_error:
             self._policy.on_boot_failure(child, "")
         elif before is State.BOOTING and _got_term(status):
             self._was_asked_while_booting(child)
@@ -64,7 +64,7 @@ class Reaper:
             self._backoff.ended(child.started, self._system.now())
 
     def _log_failure(self, child: Child, what: str) -> None:
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             age = exit_status.age(child.age(self._system.now()))
             what = f"Worker [{child.pid}] {what} after {age}{self._calls.clause(child.seat)}"
         else:
@@ -79,7 +79,7 @@ class Reaper:
         )
         self._backoff.failed(child.started, self._system.now())
 
-    def _log_exit(self, worker: WorkerChild, before: State, status: int) -> None:
+    def _log_exit(self, worker: Worker, before: State, status: int) -> None:
         """It was told to; only what went wrong is told."""
         calls = self._calls.clause(worker.seat)
         if before is State.KILLED:

@@ -8,7 +8,7 @@ from iotax._log import server_log
 from iotax._processes.lifecycle import Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 from iotax._processes.replacement import (
     Assign,
     DrainFirst,
@@ -57,17 +57,17 @@ class Replacer:
                 many = f"it could not serve, and {others} others like it drain"
                 self._control.kill(worker, many)
 
-    def _drain_first(self, worker: WorkerChild) -> None:
+    def _drain_first(self, worker: Worker) -> None:
         server_log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
         if worker.replacement is not None:
             worker.replacement = Replacement(worker.replacement.reason, drain_first=True)
         self._control.drain(worker)
 
-    def _is_short_of_memory(self, worker: WorkerChild) -> bool:
+    def _is_short_of_memory(self, worker: Worker) -> bool:
         headroom = self._system.headroom()
         return headroom is not None and headroom < self._system.resident_bytes(worker.pid)
 
-    def on_ready(self, worker: WorkerChild) -> None:
+    def on_ready(self, worker: Worker) -> None:
         """It has reported that it serves."""
         worker.apply(Event.READY)
         if worker.state is State.READY and worker.is_leaving:
@@ -87,7 +87,7 @@ class Replacer:
             self._control.drain(old)
         self._policy.on_ready(worker)
 
-    def _is_ready_though_dismissed(self, worker: WorkerChild) -> None:
+    def _is_ready_though_dismissed(self, worker: Worker) -> None:
         """It drains, unless it is all there is for now: then it serves until it is replaced."""
         worker.termination = None
         if (stop := self._parts.shutdown.stop) is not None:
@@ -99,5 +99,5 @@ class Replacer:
         else:
             self._control.drain(worker)
 
-    def _is_needed(self, worker: WorkerChild) -> bool:
+    def _is_needed(self, worker: Worker) -> bool:
         return self._target.is_needed(worker, self._pool.workers)

@@ -15,7 +15,7 @@ from iotax._processes.calls import Calls
 from iotax._processes.control import AT_ONCE_SECONDS, Control
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.lifecycle import FOREVER, Event
-from iotax._processes.pool import Pool, WorkerChild
+from iotax._processes.pool import Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
@@ -125,7 +125,7 @@ class Shutdown:
         for child in self._pool.children():
             if child.ends_last():
                 continue
-            if not isinstance(child, WorkerChild) or (child.boots() and order == Order.NOW):
+            if not isinstance(child, Worker) or (child.boots() and order == Order.NOW):
                 self._control.kill(child)
             elif child.boots():
                 self._control.dismiss(child)

@@ -16,7 +16,7 @@ from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.failures import Failures
 from iotax._processes.lifecycle import State
-from iotax._processes.pool import Child, Pool, WorkerChild
+from iotax._processes.pool import Child, Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.signals import SignalQueue
 from iotax._processes.system import System
@@ -53,8 +53,8 @@ class Spawner:
         adapt: Callable[[WorkerJob], WorkerJob] = lambda job: job,
         *,
         template: Child | None = None,
-        replaces: WorkerChild | None = None,
-    ) -> WorkerChild | None:
+        replaces: Worker | None = None,
+    ) -> Worker | None:
         """A fork of `template`, or of the supervisor. `adapt` gives its job. None: not now."""
         if not self._pool.free_seats():
             return None  # until a worker exits
@@ -64,7 +64,7 @@ class Spawner:
         ours, theirs = ends
         seat = self._pool.take_seat()
         self._page.clear(seat)
-        worker = WorkerChild(ours, self._system.now(), seat=seat, replaces=replaces)
+        worker = Worker(ours, self._system.now(), seat=seat, replaces=replaces)
         if template is not None:
             worker.state, worker.template = State.FORKING, template
             template.channel.send(Order.FORK, str(seat), theirs.fileno())
@@ -80,7 +80,7 @@ class Spawner:
             self.started(worker)
         return worker
 
-    def started(self, worker: WorkerChild) -> None:
+    def started(self, worker: Worker) -> None:
         """Its process id is known."""
         self._failures.started()
         server_log.info(f"Started server process [{worker.pid}]")

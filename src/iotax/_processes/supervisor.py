@@ -71,7 +71,7 @@ class Supervisor:
         """For signals, exits and reports; they are seen to in this order."""
         readers: dict[int, Callable[[], None]] = {self._signals.fileno(): self._read_signals}
         for child in self._pool.children():
-            if not child.gone:
+            if not child.channel_closed:
                 readers[child.channel.fileno()] = lambda child=child: self._inbox.read(child)  # type: ignore[misc]
         due = min(self._dues())
         ready = self._system.wait(readers, None if due == FOREVER else due - self._system.now())

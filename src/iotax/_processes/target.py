@@ -8,7 +8,7 @@ from typing import Final
 
 from iotax._log import server_log
 from iotax._processes.lifecycle import State
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 
 # How many TTIN can add.
 MORE_WORKERS_MAX: Final = 32
@@ -30,16 +30,16 @@ class Target:
     def wanted(self) -> int:
         return self.count
 
-    def counts(self, _worker: WorkerChild) -> bool:
+    def counts(self, _worker: Worker) -> bool:
         """Whether it is of the kind that is wanted."""
         return True
 
-    def is_needed(self, worker: WorkerChild, workers: Iterable[WorkerChild]) -> bool:
+    def is_needed(self, worker: Worker, workers: Iterable[Worker]) -> bool:
         """Whether fewer of `workers` than wanted can serve without it."""
         able = [w for w in self._ready(workers) if not w.cannot_serve() and w is not worker]
         return self.counts(worker) and len(able) < self.wanted()
 
-    def still_wanted(self, workers: Iterable[WorkerChild]) -> str:
+    def still_wanted(self, workers: Iterable[Worker]) -> str:
         """What is to be done as soon as workers can be started, as a clause."""
         ready = self._ready(workers)
         wishes = [f"freshly imported code ({self.new_code})"] if self.new_code else []
@@ -53,7 +53,7 @@ class Target:
         ]
         return f"; still wanted: {_listed(wishes)}" if wishes else ""
 
-    def _ready(self, workers: Iterable[WorkerChild]) -> list[WorkerChild]:
+    def _ready(self, workers: Iterable[Worker]) -> list[Worker]:
         return [w for w in workers if w.state is State.READY and self.counts(w)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from iotax._processes.lifecycle import FOREVER
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 from iotax._processes.target import Target
 
 # A module that takes longer to import hangs, and requests wait no longer.
@@ -29,9 +29,9 @@ class Generation(Target):
         self.began = now
         self.error = ""
         self.has_loaded = self.has_result = self.hangs = False
-        self.error_workers: set[WorkerChild] = set()
-        self.dropped: set[WorkerChild] = set()  # their exit is of no interest
-        self._how: dict[WorkerChild, str] = {}  # "warm", "cold: …"
+        self.error_workers: set[Worker] = set()
+        self.dropped: set[Worker] = set()  # their exit is of no interest
+        self._how: dict[Worker, str] = {}  # "warm", "cold: …"
 
     def begin(self, now: float) -> None:
         self.number += 1
@@ -39,13 +39,13 @@ class Generation(Target):
         self.error = ""
         self.has_loaded = self.has_result = self.hangs = False
 
-    def add(self, worker: WorkerChild, how: str, *, serves_error: bool) -> None:
-        worker.generation = self.number
+    def add(self, worker: Worker, how: str, *, serves_error: bool) -> None:
+        worker.code_generation = self.number
         self._how[worker] = how
         if serves_error:
             self.error_workers.add(worker)
 
-    def remove(self, worker: WorkerChild) -> bool:
+    def remove(self, worker: Worker) -> bool:
         """True: it was dropped."""
         self._how.pop(worker, None)
         self.error_workers.discard(worker)
@@ -56,17 +56,17 @@ class Generation(Target):
     def wanted(self) -> int:
         return 1 if self.error else self.count
 
-    def counts(self, worker: WorkerChild) -> bool:
+    def counts(self, worker: Worker) -> bool:
         if self.is_stale(worker) or worker in self.dropped:
             return False
         return bool(self.error) or worker not in self.error_workers
 
-    def is_stale(self, worker: WorkerChild) -> bool:
-        return worker.generation != self.number
+    def is_stale(self, worker: Worker) -> bool:
+        return worker.code_generation != self.number
 
-    def is_old(self, old: WorkerChild, new: WorkerChild) -> bool:
+    def is_old(self, old: Worker, new: Worker) -> bool:
         """Whether `new` serves in place of `old`."""
-        if old.generation != new.generation:
+        if old.code_generation != new.code_generation:
             return True
         return old in self.error_workers and new not in self.error_workers
 
@@ -81,10 +81,10 @@ class Generation(Target):
     def failed(self, error: str) -> None:
         self.error, self.has_result, self.hangs = error, True, False
 
-    def how(self, worker: WorkerChild) -> str:
+    def how(self, worker: Worker) -> str:
         return self._how[worker]
 
-    def hang_at(self, workers: Iterable[WorkerChild]) -> float:
+    def hang_at(self, workers: Iterable[Worker]) -> float:
         """When its import hangs."""
         waits = not self.has_result and any(worker.boots() for worker in workers)
         return self.began + HANG_SECONDS if waits and not self.hangs else FOREVER

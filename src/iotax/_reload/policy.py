@@ -17,7 +17,7 @@ from iotax._net.listeners import Listeners
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Replacement, State
 from iotax._processes.parts import Parts, connect
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.protocol import Order, Report
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.system import System
@@ -70,10 +70,10 @@ class Reloading:
 
     # ---- starting workers
 
-    def start_worker(self, replaces: WorkerChild | None) -> None:
+    def start_worker(self, replaces: Worker | None) -> None:
         self._start(replaces, self._generation.error)
 
-    def _start(self, replaces: WorkerChild | None, text: str) -> None:
+    def _start(self, replaces: Worker | None, text: str) -> None:
         """One that serves `text` as an error; "": the application."""
         template, how = self._warm.source()
 
@@ -94,7 +94,7 @@ class Reloading:
     # ---- what processes report
 
     def on_report(self, child: Child, message: Message) -> bool:
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             return self._on_worker_report(child, message)
         if self._saves.is_watcher(child):
             self._saves.on_report(message)
@@ -102,7 +102,7 @@ class Reloading:
             self._warm.on_report(message)
         return True
 
-    def _on_worker_report(self, worker: WorkerChild, message: Message) -> bool:
+    def _on_worker_report(self, worker: Worker, message: Message) -> bool:
         match message.kind:
             case Report.TRANSFERRED if message.descriptor >= 0:
                 self._transfer.received(message.descriptor)
@@ -121,7 +121,7 @@ class Reloading:
                 return False
         return True
 
-    def on_ready(self, worker: WorkerChild) -> None:
+    def on_ready(self, worker: Worker) -> None:
         generation = self._generation
         if worker in generation.error_workers and generation.has_loaded:
             self._control.drain(worker)  # it comes too late: the import has come to its end
@@ -138,7 +138,7 @@ class Reloading:
 
     def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
         is_stopping = self._parts.shutdown.stop is not None
-        if isinstance(child, WorkerChild):
+        if isinstance(child, Worker):
             self._saves.forget(child)
             return self._generation.remove(child)
         if self._saves.is_watcher(child):
@@ -166,17 +166,19 @@ class Reloading:
             elif worker.boots():
                 self._drop(worker)
 
-    def _drop(self, worker: WorkerChild) -> None:
+    def _drop(self, worker: Worker) -> None:
         self._generation.dropped.add(worker)
         if worker.boots():
             self._control.dismiss(worker)
 
     def on_boot_failure(self, child: Child, why: str) -> None:
         generation, failures = self._generation, self._parts.failures
-        if not isinstance(child, WorkerChild) or generation.is_stale(child):
+        if not isinstance(child, Worker) or generation.is_stale(child):
             return
         first = f"Cannot load the application {self._parts.app}"
-        text = f"{first}\n\nProcess [{child.pid}] was to import it: {why}" if why else child.error
+        text = (
+            f"{first}\n\nProcess [{child.pid}] was to import it: {why}" if why else child.boot_error
+        )
         if generation.error:
             self._error_worker_failed(child)
         elif generation.has_loaded:
@@ -199,7 +201,7 @@ class Reloading:
             elif worker.boots():
                 self._drop(worker)
 
-    def _error_worker_failed(self, child: WorkerChild) -> None:
+    def _error_worker_failed(self, child: Worker) -> None:
         """Not even the error page boots."""
         self._parts.backoff.failed(child.started, self._parts.system.now())
         for worker in self._pool.workers:

@@ -13,7 +13,7 @@ from iotax._log import server_log
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import State
 from iotax._processes.parts import Parts
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes, watcher
 from iotax._reload.generation import Generation
@@ -42,7 +42,7 @@ class Saves:
         self._watcher_failed = False
         self._changes: list[Change] = []  # not acted on yet
         self._count = 0
-        self._asked: set[WorkerChild] = set()  # whose answer is waited for
+        self._asked: set[Worker] = set()  # whose answer is waited for
         self._ask_at = 0.0
         self._told_of_debugger = False
 
@@ -66,7 +66,7 @@ class Saves:
         self._watcher_failed = True
         server_log.error(f"The process that watches files {cause}; it is started anew")
 
-    def forget(self, worker: WorkerChild) -> None:
+    def forget(self, worker: Worker) -> None:
         """It has exited."""
         self._asked.discard(worker)
 
@@ -84,7 +84,7 @@ class Saves:
             self._changes += named
             self._count += count
 
-    def on_debugged(self, worker: WorkerChild, *, is_debugged: bool) -> None:
+    def on_debugged(self, worker: Worker, *, is_debugged: bool) -> None:
         """What a worker that was asked has answered."""
         if worker not in self._asked:
             return
@@ -128,7 +128,7 @@ class Saves:
         self._asked.clear()  # who does not answer runs, or hangs
         self._act_on_changes()
 
-    def _may_debug(self, worker: WorkerChild, now: float) -> bool:
+    def _may_debug(self, worker: Worker, now: float) -> bool:
         generation = self._generation
         if generation.is_stale(worker) or worker in generation.error_workers:
             return False

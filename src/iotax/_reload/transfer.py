@@ -9,7 +9,7 @@ from typing import Final
 
 from iotax._processes.lifecycle import Event, State
 from iotax._processes.parts import Parts
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 from iotax._processes.protocol import Order
 from iotax._reload.generation import Generation
 
@@ -23,7 +23,7 @@ class Transfer:
         self._generation = generation
         self._in_transit: list[int] = []
 
-    def begin(self, old: WorkerChild) -> None:
+    def begin(self, old: Worker) -> None:
         """Another worker serves from here on."""
         old.channel.send(Order.PAUSE)
         old.channel.send(Order.TRANSFER)
@@ -31,7 +31,7 @@ class Transfer:
         old.aborts_first = True
         self._control.expect_exit(old, "", RETIRE_SECONDS)
 
-    def done(self, old: WorkerChild) -> None:
+    def done(self, old: Worker) -> None:
         """It has given all idle connections away."""
         if not old.may(Event.DRAIN):
             return

@@ -1,4 +1,4 @@
-"""An operating system that the test plays: forks, exits, signals, the clock; and a supervisor in it."""
+"""A system that the test plays (forks, exits, signals, the clock), and a supervisor in it."""
 
 import os
 import signal

@@ -37,7 +37,7 @@ from iotax._processes import control, replacer
 from iotax._processes.channel import Channel, Message
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 from iotax._processes.preload import TemplateJob
 from iotax._processes.production import Production
 from iotax._processes.protocol import GONE, Order, Report
@@ -461,7 +461,7 @@ class World(PlayedSystem):
         template = policy._template if isinstance(policy, Production) else None
         return not self.preload or (template is not None and template.state is State.READY)
 
-    def is_moving(self, worker: WorkerChild) -> bool:
+    def is_moving(self, worker: Worker) -> bool:
         """A step in the replacement of one that can serve."""
         if worker.is_abandoned:
             return False
@@ -522,7 +522,7 @@ class World(PlayedSystem):
             child.channel.close()
 
 
-def is_urgent(worker: WorkerChild) -> bool:
+def is_urgent(worker: Worker) -> bool:
     return worker.replacement is not None and worker.replacement.urgent
 
 
@@ -544,7 +544,7 @@ class CheckedOrders:
         controlled.drain = self.drain  # type: ignore[method-assign]
         replacing._take = self.take  # type: ignore[method-assign]
 
-    def drain(self, worker: WorkerChild) -> None:
+    def drain(self, worker: Worker) -> None:
         target = self.world.target
         ready = [w for w in self.world.pool.workers if w.state is State.READY]
         able = [w for w in ready if not w.cannot_serve()]

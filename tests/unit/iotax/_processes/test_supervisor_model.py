@@ -12,7 +12,7 @@ from iotax._processes.backoff import Backoff
 from iotax._processes.failures import Failures
 from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER, State
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.target import Target
 from iotax._reload.policy import Reloading
@@ -56,11 +56,11 @@ def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
 
 def urgent_ones_wait_for_drains(patch: pytest.MonkeyPatch) -> None:
     """All is fulfilled in the end, but processes that only drain hold up those that serve."""
-    patch.setattr(WorkerChild, "cannot_serve", lambda _: False)
+    patch.setattr(Worker, "cannot_serve", lambda _: False)
 
 
 def all_are_replaced_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(WorkerChild, "cannot_serve", lambda self: self.replacement is not None)
+    patch.setattr(Worker, "cannot_serve", lambda self: self.replacement is not None)
 
 
 def delay_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def killed_process_is_waited_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def seat_is_lost(patch: pytest.MonkeyPatch) -> None:
-    def loses(self: Inbox, worker: WorkerChild) -> None:
+    def loses(self: Inbox, worker: Worker) -> None:
         self._parts.pool.workers.remove(worker)
 
     patch.setattr(Inbox, "_was_not_forked", loses)
