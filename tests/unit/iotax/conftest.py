@@ -172,3 +172,9 @@ def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 def project(tmp_path: Path) -> Path:
     """The current folder of the test."""
     return tmp_path / "project"
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A system that the test plays for a supervisor, or for parts of one (played_system.py)."""
+    return importlib.import_module("played_system").World(monkeypatch)

@@ -12,12 +12,6 @@ from iotax._processes.channel import Channel
 from iotax._processes.preload import TemplateJob
 from iotax._processes.protocol import Order, Report
 
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
-
-
 KILL = signal.SIGKILL
 
 

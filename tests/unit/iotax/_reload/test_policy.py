@@ -15,11 +15,6 @@ KILL = signal.SIGKILL
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
-
-
-@pytest.fixture
 def reloading(world: World) -> World:
     """A world with a supervisor that reloads, and a first worker that is ready."""
 
