@@ -74,7 +74,8 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
 
     def at_once(number: int) -> None:
         server_log.warning(
-            f"Stopped at once by {signal.Signals(number).name}; requests cut: {worker.running()}"
+            f"Stopped immediately by {signal.Signals(number).name}; requests aborted:"
+            f" {worker.running()}"
         )
         listeners.close()
         leave_now(128 + number)

@@ -31,14 +31,14 @@ class Calls:
         return [Call(*call) for call in self._page.calls(seat)]
 
     def clause(self, seat: int) -> str:
-        """ "; it ran …", to follow what has happened to the worker."""
-        return "; " + describe(self.of(seat))
+        """ "while running …", to follow what has happened to the worker."""
+        return describe(self.of(seat))
 
 
 def describe(calls: Sequence[Call]) -> str:
     """What a worker was running, as a clause; at most five requests are named."""
     if not calls:
-        return "it ran no request"
+        return "with no request in progress"
     named = ", ".join(str(call) for call in calls[:5])
     more = f" and {len(calls) - 5} more" if len(calls) > 5 else ""
-    return f"it ran {named}{more}"
+    return f"while running {named}{more}"

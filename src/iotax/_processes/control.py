@@ -43,7 +43,7 @@ class Control:
     def want(self, worker: Worker, replacement: Replacement) -> None:
         """Another worker in its place. The wish stays until this one has exited."""
         if worker.want(replacement):
-            server_log.info(f"Worker [{worker.pid}] is to be replaced: {replacement.reason}")
+            server_log.info(f"Replacing worker [{worker.pid}]: {replacement.reason}")
 
     def drain(self, worker: Worker) -> None:
         """Tell a worker to drain and exit, while others serve; one that boots is dismissed."""
@@ -52,7 +52,7 @@ class Control:
         elif worker.state is State.READY:
             worker.channel.send(Order.RETIRE)
             worker.apply(Event.DRAIN)
-            self.expect_exit(worker, "it did not leave in time", self.drain_seconds)
+            self.expect_exit(worker, "it did not exit in time", self.drain_seconds)
 
     def dismiss(self, child: Child) -> None:
         """Whoever boots is not needed any more. By TERM, which ends a process that boots, and
@@ -96,8 +96,8 @@ class Control:
         if not child.pid:
             return  # it was never forked, and never will be
         server_log.error(
-            f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; nobody waits"
-            " for it any longer"
+            f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; no longer"
+            " waiting for it"
         )
 
     def discard(self, template: Child, why: str = "") -> None:

@@ -17,7 +17,7 @@ def cause(status: int, *, out_of_memory: bool = False) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     if -code == signal.SIGKILL:
-        who = "the kernel for memory" if out_of_memory else "SIGKILL from outside"
+        who = "the kernel (out of memory)" if out_of_memory else "SIGKILL from outside"
         return f"was killed by {who}"
     return f"died of {signal_name(-code)}"
 

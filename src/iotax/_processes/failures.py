@@ -27,7 +27,7 @@ class Failures:
         """It is tried again until it succeeds; the same cause is logged once."""
         if why != self._fork_error:
             server_log.error(
-                f"No process can be started: {why}; it is tried again every"
+                f"Cannot start a process: {why}; retrying every"
                 f" {FORK_PAUSE_SECONDS:g} s{self._target.still_wanted(self._pool.workers)}"
             )
         self._fork_error = why

@@ -33,7 +33,9 @@ class Monitor:
         if config.worker_lifetime:
             for worker in self._pool.ready_and_wanted():
                 if now - worker.started >= config.worker_lifetime:
-                    why = f"it has served {exit_status.age(worker.age(now))}"
+                    why = (
+                        f"it has served for {exit_status.age(worker.age(now))} (--worker-lifetime)"
+                    )
                     self._control.want(worker, Replacement(why))
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -102,11 +104,11 @@ class Monitor:
         return confirmed
 
     def _report_stuck(self, worker: Worker) -> None:
-        """A call keeps the interpreter, so that not even its stack can be asked for in Python."""
+        """A call holds the GIL, so its stack can only be dumped from C (faulthandler)."""
         worker.stuck_reported = True
         server_log.error(
-            f"Worker [{worker.pid}] is stuck: a call has kept the interpreter (GIL) for more than"
-            f" {GIL_STUCK_SECONDS:g} s{self._calls.clause(worker.seat)}. Its threads are at:"
+            f"Worker [{worker.pid}] is stuck {self._calls.clause(worker.seat)}: a call has held the"
+            f" GIL for more than {GIL_STUCK_SECONDS:g} s; stacks of its threads:"
         )
         self._control.dump_stacks(worker)
         if self._config.request_timeout_action != "log":

@@ -66,17 +66,17 @@ class Reaper:
     def _log_failure(self, child: Child, what: str) -> None:
         if isinstance(child, Worker):
             age = exit_status.age(child.age(self._system.now()))
-            what = f"Worker [{child.pid}] {what} after {age}{self._calls.clause(child.seat)}"
+            server_log.error(
+                f"Worker [{child.pid}] {what} after {age} {self._calls.clause(child.seat)};"
+                " starting a replacement"
+            )
         else:
-            what = f"The template process [{child.pid}] {what}"
-        server_log.error(f"{what}; another one is started")
+            server_log.error(f"The template process [{child.pid}] {what}; starting another")
 
     def _was_asked_while_booting(self, child: Child) -> None:
         """A TERM that was for the whole process group may come to the others first: that is no
         failure of the application's."""
-        server_log.info(
-            f"Process [{child.pid}] got SIGTERM before it was ready; another one is started"
-        )
+        server_log.info(f"Process [{child.pid}] got SIGTERM before it was ready; starting another")
         self._backoff.failed(child.started, self._system.now())
 
     def _log_exit(self, worker: Worker, before: State, status: int) -> None:
@@ -84,9 +84,9 @@ class Reaper:
         calls = self._calls.clause(worker.seat)
         if before is State.KILLED:
             if why := worker.killed_because():
-                server_log.warning(f"Worker [{worker.pid}] was killed: {why}{calls}")
+                server_log.warning(f"Worker [{worker.pid}] was killed {calls}: {why}")
         elif os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGINT, signal.SIGTERM):
-            what = f"{self._cause(status)} while it was leaving{calls}"
+            what = f"{self._cause(status)} during shutdown, {calls}"
             server_log.error(f"Worker [{worker.pid}] {what}")
 
     def _cause(self, status: int) -> str:

@@ -60,8 +60,8 @@ class Shutdown:
             self.stop = Stop(EXIT_STOPPED, order, now, kill_at)
             self._order_all(order)
         elif self.stop is None or self._is_second(number, now, self.stop):
-            cut = sum(len(self._calls.of(worker.seat)) for worker in self._pool.workers)
-            server_log.warning(f"Stopped at once by {number.name}; requests cut: {cut}")
+            aborted = sum(len(self._calls.of(worker.seat)) for worker in self._pool.workers)
+            server_log.warning(f"Stopped immediately by {number.name}; requests aborted: {aborted}")
             self.stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
             self._order_all(Order.NOW)
 
@@ -108,7 +108,7 @@ class Shutdown:
             self.stop = stop._replace(kill_at=max(stop.kill_at, now + AT_ONCE_SECONDS))
         elif now >= stop.kill_at:
             for child in others:
-                self._control.kill(child, "it did not end in time")
+                self._control.kill(child, "it did not exit in time")
             self.stop = stop._replace(kill_at=now + AT_ONCE_SECONDS)
 
     @staticmethod

@@ -25,7 +25,7 @@ class Target:
 
     def change(self, by: int) -> None:
         self.count = min(max(self.count + by, 1), self.count_max)
-        server_log.info(f"{self.count} workers are wanted now")
+        server_log.info(f"Number of workers set to {self.count}")
 
     def wanted(self) -> int:
         return self.count

@@ -353,7 +353,7 @@ def test_a_second_signal_half_a_second_later_stops_at_once(
         cli._run(["-b", f"unix:{path}", "main:app"])
     assert seen == [[]]
     assert left == [128 + second]
-    assert f"warning: Stopped at once by {second.name}; requests cut: 2" in log
+    assert f"warning: Stopped immediately by {second.name}; requests aborted: 2" in log
     assert not path.exists()
 
 

@@ -14,8 +14,8 @@ class Page:
 def test_clause_names_the_requests_of_the_seat() -> None:
     calls = Calls(cast("_iotax.Page", Page()))
     assert calls.of(1) == [Call("GET /slow", "r1", 2.5)]
-    assert calls.clause(1) == "; it ran GET /slow (2.5 s, r1)"
-    assert calls.clause(0) == "; it ran no request"
+    assert calls.clause(1) == "while running GET /slow (2.5 s, r1)"
+    assert calls.clause(0) == "with no request in progress"
 
 
 def test_at_most_five_requests_are_named() -> None:

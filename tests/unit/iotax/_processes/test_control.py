@@ -91,8 +91,8 @@ def test_wish_is_logged_once(world: World, parts: Parts) -> None:
     worker, _ = started(world, parts)
     parts.control.want(worker, Replacement("it is old"))
     parts.control.want(worker, Replacement("it is older"))
-    assert [line for line in world.log if "is to be replaced" in line] == [
-        f"Worker [{worker.pid}] is to be replaced: it is old"
+    assert [line for line in world.log if "Replacing" in line] == [
+        f"Replacing worker [{worker.pid}]: it is old"
     ]
 
 

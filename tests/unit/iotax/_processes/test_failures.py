@@ -18,7 +18,7 @@ def test_same_cause_is_logged_once_until_a_start_succeeds(world: World) -> None:
     for _ in range(3):
         parts.failures.cannot_start("Too many open files")
     assert len(world.log) == 1
-    assert world.log[0].startswith("No process can be started: Too many open files; it is tried")
+    assert world.log[0].startswith("Cannot start a process: Too many open files; retrying")
     assert parts.backoff.until == world.time + FORK_PAUSE_SECONDS
     parts.failures.started()
     parts.failures.cannot_start("Too many open files")

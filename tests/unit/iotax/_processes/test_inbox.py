@@ -156,5 +156,5 @@ def test_worker_that_was_never_forked_gives_its_seat_back(
     inbox.read(worker)
     assert worker.state is State.EXITED
     assert parts.pool.free_seats() == seats
-    assert world.has_logged("No process can be started: Resource temporarily unavailable")
+    assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     inbox.read(worker)

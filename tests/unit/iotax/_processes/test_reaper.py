@@ -47,8 +47,8 @@ def test_worker_that_served_is_a_failure_with_its_requests(
     world.processes[0].ends(signal.SIGSEGV)
     reaper.reap()
     assert world.log[-1] == (
-        f"Worker [{worker.pid}] died of SIGSEGV (segmentation fault) after 12 s; it ran GET /"
-        " (2.0 s, r1); another one is started"
+        f"Worker [{worker.pid}] died of SIGSEGV (segmentation fault) after 12 s while"
+        " running GET / (2.0 s, r1); starting a replacement"
     )
     assert (worker.state, parts.pool.workers) == (State.EXITED, [])
     assert parts.backoff.allows(world.time), "it was not young"
@@ -102,7 +102,7 @@ def test_term_for_the_whole_group_is_no_failure(
     world.processes[0].ends(signal.SIGTERM)
     reaper.reap()
     assert policy.notes == []
-    assert world.has_logged("got SIGTERM before it was ready; another one is started")
+    assert world.has_logged("got SIGTERM before it was ready; starting another")
 
 
 def test_exit_that_the_policy_expects_is_not_logged(
@@ -122,7 +122,7 @@ def test_exit_that_the_policy_expects_is_not_logged(
     [
         (0, None),
         (signal.SIGTERM, None),
-        (signal.SIGSEGV, "while it was leaving; it ran no request"),
+        (signal.SIGSEGV, "during shutdown, with no request in progress"),
     ],
 )
 def test_drained_worker_is_logged_only_if_something_went_wrong(
@@ -145,7 +145,7 @@ def test_worker_that_had_to_be_killed_is_logged_with_the_reason(
     parts.control.enforce_exit(worker)
     world.processes[0].ends(signal.SIGKILL)
     reaper.reap()
-    said = "was killed: it did not leave in time; it ran no request"
+    said = "was killed with no request in progress: it did not exit in time"
     assert world.log[-1] == f"Worker [{worker.pid}] {said}"
 
 
@@ -156,7 +156,7 @@ def test_template_that_ends_is_started_again(world: World, parts: Parts, reaper:
     world.processes[0].ends(signal.SIGKILL)
     reaper.reap()
     assert parts.pool.others == []
-    said = "was killed by SIGKILL from outside; another one is started"
+    said = "was killed by SIGKILL from outside; starting another"
     assert world.log == [f"The template process [{template.pid}] {said}"]
 
 

@@ -52,7 +52,7 @@ def test_what_does_not_end_in_time_is_killed(world: World) -> None:
     world.time = parts.shutdown.due()
     parts.shutdown.turn(world.time)
     assert world.killed == [(process.pid, signal.SIGKILL)]
-    assert worker.killed_because() == "it did not end in time"
+    assert worker.killed_because() == "it did not exit in time"
     assert parts.shutdown.exit_code is None
     worker.is_abandoned = True
     parts.shutdown.turn(world.time)
@@ -69,7 +69,7 @@ def test_second_signal_ends_requests_but_not_the_same_one_twice(world: World) ->
     world.time += 1
     parts.shutdown.request(signal.SIGINT)
     assert process.heard() == Order.NOW
-    assert world.log[-1] == "Stopped at once by SIGINT; requests cut: 1"
+    assert world.log[-1] == "Stopped immediately by SIGINT; requests aborted: 1"
     exit_of(parts, worker)
     parts.shutdown.turn(world.time)
     assert parts.shutdown.exit_code == 128 + signal.SIGINT

@@ -43,7 +43,7 @@ def test_fork_that_fails_leaves_nothing(world: World) -> None:
     assert parts.pool.free_seats() == seats
     assert parts.pool.children() == []
     assert len(os.listdir("/proc/self/fd")) == len(descriptors)
-    assert world.has_logged("No process can be started: Resource temporarily unavailable")
+    assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     assert not parts.backoff.allows(world.time)
 
 
