@@ -37,7 +37,7 @@ def test_breakpoint_in_a_view(project, options):
             shown.wait_for(r"\(Pdb\) ")
             if options:
                 project.answers("new")
-                shown.wait_for("A debugger is active in process .*: the reload waits")
+                shown.wait_for("A debugger is active in process .*; the reload is delayed")
             terminal.type(b"next\n")
             shown.wait_for(r"\(Pdb\) ", 2)
             terminal.type(b"p x, 'is x'\n")

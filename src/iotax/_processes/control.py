@@ -82,7 +82,7 @@ class Control:
     def _abort(self, worker: Worker) -> None:
         """What it still runs is cut, so that clients see it, and then it is killed."""
         for call in self._calls.of(worker.seat):
-            server_log.warning(f"Broken off: {call}")
+            server_log.warning(f"Aborted: {call}")
         worker.channel.send(Order.NOW)
         self.expect_exit(worker, "", self._leave_seconds)
         worker.aborts_first = False

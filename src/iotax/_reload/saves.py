@@ -64,7 +64,7 @@ class Saves:
     def watcher_ended(self, cause: str) -> None:
         self._watcher = None
         self._watcher_failed = True
-        server_log.error(f"The process that watches files {cause}; it is started anew")
+        server_log.error(f"The process that watches files {cause}; restarting it")
 
     def forget(self, worker: Worker) -> None:
         """It has exited."""
@@ -95,7 +95,7 @@ class Saves:
             if not self._told_of_debugger:
                 self._told_of_debugger = True
                 what = f"A debugger is active in process [{worker.pid}]"
-                server_log.info(f"{what}: the reload waits until it is left")
+                server_log.info(f"{what}; the reload is delayed until it exits")
         elif not self._asked:
             self._act_on_changes()
 

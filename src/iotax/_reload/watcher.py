@@ -106,12 +106,12 @@ class Watcher:
             hints.follow(self._before)
         except NotNotified as error:
             hints.close()
-            self._note(f"{error}: looking at the files again and again instead")
+            self._note(f"{error}; falling back to polling")
             return None
         return hints
 
     def _fall_back(self, error: "NotNotified") -> None:
-        self._note(f"{error}: looking at the files again and again instead")
+        self._note(f"{error}; falling back to polling")
         self._hints.close()
         self._hints = self._polling()
 

@@ -81,7 +81,7 @@ def test_worker_aborts_its_requests_before_it_is_killed(world: World, parts: Par
     world.played_page.running[worker.seat] = [("GET /slow", "r1", 3.0)]
     parts.control.kill(worker)
     assert process.heard() == Order.NOW
-    assert world.has_logged("Broken off: GET /slow (3.0 s, r1)")
+    assert world.has_logged("Aborted: GET /slow (3.0 s, r1)")
     assert world.killed == []
     parts.control.kill(worker)
     assert world.killed == [(process.pid, signal.SIGKILL)]

@@ -114,7 +114,7 @@ def test_restart_waits_for_a_debugger(scene: Scene) -> None:
         scene.tick(ANSWER_SECONDS)
     assert scene.restarts == 0
     assert [line for line in scene.world.log if "debugger" in line] == [
-        f"A debugger is active in process [{process.pid}]: the reload waits until it is left"
+        f"A debugger is active in process [{process.pid}]; the reload is delayed until it exits"
     ]
     scene.saves.on_debugged(worker, is_debugged=False)
     assert scene.restarts == 1
