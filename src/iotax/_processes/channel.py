@@ -61,7 +61,7 @@ class Channel:
             else:
                 self._socket.send(packet)
         except OSError:
-            return False  # full, or nobody is there: its end is told apart
+            return False  # full, or the other side has ended, which receive() reports
         return True
 
     def send_not_forked(self, error: OSError) -> None:

@@ -1,6 +1,6 @@
 """What is done to one process: orders, signals, and the time by which it has to have exited.
 
-Decides how a process is told, and how its exit is enforced. Knows nothing of why, or of what the
+Decides how a process is ordered to exit, and how that is enforced. Knows neither why, nor what the
 other processes do.
 """
 
@@ -16,16 +16,16 @@ from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.worker import JOIN_SECONDS
 
-# What a worker gets beyond its graceful time-out for threads and exit functions of the application.
+# What a worker gets beyond its graceful timeout for threads and exit functions of the application.
 LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
-# A stop at once: the workers' last words.
+# Time to exit for a process that is to abort its requests, or that still boots.
 AT_ONCE_SECONDS: Final = 1.0
-# A killed process that has not exited by then hangs in the kernel: nobody waits for it.
+# A killed process that has not exited by then hangs in the kernel; it is not waited for.
 KILLED_SECONDS: Final = 5.0
 
 
 class Control:
-    """`drain_seconds`: how long a process has to exit by itself."""
+    """`drain_seconds`: how long a process may take to exit by itself."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Control:
             self.expect_exit(worker, "it did not exit in time", self.drain_seconds)
 
     def dismiss(self, child: Child) -> None:
-        """Whoever boots is not needed any more. By TERM, which ends a process that boots, and
-        which one that has become ready this moment survives: it may have clients."""
+        """End a process that boots. By TERM, which a worker that has just become ready survives:
+        it may have clients."""
         child.apply(Event.DISMISS)
         self.expect_exit(child, "", AT_ONCE_SECONDS)
         if child.pid:
@@ -67,7 +67,7 @@ class Control:
         child.termination = Termination(reason, self._system.now() + seconds)
 
     def kill(self, child: Child, why: str = "") -> None:
-        """Immediately; as soon as it has told who it is, if it has not yet."""
+        """Immediately, or as soon as its process id is known."""
         if child.state is State.EXITED:
             return
         if isinstance(child, Worker) and child.aborts_first:
@@ -80,7 +80,7 @@ class Control:
             self._system.kill(child.pid, signal.SIGKILL)
 
     def _abort(self, worker: Worker) -> None:
-        """What it still runs is cut, so that clients see it, and then it is killed."""
+        """Truncate its responses visibly to the clients; it is killed after that."""
         for call in self._calls.of(worker.seat):
             server_log.warning(f"Aborted: {call}")
         worker.channel.send(Order.NOW)
@@ -88,7 +88,7 @@ class Control:
         worker.aborts_first = False
 
     def enforce_exit(self, child: Child) -> None:
-        """Its time is over."""
+        """Its kill_at() has passed."""
         if child.state is not State.KILLED:
             self.kill(child, child.killed_because())
             return

@@ -1,7 +1,7 @@
 """Processes that cannot be started, and code that cannot be loaded: tried again later.
 
-Decides what the log says, the same cause once, and lets the backoff decide when to try again. Knows
-nothing of how processes are made.
+Logs the same cause once; the backoff decides when to try again. Does not know how processes are
+made.
 """
 
 from collections.abc import Callable
@@ -51,8 +51,8 @@ class Failures:
         self._load_error = ""
 
     def try_again_later(self, child: Child) -> None:
-        """Nobody is replaced by code that does not run, and no wish for a replacement is
-        forgotten."""
+        """Workers that serve are not replaced by code that does not run; what is wanted stays
+        wanted."""
         now = self._now()
         self._backoff.failed(child.started, now)
         wanted = self._target.still_wanted(self._pool.workers)

@@ -1,7 +1,7 @@
-"""Reads what processes report, and makes events and wishes of it.
+"""Turns reports of processes into events and wishes.
 
-Decides which report counts in which state. A process that has not been forked is known by the end
-of its channel.
+Decides which report counts in which state. The end of a channel without a process id means that
+the worker was never forked.
 """
 
 import signal
@@ -21,7 +21,7 @@ class Inbox:
         self._parts, self._policy, self._replacer = parts, policy, replacer
 
     def read(self, child: Child) -> None:
-        """All that there is."""
+        """All reports that have arrived."""
         if child.state is State.EXITED:
             return  # seen in this turn, after its channel was found readable
         while not child.channel_closed and (message := child.channel.receive()) is not None:
@@ -67,7 +67,7 @@ class Inbox:
         return None
 
     def _has_pid(self, worker: Worker, pid: int) -> None:
-        """The template has forked it. What was decided meanwhile is done now."""
+        """The template has forked it. Signals that were due before can be sent now."""
         worker.pid = pid
         worker.apply(Event.PID)
         self._parts.spawner.started(worker)
@@ -77,7 +77,7 @@ class Inbox:
             self._parts.system.kill(pid, signal.SIGKILL)
 
     def _was_not_forked(self, worker: Worker) -> None:
-        """The template ended with the order unread, or the fork before it could tell its number."""
+        """The template exited with the order unread, or the fork before it reported its id."""
         worker.channel.close()
         worker.apply(Event.EXIT)
         self._parts.pool.remove(worker)

@@ -36,8 +36,8 @@ def after_import(sockets_before: set[str]) -> Iterator[str]:
     if threads := _lost_threads():
         yield (
             f"importing the application started {_count(threads, 'thread')} ({'; '.join(threads)}),"
-            " which the forked workers do not have, unless its library starts it again there when it"
-            " is first used"
+            " which the forked workers do not have, unless its library starts it there when it is"
+            " first used"
         )
     if opened := sorted(sockets() - sockets_before):
         yield (

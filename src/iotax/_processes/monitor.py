@@ -1,7 +1,6 @@
-"""Looks at the clock and at the shared page: who boots too long, has served long enough, uses too
-much memory, or is stuck.
+"""Finds workers that boot too long, have served long enough, use too much memory, or are stuck.
 
-Decides when a worker is to be replaced, and says why; never by what, or when.
+Decides why a worker is to be replaced, from the clock and the shared page; not when.
 """
 
 from collections.abc import Iterator
@@ -73,7 +72,7 @@ class Monitor:
         self._control.kill(child, why)
 
     def _look_at(self, worker: Worker, now: float) -> None:
-        """Once a second while requests run; a worker that has come to rest says when that ends."""
+        """Once a second while requests run; an idle worker reports when that changes."""
         turns, calls = self._page.turns(worker.seat), self._page.calls(worker.seat)
         if not calls and turns == worker.turns_seen:
             worker.is_watched = False
@@ -94,8 +93,7 @@ class Monitor:
                 self._control.want(worker, Replacement(why, drain_first=True))
 
     def _seems_stuck(self, worker: Worker, now: float) -> bool:
-        """Whether its interpreter is kept: seen twice, since the first look may be at what it said
-        before it was frozen."""
+        """Whether a call holds the GIL. Seen twice: the page may be from before a freeze."""
         waits = self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS
         waits = waits and not self._system.is_stopped(worker.pid)
         confirmed = worker.seems_stuck.is_confirmed(waits, now)

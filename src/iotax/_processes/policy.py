@@ -13,7 +13,7 @@ from iotax._processes.pool import Child, Worker
 
 class Policy(Protocol):
     def begin(self) -> None:
-        """The supervisor starts to run."""
+        """Before the first turn."""
 
     def can_start(self, now: float) -> bool:
         """Whether workers can be started now. Starts what they come from."""
@@ -28,10 +28,10 @@ class Policy(Protocol):
         """It serves."""
 
     def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
-        """It has exited, from its state; `cause` says why in words. True: that is no failure."""
+        """It has exited, from its present state. `cause` describes why. True: not a failure."""
 
     def on_boot_failure(self, child: Child, why: str) -> None:
-        """It has exited before it was ready; "": child.boot_error says why."""
+        """It has exited before it was ready. `why` is "" if child.boot_error has the reason."""
 
     def on_hup(self) -> None:
         """All workers are to be replaced."""

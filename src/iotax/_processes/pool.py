@@ -1,7 +1,6 @@
 """The supervisor's processes.
 
-Decides what is known of one, and which there are. Knows nothing of how one is made, or what becomes
-of it.
+Decides what is known of one, and which there are. Must not know how one is made or ended.
 """
 
 from collections import deque
@@ -24,7 +23,7 @@ _BOOTS = (State.FORKING, State.BOOTING)
 
 @dataclass(eq=False)
 class Child:
-    """A process of the supervisor's. `pid` is 0 until a fork of the template has told it."""
+    """A process of the supervisor. `pid` is 0 until a fork of the template has reported it."""
 
     channel: Channel
     started: float
@@ -34,8 +33,8 @@ class Child:
     boot_error: str = ""  # the screen, when the application could not be loaded
     channel_closed: bool = False
     is_importing: bool = False  # a template that imports more, and forks later
-    is_leaving: bool = False  # it was told to drain, or dismissed: nobody needs it any more
-    is_abandoned: bool = False  # it was killed, and does not exit: nobody waits for it any more
+    is_leaving: bool = False  # it drains or was dismissed: it is not needed
+    is_abandoned: bool = False  # it was killed, does not exit, and is not waited for
     has_exit_functions: bool = False  # of an import, which workers may use: it ends after them
 
     def apply(self, event: Event) -> None:
@@ -77,7 +76,7 @@ class Worker(Child):
     code_generation: int = 0  # of the code that it runs
     is_watched: bool = False  # requests run: its seat of the page is looked at
     turns_seen: int = -1
-    aborts_first: bool = False  # before it is killed, it is told to abort what it still runs
+    aborts_first: bool = False  # before it is killed, its requests are aborted
     stuck_reported: bool = False  # that a call keeps its interpreter was logged
     seems_stuck: Suspicion = field(default_factory=Suspicion)
 

@@ -67,11 +67,11 @@ class Production:
         elif child is self._template:
             self._template = None
         else:
-            return True  # workers were forked from it, once
+            return True  # it had been replaced
         return self._parts.shutdown.stop is not None
 
     def on_boot_failure(self, child: Child, why: str) -> None:
-        """Nobody is replaced by code that does not run."""
+        """At the first start the server gives up; later it keeps what serves, and tries again."""
         if not self._pool.has_served:
             what = f"iotax: process [{child.pid}] was to load {self._parts.app}, but {why}"
             terminal.say(what if why else f"\n{child.boot_error}")

@@ -35,7 +35,7 @@ class Report(StrEnum):
     SIGTERM = "T"  # a TERM reached this process
     MAX_REQUESTS = "M"  # with the number of requests
     THREADS_LOST = "L"  # with the reason why another worker is needed
-    BUSY = "W"  # requests run, and nobody watches the page
+    BUSY = "W"  # requests run while the supervisor does not look at the page
     TRANSFERRED = "c"  # with a connection
     TRANSFER_DONE = "P"
 

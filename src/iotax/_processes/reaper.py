@@ -1,7 +1,6 @@
-"""Exits of processes: which one it was, and why.
+"""Handles exits of processes.
 
-Decides which exits are failures, and what the log says of them. What a failed boot means is the
-policy's business.
+Decides which exits are failures, and logs their cause. The policy decides what a failed boot means.
 """
 
 import os
@@ -30,8 +29,8 @@ class Reaper:
             pid, status = exited
             child = self._find(pid)
             if child is None:
-                continue  # an orphan of the application's
-            self._inbox.read(child)  # its last words
+                continue  # adopted: started by the application
+            self._inbox.read(child)  # what it reported last
             child.channel.close()
             self._pool.remove(child)
             is_expected = self._policy.on_exit(child, partial(self._cause, status))
@@ -43,7 +42,7 @@ class Reaper:
     def _find(self, pid: int) -> Child | None:
         for child in self._pool.children():
             if not child.pid:
-                self._inbox.read(child)  # it says who it is
+                self._inbox.read(child)  # it may report its id
             if child.pid == pid:
                 return child
         return None
@@ -74,13 +73,13 @@ class Reaper:
             server_log.error(f"The template process [{child.pid}] {what}; starting another")
 
     def _was_asked_while_booting(self, child: Child) -> None:
-        """A TERM that was for the whole process group may come to the others first: that is no
-        failure of the application's."""
+        """A TERM for the whole process group may reach the others first; the application has not
+        failed."""
         server_log.info(f"Process [{child.pid}] got SIGTERM before it was ready; starting another")
         self._backoff.failed(child.started, self._system.now())
 
     def _log_exit(self, worker: Worker, before: State, status: int) -> None:
-        """It was told to; only what went wrong is told."""
+        """It was expected to exit: only failures are logged."""
         calls = self._calls.clause(worker.seat)
         if before is State.KILLED:
             if why := worker.killed_because():

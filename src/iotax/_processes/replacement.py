@@ -1,7 +1,7 @@
 """The next steps from the workers that there are to those that are wanted.
 
-Decides who is started, drained, dismissed or killed. A function of its arguments: it must not know
-processes, messages, clocks or signals. The supervisor takes the steps (supervisor.py).
+Decides which worker is started, drained, dismissed or killed. A function of its arguments: it must
+not know processes, messages, clocks or signals. replacer.py takes the steps.
 
 The rules:
 - A worker that exits, or that cannot serve, is replaced immediately, whatever the others do.

@@ -1,7 +1,7 @@
 """Takes the next steps from the workers that there are to those that are wanted.
 
-Which steps those are is decided in replacement.py. Decides what becomes of a worker that has got
-ready, and of the one in whose place it comes.
+replacement.py decides which steps those are. Decides what happens to a worker that is ready, and to
+the one that it replaces.
 """
 
 from iotax._log import server_log
@@ -29,7 +29,7 @@ class Replacer:
         self._target, self._control = parts.target, parts.control
 
     def take_steps(self) -> None:
-        """Until there is nothing more to do: whoever is not needed any more may make others so."""
+        """Until nothing is left to do: a step can make others possible."""
         while steps := next_steps(
             self._pool.workers,
             self._target.wanted(),
@@ -88,7 +88,7 @@ class Replacer:
         self._policy.on_ready(worker)
 
     def _is_ready_though_dismissed(self, worker: Worker) -> None:
-        """It drains, unless it is all there is for now: then it serves until it is replaced."""
+        """It drains, unless too few workers can serve: then it serves until it is replaced."""
         worker.termination = None
         if (stop := self._parts.shutdown.stop) is not None:
             worker.apply(Event.DRAIN)

@@ -1,8 +1,7 @@
-"""The end of the server: asked for by signals, by the end of the terminal, or because no worker can
-be started.
+"""Stops the server: on signals, when its terminal closes, or because the application cannot load.
 
-Decides which order each process gets, what is waited for, and the exit code. Templates whose
-import has exit functions end after the workers, which may use what those end.
+Decides the order for each process, what is waited for, and the exit code. Templates with exit
+functions of an import end after the workers, which may use what those functions end.
 """
 
 import signal
@@ -20,7 +19,7 @@ from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
 
-# How long after a HUP the end of the terminal is still what it was about.
+# For how long after a HUP it may have been about the end of the terminal.
 TERMINAL_SECONDS: Final = 1.0
 
 
@@ -119,7 +118,7 @@ class Shutdown:
         return number == signal.SIGQUIT or now - stop.since >= SECOND_SIGNAL_SECONDS
 
     def _order_all(self, order: Order) -> None:
-        """The listeners of the supervisor go first, or they would accept clients that nobody
+        """Close the supervisor's listeners first, or the kernel would accept clients that no worker
         serves."""
         self._listeners.hand_over()
         for child in self._pool.children():

@@ -1,6 +1,6 @@
 """Starts processes: forks of the supervisor, or of a template.
 
-Decides what a child lets go of, and what becomes of a start that fails. Knows nothing of when a
+Decides what a child releases, and what a start that fails leaves behind. Does not know when a
 process is wanted.
 """
 
@@ -24,7 +24,7 @@ from iotax._processes.worker_process import WorkerJob
 
 
 class Job(Protocol):
-    """What a process is there for."""
+    """What a process does."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -130,6 +130,6 @@ class Spawner:
             return 0
 
     def _become_child(self, ours: Channel) -> None:
-        """Let go of what is the supervisor's: a copy of a channel would hide the end of another."""
+        """Release what belongs to the supervisor: a copy of a channel would hide its end."""
         signals.become_child(self._queue)
         forking.close_all(ours, *(child.channel for child in self._pool.children()))

@@ -68,7 +68,7 @@ class Supervisor:
         self._replacer.take_steps()
 
     def _wait(self) -> None:
-        """For signals, exits and reports; they are seen to in this order."""
+        """For signals, exits and reports, and handle them in this order."""
         readers: dict[int, Callable[[], None]] = {self._signals.fileno(): self._read_signals}
         for child in self._pool.children():
             if not child.channel_closed:

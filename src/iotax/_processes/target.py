@@ -1,6 +1,6 @@
 """How many workers there should be, and of which kind.
 
-Decides what is wanted, never what is done about it.
+Decides what is wanted, not what is done to get there.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
-"""Which code is current under --reload, which workers run it, and what has become of it.
+"""Which code is current under --reload, which workers run it, and whether it loads.
 
-Decides what counts, and what a worker serves in place of code that cannot. Does nothing to a
-process.
+Decides which workers count, and what is served in place of code that does not load. Must not act
+on a process.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ class Generation(Target):
     """Each save begins another one. While its code cannot be loaded, one worker that serves the
     error is enough.
 
-    `error`: why it cannot be; `has_loaded`: it could be once, so a failed boot is no fault of it;
-    `has_result`: a worker is ready, or there is an error; `hangs`: that was told.
+    `error`: why it cannot be; `has_loaded`: it could be once, so a later failed boot is not its
+    fault; `has_result`: a worker is ready, or there is an error; `hangs`: that was logged.
     """
 
     def __init__(self, workers: int, now: float) -> None:

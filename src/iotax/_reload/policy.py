@@ -1,10 +1,7 @@
-"""Workers under --reload: made again when a file is saved. The server never ends because of what is
-saved.
+"""Workers under --reload: replaced when a file is saved. No saved code ends the server.
 
-Each save begins a generation. What runs is told to hold new requests, the workers of the new
-generation are started, and when the first of them is ready it gets the connections that wait, and
-the old ones leave. If the new code cannot be loaded, a worker takes its place that serves the
-error.
+Each save begins a generation. Old workers pause; when the first new one is ready, it gets their
+idle connections, and they drain. If the code cannot be loaded, one worker serves the error.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +27,7 @@ from iotax._reload.saves import Saves
 from iotax._reload.transfer import RETIRE_SECONDS, Transfer
 from iotax._reload.warm_template import WarmTemplate
 
-# Beyond its graceful time-out: a person waits at the terminal.
+# Beyond its graceful timeout: a person waits at the terminal.
 LEAVE_SECONDS: Final = 0.2
 
 
@@ -38,7 +35,7 @@ class Reloading:
     def __init__(self, parts: Parts, generation: Generation) -> None:
         self._parts, self._generation = parts, generation
         self._pool, self._control = parts.pool, parts.control
-        # The supervisor ends what takes too long, and says so.
+        # Longer than the supervisor waits, which aborts what takes too long and logs it.
         patient = max(parts.config.graceful_timeout, RETIRE_SECONDS) + 1
         self._worker_config = replace(parts.config, graceful_timeout=patient)
         self._saves = Saves(parts, generation, self._begin_generation)
@@ -124,7 +121,7 @@ class Reloading:
     def on_ready(self, worker: Worker) -> None:
         generation = self._generation
         if worker in generation.error_workers and generation.has_loaded:
-            self._control.drain(worker)  # it comes too late: the import has come to its end
+            self._control.drain(worker)  # too late: the import has ended
             return
         if worker not in generation.error_workers and generation.loaded():
             self._warm.loaded()
@@ -160,7 +157,7 @@ class Reloading:
         self._generation.begin(self._parts.system.now())
         self._parts.backoff.reset()
         for worker in self._pool.workers:
-            worker.replacement = None  # the new generation replaces all of them
+            worker.replacement = None  # the new generation replaces all workers
             if worker.state is State.READY:
                 worker.channel.send(Order.PAUSE)
             elif worker.boots():
@@ -196,7 +193,7 @@ class Reloading:
         self._warm.loaded()
         for worker in self._pool.workers:
             if worker in generation.error_workers and worker.state is State.READY:
-                # It says that the import hangs.
+                # Its page is about an import that hangs.
                 worker.want(Replacement("the import has failed", urgent=True))
             elif worker.boots():
                 self._drop(worker)
@@ -209,8 +206,7 @@ class Reloading:
                 self._drop(worker)
 
     def _log_that_it_hangs(self) -> None:
-        """A worker that serves the error stays until the import comes to its end, or the next save
-        ends it."""
+        """And serve a page about it until the import ends, or the next save interrupts it."""
         server_log.warning(
             f"{self._parts.app} has been imported for more than {HANG_SECONDS:.0f} s, and is not"
             " ready; the next save interrupts it. It is here:"

@@ -1,7 +1,7 @@
-"""From files that are saved to a restart.
+"""Restarts the application when files were saved.
 
-Decides when: at once, unless a worker waits in a debugger. The files are watched by a process of
-its own (watcher.py), which is started again when it ends.
+Decides when: immediately, unless a worker waits in a debugger. A process of its own watches the
+files (watcher.py); it is restarted when it exits.
 """
 
 import os
@@ -20,8 +20,8 @@ from iotax._reload.generation import Generation
 from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change, Names, Tree
 
-# How long a worker may take to say whether it is being debugged, and when it is asked again.
-ANSWER_SECONDS: Final = 0.3
+# How long a worker may take to reply whether it is being debugged, and when it is asked again.
+REPLY_SECONDS: Final = 0.3
 WATCHER_PAUSE_SECONDS: Final = 1.0
 NAMED_MAX: Final = 3
 
@@ -42,9 +42,9 @@ class Saves:
         self._watcher_failed = False
         self._changes: list[Change] = []  # not acted on yet
         self._count = 0
-        self._asked: set[Worker] = set()  # whose answer is waited for
+        self._asked: set[Worker] = set()  # whose reply is waited for
         self._ask_at = 0.0
-        self._told_of_debugger = False
+        self._debugger_logged = False
 
     def tick(self, now: float) -> None:
         if self._watcher is None and now >= self._watcher_due:
@@ -76,24 +76,24 @@ class Saves:
             server_log.warning(message.text)
         elif message.kind == ReloadReport.WATCHING and self._watcher_failed:
             self._watcher_failed = False
-            self._restart()  # nobody has seen what was saved meanwhile
+            self._restart()  # what was saved meanwhile is not known
         elif message.kind == ReloadReport.CHANGED:
             count, named = watcher.unpack(message.text)
             if not self._changes:
-                self._ask_at, self._told_of_debugger = 0.0, False
+                self._ask_at, self._debugger_logged = 0.0, False
             self._changes += named
             self._count += count
 
     def on_debugged(self, worker: Worker, *, is_debugged: bool) -> None:
-        """What a worker that was asked has answered."""
+        """The reply of a worker that was asked."""
         if worker not in self._asked:
             return
         self._asked.discard(worker)
         if is_debugged:
             self._asked.clear()
-            self._ask_at = self._system.now() + ANSWER_SECONDS
-            if not self._told_of_debugger:
-                self._told_of_debugger = True
+            self._ask_at = self._system.now() + REPLY_SECONDS
+            if not self._debugger_logged:
+                self._debugger_logged = True
                 what = f"A debugger is active in process [{worker.pid}]"
                 server_log.info(f"{what}; the reload is delayed until it exits")
         elif not self._asked:
@@ -116,16 +116,16 @@ class Saves:
         )
 
     def _restart_if_nobody_debugs(self, now: float) -> None:
-        """Whoever runs a request, or boots, may wait in a debugger: it is asked."""
+        """Ask workers that run a request or boot whether they wait in a debugger."""
         if not self._asked:
             for worker in self._pool.workers:
                 if worker.pid and self._may_debug(worker, now):
                     self._asked.add(worker)
-                    self._ask_at = now + ANSWER_SECONDS
+                    self._ask_at = now + REPLY_SECONDS
                     self._system.kill(worker.pid, processes.ASK_DEBUGGED)
             if self._asked:
                 return
-        self._asked.clear()  # who does not answer runs, or hangs
+        self._asked.clear()  # a worker that does not reply in time is not being debugged
         self._act_on_changes()
 
     def _may_debug(self, worker: Worker, now: float) -> bool:

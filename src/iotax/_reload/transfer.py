@@ -1,7 +1,7 @@
-"""Connections on their way from old workers to new ones, under --reload.
+"""Transfers idle connections from old workers to new ones, under --reload.
 
-Decides when an old worker gives them away, and how long what it still runs may take. A connection
-in transit waits for the next worker of the current code.
+Decides how long the requests of an old worker may take. A connection in transit waits for the next
+worker of the current code.
 """
 
 import os
@@ -13,7 +13,7 @@ from iotax._processes.pool import Worker
 from iotax._processes.protocol import Order
 from iotax._reload.generation import Generation
 
-# What runs in the old workers when the new one is ready has so long.
+# How long requests of an old worker may run when a new one is ready.
 RETIRE_SECONDS: Final = 2.0
 
 
@@ -58,6 +58,6 @@ class Transfer:
             new.append(new.pop(0))
 
     def close(self) -> None:
-        """Nobody will serve them."""
+        """The server stops: no worker will serve them."""
         while self._in_transit:
             os.close(self._in_transit.pop())

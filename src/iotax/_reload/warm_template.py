@@ -1,7 +1,7 @@
 """The template under --reload, from which warm workers are forked.
 
-Decides when it is started, told to import more, and given up. Which modules it keeps is decided in
-template_state.py.
+Decides when it is started, ordered to import more, and given up. template_state.py decides which
+modules it keeps.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from iotax._reload.processes import ReloadJob, TemplateJob
 from iotax._reload.reports import ReloadReport
 from iotax._reload.template_state import Warmth
 
-# A template forks in no time; one that has not by then hangs.
+# A fork takes milliseconds; a template that has not forked by then hangs.
 FORK_SECONDS: Final = 5.0
 
 
@@ -47,7 +47,7 @@ class WarmTemplate:
         return (None, f"cold: {cold}") if cold else (self._warmth.template, "warm")
 
     def loaded(self) -> None:
-        """A worker has told what it needs."""
+        """A worker has reported what it needs."""
         self._warmth.loaded()
 
     def add_modules(self, names: Iterable[str]) -> None:

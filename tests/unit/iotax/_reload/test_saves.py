@@ -11,7 +11,7 @@ from iotax._reload import watcher
 from iotax._reload.generation import Generation
 from iotax._reload.processes import ASK_DEBUGGED
 from iotax._reload.reports import ReloadReport
-from iotax._reload.saves import ANSWER_SECONDS, WATCHER_PAUSE_SECONDS, Saves
+from iotax._reload.saves import REPLY_SECONDS, WATCHER_PAUSE_SECONDS, Saves
 from iotax._reload.tree import Change
 
 
@@ -85,9 +85,9 @@ def test_worker_that_runs_a_request_is_asked_and_not_waited_for_long(scene: Scen
     scene.saved("a.py")
     scene.tick()
     assert scene.world.killed == [(process.pid, ASK_DEBUGGED)]
-    assert [*scene.saves.dues()] == [scene.world.time + ANSWER_SECONDS]
+    assert [*scene.saves.dues()] == [scene.world.time + REPLY_SECONDS]
     assert scene.restarts == 0
-    scene.tick(ANSWER_SECONDS)
+    scene.tick(REPLY_SECONDS)
     assert scene.restarts == 1, "it hangs"
 
 
@@ -111,7 +111,7 @@ def test_restart_waits_for_a_debugger(scene: Scene) -> None:
     scene.tick()
     for _ in range(3):
         scene.saves.on_debugged(worker, is_debugged=True)
-        scene.tick(ANSWER_SECONDS)
+        scene.tick(REPLY_SECONDS)
     assert scene.restarts == 0
     assert [line for line in scene.world.log if "debugger" in line] == [
         f"A debugger is active in process [{process.pid}]; the reload is delayed until it exits"
@@ -129,7 +129,7 @@ def test_worker_that_exits_does_not_answer_any_more(scene: Scene) -> None:
     scene.saves.forget(worker)
     scene.saves.on_debugged(worker, is_debugged=False)
     assert scene.restarts == 0
-    scene.tick(ANSWER_SECONDS)
+    scene.tick(REPLY_SECONDS)
     assert scene.restarts == 1
 
 
