@@ -54,7 +54,7 @@ void stop_for(int number, driver::Stop first) noexcept {
   driver::Worker* const worker = stopped_worker.load();
   Caller* const caller = its_caller.load();
   if (worker == nullptr || caller == nullptr) return;
-  if (its_process.load() == Process::worker) return worker->report(driver::Report::asked_to_leave);
+  if (its_process.load() == Process::worker) return worker->report(driver::Report::sigterm);
   caller->stopping();
   const std::int64_t now = now_ns();
   std::int64_t before = 0;

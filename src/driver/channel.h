@@ -1,6 +1,6 @@
-// The worker's end of its channel to the supervisor: orders in, reports out, one message each. Its
-// other end is channel.py. It decides how the words look; what an order does is the loop's
-// business, what a report does the supervisor's.
+// The worker's end of its channel to the supervisor: orders in, reports out, one message each: a
+// word, or a word, a space and text. Its other end is channel.py; protocol.py has the same words.
+// The loop decides what an order does, the supervisor what a report does.
 #pragma once
 
 #include <algorithm>
@@ -16,29 +16,39 @@
 
 namespace iotax::driver {
 
-/// The first byte of a message to the worker.
-enum class Order : char {
-  drain = 't',   // stop as for TERM
-  prompt = 'i',  // stop as for INT
-  now = 'q',     // stop at once
-  retire = 'r',  // another worker serves from here on
-  hold = 'h',    // accept nothing, and leave what idle connections send with the system
-  go_on = 'g',   // after a hold
-  pass = 'p',    // after a hold: give the idle connections away
-  adopt = 'c',   // serve the connection that comes along
-  reopen = 'l',  // the log files
-  gone = 0,      // no message: the supervisor has ended
+/// A message to the worker.
+enum class Order : std::uint8_t {
+  drain,      // stop as for TERM
+  interrupt,  // stop as for INT
+  now,        // stop immediately
+  retire,     // another worker serves from here on
+  pause,      // accept nothing, and read nothing from idle connections
+  resume,
+  transfer,  // after pause: give the idle connections away
+  adopt,     // serve the connection that comes along
+  reopen,    // the log files
+  gone,      // no message: the supervisor has ended
 };
 
-/// The first byte of a message from the worker. Those of a process that boots are Python's.
-enum class Report : char {
-  asked_to_leave = 'T',  // a TERM reached this process
-  requests_done = 'M',   // --max-requests is reached; with their number
-  threads_lost = 'L',    // and another worker is needed; with the reason
-  busy = 'W',            // requests run, and nobody watches this worker's seat of the page
-  passed = 'c',          // with a connection
-  all_passed = 'P',
+inline constexpr std::array<std::string_view, 9> kOrderWords{
+    "drain", "interrupt", "now", "retire", "pause", "resume", "transfer", "adopt", "reopen",
 };
+static_assert(kOrderWords.size() == static_cast<std::size_t>(Order::gone));
+
+/// A message from the worker. Those of a process that boots are Python's.
+enum class Report : std::uint8_t {
+  sigterm,       // a TERM reached this process
+  max_requests,  // --max-requests is reached; with their number
+  threads_lost,  // another worker is needed; with the reason
+  busy,          // requests run while the supervisor does not look at the page
+  transferred,   // with a connection
+  transfer_done,
+};
+
+inline constexpr std::array<std::string_view, 6> kReportWords{
+    "sigterm", "max_requests", "threads_lost", "busy", "transferred", "transfer_done",
+};
+static_assert(kReportWords.size() == static_cast<std::size_t>(Report::transfer_done) + 1);
 
 template <class Sys>
 class Channel : public Source {
@@ -57,24 +67,38 @@ class Channel : public Source {
     if (fd_ >= 0) sys_.close(std::exchange(fd_, -1));
   }
 
-  /// The next order; none: that was all for now.
+  /// The next order; none: that was all for now. Unknown words are skipped.
   std::optional<Received> next() {
-    if (fd_ < 0) return std::nullopt;
-    std::array<std::byte, 64> text;
-    const Result<Message> got = sys_.receive_message(fd_, text);
-    if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) return std::nullopt;
-    if (!got || got->bytes == 0) return Received{};
-    return Received{static_cast<Order>(text[0]), got->attached};
+    while (fd_ >= 0) {
+      std::array<char, 64> text;
+      const Result<Message> got =
+          sys_.receive_message(fd_, std::as_writable_bytes(std::span(text)));
+      if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) return std::nullopt;
+      if (!got || got->bytes == 0) return Received{};
+      const std::string_view word(text.data(), got->bytes);
+      const auto* found = std::find(kOrderWords.begin(), kOrderWords.end(), word);
+      if (found != kOrderWords.end()) {
+        return Received{static_cast<Order>(found - kOrderWords.begin()), got->attached};
+      }
+      if (got->attached >= 0) sys_.close(got->attached);
+    }
+    return std::nullopt;
   }
 
   /// From any thread, and from signal handlers. `text` is cut where it does not fit. False: it
   /// could not be sent now, or nobody is there.
   bool report(Report what, std::string_view text = {}, int attached = -1) noexcept {
     if (fd_ < 0) return false;
-    std::array<std::byte, 512> message{static_cast<std::byte>(what)};
-    const auto said = std::as_bytes(std::span(text.substr(0, message.size() - 1)));
-    std::copy(said.begin(), said.end(), message.begin() + 1);
-    return bool(sys_.send_message(fd_, std::span(message).first(said.size() + 1), attached));
+    std::array<char, 512> message;
+    const std::string_view word = kReportWords[static_cast<std::size_t>(what)];
+    auto* end = std::copy(word.begin(), word.end(), message.begin());
+    if (!text.empty()) {
+      *end++ = ' ';
+      text = text.substr(0, static_cast<std::size_t>(message.end() - end));
+      end = std::copy(text.begin(), text.end(), end);
+    }
+    const std::span<const char> used(message.begin(), end);
+    return bool(sys_.send_message(fd_, std::as_bytes(used), attached));
   }
 
  private:

@@ -147,19 +147,19 @@ void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received
     case Order::drain:
       ordered_ = std::max(ordered_, Stop::drain);
       break;
-    case Order::prompt:
+    case Order::interrupt:
       ordered_ = std::max(ordered_, Stop::prompt);
       break;
     case Order::now:
       ordered_ = std::max(ordered_, Stop::now);
       break;
-    case Order::hold:
+    case Order::pause:
       hold();
       break;
-    case Order::go_on:
+    case Order::resume:
       go_on();
       break;
-    case Order::pass:
+    case Order::transfer:
       pass_idle();
       break;
     case Order::adopt:
@@ -1052,7 +1052,7 @@ void Loop<Sys, Poller>::pass_idle() {
     Session* const following = s->next;
     if (is_idle(*s)) {
       deregister(*s);
-      if (!channel_.report(Report::passed, {}, s->fd)) {
+      if (!channel_.report(Report::transferred, {}, s->fd)) {
         pass_again_ = now_ + 1ms;
         return;
       }
@@ -1060,7 +1060,7 @@ void Loop<Sys, Poller>::pass_idle() {
     }
     s = following;
   }
-  if (!channel_.report(Report::all_passed)) pass_again_ = now_ + 1ms;
+  if (!channel_.report(Report::transfer_done)) pass_again_ = now_ + 1ms;
 }
 
 /// A connection that another worker has given away.

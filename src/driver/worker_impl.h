@@ -431,7 +431,7 @@ void BasicWorker<Sys, Poller>::report_call() {
   const std::uint64_t requests = now.requests + now.running;
   if (requests < config_.requests_max) return;
   if (requests_done_.exchange(true, std::memory_order_relaxed)) return;
-  loop_.channel().report(Report::requests_done, std::to_string(requests));
+  loop_.channel().report(Report::max_requests, std::to_string(requests));
 }
 
 /// The call of this thread outlasted the watch: the lead is another's. What is left is to finish

@@ -1,7 +1,7 @@
 """Messages between the supervisor and a process of its own: whole packets over a socket pair.
 
-The first character of a packet is its kind (protocol.py), the rest is text; a descriptor can come
-along. The end of either process is the end of the channel.
+A packet is its kind (protocol.py), or its kind, a space and text; a descriptor can come along. The
+end of either process is the end of the channel.
 """
 
 import os
@@ -54,7 +54,7 @@ class Channel:
 
     def send(self, kind: str, text: str = "", descriptor: int = -1) -> bool:
         """Whether it is on its way. Text beyond the bound of a packet is cut."""
-        packet = (kind + text).encode(errors="backslashreplace")[:_BYTES_MAX]
+        packet = (f"{kind} {text}" if text else kind).encode(errors="backslashreplace")[:_BYTES_MAX]
         try:
             if descriptor >= 0:
                 socket.send_fds(self._socket, [packet], [descriptor])
@@ -88,5 +88,5 @@ class Channel:
             return Message(GONE)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
-        text = packet.decode(errors="replace")
-        return Message(text[:1], text[1:], descriptors[0] if descriptors else -1)
+        kind, _, text = packet.decode(errors="replace").partition(" ")
+        return Message(kind, text, descriptors[0] if descriptors else -1)

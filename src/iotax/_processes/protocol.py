@@ -1,8 +1,7 @@
-"""The kinds of messages between the supervisor and its processes, and their form in a packet.
+"""The kinds of messages between the supervisor and its processes: words, as they are in a packet.
 
-Decides the letters. What an order does is its receiver's business. What a worker that serves sends
-and receives is also in src/driver/channel.h; what the processes of --reload report beside this in
-_reload/processes.py.
+Its receiver decides what an order does. channel.h of src/driver has the same words for a worker
+that serves; _reload/reports.py has those that only --reload uses.
 """
 
 from enum import StrEnum
@@ -12,32 +11,32 @@ from typing import Final
 class Order(StrEnum):
     """The supervisor to a process."""
 
-    DRAIN = "t"  # stop as for TERM
-    INTERRUPT = "i"  # stop as for INT
-    NOW = "q"  # stop immediately
-    RETIRE = "r"  # another worker serves from here on
-    PAUSE = "h"  # accept nothing, and read nothing from idle connections
-    RESUME = "g"
-    TRANSFER = "p"  # after PAUSE: give the idle connections away
-    ADOPT = "c"  # serve the connection that comes along
-    REOPEN = "l"  # the log files
-    FORK = "f"  # to a template, with the end of a channel: fork a worker that uses it
-    IMPORT = "m"  # to the template of --reload: import these modules too
+    DRAIN = "drain"  # stop as for TERM
+    INTERRUPT = "interrupt"  # stop as for INT
+    NOW = "now"  # stop immediately
+    RETIRE = "retire"  # another worker serves from here on
+    PAUSE = "pause"  # accept nothing, and read nothing from idle connections
+    RESUME = "resume"
+    TRANSFER = "transfer"  # after PAUSE: give the idle connections away
+    ADOPT = "adopt"  # serve the connection that comes along
+    REOPEN = "reopen"  # the log files
+    FORK = "fork"  # to a template, with the end of a channel: fork a worker that uses it
+    IMPORT = "import"  # to the template of --reload: import these modules too
 
 
 class Report(StrEnum):
     """A process to the supervisor."""
 
-    BOOTING = "B"  # with the process id
-    READY = "R"
-    LOAD_ERROR = "E"  # with the screen of the error
-    NOT_FORKED = "F"  # by the template on the channel of the worker: with the cause
-    SIGTERM = "T"  # a TERM reached this process
-    MAX_REQUESTS = "M"  # with the number of requests
-    THREADS_LOST = "L"  # with the reason why another worker is needed
-    BUSY = "W"  # requests run while the supervisor does not look at the page
-    TRANSFERRED = "c"  # with a connection
-    TRANSFER_DONE = "P"
+    BOOTING = "booting"  # with the process id
+    READY = "ready"
+    LOAD_ERROR = "load_error"  # with the screen of the error
+    NOT_FORKED = "not_forked"  # by the template on the channel of the worker: with the cause
+    SIGTERM = "sigterm"  # a TERM reached this process
+    MAX_REQUESTS = "max_requests"  # with the number of requests
+    THREADS_LOST = "threads_lost"  # with the reason why another worker is needed
+    BUSY = "busy"  # requests run while the supervisor does not look at the page
+    TRANSFERRED = "transferred"  # with a connection
+    TRANSFER_DONE = "transfer_done"
 
 
 GONE: Final = ""  # no message: the other side has ended

@@ -1,6 +1,6 @@
 """What the processes of --reload report beside what every process does (_processes/protocol.py).
 
-Decides the letters: none of them means something else in a Report.
+None of these words means something else in a Report.
 """
 
 from enum import StrEnum
@@ -8,13 +8,13 @@ from enum import StrEnum
 
 class ReloadReport(StrEnum):
     # A worker.
-    USES = "u"  # with names of modules that it has imported
-    VARIABLES = "v"  # with names of environment variables that its code has changed
-    STALE = "x"  # a file has changed since the template imported it: with its name
-    DEBUGGED = "d"  # whether it is being debugged: "yes" or "no"
+    USES = "uses"  # with names of modules that it has imported
+    VARIABLES = "variables"  # with names of environment variables that its code has changed
+    STALE = "stale"  # a file has changed since the template imported it: with its name
+    DEBUGGED = "debugged"  # whether it is being debugged: "yes" or "no"
     # The template.
-    NOT_WARM = "n"  # it cannot import modules ahead: with the reason
+    NOT_WARM = "not_warm"  # it cannot import modules ahead: with the reason
     # The watcher.
-    WATCHING = "w"
-    CHANGED = "f"  # with the changed files
-    NOTE = "o"  # with a sentence for people
+    WATCHING = "watching"
+    CHANGED = "changed"  # with the changed files
+    NOTE = "note"  # with a sentence for people

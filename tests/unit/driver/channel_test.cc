@@ -37,7 +37,7 @@ struct Supervised : OnePage, Rig<> {
   }
   std::string reports() const {
     std::string text;
-    for (const auto& message : file->from_worker) text += message.text;
+    for (const auto& message : file->from_worker) text += message.text + ";";
     return text;
   }
   support::scripted::Channel* file;
@@ -47,7 +47,7 @@ TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
   Supervised rig;
   ScriptedClient used = rig.get("/");
   ScriptedClient silent = rig.get("/");
-  rig.order(1s, "r");
+  rig.order(1s, "retire");
   rig.sys.after(14s, [&] {
     EXPECT_FALSE(silent.closed_by_server());
     used.take();
@@ -63,7 +63,7 @@ TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
 
 TEST(Channel, RetiringLetsTheListenerLiveForOthers) {
   Supervised rig;
-  rig.order(1s, "r");
+  rig.order(1s, "retire");
   ScriptedClient late;
   rig.sys.after(500ms, [&] { EXPECT_EQ(rig.sys.calls("turn_deaf"), 0U); });
   rig.run();
@@ -75,8 +75,8 @@ TEST(Channel, RetiringLetsTheListenerLiveForOthers) {
 TEST(Channel, StoppingWhileRetiringGivesIdleConnectionsTwoSeconds) {
   Supervised rig;
   ScriptedClient idle = rig.get("/");
-  rig.order(1s, "r");
-  rig.order(3s, "t");
+  rig.order(1s, "retire");
+  rig.order(3s, "drain");
   rig.sys.after(4900ms, [&] { EXPECT_FALSE(idle.closed_by_server()); });
   rig.run();
   EXPECT_TRUE(idle.closed_by_server());
@@ -96,7 +96,7 @@ TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
   Supervised rig;
   ScriptedClient kept = rig.get("/");
   ScriptedClient fresh;
-  rig.order(1s, "h");
+  rig.order(1s, "pause");
   rig.sys.after(2s, [&] {
     kept.take();
     kept.send(Rig<>::request("/"));
@@ -107,7 +107,7 @@ TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
     EXPECT_EQ(fresh.received(), "");
     EXPECT_FALSE(kept.closed_by_server()) << "its keep-alive time does not run while it is held";
   });
-  rig.order(21s, "g");
+  rig.order(21s, "resume");
   rig.sys.after(21100ms, [&] {
     EXPECT_TRUE(has(kept.received(), "200 OK"));
     EXPECT_TRUE(has(fresh.received(), "200 OK"));
@@ -120,7 +120,7 @@ TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
   Supervised rig;
   rig.slow_view(2s);
   ScriptedClient client = rig.get("/slow");
-  rig.order(1s, "h");
+  rig.order(1s, "pause");
   rig.sys.after(3s, [&] {
     EXPECT_TRUE(has(client.received(), "slow"));
     EXPECT_FALSE(has(client.received(), "Connection: close"));
@@ -128,7 +128,7 @@ TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
     client.send(Rig<>::request("/"));
   });
   rig.sys.after(4s, [&] { EXPECT_EQ(client.received(), ""); });
-  rig.order(5s, "g");
+  rig.order(5s, "resume");
   rig.sys.after(6s, [&] { EXPECT_TRUE(has(client.received(), "200 OK")); });
   rig.stop_after(7s);
   rig.run();
@@ -138,15 +138,15 @@ TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
   Supervised old;
   ScriptedClient kept = old.get("/");
   ScriptedClient silent = old.connect();
-  old.order(1s, "h");
+  old.order(1s, "pause");
   old.sys.after(2s, [&] {
     kept.take();
     kept.send(Rig<>::request("/"));
   });
-  old.order(3s, "p");
-  old.order(4s, "r");
+  old.order(3s, "transfer");
+  old.order(4s, "retire");
   old.run();
-  EXPECT_EQ(old.reports(), "ccP");
+  EXPECT_EQ(old.reports(), "transferred;transferred;transfer_done;");
   EXPECT_FALSE(kept.closed_by_server());
   EXPECT_EQ(kept.unread_by_server(), Rig<>::request("/").size());
 
@@ -155,8 +155,11 @@ TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
   Rig<>::Worker fresh(old.sys, old.config, old.app, log);
   const int fd = old.sys.open_channel();
   ASSERT_TRUE(fresh.open() && fresh.add_channel(fd));
-  old.sys.channel_of(fd).to_worker.assign(old.file->from_worker.begin(),
-                                          old.file->from_worker.end() - 1);
+  for (auto& message : old.file->from_worker) {
+    if (message.text == "transferred") {
+      old.sys.channel_of(fd).to_worker.push_back({"adopt", message.attached});
+    }
+  }
   old.sys.after(1s, [&] {
     EXPECT_TRUE(has(kept.received(), "200 OK"));
     silent.send(Rig<>::request("/"));
@@ -174,15 +177,25 @@ TEST(Channel, PassingGoesOnWhenTheChannelWasFull) {
   ScriptedClient one = rig.connect();
   ScriptedClient two = rig.connect();
   rig.file->room = 1;
-  rig.order(1s, "h");
-  rig.order(2s, "p");
+  rig.order(1s, "pause");
+  rig.order(2s, "transfer");
   rig.sys.after(3s, [&] {
-    EXPECT_EQ(rig.reports(), "c");
+    EXPECT_EQ(rig.reports(), "transferred;");
     rig.file->room = SIZE_MAX;
   });
-  rig.sys.after(4s, [&] { EXPECT_EQ(rig.reports(), "ccP"); });
+  rig.sys.after(4s, [&] { EXPECT_EQ(rig.reports(), "transferred;transferred;transfer_done;"); });
   rig.stop_after(5s);
   rig.run();
+}
+
+TEST(Channel, SkipsUnknownOrders) {
+  Supervised rig;
+  rig.order(1s, "later");
+  rig.order(1s, "reopening");
+  rig.order(1s, "reopen");
+  rig.stop_after(2s);
+  rig.run();
+  EXPECT_EQ(rig.log.reopened, 1);
 }
 
 TEST(Channel, TheShareOfRequestsIsReportedOnce) {
@@ -196,12 +209,12 @@ TEST(Channel, TheShareOfRequestsIsReportedOnce) {
     clients.push_back(rig.get("/"));
   });
   rig.sys.after(2s, [&] {
-    EXPECT_EQ(rig.reports(), "M2");
+    EXPECT_EQ(rig.reports(), "max_requests 2;");
     clients.push_back(rig.get("/"));
   });
   rig.stop_after(3s);
   rig.run();
-  EXPECT_EQ(rig.reports(), "M2");
+  EXPECT_EQ(rig.reports(), "max_requests 2;");
   EXPECT_TRUE(has(clients[2].received(), "200 OK")) << "it serves on until it is told to retire";
 }
 
@@ -214,17 +227,17 @@ TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
     rig.sys.after(when, [&] { clients.push_back(rig.get("/")); });
   }
   rig.sys.after(3s, [&] {
-    EXPECT_EQ(rig.reports(), "W");
+    EXPECT_EQ(rig.reports(), "busy;");
     rig.page.page().seat(0).watch(false);
   });
   rig.stop_after(5s);
   rig.run();
-  EXPECT_EQ(rig.reports(), "WW");
+  EXPECT_EQ(rig.reports(), "busy;busy;");
 }
 
 TEST(Channel, LogFilesAreOpenedAnew) {
   Supervised rig;
-  rig.order(1s, "l");
+  rig.order(1s, "reopen");
   rig.stop_after(2s);
   rig.run();
   EXPECT_EQ(rig.log.reopened, 1);

@@ -280,7 +280,7 @@ TEST(StuckLock, ConnectionsAreLeftToOtherWorkersMeanwhile) {
   rig.sys.after(4s, [&] {
     const auto& reports = rig.sys.channel_of(channel).from_worker;
     EXPECT_TRUE(std::any_of(reports.begin(), reports.end(), [](const auto& report) {
-      return has(report.text, "Lno call could begin");
+      return has(report.text, "threads_lost no call could begin");
     }));
     EXPECT_EQ(third.received(), "");
     EXPECT_GT(third.unread_by_server(), 0U) << "waits for another worker";

@@ -1,4 +1,4 @@
-"""The tables of messages: each end means the same by a letter, and each letter one thing."""
+"""The tables of messages: both ends have the same words, and each word has one meaning."""
 
 import re
 from pathlib import Path
@@ -9,29 +9,45 @@ from iotax._processes.channel import Channel, Message
 from iotax._processes.protocol import GONE, Order, Report
 from iotax._reload.reports import ReloadReport
 
-HEADER = Path(__file__).resolve().parents[4] / "src" / "driver" / "channel.h"
+(HEADER,) = (Path(__file__).resolve().parents[4] / "src" / "driver").rglob("channel.h")
 
 
-def letters_of_the_driver(table: str) -> set[str]:
-    body = re.search(rf"enum class {table} : char {{(.*?)}};", HEADER.read_text(), re.DOTALL)
-    assert body is not None
-    found = re.findall(r"^\s*\w+ = '(.)',", body[1], re.MULTILINE)
-    assert len(found) > 5
-    return {*found}
+def words_of_the_driver(table: str) -> list[str]:
+    """Their order is that of the enumerators, which are the same words."""
+    header = HEADER.read_text()
+    enumerators = re.search(rf"enum class {table} : std::uint8_t {{(.*?)}};", header, re.DOTALL)
+    words = re.search(rf"k{table}Words{{(.*?)}};", header, re.DOTALL)
+    assert enumerators is not None
+    assert words is not None
+    found = re.findall(r'"(\w+)"', words[1])
+    names = re.findall(r"^\s*(\w+),", enumerators[1], re.MULTILINE)
+    assert [name for name in names if name != "gone"] == found
+    return found
 
 
 @pytest.mark.parametrize("table", [Order, Report])
 def test_protocol_tables_agree(table: type[Order | Report]) -> None:
-    assert letters_of_the_driver(table.__name__) <= {*table}
+    words = words_of_the_driver(table.__name__)
+    assert len(words) > 5
+    assert {*words} <= {*table}
 
 
 @pytest.mark.parametrize("tables", [(Order,), (Report, ReloadReport)])
-def test_each_kind_is_one_letter_of_its_own(
-    tables: tuple[type[Order | Report | ReloadReport]],
+def test_each_kind_is_a_word_of_its_own(
+    tables: tuple[type[Order | Report | ReloadReport], ...],
 ) -> None:
     kinds = [kind for table in tables for kind in table.__members__.values()]
     assert len({*kinds}) == len(kinds)
-    assert all(len(kind) == 1 for kind in kinds)
+    assert all(kind.isidentifier() for kind in kinds)
+
+
+@pytest.mark.parametrize("text", ["", "one", "two words", " ", "two\nlines", "x" * 60_000])
+def test_text_of_a_message_is_what_was_sent(text: str) -> None:
+    one, other = Channel.pair()
+    assert one.send(Report.LOAD_ERROR, text)
+    assert other.receive() == Message(Report.LOAD_ERROR, text)
+    one.close()
+    other.close()
 
 
 def test_messages_arrive_whole_and_the_end_of_a_process_after_them() -> None:
