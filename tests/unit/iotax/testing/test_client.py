@@ -311,7 +311,7 @@ def test_a_request_that_never_returns_is_no_success_of_the_tests():
         [sys.executable, "-c", HUNG], capture_output=True, text=True, env=buffered
     )
 
-    assert done.stdout == "the tests are over\n"
+    assert "the tests are over\n" in done.stdout  # beside the access line of the request, if any
     assert "A request does not return: its thread is left behind" in done.stderr
     assert done.returncode == 1
 
