@@ -19,7 +19,7 @@
 #include "bridge/gil.h"
 #include "client.h"
 #include "driver/in_process.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 #include "runner/case.h"
 #include "runner/policy_model.h"
 

@@ -11,7 +11,7 @@
 #include "bridge/python_log.h"
 #include "bridge/worker_options.h"
 #include "driver/in_process.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 
 namespace iotax::bridge {
 

@@ -25,8 +25,8 @@
 #include "bridge/stop_signals.h"
 #include "bridge/text.h"
 #include "bridge/worker_options.h"
-#include "driver/access_log.h"
-#include "driver/spool.h"
+#include "driver/log/access_line.h"
+#include "driver/store/spool.h"
 #include "driver/worker.h"
 
 namespace iotax::bridge {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "driver/log_sink.h"
+#include "driver/log/log_sink.h"
 
 namespace iotax::bridge {
 

@@ -12,7 +12,7 @@
 
 #include "core/events.h"
 #include "core/response.h"
-#include "driver/unique_fd.h"
+#include "driver/os/unique_fd.h"
 
 namespace iotax::driver {
 

@@ -16,9 +16,9 @@
 #include "core/connection.h"
 #include "driver/application.h"
 #include "driver/config.h"
-#include "driver/intake.h"
-#include "driver/session.h"
-#include "driver/session_exchange.h"
+#include "driver/session/exchange.h"
+#include "driver/session/intake.h"
+#include "driver/session/session.h"
 
 namespace iotax::driver {
 

@@ -19,18 +19,18 @@
 #include <vector>
 
 #include "driver/application.h"
-#include "driver/busy.h"
 #include "driver/config.h"
-#include "driver/deadlines.h"
-#include "driver/lead.h"
-#include "driver/log.h"
-#include "driver/loop.h"
-#include "driver/offer.h"
-#include "driver/page.h"
-#include "driver/poller_epoll.h"
+#include "driver/log/log.h"
+#include "driver/loop/loop.h"
+#include "driver/os/poller_epoll.h"
+#include "driver/os/sys.h"
 #include "driver/proof.h"
-#include "driver/session_exchange.h"
-#include "driver/sys.h"
+#include "driver/scoreboard/scoreboard.h"
+#include "driver/session/exchange.h"
+#include "driver/threads/busy_watch.h"
+#include "driver/threads/deadlines.h"
+#include "driver/threads/lead.h"
+#include "driver/threads/offer.h"
 
 namespace iotax::driver {
 

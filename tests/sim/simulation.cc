@@ -28,7 +28,7 @@
 #include <utility>
 #include <vector>
 
-#include "driver/poller_poll.h"
+#include "driver/os/poller_poll.h"
 #include "support/answer_reader.h"
 #include "support/watched_rig.h"
 

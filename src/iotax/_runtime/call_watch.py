@@ -2,8 +2,8 @@
 ones.
 
 Decides: what is logged of a call, when a debugger keeps deadlines away. Knows nothing of clocks and
-answers: the extension says when a call is slow, overdue or lost (src/driver/deadlines.h), and
-answers by itself when Python does not come to it in time.
+answers: the extension says when a call is slow, overdue or lost
+(src/driver/threads/deadlines.h), and answers by itself when Python does not come to it in time.
 """
 
 import contextlib

@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "driver/log_sink.h"
-#include "driver/sys.h"
-#include "driver/unique_fd.h"
+#include "driver/log/log_sink.h"
+#include "driver/os/sys.h"
+#include "driver/os/unique_fd.h"
 #include "driver/worker.h"
 #include "support/answer_reader.h"
 #include "support/fake_application.h"

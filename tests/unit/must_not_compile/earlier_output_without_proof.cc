@@ -1,8 +1,8 @@
 // Earlier output is the leader's, or is touched under the mutex.
 #include <string>
 
-#include "driver/session.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
+#include "driver/session/session.h"
 
 using namespace iotax::driver;
 

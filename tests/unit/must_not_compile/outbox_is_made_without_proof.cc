@@ -1,8 +1,8 @@
 // The thread that runs a request makes no outbox while the leader may look for one.
 #include <string>
 
-#include "driver/outgoing.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
+#include "driver/session/sender.h"
 
 using namespace iotax::driver;
 

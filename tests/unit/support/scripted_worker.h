@@ -2,8 +2,8 @@
 // scripted_worker_epoll.cc and scripted_worker_poll.cc, and not in each test: that takes 20 s.
 #pragma once
 
-#include "driver/poller_epoll.h"
-#include "driver/poller_poll.h"
+#include "driver/os/poller_epoll.h"
+#include "driver/os/poller_poll.h"
 #include "driver/worker.h"
 #include "support/scripted_sys.h"
 
