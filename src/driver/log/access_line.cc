@@ -83,11 +83,4 @@ std::string format_access(const AccessEntry& entry) {
   return line;
 }
 
-std::string WarningLimit::counted(std::uint64_t lines) {
-  std::string text;
-  append_number(text, lines);
-  text += lines == 1 ? " more such line was left out" : " more such lines were left out";
-  return text;
-}
-
 }  // namespace iotax::driver

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdio>
 
-#include "driver/os/date.h"
+#include "driver/os/civil_time.h"
 
 namespace iotax::driver {
 namespace {

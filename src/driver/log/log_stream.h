@@ -14,8 +14,6 @@
 //  4. With nothing to write the thread sleeps without a time-out.
 #pragma once
 
-#include <limits.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -61,7 +59,7 @@ class LogStream {
       if (!copy) return Errno{copy.error()};
       next.fd = *copy;
       const auto info = sys_.file_info(*copy);
-      next.batch_bytes_max = info && info->regular ? kFileBatch : kPipeBatch;
+      next.batch_bytes_max = info && info->regular ? kFileBatch : kWholeWriteBytes;
     }
     const std::lock_guard lock(state_->mutex);
     current_fd_.store(next.fd, std::memory_order_relaxed);
@@ -129,18 +127,13 @@ class LogStream {
   }
 
  private:
-#ifdef PIPE_BUF
-  static constexpr std::size_t kPipeBatch = PIPE_BUF;
-#else
-  static constexpr std::size_t kPipeBatch = _POSIX_PIPE_BUF;
-#endif
   static constexpr std::size_t kFileBatch = std::size_t{64} * 1024;
   static constexpr core::Duration kCallerPatience = std::chrono::milliseconds{100};
 
   /// The lines for one descriptor.
   struct Segment {
     int fd = -1;
-    std::size_t batch_bytes_max = kPipeBatch;
+    std::size_t batch_bytes_max = kWholeWriteBytes;
     std::string text;    // not yet taken by the thread
     bool ended = false;  // nobody reads any more
   };
@@ -348,7 +341,7 @@ class LogStream {
       0};  // changes under the mutex with everything the thread has to see
   std::atomic<std::uint32_t> progress_{0};  // changes with every batch that is done
   std::atomic<int> current_fd_{-1};  // of the last segment, readable whatever state_ looks like
-  std::atomic<std::size_t> batch_bytes_max_{kPipeBatch};
+  std::atomic<std::size_t> batch_bytes_max_{kWholeWriteBytes};
   typename S::Thread thread_;
   bool in_caller_ = false;
 };

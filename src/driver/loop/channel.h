@@ -11,8 +11,8 @@
 #include <span>
 #include <string_view>
 
+#include "driver/os/event_source.h"
 #include "driver/os/poller.h"
-#include "driver/session/session.h"
 
 namespace iotax::driver {
 
@@ -41,14 +41,14 @@ enum class Report : char {
 };
 
 template <class Sys>
-class Channel : public Source {
+class Channel : public EventSource {
  public:
   struct Received {
     Order order = Order::gone;
     int attached = -1;  // the receiver's from here on
   };
 
-  explicit Channel(Sys& sys) : Source(Kind::channel), sys_(sys) {}
+  explicit Channel(Sys& sys) : EventSource(Kind::channel), sys_(sys) {}
 
   void open(int fd) noexcept { fd_ = fd; }
   /// The descriptor; -1: there is no supervisor, or it has ended.

@@ -67,9 +67,9 @@ class Fifo {
   std::size_t head_ = 0;
 };
 
-struct Listener : Source {
+struct Listener : EventSource {
   Listener(int descriptor, std::string name)
-      : Source(Kind::listener), fd(descriptor), authority(std::move(name)) {}
+      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)) {}
   int fd;
   std::string authority;  // "127.0.0.1:8000", "unix:PATH": for messages
   bool in_poller = false;
@@ -221,8 +221,8 @@ class Loop {
   static constexpr core::Duration kLongestTurn = 500ms;
   static constexpr core::Duration kToldFreeze = 5s;
 
-  struct Bell : Source {
-    Bell() : Source(Kind::wakeup) {}
+  struct Bell : EventSource {
+    Bell() : EventSource(Kind::wakeup) {}
     int fd = -1;
   };
 

@@ -2,8 +2,6 @@
 // out, timers, stopping.
 #pragma once
 
-#include <sys/socket.h>
-
 #include "driver/endpoints.h"
 #include "driver/loop/loop.h"
 
@@ -38,13 +36,13 @@ void Loop<Sys, Poller>::add_channel(int fd) {
 template <class Sys, class Poller>
 Result<void> Loop<Sys, Poller>::listen() {
   if (channel_.fd() >= 0) {
-    Source* source = &channel_;
+    EventSource* source = &channel_;
     if (Result<void> added = poller_.add(channel_.fd(), source, Interest{true, false}); !added) {
       return added;
     }
   }
   for (const auto& listener : listeners_) {
-    Source* source = listener.get();
+    EventSource* source = listener.get();
     if (Result<void> added = poller_.add(listener->fd, source, Interest{true, false}); !added) {
       return added;
     }
@@ -101,18 +99,18 @@ void Loop<Sys, Poller>::look_for_input(const Lead& lead) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::dispatch(const Lead& lead, std::span<const Event> events) {
   for (const Event& event : events) {
-    auto* source = static_cast<Source*>(event.token);
+    auto* source = static_cast<EventSource*>(event.token);
     switch (source->kind) {
-      case Source::Kind::session:
+      case EventSource::Kind::session:
         on_session(lead, *static_cast<Session*>(source), event);
         break;
-      case Source::Kind::listener:
+      case EventSource::Kind::listener:
         on_listener(lead, *static_cast<Listener*>(source));
         break;
-      case Source::Kind::wakeup:
+      case EventSource::Kind::wakeup:
         on_wakeup();
         break;
-      case Source::Kind::channel:
+      case EventSource::Kind::channel:
         on_channel();
         break;
     }
@@ -800,7 +798,7 @@ void Loop<Sys, Poller>::break_off_now(Session& s) {
 template <class Sys, class Poller>
 void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
   if (s.in_poller && s.interest.read == interest.read && s.interest.write == interest.write) return;
-  Source* source = &s;
+  EventSource* source = &s;
   if (!interest.read && !interest.write) {
     deregister(s);
     return;
@@ -981,7 +979,7 @@ void Loop<Sys, Poller>::resume_accepting() {
   if (holding_ || threads_ == 0) return;
   for (const auto& listener : listeners_) {
     if (listener->in_poller) continue;
-    Source* source = listener.get();
+    EventSource* source = listener.get();
     listener->in_poller = bool(poller_.add(listener->fd, source, Interest{true, false}));
     if (!listener->in_poller) accept_again_ = now_ + 100ms;
   }

@@ -4,6 +4,7 @@
 // met; it must not know sessions, HTTP or Python.
 #pragma once
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include "core/instant.h"
 #include "driver/os/result.h"
 #include "driver/os/running_time.h"
+#include "driver/os/socket_address.h"
 
 // IOTAX_PORTABLE builds the POSIX half on Linux too, so that it can be tested there.
 #if defined(__linux__) && !defined(IOTAX_PORTABLE)
@@ -39,13 +41,15 @@ namespace iotax::driver {
 /// A time-out that never comes.
 inline constexpr core::Duration kForever = core::Duration::max();
 
+/// A write of so many bytes to a pipe is not mixed with those of other processes.
+#ifdef PIPE_BUF
+inline constexpr std::size_t kWholeWriteBytes = PIPE_BUF;
+#else
+inline constexpr std::size_t kWholeWriteBytes = _POSIX_PIPE_BUF;
+#endif
+
 /// Waking any number of waiters of a futex.
 inline constexpr unsigned kEverybody = 0x7fffffff;
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t bytes = 0;
-};
 
 struct Accepted {
   int fd = -1;

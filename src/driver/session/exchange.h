@@ -11,8 +11,8 @@
 #include <string_view>
 
 #include "driver/application.h"
-#include "driver/os/date.h"
 #include "driver/session/claim.h"
+#include "driver/session/http_date.h"
 #include "driver/session/session.h"
 
 namespace iotax::driver {

@@ -25,9 +25,10 @@
 #include "driver/endpoints.h"
 #include "driver/log/access_line.h"
 #include "driver/log/log.h"
-#include "driver/os/date.h"
+#include "driver/log/warning_limit.h"
+#include "driver/session/http_date.h"
 #include "driver/session/session.h"
-#include "driver/store/spool.h"
+#include "driver/store/byte_store.h"
 
 namespace iotax::driver {
 

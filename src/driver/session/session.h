@@ -24,24 +24,18 @@
 #include "core/check.h"
 #include "core/connection.h"
 #include "driver/application.h"
+#include "driver/os/event_source.h"
 #include "driver/os/poller.h"
 #include "driver/os/timers.h"
 #include "driver/proof.h"
-#include "driver/scoreboard/scoreboard.h"
+#include "driver/scoreboard/short_text.h"
 #include "driver/session/age_list.h"
+#include "driver/store/byte_store.h"
 #include "driver/store/outbox.h"
-#include "driver/store/spool.h"
 
 namespace iotax::driver {
 
 enum class Owner : std::uint8_t { loop, lent, surprised };
-
-/// What an event of the poller belongs to. The token of a registration points to one of these.
-struct Source {
-  enum class Kind : std::uint8_t { wakeup, channel, listener, session };
-  explicit Source(Kind k) noexcept : kind(k) {}
-  Kind kind;
-};
 
 /// A connection's life behind its last answer.
 enum class Phase : std::uint8_t {
@@ -113,10 +107,13 @@ class OutboxOnce {
 };
 
 template <class Sys>
-struct Session : Source, TimerEntry, AgeEntry<Session<Sys>> {
+struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
   Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
           core::Instant now)
-      : Source(Kind::session), fd(socket), peer(std::move(ends)), machine(limits, policy, now) {}
+      : EventSource(Kind::session),
+        fd(socket),
+        peer(std::move(ends)),
+        machine(limits, policy, now) {}
 
   int fd;  // closed by the loop, through Sys
   Peer peer;

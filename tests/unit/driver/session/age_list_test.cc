@@ -6,8 +6,6 @@
 #include <array>
 #include <vector>
 
-#include "driver/loop/full_watch.h"
-
 namespace iotax::driver {
 namespace {
 
@@ -55,31 +53,6 @@ TEST(AgeList, AnEntryLeavesTheOtherListItIsIn) {
   EXPECT_EQ(one.oldest(), nullptr);
   EXPECT_EQ(other.oldest(), &entry);
   EXPECT_EQ(entry.in_list, &other);
-}
-
-TEST(FullWatch, SaysItOnceUntilThereWasRoom) {
-  using What = FullWatch::What;
-  FullWatch watch;
-  EXPECT_TRUE(watch.say(What::waiting, at(1)));
-  EXPECT_FALSE(watch.say(What::waiting, at(100)));
-  EXPECT_TRUE(watch.say(What::evicting, at(100)));
-  watch.count(99, 100);
-  EXPECT_FALSE(watch.say(What::waiting, at(200)));
-  watch.count(80, 100);
-  EXPECT_TRUE(watch.say(What::waiting, at(300)));
-  watch.count(80, 100);
-  EXPECT_FALSE(watch.say(What::waiting, at(310)));
-  EXPECT_TRUE(watch.say(What::waiting, at(331)));
-}
-
-TEST(FullWatch, WithAFewConnectionsOneThatClosesIsRoom) {
-  using What = FullWatch::What;
-  FullWatch watch;
-  EXPECT_TRUE(watch.say(What::waiting, at(1)));
-  watch.count(1, 1);
-  EXPECT_FALSE(watch.say(What::waiting, at(100)));
-  watch.count(0, 1);
-  EXPECT_TRUE(watch.say(What::waiting, at(100)));
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // Dates against known days and against the calendar of the C library.
+#include "driver/session/http_date.h"
+
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include <ctime>
 #include <string>
-
-#include "driver/os/date.h"
 
 namespace iotax::driver {
 namespace {

@@ -1,8 +1,9 @@
-// From seconds to a calendar day and to the text of a Date field.
-#include "driver/os/date.h"
+#include "driver/session/http_date.h"
 
 #include <algorithm>
 #include <chrono>
+
+#include "driver/os/civil_time.h"
 
 namespace iotax::driver {
 namespace {
@@ -18,21 +19,6 @@ char* put_two(char* out, unsigned value) noexcept {
 }
 
 }  // namespace
-
-CivilTime civil_time(std::int64_t unix_seconds) noexcept {
-  using namespace std::chrono;
-  const sys_seconds at{seconds{unix_seconds}};
-  const sys_days midnight = floor<days>(at);
-  const year_month_day date{midnight};
-  const hh_mm_ss<seconds> time{at - midnight};
-  return {static_cast<int>(date.year()),
-          static_cast<unsigned>(date.month()),
-          static_cast<unsigned>(date.day()),
-          static_cast<unsigned>(time.hours().count()),
-          static_cast<unsigned>(time.minutes().count()),
-          static_cast<unsigned>(time.seconds().count()),
-          weekday{midnight}.c_encoding()};
-}
 
 std::string_view DateCache::at(core::Duration unix_time) noexcept {
   static constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed",

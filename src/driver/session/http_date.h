@@ -1,5 +1,4 @@
-// The Date of an answer as text, made once a second. No locale, no C library calendar. It must not
-// know a clock.
+// The Date of a response as text, made once a second. It must not know a clock.
 #pragma once
 
 #include <array>
@@ -9,16 +8,6 @@
 #include "core/instant.h"
 
 namespace iotax::driver {
-
-/// A day and a time of the proleptic Gregorian calendar, in UTC.
-struct CivilTime {
-  std::int64_t year;
-  unsigned month, day;  // from 1
-  unsigned hour, minute, second;
-  unsigned weekday;  // 0: Sunday
-};
-
-[[nodiscard]] CivilTime civil_time(std::int64_t unix_seconds) noexcept;
 
 /// IMF-fixdate (RFC 9110 §5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT". One thread at a time.
 class DateCache {
