@@ -28,7 +28,7 @@
 #include "driver/os/running_time.h"
 #include "driver/os/socket_address.h"
 
-// IOTAX_PORTABLE builds the POSIX half on Linux too, so that it can be tested there.
+// IOTAX_PORTABLE builds sys_posix.cc on Linux too, so that it can be tested there.
 #if defined(__linux__) && !defined(IOTAX_PORTABLE)
 #define IOTAX_LINUX 1
 #include <sys/epoll.h>
