@@ -40,7 +40,7 @@ class PyConnection {
   driver::Sys sys_;
   std::optional<PythonLog> own_log_;
   Caller caller_;
-  driver::InProcess<driver::Sys> connection_;
+  driver::InProcess<driver::NativeEnv> connection_;
   bool running_ = false;
 };
 

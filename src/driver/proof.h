@@ -5,9 +5,11 @@
 
 #include <mutex>
 
+#include "driver/env.h"
+
 namespace iotax::driver {
 
-template <class Sys, class Poller>
+template <Env E>
 class BasicWorker;
 
 /// This thread has the lead (lead.h): it owns the loop and the sessions that are not lent. Not to
@@ -19,11 +21,11 @@ class Lead {
 
  private:
   Lead() noexcept {}  // not "= default": then Lead{} would be an aggregate for everybody
-  template <class Sys, class Poller>
+  template <Env E>
   friend class BasicWorker;
 };
 
-template <class Mutex>
+template <Env E>
 class StateMutex;
 
 /// This thread holds the worker's mutex.
@@ -34,7 +36,7 @@ class Locked {
 
  private:
   Locked() noexcept {}
-  template <class Mutex>
+  template <Env E>
   friend class StateMutex;
 };
 
@@ -47,7 +49,7 @@ class LeadOrLocked {
 };
 
 /// The mutex of a worker. For std::lock_guard, where no proof is asked for, and with_lock().
-template <class Mutex>
+template <Env E>
 class StateMutex {
  public:
   void lock() { mutex_.lock(); }
@@ -61,7 +63,7 @@ class StateMutex {
   }
 
  private:
-  Mutex mutex_;
+  Mutex<E> mutex_;
 };
 
 }  // namespace iotax::driver

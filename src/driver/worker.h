@@ -20,9 +20,9 @@
 
 #include "driver/application.h"
 #include "driver/config.h"
+#include "driver/env.h"
 #include "driver/log/log.h"
 #include "driver/loop/loop.h"
-#include "driver/os/poller_epoll.h"
 #include "driver/os/sys.h"
 #include "driver/proof.h"
 #include "driver/scoreboard/scoreboard.h"
@@ -44,13 +44,11 @@ struct Status {
   bool direct = false;  // calls are slow lately: requests go straight to idle threads
 };
 
-template <class Sys, class Poller>
+template <Env E>
 class BasicWorker {
  public:
-  using Session = driver::Session<Sys>;
-  using Mutex = StateMutex<typename Sys::Mutex>;
-  template <class T>
-  using Atomic = typename Sys::template Atomic<T>;
+  using Sys = typename E::Sys;
+  using Session = driver::Session<E>;
 
   /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's life.
   /// Without a place it has a page of its own.
@@ -121,15 +119,15 @@ class BasicWorker {
   BodyRead read_body(unsigned thread, Session& s, std::span<std::byte> into);
   Sent deliver(unsigned thread, Session& s);
   void log_access(Session& s);
-  [[nodiscard]] Intake<Sys>& intake() noexcept { return loop_.intake(); }
+  [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] core::Instant now() noexcept { return sys_.now(); }
   [[nodiscard]] bool stopping() const noexcept { return stop_.load() != 0; }
 
  private:
   using Events = std::array<Event, 256>;
-  using Exchange = SessionExchange<BasicWorker>;
-  using Rest = typename Outgoing<Sys>::Rest;
+  using Exchange = SessionExchange<E, BasicWorker>;
+  using Rest = typename Outgoing<E>::Rest;
 
   /// A thread that did not come back from an overdue call.
   enum class Loss : std::uint8_t { none, lost, replaced };
@@ -145,15 +143,15 @@ class BasicWorker {
     Slot(BasicWorker& worker, unsigned thread, Call& on_page)
         : call(on_page), exchange(worker, thread) {}
     Call& call;
-    Atomic<std::uint32_t> wake{0};  // WakeBits
-    Atomic<Gil> gil{Gil::out};
+    Atomic<E, std::uint32_t> wake{0};  // WakeBits
+    Atomic<E, Gil> gil{Gil::out};
     bool entered = false;          // the interpreter is ours for this phase
     bool incoming = false;         // woken for the queue, not yet past the interpreter's door
     core::Instant credit_until{};  // our share of the interpreter after a long wait for it
     LeadWord lent;                 // as stored by the last lend
     std::atomic<std::uint64_t> requests{0};  // written by this thread only
     Loss loss = Loss::none;                  // under the mutex
-    Offer<Session, Atomic> offer;            // with deadlines only
+    Offer<E, Session> offer;                 // with deadlines only
     Exchange exchange;
   };
 
@@ -219,7 +217,7 @@ class BasicWorker {
   [[nodiscard]] bool fall_asleep();
   void take_over(LeadWord seen);
   void spare_lead(const Lead& lead);
-  [[nodiscard]] bool pass_on(const Lead& lead, std::unique_lock<Mutex>& lock);
+  [[nodiscard]] bool pass_on(const Lead& lead, std::unique_lock<StateMutex<E>>& lock);
   [[nodiscard]] bool spare_park(const Lead& lead);
   void drain_kicks();
   [[nodiscard]] unsigned grant();
@@ -240,35 +238,36 @@ class BasicWorker {
   const std::unique_ptr<PrivatePage> own_page_;
   const Place place_;
   Seat& seat_;
-  Loop<Sys, Poller> loop_;
+  Loop<E> loop_;
   PipeEnds wake_;  // rings the poller, whoever leads
   PipeEnds kick_;  // calls the spare out of its parking place
 
-  Atomic<LeadWord> lead_{};
-  Atomic<std::uint32_t> spare_state_{kWatch};
+  Atomic<E, LeadWord> lead_{};
+  Atomic<E, std::uint32_t> spare_state_{kWatch};
   // The holder of the lead is, or is about to be, blocked in the poller.
-  Atomic<bool> parked_{false};
-  Atomic<unsigned> late_{0};       // threads that run a call without the lead
-  Atomic<std::uint32_t> stop_{0};  // Stop, exit code << 8
-  Atomic<bool> finished_{false};
+  Atomic<E, bool> parked_{false};
+  Atomic<E, unsigned> late_{0};       // threads that run a call without the lead
+  Atomic<E, std::uint32_t> stop_{0};  // Stop, exit code << 8
+  Atomic<E, bool> finished_{false};
   std::atomic<bool> requests_done_{false};
   bool abandoned_ = false;  // in the child of a fork
   SlowShare share_;
-  typename Sys::Thread spare_;
+  Thread<E> spare_;
   std::vector<std::unique_ptr<Slot>> slots_;  // more than there are threads: some may get lost
-  Deadlines<Sys> deadlines_;
+  Deadlines<E> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};
-  Atomic<bool> threads_changed_{false};  // one came back or could not start: the loop may not know
+  Atomic<E, bool> threads_changed_{
+      false};  // one came back or could not start: the loop may not know
   // Threads that still wait for the application lock, for requests that were withdrawn from them.
-  Atomic<unsigned> stuck_{0};
+  Atomic<E, unsigned> stuck_{0};
 
   // ---- with the lead
   bool ended_process_ = false;  // end_process() was called
   bool many_ = false;           // the last poll brought several events: look again before waiting
 
   // ---- under the mutex
-  Mutex mutex_;
+  StateMutex<E> mutex_;
   Fifo<Session*> queue_;        // ready requests for threads without the lead
   std::vector<unsigned> idle_;  // last in, first out: warm caches
   BusyWatch busy_;
@@ -279,8 +278,8 @@ class BasicWorker {
   std::vector<Expired> expired_;    // mail: answer for the application
   std::vector<Session*> released_;  // mail: the thread from which it was taken is back
   std::vector<Session*> returned_;  // mail: a request is over, and the leader has something to do
-  Atomic<std::size_t> queued_{0};
-  Atomic<bool> mail_{false};
+  Atomic<E, std::size_t> queued_{0};
+  Atomic<E, bool> mail_{false};
   std::atomic<bool> direct_{false};  // ready requests go straight to idle threads
 
   // ---- the spare's
@@ -296,7 +295,7 @@ class BasicWorker {
 
 namespace iotax::driver {
 
-using Worker = BasicWorker<Sys, EpollPoller<Sys>>;
-extern template class BasicWorker<Sys, EpollPoller<Sys>>;
+using Worker = BasicWorker<NativeEnv>;
+extern template class BasicWorker<NativeEnv>;
 
 }  // namespace iotax::driver

@@ -10,9 +10,9 @@
 namespace iotax::driver {
 
 /// Look at every call, if that is due. By the holder of the lead, not under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
-  using Verdict = typename Deadlines<Sys>::Verdict;
+template <Env E>
+void BasicWorker<E>::look_at_deadlines(const Lead& lead) {
+  using Verdict = typename Deadlines<E>::Verdict;
   const core::Instant now = loop_.now();
   if (now < deadlines_.due()) return;
   deadlines_.begin_look();
@@ -46,8 +46,8 @@ void BasicWorker<Sys, Poller>::look_at_deadlines(const Lead& lead) {
 
 /// A thread that waits for the application lock to call for a request, for longer than the call
 /// could last: the request is answered instead. Whoever keeps the lock may do so for long.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::look_at_offer(const Lead& lead, unsigned thread, core::Instant now) {
+template <Env E>
+void BasicWorker<E>::look_at_offer(const Lead& lead, unsigned thread, core::Instant now) {
   if (!refuses_unstarted()) return;
   auto& offer = slots_[thread]->offer;
   const auto waiting = offer.look();
@@ -77,37 +77,37 @@ void BasicWorker<Sys, Poller>::look_at_offer(const Lead& lead, unsigned thread, 
 }
 
 /// Whether requests that cannot be started are answered after --request-timeout.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::refuses_unstarted() const noexcept {
+template <Env E>
+bool BasicWorker<E>::refuses_unstarted() const noexcept {
   return config_.request_timeout > core::Duration::zero() &&
          config_.timeout_action != TimeoutAction::log;
 }
 
 /// Requests behind one that was withdrawn cannot be started either. Under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::refuse_stuck_queue() {
+template <Env E>
+void BasicWorker<E>::refuse_stuck_queue() {
   while (!queue_.empty() && loop_.now() - queue_.front()->ready_at >= config_.request_timeout) {
     loop_.refuse_unstarted(*queue_.pop());
   }
 }
 
 /// New connections are left to other workers while no call can begin in this one. Under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::accept_as_threads_allow() {
+template <Env E>
+void BasicWorker<E>::accept_as_threads_allow() {
   const bool none = lost_ == present_ || (supervised_ && stuck_.load() != 0);
   loop_.set_threads(none ? 0 : present_);
 }
 
 /// Before the leader waits: calls may begin in other threads meanwhile. Under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::set_deadline_timer(unsigned leading) {
+template <Env E>
+void BasicWorker<E>::set_deadline_timer(unsigned leading) {
   if (idle_.size() + leading < present_) deadlines_.expect_calls(loop_.now());
   loop_.set_deadlines_due(deadlines_.due());
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::tell(WatchKind kind, unsigned thread, ClaimWord word,
-                                    core::Duration age, int replacement) {
+template <Env E>
+void BasicWorker<E>::tell(WatchKind kind, unsigned thread, ClaimWord word, core::Duration age,
+                          int replacement) {
   WatchEvent event;
   event.kind = kind;
   event.thread = thread;
@@ -123,8 +123,8 @@ void BasicWorker<Sys, Poller>::tell(WatchKind kind, unsigned thread, ClaimWord w
 
 /// The thread did not come back in time. With one thread nothing more can be served; else another
 /// takes its place, up to half their number.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::lose(unsigned thread, ClaimWord word) {
+template <Env E>
+void BasicWorker<E>::lose(unsigned thread, ClaimWord word) {
   int replacement = -1;
   bool half = false;
   {
@@ -153,8 +153,8 @@ void BasicWorker<Sys, Poller>::lose(unsigned thread, ClaimWord word) {
 }
 
 /// The supervisor is asked for another worker; where there is none, a person is. From any thread.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::ask_for_replacement(std::string_view why) {
+template <Env E>
+void BasicWorker<E>::ask_for_replacement(std::string_view why) {
   if (loop_.channel().report(Report::threads_lost, why)) return;
   if (supervised_ || asked_for_replacement_.exchange(true)) return;
   log_.server(Level::critical,
@@ -162,8 +162,8 @@ void BasicWorker<Sys, Poller>::ask_for_replacement(std::string_view why) {
               "that (the command iotax without --workers 0)");
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::replacement_failed(unsigned lost, unsigned replacement) {
+template <Env E>
+void BasicWorker<E>::replacement_failed(unsigned lost, unsigned replacement) {
   bool half = false;
   {
     const std::lock_guard lock(mutex_);
@@ -180,8 +180,8 @@ void BasicWorker<Sys, Poller>::replacement_failed(unsigned lost, unsigned replac
   }
 }
 
-template <class Sys, class Poller>
-std::optional<WatchEvent> BasicWorker<Sys, Poller>::watch_calls() {
+template <Env E>
+std::optional<WatchEvent> BasicWorker<E>::watch_calls() {
   std::optional<WatchEvent> event = deadlines_.wait();
   if (event) seat_.wait_for_interpreter(sys_.now());
   return event;
@@ -189,8 +189,8 @@ std::optional<WatchEvent> BasicWorker<Sys, Poller>::watch_calls() {
 
 /// Take the session of a call away, if the application still has it as `word` says. With the
 /// interpreter entered.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::expire(unsigned thread, ClaimWord word) {
+template <Env E>
+bool BasicWorker<E>::expire(unsigned thread, ClaimWord word) {
   const auto taken = slots_[thread]->exchange.take(word);
   if (!taken) return false;
   const core::Instant since = slots_[thread]->exchange.claim().since();
@@ -205,15 +205,15 @@ bool BasicWorker<Sys, Poller>::expire(unsigned thread, ClaimWord word) {
 
 /// The thread has come back from a call whose session was taken. If that was behind the whole
 /// answer, the session has been the loop's since, and may be gone.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::give_up(unsigned thread, Session& s) {
+template <Env E>
+void BasicWorker<E>::give_up(unsigned thread, Session& s) {
   if (!slots_[thread]->exchange.ended()) post(released_, s);
 }
 
 /// A thread that was given up is back. False: another has its place, and it may go. Under the
 /// mutex.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::come_back(unsigned thread) {
+template <Env E>
+bool BasicWorker<E>::come_back(unsigned thread) {
   Slot& slot = *slots_[thread];
   log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has come back");
   const bool replaced = std::exchange(slot.loss, Loss::none) == Loss::replaced;
@@ -229,8 +229,8 @@ bool BasicWorker<Sys, Poller>::come_back(unsigned thread) {
 }
 
 /// Whether a thread still holds what was taken from it, and may come back.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::waits_for_a_thread() {
+template <Env E>
+bool BasicWorker<E>::waits_for_a_thread() {
   for (const auto& slot : slots_) {
     if (state_of(slot->exchange.claim().word()) != ClaimState::taken) continue;
     const std::lock_guard lock(mutex_);

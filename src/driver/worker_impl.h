@@ -12,10 +12,9 @@ namespace iotax::driver {
 
 // ---- setting up and stopping
 
-template <class Sys, class Poller>
-BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Application& application,
-                                      Log& log, const LeadTuning& tuning,
-                                      const std::optional<Place>& place)
+template <Env E>
+BasicWorker<E>::BasicWorker(Sys& sys, const Config& config, Application& application, Log& log,
+                            const LeadTuning& tuning, const std::optional<Place>& place)
     : sys_(sys),
       config_(config),
       application_(application),
@@ -33,16 +32,16 @@ BasicWorker<Sys, Poller>::BasicWorker(Sys& sys, const Config& config, Applicatio
   }
 }
 
-template <class Sys, class Poller>
-BasicWorker<Sys, Poller>::~BasicWorker() {
+template <Env E>
+BasicWorker<E>::~BasicWorker() {
   if (finished_.load(std::memory_order_acquire) && abandoned_) return;
   for (const int fd : {wake_.read, wake_.write, kick_.read, kick_.write}) {
     if (fd >= 0) sys_.close(fd);
   }
 }
 
-template <class Sys, class Poller>
-Result<void> BasicWorker<Sys, Poller>::open() {
+template <Env E>
+Result<void> BasicWorker<E>::open() {
   for (PipeEnds* const ends : {&wake_, &kick_}) {
     const Result<PipeEnds> made = sys_.pipe();
     if (!made) return Errno{made.error()};
@@ -51,16 +50,16 @@ Result<void> BasicWorker<Sys, Poller>::open() {
   return loop_.open(wake_.read);
 }
 
-template <class Sys, class Poller>
-Result<void> BasicWorker<Sys, Poller>::add_listener(int fd, std::string authority) {
+template <Env E>
+Result<void> BasicWorker<E>::add_listener(int fd, std::string authority) {
   const Result<int> own = sys_.duplicate(fd);
   if (!own) return Errno{own.error()};
   loop_.add_listener(*own, std::move(authority));
   return {};
 }
 
-template <class Sys, class Poller>
-Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
+template <Env E>
+Result<void> BasicWorker<E>::add_channel(int fd) {
   const Result<int> own = sys_.duplicate(fd);
   if (!own) return Errno{own.error()};
   loop_.add_channel(*own);
@@ -68,14 +67,14 @@ Result<void> BasicWorker<Sys, Poller>::add_channel(int fd) {
   return {};
 }
 
-template <class Sys, class Poller>
-Result<void> BasicWorker<Sys, Poller>::run() {
+template <Env E>
+Result<void> BasicWorker<E>::run() {
   Result<void> listening = loop_.listen();
   if (!listening) {
     end_threads();
     return listening;
   }
-  Result<typename Sys::Thread> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
+  Result<Thread<E>> spare = sys_.start_thread("iotax-spare", [this] { spare_main(); });
   if (!spare) {
     end_threads();
     return Errno{spare.error()};
@@ -86,13 +85,13 @@ Result<void> BasicWorker<Sys, Poller>::run() {
   return {};
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::run_thread(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::run_thread(unsigned thread) {
   app_loop(thread, false);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::stop(Stop how, int exit_code) noexcept {
+template <Env E>
+void BasicWorker<E>::stop(Stop how, int exit_code) noexcept {
   const std::uint32_t wanted =
       static_cast<std::uint32_t>(how) | static_cast<std::uint32_t>(exit_code) << 8;
   std::uint32_t seen = stop_.load(std::memory_order_relaxed);
@@ -102,8 +101,8 @@ void BasicWorker<Sys, Poller>::stop(Stop how, int exit_code) noexcept {
   ring(wake_.write);
 }
 
-template <class Sys, class Poller>
-Status BasicWorker<Sys, Poller>::status() const noexcept {
+template <Env E>
+Status BasicWorker<E>::status() const noexcept {
   Status status;
   status.connections = loop_.connections();
   status.queued = queued_.load(std::memory_order_relaxed);
@@ -116,16 +115,16 @@ Status BasicWorker<Sys, Poller>::status() const noexcept {
   return status;
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::abandon_in_child() noexcept {
+template <Env E>
+void BasicWorker<E>::abandon_in_child() noexcept {
   abandoned_ = true;
   finished_.store(true, std::memory_order_release);
   spare_.forget();
 }
 
 /// Nothing is left to serve: every thread may go. By the holder of the lead.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::end_if_stopped() {
+template <Env E>
+bool BasicWorker<E>::end_if_stopped() {
   if (!loop_.stopped()) {
     if (loop_.overdue() && !std::exchange(ended_process_, true)) {
       loop_.log_lent();
@@ -147,8 +146,8 @@ bool BasicWorker<Sys, Poller>::end_if_stopped() {
 }
 
 /// Every thread of the worker may go, and does when it is out of its call.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::end_threads() {
+template <Env E>
+void BasicWorker<E>::end_threads() {
   std::vector<unsigned> idle;
   {
     const std::lock_guard lock(mutex_);
@@ -162,8 +161,8 @@ void BasicWorker<Sys, Poller>::end_threads() {
   ring(kick_.write);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::ring(int fd) noexcept {
+template <Env E>
+void BasicWorker<E>::ring(int fd) noexcept {
   static constexpr std::array kOurs{std::byte{0}};
   (void)sys_.write(fd, kOurs);  // EAGAIN: the pipe is full, so the reader wakes anyway
 }
@@ -173,8 +172,8 @@ void BasicWorker<Sys, Poller>::ring(int fd) noexcept {
 /// Take the interpreter for a phase. Who waited long for it may keep it as long: an equal share
 /// beside a thread that computes. Returns the time at which it was had, since waiting for it is not
 /// the call's fault.
-template <class Sys, class Poller>
-core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
+template <Env E>
+core::Instant BasicWorker<E>::enter(unsigned thread) {
   Slot& slot = *slots_[thread];
   const core::Instant asked = loop_.noticed_now();
   slot.gil.store(Gil::waiting, std::memory_order_relaxed);
@@ -189,8 +188,8 @@ core::Instant BasicWorker<Sys, Poller>::enter(unsigned thread) {
 
 /// The same to call the application for `s`. Nothing: it has taken so long that the leader, another
 /// thread by now, has withdrawn `s`.
-template <class Sys, class Poller>
-std::optional<core::Instant> BasicWorker<Sys, Poller>::enter_for(unsigned thread, Session& s) {
+template <Env E>
+std::optional<core::Instant> BasicWorker<E>::enter_for(unsigned thread, Session& s) {
   if (!deadlines_.on()) [[likely]]
     return enter(thread);
   Slot& slot = *slots_[thread];
@@ -204,8 +203,8 @@ std::optional<core::Instant> BasicWorker<Sys, Poller>::enter_for(unsigned thread
   return std::nullopt;
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::leave(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::leave(unsigned thread) {
   Slot& slot = *slots_[thread];
   if (!slot.entered) return;
   slot.entered = false;
@@ -214,20 +213,20 @@ void BasicWorker<Sys, Poller>::leave(unsigned thread) {
   application_.leave(thread);
 }
 
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::has_credit(const Slot& slot) {
+template <Env E>
+bool BasicWorker<E>::has_credit(const Slot& slot) {
   return slot.credit_until != core::Instant{} && sys_.now() < slot.credit_until;
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::leave_unless_credit(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::leave_unless_credit(unsigned thread) {
   if (slots_[thread]->entered && !has_credit(*slots_[thread])) leave(thread);
 }
 
 // ---- application threads
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
+template <Env E>
+void BasicWorker<E>::app_loop(unsigned thread, bool leading) {
   Slot& slot = *slots_[thread];
   if (leading) {
     lead_.store(LeadWord{1, thread, LeadState::held}, std::memory_order_relaxed);
@@ -267,8 +266,8 @@ void BasicWorker<Sys, Poller>::app_loop(unsigned thread, bool leading) {
 
 /// Sleep until woken. True: the lead was granted. `keep_for_grant`: our share of the interpreter
 /// lasts, and the spare's turn ends soon.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::wait_idle(unsigned thread, bool keep_for_grant) {
+template <Env E>
+bool BasicWorker<E>::wait_idle(unsigned thread, bool keep_for_grant) {
   Slot& slot = *slots_[thread];
   if (keep_for_grant && has_credit(slot) && slot.wake.load(std::memory_order_acquire) == 0) {
     sys_.futex_wait(slot.wake, 0, 2 * tuning_.patience);
@@ -288,8 +287,8 @@ bool BasicWorker<Sys, Poller>::wait_idle(unsigned thread, bool keep_for_grant) {
   return (bits & kWakeLead) != 0;
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::run_signal_handlers(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::run_signal_handlers(unsigned thread) {
   const bool entered = slots_[thread]->entered;
   if (!entered) enter(thread);
   if (application_.run_signal_handlers()) stop(Stop::prompt);
@@ -297,8 +296,8 @@ void BasicWorker<Sys, Poller>::run_signal_handlers(unsigned thread) {
 }
 
 /// Lead until the lead is lost or the worker has stopped.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::lead_loop(unsigned thread) {
   IOTAX_CHECK(lead_.load(std::memory_order_relaxed).holder() == thread);
   const Lead lead;
   parked_.store(false, std::memory_order_relaxed);
@@ -331,8 +330,8 @@ void BasicWorker<Sys, Poller>::lead_loop(unsigned thread) {
   leave(thread);
 }
 
-template <class Sys, class Poller>
-std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& events) {
+template <Env E>
+std::size_t BasicWorker<E>::wait_for_events(unsigned thread, Events& events) {
   Slot& slot = *slots_[thread];
   const auto look = [&](core::Duration timeout) {
     const Result<std::size_t> n = loop_.poll(events, timeout);
@@ -360,8 +359,8 @@ std::size_t BasicWorker<Sys, Poller>::wait_for_events(unsigned thread, Events& e
 }
 
 /// Call the application for all that is ready, one request at a time. False: the lead was lost.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::run_ready(const Lead& lead, unsigned thread) {
+template <Env E>
+bool BasicWorker<E>::run_ready(const Lead& lead, unsigned thread) {
   Slot& slot = *slots_[thread];
   core::Instant called = slot.entered ? sys_.now() : core::Instant{};
   core::Instant first{};  // the first unsent answer of this turn
@@ -408,8 +407,8 @@ bool BasicWorker<Sys, Poller>::run_ready(const Lead& lead, unsigned thread) {
 }
 
 /// Run the request of `s` in this thread. Entered. False: `s` was taken away meanwhile.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant called) {
+template <Env E>
+bool BasicWorker<E>::run(unsigned thread, Session& s, core::Instant called) {
   Slot& slot = *slots_[thread];
   slot.call.begin(s.line, s.id, called);
   if (reports_calls_) [[unlikely]]
@@ -423,8 +422,8 @@ bool BasicWorker<Sys, Poller>::run(unsigned thread, Session& s, core::Instant ca
 
 /// Tell the supervisor that requests run, if nobody watches, and once that this worker has had its
 /// share of them.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::report_call() {
+template <Env E>
+void BasicWorker<E>::report_call() {
   if (config_.tells_when_busy && seat_.wants_watching()) loop_.channel().report(Report::busy);
   if (config_.requests_max == 0) return;
   const Status now = status();
@@ -436,9 +435,8 @@ void BasicWorker<Sys, Poller>::report_call() {
 
 /// The call of this thread outlasted the watch: the lead is another's. What is left is to finish
 /// the answer.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::Instant called,
-                                           bool ours) {
+template <Env E>
+void BasicWorker<E>::finish_late(unsigned thread, Session& s, core::Instant called, bool ours) {
   late_.fetch_add(1, std::memory_order_relaxed);
   { const std::lock_guard taker_has_flushed(mutex_); }
   judge(called);
@@ -452,8 +450,8 @@ void BasicWorker<Sys, Poller>::finish_late(unsigned thread, Session& s, core::In
 }
 
 /// Run a request of the queue, without the lead.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
+template <Env E>
+void BasicWorker<E>::run_queued(unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
   late_.fetch_add(1, std::memory_order_relaxed);
   const std::optional<core::Instant> had =
@@ -480,8 +478,8 @@ void BasicWorker<Sys, Poller>::run_queued(unsigned thread, Session& s) {
   late_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::judge(core::Instant called) {
+template <Env E>
+void BasicWorker<E>::judge(core::Instant called) {
   if (sys_.now() - called > tuning_.slow) {
     share_.slow();
   } else {
@@ -491,8 +489,8 @@ void BasicWorker<Sys, Poller>::judge(core::Instant called) {
 
 /// Send the answer of `s` and give the session back, without the lead. By mail only when the leader
 /// has something to do for it.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::end_unled(Session& s) {
+template <Env E>
+void BasicWorker<E>::end_unled(Session& s) {
   const core::Instant t = sys_.now();
   s.hold_clock(false, t);
   s.machine.on_time(t);
@@ -512,21 +510,21 @@ void BasicWorker<Sys, Poller>::end_unled(Session& s) {
 
 // ---- the exchange's waiting
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::step_out(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::step_out(unsigned thread) {
   slots_[thread]->gil.store(Gil::out, std::memory_order_relaxed);
   application_.leave(thread);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::step_in(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::step_in(unsigned thread) {
   slots_[thread]->gil.store(Gil::waiting, std::memory_order_relaxed);
   application_.enter(thread);
   slots_[thread]->gil.store(Gil::has, std::memory_order_relaxed);
 }
 
-template <class Sys, class Poller>
-Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
+template <Env E>
+Sent BasicWorker<E>::deliver(unsigned thread, Session& s) {
   if (!s.machine.output().empty() || s.behind_earlier) {
     step_out(thread);
     send_for_application(s, Rest::stays);
@@ -544,8 +542,8 @@ Sent BasicWorker<Sys, Poller>::deliver(unsigned thread, Session& s) {
 /// What is left of the output lies where the application has it, and does not fit into the outbox:
 /// wait until the reader has taken some since the progress was `seen`. Also for a while without
 /// that, since what others give back is not told.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
+template <Env E>
+void BasicWorker<E>::wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
   give_up_lead_soon(thread);
   do {
     sys_.futex_wait(s.outbox->progress(), seen, 1s);
@@ -553,8 +551,8 @@ void BasicWorker<Sys, Poller>::wait_for_room(unsigned thread, Session& s, std::u
   } while (s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed));
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::send_for_application(Session& s, Rest rest) {
+template <Env E>
+void BasicWorker<E>::send_for_application(Session& s, Rest rest) {
   const core::Instant t = sys_.now();
   if (std::exchange(s.behind_earlier, false)) {  // a taker of the lead sends it, too
     mutex_.with_lock([&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, t); });
@@ -566,9 +564,8 @@ void BasicWorker<Sys, Poller>::send_for_application(Session& s, Rest rest) {
   }
 }
 
-template <class Sys, class Poller>
-BodyRead BasicWorker<Sys, Poller>::read_body(unsigned thread, Session& s,
-                                             std::span<std::byte> into) {
+template <Env E>
+BodyRead BasicWorker<E>::read_body(unsigned thread, Session& s, std::span<std::byte> into) {
   if (into.empty()) return {};
   for (;;) {
     if (s.body && s.body_taken < s.body->size()) return take_stored(thread, s, into);
@@ -584,9 +581,8 @@ BodyRead BasicWorker<Sys, Poller>::read_body(unsigned thread, Session& s,
   }
 }
 
-template <class Sys, class Poller>
-BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
-                                               std::span<std::byte> into) {
+template <Env E>
+BodyRead BasicWorker<E>::take_stored(unsigned thread, Session& s, std::span<std::byte> into) {
   const bool on_disk = !s.body->in_memory();
   if (on_disk) step_out(thread);
   const BodyRead got = read_stored(s, into);
@@ -596,8 +592,8 @@ BodyRead BasicWorker<Sys, Poller>::take_stored(unsigned thread, Session& s,
 
 /// Bring more content of a request that the application reads while it arrives; wait for it if need
 /// be. Not entered.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
+template <Env E>
+void BasicWorker<E>::receive_body(unsigned thread, Session& s) {
   if (intake().take_content(s)) {
     if (s.body_error != BodyError::none) send_for_application(s, Rest::kept);
     return;
@@ -607,8 +603,8 @@ void BasicWorker<Sys, Poller>::receive_body(unsigned thread, Session& s) {
   wait_for_input(thread, s);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
+template <Env E>
+void BasicWorker<E>::wait_for_input(unsigned thread, Session& s) {
   static constexpr std::size_t kReceiveBytes = 16 * 1024;
   std::array<std::byte, kReceiveBytes> block;
   core::Instant after_wait =
@@ -655,8 +651,8 @@ void BasicWorker<Sys, Poller>::wait_for_input(unsigned thread, Session& s) {
   }
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::log_access(Session& s) {
+template <Env E>
+void BasicWorker<E>::log_access(Session& s) {
   if (config_.access_log) intake().log_access(s, sys_.now());
 }
 
@@ -664,8 +660,8 @@ void BasicWorker<Sys, Poller>::log_access(Session& s) {
 
 /// Lend the lead for one call: from here on the spare may take it. The leader's queue and unsent
 /// answers go with it.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::lend(const Lead& lead, unsigned thread, Session& s) {
+template <Env E>
+void BasicWorker<E>::lend(const Lead& lead, unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
   s.behind_earlier = !s.earlier.empty(lead);
   // A taker must know why we may be late: said before lending.
@@ -676,8 +672,8 @@ void BasicWorker<Sys, Poller>::lend(const Lead& lead, unsigned thread, Session& 
 }
 
 /// False: the spare took the lead meanwhile. Then nothing of the loop is ours any more.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::take_back(unsigned thread) {
+template <Env E>
+bool BasicWorker<E>::take_back(unsigned thread) {
   LeadWord expected = slots_[thread]->lent;
   const LeadWord held{expected.sequence(), thread, LeadState::held};
   if (!lead_.compare_exchange_strong(expected, held, std::memory_order_acq_rel)) return false;
@@ -685,22 +681,22 @@ bool BasicWorker<Sys, Poller>::take_back(unsigned thread) {
 }
 
 /// Have the spare watch (kWatch), or act at once (kNow).
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::watch(SpareState wanted) {
+template <Env E>
+void BasicWorker<E>::watch(SpareState wanted) {
   const std::uint32_t was = spare_state_.exchange(wanted);
   if (was == kAsleep || wanted == kNow) sys_.futex_wake(spare_state_, 1);
   if (was == kPoll) ring(kick_.write);
 }
 
 /// The application is about to wait inside the server: the spare need not find out by itself.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::give_up_lead_soon(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::give_up_lead_soon(unsigned thread) {
   if (lead_.load() == slots_[thread]->lent) watch(kNow);
 }
 
 /// What other threads and the system asked for. False: running signal handlers cost us the lead.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::after_network(const Lead& lead, unsigned thread) {
+template <Env E>
+bool BasicWorker<E>::after_network(const Lead& lead, unsigned thread) {
   if (mail_.load(std::memory_order_relaxed)) read_mail(lead);
   if (const Stop ordered = loop_.take_ordered(); ordered != Stop::none) this->stop(ordered);
   const std::uint32_t stop = stop_.load(std::memory_order_relaxed);
@@ -720,8 +716,8 @@ bool BasicWorker<Sys, Poller>::after_network(const Lead& lead, unsigned thread) 
   return take_back(0);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::post(std::vector<Session*>& box, Session& s) {
+template <Env E>
+void BasicWorker<E>::post(std::vector<Session*>& box, Session& s) {
   {
     const std::lock_guard lock(mutex_);
     box.push_back(&s);
@@ -730,8 +726,8 @@ void BasicWorker<Sys, Poller>::post(std::vector<Session*>& box, Session& s) {
   if (parked_.load()) ring(wake_.write);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::read_mail(const Lead& lead) {
+template <Env E>
+void BasicWorker<E>::read_mail(const Lead& lead) {
   std::vector<Session*> writable;
   std::vector<Session*> returned;
   std::vector<Session*> released;
@@ -752,16 +748,16 @@ void BasicWorker<Sys, Poller>::read_mail(const Lead& lead) {
   for (Session* s : released) loop_.release(*s);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::mark(unsigned thread, WakeBits bits) {
+template <Env E>
+void BasicWorker<E>::mark(unsigned thread, WakeBits bits) {
   slots_[thread]->wake.fetch_or(bits, std::memory_order_release);
 }
 
 // ---- the spare
 
 /// Watch while the lead is being lent, sleep while it is not.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::spare_main() {
+template <Env E>
+void BasicWorker<E>::spare_main() {
   (void)sys_.set_slice(tuning_.slice);
   unsigned quiet = 0;
   LeadWord last{};
@@ -788,8 +784,8 @@ void BasicWorker<Sys, Poller>::spare_main() {
 }
 
 /// False: somebody lends just now.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::fall_asleep() {
+template <Env E>
+bool BasicWorker<E>::fall_asleep() {
   std::uint32_t expected = kWatch;
   if (!spare_state_.compare_exchange_strong(expected, kAsleep)) return false;
   if (lead_.load().state() == LeadState::lent || finished_.load()) {
@@ -803,8 +799,8 @@ bool BasicWorker<Sys, Poller>::fall_asleep() {
 
 /// The call that `seen` was lent for lasts too long: take the lead, send what is complete, and find
 /// somebody to lead.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
+template <Env E>
+void BasicWorker<E>::take_over(LeadWord seen) {
   const Lead lead;  // from the exchange below on
   {
     std::unique_lock lock(mutex_);
@@ -827,8 +823,8 @@ void BasicWorker<Sys, Poller>::take_over(LeadWord seen) {
   spare_lead(lead);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::spare_lead(const Lead& lead) {
+template <Env E>
+void BasicWorker<E>::spare_lead(const Lead& lead) {
   Events events;
   for (;;) {
     Result<std::size_t> n = loop_.poll(events, core::Duration::zero());
@@ -847,8 +843,8 @@ void BasicWorker<Sys, Poller>::spare_lead(const Lead& lead) {
 }
 
 /// Give the lead to an idle application thread (true), or what is ready to the queue. Unlocks.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::pass_on(const Lead& lead, std::unique_lock<Mutex>& lock) {
+template <Env E>
+bool BasicWorker<E>::pass_on(const Lead& lead, std::unique_lock<StateMutex<E>>& lock) {
   leave_direct_if_calm();
   const bool held_up = !idle_.empty() && somebody_waits_for_interpreter();
   const bool granted = !direct_ && !idle_.empty() && !held_up;
@@ -867,8 +863,8 @@ bool BasicWorker<Sys, Poller>::pass_on(const Lead& lead, std::unique_lock<Mutex>
 
 /// Wait for the network without holding anything: a late thread may take the lead from here without
 /// a word. False: one did, or an idle thread was granted the lead.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::spare_park(const Lead& lead) {
+template <Env E>
+bool BasicWorker<E>::spare_park(const Lead& lead) {
   std::unique_lock lock(mutex_);
   leave_direct_if_calm();
   const bool wanted = !idle_.empty() && (!direct_ || !queue_.empty());
@@ -901,15 +897,15 @@ bool BasicWorker<Sys, Poller>::spare_park(const Lead& lead) {
   return ours;
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::drain_kicks() {
+template <Env E>
+void BasicWorker<E>::drain_kicks() {
   std::array<std::byte, 64> bytes;
   (void)sys_.read(kick_.read, bytes);
 }
 
 /// The thread to wake afterwards. Under the mutex.
-template <class Sys, class Poller>
-unsigned BasicWorker<Sys, Poller>::grant() {
+template <Env E>
+unsigned BasicWorker<E>::grant() {
   const unsigned thread = pop_idle();
   lead_.store(lead_.load(std::memory_order_relaxed).next(thread, LeadState::held),
               std::memory_order_release);
@@ -917,8 +913,8 @@ unsigned BasicWorker<Sys, Poller>::grant() {
   return thread;
 }
 
-template <class Sys, class Poller>
-unsigned BasicWorker<Sys, Poller>::pop_idle() {
+template <Env E>
+unsigned BasicWorker<E>::pop_idle() {
   const unsigned thread = idle_.back();
   idle_.pop_back();
   return thread;
@@ -927,8 +923,8 @@ unsigned BasicWorker<Sys, Poller>::pop_idle() {
 /// A thread that waits for the interpreter will come back for all that is ready. A second one in
 /// that queue only makes it longer, and a third can starve beside a thread that computes. The
 /// thread that lost the lead counts for as long as its call is not slow.
-template <class Sys, class Poller>
-bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
+template <Env E>
+bool BasicWorker<E>::somebody_waits_for_interpreter() {
   for (const auto& slot : slots_) {
     if (slot->gil.load(std::memory_order_relaxed) == Gil::waiting) return true;
   }
@@ -944,8 +940,8 @@ bool BasicWorker<Sys, Poller>::somebody_waits_for_interpreter() {
 
 /// What is ready waits where threads without the lead find it; what has waited too long is
 /// answered. Under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::hand_to_queue(const Lead& lead) {
+template <Env E>
+void BasicWorker<E>::hand_to_queue(const Lead& lead) {
   const bool hopeless = lost_ == present_;
   while (hopeless && !queue_.empty()) {
     loop_.refuse_hopeless(*queue_.pop());
@@ -972,8 +968,8 @@ void BasicWorker<Sys, Poller>::hand_to_queue(const Lead& lead) {
 }
 
 /// If no thread has been idle for a while, and requests wait, people are told. Under the mutex.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::look_if_busy() {
+template <Env E>
+void BasicWorker<E>::look_if_busy() {
   if (idle_.empty()) {
     busy_.all_busy(loop_.now());
   } else {
@@ -1005,8 +1001,8 @@ void BasicWorker<Sys, Poller>::look_if_busy() {
 
 /// A thread for the queue, unless one is on its way already; -1: none. Under the mutex; the caller
 /// wakes it afterwards.
-template <class Sys, class Poller>
-int BasicWorker<Sys, Poller>::wake_one() {
+template <Env E>
+int BasicWorker<E>::wake_one() {
   if (waking_ || idle_.empty() || queue_.empty()) return -1;
   waking_ = true;
   const unsigned thread = pop_idle();
@@ -1016,8 +1012,8 @@ int BasicWorker<Sys, Poller>::wake_one() {
 
 /// With the interpreter, before the call: the next thread may come now. So at most one woken thread
 /// is on its way to the interpreter.
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::chain(unsigned thread) {
+template <Env E>
+void BasicWorker<E>::chain(unsigned thread) {
   int woken = -1;
   {
     const std::lock_guard lock(mutex_);
@@ -1027,8 +1023,8 @@ void BasicWorker<Sys, Poller>::chain(unsigned thread) {
   if (woken >= 0) sys_.futex_wake(slots_[static_cast<unsigned>(woken)]->wake, 1);
 }
 
-template <class Sys, class Poller>
-void BasicWorker<Sys, Poller>::leave_direct_if_calm() {
+template <Env E>
+void BasicWorker<E>::leave_direct_if_calm() {
   if (direct_ && share_.low()) direct_ = false;
 }
 

@@ -71,6 +71,6 @@ std::string dropped_text(std::uint64_t lines) {
   return std::to_string(lines) + (lines == 1 ? " log line dropped" : " log lines dropped");
 }
 
-template class LogSink<Sys>;
+template class LogSink<NativeEnv>;
 
 }  // namespace iotax::driver

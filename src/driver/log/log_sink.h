@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "driver/env.h"
 #include "driver/log/log.h"
 #include "driver/log/log_stream.h"
 
@@ -28,14 +29,15 @@ struct LogStyle {
 /// `N log lines dropped`.
 [[nodiscard]] std::string dropped_text(std::uint64_t lines);
 
-template <SysLike S>
+template <Env E>
 class LogSink final : public Log {
  public:
+  using Sys = typename E::Sys;
   static constexpr std::size_t kBytesMax =
       std::size_t{1024} * 1024;  // some 10,000 lines: seconds of a reader's absence
 
   /// `bytes_max` for each of the two buffers. `sys` is borrowed.
-  explicit LogSink(S& sys, std::size_t bytes_max = kBytesMax)
+  explicit LogSink(Sys& sys, std::size_t bytes_max = kBytesMax)
       : sys_(sys),
         access_(sys, "iotax-access", bytes_max,
                 [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
@@ -104,7 +106,7 @@ class LogSink final : public Log {
     return format_server(style, level, text, sys_.unix_time(), sys_.process_id());
   }
 
-  void reopen_one(LogStream<S>& stream, const std::string& path) {
+  void reopen_one(LogStream<E>& stream, const std::string& path) {
     if (path.empty()) return;
     const Result<int> opened = sys_.open_append(path);
     const Result<void> done = opened ? stream.redirect(*opened) : Errno{opened.error()};
@@ -112,16 +114,16 @@ class LogSink final : public Log {
     if (!done) server(Level::error, path + " cannot be opened anew: the former file goes on");
   }
 
-  S& sys_;
+  Sys& sys_;
   std::string server_path_;
   std::string access_path_;
   std::atomic<Level> level_{Level::info};
   std::atomic<bool> color_{false};
   std::atomic<bool> prefix_{false};
-  LogStream<S> access_;
-  LogStream<S> server_;
+  LogStream<E> access_;
+  LogStream<E> server_;
 };
 
-extern template class LogSink<Sys>;
+extern template class LogSink<NativeEnv>;
 
 }  // namespace iotax::driver

@@ -29,17 +29,19 @@
 #include <utility>
 
 #include "core/instant.h"
+#include "driver/env.h"
 #include "driver/os/result.h"
 #include "driver/os/sys.h"
 
 namespace iotax::driver {
 
-template <SysLike S>
+template <Env E>
 class LogStream {
  public:
+  using Sys = typename E::Sys;
   /// `dropped` makes the line, with its line end, that tells how many were dropped. `name` is the
   /// thread's.
-  LogStream(S& sys, const char* name, std::size_t bytes_max,
+  LogStream(Sys& sys, const char* name, std::size_t bytes_max,
             std::function<std::string(std::uint64_t)> dropped)
       : sys_(sys), name_(name), bytes_max_(bytes_max), dropped_text_(std::move(dropped)) {}
   LogStream(LogStream&&) = delete;
@@ -139,7 +141,7 @@ class LogStream {
   };
   /// All of it under the mutex.
   struct State {
-    typename S::Mutex mutex;
+    Mutex<E> mutex;
     std::deque<Segment>
         segments;               // the last one takes new lines; the thread alone removes the first
     std::size_t held = 0;       // bytes not yet written, those in the thread's hands included
@@ -268,7 +270,7 @@ class LogStream {
 
   /// Take what waits for the first descriptor, sleeping until there is something. false: stopped,
   /// and nothing is left.
-  bool next_batch(std::unique_lock<typename S::Mutex>& lock, std::string& batch) {
+  bool next_batch(std::unique_lock<Mutex<E>>& lock, std::string& batch) {
     State& s = *state_;
     for (;;) {
       if (!s.segments.empty() && !s.segments.front().text.empty()) {
@@ -332,7 +334,7 @@ class LogStream {
     return end == std::string_view::npos ? lines.size() : end + 1;
   }
 
-  S& sys_;
+  Sys& sys_;
   const char* name_;
   std::size_t bytes_max_;
   std::function<std::string(std::uint64_t)> dropped_text_;
@@ -342,7 +344,7 @@ class LogStream {
   std::atomic<std::uint32_t> progress_{0};  // changes with every batch that is done
   std::atomic<int> current_fd_{-1};  // of the last segment, readable whatever state_ looks like
   std::atomic<std::size_t> batch_bytes_max_{kWholeWriteBytes};
-  typename S::Thread thread_;
+  Thread<E> thread_;
   bool in_caller_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "driver/env.h"
 #include "driver/os/event_source.h"
 #include "driver/os/poller.h"
 
@@ -40,9 +41,10 @@ enum class Report : char {
   all_passed = 'P',
 };
 
-template <class Sys>
+template <Env E>
 class Channel : public EventSource {
  public:
+  using Sys = typename E::Sys;
   struct Received {
     Order order = Order::gone;
     int attached = -1;  // the receiver's from here on

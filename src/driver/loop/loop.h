@@ -18,6 +18,7 @@
 
 #include "core/connection.h"
 #include "driver/config.h"
+#include "driver/env.h"
 #include "driver/log/log.h"
 #include "driver/loop/channel.h"
 #include "driver/loop/full_watch.h"
@@ -83,10 +84,12 @@ enum class Stopping : std::uint8_t {
   cut,       // the drain's time is over, or it was asked to stop now
 };
 
-template <class Sys, class Poller>
+template <Env E>
 class Loop {
  public:
-  using Session = driver::Session<Sys>;
+  using Sys = typename E::Sys;
+  using Poller = typename E::Poller;
+  using Session = driver::Session<E>;
 
   Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Place& place)
       : sys_(sys),
@@ -161,8 +164,8 @@ class Loop {
   /// 503: no thread is left.
   void refuse_hopeless(Session& s);
 
-  [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
-  [[nodiscard]] Outgoing<Sys>& outgoing() noexcept { return outgoing_; }
+  [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
+  [[nodiscard]] Outgoing<E>& outgoing() noexcept { return outgoing_; }
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
   /// For threads without the lead: now, but not beyond the time at which the leader was to look at
   /// the clock. If it has not looked yet, it may leave out what has passed since, and what a thread
@@ -207,7 +210,7 @@ class Loop {
   void keep_signals() noexcept { signals_ = true; }
   /// The sharpest stop that was ordered since the last call.
   Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
-  [[nodiscard]] Channel<Sys>& channel() noexcept { return channel_; }
+  [[nodiscard]] Channel<E>& channel() noexcept { return channel_; }
 
  private:
   static constexpr std::size_t kAcceptsPerTurn = 64;
@@ -235,7 +238,7 @@ class Loop {
   [[nodiscard]] bool needs_pulse() const noexcept;
   void on_wakeup();
   void on_channel();
-  void on_order(const typename Channel<Sys>::Received& received);
+  void on_order(const typename Channel<E>::Received& received);
   void on_listener(const Lead& lead, Listener& listener);
   [[nodiscard]] bool room_for_connection() const noexcept;
   Accepting accept_one(Listener& listener);
@@ -296,12 +299,12 @@ class Loop {
   const Config& config_;
   Log& log_;
   Sharing sharing_;
-  Intake<Sys> intake_;
-  Outgoing<Sys> outgoing_;
+  Intake<E> intake_;
+  Outgoing<E> outgoing_;
   Poller poller_;
   Timers timers_;
   Bell bell_;
-  Channel<Sys> channel_;
+  Channel<E> channel_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Fifo<Session*> ready_;
   std::vector<Session*> answered_;

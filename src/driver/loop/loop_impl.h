@@ -9,8 +9,8 @@ namespace iotax::driver {
 
 // ---- setting up
 
-template <class Sys, class Poller>
-Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
+template <Env E>
+Result<void> Loop<E>::open(int wakeup_fd) {
   now_ = sys_.now();
   const std::size_t limit = sys_.descriptor_limit();
   const std::size_t descriptors_max = limit > 128 ? limit - 64 : 64;
@@ -21,20 +21,20 @@ Result<void> Loop<Sys, Poller>::open(int wakeup_fd) {
   return poller_.add(wakeup_fd, &bell_, Interest{true, false});
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::add_listener(int fd, std::string authority) {
+template <Env E>
+void Loop<E>::add_listener(int fd, std::string authority) {
   sys_.own(fd);
   listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::add_channel(int fd) {
+template <Env E>
+void Loop<E>::add_channel(int fd) {
   sys_.own(fd);
   channel_.open(fd);
 }
 
-template <class Sys, class Poller>
-Result<void> Loop<Sys, Poller>::listen() {
+template <Env E>
+Result<void> Loop<E>::listen() {
   if (channel_.fd() >= 0) {
     EventSource* source = &channel_;
     if (Result<void> added = poller_.add(channel_.fd(), source, Interest{true, false}); !added) {
@@ -54,8 +54,8 @@ Result<void> Loop<Sys, Poller>::listen() {
 
 // ---- network in
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events) {
+template <Env E>
+void Loop<E>::process(const Lead& lead, std::span<const Event> events) {
   look_at_clock();
   dispatch(lead, events);
   // now_ may be much later than the look at the poller that gave these events, and what arrived in
@@ -65,8 +65,8 @@ void Loop<Sys, Poller>::process(const Lead& lead, std::span<const Event> events)
   doomed_.clear();
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::look_at_clock() {
+template <Env E>
+void Loop<E>::look_at_clock() {
   now_ = sys_.now();
   const core::Instant planned = wakes_at_.load(std::memory_order_relaxed);
   if (now_ - RunningTime::kSlack > planned) [[unlikely]] {
@@ -84,8 +84,8 @@ void Loop<Sys, Poller>::look_at_clock() {
 }
 
 /// All that has arrived by now_. Each descriptor that is ready is given out once in so many looks.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::look_for_input(const Lead& lead) {
+template <Env E>
+void Loop<E>::look_for_input(const Lead& lead) {
   std::array<Event, 256> events;
   const std::size_t looks = connections_ / events.size() + 2;
   for (std::size_t n = 0; n < looks; ++n) {
@@ -96,8 +96,8 @@ void Loop<Sys, Poller>::look_for_input(const Lead& lead) {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::dispatch(const Lead& lead, std::span<const Event> events) {
+template <Env E>
+void Loop<E>::dispatch(const Lead& lead, std::span<const Event> events) {
   for (const Event& event : events) {
     auto* source = static_cast<EventSource*>(event.token);
     switch (source->kind) {
@@ -117,8 +117,8 @@ void Loop<Sys, Poller>::dispatch(const Lead& lead, std::span<const Event> events
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_wakeup() {
+template <Env E>
+void Loop<E>::on_wakeup() {
   std::array<std::byte, 256> bytes;
   for (;;) {
     const Result<std::size_t> got = sys_.read(bell_.fd, bytes);
@@ -131,13 +131,13 @@ void Loop<Sys, Poller>::on_wakeup() {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_channel() {
+template <Env E>
+void Loop<E>::on_channel() {
   while (const auto received = channel_.next()) on_order(*received);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received) {
+template <Env E>
+void Loop<E>::on_order(const typename Channel<E>::Received& received) {
   switch (received.order) {
     case Order::retire:
       ordered_ = std::max(ordered_, Stop::retire);
@@ -175,8 +175,8 @@ void Loop<Sys, Poller>::on_order(const typename Channel<Sys>::Received& received
   if (received.attached >= 0) sys_.close(received.attached);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_listener(const Lead& lead, Listener& listener) {
+template <Env E>
+void Loop<E>::on_listener(const Lead& lead, Listener& listener) {
   if (holding_) return;  // an event of the turn in which the hold began
   for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
     if (sharing_.leave(now_, ready_.size())) {
@@ -218,13 +218,13 @@ void Loop<Sys, Poller>::on_listener(const Lead& lead, Listener& listener) {
 
 /// Neither the limit of connections is reached nor that of descriptors, with which temporary files
 /// count as well.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::room_for_connection() const noexcept {
+template <Env E>
+bool Loop<E>::room_for_connection() const noexcept {
   return connections_ < connections_max_ && !intake_.budget().descriptors.exhausted();
 }
 
-template <class Sys, class Poller>
-auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
+template <Env E>
+auto Loop<E>::accept_one(Listener& listener) -> Accepting {
   const Result<Accepted> accepted = sys_.accept(listener.fd);
   if (accepted) {
     open_session(*accepted);
@@ -261,8 +261,8 @@ auto Loop<Sys, Poller>::accept_one(Listener& listener) -> Accepting {
 
 /// For when there are too many connections: the one that is to be closed for a new one. First those
 /// that have their last answer, then the one that has been idle for longest. Null: none can go.
-template <class Sys, class Poller>
-auto Loop<Sys, Poller>::make_room(const Lead& lead) -> Session* {
+template <Env E>
+auto Loop<E>::make_room(const Lead& lead) -> Session* {
   if (Session* const s = lingering_.oldest()) {
     (void)sys_.recv(s->fd, scratch_);  // what lies unread would make the close a reset
     return s;
@@ -280,8 +280,8 @@ auto Loop<Sys, Poller>::make_room(const Lead& lead) -> Session* {
 /// The idle connection that has been so for longest; null: none is idle. Takes constant time on
 /// average: a session that is not idle is taken out, and put back by who finds it idle again; one
 /// that a thread has is moved to the end, and to its place if the call took long.
-template <class Sys, class Poller>
-auto Loop<Sys, Poller>::oldest_idle() -> Session* {
+template <Env E>
+auto Loop<E>::oldest_idle() -> Session* {
   static constexpr core::Duration kLongCall = 100ms;
   Session* last = idle_.youngest();
   bool moved = false;  // an idle one, perhaps behind `last`
@@ -305,8 +305,8 @@ auto Loop<Sys, Poller>::oldest_idle() -> Session* {
 }
 
 /// Accepting pauses because of the limit: go on if a connection can make room by now.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::look_for_room() {
+template <Env E>
+void Loop<E>::look_for_room() {
   if (room_for_connection() || lingering_.oldest() != nullptr || oldest_idle() != nullptr) {
     full_ = false;
     resume_accepting();
@@ -314,8 +314,8 @@ void Loop<Sys, Poller>::look_for_room() {
 }
 
 /// Tell people that the limit of connections is reached, and by what, if they do not know.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::say_full(FullWatch::What what, std::string_view consequence) {
+template <Env E>
+void Loop<E>::say_full(FullWatch::What what, std::string_view consequence) {
   if (!full_watch_.say(what, now_)) return;
   std::string text = "All " + std::to_string(connections_max_) + " connections are in use (";
   if (connections_ < connections_max_) {
@@ -333,8 +333,8 @@ void Loop<Sys, Poller>::say_full(FullWatch::What what, std::string_view conseque
 }
 
 /// Tell people why accept() fails.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::say_refused(core::Duration pause) {
+template <Env E>
+void Loop<E>::say_refused(core::Duration pause) {
   if (!full_watch_.say(FullWatch::What::refused, now_)) return;
   log_.server(Level::error,
               "No connection can be accepted: " + std::generic_category().message(accept_error_) +
@@ -342,8 +342,8 @@ void Loop<Sys, Poller>::say_refused(core::Duration pause) {
                   std::to_string(pause / 1ms) + " ms");
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
+template <Env E>
+void Loop<E>::open_session(const Accepted& accepted) {
   intake_.budget().descriptors.add();
   const Result<SocketAddress> local = sys_.getsockname(accepted.fd);
   auto made = std::make_unique<Session>(accepted.fd,
@@ -357,8 +357,8 @@ void Loop<Sys, Poller>::open_session(const Accepted& accepted) {
   settle(s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_session(const Lead& lead, Session& s, const Event& event) {
+template <Env E>
+void Loop<E>::on_session(const Lead& lead, Session& s, const Event& event) {
   if (s.fd < 0) return;  // closed earlier in this turn
   if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
     if (on_event_while_lent(s, event)) return;
@@ -387,8 +387,8 @@ void Loop<Sys, Poller>::on_session(const Lead& lead, Session& s, const Event& ev
 }
 
 /// True: dealt with. False: the session came back meanwhile, and the event is the loop's to handle.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::on_event_while_lent(Session& s, const Event& event) {
+template <Env E>
+bool Loop<E>::on_event_while_lent(Session& s, const Event& event) {
   if (event.broken) s.gone.store(true, std::memory_order_relaxed);
   if (event.hangup) s.peer_finished.store(true, std::memory_order_relaxed);
   const bool writing = s.interest.write;
@@ -413,8 +413,8 @@ bool Loop<Sys, Poller>::on_event_while_lent(Session& s, const Event& event) {
   return false;
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::receive(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::receive(const Lead& lead, Session& s) {
   const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
   if (!got) {
     if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
@@ -436,8 +436,8 @@ void Loop<Sys, Poller>::receive(const Lead& lead, Session& s) {
 }
 
 /// Let the machine of `s` go on, and do what follows. `s` belongs to the loop.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::step(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::step(const Lead& lead, Session& s) {
   if (intake_.advance(s, now_) == Progress::ready) {
     // A session that the poller does not watch for input is silenced from the start: the way back
     // has to register it.
@@ -455,28 +455,28 @@ void Loop<Sys, Poller>::step(const Lead& lead, Session& s) {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::turn_away(Session& s) {
+template <Env E>
+void Loop<E>::turn_away(Session& s) {
   intake_.answer(s, 503, "Too many requests are waiting; try again shortly.", "--max-queued");
   answered_.push_back(&s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::refuse_unstarted(Session& s) {
+template <Env E>
+void Loop<E>::refuse_unstarted(Session& s) {
   intake_.answer(s, 503, "This request could not be started in time; try again shortly.",
                  "--request-timeout");
   answered(s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::refuse_hopeless(Session& s) {
+template <Env E>
+void Loop<E>::refuse_hopeless(Session& s) {
   intake_.answer(s, 503, "No thread is left to run this request; try again shortly.",
                  "--request-timeout");
   answered_.push_back(&s);
 }
 
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
+template <Env E>
+bool Loop<E>::admit(Session& s, core::Instant now) {
   const core::Duration waited = now - s.ready_at;
   const bool left = s.gone.load(std::memory_order_relaxed) ||
                     (waited > 1s && s.peer_finished.load(std::memory_order_relaxed));
@@ -493,8 +493,8 @@ bool Loop<Sys, Poller>::admit(Session& s, core::Instant now) {
   return true;
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::set_threads(unsigned threads) {
+template <Env E>
+void Loop<E>::set_threads(unsigned threads) {
   const bool before = threads_ != 0;
   threads_ = threads;
   if (!holding_ && !listeners_.empty()) sharing_.accepting(threads);
@@ -506,8 +506,8 @@ void Loop<Sys, Poller>::set_threads(unsigned threads) {
 }
 
 /// Read away what comes behind the last answer.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::discard(Session& s) {
+template <Env E>
+void Loop<E>::discard(Session& s) {
   const Result<std::size_t> got = sys_.recv(s.fd, scratch_);
   if (got && *got > 0) {
     if (s.phase == Phase::lingering) s.phase_idle = now_ + config_.limits.linger_idle;
@@ -524,8 +524,8 @@ void Loop<Sys, Poller>::discard(Session& s) {
 
 // ---- network out
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::flush(const Lead& lead) {
+template <Env E>
+void Loop<E>::flush(const Lead& lead) {
   for (Session* s : answered_) {
     outgoing_.send_output(lead, *s, now_);
     give_back(lead, *s);
@@ -544,22 +544,22 @@ void Loop<Sys, Poller>::flush(const Lead& lead) {
 }
 
 /// Nothing but a time-out is to be seen to: settle() would find all as it is.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::at_rest(const Session& s) const noexcept {
+template <Env E>
+bool Loop<E>::at_rest(const Session& s) const noexcept {
   return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) && s.outbox.get() == nullptr &&
          s.phase == Phase::open && s.in_poller && s.interest.read && !s.interest.write && !holding_;
 }
 
 /// At rest a connection holds no memory.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::release_outbox(const Lead& lead, Session& s) noexcept {
+template <Env E>
+void Loop<E>::release_outbox(const Lead& lead, Session& s) noexcept {
   if (s.outbox.get() == nullptr || s.backlogged() || !s.machine.idle()) return;
   s.outbox.release(lead);
 }
 
 /// The session is the loop's again, in whatever thread its request ran.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::give_back(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::give_back(const Lead& lead, Session& s) {
   IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) != Owner::loop);
   s.write_wanted = false;
   s.owner.store(Owner::loop, std::memory_order_relaxed);
@@ -575,15 +575,15 @@ void Loop<Sys, Poller>::give_back(const Lead& lead, Session& s) {
   step(lead, s);  // what came behind the request meanwhile
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::take_back(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::take_back(const Lead& lead, Session& s) {
   outgoing_.send_output(lead, s, now_);
   give_back(lead, s);
   if (closing_idle_) close_if_idle(lead, s);  // its head was out before the stop
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::break_off(const Lead& lead, Session& s, Cut how, core::Duration age) {
+template <Env E>
+void Loop<E>::break_off(const Lead& lead, Session& s, Cut how, core::Duration age) {
   if (how == Cut::complete) {
     take_back(lead, s);
     return;
@@ -606,23 +606,23 @@ void Loop<Sys, Poller>::break_off(const Lead& lead, Session& s, Cut how, core::D
   settle(s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::release(Session& s) {
+template <Env E>
+void Loop<E>::release(Session& s) {
   s.came_back = true;
   s.still_read = false;
   if (s.cut == Cut::no || s.fd >= 0) return;  // not broken off yet, or not closed
   std::erase_if(held_, [&](const std::unique_ptr<Session>& held) { return held.get() == &s; });
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::watch_writable(Session& s) {
+template <Env E>
+void Loop<E>::watch_writable(Session& s) {
   const bool silenced = s.owner.load(std::memory_order_relaxed) == Owner::surprised;
   register_as(s, Interest{!silenced, true});
   timers_.set(s, now_ + 1s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::advance_behind(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::advance_behind(const Lead& lead, Session& s) {
   s.body.reset();
   s.hold_clock(false, now_);
   if (s.earlier.bytes(lead).size() > kEarlierBytesMax) outgoing_.send_output(lead, s, now_);
@@ -639,8 +639,8 @@ void Loop<Sys, Poller>::advance_behind(const Lead& lead, Session& s) {
   ready_.push_front(&s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::drain_while_lent(Session& s) {
+template <Env E>
+void Loop<E>::drain_while_lent(Session& s) {
   switch (s.outbox->drain(kDrainBytesPerTurn, now_)) {
     case Drained::broken:
       s.gone.store(true, std::memory_order_relaxed);
@@ -659,8 +659,8 @@ void Loop<Sys, Poller>::drain_while_lent(Session& s) {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::drain(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::drain(const Lead& lead, Session& s) {
   if (!s.backlogged()) {
     settle(s);
     return;
@@ -688,14 +688,14 @@ void Loop<Sys, Poller>::drain(const Lead& lead, Session& s) {
 /// Answers of `s` wait for its reader, and the next request waits until they have gone out: a
 /// client that asks and does not take gets no further call of the application. The rest of content
 /// that is under way is taken, since its sender may be the same thread as the reader.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::waits_for_reader(const Session& s) noexcept {
+template <Env E>
+bool Loop<E>::waits_for_reader(const Session& s) noexcept {
   return s.phase == Phase::open && s.backlogged() && !s.machine.reads_content();
 }
 
 /// What is to become of the connection when all is sent.
-template <class Sys, class Poller>
-core::Closing Loop<Sys, Poller>::closing_of(const Session& s) noexcept {
+template <Env E>
+core::Closing Loop<E>::closing_of(const Session& s) noexcept {
   switch (s.cut) {
     case Cut::unanswered:
       return core::Closing::after_flush;
@@ -710,8 +710,8 @@ core::Closing Loop<Sys, Poller>::closing_of(const Session& s) noexcept {
 
 /// Bring registration, phase and timer of `s` in line with its machine and its output. `s` belongs
 /// to the loop.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::settle(Session& s) {
+template <Env E>
+void Loop<E>::settle(Session& s) {
   IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) == Owner::loop);
   if (s.gone.load(std::memory_order_relaxed)) {
     end_gone(s);
@@ -741,8 +741,8 @@ void Loop<Sys, Poller>::settle(Session& s) {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::begin_closing(Session& s) {
+template <Env E>
+void Loop<E>::begin_closing(Session& s) {
   const core::Limits& limits = config_.limits;
   if (closing_of(s) == core::Closing::reset) {
     s.phase = Phase::resetting;
@@ -760,15 +760,15 @@ void Loop<Sys, Poller>::begin_closing(Session& s) {
 }
 
 /// A stop does not wait for those who have their last answer.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::linger_less(Session& s) {
+template <Env E>
+void Loop<E>::linger_less(Session& s) {
   s.phase_ends = std::min(s.phase_ends, now_ + 1s);
 }
 
 /// Close with RST, so that a close-delimited answer that broke off cannot be taken for a whole one;
 /// but only when the bytes before it have arrived, or after a second.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::finish_reset(Session& s) {
+template <Env E>
+void Loop<E>::finish_reset(Session& s) {
   const Result<std::size_t> unacked = sys_.unacked_bytes(s.fd);
   if (unacked && *unacked > 0 && now_ < s.phase_ends) {
     s.phase_idle = std::min(s.phase_ends, now_ + 5ms);
@@ -778,8 +778,8 @@ void Loop<Sys, Poller>::finish_reset(Session& s) {
 }
 
 /// Nothing more can come or go. What broke off is seen to have, should the client still listen.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::end_gone(Session& s) {
+template <Env E>
+void Loop<E>::end_gone(Session& s) {
   if (s.backlogged() || closing_of(s) == core::Closing::reset) {
     break_off_now(s);
   } else {
@@ -788,15 +788,15 @@ void Loop<Sys, Poller>::end_gone(Session& s) {
 }
 
 /// Close with RST. A FIN before it would make a broken answer look whole.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::break_off_now(Session& s) {
+template <Env E>
+void Loop<E>::break_off_now(Session& s) {
   s.phase = Phase::resetting;
   (void)sys_.set_linger_zero(s.fd);
   close(s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
+template <Env E>
+void Loop<E>::register_as(Session& s, Interest interest) {
   if (s.in_poller && s.interest.read == interest.read && s.interest.write == interest.write) return;
   EventSource* source = &s;
   if (!interest.read && !interest.write) {
@@ -814,16 +814,16 @@ void Loop<Sys, Poller>::register_as(Session& s, Interest interest) {
   s.interest = interest;
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::deregister(Session& s) {
+template <Env E>
+void Loop<E>::deregister(Session& s) {
   if (!s.in_poller) return;
   poller_.remove(s.fd);
   s.in_poller = false;
   s.interest = Interest{};
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::close(Session& s) {
+template <Env E>
+void Loop<E>::close(Session& s) {
   if (s.fd < 0) return;
   deregister(s);
   // A copy of the descriptor in a child that the application forked must not keep the connection
@@ -833,8 +833,8 @@ void Loop<Sys, Poller>::close(Session& s) {
 }
 
 /// The end of a session that is out of the poller.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::drop(Session& s) {
+template <Env E>
+void Loop<E>::drop(Session& s) {
   const bool within = s.cut == Cut::no && s.machine.in_head();
   if ((within || s.line_owed.load(std::memory_order_relaxed)) && !closing_everything_)
     intake_.log_unanswered(s);
@@ -860,8 +860,8 @@ void Loop<Sys, Poller>::drop(Session& s) {
 
 // ---- timers
 
-template <class Sys, class Poller>
-core::Duration Loop<Sys, Poller>::patience() noexcept {
+template <Env E>
+core::Duration Loop<E>::patience() noexcept {
   const core::Instant next = std::min({timers_.next(), accept_again_, queue_due_, busy_due_,
                                        deadlines_due_, intake_.warnings_due(), delay_ends_,
                                        idle_ends_, drain_ends_, next_report_, pass_again_});
@@ -883,14 +883,14 @@ core::Duration Loop<Sys, Poller>::patience() noexcept {
 
 /// Whether a freeze would shorten a time that somebody gets. A connection that is closed because it
 /// was idle for long enough is none: what it sent in time is read before.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::needs_pulse() const noexcept {
+template <Env E>
+bool Loop<E>::needs_pulse() const noexcept {
   return now_ < timed_until_ || queue_due_ != core::kNever || deadlines_due_ != core::kNever ||
          stopping_ != Stopping::no;
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::set_timer(Session& s) {
+template <Env E>
+void Loop<E>::set_timer(Session& s) {
   core::Instant due;
   if (s.phase != Phase::open) {
     due = std::min(s.phase_ends, s.phase_idle);
@@ -901,14 +901,14 @@ void Loop<Sys, Poller>::set_timer(Session& s) {
   timers_.set(s, due);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::run_timers(const Lead& lead) {
+template <Env E>
+void Loop<E>::run_timers(const Lead& lead) {
   timers_.expire(now_, [&](TimerEntry& entry) { on_timer(lead, static_cast<Session&>(entry)); });
   on_loop_timers(lead);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_timer(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::on_timer(const Lead& lead, Session& s) {
   if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
     if (s.interest.write && s.outbox->late(now_)) {
       warn_slow(s, 0);  // the thread that runs the request may be setting it
@@ -954,26 +954,26 @@ void Loop<Sys, Poller>::on_timer(const Lead& lead, Session& s) {
   step(lead, s);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::warn_slow(const Session& s, int status) {
+template <Env E>
+void Loop<E>::warn_slow(const Session& s, int status) {
   intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
                s.line.view());
 }
 
 /// Clients wait in the queue of the system until it is watched again.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::ignore(Listener& listener) {
+template <Env E>
+void Loop<E>::ignore(Listener& listener) {
   if (std::exchange(listener.in_poller, false)) poller_.remove(listener.fd);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::pause_accepting(Listener& listener, core::Duration pause) {
+template <Env E>
+void Loop<E>::pause_accepting(Listener& listener, core::Duration pause) {
   ignore(listener);
   accept_again_ = std::min(accept_again_, now_ + pause);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::resume_accepting() {
+template <Env E>
+void Loop<E>::resume_accepting() {
   accept_again_ = core::kNever;
   full_ = false;
   if (holding_ || threads_ == 0) return;
@@ -985,8 +985,8 @@ void Loop<Sys, Poller>::resume_accepting() {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::on_loop_timers(const Lead& lead) {
+template <Env E>
+void Loop<E>::on_loop_timers(const Lead& lead) {
   if (now_ >= accept_again_) resume_accepting();
   if (now_ >= intake_.warnings_due()) intake_.settle_warnings(now_);
   if (now_ >= pass_again_) pass_idle();
@@ -1008,8 +1008,8 @@ void Loop<Sys, Poller>::on_loop_timers(const Lead& lead) {
 // ---- giving connections away
 
 /// From now on requests that arrive wait with the system, for another worker or for go_on().
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::hold() {
+template <Env E>
+void Loop<E>::hold() {
   if (holding_ || stopping_ != Stopping::no) return;
   holding_ = true;
   for (const auto& listener : listeners_) ignore(*listener);
@@ -1017,8 +1017,8 @@ void Loop<Sys, Poller>::hold() {
   settle_idle();
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::go_on() {
+template <Env E>
+void Loop<E>::go_on() {
   if (!std::exchange(holding_, false)) return;
   pass_again_ = core::kNever;
   sharing_.accepting(threads_);
@@ -1026,8 +1026,8 @@ void Loop<Sys, Poller>::go_on() {
   settle_idle();
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::settle_idle() {
+template <Env E>
+void Loop<E>::settle_idle() {
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
     if (is_idle(*s)) settle(*s);
@@ -1036,14 +1036,14 @@ void Loop<Sys, Poller>::settle_idle() {
 }
 
 /// Idle, and not listened to.
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::is_held(const Session& s) const noexcept {
+template <Env E>
+bool Loop<E>::is_held(const Session& s) const noexcept {
   return holding_ && is_idle(s);
 }
 
 /// Give the held connections to the supervisor, as many as its channel takes now.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::pass_idle() {
+template <Env E>
+void Loop<E>::pass_idle() {
   pass_again_ = core::kNever;
   if (!holding_) return;
   for (Session* s = sessions_; s != nullptr;) {
@@ -1062,8 +1062,8 @@ void Loop<Sys, Poller>::pass_idle() {
 }
 
 /// A connection that another worker has given away.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::adopt(int fd) {
+template <Env E>
+void Loop<E>::adopt(int fd) {
   if (fd < 0) return;
   const Result<SocketAddress> peer = sys_.getpeername(fd);
   open_session(Accepted{fd, peer ? *peer : SocketAddress{}});
@@ -1071,8 +1071,8 @@ void Loop<Sys, Poller>::adopt(int fd) {
 
 // ---- stopping
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::stop(const Lead& lead, Stop how) {
+template <Env E>
+void Loop<E>::stop(const Lead& lead, Stop how) {
   if (how <= asked_) return;
   const bool first = asked_ == Stop::none;
   asked_ = how;
@@ -1094,8 +1094,8 @@ void Loop<Sys, Poller>::stop(const Lead& lead, Stop how) {
 }
 
 /// Serve what the system has accepted for us, then refuse the others.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::begin_draining(const Lead& lead) {
+template <Env E>
+void Loop<E>::begin_draining(const Lead& lead) {
   if (stopping_ == Stopping::delayed) {
     stopping_ = Stopping::draining;
     delay_ends_ = core::kNever;
@@ -1121,8 +1121,8 @@ void Loop<Sys, Poller>::begin_draining(const Lead& lead) {
 }
 
 /// Or a client that comes between the last accept and the close would be reset, not refused.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::accept_the_last() {
+template <Env E>
+void Loop<E>::accept_the_last() {
   for (const auto& listener : listeners_) (void)sys_.turn_deaf(listener->fd);
   (void)sys_.poll({}, kHandshake);  // a client that has begun one believes that it is connected
   for (const auto& listener : listeners_) {
@@ -1132,14 +1132,14 @@ void Loop<Sys, Poller>::accept_the_last() {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::let_go(Listener& listener) {
+template <Env E>
+void Loop<E>::let_go(Listener& listener) {
   ignore(listener);
   sys_.close(listener.fd);
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::close_idle(const Lead& lead) {
+template <Env E>
+void Loop<E>::close_idle(const Lead& lead) {
   for (Session* s = sessions_; s != nullptr;) {
     Session* const following = s->next;
     close_if_idle(lead, *s);
@@ -1147,21 +1147,21 @@ void Loop<Sys, Poller>::close_idle(const Lead& lead) {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::close_if_idle(const Lead& lead, Session& s) {
+template <Env E>
+void Loop<E>::close_if_idle(const Lead& lead, Session& s) {
   if (is_idle(s)) receive(lead, s);  // a request may have arrived: it is served
   if (s.fd >= 0 && is_idle(s)) close(s);
 }
 
-template <class Sys, class Poller>
-bool Loop<Sys, Poller>::is_idle(const Session& s) const noexcept {
+template <Env E>
+bool Loop<E>::is_idle(const Session& s) const noexcept {
   return s.owner.load(std::memory_order_acquire) == Owner::loop && s.phase == Phase::open &&
          !s.backlogged() && s.machine.idle();
 }
 
 /// The drain is over: everything closes that no application thread holds.
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::cut() {
+template <Env E>
+void Loop<E>::cut() {
   drain_ends_ = core::kNever;
   next_report_ = core::kNever;
   if (stopping_ == Stopping::cut) return;
@@ -1178,23 +1178,23 @@ void Loop<Sys, Poller>::cut() {
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::log_lent() {
+template <Env E>
+void Loop<E>::log_lent() {
   for (Session* s = sessions_; s != nullptr; s = s->next) {
     if (s->owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(*s, now_);
   }
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::report_drain() {
+template <Env E>
+void Loop<E>::report_drain() {
   if (const std::string held = held_up(); !held.empty()) {
     log_.server(Level::info, "Waiting for " + held);
   }
 }
 
 /// "2 requests (GET /a, 4 s; GET /b, 1 s)"; empty when nothing runs or waits.
-template <class Sys, class Poller>
-std::string Loop<Sys, Poller>::held_up() {
+template <Env E>
+std::string Loop<E>::held_up() {
   std::size_t count = 0;
   std::string named;
   for (Session* s = sessions_; s != nullptr; s = s->next) {
@@ -1210,8 +1210,8 @@ std::string Loop<Sys, Poller>::held_up() {
   return std::to_string(count) + (count == 1 ? " request (" : " requests (") + named + ")";
 }
 
-template <class Sys, class Poller>
-void Loop<Sys, Poller>::close_everything() {
+template <Env E>
+void Loop<E>::close_everything() {
   closing_everything_ = true;
   while (sessions_ != nullptr) close(*sessions_);
   held_.clear();

@@ -1,7 +1,7 @@
 // The operating system as the driver sees it: every system call, clock, thread, futex, file and log
-// write goes through one class. It is a template parameter of everything in this room, so that
-// tests script each call (tests/unit/support/scripted_sys.h). It decides nothing but how EINTR is
-// met; it must not know sessions, HTTP or Python.
+// write goes through one class. The rest of this room gets it through its template parameter (Env),
+// so that tests script each call (tests/unit/support/scripted_sys.h). It decides nothing but how
+// EINTR is met; it must not know sessions, HTTP or Python.
 #pragma once
 
 #include <limits.h>

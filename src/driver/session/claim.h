@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "core/instant.h"
+#include "driver/env.h"
 
 namespace iotax::driver {
 
@@ -29,7 +30,7 @@ enum class ClaimState : std::uint8_t { none, app, inside, taken };
 constexpr ClaimState state_of(ClaimWord word) noexcept { return static_cast<ClaimState>(word & 3); }
 constexpr std::uint64_t call_of(ClaimWord word) noexcept { return word >> 32; }
 
-template <template <class> class Atomic>
+template <Env E>
 class Claim {
  public:
   // ---- by the thread that runs the call
@@ -85,8 +86,8 @@ class Claim {
     return (word & ~ClaimWord{3}) | bits(state);
   }
 
-  Atomic<ClaimWord> word_{0};
-  Atomic<core::Instant> since_{core::Instant{}};
+  Atomic<E, ClaimWord> word_{0};
+  Atomic<E, core::Instant> since_{core::Instant{}};
 };
 
 }  // namespace iotax::driver

@@ -11,16 +11,17 @@
 #include <string_view>
 
 #include "driver/application.h"
+#include "driver/env.h"
 #include "driver/session/claim.h"
 #include "driver/session/http_date.h"
 #include "driver/session/session.h"
 
 namespace iotax::driver {
 
-template <class Worker>
+template <Env E, class Worker>
 class SessionExchange final : public Exchange {
  public:
-  using Session = typename Worker::Session;
+  using Session = driver::Session<E>;
 
   SessionExchange(Worker& worker, unsigned thread) noexcept
       : worker_(worker), thread_(thread), guarded_(worker.config().deadlines()) {}
@@ -41,7 +42,7 @@ class SessionExchange final : public Exchange {
     Session* session;
     Cut when;
   };
-  [[nodiscard]] Claim<Worker::template Atomic>& claim() noexcept { return claim_; }
+  [[nodiscard]] Claim<E>& claim() noexcept { return claim_; }
   /// Nothing: the call has moved on since `seen` was read.
   [[nodiscard]] std::optional<Taken> take(ClaimWord seen) noexcept {
     // Read before: the thread may be back, and at its next call, as soon as the session is taken.
@@ -212,11 +213,10 @@ class SessionExchange final : public Exchange {
   Worker& worker_;
   unsigned thread_;
   const bool guarded_;
-  typename Worker::template Atomic<Session*> s_{
-      nullptr};  // written by the thread, while the session is its
-  typename Worker::template Atomic<bool> open_{false};  // the same
-  Claim<Worker::template Atomic> claim_;                // only with deadlines
-  DateCache date_;                                      // of the thread's own answers
+  Atomic<E, Session*> s_{nullptr};  // written by the thread, while the session is its
+  Atomic<E, bool> open_{false};     // the same
+  Claim<E> claim_;                  // only with deadlines
+  DateCache date_;                  // of the thread's own answers
 };
 
 }  // namespace iotax::driver

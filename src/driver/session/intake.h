@@ -23,6 +23,7 @@
 #include "driver/application.h"
 #include "driver/config.h"
 #include "driver/endpoints.h"
+#include "driver/env.h"
 #include "driver/log/access_line.h"
 #include "driver/log/log.h"
 #include "driver/log/warning_limit.h"
@@ -38,9 +39,10 @@ enum class Progress : std::uint8_t {
   answered,  // the server answered or refused: there is output, and perhaps a close
 };
 
-template <class Sys>
+template <Env E>
 class Intake {
  public:
+  using Sys = typename E::Sys;
   /// All are borrowed. `application` is only asked where a request comes from.
   Intake(Sys& sys, const Config& config, const Application& application, Log& log)
       : sys_(sys),
@@ -63,7 +65,7 @@ class Intake {
 
   /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By
   /// the owner of `s`.
-  Progress advance(Session<Sys>& s, core::Instant now) {
+  Progress advance(Session<E>& s, core::Instant now) {
     Progress progress = Progress::waiting;
     for (;;) {
       core::Step step = s.machine.step();
@@ -96,17 +98,17 @@ class Intake {
 
   /// Keep content of the request in progress. False: neither memory nor the temporary file has
   /// room.
-  [[nodiscard]] bool store(Session<Sys>& s, std::span<const std::byte> bytes) {
+  [[nodiscard]] bool store(Session<E>& s, std::span<const std::byte> bytes) {
     if (!s.body) {
-      s.body = std::make_unique<ByteStore<Sys>>(sys_, budget_, config_.spool_dir,
-                                                config_.body_memory_bytes);
+      s.body = std::make_unique<ByteStore<E>>(sys_, budget_, config_.spool_dir,
+                                              config_.body_memory_bytes);
     }
     return s.body->append(bytes) == Stored::ok;
   }
 
   /// Take one event of the content of a request that the application reads while it arrives; what
   /// is wrong with it is refused, and kept as the request's error. False: nothing has arrived.
-  [[nodiscard]] bool take_content(Session<Sys>& s) {
+  [[nodiscard]] bool take_content(Session<E>& s) {
     core::Step step = s.machine.step();
     if (const auto* data = std::get_if<core::BodyData>(&step)) {
       if (!store(s, data->bytes)) s.body_error = BodyError::storage;
@@ -125,7 +127,7 @@ class Intake {
 
   /// A whole answer by the server to the request in progress, with its WARNING, which names the
   /// `option` that changes it, and its line in the access log.
-  void answer(Session<Sys>& s, int status, std::string_view sentence, std::string_view option = {},
+  void answer(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
               bool close = true) {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
@@ -140,7 +142,7 @@ class Intake {
   }
 
   /// The server's answer to a request whose machine belongs to nobody any more: only read here.
-  [[nodiscard]] core::Bytes answer_beside(Session<Sys>& s, int status, std::string_view sentence,
+  [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
                                           std::string_view rule) {
     warn(s, status, rule, s.line.view());
     const core::ServerAnswer made = server_answer(s, status, sentence);
@@ -154,7 +156,7 @@ class Intake {
 
   /// The line of the request in progress, unless it has been written, before its answer ends (its
   /// views end with it). 499 when the client has left.
-  void log_access(Session<Sys>& s, core::Instant now) {
+  void log_access(Session<E>& s, core::Instant now) {
     if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
     const core::Head& head = s.machine.head();
     log_line(s, {head.method, head.target, version_text(head.version)}, status_of(s),
@@ -163,7 +165,7 @@ class Intake {
 
   /// The connection ends here: the line of what it ends within, if that has none. By the leader,
   /// who owns `s`.
-  void log_unanswered(Session<Sys>& s) {
+  void log_unanswered(Session<E>& s) {
     if (!config_.access_log) return;
     if (!s.machine.in_head()) return log_access(s, sys_.now());
     const std::string text = s.machine.partial_head();
@@ -173,7 +175,7 @@ class Intake {
 
   /// The process ends while a thread still runs the request of `s`, which the thread may just end:
   /// its line, unless the thread writes it. By the leader, who does not own `s`.
-  void log_lent(Session<Sys>& s, core::Instant now) {
+  void log_lent(Session<E>& s, core::Instant now) {
     if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
     const std::string_view line = s.line.view();  // the head may go at any time
     const std::size_t space = std::min(line.find(' '), line.size());
@@ -183,7 +185,7 @@ class Intake {
 
   /// Refuse what the peer sent: the WARNING, the line in the access log, and the answer if there is
   /// to be one.
-  void refuse(Session<Sys>& s, const core::Rejected& rejected) {
+  void refuse(Session<E>& s, const core::Rejected& rejected) {
     if (rejected.status == 0) return;
     const core::Instant now = sys_.now();
     const bool in_body = rejected.in_body_of != core::RequestId::none;
@@ -202,7 +204,7 @@ class Intake {
     s.machine.refuse(made);
   }
 
-  [[nodiscard]] core::ServerAnswer server_answer(Session<Sys>& s, int status,
+  [[nodiscard]] core::ServerAnswer server_answer(Session<E>& s, int status,
                                                  std::string_view sentence) {
     core::ServerAnswer made;
     made.status = status;
@@ -232,7 +234,7 @@ class Intake {
 
   /// One WARNING about an answer that the server made, at most ten a second. It names the client,
   /// what is at fault, the request as far as it is known, and its id. `status` 0: not known.
-  void warn(const Session<Sys>& s, int status, std::string_view rule, std::string_view offending) {
+  void warn(const Session<E>& s, int status, std::string_view rule, std::string_view offending) {
     std::string text = client_text(s) + " - ";
     if (status > 0) text += std::to_string(status) + ' ';
     text += rule;
@@ -261,25 +263,25 @@ class Intake {
     return {text, 16};
   }
 
-  static core::RequestId core_id(const Session<Sys>& s) noexcept { return s.machine.head().id; }
+  static core::RequestId core_id(const Session<E>& s) noexcept { return s.machine.head().id; }
 
   static std::string_view version_text(core::Version version) noexcept {
     return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
   }
 
   /// For the log: what the client of `s` was told, or what became of it.
-  static int status_of(const Session<Sys>& s) noexcept {
+  static int status_of(const Session<E>& s) noexcept {
     const bool left =
         s.gone.load(std::memory_order_relaxed) && !s.cut_off.load(std::memory_order_relaxed);
     return left ? 499 : s.status;
   }
 
-  static std::string client_text(const Session<Sys>& s) {
+  static std::string client_text(const Session<E>& s) {
     return s.client.empty() ? peer_text(s.peer) : s.client;
   }
 
-  void log_line(const Session<Sys>& s, const core::PartialLine& line, int status,
-                std::uint64_t bytes, core::Instant now) {
+  void log_line(const Session<E>& s, const core::PartialLine& line, int status, std::uint64_t bytes,
+                core::Instant now) {
     AccessEntry entry;
     entry.client = client_text(s);
     entry.method = line.method;
@@ -293,7 +295,7 @@ class Intake {
   }
 
   /// " in GET /path (ID)", without the request where `offending` begins with it.
-  static void append_request(std::string& text, const Session<Sys>& s, std::string_view offending) {
+  static void append_request(std::string& text, const Session<E>& s, std::string_view offending) {
     const std::string_view line = s.line.view();
     if (!line.empty() && !offending.starts_with(line) &&
         !(line.starts_with(offending) && !offending.empty())) {
@@ -305,14 +307,14 @@ class Intake {
 
   /// An id of the client's is taken over from whom the application believes: else anybody could
   /// write the ids of others into the logs.
-  void make_id(Session<Sys>& s, std::string_view given) {
+  void make_id(Session<E>& s, std::string_view given) {
     const bool taken = !given.empty() && application_.trusts(s.peer);
     s.id.assign(taken ? given : next_id());
   }
 
   /// What is known of a request whose head was not accepted; `text` is what there is of the head.
   /// By the leader.
-  void begin_unaccepted(Session<Sys>& s, std::string_view text) {
+  void begin_unaccepted(Session<E>& s, std::string_view text) {
     core::PartialOrigin origin;
     if (!text.empty() && application_.trusts(s.peer)) origin = core::partial_origin(text);
     make_id(s, origin.request_id);
@@ -342,7 +344,7 @@ class Intake {
     return last_id_.insert(kIdPrefixBytes, 1, '1');
   }
 
-  void begin(Session<Sys>& s, const core::Head& head, core::Instant now) {
+  void begin(Session<E>& s, const core::Head& head, core::Instant now) {
     make_id(s, head.request_id);
     if (head.forwarded || !s.client.empty()) [[unlikely]]
       s.client = head.forwarded ? application_.client_of(s.peer, head.fields) : std::string{};
@@ -377,7 +379,7 @@ class Intake {
   }
 
   /// store() has refused `bytes` of the content.
-  void refuse_unstored(Session<Sys>& s, std::size_t bytes) {
+  void refuse_unstored(Session<E>& s, std::size_t bytes) {
     const bool never_fits = s.body->size() + bytes > storable_bytes();
     const int error = s.body->error();
     s.body.reset();  // the connection lingers: its room is others' now
@@ -392,7 +394,7 @@ class Intake {
     }
   }
 
-  void answer_asterisk(Session<Sys>& s) {
+  void answer_asterisk(Session<E>& s) {
     s.body.reset();
     core::ServerAnswer made = server_answer(s, 204, {});
     made.close = false;
@@ -403,7 +405,7 @@ class Intake {
 
   /// A field name that never reaches the application is logged once per name; the set of names is
   /// bounded.
-  void log_dropped(const Session<Sys>& s, std::string_view name) {
+  void log_dropped(const Session<E>& s, std::string_view name) {
     const std::lock_guard lock(warnings_mutex_);
     if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;
     std::string text = client_text(s) + " - field \"";
@@ -432,7 +434,7 @@ class Intake {
   StorageBudget budget_;
   core::Policy policy_;
   std::string last_id_;  // a random prefix of the process, "-", and a count
-  typename Sys::Mutex warnings_mutex_;
+  Mutex<E> warnings_mutex_;
   WarningLimit warnings_;
   std::atomic<core::Instant> warnings_due_{core::kNever};
   std::set<std::string, std::less<>> dropped_;

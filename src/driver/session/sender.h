@@ -14,6 +14,7 @@
 
 #include "core/connection.h"
 #include "driver/config.h"
+#include "driver/env.h"
 #include "driver/proof.h"
 #include "driver/session/session.h"
 #include "driver/store/outbox.h"
@@ -21,15 +22,16 @@
 
 namespace iotax::driver {
 
-template <class Sys>
+template <Env E>
 class Outgoing {
  public:
+  using Sys = typename E::Sys;
   Outgoing(Sys& sys, const Config& config, StorageBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
   /// Move the complete answers of `s` to `earlier`, where a taker of the lead can send them while
   /// the request behind them runs.
-  void set_aside(const Lead& lead, Session<Sys>& s) {
+  void set_aside(const Lead& lead, Session<E>& s) {
     const std::span<const core::Slice> slices = s.machine.output();
     const bool file = std::any_of(slices.begin(), slices.end(),
                                   [](const core::Slice& slice) { return slice.file_bytes != 0; });
@@ -43,19 +45,19 @@ class Outgoing {
   }
 
   /// Send what set_aside() kept.
-  void send_earlier(LeadOrLocked proof, Session<Sys>& s, core::Instant now) {
+  void send_earlier(LeadOrLocked proof, Session<E>& s, core::Instant now) {
     if (s.earlier.empty(proof)) return;
     send_beside(proof, s, s.earlier.bytes(proof), now);
     s.earlier.clear(proof);
   }
 
   /// Send `bytes` behind what waits, beside the machine of `s`.
-  void send_beside(LeadOrLocked proof, Session<Sys>& s, std::span<const std::byte> bytes,
+  void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes,
                    core::Instant now) {
     const bool behind = s.backlogged();  // before `gone`: who clears the outbox has said so before
     if (s.gone.load(std::memory_order_relaxed)) return;
     keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now, Rest::kept,
-         [&]() -> Outbox<Sys>& { return outbox(proof, s); });
+         [&]() -> Outbox<E>& { return outbox(proof, s); });
   }
 
   /// What becomes of output that the socket does not take, and for which the outbox has no room.
@@ -66,20 +68,18 @@ class Outgoing {
 
   /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
   /// its outbox.
-  void send_output(const Lead& lead, Session<Sys>& s, core::Instant now) {
+  void send_output(const Lead& lead, Session<E>& s, core::Instant now) {
     send(s, s.earlier.bytes(lead), now, Rest::kept,
-         [&]() -> Outbox<Sys>& { return outbox(lead, s); });
+         [&]() -> Outbox<E>& { return outbox(lead, s); });
     s.earlier.clear(lead);
   }
 
   /// The same by the thread that runs the request and does not lead; earlier answers are sent.
   /// `mutex` is taken when an outbox has to be made. Afterwards the session holds nothing unsent
   /// but its outbox, and what `rest` leaves.
-  template <class Mutex>
-  void send_output(StateMutex<Mutex>& mutex, Session<Sys>& s, core::Instant now,
-                   Rest rest = Rest::kept) {
-    send(s, {}, now, rest, [&]() -> Outbox<Sys>& {
-      if (Outbox<Sys>* const there = s.outbox.get()) return *there;
+  void send_output(StateMutex<E>& mutex, Session<E>& s, core::Instant now, Rest rest = Rest::kept) {
+    send(s, {}, now, rest, [&]() -> Outbox<E>& {
+      if (Outbox<E>* const there = s.outbox.get()) return *there;
       return *mutex.with_lock([&](const Locked& locked) { return &outbox(locked, s); });
     });
   }
@@ -87,7 +87,7 @@ class Outgoing {
  private:
   /// `box()` is the outbox of `s`, made if there was none.
   template <class Box>
-  void send(Session<Sys>& s, std::span<const std::byte> earlier, core::Instant now, Rest rest,
+  void send(Session<E>& s, std::span<const std::byte> earlier, core::Instant now, Rest rest,
             Box box) {
     const std::span<const core::Slice> slices = s.machine.output();
     if (earlier.empty() && slices.empty()) return;
@@ -112,7 +112,7 @@ class Outgoing {
 
   /// How much of `slices` was sent or kept.
   template <class Box>
-  std::uint64_t send_pieces(Session<Sys>& s, std::span<const std::byte> earlier,
+  std::uint64_t send_pieces(Session<E>& s, std::span<const std::byte> earlier,
                             std::span<const core::Slice> slices, bool behind, core::Instant now,
                             Rest rest, Box box) {
     std::size_t sent = behind ? 0 : gather(s, earlier, slices);
@@ -146,7 +146,7 @@ class Outgoing {
   /// What the socket did not take waits in the outbox, unless nobody is there to take it later. How
   /// much is dealt with.
   template <class Box>
-  std::size_t keep(Session<Sys>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
+  std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
                    Box box) {
     if (bytes.empty() || s.gone.load(std::memory_order_relaxed)) return bytes.size();
     if (rest == Rest::stays) return box().append_what_fits(bytes, now);
@@ -156,7 +156,7 @@ class Outgoing {
 
   /// One gathered send of what lies before the first file. The number of bytes that the socket
   /// took.
-  std::size_t gather(Session<Sys>& s, std::span<const std::byte> earlier,
+  std::size_t gather(Session<E>& s, std::span<const std::byte> earlier,
                      std::span<const core::Slice> slices) {
     std::array<iovec, kPiecesMax> pieces;
     std::size_t count = 0;
@@ -176,11 +176,11 @@ class Outgoing {
     return taken(s, sys_.send_gathered(s.fd, std::span(pieces).first(count), file));
   }
 
-  std::size_t send_bytes(Session<Sys>& s, std::span<const std::byte> bytes) {
+  std::size_t send_bytes(Session<E>& s, std::span<const std::byte> bytes) {
     return taken(s, sys_.send(s.fd, bytes));
   }
 
-  static std::size_t taken(Session<Sys>& s, const Result<std::size_t>& sent) {
+  static std::size_t taken(Session<E>& s, const Result<std::size_t>& sent) {
     if (sent) return *sent;
     if (sent.error() != EAGAIN && sent.error() != EWOULDBLOCK) {
       s.gone.store(true, std::memory_order_relaxed);
@@ -188,7 +188,7 @@ class Outgoing {
     return 0;
   }
 
-  Outbox<Sys>& outbox(LeadOrLocked proof, Session<Sys>& s) {
+  Outbox<E>& outbox(LeadOrLocked proof, Session<E>& s) {
     return s.outbox.get_or_make(proof, sys_, s.fd, budget_, config_.spool_dir,
                                 config_.answer_memory_bytes, config_.limits);
   }

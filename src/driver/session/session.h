@@ -24,6 +24,7 @@
 #include "core/check.h"
 #include "core/connection.h"
 #include "driver/application.h"
+#include "driver/env.h"
 #include "driver/os/event_source.h"
 #include "driver/os/poller.h"
 #include "driver/os/timers.h"
@@ -75,39 +76,37 @@ class EarlierOutput {
 };
 
 /// The outbox of a session, once there is one.
-template <class Sys>
+template <Env E>
 class OutboxOnce {
  public:
   OutboxOnce() = default;
   OutboxOnce(OutboxOnce&&) = delete;
-  ~OutboxOnce() { const std::unique_ptr<Outbox<Sys>> owned(get()); }
+  ~OutboxOnce() { const std::unique_ptr<Outbox<E>> owned(get()); }
 
   /// Null when there is none. By anybody: the outbox is complete when it can be seen.
-  [[nodiscard]] Outbox<Sys>* get() const noexcept {
-    return outbox_.load(std::memory_order_acquire);
-  }
-  Outbox<Sys>* operator->() const noexcept { return get(); }
+  [[nodiscard]] Outbox<E>* get() const noexcept { return outbox_.load(std::memory_order_acquire); }
+  Outbox<E>* operator->() const noexcept { return get(); }
   /// The one that is there, or a new one.
   template <class... Arguments>
-  Outbox<Sys>& get_or_make(LeadOrLocked /*proof*/, Arguments&&... arguments) {
-    if (Outbox<Sys>* const there = get()) return *there;
-    auto made = std::make_unique<Outbox<Sys>>(std::forward<Arguments>(arguments)...);
-    Outbox<Sys>* none = nullptr;
+  Outbox<E>& get_or_make(LeadOrLocked /*proof*/, Arguments&&... arguments) {
+    if (Outbox<E>* const there = get()) return *there;
+    auto made = std::make_unique<Outbox<E>>(std::forward<Arguments>(arguments)...);
+    Outbox<E>* none = nullptr;
     IOTAX_CHECK(outbox_.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel));
     return *made.release();
   }
 
   /// Of a session that is not lent: nobody else looks at it.
   void release(const Lead& /*lead*/) noexcept {
-    const std::unique_ptr<Outbox<Sys>> owned(outbox_.exchange(nullptr, std::memory_order_acq_rel));
+    const std::unique_ptr<Outbox<E>> owned(outbox_.exchange(nullptr, std::memory_order_acq_rel));
   }
 
  private:
-  typename Sys::template Atomic<Outbox<Sys>*> outbox_{nullptr};
+  Atomic<E, Outbox<E>*> outbox_{nullptr};
 };
 
-template <class Sys>
-struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
+template <Env E>
+struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
   Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
           core::Instant now)
       : EventSource(Kind::session),
@@ -121,9 +120,9 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
   Session* next = nullptr;  // the loop's list of all sessions
   Session* previous = nullptr;
 
-  typename Sys::template Atomic<Owner> owner{Owner::loop};
-  typename Sys::template Atomic<bool> gone{false};           // reset, or took nothing for too long
-  typename Sys::template Atomic<bool> peer_finished{false};  // a FIN is behind the request
+  Atomic<E, Owner> owner{Owner::loop};
+  Atomic<E, bool> gone{false};           // reset, or took nothing for too long
+  Atomic<E, bool> peer_finished{false};  // a FIN is behind the request
 
   // ---- the leader's
   bool in_poller = false;
@@ -143,10 +142,10 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
   std::string client;  // its address as the application is told; empty: that of `peer`
   /// The request has no line in the access log yet. Whoever takes this away writes the line.
   std::atomic<bool> line_owed{false};
-  std::atomic<bool> cut_off{false};      // by a stop: the client has not left by itself
-  std::unique_ptr<ByteStore<Sys>> body;  // buffered content; none when there is none
-  std::uint64_t body_taken = 0;          // of it, read by the application
-  bool streaming = false;                // the application reads while it arrives
+  std::atomic<bool> cut_off{false};    // by a stop: the client has not left by itself
+  std::unique_ptr<ByteStore<E>> body;  // buffered content; none when there is none
+  std::uint64_t body_taken = 0;        // of it, read by the application
+  bool streaming = false;              // the application reads while it arrives
   bool body_ended = false;
   bool behind_earlier = false;  // `earlier` held responses when this request was lent
   UniqueFd file;                // of body_file()
@@ -159,7 +158,7 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
   std::uint64_t answer_bytes = 0;
 
   // ---- answers that the socket did not take at once
-  OutboxOnce<Sys> outbox;
+  OutboxOnce<E> outbox;
   bool write_wanted = false;  // mail may name it: the leader was asked to watch for room
 
   /// The client is not to blame for time that passes while nobody takes what it sends, or while it
@@ -172,7 +171,7 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
   }
 
   [[nodiscard]] bool backlogged() const noexcept {
-    const Outbox<Sys>* const waiting = outbox.get();
+    const Outbox<E>* const waiting = outbox.get();
     return waiting != nullptr && !waiting->empty();
   }
 
@@ -181,8 +180,8 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<Sys>> {
 };
 
 /// The next bytes of the content that is kept, of which there are some left.
-template <class Sys>
-[[nodiscard]] BodyRead read_stored(Session<Sys>& s, std::span<std::byte> into) {
+template <Env E>
+[[nodiscard]] BodyRead read_stored(Session<E>& s, std::span<std::byte> into) {
   const Result<std::size_t> got = s.body->read_at(s.body_taken, into);
   if (!got || *got == 0) return {0, s.body_error = BodyError::storage};
   s.body_taken += *got;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "driver/env.h"
 #include "driver/os/result.h"
 #include "driver/store/spool.h"
 
@@ -17,9 +18,10 @@ namespace iotax::driver {
 /// Bytes in order: the first `memory_bytes_max` in memory, as far as the budget has that, the rest
 /// in a temporary file. Where there is no folder for that, all stays in memory, and what would be
 /// in the file counts against the spool all the same.
-template <class Sys>
+template <Env E>
 class ByteStore {
  public:
+  using Sys = typename E::Sys;
   ByteStore(Sys& sys, StorageBudget& budget, const std::string& dir, std::size_t memory_bytes_max)
       : budget_(budget), file_(sys, budget, dir), memory_bytes_max_(memory_bytes_max) {}
   ByteStore(ByteStore&&) = delete;
@@ -86,7 +88,7 @@ class ByteStore {
   }
 
   StorageBudget& budget_;
-  SpoolFile<Sys> file_;
+  SpoolFile<E> file_;
   std::vector<std::byte> memory_;
   std::size_t memory_bytes_max_;
   std::size_t reserved_ = 0;   // of the budget's memory, for memory_

@@ -20,6 +20,7 @@
 #include "core/instant.h"
 #include "core/limits.h"
 #include "core/pace.h"
+#include "driver/env.h"
 #include "driver/os/sys.h"
 #include "driver/os/unique_fd.h"
 #include "driver/store/spool.h"
@@ -28,9 +29,10 @@ namespace iotax::driver {
 
 enum class Drained : std::uint8_t { empty, blocked, more, broken };
 
-template <class Sys>
+template <Env E>
 class Outbox {
  public:
+  using Sys = typename E::Sys;
   /// For the socket `fd`, which stays open as long as this is used. `memory_bytes_max` of waiting
   /// bytes in memory; the rest goes to temporary files, both within `budget`.
   Outbox(Sys& sys, int fd, StorageBudget& budget, const std::string& spool_dir,
@@ -127,9 +129,7 @@ class Outbox {
     return std::exchange(began_, false);
   }
   /// Grows with every step forward, so that a thread that waits for room can sleep on it.
-  [[nodiscard]] typename Sys::template Atomic<std::uint32_t>& progress() noexcept {
-    return progress_;
-  }
+  [[nodiscard]] Atomic<E, std::uint32_t>& progress() noexcept { return progress_; }
 
  private:
   /// A reader behind a proxy takes in steps: the proxy reads again when a third of its own send
@@ -316,12 +316,12 @@ class Outbox {
   Sys& sys_;
   const int fd_;
   StorageBudget& budget_;
-  mutable typename Sys::Mutex mutex_;
+  mutable Mutex<E> mutex_;
   std::deque<Piece> pieces_;
   std::size_t memory_bytes_ = 0;
   std::size_t memory_bytes_max_;
   std::uint64_t memory_reserved_ = 0;  // of the budget
-  SpoolQueue<Sys> spool_;
+  SpoolQueue<E> spool_;
   bool copy_by_hand_ = false;
   bool began_ = false;
   const core::Duration look_every_;
@@ -330,8 +330,8 @@ class Outbox {
   core::Instant looked_{};                       // when that was
   core::Instant began_at_{};                     // since when something waits
   bool slow_ = false;
-  typename Sys::template Atomic<std::uint64_t> bytes_{0};
-  typename Sys::template Atomic<std::uint32_t> progress_{0};
+  Atomic<E, std::uint64_t> bytes_{0};
+  Atomic<E, std::uint32_t> progress_{0};
 };
 
 }  // namespace iotax::driver

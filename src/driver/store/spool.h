@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "driver/env.h"
 #include "driver/os/result.h"
 #include "driver/os/sys.h"
 
@@ -185,9 +186,10 @@ template <SysLike Sys>
 
 /// A temporary file without a name, opened at the first append(). It counts its descriptor, not its
 /// bytes. One user at a time.
-template <class Sys>
+template <Env E>
 class TemporaryFile {
  public:
+  using Sys = typename E::Sys;
   /// `sys` and `budget` are borrowed. `dir` as found by find_spool_dir(); empty: /tmp.
   TemporaryFile(Sys& sys, StorageBudget& budget, const std::string& dir)
       : sys_(sys), budget_(budget), dir_(dir.empty() ? "/tmp" : dir) {}
@@ -254,9 +256,10 @@ class TemporaryFile {
 };
 
 /// A temporary file that may have all that is left of the spool. One user at a time.
-template <class Sys>
+template <Env E>
 class SpoolFile {
  public:
+  using Sys = typename E::Sys;
   SpoolFile(Sys& sys, StorageBudget& budget, const std::string& dir)
       : budget_(budget), file_(sys, budget, dir) {}
   SpoolFile(SpoolFile&&) = delete;
@@ -288,7 +291,7 @@ class SpoolFile {
 
  private:
   StorageBudget& budget_;
-  TemporaryFile<Sys> file_;
+  TemporaryFile<E> file_;
   int error_ = 0;
 };
 
@@ -296,9 +299,10 @@ class SpoolFile {
 /// files, so that room comes back as they are taken: a file is closed when it is used up. (Punching
 /// holes would do with one file, but sendfile() hands the pages of the file to the socket, and a
 /// hole that ends inside of a large page writes zeros into what is under way.) One user at a time.
-template <class Sys>
+template <Env E>
 class SpoolQueue {
  public:
+  using Sys = typename E::Sys;
   SpoolQueue(Sys& sys, StorageBudget& budget, const std::string& dir)
       : sys_(sys), budget_(budget), dir_(dir) {}
   SpoolQueue(SpoolQueue&&) = delete;
@@ -344,7 +348,7 @@ class SpoolQueue {
  private:
   struct Segment {
     Segment(Sys& sys, StorageBudget& budget, const std::string& dir) : file(sys, budget, dir) {}
-    TemporaryFile<Sys> file;
+    TemporaryFile<E> file;
     std::uint64_t taken = 0;
   };
 
@@ -354,7 +358,7 @@ class SpoolQueue {
     const std::uint64_t granted = take(std::min<std::uint64_t>(bytes.size(), fits));
     if (granted == 0) return 0;
     if (begins) segments_.emplace_back(sys_, budget_, dir_);
-    TemporaryFile<Sys>& file = segments_.back().file;
+    TemporaryFile<E>& file = segments_.back().file;
     if (file.append(bytes.first(static_cast<std::size_t>(granted))) == 0) {
       held_ += granted;
       return static_cast<std::size_t>(granted);

@@ -17,6 +17,7 @@
 
 #include "core/instant.h"
 #include "driver/config.h"
+#include "driver/env.h"
 #include "driver/os/sys.h"
 #include "driver/session/claim.h"
 
@@ -40,9 +41,10 @@ struct WatchEvent {
   int replacement = -1;  // of a lost thread: the number of the thread to start
 };
 
-template <class Sys>
+template <Env E>
 class Deadlines {
  public:
+  using Sys = typename E::Sys;
   /// How long the watch may take before the leader answers by itself.
   static constexpr core::Duration kPatience = 100ms;
 
@@ -206,10 +208,10 @@ class Deadlines {
   std::vector<Seen> seen_;
   core::Instant due_ = core::kNever;
 
-  typename Sys::Mutex mutex_;
+  Mutex<E> mutex_;
   std::deque<WatchEvent> events_;
   bool closed_ = false;
-  typename Sys::template Atomic<std::uint32_t> bell_{0};
+  Atomic<E, std::uint32_t> bell_{0};
 };
 
 }  // namespace iotax::driver

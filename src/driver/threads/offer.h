@@ -12,11 +12,12 @@
 #include <optional>
 
 #include "core/instant.h"
+#include "driver/env.h"
 
 namespace iotax::driver {
 
 /// One of a thread's. Each make() gives a new word, so what was looked at is what is withdrawn.
-template <class Session, template <class> class Atomic>
+template <Env E, class Session>
 class Offer {
  public:
   // ---- by the thread
@@ -53,9 +54,9 @@ class Offer {
     return word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel);
   }
 
-  Atomic<Word> word_{0};
-  Atomic<Session*> session_{nullptr};
-  Atomic<core::Instant> since_{core::Instant{}};
+  Atomic<E, Word> word_{0};
+  Atomic<E, Session*> session_{nullptr};
+  Atomic<E, core::Instant> since_{core::Instant{}};
 };
 
 }  // namespace iotax::driver

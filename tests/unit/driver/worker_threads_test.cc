@@ -239,7 +239,7 @@ class Served {
   Config config_;
   UniqueFd errors_;
   UniqueFd lines_;
-  driver::LogSink<Sys> log_;
+  driver::LogSink<driver::NativeEnv> log_;
   std::vector<std::thread> threads_;
 
  public:

@@ -8,15 +8,15 @@
 
 namespace iotax::support {
 
-template <class Poller = driver::EpollPoller<ScriptedSys>>
-class WatchedRig : public Rig<Poller> {
+template <driver::Env E = ScriptedEnv>
+class WatchedRig : public Rig<E> {
  public:
-  using Rig<Poller>::Rig;
+  using Rig<E>::Rig;
 
   void run() {
     ScriptedSys::Thread watch =
         std::move(*this->sys.start_thread("watch", [this] { this->watch(); }));
-    Rig<Poller>::run();
+    Rig<E>::run();
     watch.join();
     for (ScriptedSys::Thread& thread : started) thread.join();
   }

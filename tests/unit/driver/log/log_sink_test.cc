@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "driver/os/unique_fd.h"
-#include "support/scripted_sys.h"
+#include "support/scripted_env.h"
 
 // ThreadSanitizer ends a forked child that starts threads, unless it is asked not to; the test of
 // the fork does so.
@@ -24,6 +24,7 @@ namespace iotax::driver {
 namespace {
 
 using std::chrono::seconds;
+using support::ScriptedEnv;
 using support::ScriptedSys;
 
 constexpr core::Duration kMorning =
@@ -51,7 +52,7 @@ TEST(FormatServer, ColorsTheLevelWordOnly) {
 TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
   log.access("a line");
   log.server(Level::debug, "below the level");
@@ -64,7 +65,7 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
 TEST(LogSink, WritesTextOfTheApplicationAsItIs) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, -1, {Level::critical, true, true}));
   log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false);
   log.server(Level::info, "below the level");
@@ -77,7 +78,7 @@ TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
   const int one = 1, other = 2;
   const auto written = [&](auto&& log_into) {
     const auto server = sys.open_sink();
-    LogSink<ScriptedSys> log(sys);
+    LogSink<ScriptedEnv> log(sys);
     EXPECT_TRUE(log.open(server->fd, -1, {}));
     log_into(log);
     EXPECT_TRUE(log.flush(kForever));
@@ -115,7 +116,7 @@ TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
   server->stuck = true;
-  LogSink<ScriptedSys> log(sys, 1000);
+  LogSink<ScriptedEnv> log(sys, 1000);
   ASSERT_TRUE(log.open(server->fd, -1, {}));
   const std::string large(1'000'000, 'x');
   log.server(Level::info, "up");
@@ -131,7 +132,7 @@ TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
 TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   ScriptedSys sys;
   {
-    LogSink<ScriptedSys> log(sys);
+    LogSink<ScriptedEnv> log(sys);
     log.access("nowhere yet");
     EXPECT_TRUE(log.flush(kForever));
     EXPECT_EQ(sys.threads_started(), 0U);
@@ -145,7 +146,7 @@ TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
 TEST(LogSink, BatchesWholeLinesUpToPipeBuf) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   std::string expected;
   for (int i = 0; i < 300; ++i) {
@@ -168,7 +169,7 @@ TEST(LogSink, ReaderThatStopsCostsLinesNotTime) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   sink->stuck = true;
-  LogSink<ScriptedSys> log(sys, 1000);
+  LogSink<ScriptedEnv> log(sys, 1000);
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   const auto before = sys.now();
   for (int i = 0; i < 500; ++i) log.access("123456789");
@@ -190,7 +191,7 @@ TEST(LogSink, OneStuckSideLeavesTheOtherAlone) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->stuck = true;
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
   log.access("held");
   log.server(Level::info, "seen");
@@ -203,7 +204,7 @@ TEST(LogSink, BrokenPipeEndsThatSideOnly) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->broken = true;
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
   log.access("lost");
   EXPECT_TRUE(log.flush(kForever));
@@ -219,7 +220,7 @@ TEST(LogSink, BrokenPipeEndsThatSideOnly) {
 TEST(LogSink, FullDiskDropsAndCounts) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(sink->fd, -1, {}));
   sys.fail("write", 1, ENOSPC);
   log.server(Level::info, "lost");
@@ -231,7 +232,7 @@ TEST(LogSink, FullDiskDropsAndCounts) {
 TEST(LogSink, NonBlockingDescriptorOfSomebodyElseIsWaitedFor) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(sink->fd, -1, {}));
   sys.fail("write", 1, EAGAIN);
   log.server(Level::info, "late");
@@ -244,7 +245,7 @@ TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
   first->stuck = true;
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(first->fd, -1, {}));
   log.server(Level::info, "before");
   ASSERT_TRUE(log.open(second->fd, -1, {}));
@@ -260,7 +261,7 @@ TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
 TEST(LogSink, FailureToOpenIsAValue) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(first->fd, -1, {}));
   sys.fail("duplicate", 1, EMFILE);
   EXPECT_EQ(log.open(second->fd, -1, {}).error(), EMFILE);
@@ -272,7 +273,7 @@ TEST(LogSink, FailureToOpenIsAValue) {
 TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   sys.fail("start_thread", 1, EAGAIN, 4);
   ASSERT_TRUE(log.open(sink->fd, -1, {}));
   log.server(Level::info, "one");
@@ -286,7 +287,7 @@ TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
 TEST(LogSink, IdleThreadMakesNoCalls) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(sink->fd, -1, {}));
   log.server(Level::info, "up");
   ASSERT_TRUE(log.flush(kForever));
@@ -302,7 +303,7 @@ TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   sys.record_threads();
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   log.write_in_caller();
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
   log.server(Level::info, "one");
@@ -322,7 +323,7 @@ TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
 
 TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
   ScriptedSys sys;
-  LogSink<ScriptedSys> log(sys);
+  LogSink<ScriptedEnv> log(sys);
   const auto access = sys.open_sink();
   const Result<int> opened = sys.open_append("server.log");
   ASSERT_TRUE(opened);
@@ -348,7 +349,7 @@ TEST(LogSink, DestructionWritesWhatIsLeft) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   {
-    LogSink<ScriptedSys> log(sys);
+    LogSink<ScriptedEnv> log(sys);
     ASSERT_TRUE(log.open(sink->fd, -1, {}));
     log.server(Level::info, "last words");
   }
@@ -362,7 +363,7 @@ RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t see
   const auto sink = sys.open_sink();
   std::string expected;
   {
-    LogSink<ScriptedSys> log(sys);
+    LogSink<ScriptedEnv> log(sys);
     RC_ASSERT(static_cast<bool>(log.open(-1, sink->fd, {})));
     const int lines = *rc::gen::inRange(0, 40);
     for (int i = 0; i < lines; ++i) {
@@ -383,7 +384,7 @@ TEST(LogSink, WritesToARealPipeAndGoesOnInTheChildOfAFork) {
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
   {
-    LogSink<Sys> log(sys);
+    LogSink<NativeEnv> log(sys);
     ASSERT_TRUE(log.open(writer.get(), -1, {}));
     log.server(Level::info, "parent");
     ASSERT_TRUE(log.flush(kForever));

@@ -7,18 +7,19 @@
 #include <string>
 #include <vector>
 
-#include "support/scripted_sys.h"
+#include "support/scripted_env.h"
 
 namespace iotax::driver {
 namespace {
 
+using support::ScriptedEnv;
 using support::ScriptedSys;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-std::string whole(ByteStore<ScriptedSys>& store, std::size_t step = 3) {
+std::string whole(ByteStore<ScriptedEnv>& store, std::size_t step = 3) {
   std::string all;
   for (;;) {
     std::vector<std::byte> part(step);
@@ -33,7 +34,7 @@ TEST(ByteStore, WhatTheBudgetOfMemoryDoesNotHaveGoesToTheFile) {
   ScriptedSys sys;
   StorageBudget budget(1000, 170);
   {
-    ByteStore<ScriptedSys> store(sys, budget, "", 100);
+    ByteStore<ScriptedEnv> store(sys, budget, "", 100);
     EXPECT_EQ(store.append(bytes_of("0123456789")), Stored::ok);
     EXPECT_TRUE(store.in_memory());
     EXPECT_EQ(store.append(bytes_of("abcdef")), Stored::ok);
@@ -48,7 +49,7 @@ TEST(ByteStore, WhatTheBudgetOfMemoryDoesNotHaveGoesToTheFile) {
 TEST(ByteStore, MemoryFirstThenTheFile) {
   ScriptedSys sys;
   StorageBudget budget(100);
-  ByteStore<ScriptedSys> store(sys, budget, "", 4);
+  ByteStore<ScriptedEnv> store(sys, budget, "", 4);
   EXPECT_EQ(store.append(bytes_of("abcd")), Stored::ok);
   ASSERT_TRUE(store.in_memory());
   EXPECT_EQ(store.in_memory()->size(), 4U);
@@ -64,7 +65,7 @@ TEST(ByteStore, MemoryFirstThenTheFile) {
 TEST(ByteStore, NothingOfARefusedBlockIsKept) {
   ScriptedSys sys;
   StorageBudget budget(2);
-  ByteStore<ScriptedSys> store(sys, budget, "", 4);
+  ByteStore<ScriptedEnv> store(sys, budget, "", 4);
   EXPECT_EQ(store.append(bytes_of("ab")), Stored::ok);
   EXPECT_EQ(store.append(bytes_of("cdefg")), Stored::full);
   EXPECT_EQ(whole(store), "ab");
@@ -80,7 +81,7 @@ TEST(ByteStore, WithoutAFolderAllStaysInMemoryUnderTheCap) {
   sys.fail_always("open_temporary", EROFS);
   StorageBudget budget(3);
   {
-    ByteStore<ScriptedSys> store(sys, budget, "", 4);
+    ByteStore<ScriptedEnv> store(sys, budget, "", 4);
     EXPECT_EQ(store.append(bytes_of("abcde")), Stored::ok);
     EXPECT_EQ(store.append(bytes_of("fg")), Stored::ok);
     EXPECT_EQ(store.append(bytes_of("h")), Stored::full);
@@ -95,7 +96,7 @@ RC_GTEST_PROP(PropertyByteStore, GivesBackWhatItTook, (std::uint64_t seed)) {
   ScriptedSys sys(seed);
   sys.set_short_io(true);
   StorageBudget budget(*rc::gen::inRange<std::uint64_t>(0, 200));
-  ByteStore<ScriptedSys> store(sys, budget, "", *rc::gen::inRange<std::size_t>(0, 40));
+  ByteStore<ScriptedEnv> store(sys, budget, "", *rc::gen::inRange<std::size_t>(0, 40));
   std::string model;
   for (int i = *rc::gen::inRange(0, 12); i > 0; --i) {
     const auto block = *rc::gen::container<std::string>(rc::gen::inRange('a', 'z'));

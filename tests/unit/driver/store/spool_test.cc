@@ -7,18 +7,19 @@
 #include <string>
 #include <vector>
 
-#include "support/scripted_sys.h"
+#include "support/scripted_env.h"
 
 namespace iotax::driver {
 namespace {
 
+using support::ScriptedEnv;
 using support::ScriptedSys;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-std::string whole(SpoolFile<ScriptedSys>& store, std::size_t step = 3) {
+std::string whole(SpoolFile<ScriptedEnv>& store, std::size_t step = 3) {
   std::string all;
   for (;;) {
     std::vector<std::byte> part(step);
@@ -33,7 +34,7 @@ TEST(SpoolFile, KeepsBytesAndGivesTheBudgetBack) {
   ScriptedSys sys;
   StorageBudget budget(100);
   {
-    SpoolFile<ScriptedSys> file(sys, budget, "");
+    SpoolFile<ScriptedEnv> file(sys, budget, "");
     EXPECT_EQ(file.fd(), -1);
     EXPECT_EQ(file.append({}), Stored::ok);
     EXPECT_EQ(sys.calls("open_temporary"), 0U) << "nothing to keep, no file";
@@ -50,7 +51,7 @@ TEST(SpoolFile, KeepsBytesAndGivesTheBudgetBack) {
 TEST(SpoolFile, CapIsExact) {
   ScriptedSys sys;
   StorageBudget budget(4);
-  SpoolFile<ScriptedSys> one(sys, budget, "/spool"), other(sys, budget, "/spool");
+  SpoolFile<ScriptedEnv> one(sys, budget, "/spool"), other(sys, budget, "/spool");
   EXPECT_EQ(one.append(bytes_of("abc")), Stored::ok);
   EXPECT_EQ(other.append(bytes_of("de")), Stored::full);
   EXPECT_EQ(other.append(bytes_of("d")), Stored::ok);
@@ -64,7 +65,7 @@ TEST(SpoolFile, FullDiskIsAValueAndWhatWasKeptStays) {
   ScriptedSys sys;
   sys.set_disk_room(5);
   StorageBudget budget(100);
-  SpoolFile<ScriptedSys> file(sys, budget, "");
+  SpoolFile<ScriptedEnv> file(sys, budget, "");
   EXPECT_EQ(file.append(bytes_of("abcd")), Stored::ok);
   EXPECT_EQ(file.append(bytes_of("efgh")), Stored::failed) << "one byte fits";
   EXPECT_EQ(file.error(), ENOSPC);
@@ -79,7 +80,7 @@ TEST(SpoolFile, EveryCallCanFail) {
   const int calls = [] {
     ScriptedSys sys;
     StorageBudget budget(100);
-    SpoolFile<ScriptedSys> file(sys, budget, "");
+    SpoolFile<ScriptedEnv> file(sys, budget, "");
     (void)file.append(bytes_of("ab"));
     (void)file.append(bytes_of("cd"));
     return static_cast<int>(sys.calls());
@@ -89,7 +90,7 @@ TEST(SpoolFile, EveryCallCanFail) {
     ScriptedSys sys;
     sys.fail_nth(static_cast<std::uint64_t>(n), EMFILE);
     StorageBudget budget(100);
-    SpoolFile<ScriptedSys> file(sys, budget, "");
+    SpoolFile<ScriptedEnv> file(sys, budget, "");
     std::string kept;
     for (const std::string_view part : {"ab", "cd"}) {
       const Stored stored = file.append(bytes_of(part));
@@ -105,7 +106,7 @@ TEST(SpoolFile, EveryCallCanFail) {
 TEST(SpoolFile, ReadErrorsAndCutFilesAreValues) {
   ScriptedSys sys;
   StorageBudget budget(100);
-  SpoolFile<ScriptedSys> file(sys, budget, "");
+  SpoolFile<ScriptedEnv> file(sys, budget, "");
   ASSERT_EQ(file.append(bytes_of("abcd")), Stored::ok);
   std::array<std::byte, 4> into;
   sys.fail("pread", 1, EIO);
@@ -165,7 +166,7 @@ TEST(DescriptorBudget, TemporaryFilesLeaveRoomForConnections) {
   EXPECT_EQ(budget.used(), 100U);
 }
 
-std::string drained(SpoolQueue<ScriptedSys>& queue, ScriptedSys& sys, std::size_t most) {
+std::string drained(SpoolQueue<ScriptedEnv>& queue, ScriptedSys& sys, std::size_t most) {
   std::string all;
   while (!queue.empty() && all.size() < most) {
     const auto front = queue.front();
@@ -181,7 +182,7 @@ std::string drained(SpoolQueue<ScriptedSys>& queue, ScriptedSys& sys, std::size_
 TEST(SpoolQueue, GivesRoomBackAsItIsEmptied) {
   ScriptedSys sys;
   StorageBudget budget(1 << 20);  // in files of 64 KiB
-  SpoolQueue<ScriptedSys> queue(sys, budget, "");
+  SpoolQueue<ScriptedEnv> queue(sys, budget, "");
   std::string in(300'000, ' ');
   for (std::size_t n = 0; n < in.size(); ++n) in[n] = static_cast<char>('a' + n % 23);
   ASSERT_EQ(queue.append(bytes_of(in)), in.size());
@@ -201,9 +202,9 @@ TEST(SpoolQueue, GivesRoomBackAsItIsEmptied) {
 TEST(SpoolQueue, OneResponseLeavesRoomToRequestsAndToOthers) {
   ScriptedSys sys;
   StorageBudget budget(8 << 20);
-  SpoolQueue<ScriptedSys> one(sys, budget, "");
-  SpoolQueue<ScriptedSys> other(sys, budget, "");
-  SpoolFile<ScriptedSys> upload(sys, budget, "");
+  SpoolQueue<ScriptedEnv> one(sys, budget, "");
+  SpoolQueue<ScriptedEnv> other(sys, budget, "");
+  SpoolFile<ScriptedEnv> upload(sys, budget, "");
   const std::string endless(20 << 20, 'x');
   const std::size_t kept = one.append(bytes_of(endless));
   EXPECT_GT(kept, 5U << 20) << "nobody else wants it";
@@ -217,7 +218,7 @@ TEST(SpoolQueue, KeepsWhatTheDiskTakes) {
   ScriptedSys sys;
   sys.set_disk_room(100'000);
   StorageBudget budget(1 << 20);
-  SpoolQueue<ScriptedSys> queue(sys, budget, "");
+  SpoolQueue<ScriptedEnv> queue(sys, budget, "");
   EXPECT_EQ(queue.append(bytes_of(std::string(200'000, 'x'))), 65536U);
   EXPECT_EQ(budget.spool.left(), (1U << 20) - 65536);
   sys.fail_always("open_temporary", EMFILE);
