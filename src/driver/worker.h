@@ -144,7 +144,7 @@ class BasicWorker {
         : call(on_page), exchange(worker, thread) {}
     Call& call;
     Atomic<E, std::uint32_t> wake{0};  // WakeBits
-    Atomic<E, Gil> gil{Gil::out};
+    Atomic<E, AppLockState> app_lock{AppLockState::out};
     bool entered = false;          // the interpreter is ours for this phase
     bool incoming = false;         // woken for the queue, not yet past the interpreter's door
     core::Instant credit_until{};  // our share of the interpreter after a long wait for it

@@ -176,9 +176,9 @@ template <Env E>
 core::Instant BasicWorker<E>::enter(unsigned thread) {
   Slot& slot = *slots_[thread];
   const core::Instant asked = loop_.noticed_now();
-  slot.gil.store(Gil::waiting, std::memory_order_relaxed);
+  slot.app_lock.store(AppLockState::waiting, std::memory_order_relaxed);
   application_.enter(thread);
-  slot.gil.store(Gil::has, std::memory_order_relaxed);
+  slot.app_lock.store(AppLockState::has, std::memory_order_relaxed);
   slot.entered = true;
   const core::Instant had = loop_.noticed_now();
   const core::Duration waited = had - asked;
@@ -209,7 +209,7 @@ void BasicWorker<E>::leave(unsigned thread) {
   if (!slot.entered) return;
   slot.entered = false;
   slot.credit_until = {};
-  slot.gil.store(Gil::out, std::memory_order_relaxed);
+  slot.app_lock.store(AppLockState::out, std::memory_order_relaxed);
   application_.leave(thread);
 }
 
@@ -254,7 +254,7 @@ void BasicWorker<E>::app_loop(unsigned thread, bool leading) {
       run_queued(thread, s);
       continue;
     }
-    slot.gil.store(Gil::out, std::memory_order_relaxed);
+    slot.app_lock.store(AppLockState::out, std::memory_order_relaxed);
     slot.wake.fetch_and(kWakeSignals, std::memory_order_relaxed);
     idle_.push_back(thread);
     const bool keep_for_grant = slot.entered && !direct_;
@@ -512,15 +512,15 @@ void BasicWorker<E>::end_unled(Session& s) {
 
 template <Env E>
 void BasicWorker<E>::step_out(unsigned thread) {
-  slots_[thread]->gil.store(Gil::out, std::memory_order_relaxed);
+  slots_[thread]->app_lock.store(AppLockState::out, std::memory_order_relaxed);
   application_.leave(thread);
 }
 
 template <Env E>
 void BasicWorker<E>::step_in(unsigned thread) {
-  slots_[thread]->gil.store(Gil::waiting, std::memory_order_relaxed);
+  slots_[thread]->app_lock.store(AppLockState::waiting, std::memory_order_relaxed);
   application_.enter(thread);
-  slots_[thread]->gil.store(Gil::has, std::memory_order_relaxed);
+  slots_[thread]->app_lock.store(AppLockState::has, std::memory_order_relaxed);
 }
 
 template <Env E>
@@ -665,7 +665,7 @@ void BasicWorker<E>::lend(const Lead& lead, unsigned thread, Session& s) {
   Slot& slot = *slots_[thread];
   s.behind_earlier = !s.earlier.empty(lead);
   // A taker must know why we may be late: said before lending.
-  if (!slot.entered) slot.gil.store(Gil::waiting, std::memory_order_relaxed);
+  if (!slot.entered) slot.app_lock.store(AppLockState::waiting, std::memory_order_relaxed);
   slot.lent = lead_.load(std::memory_order_relaxed).next(thread, LeadState::lent);
   lead_.store(slot.lent);
   if (spare_state_.load() != kWatch) watch(kWatch);
@@ -816,7 +816,8 @@ void BasicWorker<E>::take_over(LeadWord seen) {
     if (share_.high()) direct_ = true;
     taken_from_ = seen.holder();
     has_since_ = {};
-    taker_waits_ = slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::waiting;
+    taker_waits_ =
+        slots_[taken_from_]->app_lock.load(std::memory_order_relaxed) == AppLockState::waiting;
     if (pass_on(lead, lock)) return;
   }
   if (deadlines_.on()) look_at_deadlines(lead);
@@ -926,10 +927,10 @@ unsigned BasicWorker<E>::pop_idle() {
 template <Env E>
 bool BasicWorker<E>::somebody_waits_for_interpreter() {
   for (const auto& slot : slots_) {
-    if (slot->gil.load(std::memory_order_relaxed) == Gil::waiting) return true;
+    if (slot->app_lock.load(std::memory_order_relaxed) == AppLockState::waiting) return true;
   }
   if (!taker_waits_) return false;
-  if (slots_[taken_from_]->gil.load(std::memory_order_relaxed) == Gil::has) {
+  if (slots_[taken_from_]->app_lock.load(std::memory_order_relaxed) == AppLockState::has) {
     const core::Instant t = sys_.now();
     if (has_since_ == core::Instant{}) has_since_ = t;
     if (t - has_since_ < tuning_.slow) return true;

@@ -79,9 +79,9 @@ enum WakeBits : std::uint32_t {
   kWakeSignals = 8,  // thread 0: run signal handlers, then go back to sleep
 };
 
-/// Where a thread stands with the interpreter. Hints for the spare only: a wrong one costs a
+/// Where a thread stands with the application lock. Hints for the spare only: a wrong one costs a
 /// millisecond, never correctness.
-enum class Gil : std::uint8_t { out, waiting, has };
+enum class AppLockState : std::uint8_t { out, waiting, has };
 
 /// The numbers of the lead, measured on a sketch before this was written; each is a trade that a
 /// comment names.
