@@ -1,6 +1,5 @@
-// Who may touch what a worker's threads share, as parameters: a function that needs the lead or the
-// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run time
-// and cannot be copied or kept.
+// Who may use what a worker's threads share, as parameters: a function that needs the lead or the
+// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run time.
 #pragma once
 
 #include <mutex>
@@ -10,19 +9,21 @@
 namespace iotax::driver {
 
 template <Env E>
-class BasicWorker;
+class Leadership;
 
-/// This thread has the lead (lead.h): it owns the loop and the sessions that are not lent. Not to
-/// be used any more once the lead was lent and could not be taken back.
+/// This thread has the lead (threads/leadership.h): it owns the loop and the sessions that are not
+/// lent. A transition uses it up.
 class Lead {
  public:
   Lead(const Lead&) = delete;
   Lead& operator=(const Lead&) = delete;
+  Lead(Lead&&) noexcept {}
+  Lead& operator=(Lead&&) noexcept { return *this; }
 
  private:
   Lead() noexcept {}  // not "= default": then Lead{} would be an aggregate for everybody
   template <Env E>
-  friend class BasicWorker;
+  friend class Leadership;
 };
 
 template <Env E>

@@ -1,5 +1,5 @@
 // One connection as the driver holds it: descriptor, machine, the request in progress and what
-// waits to be sent. It must not know threads (lead.h decides who may touch it) or what a request
+// waits to be sent. It must not know threads (who may touch it is decided in threads/) or what a request
 // means.
 //
 // Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead.

@@ -370,12 +370,12 @@ TEST(HungThreads, AreAnsweredFor) {
   config.timeout_grace = std::chrono::seconds{120};
   Served served(config);
   std::thread watch([&] {
-    while (const auto event = served.worker.watch_calls()) {
+    while (const auto event = served.worker.overdue().next_event()) {
       served.app.enter(0);
-      served.worker.interpreter_had();
+      served.worker.overdue().app_lock_acquired();
       // The others are left to the leader.
       if (driver::call_of(event->word) % 2 == 0)
-        (void)served.worker.expire(event->thread, event->word);
+        (void)served.worker.overdue().expire(event->thread, event->word);
       served.app.leave(0);
     }
   });

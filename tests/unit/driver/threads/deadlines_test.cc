@@ -234,7 +234,7 @@ TEST(Deadlines, ASuspendedCallHasNone) {
   ScriptedClient client = rig.get("/slow");
   rig.sys.after(1050ms, [&] {
     ASSERT_EQ(rig.events.size(), 1U);
-    rig.worker->suspend(rig.events[0].thread, rig.events[0].word);
+    rig.worker->overdue().suspend(rig.events[0].thread, rig.events[0].word);
   });
   rig.stop_after(4s);
   rig.run();
