@@ -1,5 +1,6 @@
 // Who may use what a worker's threads share, as parameters: a function that needs the lead or the
-// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run time.
+// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run
+// time.
 #pragma once
 
 #include <mutex>

@@ -1,6 +1,6 @@
-// One worker: application threads, the spare thread, and the parts that they share (threads/, loop/).
-// It decides only how they are put together, started and ended. It must not know the network's
-// details, HTTP or Python.
+// One worker: application threads, the spare thread, and the parts that they share (threads/,
+// loop/). It decides only how they are put together, started and ended. It must not know the
+// network's details, HTTP or Python.
 //
 // Who uses what:
 //  - the loop and its sessions that are not lent: the thread with the lead (Lead&);

@@ -2,8 +2,6 @@
 // what happens to a connection that is open.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -44,8 +42,8 @@ class Acceptor {
   using Session = driver::Session<E>;
 
   /// All are borrowed. `ready`: the requests that wait for a thread.
-  Acceptor(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing,
-           SessionEvents<E>& events, StorageBudget& budget, const Fifo<Session*>& ready) noexcept
+  Acceptor(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, SessionEvents<E>& events,
+           StorageBudget& budget, const Fifo<Session*>& ready) noexcept
       : loop_(loop),
         table_(table),
         closing_(closing),
@@ -257,7 +255,7 @@ class Acceptor {
     for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
       Session* const s = table_.oldest_idle(lead);
       if (s == nullptr) return nullptr;
-      events_.receive(lead, *s);        // a request may have arrived: it is served
+      events_.receive(lead, *s);       // a request may have arrived: it is served
       if (has_room()) return nullptr;  // the client has closed it
       if (s->fd >= 0 && SessionTable<E>::is_idle(*s)) return s;
     }
@@ -315,11 +313,11 @@ class Acceptor {
   /// Log why accept() fails.
   void log_refused(core::Duration pause) {
     if (!full_watch_.say(FullWatch::What::refused, loop_.clock.now())) return;
-    loop_.log.server(Level::error, "No connection can be accepted: " +
-                                       std::generic_category().message(accept_error_) + "; " +
-                                       std::to_string(table_.size()) +
-                                       " are open. Tried again every " +
-                                       std::to_string(pause / 1ms) + " ms");
+    loop_.log.server(
+        Level::error,
+        "No connection can be accepted: " + std::generic_category().message(accept_error_) + "; " +
+            std::to_string(table_.size()) + " are open. Tried again every " +
+            std::to_string(pause / 1ms) + " ms");
   }
 
   LoopBase<E>& loop_;

@@ -2,8 +2,6 @@
 // a reset that shows that the response was truncated. It must not know why.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 

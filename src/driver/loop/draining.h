@@ -8,13 +8,13 @@
 
 #include "driver/config.h"
 #include "driver/env.h"
+#include "driver/log/access_line.h"
 #include "driver/loop/acceptor.h"
 #include "driver/loop/closing.h"
 #include "driver/loop/handover.h"
 #include "driver/loop/loop_base.h"
 #include "driver/loop/session_events.h"
 #include "driver/loop/session_table.h"
-#include "driver/log/access_line.h"
 #include "driver/proof.h"
 
 namespace iotax::driver {
@@ -25,8 +25,8 @@ class Draining {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Draining(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing,
-           SessionEvents<E>& events, Acceptor<E>& acceptor, Handover<E>& handover) noexcept
+  Draining(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, SessionEvents<E>& events,
+           Acceptor<E>& acceptor, Handover<E>& handover) noexcept
       : loop_(loop),
         table_(table),
         closing_(closing),
@@ -61,9 +61,7 @@ class Draining {
     return loop_.mode.stopping >= Stopping::draining && table_.empty();
   }
   /// What is left belongs to application threads, and is not waited for.
-  [[nodiscard]] bool overdue() const noexcept {
-    return loop_.mode.stopping == Stopping::cut_off;
-  }
+  [[nodiscard]] bool overdue() const noexcept { return loop_.mode.stopping == Stopping::cut_off; }
 
   // ---- timers
 
@@ -78,7 +76,8 @@ class Draining {
       idle_ends_ = core::kNever;
       loop_.mode.closing_idle = true;
     }
-    if (loop_.mode.closing_idle) close_idle(lead);  // each turn: late threads return sessions without mail
+    if (loop_.mode.closing_idle)
+      close_idle(lead);  // each turn: late threads return sessions without mail
     if (now >= next_report_) {
       if (const std::string pending = describe_pending(lead); !pending.empty()) {
         loop_.log.server(Level::info, "Waiting for " + pending);

@@ -107,9 +107,8 @@ class Loop {
     // It may be much later than when the poller gave these events, and input that arrived in
     // between is in time.
     if (base_.timers.next() <= now()) dispatch_pending(lead);
-    base_.timers.expire(now(), [&](TimerEntry& entry) {
-      events_.on_timer(lead, static_cast<Session&>(entry));
-    });
+    base_.timers.expire(
+        now(), [&](TimerEntry& entry) { events_.on_timer(lead, static_cast<Session&>(entry)); });
     acceptor_.tick(lead);
     if (now() >= intake_.warnings_due()) intake_.settle_warnings(now());
     handover_.tick(lead);

@@ -69,7 +69,8 @@ class LoopClock {
       wakes_at_.store(core::kNever, std::memory_order_relaxed);
       return kForever;
     }
-    // Not now_: a thread that takes the lead after a long call finds the time of the last turn there.
+    // Not now_: a thread that takes the lead after a long call finds the time of the last turn
+    // there.
     core::Instant t = sys_.now();
     if (t - RunningTime::kSlack > wakes_at_.load(std::memory_order_relaxed))
         [[unlikely]] {  // frozen within the turn

@@ -106,7 +106,8 @@ class RequestQueue {
   void return_session(const Lead& lead, Session& s) {
     outgoing_.send_output(lead, s, loop_.clock.now());
     give_back(lead, s);
-    if (loop_.mode.closing_idle) events_.close_if_idle(lead, s);  // its head was sent before the stop
+    if (loop_.mode.closing_idle)
+      events_.close_if_idle(lead, s);  // its head was sent before the stop
   }
 
   /// `s` is taken from the thread that has run its request for `age` without output: the client
@@ -129,8 +130,7 @@ class RequestQueue {
                                 "the application gave no answer" + option);
       outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
-      intake_.warn(s, s.status, "broken off: the application gave nothing" + option,
-                   s.line.view());
+      intake_.warn(s, s.status, "broken off: the application gave nothing" + option, s.line.view());
       intake_.log_access(s, now);
     }
     s.cut = how;
@@ -186,7 +186,8 @@ class RequestQueue {
   Outgoing<E>& outgoing_;
   Fifo<Session*>& ready_;
   std::vector<Session*> completed_;
-  std::vector<Session*> pipelined_;  // lent for the next request, with complete responses in `earlier`
+  std::vector<Session*>
+      pipelined_;  // lent for the next request, with complete responses in `earlier`
 };
 
 }  // namespace iotax::driver

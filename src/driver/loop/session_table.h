@@ -81,7 +81,8 @@ class SessionTable {
 
   /// The thread that may still have read `s` has returned.
   void thread_returned(const Lead& /*lead*/, Session& s) {
-    std::erase_if(orphans_, [&](const std::unique_ptr<Session>& orphan) { return orphan.get() == &s; });
+    std::erase_if(orphans_,
+                  [&](const std::unique_ptr<Session>& orphan) { return orphan.get() == &s; });
   }
 
   /// No event names an erased session any more.

@@ -74,8 +74,8 @@ class AppThread {
     }
     dispatch_.end_direct_if_quick(locked);
     const LeadWord seen = leadership_.word();
-    const bool may_take = dispatch_.has_queued(locked) &&
-                          (dispatch_.direct() || seen.holder() != LeadWord::kSpare);
+    const bool may_take =
+        dispatch_.has_queued(locked) && (dispatch_.direct() || seen.holder() != LeadWord::kSpare);
     if (!may_take) dispatch_.arrived(state_, locked);
     if (stop_.is_finished()) {
       next.ends = true;

@@ -16,11 +16,11 @@
 #include "driver/loop/loop_clock.h"
 #include "driver/proof.h"
 #include "driver/scoreboard/scoreboard.h"
-#include "driver/threads/offer.h"
-#include "driver/session/session.h"
 #include "driver/session/exchange.h"
+#include "driver/session/session.h"
 #include "driver/threads/app_lock.h"
 #include "driver/threads/leadership.h"
+#include "driver/threads/offer.h"
 
 namespace iotax::driver {
 
@@ -94,9 +94,7 @@ class AppThreads {
 
   /// How many were started, with the lost ones.
   [[nodiscard]] unsigned present(const Locked& /*locked*/) const noexcept { return present_; }
-  [[nodiscard]] bool all_lost(const Locked& /*locked*/) const noexcept {
-    return lost_ == present_;
-  }
+  [[nodiscard]] bool all_lost(const Locked& /*locked*/) const noexcept { return lost_ == present_; }
   /// So many that the worker is to be replaced.
   [[nodiscard]] bool half_lost(const Locked& /*locked*/) const noexcept {
     return lost_ * 2 >= configured_;

@@ -3,8 +3,6 @@
 // know who leads, only that the lead is to be taken over before a wait.
 #pragma once
 
-#include <poll.h>
-
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -62,8 +60,7 @@ class BlockingIo {
       const Released released(threads_[thread].lock);
       s.hold_clock(false, loop_.clock().noticed_now());
       receive_body(thread, s);
-      s.hold_clock(!s.body_ended && s.body_error == BodyError::none,
-                   loop_.clock().noticed_now());
+      s.hold_clock(!s.body_ended && s.body_error == BodyError::none, loop_.clock().noticed_now());
     }
   }
   /// Send all output of `s`; wait until what does not fit into its outbox was sent.
@@ -106,7 +103,8 @@ class BlockingIo {
   /// Without the application lock.
   void send(Session& s, Rest rest) {
     const core::Instant now = sys_.now();
-    if (std::exchange(s.behind_earlier, false)) {  // a thread that takes over the lead sends it, too
+    if (std::exchange(s.behind_earlier,
+                      false)) {  // a thread that takes over the lead sends it, too
       mutex_.with_lock(
           [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
     }

@@ -61,7 +61,8 @@ class Dispatch {
     loop_.set_busy_due(core::kNever);
   }
   /// Requests that are ready wait where threads without the lead find them; those that have waited
-  /// too long are rejected. `stuck`: no call can begin, so each waits for --request-timeout at most.
+  /// too long are rejected. `stuck`: no call can begin, so each waits for --request-timeout at
+  /// most.
   void enqueue_ready(const Lead& lead, const Locked& locked, bool stuck) {
     RequestQueue<E>& requests = loop_.requests();
     const bool hopeless = threads_.all_lost(locked);

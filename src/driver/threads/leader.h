@@ -198,7 +198,8 @@ class Leader {
       IOTAX_CHECK(ours);  // only a leader takes sessions away, or the watch when a leader told it
       if (stop_.is_finished()) return false;  // the child of a fork returned here
       dispatch_.record_quick_call();
-      if (s.write_wanted) overdue_.deliver_mail(lead);  // none may name a session that is given back
+      if (s.write_wanted)
+        overdue_.deliver_mail(lead);  // none may name a session that is given back
       requests.advance_pipelined(lead, s);
       if (loop_.ready().empty()) break;
       const core::Instant now = sys_.now();

@@ -24,8 +24,8 @@ namespace iotax::driver {
 
 enum class LeadState : std::uint8_t { held, lent, parked };
 
-/// seq (48 bits) | holder (12 bits) | state (4 bits). Every lend carries a new sequence number, so a
-/// value never comes back and there is no ABA.
+/// seq (48 bits) | holder (12 bits) | state (4 bits). Every lend carries a new sequence number, so
+/// a value never comes back and there is no ABA.
 class LeadWord {
  public:
   static constexpr unsigned kSpare = 0xfff;

@@ -1,6 +1,6 @@
 // What is done about calls that last too long: people and Python are notified, the leader responds
-// for the application, threads that do not come back are given up. deadlines.h decides when. It must
-// not know Python.
+// for the application, threads that do not come back are given up. deadlines.h decides when. It
+// must not know Python.
 #pragma once
 
 #include <atomic>
@@ -31,9 +31,8 @@ class Overdue {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Overdue(typename E::Sys& sys, const Config& config, Log& log, StateMutex<E>& mutex,
-          Loop<E>& loop, AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch,
-          Seat& seat)
+  Overdue(typename E::Sys& sys, const Config& config, Log& log, StateMutex<E>& mutex, Loop<E>& loop,
+          AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Seat& seat)
       : sys_(sys),
         config_(config),
         log_(log),
@@ -155,8 +154,8 @@ class Overdue {
     return event;
   }
   void app_lock_acquired() noexcept { seat_.wait_for_interpreter({}); }
-  /// Respond for the application, if the call is still where `word` says. False: it has moved on, or
-  /// was answered already.
+  /// Respond for the application, if the call is still where `word` says. False: it has moved on,
+  /// or was answered already.
   [[nodiscard]] bool expire(unsigned thread, ClaimWord word) {
     auto& exchange = threads_[thread].exchange;
     const auto taken = exchange.take(word);
@@ -178,8 +177,7 @@ class Overdue {
     });
     mailbox_.post_threads_changed();
     if (!half) return;
-    ask_for_replacement("no thread could be started in the place of iotax-" +
-                        std::to_string(lost));
+    ask_for_replacement("no thread could be started in the place of iotax-" + std::to_string(lost));
   }
   /// The supervisor is asked for another worker; where there is none, a person is. From any thread.
   void ask_for_replacement(std::string_view why) {

@@ -76,9 +76,8 @@ class Spare {
   };
 
   bool sleep() {
-    return signal_.sleep([&] {
-      return leadership_.word().state() == LeadState::lent || stop_.is_finished();
-    });
+    return signal_.sleep(
+        [&] { return leadership_.word().state() == LeadState::lent || stop_.is_finished(); });
   }
 
   /// The call for which the lead was lent as `seen` lasts too long: take the lead, send what is

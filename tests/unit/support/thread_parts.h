@@ -91,9 +91,8 @@ struct ThreadParts {
   driver::BlockingIo<E> io{sys, config, mutex, loop, threads, leadership, signal, mailbox, stop};
   driver::AppThreads<E> threads{sys, config, app, loop.clock(), tuning, io, place};
   driver::Dispatch<E> dispatch{sys, config, log, tuning, mutex, loop, threads};
-  driver::Overdue<E> overdue{sys,     config,  log,      mutex,
-                             loop,    threads, mailbox,  dispatch,
-                             place.page.seat(0)};
+  driver::Overdue<E> overdue{
+      sys, config, log, mutex, loop, threads, mailbox, dispatch, place.page.seat(0)};
 };
 
 }  // namespace iotax::support

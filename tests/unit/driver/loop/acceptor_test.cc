@@ -102,10 +102,11 @@ TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
   parts.turn();
   first.send(kGet);
   parts.sys.connect(parts.listener);
-  parts.acceptor.on_ready(parts.lead, *[&] {
-    static driver::Listener unused(-1, "");
-    return &unused;
-  }());
+  parts.acceptor.on_ready(
+      parts.lead, *[&] {
+        static driver::Listener unused(-1, "");
+        return &unused;
+      }());
   EXPECT_FALSE(first.closed_by_server());
   EXPECT_EQ(parts.ready.size(), 1U);
 }
