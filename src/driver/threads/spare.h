@@ -76,8 +76,10 @@ class Spare {
   };
 
   bool sleep() {
-    return signal_.sleep(
-        [&] { return leadership_.word().state() == LeadState::lent || stop_.is_finished(); });
+    return signal_.sleep([&] {
+      if (leadership_.word().state() == LeadState::lent) return true;
+      return stop_.is_finished();
+    });
   }
 
   /// The call for which the lead was lent as `seen` lasts too long: take the lead, send what is
