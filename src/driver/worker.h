@@ -130,7 +130,7 @@ class BasicWorker {
       return Errno{spare.error()};
     }
     spare_thread_ = std::move(*spare);
-    leader_.run(leadership_.begin(0), 0);
+    leader_.run(leadership_.begin(0), threads_[0]);
     run_thread(0);
     spare_thread_.join();
     return {};

@@ -179,10 +179,14 @@ class Acceptor {
 
   // ---- timers
 
-  [[nodiscard]] core::Instant due() const noexcept { return resume_at_; }
+  /// At once if a connection was closed meanwhile, whose room the next client may have.
+  [[nodiscard]] core::Instant due() const noexcept {
+    if (resume_at_ == core::kNever) return resume_at_;
+    return table_.has_erased() ? core::Instant{} : resume_at_;
+  }
   /// Resume where a pause is over, or where there is room now.
   void tick(const Lead& lead) {
-    if (table_.take_erased()) {
+    if (table_.take_erased()) [[unlikely]] {
       full_watch_.count(table_.size(), connections_max_);
       if (resume_at_ != core::kNever) resume();
     }

@@ -118,7 +118,8 @@ class Loop {
   /// Network out: one send for each session with complete responses.
   void flush(const Lead& lead) {
     requests_.flush(lead);
-    acceptor_.tick(lead);
+    if (acceptor_.wants_room()) [[unlikely]]
+      acceptor_.tick(lead);
     table_.end_turn(lead);
   }
   /// How long the leader may wait before a timer is due; kForever when none is.

@@ -74,7 +74,8 @@ class SessionTable {
     (s.still_read ? orphans_ : erased_).emplace_back(&s);
   }
 
-  /// Whether sessions were erased since the last call.
+  /// Whether sessions were erased since the last take_erased().
+  [[nodiscard]] bool has_erased() const noexcept { return has_erased_; }
   [[nodiscard]] bool take_erased() noexcept {
     return has_erased_ && std::exchange(has_erased_, false);
   }

@@ -1,6 +1,6 @@
 // One connection as the driver holds it: descriptor, machine, the request in progress and what
-// waits to be sent. It must not know threads (who may touch it is decided in threads/) or what a request
-// means.
+// waits to be sent. It must not know threads (who may touch it is decided in threads/) or what a
+// request means.
 //
 // Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead.
 // `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came

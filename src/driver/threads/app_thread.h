@@ -47,11 +47,11 @@ class AppThread {
       Next next = mutex_.with_lock([&](const Locked& locked) { return choose(locked); });
       if (next.ends) break;
       if (next.lead) {
-        leader_.run(std::move(*next.lead), thread_);
+        leader_.run(std::move(*next.lead), state_);
       } else if (next.queued != nullptr) {
-        runner_.run_queued(thread_, *next.queued);
+        runner_.run_queued(state_, *next.queued);
       } else if (sleep(next.keeps_lock)) {
-        leader_.run(leadership_.granted(thread_), thread_);
+        leader_.run(leadership_.granted(thread_), state_);
       }
     }
     state_.lock.release();

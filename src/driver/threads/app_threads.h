@@ -44,8 +44,12 @@ struct alignas(64) AppThreadState {
 
   AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
                  const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, Call& on_page)
-      : call(on_page), lock(sys, application, clock, tuning, thread), exchange(io, thread) {}
+      : number(thread),
+        call(on_page),
+        lock(sys, application, clock, tuning, thread),
+        exchange(io, thread) {}
 
+  const unsigned number;
   Call& call;
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;

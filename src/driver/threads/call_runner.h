@@ -45,22 +45,21 @@ class CallRunner {
 
   /// Call the application for the request of `s`, with the application lock. False: `s` was taken
   /// away meanwhile.
-  [[nodiscard]] bool run(unsigned thread, Session& s, core::Instant called) {
-    AppThreadState<E>& state = threads_[thread];
-    state.call.begin(s.line, s.id, called);
+  [[nodiscard]] bool run(AppThreadState<E>& thread, Session& s, core::Instant called) {
+    thread.call.begin(s.line, s.id, called);
     if (reports_calls_) [[unlikely]]
       report_call();
-    state.exchange.begin(s, called);
-    application_.call(thread, state.exchange);
-    state.requests.store(state.requests.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
-    state.call.end();
-    return state.exchange.end();
+    thread.exchange.begin(s, called);
+    application_.call(thread.number, thread.exchange);
+    thread.requests.store(thread.requests.load(std::memory_order_relaxed) + 1,
+                          std::memory_order_relaxed);
+    thread.call.end();
+    return thread.exchange.end();
   }
 
   /// The call of `s` has outlasted the watch, and the spare has taken over the lead. `ours`: the
   /// result of run().
-  void finish_late(unsigned thread, Session& s, core::Instant called, bool ours) {
+  void finish_late(AppThreadState<E>& thread, Session& s, core::Instant called, bool ours) {
     late_.fetch_add(1, std::memory_order_relaxed);
     { const std::lock_guard new_leader_has_flushed(mutex_); }
     dispatch_.record_call(called);
@@ -69,12 +68,11 @@ class CallRunner {
   }
 
   /// Run a request of the queue, without the lead.
-  void run_queued(unsigned thread, Session& s) {
-    AppThreadState<E>& state = threads_[thread];
+  void run_queued(AppThreadState<E>& thread, Session& s) {
     late_.fetch_add(1, std::memory_order_relaxed);
     const std::optional<core::Instant> called =
-        state.lock.held() ? std::optional(sys_.now()) : overdue_.acquire_for(state, s);
-    dispatch_.wake_next(state);
+        thread.lock.held() ? std::optional(sys_.now()) : overdue_.acquire_for(thread, s);
+    dispatch_.wake_next(thread);
     if (called) {
       bool ours = true;
       if (loop_.requests().admit(s, loop_.clock().noticed_now())) {
@@ -84,7 +82,7 @@ class CallRunner {
       }
       finish_unled(thread, s, ours);
     } else {
-      state.lock.release_unless_credit();
+      thread.lock.release_unless_credit();
     }
     late_.fetch_sub(1, std::memory_order_relaxed);
   }
@@ -137,13 +135,12 @@ class CallRunner {
   }
 
   /// Without the lead.
-  void finish_unled(unsigned thread, Session& s, bool ours) {
-    AppThreadState<E>& state = threads_[thread];
-    state.lock.release_unless_credit();
+  void finish_unled(AppThreadState<E>& thread, Session& s, bool ours) {
+    thread.lock.release_unless_credit();
     if (ours) [[likely]] {
       return_session(s);
     } else {
-      overdue_.call_returned(state, s);
+      overdue_.call_returned(thread, s);
     }
   }
 

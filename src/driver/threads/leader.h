@@ -55,25 +55,25 @@ class Leader {
         seat_(seat) {}
 
   /// Lead as application thread `thread`, until the lead is lost or the worker has stopped.
-  void run(Lead lead, unsigned thread) {
+  void run(Lead lead, AppThreadState<E>& thread) {
     mailbox_.end_wait();
     mutex_.with_lock([&](const Locked& locked) { dispatch_.take_queue(lead, locked); });
-    if (thread == 0 && take_signal_mark()) loop_.wakeup().keep_signals();
+    if (thread.number == 0 && take_signal_mark()) loop_.wakeup().keep_signals();
     Events events;
     loop_.clock().read();
     overdue_.check(lead);
     for (;;) {
-      const std::size_t n = wait_for_events(lead, thread, events);
+      const std::size_t n = wait_for_events(lead, thread.lock, events);
       seat_.turn();
       loop_.process(lead, std::span(events).first(n));
-      if (!apply_requests(lead, thread)) return;
+      if (!apply_requests(lead, thread.number)) return;
       if (end_if_stopped(lead)) break;
       if (!run_ready(lead, thread)) return;
-      threads_[thread].lock.release_unless_credit();
+      thread.lock.release_unless_credit();
       loop_.flush(lead);
       if (end_if_stopped(lead)) break;
     }
-    threads_[thread].lock.release();
+    thread.lock.release();
   }
 
   /// What other threads, the supervisor and signals ask for. False: running signal handlers took so
@@ -87,16 +87,17 @@ class Leader {
     if (const Stop requested = stop_.requested(); requested != Stop::none) {
       loop_.stop(lead, requested);
     }
-    overdue_.check(lead);
+    if (overdue_.on()) overdue_.check(lead);
     if (!loop_.wakeup().take_signals()) return true;
     if (thread != 0) {
       threads_.mark(0, kWakeSignals);
       threads_.wake(0);
       return true;
     }
-    const LeftLead lent = lend(std::move(lead), 0);  // a handler may take as long as a call
+    const LeftLead lent =
+        lend(std::move(lead), threads_[0]);  // a handler may take as long as a call
     runner_.run_signal_handlers();
-    return reclaim(lead, lent, 0);
+    return reclaim(lead, lent, threads_[0]);
   }
 
   /// Whether nothing is left to serve: then every thread ends.
@@ -143,8 +144,7 @@ class Leader {
     return (threads_[0].wake.fetch_and(~std::uint32_t{kWakeSignals}) & kWakeSignals) != 0;
   }
 
-  std::size_t wait_for_events(const Lead& lead, unsigned thread, Events& events) {
-    AppLock<E>& lock = threads_[thread].lock;
+  std::size_t wait_for_events(const Lead& lead, AppLock<E>& lock, Events& events) {
     const auto poll = [&](core::Duration timeout) {
       const Result<std::size_t> n = loop_.poll(lead, events, timeout);
       return n ? *n : 0;
@@ -167,8 +167,8 @@ class Leader {
   }
 
   /// Call the application for all that is ready, one request at a time. False: the lead was lost.
-  [[nodiscard]] bool run_ready(Lead& lead, unsigned thread) {
-    AppLock<E>& lock = threads_[thread].lock;
+  [[nodiscard]] bool run_ready(Lead& lead, AppThreadState<E>& thread) {
+    AppLock<E>& lock = thread.lock;
     RequestQueue<E>& requests = loop_.requests();
     core::Instant called = lock.held() ? sys_.now() : core::Instant{};
     core::Instant first{};  // the first unsent response of this turn
@@ -183,7 +183,7 @@ class Leader {
       if (!lock.held()) lock.announce(LockUse::waiting);
       const LeftLead lent = lend(std::move(lead), thread);
       if (!lock.held()) {
-        const std::optional<core::Instant> had = overdue_.acquire_for(threads_[thread], s);
+        const std::optional<core::Instant> had = overdue_.acquire_for(thread, s);
         if (!had) {  // another leader has withdrawn `s`
           lock.release_unless_credit();
           return false;
@@ -218,15 +218,16 @@ class Leader {
   }
 
   /// From here on the spare may take over the lead, with the leader's queue and unsent responses.
-  [[nodiscard]] LeftLead lend(Lead&& lead, unsigned thread) {
-    LeftLead lent = leadership_.lend(std::move(lead), thread);
-    threads_[thread].lent = lent.word();
+  [[nodiscard]] LeftLead lend(Lead&& lead, AppThreadState<E>& thread) {
+    LeftLead lent = leadership_.lend(std::move(lead), thread.number);
+    thread.lent = lent.word();
     spare_.watch();
     return lent;
   }
   /// False: the spare has taken over, and nothing of the loop is ours any more.
-  [[nodiscard]] bool reclaim(Lead& lead, const LeftLead& lent, unsigned thread) noexcept {
-    std::optional<Lead> back = leadership_.reclaim(lent, thread);
+  [[nodiscard]] bool reclaim(Lead& lead, const LeftLead& lent,
+                             const AppThreadState<E>& thread) noexcept {
+    std::optional<Lead> back = leadership_.reclaim(lent, thread.number);
     if (back) lead = std::move(*back);
     return back.has_value();
   }

@@ -173,7 +173,7 @@ class Spare {
       const core::Duration timeout = contended ? tuning_.tick : loop_.patience();
       signal_.begin_poll();
       (void)mailbox_.begin_wait();
-      wait.emplace(std::move(view), timeout, leadership_.park(std::move(lead), locked));
+      wait = Wait{std::move(view), timeout, leadership_.park(std::move(lead), locked)};
     });
     threads_.wake(passed.woken);
     if (!wait) return !passed.granted;
