@@ -1,10 +1,14 @@
 """What one call of the application came to, and how the server behaved in it. Data, which rules,
-routes and scenarios look at; knows nothing of how it was found.
+routes and scenarios read; it does not know how it was found.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from iotax._check.observe.blame import of_object
+from iotax._check.observe.record import Record
+from iotax._check.report.findings import Place
 
 WITHOUT_BODY: Final = (204, 304)
 BLOCKS_MAX: Final = 64
@@ -40,24 +44,27 @@ class Variation:
     has_file_wrapper: bool = True
 
 
+@dataclass(eq=False)
 class Outcome:
-    """Of a call, as far as it has come."""
+    """Of a call, as far as it has come. `result`: the iterable; a scenario that watches what is
+    left open sets it to None."""
 
-    def __init__(self) -> None:
-        self.method = ""
-        self.status = ""
-        self.fields: list[tuple[str, str]] = []
-        self.started = False
-        self.returned = False  # the application has, with its iterable
-        self.items = 0  # of the iterable
-        self.length: int | None = None  # len() of the iterable, if it has one
-        self.pauses = False  # a block took time
-        self.blocks = 0
-        self.bytes = 0
-        self.body = bytearray()
-        self.at_end = False  # the iterable has nothing more
-        self.cut_off = False  # closed early: blocks_max, or without an end
-        self.raised: BaseException | None = None
+    record: Record
+    method: str = ""
+    status: str = ""
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    started: bool = False
+    result: Any = None
+    returned: bool = False  # the application has, with its iterable
+    items: int = 0  # of the iterable
+    length: int | None = None  # len() of the iterable, if it has one
+    pauses: bool = False  # a block took time
+    blocks: int = 0
+    body_bytes: int = 0
+    body: bytearray = field(default_factory=bytearray)
+    at_end: bool = False  # the iterable has nothing more
+    cut_off: bool = False  # closed early: blocks_max, or without an end
+    raised: BaseException | None = None
 
     @property
     def code(self) -> int:
@@ -74,9 +81,23 @@ class Outcome:
         """The answer can have a body, and all of it was seen."""
         return self.complete and self.method != "HEAD" and self.code not in WITHOUT_BODY
 
+    def place(self) -> Place | None:
+        """Where the application made its result."""
+        return of_object(self.result) or self.record.trail.blame()
+
+    def gives_same_iterable(self, other: "Outcome") -> bool:
+        return self.result is not None and self.result is other.result
+
     def count(self, data: bytes) -> None:
         """One more block of the body."""
         self.blocks += 1
-        self.bytes += len(data)
+        self.body_bytes += len(data)
         if len(self.body) < KEPT_BYTES:
             self.body += data
+
+
+def as_bytes(data: object) -> bytes:
+    """A block as a server could send it."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace")
+    return bytes(data) if isinstance(data, bytes | bytearray | memoryview) else b""

@@ -46,7 +46,7 @@ def look_at_answer(record: Record, call: Outcome) -> None:
             record.report("A-ITER-03", what, words=(), kind=kind)
     if call.has_whole_body:
         _look_at_blocks(record, call)
-        if call.bytes == len(call.body):
+        if call.body_bytes == len(call.body):
             _look_at_coding(record, call)
 
 
@@ -63,16 +63,16 @@ def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
     elif len(lengths) > 1:
         what = f"It sets Content-Length {len(lengths)} times."
         record.report("A-CL-01", what, severity="error", words=words)
-    elif call.has_whole_body and call.bytes != int(lengths[0]):
-        what = f"Content-Length is {lengths[0]}, and the body has {call.bytes} bytes."
+    elif call.has_whole_body and call.body_bytes != int(lengths[0]):
+        what = f"Content-Length is {lengths[0]}, and the body has {call.body_bytes} bytes."
         kind = "Content-Length is not the length of the body."
         record.report("A-CL-01", what, severity="error", words=words, kind=kind)
 
 
 def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
-    if call.bytes:
-        what = f"It gives a body of {call.bytes} bytes with {call.code}, which never has one."
+    if call.body_bytes:
+        what = f"It gives a body of {call.body_bytes} bytes with {call.code}, which never has one."
         kind = f"It gives a body with {call.code}."
         record.report("A-HTTP-03", what, words=[call.status], kind=kind)
     elif call.code == 204 and any(length.strip("0") for length in lengths):
@@ -124,11 +124,11 @@ def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
 
 def _look_at_blocks(record: Record, call: Outcome) -> None:
     record.exercise("A-BUF-01", "A-BUF-02")
-    if call.blocks > MANY_BLOCKS and call.bytes < SMALL_BLOCK_BYTES * call.blocks:
-        what = f"The body comes in {call.blocks} blocks of {call.bytes // call.blocks} bytes."
+    if call.blocks > MANY_BLOCKS and call.body_bytes < SMALL_BLOCK_BYTES * call.blocks:
+        what = f"The body comes in {call.blocks} blocks of {call.body_bytes // call.blocks} bytes."
         record.report("A-BUF-01", what, words=(), kind="The body comes in many small blocks.")
-    elif call.blocks > 1 and call.bytes < FITS_IN_MEMORY_BYTES and not call.pauses:
-        what = f"A body of {call.bytes} bytes comes in {call.blocks} blocks."
+    elif call.blocks > 1 and call.body_bytes < FITS_IN_MEMORY_BYTES and not call.pauses:
+        what = f"A body of {call.body_bytes} bytes comes in {call.blocks} blocks."
         kind = "A short body comes in several blocks."
         record.report("A-BUF-02", what, severity="information", words=(), kind=kind)
 

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from iotax._check.observe.blame import of_error
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import TimeIsUp
+from iotax._check.observe.outcome import Outcome, TimeIsUp
 from iotax._check.observe.record import shown
 from iotax._check.report.findings import Severity
 from iotax._check.requests import RequestSpec
@@ -18,7 +17,7 @@ TIMES: Final = 3
 SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH")
 NOT_NOW: Final = (502, 503, 504, 507)  # RFC 9110 section 15.6, RFC 4918 section 11.5
 
-Send = Callable[[RequestSpec], GuardedCall]
+Send = Callable[[RequestSpec], Outcome]
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ class Behavior:
     """How the application answers a request that is sent as it is. `steady`: the same each time.
     `names`: of the header fields that it always has, in lower case."""
 
-    call: GuardedCall
+    call: Outcome
     steady: bool
     names: frozenset[str] = frozenset()
 
     def differs(
-        self, other: GuardedCall, added: Iterable[object] = (), removed: Iterable[str] = ()
+        self, other: Outcome, added: Iterable[object] = (), removed: Iterable[str] = ()
     ) -> Difference | None:
         """What is different in `other`; None: nothing. `added`: values that its environ has and the
         former did not; `removed`: names that it has not."""
@@ -58,14 +57,14 @@ class Behavior:
         echoes = any(str(value).encode("latin-1", "replace") in now for value in added if value)
         echoes = echoes or any(name.encode("latin-1", "replace") in then for name in removed)
         said = "its body is another one"
-        return None if echoes else Difference(said, said, fails=not other.bytes)
+        return None if echoes else Difference(said, said, fails=not other.body_bytes)
 
-    def fails(self, other: GuardedCall) -> Difference | None:
+    def fails(self, other: Outcome) -> Difference | None:
         """As differs(), but only where a client would not get what it asked for."""
         is_worse = other.raised is not None or other.code >= 400
         return self.differs(other) if is_worse and self.call.code < 400 else None
 
-    def lacks_fields(self, other: GuardedCall) -> Difference | None:
+    def lacks_fields(self, other: Outcome) -> Difference | None:
         """As differs(), and header fields that are missing."""
         if found := self.differs(other):
             return found
@@ -79,19 +78,19 @@ def difference_of(error: BaseException) -> Difference:
     return Difference(f"{kind}: {shown(str(error))}", kind, fails=True)
 
 
-def _is_fault(call: GuardedCall) -> bool:
+def _is_fault(call: Outcome) -> bool:
     """Whether the response reports a failure of the application itself: not an overload, a full
     disk or a failure of another server."""
     return call.raised is not None or (call.code >= 500 and call.code not in NOT_NOW)
 
 
-def _names_of(call: GuardedCall) -> frozenset[str]:
+def _names_of(call: Outcome) -> frozenset[str]:
     return frozenset(name.lower() for name, _ in call.fields)
 
 
 def learn(send: Send, spec: RequestSpec) -> Behavior:
     """Send `spec` several times, and report where it does not work again. A-CALL-03."""
-    calls: list[GuardedCall] = []
+    calls: list[Outcome] = []
     for _ in range(TIMES if spec.method == "GET" else 2):
         calls.append(send(spec))
         if isinstance(calls[-1].raised, TimeIsUp):
@@ -112,7 +111,7 @@ def learn(send: Send, spec: RequestSpec) -> Behavior:
     return Behavior(usual, steady and len(calls) >= TIMES, names)
 
 
-def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
+def _worse(first: Outcome, again: Outcome) -> Difference | None:
     """Why the response to the second of two equal requests shows that the application works only
     once; None: it does not. The state of the resource may have changed: PUT gets 201 and then 204,
     DELETE gets 204 and then 404 (RFC 9110 section 9.3)."""
@@ -120,7 +119,8 @@ def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
         return None
     if _is_fault(again):
         return Behavior(first, steady=False).differs(again)
-    is_empty = first.bytes and again.complete and not again.bytes and again.code == first.code
+    is_empty = first.body_bytes and again.complete and not again.body_bytes
+    is_empty = is_empty and again.code == first.code
     said = "its body is empty"
     is_same_iterable = first.gives_same_iterable(again)
     if is_empty and (first.method == "GET" or is_same_iterable):
@@ -128,7 +128,7 @@ def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
     return None
 
 
-def _stays_worse(send: Send, spec: RequestSpec, calls: list[GuardedCall]) -> bool:
+def _stays_worse(send: Send, spec: RequestSpec, calls: list[Outcome]) -> bool:
     """Whether every later call is worse too: one that only sometimes is proves nothing."""
     first, *others = calls
     at = next(number for number, call in enumerate(others) if _worse(first, call))
@@ -139,7 +139,7 @@ def _stays_worse(send: Send, spec: RequestSpec, calls: list[GuardedCall]) -> boo
     return all(_worse(first, call) for call in others)
 
 
-def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[GuardedCall]) -> None:
+def _blame_repetition(first: Outcome, call: Outcome, calls: list[Outcome]) -> None:
     for later in calls:
         later.record.forget("A-EXC-01")
     if difference := _worse(first, call):
@@ -151,7 +151,7 @@ def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[Guarded
 
 
 def report_difference(
-    call: GuardedCall,
+    call: Outcome,
     clause: str,
     how: str,
     difference: Difference,

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from iotax._check.observe.blame import of_object
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Variation
+from iotax._check.observe.outcome import Outcome, Variation
 from iotax._check.observe.record import shown
 from iotax._check.play.probe import Conduct, Probe, ProbeError
 from iotax._check.play.sender import Sender
@@ -41,7 +40,7 @@ class Bench:
 
     def send(
         self, conduct: Conduct, variation: Variation | None = None, spec: RequestSpec = REQUEST
-    ) -> tuple[Probe, GuardedCall]:
+    ) -> tuple[Probe, Outcome]:
         """One request through the middleware, and what came of it."""
         probe = Probe(conduct)
         wrapped = self._middleware(probe.application)
@@ -53,11 +52,11 @@ class Bench:
         call.record.exercise("M-GEN-01", "M-GEN-03")
         return probe, call
 
-    def report(self, call: GuardedCall, clause: str, what: str) -> None:
+    def report(self, call: Outcome, clause: str, what: str) -> None:
         call.record.report(clause, what, place=of_object(self._middleware), words=())
 
 
-def _translate(call: GuardedCall, probe: Probe) -> None:
+def _translate(call: Outcome, probe: Probe) -> None:
     """What the guard saw, as it is called for middleware."""
     record = call.record
     found, record.findings = record.findings, []
@@ -118,7 +117,7 @@ def start_response(bench: Bench) -> None:
     bench.send(Conduct(third_argument="none"))
     probe, call = bench.send(Conduct(written=(b"written\n",), blocks=(b"given\n",)))
     call.record.exercise("M-BLK-06")
-    if not call.bytes and call.raised is None:
+    if not call.body_bytes and call.raised is None:
         bench.report(call, "M-GEN-03", "What the application gives to write() gets lost.")
     probe, call = bench.send(Conduct(third_argument="exc_info"))
     call.record.exercise("M-EXC-01", "M-SR-02")
@@ -127,7 +126,7 @@ def start_response(bench: Bench) -> None:
     if call.code < 400:
         what = f"An application that changes its answer to 500 is answered {shown(call.status)}."
         bench.report(call, "M-GEN-03", what)
-    call.let_go()
+    call.result = None
     gc.collect()
     if probe.error is not None and probe.error() is not None:
         bench.report(call, "M-SR-02", "It keeps exc_info after the call of start_response.")
@@ -144,7 +143,7 @@ def close(bench: Bench) -> None:
     for how, (conduct, variation) in several.items():
         probe, call = bench.send(conduct, variation)
         call.record.exercise("M-GEN-04")
-        call.let_go()
+        call.result = None
         if probe.calls and probe.closed != 1:
             times = "not closed" if probe.closed == 0 else f"closed {probe.closed} times"
             what = f"The application's iterable, {how}, is {times}."

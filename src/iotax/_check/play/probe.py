@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.outcome import Outcome
 from iotax._check.observe.streams import Untouchable
 
 TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
@@ -42,7 +42,7 @@ class Probe:
 
     def __init__(self, conduct: Conduct) -> None:
         self.conduct = conduct
-        self.outer: GuardedCall | None = None
+        self.outer: Outcome | None = None
         self.calls = 0
         self.closed = 0
         self.asked: list[int] = []
@@ -58,7 +58,7 @@ class Probe:
     def body(self) -> bytes:
         return b"".join((*self.conduct.written, *self.conduct.blocks))
 
-    def meet(self, outer: GuardedCall) -> None:
+    def meet(self, outer: Outcome) -> None:
         self.outer = outer
 
     def _called(self, *args: Any, **named: Any) -> "_Blocks":
@@ -128,7 +128,7 @@ class _Blocks:
         self._next += 1
         if probe.outer is not None:
             probe.asked.append(probe.outer.items)
-            probe.given.append(probe.outer.bytes)
+            probe.given.append(probe.outer.body_bytes)
             probe.at_return += not probe.outer.returned
         return probe.conduct.blocks[at]
 

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import MAY_BE_EMPTY, TimeIsUp, Variation
+from iotax._check.observe.outcome import MAY_BE_EMPTY, Outcome, TimeIsUp, Variation
 from iotax._check.observe.record import shown
 from iotax._check.play.behavior import TIMES, Behavior, Difference, difference_of, report_difference
 from iotax._check.play.sender import Sender
@@ -42,7 +41,7 @@ STRANGE_TEXT: Final = "caf%C3%A9%FF"
 STRANGE_BYTES: Final = "caf\xc3\xa9\xff"
 
 
-Judge = Callable[[GuardedCall], Difference | None]
+Judge = Callable[[Outcome], Difference | None]
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,16 @@ class Caused:
     """A difference that a variation makes, the first call that showed it, and the later ones that
     say the same. `for_good`: the application fails from then on, whatever the variation."""
 
-    call: GuardedCall
+    call: Outcome
     difference: Difference
-    later: tuple[GuardedCall, ...]
+    later: tuple[Outcome, ...]
     for_good: bool
 
 
 def caused(
     before: Behavior,
-    usual: Callable[[], GuardedCall],
-    other: Callable[[], GuardedCall],
+    usual: Callable[[], Outcome],
+    other: Callable[[], Outcome],
     judge: Judge,
 ) -> Caused | None:
     """What `judge` finds different in other(), if other() is what makes it so; None: it finds
@@ -104,7 +103,7 @@ def interleaved(sender: Sender, spec: RequestSpec) -> None:
     if not before.steady or before.call.raised is not None:
         return
 
-    def both() -> GuardedCall:
+    def both() -> Outcome:
         first, second = sender.send_interleaved(spec)
         for call in (first, second):
             call.record.exercise("A-CALL-03")
@@ -121,10 +120,10 @@ def empty_and_absent(sender: Sender, spec: RequestSpec) -> None:
     for left_out in [[name] for name in names] + [names]:
         listed = " and ".join(left_out)
 
-        def empty(left_out: list[str] = left_out) -> GuardedCall:
+        def empty(left_out: list[str] = left_out) -> Outcome:
             return sender.send(spec, Variation("empty", environ=dict.fromkeys(left_out, "")))
 
-        def absent(left_out: list[str] = left_out) -> GuardedCall:
+        def absent(left_out: list[str] = left_out) -> Outcome:
             call = sender.send(spec, Variation("absent", environ=dict.fromkeys(left_out)))
             call.record.exercise("A-ENV-02")
             return call
@@ -145,15 +144,15 @@ def minimal(sender: Sender, spec: RequestSpec) -> None:
     before = sender.behavior(spec)
     gone = [name for name in sender.names_seen if name not in GUARANTEED and name.isupper()]
 
-    def needs_a_name(call: GuardedCall) -> Difference | None:
+    def needs_a_name(call: Outcome) -> Difference | None:
         return before.differs(call) if isinstance(call.raised, KeyError) else None
 
-    def send(clause: str, variation: str, left_out: Iterable[str]) -> GuardedCall:
+    def send(clause: str, variation: str, left_out: Iterable[str]) -> Outcome:
         call = sender.send(spec, Variation(variation, environ=dict.fromkeys(left_out)))
         call.record.exercise(clause)
         return call
 
-    def usual() -> GuardedCall:
+    def usual() -> Outcome:
         return sender.send(spec)
 
     found = caused(before, usual, lambda: send("A-ENV-03", "minimal environ", gone), needs_a_name)
@@ -175,10 +174,10 @@ def flags(sender: Sender, spec: RequestSpec) -> None:
             usual = dict(zip(names, (yes, yes, False), strict=True))
             other = {name: true if value else false for name, value in usual.items()}
 
-            def send_usual(environ: Mapping[str, object] = usual) -> GuardedCall:
+            def send_usual(environ: Mapping[str, object] = usual) -> Outcome:
                 return sender.send(spec, Variation("flags", environ=environ))
 
-            def send_other(environ: Mapping[str, object] = other) -> GuardedCall:
+            def send_other(environ: Mapping[str, object] = other) -> Outcome:
                 call = sender.send(spec, Variation("flags of another type", environ=environ))
                 call.record.exercise("A-ENV-04")
                 return call
@@ -186,7 +185,7 @@ def flags(sender: Sender, spec: RequestSpec) -> None:
             before = Behavior(send_usual(), sender.behavior(spec).steady)
 
             def judge(
-                call: GuardedCall, before: Behavior = before, added: object = true
+                call: Outcome, before: Behavior = before, added: object = true
             ) -> Difference | None:
                 return before.differs(call, [added])
 
@@ -199,7 +198,7 @@ def flags(sender: Sender, spec: RequestSpec) -> None:
 def run_once(sender: Sender, spec: RequestSpec) -> None:
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         call = sender.send(spec, Variation("run_once", environ={"wsgi.run_once": True}))
         call.record.exercise("A-ENV-05")
         return call
@@ -217,7 +216,7 @@ def header_list(sender: Sender, spec: RequestSpec) -> None:
     """A-SR-07: the list that start_response was given is the server's."""
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         """Twice, since the first call has its headers before the list is emptied."""
         variation = Variation("the server empties the list", takes_headers=True)
         first, second = sender.send(spec, variation), sender.send(spec, variation)
@@ -236,7 +235,7 @@ def untouchable(sender: Sender, spec: RequestSpec) -> None:
     """A-CALL-01: start_response is only called."""
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         call = sender.send(spec, Variation("start_response is an object", untouchable=True))
         call.record.exercise("A-CALL-01")
         return call
@@ -250,12 +249,12 @@ def hop_by_hop(sender: Sender, spec: RequestSpec) -> None:
     before = sender.behavior(spec)
     for name, environ in HOP_BY_HOP.items():
 
-        def send(name: str = name, environ: Mapping[str, object] = environ) -> GuardedCall:
+        def send(name: str = name, environ: Mapping[str, object] = environ) -> Outcome:
             call = sender.send(spec, Variation(name, environ=environ))
             call.record.exercise("A-HTTP-02")
             return call
 
-        def judge(call: GuardedCall, environ: Mapping[str, object] = environ) -> Difference | None:
+        def judge(call: Outcome, environ: Mapping[str, object] = environ) -> Difference | None:
             return before.differs(call, [*environ, *environ.values()])
 
         found = caused(before, lambda: sender.send(spec), send, judge)
@@ -274,12 +273,12 @@ def strange_text(sender: Sender, spec: RequestSpec) -> None:
         value = f"a={STRANGE_BYTES}" if name == "Cookie" else STRANGE_BYTES
         several.append(replace(spec, headers=(*spec.headers, (name, value))))
 
-    def cannot_decode(call: GuardedCall) -> Difference | None:
+    def cannot_decode(call: Outcome) -> Difference | None:
         return difference_of(call.raised) if isinstance(call.raised, UnicodeError) else None
 
     for one in several:
 
-        def send(one: RequestSpec = one) -> GuardedCall:
+        def send(one: RequestSpec = one) -> Outcome:
             call = sender.send(one)
             call.record.exercise("A-UNI-01")
             return call
@@ -308,13 +307,13 @@ def client_leaves(sender: Sender, spec: RequestSpec) -> None:
 
 def _left_open(
     sender: Sender, spec: RequestSpec, variation: Variation
-) -> tuple[GuardedCall, list[str]]:
+) -> tuple[Outcome, list[str]]:
     """A call, and what Python says of files and sockets that were left to the garbage collector."""
     gc.collect()  # what former calls left
     with warnings.catch_warnings(record=True) as unclosed:
         warnings.simplefilter("always", ResourceWarning)
         call = sender.send(spec, variation)
-        call.let_go()
+        call.result = None
         gc.collect()
     return call, [str(one.message) for one in unclosed if issubclass(one.category, ResourceWarning)]
 

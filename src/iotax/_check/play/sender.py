@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Application, Variation
+from iotax._check.observe.outcome import Application, Outcome, Variation
 from iotax._check.observe.record import Record
 from iotax._check.play.behavior import Behavior
 from iotax._check.requests import RequestSpec
@@ -25,13 +24,13 @@ class Sender(Protocol):
         buffered: bool = True,
         half: bool = False,
         application: Application | None = None,
-        before: Callable[[GuardedCall], None] | None = None,
-    ) -> GuardedCall:
+        before: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
         """One request on a connection of its own. `half`: the client leaves in the middle of the
         body. `application`: another one than usual. `before`: is given the call before it
         begins."""
 
-    def send_interleaved(self, spec: RequestSpec) -> tuple[GuardedCall, GuardedCall]:
+    def send_interleaved(self, spec: RequestSpec) -> tuple[Outcome, Outcome]:
         """Start one, start another, finish the first, finish the other."""
 
     def record(self, spec: RequestSpec) -> Record:

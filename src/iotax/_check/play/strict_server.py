@@ -12,7 +12,7 @@ from iotax import _iotax
 from iotax._check.observe import blame
 from iotax._check.observe.blame import Trail, of_error
 from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Application, TimeIsUp, Variation
+from iotax._check.observe.outcome import Application, Outcome, TimeIsUp, Variation
 from iotax._check.observe.record import Record
 from iotax._check.play.behavior import Behavior, learn
 from iotax._check.play.middleware import CHECKS, Bench
@@ -51,7 +51,7 @@ class Player:
         self._lists: list[Any] = []
         self._behaviors: dict[RequestSpec, Behavior] = {}
         self._records: list[Record] = []
-        self._answers: list[GuardedCall] = []
+        self._answers: list[Outcome] = []
         self._streams: set[str] = set()  # targets
         self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
         self.names_seen: dict[str, None] = {}
@@ -105,14 +105,14 @@ class Player:
         buffered: bool = True,
         half: bool = False,
         application: Application | None = None,
-        before: Callable[[GuardedCall], None] | None = None,
-    ) -> GuardedCall:
+        before: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
         """One request on a connection of its own. `half`: the client leaves in the middle of the
         body. `application`: another one than the player's. `before`: is given the call before it
         begins."""
         call = self._call(spec, variation or Variation(), application)
         if before is not None:
-            before(call)
+            before(call.outcome)
 
         def called(environ: dict[str, Any], start_response: Any) -> GuardedCall:
             call.begin(environ, start_response)
@@ -120,9 +120,9 @@ class Player:
 
         request = octets(spec, chunked=chunked)
         self._exchange(spec, call, called, request, buffered=buffered, half=half)
-        return call
+        return call.outcome
 
-    def send_interleaved(self, spec: RequestSpec) -> tuple[GuardedCall, GuardedCall]:
+    def send_interleaved(self, spec: RequestSpec) -> tuple[Outcome, Outcome]:
         """Start one, start another, finish the first, finish the other."""
         first, second = (
             self._call(spec, Variation("interleaved", collected=True)) for _ in range(2)
@@ -143,12 +143,12 @@ class Player:
         def called_first(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             first.begin(environ, start_response)
             self._exchange(spec, second, called_second, octets(spec))
-            if not first.at_end and first.raised is None:
+            if not first.outcome.at_end and first.outcome.raised is None:
                 finish_first()
             return blocks
 
         self._exchange(spec, first, called_first, octets(spec))
-        return first, second
+        return first.outcome, second.outcome
 
     def record(self, spec: RequestSpec) -> Record:
         """For what is known of a request without sending it again."""
@@ -182,7 +182,8 @@ class Player:
         buffered: bool = True,
         half: bool = False,
     ) -> None:
-        self._tell({"begins": call.record.request})
+        outcome = call.outcome
+        self._tell({"begins": outcome.record.request})
         head, body = request
 
         def application(environ: dict[str, Any], start_response: Any) -> Any:
@@ -190,7 +191,7 @@ class Player:
             try:
                 return called(environ, start_response)
             except TimeIsUp as error:  # perhaps outside of the application
-                call.raised = call.raised or error
+                outcome.raised = outcome.raised or error
                 raise
 
         connection = self._connections[buffered].connect(application)
@@ -205,17 +206,17 @@ class Player:
                 connection.receive(head + body)
             call.close()
         except TimeIsUp as error:
-            call.raised = call.raised or error
+            outcome.raised = outcome.raised or error
         finally:
             signal.setitimer(signal.ITIMER_REAL, *former)
-        self._answers.append(call)
-        if not isinstance(call.raised, TimeIsUp):
+        self._answers.append(outcome)
+        if not isinstance(outcome.raised, TimeIsUp):
             return
-        if call.started and call.items:
+        if outcome.started and outcome.items:
             self._streams.add(spec.target)
         elif not is_stream:
             what = f"It has not begun its answer after {self._timeout:g} s."
-            call.record.report("C-TIME-01", what, place=of_error(call.raised))
+            outcome.record.report("C-TIME-01", what, place=of_error(outcome.raised))
 
 
 class _Connector:
