@@ -22,7 +22,7 @@ from iotax._check.report.findings import Place
 
 _TRAIL_MAX = 200
 # What lies outside of it has started the checker, and is not what is checked.
-PLAYER: Final = os.path.join(PACKAGE_DIR, "_check", "play", "strict_server.py")
+STRICT_SERVER: Final = os.path.join(PACKAGE_DIR, "_check", "play", "strict_server.py")
 
 
 def place(code: CodeType, line: int | None) -> Place:
@@ -38,7 +38,7 @@ def of_caller() -> Place | None:
     """The line of the application, or of a package, that called into the checker. The application's
     own beats a package's only where it is nearer."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename != PLAYER:
+    while frame is not None and frame.f_code.co_filename != STRICT_SERVER:
         if origin_of(frame.f_code.co_filename) in (Origin.APPLICATION, Origin.PACKAGE):
             return place(frame.f_code, frame.f_lineno)
         frame = frame.f_back

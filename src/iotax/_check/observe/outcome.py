@@ -20,7 +20,7 @@ Application = Callable[..., Any]
 
 
 class TimeIsUp(BaseException):
-    """The call is over its time limit. Raised in the application by the player's alarm."""
+    """The call is over its time limit. Raised in the application by the alarm of the sandbox."""
 
 
 @dataclass(frozen=True)

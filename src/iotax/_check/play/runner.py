@@ -11,7 +11,7 @@ from typing import Any
 from iotax._app.code_origin import Origin, origin_of
 from iotax._check.play.middleware import CHECKS
 from iotax._check.play.request_plan import Plan
-from iotax._check.play.sandbox_process import Died, PlayerProcess
+from iotax._check.play.sandbox_process import Died, SandboxProcess
 from iotax._check.play.scenarios import scenarios_for
 from iotax._check.report.findings import Finding, Place, Report, merged
 from iotax._check.requests import RequestSpec
@@ -35,10 +35,10 @@ def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) 
 
 def planned(settings: Settings) -> Plan:
     """What check() would send to the application; sends nothing. Errors: as check()."""
-    player = PlayerProcess(settings)
-    player.start()
-    player.close()
-    return Plan(settings, player.routes)
+    sandbox = SandboxProcess(settings)
+    sandbox.start()
+    sandbox.close()
+    return Plan(settings, sandbox.routes)
 
 
 class _Run:
@@ -53,30 +53,30 @@ class _Run:
         self._report = Report("", strict=settings.strict, sides=asked)
 
     def application(self) -> None:
-        player = PlayerProcess(self._settings, progress=self._tell)
-        player.start()
+        sandbox = SandboxProcess(self._settings, progress=self._tell)
+        sandbox.start()
         report = self._report
-        report.target = player.name
+        report.target = sandbox.name
         try:
-            plan = Plan(self._settings, player.routes)
+            plan = Plan(self._settings, sandbox.routes)
             report.plan = plan.in_words()
             for spec in plan:
                 report.routes += [spec.target] if spec.target not in report.routes else []
-                self._play_all(player, plan, spec)
+                self._play_all(sandbox, plan, spec)
         finally:
-            player.close()
+            sandbox.close()
         if not any(200 <= code < 400 for code in report.statuses):
             report.problem = "no request got a 2xx or 3xx answer, so little was checked"
 
     def middleware(self, target: str) -> None:
-        player = PlayerProcess(self._settings, target, self._tell)
-        player.start()
-        self._report.target = ", ".join(filter(None, (self._report.target, player.name)))
+        sandbox = SandboxProcess(self._settings, target, self._tell)
+        sandbox.start()
+        self._report.target = ", ".join(filter(None, (self._report.target, sandbox.name)))
         try:
             for check in CHECKS:
-                self._take(player, player.play_middleware, check)
+                self._take(sandbox, sandbox.play_middleware, check)
         finally:
-            player.close()
+            sandbox.close()
 
     def _tell(self, what: str) -> None:
         requests = self._report.requests
@@ -88,13 +88,13 @@ class _Run:
         self._report.seconds = time.monotonic() - self._began
         return self._report
 
-    def _play_all(self, player: PlayerProcess, plan: Plan, spec: RequestSpec) -> None:
+    def _play_all(self, sandbox: SandboxProcess, plan: Plan, spec: RequestSpec) -> None:
         called = f"{spec.method} {spec.target}"
         if spec.target in self._left:
             return
         for scenario in scenarios_for(spec):
             self._report.ways += 1
-            seen = self._take(player, player.play, scenario, spec)
+            seen = self._take(sandbox, sandbox.play, scenario, spec)
             if seen is None or seen["leave"]:
                 self._left.add(spec.target)
                 how = seen["leave"] if seen else "it ends the process, or holds it"
@@ -103,17 +103,17 @@ class _Run:
             plan.found(seen["links"])
 
     def _take(
-        self, player: PlayerProcess, play: Callable[..., Mapping[str, Any]], *order: object
+        self, sandbox: SandboxProcess, play: Callable[..., Mapping[str, Any]], *order: object
     ) -> Mapping[str, Any] | None:
-        """What play(*order) saw goes into the report. None: the player died of it, and another one
-        stands ready."""
+        """What play(*order) saw goes into the report. None: the sandbox exited, and was started
+        again."""
         report = self._report
         report.exercised.update(("C-TIME-01", "C-LIVE-01"))
         try:
             seen = play(*order)
         except Died as death:
-            self._findings.append(_of_death(death, player.request))
-            player.start()
+            self._findings.append(_of_death(death, sandbox.request))
+            sandbox.start()
             return None
         self._findings += [Finding.from_dict(one) for one in seen["findings"]]
         report.exercised.update(seen["exercised"])

@@ -18,7 +18,7 @@ from iotax._app import importer, working_directory
 from iotax._app.load_error import LoadError
 from iotax._check.observe.outcome import TimeIsUp
 from iotax._check.play.routes import routes_of
-from iotax._check.play.strict_server import Player
+from iotax._check.play.strict_server import StrictServer
 from iotax._check.requests import RequestSpec
 
 
@@ -40,15 +40,15 @@ def main() -> None:
     except LoadError as error:
         tell({"load_error": vars(error)})
         return
-    player = Player(loaded.application, start["environ"], start["timeout"], tell)
+    server = StrictServer(loaded.application, start["environ"], start["timeout"], tell)
     routes = [] if start["is_middleware"] else routes_of(loaded.application)
     tell({"loaded": loaded.name, "routes": routes})
     for line in orders:
         order = json.loads(line)
         if "middleware" in order:
-            tell(player.play_middleware(order["middleware"]))
+            tell(server.play_middleware(order["middleware"]))
         else:
-            tell(player.play(order["scenario"], RequestSpec.from_json(order["request"])))
+            tell(server.play(order["scenario"], RequestSpec.from_json(order["request"])))
     os._exit(0)  # the application's own threads are nobody's business any more
 
 

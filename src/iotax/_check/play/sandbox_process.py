@@ -23,7 +23,7 @@ _TICK_SECONDS: Final = 1.0
 
 
 class Died(Exception):
-    """The player is gone. `hung`: it was killed, since it did not answer."""
+    """The sandbox process is gone. `hung`: it was killed, since it did not answer."""
 
     def __init__(self, hung: bool, status: int, output: str) -> None:
         super().__init__(output)
@@ -37,7 +37,7 @@ class Died(Exception):
         return f"it ends the process: {name or f'exit code {self.status}'}"
 
 
-class PlayerProcess:
+class SandboxProcess:
     """Errors of all its calls: Died; of start() LoadError too. `progress`: told what it is at, when
     that changes and each second while nothing else does."""
 

@@ -32,7 +32,7 @@ STREAM_SECONDS = 1.0
 LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work again and again"}
 
 
-class Player:
+class StrictServer:
     """`environ`: variables that the deployment sets. `timeout`: seconds for one call. `tell`: takes
     what the checker should know at once."""
 
@@ -66,7 +66,7 @@ class Player:
         return seen
 
     def play_middleware(self, check: str) -> dict[str, Any]:
-        """The same for middleware, which the player was given in the application's place."""
+        """The same for middleware, which the server was given in the application's place."""
         bench = Bench(self, self._application)
         return self._seen(lambda: CHECKS[check](bench))
 
@@ -108,7 +108,7 @@ class Player:
         before: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
         """One request on a connection of its own. `half`: the client leaves in the middle of the
-        body. `application`: another one than the player's. `before`: is given the call before it
+        body. `application`: another one than the server's. `before`: is given the call before it
         begins."""
         call = self._call(spec, variation or Variation(), application)
         if before is not None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from iotax._check import command
-from iotax._check.play.sandbox_process import PlayerProcess
+from iotax._check.play.sandbox_process import SandboxProcess
 from iotax._check.report.clauses import clauses
 from iotax._check.requests import RequestSpec
 from iotax._check.settings import Settings
@@ -223,7 +223,7 @@ def test_an_internal_error_is_5(project, capfd, monkeypatch):
     assert err.endswith("internal error, please report the lines above\n")
 
 
-def test_ctrl_c_ends_the_checker_and_its_player(project, tmp_path):
+def test_ctrl_c_ends_the_checker_and_its_sandbox(project, tmp_path):
     project(
         "import os\nopen('pid', 'w').write(str(os.getpid()))\n"
         "import threading\ndef app(e, s):\n"
@@ -306,12 +306,12 @@ def app(environ, start_response):
     threading.Event().wait()
 """)
     told = []
-    player = PlayerProcess(Settings("main:app", timeout=2.5), progress=told.append)
-    player.start()
+    sandbox = SandboxProcess(Settings("main:app", timeout=2.5), progress=told.append)
+    sandbox.start()
     try:
-        seen = player.play("plain", RequestSpec("GET", "/events"))
+        seen = sandbox.play("plain", RequestSpec("GET", "/events"))
     finally:
-        player.close()
+        sandbox.close()
 
     assert [line for line in told if "import" not in line][:3] == [
         "GET /events",
