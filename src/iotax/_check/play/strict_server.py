@@ -33,8 +33,8 @@ LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work again a
 
 
 class StrictServer:
-    """`environ`: variables that the deployment sets. `timeout`: seconds for one call. `tell`: takes
-    what the checker should know at once."""
+    """A Sender. `timeout`: seconds for one call. `tell`: takes what the checker should know
+    immediately."""
 
     def __init__(
         self,
@@ -89,7 +89,6 @@ class StrictServer:
         return next((LEFT[one.clause] for one in findings if one.clause in LEFT), "")
 
     def behavior(self, spec: RequestSpec) -> Behavior:
-        """How the application answers `spec`, learnt once."""
         if spec not in self._behaviors:
             self._behaviors[spec] = learn(self.send, spec)
         return self._behaviors[spec]
@@ -107,9 +106,6 @@ class StrictServer:
         application: Application | None = None,
         before: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
-        """One request on a connection of its own. `half`: the client leaves in the middle of the
-        body. `application`: another one than the server's. `before`: is given the call before it
-        begins."""
         call = self._call(spec, variation or Variation(), application)
         if before is not None:
             before(call.outcome)
@@ -123,7 +119,6 @@ class StrictServer:
         return call.outcome
 
     def send_interleaved(self, spec: RequestSpec) -> tuple[Outcome, Outcome]:
-        """Start one, start another, finish the first, finish the other."""
         first, second = (
             self._call(spec, Variation("interleaved", collected=True)) for _ in range(2)
         )
@@ -151,12 +146,10 @@ class StrictServer:
         return first.outcome, second.outcome
 
     def record(self, spec: RequestSpec) -> Record:
-        """For what is known of a request without sending it again."""
         self._records.append(Record(f"{spec.method} {spec.target}", self._trail))
         return self._records[-1]
 
     def count_opens(self, files: set[str], run: Callable[[], object]) -> Mapping[str, int]:
-        """How often each of `files` was opened in run()."""
         counts: dict[str, int] = {}
         sys.addaudithook(opens_counted(files, counts))
         run()
