@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import ERROR, Bridge
+from scripted_bridge import ERROR, Bridge
 
 TEXT = [("Content-Type", "text/plain")]
 

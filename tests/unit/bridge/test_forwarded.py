@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _iotax_test import client_of, ip_bytes, is_ip, trusts
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 PROXY = ("10.0.0.2", "40000", "10.0.0.1", "8000")
 BELIEVED = ["for", "proto", "host", "port", "prefix"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ERROR, INFO, Bridge
+from scripted_bridge import ERROR, INFO, Bridge
 
 BODY = b"line1\nline2\n\nend"
 
@@ -228,7 +228,7 @@ def test_line_without_memory_is_an_exception_and_can_be_read_in_pieces() -> None
     """An address space that has no room for the line twice."""
     script = """
         import resource, sys
-        from conftest import Bridge
+        from scripted_bridge import Bridge
         size = 100_000_000
         seen = []
         def app(environ, start_response):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 PATIENCE = 30
 

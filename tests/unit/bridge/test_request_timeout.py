@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 from iotax import _iotax
 

@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 TEXT = [("Content-Type", "text/plain")]
 

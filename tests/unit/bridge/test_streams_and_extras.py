@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 import pytest
-from conftest import APPLICATION, Answer, Bridge
+from scripted_bridge import APPLICATION, Answer, Bridge
 
 
 def errors_of(use: Any) -> Answer:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 from iotax import cli
 from iotax._command import start

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 import iotax
 from iotax import server as module

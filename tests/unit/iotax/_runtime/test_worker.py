@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
