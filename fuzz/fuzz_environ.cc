@@ -118,7 +118,7 @@ class Interpreter {
 };
 
 Interpreter& interpreter() {
-  static auto* const one = new Interpreter;  // never finalised: the process just ends
+  static auto* const one = new Interpreter;  // never finalized: the process just ends
   return *one;
 }
 

@@ -51,12 +51,12 @@ def seeds(target: str) -> dict[str, bytes]:
             octets = case["raw"].encode("latin-1")
             if len(octets) > SEED_BYTES_MAX:
                 continue
-            for flavour, data in flavours(target, octets, case["eof"], len(found)).items():
-                found[case["id"] + flavour] = data
+            for flavor, data in flavors(target, octets, case["eof"], len(found)).items():
+                found[case["id"] + flavor] = data
     return found
 
 
-def flavours(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
+def flavors(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
     if target == "connection":  # octets, choices, how many
         ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
         return {way: octets + end for way, end in ends.items()}

@@ -30,8 +30,8 @@ def gate(gates):
 
 
 @pytest.fixture(params=[os.kill, os.killpg], ids=["alone", "group"])
-def signalled(request):
-    """signalled(server): its signals are sent to the supervisor, or to the whole process group, as
+def signaled(request):
+    """signaled(server): its signals are sent to the supervisor, or to the whole process group, as
     a terminal, a service manager or a container's init may do it."""
 
     def prepare(server):
@@ -42,13 +42,13 @@ def signalled(request):
 
 
 @pytest.fixture
-def trouble(signalled, start, tmp_path):
+def trouble(signaled, start, tmp_path):
     """trouble("--workers", "2"): a server of apps/trouble.py."""
 
     def launch(*options):
         options = map(str, options)
         env = {"GATES": str(tmp_path)}
-        return signalled(start("trouble", *options, env=env, new_session=True))
+        return signaled(start("trouble", *options, env=env, new_session=True))
 
     return launch
 
@@ -178,10 +178,10 @@ def test_ttin_and_ttou(trouble):
     assert len(server.started()) == 3
 
 
-def test_usr1_reopens_the_logs(signalled, tmp_path):
+def test_usr1_reopens_the_logs(signaled, tmp_path):
     error, access = tmp_path / "error.log", tmp_path / "access.log"
     files = ["--error-logfile", str(error), "--access-logfile", str(access)]
-    server = signalled(Server("trouble", "--workers", "2", *files, new_session=True))
+    server = signaled(Server("trouble", "--workers", "2", *files, new_session=True))
     try:
         server.port = int(server.err.wait_for(r"Address: http://127\.0\.0\.1:(\d+)")[1])
         wait_for_text(error, "Listening on")
@@ -200,7 +200,7 @@ def test_usr1_reopens_the_logs(signalled, tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--access-logfile", "access.log")], ids=["named", "link"])
-def test_standard_output_that_is_a_socket_takes_the_access_log(signalled, project, options):
+def test_standard_output_that_is_a_socket_takes_the_access_log(signaled, project, options):
     """As under systemd, where /dev/stdout cannot be opened."""
     folder = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
     (folder / "access.log").symlink_to("/dev/stdout")
@@ -208,7 +208,7 @@ def test_standard_output_that_is_a_socket_takes_the_access_log(signalled, projec
     ours, theirs = socket.socketpair()
     with ours, theirs:
         server = Server("main", *files, cwd=folder, stdout=theirs.fileno(), new_session=True)
-        signalled(server).wait_until_listening()
+        signaled(server).wait_until_listening()
         reader = ours.makefile("rb")
         ours.settimeout(patience.SECONDS)
         ask(server, "/before")

@@ -334,7 +334,7 @@ class Config:
     )
     color: str = option(
         "auto", Choice("auto", "always", "never"), "Logs", "never",
-        "colours; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say",
+        "colors; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say",
     )
     # fmt: on
 

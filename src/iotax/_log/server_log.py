@@ -1,7 +1,7 @@
 """The server's own log: a thin layer over the extension's sink, which writes without ever blocking
 the server.
 
-Decides: which descriptors, colours and prefixes. Never touches the `logging` module: the
+Decides: which descriptors, colors and prefixes. Never touches the `logging` module: the
 application's configuration of it neither changes nor silences these lines.
 """
 

@@ -51,7 +51,7 @@ class ExitGuard:
 
 
 def leave_now(code: int) -> None:
-    """End the process without finalising Python: a thread that the application holds would abort
+    """End the process without finalizing Python: a thread that the application holds would abort
     that. What was logged and printed before is written, if that is possible within seconds."""
     server_log.flush()
     _iotax.flush_standard_streams(FLUSH_SECONDS)
