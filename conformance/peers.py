@@ -14,8 +14,8 @@ COMMANDS = {
         "{python} -m gunicorn -k gthread --threads 4 -b 127.0.0.1:{{port}} {{app}}"
     ),
     "waitress": "{python} -m waitress --listen=127.0.0.1:{{port}} {{app}}",
-    "cheroot": "{folder}/cheroot --bind 127.0.0.1:{{port}} {{app}}",
-    "uWSGI": "{folder}/uwsgi --need-app --http 127.0.0.1:{{port}} --wsgi {{app}}",
+    "cheroot": "{directory}/cheroot --bind 127.0.0.1:{{port}} {{app}}",
+    "uWSGI": "{directory}/uwsgi --need-app --http 127.0.0.1:{{port}} --wsgi {{app}}",
     "granian": ("{python} -m granian --interface wsgi --host 127.0.0.1 --port {{port}} {{app}}"),
     "bjoern": "{python} {start} bjoern {{app}} {{port}}",
     "fastwsgi": "{python} {start} fastwsgi {{app}} {{port}}",
@@ -25,7 +25,7 @@ EXAMPLE = "'gunicorn -b 127.0.0.1:{port} {app}'"
 
 def command(name: str, python: str) -> str:
     """What starts it, with {port} and {app}; `python` is the interpreter that has the servers."""
-    return COMMANDS[name].format(python=python, folder=Path(python).parent, start=START)
+    return COMMANDS[name].format(python=python, directory=Path(python).parent, start=START)
 
 
 def version(name: str, python: str) -> str:
@@ -52,8 +52,8 @@ def objection(command: str) -> str:
 
 def commit() -> str:
     def git(*arguments: str) -> str:
-        folder = Path(__file__).resolve().parent
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+        directory = Path(__file__).resolve().parent
+        done = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True)
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no")

@@ -1,4 +1,4 @@
-// Replays files and folders of inputs through a fuzz target, without an engine: what every build
+// Replays files and directories of inputs through a fuzz target, without an engine: what every build
 // and every compiler can run.
 #include <algorithm>
 #include <cstddef>

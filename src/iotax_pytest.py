@@ -48,17 +48,17 @@ def pytest_collection_modifyitems(
 
 
 def _settings(target: str, config: pytest.Config) -> "Settings":
-    """The application is imported in pytest's root folder, as pytest imports tests. Errors:
+    """The application is imported in pytest's root directory, as pytest imports tests. Errors:
     UsageError."""
     from iotax._check.settings import from_command
     from iotax._config.errors import ConfigError
 
-    folders = [config.invocation_params.dir, *config.getini("pythonpath")]
+    directories = [config.invocation_params.dir, *config.getini("pythonpath")]
     typed = {
         "target": target,
         "strict": config.getoption("--iotax-strict"),
         "chdir": str(config.rootpath),
-        "pythonpath": [str(folder) for folder in folders],
+        "pythonpath": [str(directory) for directory in directories],
     }
     try:
         return from_command(typed, str(config.rootpath))

@@ -72,7 +72,7 @@ APPLICATIONS = {
         RequestSpec("OPTIONS", "/"),
         RequestSpec("PROPFIND", "/", (("Depth", "1"),)),
         RequestSpec("PUT", "/new.txt", (), b"text"),
-        RequestSpec("MKCOL", "/folder"),
+        RequestSpec("MKCOL", "/directory"),
         RequestSpec("COPY", "/file.txt", (("Destination", "http://localhost/copy.txt"),)),
         RequestSpec("MOVE", "/copy.txt", (("Destination", "http://localhost/moved.txt"),)),
         RequestSpec("DELETE", "/moved.txt"),

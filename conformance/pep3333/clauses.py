@@ -52,7 +52,7 @@ class Clause:
 
 
 def table(name: str) -> list[dict[str, Any]]:
-    """The entries of the one list in a data file of this folder."""
+    """The entries of the one list in a data file of this directory."""
     data = tomllib.loads((HERE / name).read_text("ascii"))
     lists = [value for value in data.values() if isinstance(value, list)]
     assert len(lists) <= 1, f"{name} holds {len(lists)} lists"

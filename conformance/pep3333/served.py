@@ -41,22 +41,26 @@ def needs_write(served: "Served") -> None:
 
 
 class Served:
-    """`target` ("module:attribute" of this folder), served. Made for one test after the other."""
+    """`target` ("module:attribute" of this directory), served, for one test after the other."""
 
-    def __init__(self, folder: Path, target: str, *options: str, env: Mapping[str, str] = {}):
+    def __init__(self, directory: Path, target: str, *options: str, env: Mapping[str, str] = {}):
         if options:
             only_for_iotax(f"it gives the server {' '.join(options)}")
-        self._events, self._go = _pipe(folder / "events"), _pipe(folder / "go")
-        self._folder, self._target, self._options, self._env = folder, target, options, env
+        self._events, self._go = _pipe(directory / "events"), _pipe(directory / "go")
+        self._directory, self._target, self._options, self._env = directory, target, options, env
         self._start()
 
     def _start(self) -> None:
-        folder = self._folder
+        directory = self._directory
         self._text = b""
         self._staying = 0
-        folders = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-        path = os.pathsep.join(folders)
-        pipes = {"EVENTS": str(folder / "events"), "GO": str(folder / "go"), "PYTHONPATH": path}
+        directories = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = os.pathsep.join(directories)
+        pipes = {
+            "EVENTS": str(directory / "events"),
+            "GO": str(directory / "go"),
+            "PYTHONPATH": path,
+        }
         self.server = Server(self._target, *self._options, cwd=HERE, env={**pipes, **self._env})
         try:
             self.server.wait_until_listening()

@@ -150,9 +150,9 @@ Case one_case(const Json& object) {
 
 }  // namespace
 
-std::vector<Case> load_cases(const std::filesystem::path& folder) {
+std::vector<Case> load_cases(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());

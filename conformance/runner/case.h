@@ -64,10 +64,10 @@ struct Case {
   std::vector<Expectation> expectations;  // `expect`, then `alt`; one of them has to be met
 };
 
-/// All cases of the `*.jsonl` files in `folder`, in the order of file names and lines.
+/// All cases of the `*.jsonl` files in `directory`, in the order of file names and lines.
 /// Throws std::runtime_error with file and line for an unknown key, a wrong type or an id that is
 /// there twice.
-[[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& folder);
+[[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& directory);
 
 /// Octets for people: printable ASCII as it is, the rest as \r \n \t \xNN; shortened beyond
 /// `bytes_max`.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent.parent / "http1"
+DIR = Path(__file__).resolve().parent.parent / "http1"
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Case:
     why: str
 
 
-def load(folder: Path = FOLDER, only: Iterable[str] = ()) -> list[Case]:
+def load(directory: Path = DIR, only: Iterable[str] = ()) -> list[Case]:
     """All cases, or those whose id or group is in `only`. Raises LookupError when there is none."""
     names = set(only)
     cases = [
         case
-        for file in sorted(folder.glob("*.jsonl"))
+        for file in sorted(directory.glob("*.jsonl"))
         for case in map(parse, file.read_text("ascii").splitlines())
         if not names or case.id in names or case.group in names
     ]
     if not cases:
         named = " named " + " or ".join(sorted(names)) if names else ""
-        raise LookupError(f"no case{named} in {folder}")
+        raise LookupError(f"no case{named} in {directory}")
     return cases
 
 

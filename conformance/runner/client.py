@@ -54,10 +54,10 @@ def run(cases: list[Case], seed: int) -> bool:
         f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
     }
     failed: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         for way, pieces in ways.items():
             for case in cases:
-                seen = play(case, pieces, Path(folder) / "requests")
+                seen = play(case, pieces, Path(directory) / "requests")
                 why = objection(case, seen)
                 if why and case.id not in failed:
                     failed.add(case.id)

@@ -198,8 +198,8 @@ def run(cases: list[Case], command: str, seed: int) -> bool:
     }
     addresses = loopback_addresses()
     played: list[tuple[str, Connection]] = []
-    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        log = Path(folder) / "requests"
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+        log = Path(directory) / "requests"
         with Server(command, log) as server:
             for way, pieces in ways.items():
                 played += [

@@ -51,13 +51,13 @@ def commands_of(text: str) -> Iterator[Command]:
 class Process:
     """A command that is running. `text`: all that it has printed so far."""
 
-    def __init__(self, arguments: list[str], folder: Path, env: dict[str, str]) -> None:
-        self._folder = folder
-        self._file = folder / f".output-{time.monotonic_ns()}"
+    def __init__(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
+        self._directory = directory
+        self._file = directory / f".output-{time.monotonic_ns()}"
         self._writer: IO[bytes] = self._file.open("wb")
         self._process = subprocess.Popen(
             arguments,
-            cwd=folder,
+            cwd=directory,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=self._writer,
@@ -67,7 +67,7 @@ class Process:
     @property
     def text(self) -> str:
         text = self._file.read_text(encoding="utf-8", errors="replace")
-        text = text.replace("\r\n", "\n").replace(str(self._folder), HOME)
+        text = text.replace("\r\n", "\n").replace(str(self._directory), HOME)
         return _PREFIX.sub("", text)
 
     @property
@@ -108,15 +108,15 @@ class Process:
 class Project:
     """An empty directory with the commands of the virtual environment, and at most one server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "project"
-        self.folder.mkdir()
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "project"
+        self.directory.mkdir()
         self._server: Process | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = str(probe.getsockname()[1])
-        bin_folder = folder / "bin"
-        bin_folder.mkdir()
+        bin_directory = directory / "bin"
+        bin_directory.mkdir()
         python = shlex.quote(sys.executable)
         for name, command in {
             "python": python,
@@ -124,9 +124,9 @@ class Project:
             "pytest": f"{python} -m pytest -p no:cacheprovider",
             "curl": "/usr/bin/env -i PATH=/usr/bin:/bin curl --silent --show-error",
         }.items():
-            (bin_folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-            (bin_folder / name).chmod(0o755)
-        self._env = environment({"PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"})
+            (bin_directory / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+            (bin_directory / name).chmod(0o755)
+        self._env = environment({"PATH": f"{bin_directory}:{os.environ['PATH']}", "COLUMNS": "80"})
 
     def play(self, block: Block) -> None:
         if block.test.startswith("skip"):
@@ -145,7 +145,7 @@ class Project:
             tomllib.loads(block.text)
 
     def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
+        path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".py":
             compile(text, str(path), "exec")
@@ -164,7 +164,7 @@ class Project:
         if block.test == "server":
             self.stop()  # it has the port
         self._write(name, text)
-        process = Process([sys.executable, name], self.folder, self._env)
+        process = Process([sys.executable, name], self.directory, self._env)
         try:
             if block.test == "server":
                 assert process.wait_until(LISTENING.search), process.text
@@ -173,7 +173,7 @@ class Project:
                 assert process.wait() == 0, process.text
         finally:
             process.kill()
-            (self.folder / name).unlink()
+            (self.directory / name).unlink()
 
     def _run(self, command: Command) -> None:
         line = command.line.replace(PORT, self._port)
@@ -181,7 +181,7 @@ class Project:
         if words[0] == "iotax" and words[1] not in ("check", "--version", "-h", "--help"):
             self._start(line, words, command)
             return
-        process = Process(["bash", "-c", line], self.folder, self._env)
+        process = Process(["bash", "-c", line], self.directory, self._env)
         try:
             code = process.wait()
             if command.output:
@@ -197,7 +197,7 @@ class Project:
         env = dict(self._env)
         if not {"-b", "--bind", "--port"} & set(words):
             env["IOTAX_PORT"] = self._port
-        process = Process(["bash", "-c", f"exec {line}"], self.folder, env)
+        process = Process(["bash", "-c", f"exec {line}"], self.directory, env)
         self._server = process
         if process.wait_until(LISTENING.search):
             if command.output:
@@ -228,9 +228,9 @@ class Project:
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
+def project(directory: Path) -> Iterator[Project]:
     """Its server has ended well at the end of the block."""
-    made = Project(folder)
+    made = Project(directory)
     try:
         yield made
         made.stop()

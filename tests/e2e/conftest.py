@@ -65,14 +65,14 @@ def gates(
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[[str, str], Path]:
-    """An empty folder to put modules into: project("main", "app = ...") returns the folder."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+    """An empty directory for modules: project("main", "app = ...") returns the directory."""
+    directory = tmp_path / "project"
+    directory.mkdir()
 
     def write(name: str, text: str) -> Path:
-        path = folder / (name.replace(".", "/") + ".py")
+        path = directory / (name.replace(".", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        return folder
+        return directory
 
     return write

@@ -45,11 +45,11 @@ def test_without_a_supervisor_the_start_says_so(start):
 
 
 def test_attribute_that_was_taken_is_said(start, project):
-    folder = project("one", "def app(environ, start_response): pass")
-    server = start("one", cwd=folder)
+    directory = project("one", "def app(environ, start_response): pass")
+    server = start("one", cwd=directory)
     server.err.wait_for("INFO: .*one:app")
-    folder = project("both", "def app(e, s): pass\ndef application(e, s): pass")
-    server = start("both", cwd=folder)
+    directory = project("both", "def app(e, s): pass\ndef application(e, s): pass")
+    server = start("both", cwd=directory)
     server.err.wait_for("INFO: .*both:application")
 
 
@@ -79,17 +79,17 @@ application = answer("usual")
     ],
 )
 def test_ways_to_name_the_application(start, project, arguments, body):
-    folder = project("pkg.deep.main", ANSWERS)
-    with Connection(start(*arguments, cwd=folder).port) as connection:
+    directory = project("pkg.deep.main", ANSWERS)
+    with Connection(start(*arguments, cwd=directory).port) as connection:
         assert connection.ask("/").text == body
 
 
 def test_chdir_and_pythonpath(start, project, tmp_path):
-    folder = project("main", "import helper\napplication = helper.application")
+    directory = project("main", "import helper\napplication = helper.application")
     library = tmp_path / "library"
     library.mkdir()
     (library / "helper.py").write_text(ANSWERS)
-    options = ["--chdir", str(folder), "--pythonpath", str(library)]
+    options = ["--chdir", str(directory), "--pythonpath", str(library)]
     with Connection(start("main", *options, cwd=tmp_path).port) as connection:
         assert connection.ask("/").text == "usual"
 
@@ -260,9 +260,9 @@ def test_bad_variables(variable, value, words):
 @pytest.mark.parametrize(
     ("module", "text", "app", "words"),
     [
-        ("main", "", "mian:app", ["there is no module", "main:app"]),
+        ("main", "", "mian:app", ["not found", "main:app"]),
         ("main", "", "main.app", ["main:app"]),
-        ("pkg.main", "", "pkg.mian:app", ["there is no module", "pkg.main"]),
+        ("pkg.main", "", "pkg.mian:app", ["not found", "pkg.main"]),
         ("main", "import flaskk", "main:app", ["import flaskk", "flaskk", "pip install"]),
         ("main", "1 / 0", "main:app", ["main.py", "1 / 0", "ZeroDivisionError"]),
         ("main", "x = (", "main:app", ["SyntaxError", "line 1", "main.py"]),
@@ -287,20 +287,20 @@ def test_bad_variables(variable, value, words):
     ],
 )
 def test_applications_that_cannot_be_loaded(project, module, text, app, words):
-    folder = project(module, text)
-    screen = refused(3, app, cwd=folder, env={"IOTAX_PORT": "0"})
+    directory = project(module, text)
+    screen = refused(3, app, cwd=directory, env={"IOTAX_PORT": "0"})
     for word in words:
         assert word in screen, screen
     for label in ("Tried:", "From:", "Problem:", "Fix:"):
         assert label in screen, screen
-    assert str(folder) in screen
+    assert str(directory) in screen
     assert not re.search(r'File ".*/iotax/', screen), screen  # none of our frames
     assert "importlib" not in screen
 
 
 def test_factory_flag_and_call_exclude_each_other(project):
-    folder = project("main", ANSWERS)
-    screen = refused(3, "--factory", "main:create_app()", cwd=folder, env={"IOTAX_PORT": "0"})
+    directory = project("main", ANSWERS)
+    screen = refused(3, "--factory", "main:create_app()", cwd=directory, env={"IOTAX_PORT": "0"})
     assert "--factory" in screen
 
 
@@ -345,8 +345,8 @@ def test_port_in_use(taken):
 
 
 def test_port_in_use_is_said_before_the_import(taken, project):
-    folder = project("main", "raise RuntimeError('imported')")
-    text = refused(4, "main:app", "--port", str(taken), cwd=folder)
+    directory = project("main", "raise RuntimeError('imported')")
+    text = refused(4, "main:app", "--port", str(taken), cwd=directory)
     assert "imported" not in text
 
 
@@ -384,7 +384,7 @@ def test_unix_sockets_that_cannot_be_made(start, tmp_path):
     file.write_text("kept")
     assert "another kind of file" in refused(4, "views", "--bind", f"unix:{file}")
     assert file.read_text() == "kept"
-    assert "no folder" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
+    assert "no directory" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
     assert "too long" in refused(4, "views", "--bind", f"unix:{tmp_path}/{'x' * 110}")
 
 

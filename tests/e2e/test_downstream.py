@@ -33,17 +33,17 @@ BROKEN_LINE = '    answer.headers["Connection"] = "close"\n'
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """A virtual environment with Flask, pytest and nothing of iotax, and a wheel of it."""
-    folder = tmp_path_factory.mktemp("downstream")
+    directory = tmp_path_factory.mktemp("downstream")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     wheels = ROOT / "build" / "wheel"  # that of build/venv (.ci/setup)
     ours = f"iotax-*-cp{sys.version_info.major}{sys.version_info.minor}-*.whl"
     if not list(wheels.glob(ours)):
-        wheels = folder / "wheels"
+        wheels = directory / "wheels"
         subprocess.run(
             [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True
         )
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
+    python = directory / "venv/bin/python"
     subprocess.run([python, *pip[1:], "install", "flask", "pytest"], check=True)
     (wheel,) = wheels.glob(ours)
     return python, wheel
@@ -55,7 +55,7 @@ def gate(environment):
     python, wheel = environment
     action = yaml.safe_load((ROOT / "action.yml").read_text())
 
-    def run(folder, **given):
+    def run(directory, **given):
         inputs = {name: row.get("default", "") for name, row in action["inputs"].items()}
         inputs |= {"app": "shop:app", "python": str(python), **given}
 
@@ -66,10 +66,10 @@ def gate(environment):
         for step in action["runs"]["steps"]:
             done = subprocess.run(
                 ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
-                cwd=folder / filled(step.get("working-directory", ".")),
+                cwd=directory / filled(step.get("working-directory", ".")),
                 env=clean_environment()
                 | {name: filled(value) for name, value in step["env"].items()}
-                | {"GITHUB_WORKSPACE": str(folder)},
+                | {"GITHUB_WORKSPACE": str(directory)},
                 capture_output=True,
                 text=True,
             )
@@ -99,7 +99,7 @@ def test_the_gate_passes_a_sound_application_and_fails_a_broken_one_at_its_line(
     assert f"::error file=shop.py,line={line},title=A-SR-10 MUST NOT::" in failed.stdout
 
 
-def test_the_gate_takes_arguments_and_a_folder(gate, tmp_path):
+def test_the_gate_takes_arguments_and_a_directory(gate, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/shop.py").write_text(APPLICATION)
 

@@ -57,8 +57,8 @@ def all_of(server: Server) -> list[int]:
 @pytest.fixture
 def serve(project, start):
     def one(*arguments: str, **more: object) -> Server:
-        folder = project("main", SLEEPER)
-        return start("main:app", *arguments, cwd=folder, **more)
+        directory = project("main", SLEEPER)
+        return start("main:app", *arguments, cwd=directory, **more)
 
     return one
 
@@ -91,10 +91,10 @@ def test_a_freeze_does_not_count_for_a_call(serve, which):
 
 @pytest.mark.parametrize("which", ["all", "supervisor"])
 def test_a_freeze_does_not_count_for_a_boot(project, which):
-    folder = project("main", SLEEPER)
-    server = Server("main:app", "--boot-timeout", "6s", cwd=folder, env={"IMPORT_SECONDS": "1"})
+    directory = project("main", SLEEPER)
+    server = Server("main:app", "--boot-timeout", "6s", cwd=directory, env={"IMPORT_SECONDS": "1"})
     try:
-        while not (folder / "importing").exists():
+        while not (directory / "importing").exists():
             time.sleep(0.01)
         pids = all_of(server)
         with frozen(*(pids if which == "all" else pids[:1]), seconds=6):

@@ -23,7 +23,7 @@ def app(environ, start_response):
 
 
 def run(program, *, code=0, **more):
-    """Runs `program` behind ASK in the folder of the test applications. Returns what it printed."""
+    """Run `program` after ASK in the directory of the test applications. Returns its output."""
     done = subprocess.run(
         [sys.executable, "-c", ASK + textwrap.dedent(program)],
         cwd=APPS,

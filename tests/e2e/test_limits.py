@@ -308,8 +308,8 @@ def test_more_connections_than_the_soft_limit_and_children_that_have_it(start, p
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
 
-    folder = project("main", CHILDREN)
-    server = start("main:app", "--workers", workers, cwd=folder, before_start=limit)
+    directory = project("main", CHILDREN)
+    server = start("main:app", "--workers", workers, cwd=directory, before_start=limit)
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             connection = stack.enter_context(Connection(server.port))

@@ -64,10 +64,10 @@ def test_lines_of_start_and_reload(project):
     assert shown[:7] == [
         f"Address: http://127.0.0.1:{project.server.port}",
         "Auto-reload enabled (development mode)",
-        f"INFO:     Watching for file changes in: {project.folder}",
+        f"INFO:     Watching for file changes in: {project.directory}",
         "INFO:     Starting server subprocess...",
         f"INFO:     Listening on http://127.0.0.1:{project.server.port}",
-        f"INFO:     Detected modified: {project.folder}/main.py",
+        f"INFO:     Detected modified: {project.directory}/main.py",
         "INFO:     Restarting server...",
     ]
     assert re.fullmatch(r"INFO:     Reloaded in \d+\.\d\d s \((warm|cold: .+)\)", shown[7])
@@ -77,14 +77,14 @@ def test_lines_of_start_and_reload(project):
 def test_creation_deletion_and_moves(served):
     served.write("other.py", "x = 1\n")
     served.reloaded()
-    (served.folder / "other.py").unlink()
+    (served.directory / "other.py").unlink()
     served.reloaded()
-    served.server.err.wait_for(f"Detected created: {served.folder}/other.py")
-    served.server.err.wait_for(f"Detected deleted: {served.folder}/other.py")
-    (served.folder / "main.py").rename(served.folder / "gone.py")
+    served.server.err.wait_for(f"Detected created: {served.directory}/other.py")
+    served.server.err.wait_for(f"Detected deleted: {served.directory}/other.py")
+    (served.directory / "main.py").rename(served.directory / "gone.py")
     served.failed()
-    served.server.err.wait_for(f"Detected deleted: {served.folder}/main.py")
-    (served.folder / "gone.py").rename(served.folder / "main.py")
+    served.server.err.wait_for(f"Detected deleted: {served.directory}/main.py")
+    (served.directory / "gone.py").rename(served.directory / "main.py")
     served.reloaded()
     assert served.text() == "one"
 
@@ -95,11 +95,11 @@ def test_templates_are_watched_and_other_files_are_not(served):
     served.write("templates/page.html", "")
     served.reloaded()
     assert re.findall("Detected .*", served.server.err.text) == [
-        f"Detected created: {served.folder}/templates/page.html"
+        f"Detected created: {served.directory}/templates/page.html"
     ]
 
 
-def test_folders_and_patterns_can_be_named(project, tmp_path):
+def test_directories_and_patterns_can_be_named(project, tmp_path):
     (tmp_path / "library").mkdir()
     project.serve(
         "main:app",
@@ -133,10 +133,10 @@ def test_saves_of_equal_length_are_seen_with_bytecode_allowed(project):
     project.serve(env={"PYTHONDONTWRITEBYTECODE": ""})
     for number in range(1, 8):
         project.answers(f"{number:04}")
-        os.utime(project.folder / "main.py", (1_000_000_000, 1_000_000_000))
+        os.utime(project.directory / "main.py", (1_000_000_000, 1_000_000_000))
         project.reloaded()
         assert project.text() == f"{number:04}"
-    assert not list(project.folder.glob("__pycache__/main*"))
+    assert not list(project.directory.glob("__pycache__/main*"))
 
 
 @pytest.mark.parametrize("gap", [0.1])
@@ -172,7 +172,7 @@ def test_a_factory_in_a_package(project):
 
 
 def test_chdir(project, tmp_path, start):
-    project.server = start("main:app", "--reload", "--chdir", str(project.folder), cwd=tmp_path)
+    project.server = start("main:app", "--reload", "--chdir", str(project.directory), cwd=tmp_path)
     assert project.text() == "one"
     stays_alive(project)
 
@@ -223,7 +223,7 @@ def test_code_that_is_broken_from_the_start(project, broken):
 
 
 def test_a_main_module_that_is_deleted(served):
-    (served.folder / "main.py").unlink()
+    (served.directory / "main.py").unlink()
     served.failed()
     assert 'no module "main"' in served.ask().text
     stays_alive(served)
@@ -234,16 +234,16 @@ def test_the_traceback_begins_in_the_project(served):
     served.save("main.py", "import views\n")
     served.failed()
     trace = re.search(r"Traceback.*\n(.*)\n", served.ask().text)
-    assert f'File "{served.folder}/main.py", line 1' in trace[1]
+    assert f'File "{served.directory}/main.py", line 1' in trace[1]
     stays_alive(served)
 
 
-def test_a_folder_that_vanishes_and_comes_back(served):
+def test_a_directory_that_vanishes_and_comes_back(served):
     served.write("shop/views.py", "x = 'one'\n")
     served.reloaded()
     served.save("main.py", "from shop.views import x\n" + VIEW.replace("{value!r}", "x"))
     served.reloaded()
-    shutil.rmtree(served.folder / "shop")
+    shutil.rmtree(served.directory / "shop")
     served.failed()
     assert served.ask().status == 503
     served.write("shop/views.py", "x = 'two'\n")
@@ -339,7 +339,7 @@ def test_requests_wait_for_the_new_code(project, gates, tmp_path):
 @pytest.mark.parametrize("times", [int(os.environ.get("E2E_RELOADS", "6"))])
 def test_no_request_is_lost(project, times, tmp_path):
     echoes = os.path.join(os.path.dirname(__file__), "apps/echoes.py")
-    shutil.copy(echoes, project.folder / "main.py")
+    shutil.copy(echoes, project.directory / "main.py")
     project.serve("main:application", "--threads", "4", "--no-access-log")
     with Load(project.server.port, mix(steady=4, fresh=3, pausing=6)) as running:
         for number in range(times):

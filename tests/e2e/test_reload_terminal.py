@@ -29,7 +29,7 @@ def test_breakpoint_in_a_view(project, options):
     """A save waits until the debugger is left; the request ends in the code that it began in."""
     project.save("main.py", DEBUGGED)
     arguments = ["main:app", "--port", "0", "--color", "never", *options]
-    with Terminal(*arguments, cwd=project.folder) as terminal:
+    with Terminal(*arguments, cwd=project.directory) as terminal:
         shown = terminal.shown
         port = int(shown.wait_for(LISTENING)["port"])
         with Connection(port) as connection:
@@ -56,7 +56,7 @@ def test_breakpoint_in_a_view(project, options):
 
 def test_breakpoint_while_the_code_is_imported(project):
     project.save("main.py", "x = 42\nbreakpoint()\n" + DEBUGGED.replace("breakpoint()", "pass"))
-    with Terminal("main:app", "--reload", "--port", "0", cwd=project.folder) as terminal:
+    with Terminal("main:app", "--reload", "--port", "0", cwd=project.directory) as terminal:
         terminal.shown.wait_for(r"\(Pdb\) ")
         terminal.type(b"p x, 'is x'\ncontinue\n")
         terminal.shown.wait_for(r"\(42, 'is x'\)")

@@ -12,10 +12,10 @@ from support.server import SAMPLES
 
 @pytest.fixture
 def installed(tmp_path):
-    """A folder of installed packages."""
-    folder = tmp_path / "venv/site-packages"
-    folder.mkdir(parents=True)
-    return folder
+    """A directory of installed packages."""
+    directory = tmp_path / "venv/site-packages"
+    directory.mkdir(parents=True)
+    return directory
 
 
 @pytest.fixture
@@ -161,12 +161,12 @@ def template(project):
 def django(project, tmp_path):
     """The sample project with an application that has a model."""
     pytest.importorskip("django")
-    shutil.copytree(SAMPLES / "django_project", project.folder, dirs_exist_ok=True)
-    settings = project.folder / "site_config/settings.py"
+    shutil.copytree(SAMPLES / "django_project", project.directory, dirs_exist_ok=True)
+    settings = project.directory / "site_config/settings.py"
     settings.write_text(settings.read_text().replace('"guestbook"]', '"guestbook", "shelf"]'))
     project.write("shelf/__init__.py", "")
     project.write("shelf/models.py", MODELS.format(field="title"))
-    urls = project.folder / "site_config/urls.py"
+    urls = project.directory / "site_config/urls.py"
     urls.write_text(
         urls.read_text().replace("urlpatterns = [", 'urlpatterns = [\n    path("shelf", shelf),')
         + "\n"
@@ -200,7 +200,7 @@ def shelf(request):
 
 def test_django_sees_changed_settings_and_models(django):
     assert django.text("/shelf") == "['id', 'title'] None"
-    settings = (django.folder / "site_config/settings.py").read_text()
+    settings = (django.directory / "site_config/settings.py").read_text()
     how = reload_until_warm(
         django, lambda n: django.save("site_config/settings.py", f"{settings}\nSHELF = {n}\n")
     )

@@ -290,8 +290,8 @@ def block_all():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, number):
     """Also for what the application starts."""
-    folder = project("main", "IGNORE = False" + STATE)
-    server = start("main:app", *options, cwd=folder, before_start=block_all)
+    directory = project("main", "IGNORE = False" + STATE)
+    server = start("main:app", *options, cwd=directory, before_start=block_all)
     with Connection(server.port) as connection:
         assert "SigBlk:\t0000000000000000" in connection.ask("/").text
     server.stop(number)
@@ -300,12 +300,12 @@ def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, numbe
 @MODES
 def test_a_launcher_that_ignores_sigchld(start, project, options):
     """Exit codes reach the application, and a worker that dies is replaced."""
-    folder = project("main", "IGNORE = False" + STATE)
+    directory = project("main", "IGNORE = False" + STATE)
 
     def ignore():
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
-    server = start("main:app", *options, cwd=folder, before_start=ignore)
+    server = start("main:app", *options, cwd=directory, before_start=ignore)
     with Connection(server.port) as connection:
         assert connection.ask("/code").text == "1"
     must_be_replaced(server, options)
@@ -313,8 +313,8 @@ def test_a_launcher_that_ignores_sigchld(start, project, options):
 
 @MODES
 def test_an_application_that_ignores_sigchld(start, project, options):
-    folder = project("main", "IGNORE = True" + STATE)
-    server = start("main:app", *options, cwd=folder)
+    directory = project("main", "IGNORE = True" + STATE)
+    server = start("main:app", *options, cwd=directory)
     must_be_replaced(server, options)
     with Connection(server.port) as connection:
         text = connection.ask("/").text

@@ -247,13 +247,13 @@ def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
 
 
 def test_no_room_for_temporary_files(start):
-    """A file may not grow beyond 64 KiB here: to a write that is much like a full folder."""
+    """A file may not grow beyond 64 KiB here: to a write that is much like a full directory."""
     server = start("views", "--body-memory", "1K", before_start=hostile.small_files)
     one_upload_fails_and_nothing_else(server.port)
 
 
 def test_a_full_file_system(start, tmp_path):
-    """The folder of temporary files is a file system of 128 KiB, where one may be mounted."""
+    """The directory of temporary files is a file system of 128 KiB, where one may be mounted."""
     mount = f'mount -t tmpfs -o size=128k none {tmp_path} && exec "$@"'
     under = ("unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh")
     if why := why_no_namespace(under):

@@ -202,12 +202,12 @@ def test_usr1_reopens_the_logs(signaled, tmp_path):
 @pytest.mark.parametrize("options", [(), ("--access-logfile", "access.log")], ids=["named", "link"])
 def test_standard_output_that_is_a_socket_takes_the_access_log(signaled, project, options):
     """As under systemd, where /dev/stdout cannot be opened."""
-    folder = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
-    (folder / "access.log").symlink_to("/dev/stdout")
+    directory = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
+    (directory / "access.log").symlink_to("/dev/stdout")
     files = options or ("--access-logfile", "/dev/stdout", "--error-logfile", "/dev/fd/2")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        server = Server("main", *files, cwd=folder, stdout=theirs.fileno(), new_session=True)
+        server = Server("main", *files, cwd=directory, stdout=theirs.fileno(), new_session=True)
         signaled(server).wait_until_listening()
         reader = ours.makefile("rb")
         ours.settimeout(patience.SECONDS)

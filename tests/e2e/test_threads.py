@@ -247,7 +247,7 @@ def app(environ, start_response):
 
 @pytest.fixture(params=PATCHES)
 def patched(request, project):
-    """The folder of an application that patches Python's modules."""
+    """The directory of an application that patches Python's modules."""
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     return project("main", PATCHES[request.param] + PATCHED_APP)

@@ -169,8 +169,8 @@ def app(environ, start_response):
     ],
 )
 def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, broken, words):
-    folder = project("main", version(1))
-    server = start("main:app", *way, "--boot-timeout", "2s", cwd=folder)
+    directory = project("main", version(1))
+    server = start("main:app", *way, "--boot-timeout", "2s", cwd=directory)
     old = server.wait_for_answers_of(2 if "2" in way else 1)
     project("main", broken)
     server.send_signal(signal.SIGHUP)
@@ -185,8 +185,8 @@ def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, b
 
 
 def test_hup_serves_the_new_code(start, project, way):
-    folder = project("main", version(1))
-    server = start("main:app", *way, cwd=folder)
+    directory = project("main", version(1))
+    server = start("main:app", *way, cwd=directory)
     for number in (2, 3):
         old = server.wait_for_answers_of(2 if "2" in way else 1)
         project("main", version(number))
@@ -323,12 +323,12 @@ def releases(tmp_path):
 @pytest.mark.parametrize("how", ["chdir", "relative chdir", "start directory"])
 def test_a_new_worker_runs_the_release_that_the_link_names(start, releases, how, options):
     current = releases / "current"
-    env, folder, chdir = {}, releases, ()
+    env, directory, chdir = {}, releases, ()
     if how == "start directory":
-        env, folder = {"PWD": str(current)}, current
+        env, directory = {"PWD": str(current)}, current
     else:
         chdir = ("--chdir", str(current) if how == "chdir" else "current")
-    server = start("main:app", "--pythonpath", "lib", *chdir, *options, cwd=folder, env=env)
+    server = start("main:app", "--pythonpath", "lib", *chdir, *options, cwd=directory, env=env)
     assert ask(server, "/").split()[1:] == ["one", "one"]
     (releases / "next").symlink_to("two")
     (releases / "next").rename(current)
@@ -437,7 +437,7 @@ def note(word):
 atexit.register(note, "import")
 register(note, "import as a name")
 weakref.finalize(kept, note, "finalizer of the import")
-folder = tempfile.TemporaryDirectory()
+directory = tempfile.TemporaryDirectory()
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -445,12 +445,12 @@ def app(environ, start_response):
         register(note, "worker")
         weakref.finalize(kept, note, "finalizer of the worker")
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{os.getpid()} {os.path.isdir(folder.name)} {folder.name}".encode()]
+    return [f"{os.getpid()} {os.path.isdir(directory.name)} {directory.name}".encode()]
 """
 
 
-def exits(folder):
-    path = folder / "exits"
+def exits(directory):
+    path = directory / "exits"
     return (
         [tuple(line.rsplit(" ", 1)) for line in path.read_text().splitlines()]
         if path.exists()
@@ -460,8 +460,8 @@ def exits(folder):
 
 def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, project):
     """In the template; those that a worker registers in the worker."""
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", "--workers", "2", cwd=folder)
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", "--workers", "2", cwd=directory)
     first = server.wait_for_answers_of(2)
     registered = {int(ask(server, "/register").split()[0]) for _ in range(20)}
     os.kill(first[0], signal.SIGTERM)
@@ -469,7 +469,7 @@ def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, projec
     _, is_there, temporary = ask(server, "/").split()
     assert is_there == "True", "the end of a worker has removed what the others use"
     server.stop()
-    found = exits(folder)
+    found = exits(directory)
     imported = [one for one in found if "import" in one[0]]
     assert sorted(word for word, _ in imported) == [
         "finalizer of the import",
@@ -487,26 +487,26 @@ def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, projec
 def test_exit_functions_of_the_template_run_when_the_whole_group_gets_the_signal(
     start, project, number
 ):
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", cwd=folder, new_session=True)
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=directory, new_session=True)
     os.killpg(server.pid, number)
     assert server.wait() == 0
-    assert len(exits(folder)) == 3
+    assert len(exits(directory)) == 3
 
 
 def test_a_template_ends_with_the_last_of_its_workers(start, project):
     """HUP: what the exit functions of the former import end is used as long as its workers run."""
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", cwd=folder)
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=directory)
     old = int(ask(server, "/").split()[0])
     server.send_signal(signal.SIGHUP)
     server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
     wait_for_end(old)
-    while len(exits(folder)) < 3:
+    while len(exits(directory)) < 3:
         assert server.process.poll() is None
     assert ask(server, "/").split()[1] == "True"
     server.stop()
-    assert len(exits(folder)) == 6
+    assert len(exits(directory)) == 6
 
 
 HANGING_EXIT = """
@@ -519,8 +519,8 @@ def app(environ, start_response):
 
 
 def test_an_exit_function_of_the_template_that_hangs_is_not_waited_for(start, project):
-    folder = project("main", HANGING_EXIT)
-    server = start("main:app", "--preload", "--graceful-timeout", "100ms", cwd=folder)
+    directory = project("main", HANGING_EXIT)
+    server = start("main:app", "--preload", "--graceful-timeout", "100ms", cwd=directory)
     assert ask(server, "/") == "here"
     server.stop()
 
@@ -577,12 +577,12 @@ native.fork = first
 
 def test_fork_that_fails_in_the_template_is_tried_again(start, project):
     """In the template, and in the process between it and the worker."""
-    folder = project("main", FORK_FAILS)
-    server = start("main:app", "--preload", cwd=folder)
+    directory = project("main", FORK_FAILS)
+    server = start("main:app", "--preload", cwd=directory)
     assert "served" in ask(server, "/")
     assert len(re.findall("ERROR: .*Resource temporarily unavailable", server.err.text)) == 1
     assert "internal error" not in server.err.text
-    assert not (folder / "exited").exists(), "exit functions of the application have run"
+    assert not (directory / "exited").exists(), "exit functions of the application have run"
 
 
 # ---- what a worker inherits

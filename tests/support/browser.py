@@ -25,9 +25,10 @@ COMMANDS, REPLIES = 3, 4
 
 
 class Browser:
-    """One tab. `with Browser(folder) as browser: browser.open(url)`; the profile is in `folder`."""
+    """One tab: `with Browser(directory) as browser: browser.open(url)`. The profile is in
+    `directory`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         assert program, "Chromium is not installed; the set-up script installs it"
         commands_in, self._commands = os.pipe()
@@ -40,7 +41,7 @@ class Browser:
             os.dup2(ends[1], REPLIES)
 
         self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+            [program, *FLAGS, f"--user-data-dir={directory}", "about:blank"],
             env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
             preexec_fn=place_pipes,
             close_fds=False,  # Python's own descriptors are not inherited anyway

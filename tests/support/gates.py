@@ -1,7 +1,7 @@
 """A gate: a call of the application says that it is inside, and stays until the test lets it go.
 
-Made of two named pipes in a folder that the application knows from the variable GATES, so that no
-test has to guess how long anything takes. The application's side is apps/gate.py.
+Made of two named pipes in a directory that the application knows from the variable GATES, so that
+no test has to guess how long anything takes. The application's side is apps/gate.py.
 """
 
 import os
@@ -12,10 +12,10 @@ from . import patience
 
 
 class Gate:
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str) -> None:
         self.name = name
-        self._entered = _pipe(folder / f"{name}.entered")
-        self._go = _pipe(folder / f"{name}.go")
+        self._entered = _pipe(directory / f"{name}.entered")
+        self._go = _pipe(directory / f"{name}.go")
 
     def wait_entered(self, count: int = 1) -> bytes:
         """Wait for `count` calls to come in. Returns what they wrote, one byte each."""

@@ -99,11 +99,11 @@ IF = re.compile(r"((?:} else )?if \()(.*)\) \{(?: *//.*)?")
 
 
 class PatchedCopy:
-    """The files of the working tree, in `folder`. A file that is the same there already keeps its
-    time, so that little has to be built again."""
+    """The files of the working tree, in `directory`. A file that is the same there already keeps
+    its time, so that little has to be built again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -112,13 +112,13 @@ class PatchedCopy:
         ).stdout
         wanted = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
         for name in wanted:
-            source, target = ROOT / name, folder / name
+            source, target = ROOT / name, directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 shutil.copy(source, target)  # with a new time, so that a build sees it
         # A file that was moved since an earlier run would be compiled and searched as well.
-        for file in sources_below(folder / "src"):
-            if str(file.relative_to(folder)) not in wanted:
+        for file in sources_below(directory / "src"):
+            if str(file.relative_to(directory)) not in wanted:
                 file.unlink()
 
     @contextmanager
@@ -168,7 +168,7 @@ class PatchedCopy:
         """Where the lines are that differ in `change.old` and `change.new`."""
         found = [
             (file, place)
-            for file in sources_below(self.folder / change.within)
+            for file in sources_below(self.directory / change.within)
             for place in places(file.read_text("utf-8"), change.old)
         ]
         if len(found) != 1:
@@ -199,8 +199,8 @@ def in_order(edits: list[Edit]) -> list[Edit]:
     return edits
 
 
-def sources_below(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix in SOURCES)
+def sources_below(directory: Path) -> list[Path]:
+    return sorted(file for file in directory.rglob("*") if file.suffix in SOURCES)
 
 
 def lines_of(text: str) -> list[str]:

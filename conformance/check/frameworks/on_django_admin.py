@@ -10,8 +10,8 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 
 SESSION = "known" * 4
-folder = tempfile.TemporaryDirectory(prefix="database")
-atexit.register(folder.cleanup)
+directory = tempfile.TemporaryDirectory(prefix="database")
+atexit.register(directory.cleanup)
 MIDDLEWARE = "django.contrib.{}.middleware.{}Middleware"
 settings.configure(
     ALLOWED_HOSTS=["*"],
@@ -24,7 +24,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": os.path.join(folder.name, "database"),
+            "NAME": os.path.join(directory.name, "database"),
         }
     },
     INSTALLED_APPS=[

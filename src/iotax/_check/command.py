@@ -123,8 +123,8 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         " and without APP it is all that is checked",
     )
     group.add_argument("--factory", action="store_const", const=True, help="as for iotax")
-    group.add_argument("--chdir", metavar="FOLDER", help="as for iotax")
-    group.add_argument("--pythonpath", action="append", metavar="FOLDERS", help="as for iotax")
+    group.add_argument("--chdir", metavar="DIR", help="as for iotax")
+    group.add_argument("--pythonpath", action="append", metavar="DIRS", help="as for iotax")
     group.add_argument(
         "--environ",
         action="append",

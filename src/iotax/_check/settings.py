@@ -1,6 +1,6 @@
-"""What is to be checked, and how: from the command line, and from [tool.iotax.check] in the
-pyproject.toml of the current folder. The command line beats the table; entries to ignore, variables
-and middleware add up.
+"""What is checked, and how: from the command line, and from [tool.iotax.check] in the
+pyproject.toml of the current directory. The command line beats the table; entries to ignore,
+variables and middleware add up.
 
     [tool.iotax.check]
     paths = ["/", "POST /items", {method = "POST", path = "/login", body = "name=ada"}]
@@ -69,12 +69,12 @@ class Settings:
         return report
 
 
-def from_command(typed: Mapping[str, Any], folder: str = ".") -> Settings:
-    """`typed`: what was given, by the names of the options; None or absent: nothing. `folder`: of
-    the file, and of the baseline that it names."""
-    values = _from_file(Path(folder) / FILE)
+def from_command(typed: Mapping[str, Any], directory: str = ".") -> Settings:
+    """`typed`: what was given, by the names of the options; None or absent: nothing.
+    `directory`: of the file, and of the baseline that it names."""
+    values = _from_file(Path(directory) / FILE)
     if "baseline" in values:
-        values["baseline"] = str(Path(folder) / values["baseline"])
+        values["baseline"] = str(Path(directory) / values["baseline"])
     paths = [_named(named) for named in typed.get("paths_named") or ()]
     if file := typed.get("paths"):
         paths += read_requests(file)

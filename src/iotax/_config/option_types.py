@@ -239,9 +239,9 @@ class Many(Kind):
         return ",".join(str(part) for part in value) or "none"
 
 
-class Folders(Many):
-    metavar = "FOLDER[,FOLDER…]"
-    allowed = "folders, separated by commas"
+class Directories(Many):
+    metavar = "DIR[,DIR…]"
+    allowed = "directories, separated by commas"
 
     def one(self, text: str) -> str:
         if "\0" in text:

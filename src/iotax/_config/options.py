@@ -17,7 +17,7 @@ from iotax._config.option_types import (
     MIB,
     Binds,
     Choice,
-    Folders,
+    Directories,
     Host,
     Kind,
     Mode,
@@ -112,13 +112,13 @@ class Config:
         "does", for_path_only=True,
     )
     chdir: str = option(
-        "", Text("a folder", "FOLDER"), "Application", "/srv/project",
-        "change to this folder first; relative paths of all options start there",
+        "", Text("a directory", "DIR"), "Application", "/srv/project",
+        "change to this directory first; relative paths of all options start there",
         shown="none", for_path_only=True,
     )
     pythonpath: tuple[str, ...] = option(
-        (), Folders(split=True), "Application", "lib,plugins",
-        "folders to import from, before all others; repeatable", for_path_only=True,
+        (), Directories(split=True), "Application", "lib,plugins",
+        "directories to import from, before all others; repeatable", for_path_only=True,
     )
 
     workers: int = option(
@@ -160,8 +160,8 @@ class Config:
         "a page", for_command_only=True,
     )
     reload_dir: tuple[str, ...] = option(
-        (), Folders(split=True), "Development", "src,templates",
-        "folders to watch; repeatable", shown="the current folder", for_command_only=True,
+        (), Directories(split=True), "Development", "src,templates",
+        "directories to watch; repeatable", shown="the current directory", for_command_only=True,
     )
     reload_include: tuple[str, ...] = option(
         (), Patterns(), "Development", "*.toml,*.sql",
@@ -170,7 +170,7 @@ class Config:
     )
     reload_exclude: tuple[str, ...] = option(
         (), Patterns(), "Development", "*_pb2.py,tests",
-        "names or paths of files and folders to leave out besides; repeatable",
+        "names or paths of files and directories to leave out besides; repeatable",
         shown=" ".join(RELOAD_EXCLUDE), for_command_only=True,
     )
     reload_poll: bool = option(
@@ -261,8 +261,8 @@ class Config:
         " temporary files",
     )
     spool_dir: str = option(
-        "", Text("a folder", "FOLDER"), "Bodies and answers", "/var/tmp",
-        "folder of the temporary files", shown="the system's",
+        "", Text("a directory", "DIR"), "Bodies and answers", "/var/tmp",
+        "directory of the temporary files", shown="the system's",
     )
     spool_max: int = option(
         GIB, Size(0), "Bodies and answers", "4G",

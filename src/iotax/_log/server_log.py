@@ -123,7 +123,7 @@ def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
         ) from None
     files.append(opened)
     if stat.S_ISDIR(os.fstat(opened).st_mode):
-        raise ConfigError(f'{flag} "{path}" is a folder; e.g. {flag} /var/log/iotax.log')
+        raise ConfigError(f'{flag} "{path}" is a directory; e.g. {flag} /var/log/iotax.log')
     return opened
 
 

@@ -86,7 +86,7 @@ class Listener:
             if (now.st_dev, now.st_ino) == (self._made.st_dev, self._made.st_ino):
                 os.unlink(path)
         except OSError:
-            return  # gone already, or its folder is: nothing of ours is left there
+            return  # gone already, or its directory is: nothing of ours is left there
 
 
 class Listeners:
@@ -319,14 +319,14 @@ def _remove_stale(address: UnixAddress) -> None:
 
 
 def _unix_error(error: OSError, address: UnixAddress) -> BindError:
-    folder = os.path.dirname(os.path.abspath(address.path))
+    directory = os.path.dirname(os.path.abspath(address.path))
     if error.errno == errno.EADDRINUSE:
         text = f"{address} is in use: stop the other process or take another path, e.g. {address}.2"
     elif error.errno in (errno.EACCES, errno.EPERM):
-        reason = f"this user may not make files in {folder}, or not use the socket there"
+        reason = f"this user may not make files in {directory}, or not use the socket there"
         text = f"{address} is not permitted: {reason}"
     elif error.errno in (errno.ENOENT, errno.ENOTDIR):
-        text = f"{address}: there is no folder {folder}; make it first, or take another path"
+        text = f"{address}: there is no directory {directory}; make it first, or take another path"
     else:
         text = f"{address} cannot be listened on: {error.strerror}"
     return BindError(error.errno or 0, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import iotax
 
-FOLDER = Path(os.environ.get("HANGS", "."))
+DIR = Path(os.environ.get("HANGS", "."))
 PYTHON = ctypes.PyDLL(None)  # its calls keep the GIL
 seen: list[str] = []
 
@@ -25,7 +25,7 @@ class Closing:
 
 
 def hang_in_python():
-    while not (FOLDER / "let-go").exists():
+    while not (DIR / "let-go").exists():
         time.sleep(0.01)
 
 

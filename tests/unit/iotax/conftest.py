@@ -45,7 +45,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Each test runs in a folder of its own; variables and modules go away."""
+    """Each test runs in a directory of its own; variables and modules go away."""
     for variable in [*os.environ]:
         if variable.startswith("IOTAX_") or variable in (
             "PORT",
@@ -69,5 +69,5 @@ def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The current folder of the test."""
+    """The current directory of the test."""
     return tmp_path / "project"

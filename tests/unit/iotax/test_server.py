@@ -198,11 +198,11 @@ def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> N
 
 
 def test_serve_binds_then_loads(worker: type[ScriptedWorker], project: Path) -> None:
-    folder = project / "inner"
-    folder.mkdir()
+    directory = project / "inner"
+    directory.mkdir()
     text = "def create():\n    return lambda e, s: []\n"
-    (folder / "main_x.py").write_text(text, encoding="utf-8")
-    serve("main_x:create", port=0, chdir=str(folder), factory=True, threads=3)
+    (directory / "main_x.py").write_text(text, encoding="utf-8")
+    serve("main_x:create", port=0, chdir=str(directory), factory=True, threads=3)
     assert worker.made[0].options["threads"] == 3
     with socket.create_server(("127.0.0.1", 0)) as other:
         with pytest.raises(iotax.BindError):

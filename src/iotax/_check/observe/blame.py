@@ -135,9 +135,9 @@ def _holds(constant: object, word: object) -> bool:
 @cache
 def _distribution(file: str) -> tuple[str, str]:
     """Name and version of the installed distribution that a file belongs to."""
-    for folder in Path(file).parents:
-        if folder.name in ("site-packages", "dist-packages"):
-            top = Path(file).relative_to(folder).parts[0].removesuffix(".py")
+    for directory in Path(file).parents:
+        if directory.name in ("site-packages", "dist-packages"):
+            top = Path(file).relative_to(directory).parts[0].removesuffix(".py")
             names = _distributions().get(top, [top])
             try:
                 return names[0], metadata.version(names[0])

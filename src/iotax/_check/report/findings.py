@@ -19,8 +19,8 @@ _REQUESTS_SHOWN: Final = 3
 
 @dataclass(frozen=True)
 class Place:
-    """A line of Python. `file`: relative to the current folder when it lies below it. `package` and
-    `version`: of the distribution that the file belongs to; empty: it is no installed one's."""
+    """A line of Python. `file`: relative to the current directory when it is below it. `package`
+    and `version`: of the distribution that the file belongs to; empty: of none."""
 
     file: str
     line: int

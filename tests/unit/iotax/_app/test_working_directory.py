@@ -18,9 +18,9 @@ from iotax._processes.worker_process import load as load_in_worker
 APP = "def app(environ, start_response):\n    return []\n"
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
+def write(directory: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
@@ -40,7 +40,7 @@ def switch(releases: Path) -> None:
     (releases / "next").rename(releases / "current")
 
 
-def test_prepare_changes_folder_and_path(project: Path, tmp_path: Path) -> None:
+def test_prepare_changes_directory_and_path(project: Path, tmp_path: Path) -> None:
     write(tmp_path, {"other/main_h.py": "import lib_h\n" + APP})
     write(tmp_path, {"lib/lib_h.py": ""})
     prepare(str(tmp_path / "other"), ["../lib"])
@@ -110,7 +110,7 @@ def test_start_in_a_directory_that_is_gone_is_refused(
 ) -> None:
     monkeypatch.chdir(releases / "one")
     shutil.rmtree(releases / "one")
-    with pytest.raises(ConfigError, match="the current folder cannot be named: No such file"):
+    with pytest.raises(ConfigError, match="the current directory has no name: No such file"):
         WorkingDirectory("", [])
     WorkingDirectory(str(releases / "two"), [])
     assert Path.cwd() == releases / "two"

@@ -30,7 +30,7 @@ def app(environ, start_response):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Writes main.py into the current folder."""
+    """Writes main.py into the current directory."""
     monkeypatch.chdir(tmp_path)
 
     def write(source):
@@ -73,7 +73,7 @@ def test_findings_are_1_and_the_application_stays_out_of_the_report(project, cap
         (["main:app", "--format", "pdf"], 2, "invalid choice"),
         (["main:app", "--baseline", "none.json"], 2, "cannot be read"),
         (["main:nope"], 3, "did you mean main:app?"),
-        (["nope:app"], 3, 'there is no module "nope"'),
+        (["nope:app"], 3, 'module "nope" not found'),
     ],
 )
 def test_what_is_wrong_is_told(project, capfd, argv, code, said):
@@ -104,12 +104,12 @@ def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
 
 
 def test_list_says_what_would_be_sent_and_calls_nothing(project, capfd):
-    folder = project("def app(environ, start_response):\n    open('called', 'w')")
+    directory = project("def app(environ, start_response):\n    open('called', 'w')")
 
     assert command.main(["main:app", "--list", "--path", "POST /items"]) == 0
 
     assert capfd.readouterr().out.splitlines()[1:] == ["  POST /items"] * 3
-    assert not (folder / "called").exists()
+    assert not (directory / "called").exists()
 
 
 def test_nothing_unsafe_is_sent_by_itself(project):
@@ -120,11 +120,11 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/html")])
     return [b'<a href="/next"></a><a href="/logout">x</a><a href="http://other.test/"></a>']
 """
-    folder = project(source)
+    directory = project(source)
 
     assert command.main(["main:app", "--crawl", "5"]) == 0
 
-    lines = (folder / "methods").read_text().splitlines()
+    lines = (directory / "methods").read_text().splitlines()
     assert {line.split()[0] for line in lines} == {"GET", "HEAD", "OPTIONS"}
     assert {"GET /next"} <= set(lines)
     assert not any("logout" in line for line in lines)
@@ -155,12 +155,12 @@ def test_no_answer_that_shows_anything_is_1(project, capfd):
 
 
 def test_the_report_goes_to_a_file(project, capfd):
-    folder = project(BROKEN)
+    directory = project(BROKEN)
 
     assert command.main(["main:app", "--format", "json", "-o", "report.json"]) == 1
 
     assert capfd.readouterr().out == ""
-    assert json.loads((folder / "report.json").read_text())["exit_code"] == 1
+    assert json.loads((directory / "report.json").read_text())["exit_code"] == 1
     assert command.main(["main:app", "-o", "none/report"]) == 2
 
 

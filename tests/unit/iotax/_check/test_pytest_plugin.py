@@ -17,15 +17,15 @@ BROKEN = SOUND.replace('b"hello"', '"hello"')
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs pytest in a folder with this main.py; its exit code and what it printed. Installed, the
-    plugin needs no -p (tests/e2e/test_downstream.py)."""
+    """Runs pytest in a directory with this main.py; its exit code and what it printed. Installed,
+    the plugin needs no -p (tests/e2e/test_downstream.py)."""
 
-    def run(source, *arguments, folder="."):
+    def run(source, *arguments, directory="."):
         (tmp_path / "main.py").write_text(source)
         plugins = ["-p", "iotax_pytest", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, "-rs", *arguments],
-            cwd=tmp_path / folder,
+            cwd=tmp_path / directory,
             env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
@@ -95,14 +95,14 @@ def test_middleware_of_the_settings_is_checked_too(run, tmp_path):
     assert re.search("::M-[A-Z0-9-]+ MUST(_NOT)? FAILED", said)
 
 
-def test_it_works_from_a_folder_below_and_with_the_folders_of_pytest(run, tmp_path):
+def test_it_works_from_a_directory_below_and_with_the_directories_of_pytest(run, tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = lib\n")
-    for folder in ("lib", "tests"):
-        (tmp_path / folder).mkdir()
+    for directory in ("lib", "tests"):
+        (tmp_path / directory).mkdir()
     (tmp_path / "lib/library.py").write_text("body = b'hello'\n")
     source = "from library import body\n" + SOUND.replace('b"hello"', "body")
 
-    assert run(source, "--iotax-check", "main:app", folder="tests")[0] == 0
+    assert run(source, "--iotax-check", "main:app", directory="tests")[0] == 0
 
 
 def test_clauses_are_chosen_as_tests_are(run):

@@ -31,7 +31,7 @@ CONTRACT = {
     "--worker-lifetime": "0",
     "--worker-max-rss": "0",
     "--reload": "off",
-    "--reload-dir": "the current folder",
+    "--reload-dir": "the current directory",
     "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",
     "--reload-exclude": "__pycache__ .git .svn .hg venv .venv env .env node_modules .tox .eggs"
     " *.egg-info dist build .mypy_cache .pytest_cache",

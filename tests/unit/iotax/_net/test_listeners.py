@@ -271,7 +271,7 @@ def test_another_kind_of_file_is_left_alone(tmp_path: Path) -> None:
 
 def test_unix_paths_that_cannot_be(tmp_path: Path) -> None:
     missing = tmp_path / "no" / "s"
-    assert f"there is no folder {missing.parent}" in str(refusal(UnixAddress(str(missing))))
+    assert f"there is no directory {missing.parent}" in str(refusal(UnixAddress(str(missing))))
     assert "at most 107 bytes" in str(refusal(UnixAddress("x" * 108)))
 
 
