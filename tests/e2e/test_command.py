@@ -214,8 +214,8 @@ def test_nothing_at_all_prints_usage_with_two_examples():
             ["views", "--forwarded-allow-ips", "proxy"],
             r'--forwarded-allow-ips "proxy".*127\.0\.0\.1',
         ),
-        (["views", "--bind", ":1", "--port", "2"], "--bind and --port exclude each other"),
-        (["views", "--bind", ":1", "--host", "a"], "--bind and --host exclude each other"),
+        (["views", "--bind", ":1", "--port", "2"], "--bind and --port cannot be combined"),
+        (["views", "--bind", ":1", "--host", "a"], "--bind and --host cannot be combined"),
         (["views", "--chdir", "/nowhere"], "chdir.*/nowhere.*No such file"),
         (["views", "--error-logfile", "/nowhere/x.log"], "--error-logfile.*/nowhere/x.log"),
         (["views", "--factory=yes"], "--factory takes no value"),
@@ -382,7 +382,7 @@ def test_unix_sockets_that_cannot_be_made(start, tmp_path):
     assert "is in use" in refused(4, "views", "--bind", f"unix:{path}")
     file = tmp_path / "file"
     file.write_text("kept")
-    assert "another kind of file" in refused(4, "views", "--bind", f"unix:{file}")
+    assert "a file of another type" in refused(4, "views", "--bind", f"unix:{file}")
     assert file.read_text() == "kept"
     assert "no directory" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
     assert "too long" in refused(4, "views", "--bind", f"unix:{tmp_path}/{'x' * 110}")

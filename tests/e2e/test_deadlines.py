@@ -193,7 +193,7 @@ def test_a_debugger_keeps_deadlines_away(tmp_path):
         with Connection(port) as connection:
             connection.get("/debugged")
             terminal.shown.wait_for(r"\(Pdb\) ")
-            terminal.shown.wait_for(r"No deadlines for GET /debugged \(\S+\): it is debugged")
+            terminal.shown.wait_for(r"A debugger is active in GET /debugged \(\S+\)")
             terminal.type(b"continue\n")
             assert connection.answer().status == 200
         terminal.type(b"\x03")

@@ -43,7 +43,7 @@ class WorkingDirectory:
         except OSError as error:
             if chdir:
                 raise ConfigError(
-                    f'--chdir: cannot enter "{chdir}": {error.strerror}; expected a directory, e.g.'
+                    f'chdir: cannot enter "{chdir}": {error.strerror}; expected a directory, e.g.'
                     " /srv/project"
                 ) from None
             self.path = ""  # this process may stay there, but could not enter it again

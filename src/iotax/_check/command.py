@@ -91,7 +91,7 @@ def _read(argv: Sequence[str]) -> argparse.Namespace:
             hint = f"did you mean {close[0]}? " if close else ""
             raise ConfigError(f"unknown option {flag}: {hint}iotax check -h lists all")
     if rest:
-        raise ConfigError(f'"{rest[0]}" is one argument too many: there is one APP')
+        raise ConfigError(f'unexpected argument "{rest[0]}"; expected one APP')
     return given
 
 

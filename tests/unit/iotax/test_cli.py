@@ -57,35 +57,38 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
     ("arguments", "text"),
     [
         (["--port", "80"], "iotax: APP is missing, e.g. iotax main:app"),
-        (["main:app", "x"], '"x" is one argument too many: there is one APP'),
-        (["--port"], "--port needs a value: a whole number from 0 to 65535, e.g. --port 8001"),
-        (["main:app", "--bind"], "--bind needs a value: host:port, [v6]:port, :port, *:port or"),
-        (["main:app", "--factory=1"], "--factory takes no value: it is on when it is named"),
+        (["main:app", "x"], 'unexpected argument "x"; expected one APP'),
+        (["--port"], "--port needs a value; expected an integer from 0 to 65535, e.g. --port 8001"),
+        (
+            ["main:app", "--bind"],
+            "--bind needs a value; expected host:port, [v6]:port, :port, *:port or",
+        ),
+        (["main:app", "--factory=1"], "--factory takes no value; the option alone turns it on"),
         (["main:app", "--prot", "80"], "unknown option --prot: did you mean --port?"),
         (["main:app", "--limit-bdy=1"], "unknown option --limit-bdy: did you mean --limit-body?"),
         (["main:app", "--thread", "2"], "unknown option --thread: did you mean --threads?"),
         (["main:app", "--acces-log"], "unknown option --acces-log: did you mean --access-log?"),
         (["main:app", "--qqqqqqqqqq"], "unknown option --qqqqqqqqqq: iotax -h lists all"),
         (["main:app", "-z"], "unknown option -z: iotax -h lists all"),
-        (["main:app", "--port", "80a"], '--port "80a": it is not a whole number; it takes a'),
-        (["main:app", "-b", ":1", "--port", "2"], "--bind and --port exclude each other"),
-        (["main:app", "--chdir", "nowhere"], 'chdir "nowhere": No such file or directory'),
-        (["main:app", "--error-logfile", "no/x"], '--error-logfile "no/x" cannot be opened: No'),
-        (["main:app", "--access-logfile", "."], '--access-logfile "." cannot be opened: Is a'),
-        (["--port", "1", "check"], "check comes first, e.g. iotax check main:app"),
+        (["main:app", "--port", "80a"], '--port: "80a" is not an integer; expected a'),
+        (["main:app", "-b", ":1", "--port", "2"], "--bind and --port cannot be combined"),
+        (["main:app", "--chdir", "nowhere"], 'chdir: cannot enter "nowhere": No such file'),
+        (["main:app", "--error-logfile", "no/x"], '--error-logfile: cannot open "no/x": No'),
+        (["main:app", "--access-logfile", "."], '--access-logfile: cannot open ".": Is a'),
+        (["--port", "1", "check"], "check must come first, e.g. iotax check main:app"),
         (
             ["main:app", "--timeout", "30"],
-            "--timeout is an option of other servers: use --request-timeout for calls,"
+            "--timeout is an option of other servers; use --request-timeout for calls,"
             " --receive-timeout for clients",
         ),
-        (["main:app", "-t30"], "-t is an option of other servers: use --request-timeout"),
-        (["main:app", "-k", "gthread"], "-k is an option of other servers: use --threads for"),
-        (["main:app", "--worker-class=x"], "--worker-class is an option of other servers: use"),
-        (["main:app", "--uds", "/x"], "--uds is an option of other servers: use --bind unix:PATH"),
+        (["main:app", "-t30"], "-t is an option of other servers; use --request-timeout"),
+        (["main:app", "-k", "gthread"], "-k is an option of other servers; use --threads for"),
+        (["main:app", "--worker-class=x"], "--worker-class is an option of other servers; use"),
+        (["main:app", "--uds", "/x"], "--uds is an option of other servers; use --bind unix:PATH"),
         (["main:app", "--limit-max-requests", "1"], "use --max-requests"),
         (["main:app", "--timeout-keep-alive", "5"], "use --keep-alive"),
-        (["main:app", "-c", "x.py"], "there is no configuration file yet"),
-        (["main:app", "--config=x.py"], "there is no configuration file yet"),
+        (["main:app", "-c", "x.py"], "no configuration file yet"),
+        (["main:app", "--config=x.py"], "no configuration file yet"),
         (["main:app", "--interface", "wsgi"], "WSGI is the only interface, leave it out"),
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),
     ],
@@ -104,7 +107,7 @@ def test_bad_variable(
 ) -> None:
     monkeypatch.setenv("IOTAX_LIMIT_BODY", "lots")
     err = error_of(capfd, "main:app", code=2)
-    assert err.startswith('iotax: IOTAX_LIMIT_BODY "lots": it is not a size; it takes bytes as a')
+    assert err.startswith('iotax: IOTAX_LIMIT_BODY: "lots" is not a size; expected bytes as a')
     assert err.endswith("e.g. IOTAX_LIMIT_BODY=10M\n")
 
 
@@ -194,7 +197,7 @@ def test_unknown_variable_is_a_warning(
     monkeypatch.setenv("IOTAX_PROT", "80")
     assert cli.main(["--port", "0", "main:app"]) == 0
     assert (
-        "warning: unknown variable IOTAX_PROT is ignored: the nearest known one is IOTAX_PORT"
+        "warning: Ignoring the unknown variable IOTAX_PROT; the nearest known one is IOTAX_PORT"
         in log
     )
 
@@ -210,7 +213,7 @@ def test_pid_1_on_loopback_is_a_warning(
 ) -> None:
     monkeypatch.setattr(cli.os, "getpid", lambda: 1)
     assert cli.main(["--host", host, "--port", "0", "main:app"]) == 0
-    assert any("Nothing outside this container" in line for line in log) == warned
+    assert any("cannot be reached from outside this container" in line for line in log) == warned
 
 
 @pytest.mark.parametrize(
@@ -353,7 +356,7 @@ def test_a_second_signal_half_a_second_later_stops_at_once(
         cli._run(["-b", f"unix:{path}", "main:app"])
     assert seen == [[]]
     assert left == [128 + second]
-    assert f"warning: Stopped at once by {second.name}; requests cut: 2" in log
+    assert f"warning: Stopped immediately by {second.name}; 2 requests aborted" in log
     assert not path.exists()
 
 

@@ -110,7 +110,7 @@ def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server = Server(app, port=0)
 
     def script(made: ScriptedWorker) -> None:
-        with pytest.raises(RuntimeError, match="serving already"):
+        with pytest.raises(RuntimeError, match="already serving"):
             server.serve()
         made.stop("script")
 
@@ -166,7 +166,7 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
-    monkeypatch.setattr(module._Leaving, "behind", [])
+    monkeypatch.setattr(module._AtExit, "abandoned", [])
     codes: list[int] = []
     monkeypatch.setattr(module, "leave_now", codes.append)
     hung, begun = threading.Event(), threading.Event()
@@ -179,12 +179,12 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     with Server(app, port=0, graceful_timeout=0).background():
         begun.wait()
         (thread,) = [thread for thread in threading.enumerate() if thread.name == "iotax-0"]
-    assert "warning: A request does not return: its thread is left behind" in log
-    module._leave()
+    assert "warning: A request did not finish; its thread was abandoned" in log
+    module._exit_with_threads()
     assert codes == [1]
     hung.set()
     thread.join()
-    module._leave()
+    module._exit_with_threads()
     assert codes == [1]
 
 
@@ -218,21 +218,21 @@ def test_run_serves_an_object(worker: type[ScriptedWorker]) -> None:
 
 
 def test_bad_arguments_are_named() -> None:
-    with pytest.raises(TypeError, match=r"^app is str, which cannot be called"):
+    with pytest.raises(TypeError, match=r"^app must be callable, not str"):
         run("main:app")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"^app is function, not a text"):
+    with pytest.raises(TypeError, match=r"^app must be a string"):
         serve(app)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"^path is int, not a text"):
+    with pytest.raises(TypeError, match=r"^path must be a string"):
         load_app(5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r'^port "70000": it is too large'):
+    with pytest.raises(ValueError, match=r'^port: "70000" is too large'):
         run(app, port=70000)
-    with pytest.raises(TypeError, match=r"^port takes a whole number .*, not float; e\.g\. port="):
+    with pytest.raises(TypeError, match=r"^port: expected an integer .*, not float; e\.g\. port="):
         run(app, port=80.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^bind and port exclude each other"):
+    with pytest.raises(ValueError, match=r"^bind and port cannot be combined"):
         Server(app, port=80, bind=":80")
     with pytest.raises(TypeError, match=r"unknown argument prot: did you mean port\?"):
         Server(app, prot=80)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"^factory speaks of loading"):
+    with pytest.raises(TypeError, match=r"^factory is for loading"):
         run(app, factory=True)  # type: ignore[call-arg]
 
 
@@ -248,10 +248,10 @@ def test_a_held_thread_makes_the_exit_hard(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)
-    monkeypatch.setattr(module._Leaving, "hard", False)
+    monkeypatch.setattr(module._AtExit, "has_lost_thread", False)
     codes: list[int] = []
     monkeypatch.setattr(module, "leave_now", codes.append)
-    module._leave()
+    module._exit_with_threads()
     assert codes == []
 
     def script(made: ScriptedWorker) -> None:
@@ -260,7 +260,7 @@ def test_a_held_thread_makes_the_exit_hard(
 
     worker.script = staticmethod(script)
     Server(app, port=0, threads=2).serve()
-    module._leave()
+    module._exit_with_threads()
     assert codes == [0]
 
 

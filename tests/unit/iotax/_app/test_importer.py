@@ -88,7 +88,9 @@ def test_factory_call_with_literals(
 def test_factory_option(project: Path) -> None:
     write(project, {"main_d.py": FACTORY})
     assert load("main_d:create_app", factory=True).application.made_with == ((), {})  # type: ignore[attr-defined]
-    assert "--factory and parentheses cannot be combined" in screen("main_d:create_app()", factory=True)
+    assert "--factory and parentheses cannot be combined" in screen(
+        "main_d:create_app()", factory=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_findings_are_1_and_the_application_stays_out_of_the_report(project, cap
     ("argv", "code", "said"),
     [
         ([], 2, "APP is missing"),
-        (["main:app", "x"], 2, "one argument too many"),
+        (["main:app", "x"], 2, "unexpected argument"),
         (["main:app", "--pth", "/"], 2, "unknown option --pth: did you mean --path?"),
         (["main:app", "-d", "x"], 2, "-d belongs to the --path before it"),
         (["main:app", "--path", "x"], 2, "is no request"),

@@ -82,7 +82,7 @@ def test_a_setting_that_is_wrong_is_a_usage_error(run, tmp_path):
 
     assert code == 4
     assert "ERROR: --iotax-check main:app: " in said
-    assert "there is no key strikt; the nearest one is strict" in said
+    assert "unknown key strikt; did you mean strict?" in said
 
 
 def test_middleware_of_the_settings_is_checked_too(run, tmp_path):

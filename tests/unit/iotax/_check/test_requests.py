@@ -21,7 +21,7 @@ def test_a_request_is_a_method_and_a_target(text, spec):
 
 @pytest.mark.parametrize("text", ["", "x", "GET", "GET x", "GET /a b", "GE,T /", "/\x00", "/\xe9"])
 def test_what_is_none_is_named_with_an_example(text):
-    with pytest.raises(ConfigError, match=r"--path .* is no request: .*e\.g\. /items"):
+    with pytest.raises(ConfigError, match=r"--path: .* is not a valid request; .*e\.g\. /items"):
         parse_request("--path", text)
 
 
@@ -34,11 +34,11 @@ def test_parts_are_added():
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("A", "no header"),
-        ("A b: c", "no header"),
-        ("A: b\r\nC: d", "no header"),
-        ("Content-Length: 3", "made by the checker"),
-        ("transfer-encoding: chunked", "made by the checker"),
+        ("A", "not a valid header"),
+        ("A b: c", "not a valid header"),
+        ("A: b\r\nC: d", "not a valid header"),
+        ("Content-Length: 3", "set by the checker"),
+        ("transfer-encoding: chunked", "set by the checker"),
         ("A: \u20ac", "beyond U"),
     ],
 )
@@ -68,9 +68,9 @@ def test_a_file_lists_requests(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "lists no request"),
-        ("items\n", r"requests.http:1 .* is no request"),
-        ("/\nnothing\n", r"requests.http:2: .* is no header"),
+        ("", "has no requests"),
+        ("items\n", r"requests.http:1: .* is not a valid request"),
+        ("/\nnothing\n", r"requests.http:2: .* is not a valid header"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, text, said):
@@ -82,7 +82,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, text, said):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot read"):
         read_requests(str(tmp_path / "none"))
 
 

@@ -10,7 +10,7 @@ from iotax import _iotax
 from iotax._command.foreign_options import FOREIGN
 from iotax._command.parser import make_parser
 from iotax._config.errors import ConfigError
-from iotax._config.option_types import Many, Switch
+from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax._config.reference import options_table
 from iotax._config.sources import from_arguments, from_command
@@ -78,7 +78,7 @@ EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: 
 
 
 def typed(row: Option) -> list[str]:
-    return [row.flag] if isinstance(row.kind, Switch) else [row.flag, row.example]
+    return [row.flag] if isinstance(row.kind, Flag) else [row.flag, row.example]
 
 
 def read(arguments: list[str]) -> Config:
@@ -99,10 +99,10 @@ def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> 
     assert by_flag == by_variable or row.name == "access_log"
     assert warnings == []
     argument: object = row.kind.accept(row.example)
-    if isinstance(row.kind, Many):
+    if isinstance(row.kind, ListOf):
         argument = row.example.split(",")
     if row.for_command_only:
-        with pytest.raises(TypeError, match=f"^{row.name} speaks of worker processes"):
+        with pytest.raises(TypeError, match=f"^{row.name} is supported by the command"):
             from_arguments({row.name: argument}, path=True)
     else:
         assert by_variable == from_arguments({row.name: argument}, path=True)
@@ -110,7 +110,7 @@ def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> 
 
 @EVERY_OPTION
 def test_default_is_a_value_of_its_kind(row: Option) -> None:
-    if isinstance(row.kind, Many):
+    if isinstance(row.kind, ListOf):
         assert row.kind.accept(",".join(row.default)) == row.default
     elif row.default in ("", None):
         assert not row.default

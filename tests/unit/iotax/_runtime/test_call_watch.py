@@ -59,7 +59,7 @@ def test_a_thread_that_cannot_start_ends_one_report_only(log: list[str]) -> None
     extension = Extension(event("lost", 0, replacement=3), event("overdue", 1))
     watch(extension, no_thread)
     assert extension.done == [("failed", 0, 3), ("expire", 1, 101), ("interrupt", 1, 101)]
-    expected = "in the place of iotax-0: RuntimeError: can't start new thread"
+    expected = "in place of iotax-0: RuntimeError: can't start new thread"
     assert any(expected in line for line in log)
 
 
@@ -122,4 +122,4 @@ def test_any_other_exception_ends_one_report_only(
     monkeypatch.setattr(extension, "expire", fail_once)
     watch(extension, no_thread)
     assert extension.done == [("expire", 1, 101), ("interrupt", 1, 101)]
-    assert any("The watch of the deadlines failed: MemoryError" in line for line in log)
+    assert any("Watching calls failed: MemoryError" in line for line in log)

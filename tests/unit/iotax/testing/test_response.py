@@ -84,7 +84,7 @@ def test_what_is_no_http_is_an_error(data):
 
 
 def test_a_head_without_end_is_an_error_when_nothing_comes_any_more():
-    with pytest.raises(ProtocolError, match="a head without end"):
+    with pytest.raises(ProtocolError, match="truncated response head"):
         parse(b"HTTP/1.1 200 OK\r\n", end=End())
 
 

@@ -147,14 +147,14 @@ def test_a_baseline_is_sorted_and_has_no_lines_and_no_information(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no baseline"),
-        ("[]", "is no baseline"),
+        ("", "is not a baseline"),
+        ("[]", "is not a baseline"),
         ('{"format": 2}', "has format 2, and this version reads 1"),
-        ('{"format": 1, "findings": [{}]}', "is no baseline"),
+        ('{"format": 1, "findings": [{}]}', "is not a baseline"),
         (
             '{"format": 1, "findings": [{"clause": "X", "what": "", "file": "", "function": "",'
             ' "request": ""}]}',
-            'no clause "X"',
+            'unknown clause "X"',
         ),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, text, said):
 
 
 def test_a_file_that_is_not_there_or_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot be read.*--write-baseline"):
+    with pytest.raises(ConfigError, match=r"cannot read.*--write-baseline"):
         read_baseline(str(tmp_path / "none.json"))
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot write"):
         write_baseline(str(tmp_path), report())
