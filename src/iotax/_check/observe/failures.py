@@ -1,5 +1,5 @@
-"""Which clause is broken when an exception comes out of the application: A-CALL-02, A-ENV-02,
-A-ENV-03, A-EXC-01.
+"""Decides which clause an exception of the application violates: A-CALL-02, A-ENV-02, A-ENV-03,
+A-EXC-01.
 """
 
 from collections.abc import Container, Sequence
@@ -13,7 +13,7 @@ _OURS: Final = "raised by iotax check"
 
 
 def raised_by_us(error: BaseException) -> BaseException:
-    """Mark an exception that the checker raises in the application, after a report of its own."""
+    """Mark an exception that the checker raises in the application after reporting a finding."""
     error.add_note(_OURS)
     return error
 
@@ -25,19 +25,19 @@ def report_failure(
     names: Container[object],
     streams: Sequence[object],
 ) -> None:
-    """`names`: of the variables that the call was given. `streams`: they report what is missing
-    from them at the end of the call."""
+    """`names`: of the variables in environ. `streams`: they report their missing attributes
+    themselves, at the end of the call."""
     if isinstance(error, TimeIsUp) or getattr(error, "__notes__", None) == [_OURS]:
         return
     trace = error.__traceback__
-    # Without a frame below the caller's: the call itself failed.
+    # Only the caller's frame: the call itself failed.
     if isinstance(error, TypeError) and trace is not None and trace.tb_next is None:
         what = "It cannot be called with (environ, start_response)"
         place = of_object(application)
         record.report("A-CALL-02", f"{what}: {error}.", place=place, kind=what)
     elif not (isinstance(error, AttributeError) and error.obj in streams):
         clause = "A-EXC-01"
-        kind = f"{type(error).__name__} came out of it"
+        kind = f"It raises {type(error).__name__}"
         what = f"{kind}: {shown(str(error))}."
         if isinstance(error, KeyError) and _is_variable(error.args[0], names):
             clause = "A-ENV-02" if error.args[0] in MAY_BE_EMPTY else "A-ENV-03"
@@ -46,5 +46,5 @@ def report_failure(
 
 
 def _is_variable(name: object, names: Container[object]) -> bool:
-    """Whether it looks like a variable, of those that this request does not have."""
+    """Whether `name` looks like a variable of environ that is not among `names`."""
     return isinstance(name, str) and name.replace("_", "").isupper() and name not in names

@@ -1,6 +1,6 @@
-"""One call of the application under guard: stands between the bridge and the application, and sees
-the call, the iterable, its blocks and its end. Broken rules are reported to the record of the call,
-and mended where the call could not go on.
+"""One call of the application, checked between the bridge and the application: the call, the
+iterable, its blocks and its end. Violations are reported to the record of the call, and repaired
+where the call could not continue.
 
 The order of a call (PEP 3333): begin(), then next() until the end or until it is cut off, then
 close().
@@ -24,7 +24,7 @@ from iotax._check.observe.outcome import (
     as_bytes,
 )
 from iotax._check.observe.record import Record, a_type, shown
-from iotax._check.observe.response_rules import look_at_answer
+from iotax._check.observe.response_rules import check_response
 from iotax._check.observe.start_response import StartResponse
 from iotax._check.observe.streams import GuardedErrors, GuardedInput, Untouchable, file_wrapper
 
@@ -45,7 +45,7 @@ class GuardedCall:
         self._errors: GuardedErrors | None = None
         self._environ_before: dict[str, object] = {}
         self._closed = False
-        self._seconds = 0.0  # in which its iterable made blocks
+        self._seconds = 0.0  # spent in next() of the iterable
 
     # ---- the call
 
@@ -94,7 +94,7 @@ class GuardedCall:
         self._record.report("A-CALL-01", f"It looks at {name} of start_response.")
 
     def _failed(self, error: BaseException) -> None:
-        """`error` came out of the application."""
+        """Record `error`, which the application raised."""
         self.outcome.raised = error
         if not self._start_response.takes_back(error):
             streams = (self._input, self._errors)
@@ -107,7 +107,7 @@ class GuardedCall:
         record, result = self._record, self.outcome.result
         self._iterator = iter(())
         if isinstance(result, str | bytes | bytearray):
-            what = f"It returns {a_type(result)}, which is iterated item by item."
+            what = f"It returns {a_type(result)}, which servers iterate item by item."
             record.report("A-ITER-01", what, place=self.outcome.place())
             self._iterator = iter((as_bytes(result),))
             return
@@ -121,7 +121,7 @@ class GuardedCall:
             record.report("A-ITER-01", what, place=of_object(self._application))
             return
         if isinstance(result, io.IOBase):
-            what = f"It returns a file ({a_type(result)}), which is read line by line."
+            what = f"It returns a file ({a_type(result)}), which servers read line by line."
             record.report("A-OLD-01", what, place=self.outcome.place())
         record.exercise("A-OLD-01")
         with record.trail:
@@ -129,7 +129,7 @@ class GuardedCall:
                 self._iterator = iter(result)
                 self.outcome.length = len(result) if hasattr(type(result), "__len__") else None
             except TypeError:
-                what = f"It returns {a_type(result)}, which cannot be iterated."
+                what = f"It returns {a_type(result)}, which is not iterable."
                 record.report("A-ITER-01", what, place=self.outcome.place())
             except BaseException as error:
                 self._failed(error)
@@ -144,16 +144,16 @@ class GuardedCall:
                 self.outcome.cut_off = True
                 raise StopIteration
             block = self._next()
-        except TimeIsUp as error:  # perhaps outside of the application
+        except TimeIsUp as error:  # possibly outside of the application
             self.outcome.raised = self.outcome.raised or error
             raise
         if block and not self.outcome.started:
-            what = "It gives a block before it has called start_response."
+            what = "It yields a block before it has called start_response."
             self._start_response.start_late(what)
         return block
 
     def _next(self) -> bytes:
-        """The next block, looked at. Raises what the application raises, StopIteration at the
+        """Return the next block, checked. Raises what the application raises, StopIteration at the
         end."""
         assert self._iterator is not None
         self._start_response.iterating, asked = True, time.monotonic()
@@ -204,7 +204,7 @@ class GuardedCall:
         return as_bytes(block)
 
     def close(self) -> None:
-        """The end of the call, whatever came before it. Only the first one counts."""
+        """End the call, in any state. Later calls have no effect."""
         if self._closed:
             return
         self._closed = True
@@ -222,10 +222,10 @@ class GuardedCall:
                 stream.at_end(outcome.raised, failed=failed)
         self._record.exercise("A-EXC-01")
         self._start_response.at_end()
-        look_at_answer(self._record, outcome)
+        check_response(self._record, outcome)
 
     def _go_on(self) -> None:
-        """The bridge needs no more: the declared length is reached. What else would come?"""
+        """Read the rest of the iterable: the bridge stops at the declared length."""
         try:
             while not self._is_to_be_cut():
                 self._next()
@@ -245,7 +245,7 @@ class GuardedCall:
                 close()
         except BaseException as error:
             early = self.outcome.cut_off or self.outcome.method == "HEAD"
-            kind = f"{type(error).__name__} comes out of close()"
+            kind = f"close() raises {type(error).__name__}"
             what = f"{kind}: {shown(str(error))}."
             clause, place = "A-ITER-04" if early else "A-EXC-01", of_error(error)
             self._record.report(clause, what, place=place, kind=kind)

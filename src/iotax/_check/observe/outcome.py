@@ -1,5 +1,5 @@
-"""What one call of the application came to, and how the server behaved in it. Data, which rules,
-routes and scenarios read; it does not know how it was found.
+"""The outcome of one call of the application, and how the server behaved in it. Data for rules,
+routes and scenarios; does not know how it was observed.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,13 +25,13 @@ class TimeIsUp(BaseException):
 
 @dataclass(frozen=True)
 class Variation:
-    """How the server behaves in a call, beside what the PEP leaves no choice about.
+    """How the server behaves in a call, where the PEP leaves it a choice.
 
-    `environ`: variables set, or removed where None. `blocks_max`: the client leaves after so many
-    blocks. `takes_headers`: start_response empties the list that it is given, as it may.
-    `untouchable`: start_response is an object that notes what is done with it. `input_ends`: there
-    is wsgi.input_terminated, so reading to the end is right. `collected`: blocks are kept until the
-    end of the iteration.
+    `environ`: variables to set, or to remove if None. `blocks_max`: the client disconnects after
+    this number of blocks. `takes_headers`: start_response empties the list of headers, as it may.
+    `untouchable`: start_response is an object that reports other uses than a call. `input_ends`:
+    wsgi.input_terminated is set, so reading to the end is allowed. `collected`: blocks are kept
+    until the end of the iteration.
     """
 
     name: str = ""
@@ -46,8 +46,7 @@ class Variation:
 
 @dataclass(eq=False)
 class Outcome:
-    """Of a call, as far as it has come. `result`: the iterable; a scenario that watches what is
-    left open sets it to None."""
+    """The state of a call so far. `result`: the iterable; set it to None to release it."""
 
     record: Record
     method: str = ""
@@ -55,41 +54,41 @@ class Outcome:
     fields: list[tuple[str, str]] = field(default_factory=list)
     started: bool = False
     result: Any = None
-    returned: bool = False  # the application has, with its iterable
+    returned: bool = False  # the application has returned its iterable
     items: int = 0  # of the iterable
     length: int | None = None  # len() of the iterable, if it has one
     pauses: bool = False  # a block took time
     blocks: int = 0
     body_bytes: int = 0
     body: bytearray = field(default_factory=bytearray)
-    at_end: bool = False  # the iterable has nothing more
-    cut_off: bool = False  # closed early: blocks_max, or without an end
+    at_end: bool = False  # the iterable was read to its end
+    cut_off: bool = False  # closed early: blocks_max, or an endless iterable
     raised: BaseException | None = None
 
     @property
     def code(self) -> int:
-        """The status code; 0: none was given."""
+        """The status code; 0: none."""
         return int(self.status[:3]) if self.status else 0
 
     @property
     def complete(self) -> bool:
-        """Everything that the application has to say was seen."""
+        """Whether the response was observed to its end."""
         return self.at_end and self.raised is None
 
     @property
     def has_whole_body(self) -> bool:
-        """The answer can have a body, and all of it was seen."""
+        """Whether the response can have a body, and all of it was observed."""
         return self.complete and self.method != "HEAD" and self.code not in WITHOUT_BODY
 
     def place(self) -> Place | None:
-        """Where the application made its result."""
+        """The source location of the result."""
         return of_object(self.result) or self.record.trail.blame()
 
     def gives_same_iterable(self, other: "Outcome") -> bool:
         return self.result is not None and self.result is other.result
 
     def count(self, data: bytes) -> None:
-        """One more block of the body."""
+        """Add a block of the body."""
         self.blocks += 1
         self.body_bytes += len(data)
         if len(self.body) < KEPT_BYTES:
@@ -97,7 +96,7 @@ class Outcome:
 
 
 def as_bytes(data: object) -> bytes:
-    """A block as a server could send it."""
+    """Convert a block to bytes, so that it can be sent."""
     if isinstance(data, str):
         return data.encode("utf-8", "replace")
     return bytes(data) if isinstance(data, bytes | bytearray | memoryview) else b""

@@ -1,5 +1,5 @@
-"""The whole answer of a call: its length, its coding, whether it may have a body, how it is cut
-into blocks. A-CL-01, A-TE-01, A-ITER-02, A-ITER-03, A-HTTP-03, A-HTTP-05, A-BUF.
+"""Rules for the complete response: its length, its coding, whether it may have a body, the sizes of
+its blocks. A-CL-01, A-TE-01, A-ITER-02, A-ITER-03, A-HTTP-03, A-HTTP-05, A-BUF.
 """
 
 import re
@@ -18,7 +18,8 @@ _CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
 def with_one_length(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`fields` as a server can send them: without Content-Length if that is none, or not one."""
+    """`fields` without Content-Length if its values differ or are invalid, so that they can be
+    sent."""
     lengths = {value for name, value in fields if name.lower() == "content-length"}
     if len(lengths) <= 1 and all(re.fullmatch("[0-9]{1,18}", value) for value in lengths):
         return fields
@@ -29,7 +30,7 @@ def values(call: Outcome, name: str) -> list[str]:
     return [value for field, value in call.fields if field.lower() == name]
 
 
-def look_at_answer(record: Record, call: Outcome) -> None:
+def check_response(record: Record, call: Outcome) -> None:
     if not call.started:
         return
     lengths = values(call, "content-length")
@@ -72,8 +73,10 @@ def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
 def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
     if call.body_bytes:
-        what = f"It gives a body of {call.body_bytes} bytes with {call.code}, which never has one."
-        kind = f"It gives a body with {call.code}."
+        what = (
+            f"It returns a body of {call.body_bytes} bytes with {call.code}, which never has one."
+        )
+        kind = f"It returns a body with {call.code}."
         record.report("A-HTTP-03", what, words=[call.status], kind=kind)
     elif call.code == 204 and any(length.strip("0") for length in lengths):
         # Not Content-Type, nor a length of 0: frameworks set both for every response, and neither
@@ -97,7 +100,7 @@ def _look_at_coding(record: Record, call: Outcome) -> None:
         except zlib.error:
             broken = coding != "deflate" or not _is_raw_deflate(body)
         if broken:
-            what = f"Content-Encoding is {coding}, and the body cannot be decompressed so."
+            what = f"Content-Encoding is {coding}, and the body cannot be decoded with it."
             record.report("A-ITER-02", what, words=["Content-Encoding", coding])
     elif not coding:
         _look_at_text(record, call, body)
@@ -109,7 +112,7 @@ def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
         try:
             body.decode(charset[1])
         except (UnicodeDecodeError, LookupError):
-            what = f"Content-Type says charset {charset[1]}, and the body is not in it."
+            what = f"Content-Type says charset {charset[1]}, and the body is not valid in it."
             record.report("A-ITER-02", what, words=["Content-Type", kind])
     if _is_chunked(body):
         what = "The body looks like chunks with their sizes, which is the server's framing."
@@ -134,7 +137,7 @@ def _look_at_blocks(record: Record, call: Outcome) -> None:
 
 
 def _is_chunked(body: bytes) -> bool:
-    """Whether the whole is chunks, the last one empty. RFC 9112 section 7.1."""
+    """Whether `body` consists of chunks, the last one empty. RFC 9112 section 7.1."""
     rest = body
     while found := re.match(rb"([0-9A-Fa-f]{1,8})\r\n", rest):
         size = int(found[1], 16)

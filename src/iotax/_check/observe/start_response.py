@@ -1,5 +1,5 @@
-"""start_response and write of one call: checks what the application gives them, mends it, and
-passes it to the server's.
+"""start_response and write of one call: checks and repairs their arguments, and passes them to the
+server's.
 """
 
 import sys
@@ -71,25 +71,26 @@ class StartResponse:
         return self._write
 
     def start_late(self, what: str) -> None:
-        """Start an error response: the application did `what` before it had started one."""
+        """Start an error response, because the application did not. `what`: what it did."""
         self._record.report("A-SR-02", what, place=self._outcome.place())
         self._server_write = self.server(MENDED_STATUS, [])
         self._outcome.started = self._is_late = True
 
     def takes_back(self, error: BaseException) -> bool:
-        """Whether `error` is the one that was handed back to the application, as it should be."""
+        """Whether `error` is the exception that start_response raised for the application to
+        pass on."""
         if error is not self._handed_back:
             return False
         self._handed_back = None
         return True
 
     def at_end(self) -> None:
-        """The call has ended."""
+        """Check the end of the call."""
         record = self._record
         if self._handed_back is not None:
             what = (
-                "It catches the exception that start_response hands back when the head is out"
-                " already, and goes on."
+                "It catches the exception that start_response raises again after the head was sent,"
+                " and continues."
             )
             record.report("A-SR-13", what, place=of_error(self._handed_back), words=())
         record.exercise("A-WR-01")
@@ -113,16 +114,16 @@ class StartResponse:
             kind, value, _ = exc_info
             if isinstance(value, BaseException) and type(value) is kind:
                 return exc_info
-        what = f"exc_info is {shown(exc_info)}, not what sys.exc_info() gives in an except block."
-        kind = "exc_info is not what sys.exc_info() gives in an except block."
+        what = f"exc_info is {shown(exc_info)}, not the value of sys.exc_info() in an except block."
+        kind = "exc_info is not the value of sys.exc_info() in an except block."
         record.report("A-SR-11", what, kind=kind)
         return None
 
     def _look_at_error_status(self, status: str, exc_info: Any, *, known: bool) -> None:
-        """`known`: something in this head is wrong already."""
+        """`known`: this head has other findings."""
         if exc_info is not None and status < "4" and not known:
-            what = f"It gives exc_info with the status {shown(status)}, which is no error."
-            kind = "It gives exc_info with a status that is no error."
+            what = f"It passes exc_info with the status {shown(status)}, which is not an error."
+            kind = "It passes exc_info with a status that is not an error."
             self._record.report("A-SR-12", what, kind=kind)
         if status >= "5" and not known:
             self._record.exercise("A-EXC-02")
@@ -140,7 +141,8 @@ class StartResponse:
             return
         self._record.exercise("A-SR-07")
         if any(headers is known for known in self._lists):
-            self._record.report("A-SR-07", "It gives start_response the list of a former request.")
+            what = "It passes start_response the list of an earlier request."
+            self._record.report("A-SR-07", what)
         elif not any(headers is known for known, _ in self._given):
             self._lists.append(headers)
 
@@ -150,12 +152,12 @@ class StartResponse:
         self._writes_at = self._writes_at or of_caller()
         self.uses_write = True
         if self.iterating:
-            record.report("A-WR-05", "It calls write() while its iterable is asked for a block.")
+            record.report("A-WR-05", "It calls write() in next() of its iterable.")
         data = args[0] if args else next(iter(named.values()), b"")
         if named or len(args) != 1:
             record.report("A-WR-02", f"It calls write with {_described(args, named)}.")
         elif not isinstance(data, bytes):
-            record.report("A-WR-02", f"It gives write() {a_type(data)}, not bytes.")
+            record.report("A-WR-02", f"It passes {a_type(data)} to write(), not bytes.")
         block = as_bytes(data)
         self._outcome.count(block)
         self._written += len(block)

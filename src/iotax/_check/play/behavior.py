@@ -1,6 +1,4 @@
-"""How an application answers a request that is sent as it is, and what counts as a difference from
-that.
-"""
+"""How an application responds to a plain request, and what counts as a difference from that."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ Send = Callable[[RequestSpec], Outcome]
 @dataclass(frozen=True)
 class Difference:
     """`said`: the end of a sentence. `kind`: the same without values that may differ from call to
-    call. `fails`: the client does not get its answer, through a fault of the application."""
+    call. `fails`: through an error of the application, the client does not get its response."""
 
     said: str
     kind: str
@@ -32,8 +30,8 @@ class Difference:
 
 @dataclass
 class Behavior:
-    """How the application answers a request that is sent as it is. `steady`: the same each time.
-    `names`: of the header fields that it always has, in lower case."""
+    """How the application responds to a plain request. `steady`: always the same. `names`: of the
+    headers that are always sent, in lower case."""
 
     call: Outcome
     steady: bool
@@ -42,30 +40,30 @@ class Behavior:
     def differs(
         self, other: Outcome, added: Iterable[object] = (), removed: Iterable[str] = ()
     ) -> Difference | None:
-        """What is different in `other`; None: nothing. `added`: values that its environ has and the
-        former did not; `removed`: names that it has not."""
+        """The difference of `other`; None: there is none. `added`: values that only its environ
+        contains; `removed`: names that are missing from it."""
         before = self.call
         if other.raised is not None:
             return difference_of(other.raised) if before.raised is None else None
         if other.code != before.code:
-            said = f"it answers {other.status or 'nothing'!r} instead of {before.status!r}"
-            kind = f"it answers {other.code} instead of {before.code}"
+            said = f"it responds with {other.status or 'nothing'!r} instead of {before.status!r}"
+            kind = f"it responds with {other.code} instead of {before.code}"
             return Difference(said, kind, _is_fault(other))
         if not self.steady or other.cut_off or other.body == before.body:
             return None
         now, then = bytes(other.body), bytes(before.body)
         echoes = any(str(value).encode("latin-1", "replace") in now for value in added if value)
         echoes = echoes or any(name.encode("latin-1", "replace") in then for name in removed)
-        said = "its body is another one"
+        said = "its body is different"
         return None if echoes else Difference(said, said, fails=not other.body_bytes)
 
     def fails(self, other: Outcome) -> Difference | None:
-        """As differs(), but only where a client would not get what it asked for."""
+        """Like differs(), but only if the client gets an error in place of a response."""
         is_worse = other.raised is not None or other.code >= 400
         return self.differs(other) if is_worse and self.call.code < 400 else None
 
     def lacks_fields(self, other: Outcome) -> Difference | None:
-        """As differs(), and header fields that are missing."""
+        """Like differs(), and also for missing headers."""
         if found := self.differs(other):
             return found
         said = "headers are missing"
@@ -89,7 +87,7 @@ def _names_of(call: Outcome) -> frozenset[str]:
 
 
 def learn(send: Send, spec: RequestSpec) -> Behavior:
-    """Send `spec` several times, and report where it does not work again. A-CALL-03."""
+    """Send `spec` several times, and report if it does not work again. A-CALL-03."""
     calls: list[Outcome] = []
     for _ in range(TIMES if spec.method == "GET" else 2):
         calls.append(send(spec))
@@ -106,16 +104,16 @@ def learn(send: Send, spec: RequestSpec) -> Behavior:
         for one, two in pairwise(calls)
     )
     names = frozenset.intersection(*map(_names_of, calls))
-    # A method that changes something has done so in the first call: PUT makes, then replaces.
+    # The first call of an unsafe method changes the state: PUT creates, then replaces.
     usual = first if spec.method in SAFE or _is_fault(calls[-1]) else calls[-1]
     return Behavior(usual, steady and len(calls) >= TIMES, names)
 
 
 def _worse(first: Outcome, again: Outcome) -> Difference | None:
-    """Why the response to the second of two equal requests shows that the application works only
-    once; None: it does not. The state of the resource may have changed: PUT gets 201 and then 204,
+    """Why the second of two equal requests shows that the application works only once; None: it
+    does not show that. The state of the resource may have changed: PUT gets 201 and then 204,
     DELETE gets 204 and then 404 (RFC 9110 section 9.3)."""
-    if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # C-TIME-01 tells of the latter
+    if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # the latter is C-TIME-01
         return None
     if _is_fault(again):
         return Behavior(first, steady=False).differs(again)
@@ -129,7 +127,7 @@ def _worse(first: Outcome, again: Outcome) -> Difference | None:
 
 
 def _stays_worse(send: Send, spec: RequestSpec, calls: list[Outcome]) -> bool:
-    """Whether every later call is worse too: one that only sometimes is proves nothing."""
+    """Whether every later call is worse too: sometimes is not enough."""
     first, *others = calls
     at = next(number for number, call in enumerate(others) if _worse(first, call))
     others = others[at:]
@@ -143,7 +141,7 @@ def _blame_repetition(first: Outcome, call: Outcome, calls: list[Outcome]) -> No
     for later in calls:
         later.record.forget("A-EXC-01")
     if difference := _worse(first, call):
-        # A queue that was read is empty as well. An iterable that is returned twice is an error.
+        # A queue that was read is empty too. An iterable that is returned twice is an error.
         severity: Severity = "error" if difference.fails else "warning"
         report_difference(
             call, "A-CALL-03", "Called again with the same request", difference, severity
@@ -158,8 +156,8 @@ def report_difference(
     severity: Severity | None = None,
     more: str = "",
 ) -> None:
-    """The way a request was sent made the difference: what the call itself reports of its failure
-    is that."""
+    """Report that a variation caused the difference. Replaces the call's own report of its
+    failure."""
     call.record.forget("A-EXC-01")
     if call.record.has(clause):
         return

@@ -1,5 +1,5 @@
-"""A whole check: sends one request in one variation after the other to the process that has the
-application, collects what it saw, and starts another process when the application has ended it.
+"""A complete check: sends all requests in all variations to the sandbox process, collects their
+findings, and starts another process if the application ends it.
 """
 
 import os
@@ -21,9 +21,10 @@ _DUMPED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<funct
 
 
 def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Check what `settings` name. `progress`: told of each request, and each second that one lasts.
+    """Check the targets of `settings`. `progress`: called for each request, and each second while
+    one lasts.
 
-    Errors: LoadError; Died when the application ends the process while it is imported.
+    Errors: LoadError; Died if importing the application ends the process.
     """
     run = _Run(settings, progress)
     if settings.target:
@@ -34,7 +35,7 @@ def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) 
 
 
 def planned(settings: Settings) -> Plan:
-    """What check() would send to the application; sends nothing. Errors: as check()."""
+    """The requests that check() would send. Sends none. Errors: as for check()."""
     sandbox = SandboxProcess(settings)
     sandbox.start()
     sandbox.close()
@@ -47,7 +48,7 @@ class _Run:
         self._progress = progress
         self._began = time.monotonic()
         self._findings: list[Finding] = []
-        self._left: set[str] = set()  # targets that are not asked again
+        self._left: set[str] = set()  # targets that get no more requests
         sides = {"application": settings.target, "middleware": settings.middleware}
         asked = tuple(side for side, target in sides.items() if target)
         self._report = Report("", strict=settings.strict, sides=asked)
@@ -66,7 +67,7 @@ class _Run:
         finally:
             sandbox.close()
         if not any(200 <= code < 400 for code in report.statuses):
-            report.problem = "no request got a 2xx or 3xx answer, so little was checked"
+            report.problem = "no request got a 2xx or 3xx response, so little was checked"
 
     def middleware(self, target: str) -> None:
         sandbox = SandboxProcess(self._settings, target, self._tell)
@@ -97,22 +98,24 @@ class _Run:
             seen = self._take(sandbox, sandbox.play, scenario, spec)
             if seen is None or seen["leave"]:
                 self._left.add(spec.target)
-                how = seen["leave"] if seen else "it ends the process, or holds it"
-                self._report.notes.append(f"After {called} {spec.target} was left: {how}.")
+                why = seen["leave"] if seen else "it ends or blocks the process"
+                self._report.notes.append(
+                    f"No more requests to {spec.target} after {called}: {why}."
+                )
                 return
             plan.found(seen["links"])
 
     def _take(
         self, sandbox: SandboxProcess, play: Callable[..., Mapping[str, Any]], *order: object
     ) -> Mapping[str, Any] | None:
-        """What play(*order) saw goes into the report. None: the sandbox exited, and was started
+        """Add the findings of play(*order) to the report. None: the sandbox exited, and was started
         again."""
         report = self._report
         report.exercised.update(("C-TIME-01", "C-LIVE-01"))
         try:
             seen = play(*order)
         except Died as death:
-            self._findings.append(_of_death(death, sandbox.request))
+            self._findings.append(_of_exit(death, sandbox.request))
             sandbox.start()
             return None
         self._findings += [Finding.from_dict(one) for one in seen["findings"]]
@@ -122,7 +125,7 @@ class _Run:
         return seen
 
 
-def _of_death(death: Died, request: str) -> Finding:
+def _of_exit(death: Died, request: str) -> Finding:
     clause = "C-TIME-01" if death.hung else "C-LIVE-01"
     what = f"{death.how[0].upper()}{death.how[1:]}."
     kind = what.partition(":")[0]  # an exit code may differ from call to call
@@ -130,7 +133,7 @@ def _of_death(death: Died, request: str) -> Finding:
 
 
 def _dumped_place(output: str) -> Place | None:
-    """The innermost line of the application's own in what faulthandler wrote."""
+    """The innermost line of the application in the output of faulthandler."""
     for found in _DUMPED.finditer(output):
         if origin_of(found["file"]) is Origin.APPLICATION:
             here = os.path.join(os.getcwd(), "")

@@ -1,8 +1,8 @@
-"""The process of its own in which one application is called: what it prints, ends or crashes hurts
-nobody else.
+"""The process in which one application is called, so that its output, exits and crashes do not
+affect the checker.
 
-It reads one order at a time from the checker (sandbox_process.py) and answers with what was seen;
-both are lines of JSON.
+Reads one order at a time from the checker (sandbox_process.py) and replies with its findings; both
+are lines of JSON.
 """
 
 import faulthandler
@@ -49,7 +49,7 @@ def main() -> None:
             tell(server.play_middleware(order["middleware"]))
         else:
             tell(server.play(order["scenario"], RequestSpec.from_json(order["request"])))
-    os._exit(0)  # the application's own threads are nobody's business any more
+    os._exit(0)  # do not wait for threads of the application
 
 
 def install_alarm() -> None:

@@ -1,4 +1,4 @@
-"""The process that has the application (sandbox.py), as the checker sees it."""
+"""The checker's side of the process that runs the application (sandbox.py)."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _TICK_SECONDS: Final = 1.0
 
 
 class Died(Exception):
-    """The sandbox process is gone. `hung`: it was killed, since it did not answer."""
+    """The sandbox process exited. `hung`: it was killed because it did not reply."""
 
     def __init__(self, hung: bool, status: int, output: str) -> None:
         super().__init__(output)
@@ -32,14 +32,14 @@ class Died(Exception):
     @property
     def how(self) -> str:
         if self.hung:
-            return "it does not answer, and cannot be interrupted"
+            return "it does not return, and cannot be interrupted"
         name = signal.Signals(-self.status).name if self.status < 0 else ""
         return f"it ends the process: {name or f'exit code {self.status}'}"
 
 
 class SandboxProcess:
-    """Errors of all its calls: Died; of start() LoadError too. `progress`: told what it is at, when
-    that changes and each second while nothing else does."""
+    """All methods raise Died; start() also LoadError. `progress`: called with the current request
+    when it changes, and each second while it lasts."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class SandboxProcess:
         self._progress = progress
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes]
-        self.request = ""  # what it is at
+        self.request = ""  # the current one
         self.routes: list[str] = []
         self.name = ""
 
@@ -104,7 +104,7 @@ class SandboxProcess:
         return said
 
     def close(self) -> None:
-        """Let it go, whatever it does."""
+        """Kill it."""
         if self._process is not None:
             os.close(self._orders)
             os.close(self._reports)
@@ -141,7 +141,7 @@ class SandboxProcess:
     def _died(self, *, hung: bool) -> Died:
         assert self._process is not None
         if hung:
-            self._process.send_signal(signal.SIGABRT)  # faulthandler says where it is
+            self._process.send_signal(signal.SIGABRT)  # faulthandler prints its stack
             try:
                 self._process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:

@@ -1,5 +1,5 @@
-"""Plays the server for one application: calls it, request by request, in the main thread, through
-the extension's core and bridge.
+"""A strict server for one application: calls it, request by request, in the main thread, through
+core and bridge of the extension.
 """
 
 import signal
@@ -25,16 +25,15 @@ from iotax._config.sources import from_arguments
 
 CHUNK_BYTES = 7
 LISTS_MAX = 1000
-# A URL whose answer has begun and did not end in time is a stream. Each further request of it ends
+# A response that has begun and does not end in time is a stream. Further requests to its URL end
 # after this time: there are dozens.
 STREAM_SECONDS = 1.0
-# After these a request shows nothing more.
-LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work again and again"}
+# After these findings, more requests are useless.
+LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work repeatedly"}
 
 
 class StrictServer:
-    """A Sender. `timeout`: seconds for one call. `tell`: takes what the checker should know
-    immediately."""
+    """A Sender. `timeout`: seconds for one call. `tell`: sends a message to the checker."""
 
     def __init__(
         self,
@@ -51,39 +50,39 @@ class StrictServer:
         self._lists: list[Any] = []
         self._behaviors: dict[RequestSpec, Behavior] = {}
         self._records: list[Record] = []
-        self._answers: list[Outcome] = []
+        self._outcomes: list[Outcome] = []
         self._streams: set[str] = set()  # targets
         self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
         self.names_seen: dict[str, None] = {}
-        clauses()  # now: it takes time, which is not the application's
+        clauses()  # before the first call, so that it does not count as the application's time
         blame.prepare()
 
     def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
-        """What a scenario showed, for the checker."""
+        """Run a scenario. Returns its findings, for the checker."""
         seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
         if scenario == "plain":
             seen["links"] = links_in(self._behaviors[spec].call, spec)
         return seen
 
     def play_middleware(self, check: str) -> dict[str, Any]:
-        """The same for middleware, which the server was given in the application's place."""
+        """The same for middleware, which was passed as `application`."""
         bench = Bench(self, self._application)
         return self._seen(lambda: CHECKS[check](bench))
 
     def _seen(self, run: Callable[[], None]) -> dict[str, Any]:
-        self._records, self._answers = [], []
+        self._records, self._outcomes = [], []
         run()
         findings = [finding for record in self._records for finding in record.findings]
         return {
             "findings": [asdict(finding) for finding in findings],
             "exercised": sorted(set().union(*(record.exercised for record in self._records))),
-            "statuses": [call.code for call in self._answers],
+            "statuses": [call.code for call in self._outcomes],
             "leave": self._why_to_leave(findings),
             "links": [],
         }
 
     def _why_to_leave(self, findings: Sequence[Finding]) -> str:
-        """Empty: the request can show more."""
+        """Why more requests are useless; empty: they are not."""
         if any(record.for_good for record in self._records):
             return "it does not work any more"
         return next((LEFT[one.clause] for one in findings if one.clause in LEFT), "")
@@ -114,7 +113,7 @@ class StrictServer:
             call.begin(environ, start_response)
             return call
 
-        request = octets(spec, chunked=chunked)
+        request = encoded(spec, chunked=chunked)
         self._exchange(spec, call, called, request, buffered=buffered, half=half)
         return call.outcome
 
@@ -137,12 +136,12 @@ class StrictServer:
 
         def called_first(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             first.begin(environ, start_response)
-            self._exchange(spec, second, called_second, octets(spec))
+            self._exchange(spec, second, called_second, encoded(spec))
             if not first.outcome.at_end and first.outcome.raised is None:
                 finish_first()
             return blocks
 
-        self._exchange(spec, first, called_first, octets(spec))
+        self._exchange(spec, first, called_first, encoded(spec))
         return first.outcome, second.outcome
 
     def record(self, spec: RequestSpec) -> Record:
@@ -183,7 +182,7 @@ class StrictServer:
             self.names_seen.update(dict.fromkeys(environ))
             try:
                 return called(environ, start_response)
-            except TimeIsUp as error:  # perhaps outside of the application
+            except TimeIsUp as error:  # possibly outside of the application
                 outcome.raised = outcome.raised or error
                 raise
 
@@ -202,13 +201,13 @@ class StrictServer:
             outcome.raised = outcome.raised or error
         finally:
             signal.setitimer(signal.ITIMER_REAL, *former)
-        self._answers.append(outcome)
+        self._outcomes.append(outcome)
         if not isinstance(outcome.raised, TimeIsUp):
             return
         if outcome.started and outcome.items:
             self._streams.add(spec.target)
         elif not is_stream:
-            what = f"It has not begun its answer after {self._timeout:g} s."
+            what = f"It has not started its response after {self._timeout:g} s."
             outcome.record.report("C-TIME-01", what, place=of_error(outcome.raised))
 
 
@@ -222,8 +221,8 @@ class _Connector:
         return _iotax.Connection(application, self._options)
 
 
-def octets(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
-    """Head and body on the wire. RFC 9112."""
+def encoded(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
+    """Head and body as bytes. RFC 9112."""
     names = {name.lower() for name, _ in spec.headers}
     fields = list(spec.headers)
     if "host" not in names:
