@@ -69,9 +69,9 @@ def test_findings_are_1_and_the_application_stays_out_of_the_report(project, cap
         (["main:app", "x"], 2, "unexpected argument"),
         (["main:app", "--pth", "/"], 2, "unknown option --pth: did you mean --path?"),
         (["main:app", "-d", "x"], 2, "-d belongs to the --path before it"),
-        (["main:app", "--path", "x"], 2, "is no request"),
+        (["main:app", "--path", "x"], 2, "is not a valid request"),
         (["main:app", "--format", "pdf"], 2, "invalid choice"),
-        (["main:app", "--baseline", "none.json"], 2, "cannot be read"),
+        (["main:app", "--baseline", "none.json"], 2, "cannot read"),
         (["main:nope"], 3, "did you mean main:app?"),
         (["nope:app"], 3, 'module "nope" not found'),
     ],
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told(project, capfd, argv, code, said):
     [
         ("import os; os._exit(7)", "it ends the process: exit code 7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it ends the process: SIGKILL"),
-        ("raise SystemExit", "the module ends the process"),
+        ("raise SystemExit", "the module exits when imported"),
     ],
 )
 def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
@@ -151,7 +151,7 @@ def test_no_answer_that_shows_anything_is_1(project, capfd):
     project("def app(e, s):\n    s('404 Not Found', [])\n    return []")
 
     assert command.main(["main:app"]) == 1
-    assert "FAILED: no request got a 2xx or 3xx answer" in capfd.readouterr().out
+    assert "FAILED: no request got a 2xx or 3xx response" in capfd.readouterr().out
 
 
 def test_the_report_goes_to_a_file(project, capfd):
@@ -186,7 +186,7 @@ def test_a_call_that_ends_the_process_is_a_finding_and_the_rest_is_checked(proje
 
     out = capfd.readouterr().out
     assert "error  C-LIVE-01 MUST: It ends the process: exit code 9." in out
-    assert "After GET /end /end was left" in out
+    assert "No more requests to /end after GET /end" in out
     assert " x 200" in out
 
 
@@ -196,7 +196,7 @@ def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
     assert command.main(["main:app", "--timeout", "100ms"]) == 1
 
     out = capfd.readouterr().out
-    assert "C-TIME-01 MUST: It has not begun its answer after 0.1 s." in out
+    assert "C-TIME-01 MUST: It has not started its response after 0.1 s." in out
     assert "  at       main.py:3, in app" in out
 
 

@@ -66,13 +66,13 @@ def test_a_baseline_accepts_what_it_holds_and_tells_what_is_gone(tmp_path):
 @pytest.mark.parametrize(
     "again",
     [
-        {"what": "ValueError came out of it: <object at 0x2>."},
+        {"what": "It raises ValueError: <object at 0x2>."},
         {"requests": ("GET /other", "GET /admin?x")},
         {"place": Place("main.py", 99, "admin")},
     ],
 )
 def test_a_finding_is_known_by_clause_place_and_type(tmp_path, again):
-    kind = "ValueError came out of it"
+    kind = "It raises ValueError"
     first = replace(CRASH, what=f"{kind}: <object at 0x1>.", kind=kind)
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(first))
@@ -89,14 +89,14 @@ def test_a_finding_is_known_by_clause_place_and_type(tmp_path, again):
     "other",
     [
         {"clause": "A-EXC-02"},
-        {"kind": "KeyError came out of it"},
+        {"kind": "It raises KeyError"},
         {"place": Place("main.py", 3, "other")},
         {"place": Place("other.py", 3, "admin")},
         {"place": None},
     ],
 )
 def test_another_clause_place_or_type_is_new(tmp_path, other):
-    first = replace(CRASH, kind="ValueError came out of it")
+    first = replace(CRASH, kind="It raises ValueError")
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(first))
     found = report(replace(first, **other))

@@ -63,9 +63,9 @@ def test_every_clause_has_a_result():
 
 def test_texts_that_differ_from_call_to_call_do_not_make_several_findings():
     texts = ("no handler for <object at 0x1>", "no handler for <object at 0x2>")
-    found = [finding(what=text, kind="ValueError came out of it", place=OWN) for text in texts]
-    other_type = finding(what=texts[0], kind="KeyError came out of it", place=OWN)
-    elsewhere = finding(what=texts[0], kind="ValueError came out of it", place=PACKAGED)
+    found = [finding(what=text, kind="It raises ValueError", place=OWN) for text in texts]
+    other_type = finding(what=texts[0], kind="It raises KeyError", place=OWN)
+    elsewhere = finding(what=texts[0], kind="It raises ValueError", place=PACKAGED)
 
     assert merged([*found, other_type, elsewhere]) == [
         replace(found[0], times=2),

@@ -61,7 +61,7 @@ def test_text_says_what_where_and_what_to_do(report):
     assert "  at       lib/site-packages/shop/views.py:3, in view (shop 1.2)" in lines
     assert "  request  GET /x, HEAD /x, GET /y and 1 more" in lines
     assert "After GET /x /x was left." in lines
-    assert "no longer found, take it out of the baseline: A-WR-01 main.py" in lines
+    assert "no longer found, remove it from the baseline: A-WR-01 main.py" in lines
     assert "7 requests to 2 URLs in 0.2 s: 5 x 200, 2 x 500" in lines
     assert lines[-1] == "FAILED: 1 error, 1 warning, 1 accepted, 1 information (-v shows all)"
     assert "Two blocks." not in text(report)
@@ -106,7 +106,7 @@ def test_the_last_line_says_which_errors_lie_in_packages(found, strict, last_lin
 
 
 def test_a_run_that_shows_nothing_says_so_in_every_form():
-    empty = Report("main:app", problem="no request got a 2xx or 3xx answer")
+    empty = Report("main:app", problem="no request got a 2xx or 3xx response")
 
     for form, write in FORMATS.items():
         assert ("executionSuccessful" if form == "sarif" else empty.problem) in write(empty)
