@@ -27,7 +27,7 @@ def name_of(pair):
 
 
 @pytest.mark.parametrize("pair", BROKEN, ids=name_of)
-def test_what_is_broken_is_found_and_nothing_else(pair):
+def test_broken_application_gets_exactly_its_finding(pair):
     seen = of_broken(pair)
 
     if pair.severity == "information":
@@ -52,7 +52,7 @@ def test_the_place_is_a_line_of_the_application(pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=name_of)
-def test_what_is_sound_is_not_blamed(pair):
+def test_correct_application_gets_no_finding(pair):
     seen = checked(pair.sound, pair)
 
     found = [one for one in seen.findings if one.severity != "information"]

@@ -91,7 +91,7 @@ def test_the_body_has_a_limit(serve: Callable[..., Served]) -> None:
 
 @pytest.mark.obligation("B-IN-06")
 @pytest.mark.parametrize("fields", [b"Content-Length: 5\r\n\r\nabc", CHUNKED[:-20]])
-def test_half_a_body_is_no_call(served: Served, fields: bytes) -> None:
+def test_half_a_body_does_not_call_the_application(served: Served, fields: bytes) -> None:
     with served.connect() as connection:
         connection.send(b"POST / HTTP/1.1\r\n" + HOST + fields)
         connection.end_sending()
@@ -271,7 +271,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("status", "octets"), REFUSED)
-def test_what_is_refused(served: Served, status: int, octets: bytes) -> None:
+def test_rejected_requests(served: Served, status: int, octets: bytes) -> None:
     with served.connect() as connection:
         connection.send(octets)
         found = connection.head().status
@@ -337,7 +337,7 @@ def test_the_scheme_is_that_of_the_connection(serve: Callable[..., Served]) -> N
 
 
 @pytest.mark.obligation("B-URL-12")
-def test_the_server_answers_options_of_all(served: Served) -> None:
+def test_the_server_responds_to_options_of_all(served: Served) -> None:
     answer = asked(served, b"*", start=b"OPTIONS")
     assert (answer.status, answer.body) == (204, b"")
     assert "GET" in (answer.get("Allow") or "")
@@ -381,7 +381,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("fields", "variables"), FIELDS)
-def test_what_becomes_of_fields(served: Served, fields: bytes, variables: dict[str, str]) -> None:
+def test_headers_in_environ(served: Served, fields: bytes, variables: dict[str, str]) -> None:
     environ = environ_of(asked(served, b"/", fields))
     found = {key[5:]: value for key, value in environ.items() if key.startswith("HTTP_")}
     assert found == {"HOST": "example.test", **variables}
@@ -395,7 +395,7 @@ def test_a_name_with_an_underscore_is_dropped(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-ENV-05")
-def test_and_the_log_says_so_once(serve: Callable[..., Served]) -> None:
+def test_a_dropped_header_is_logged_once(serve: Callable[..., Served]) -> None:
     only_for_iotax("it reads the server's log")
     served = serve(f"{__name__}:applications")
     for _ in range(3):
@@ -411,7 +411,7 @@ FORWARDED = (
 
 
 @pytest.mark.obligation("B-ENV-08")
-def test_forwarded_fields_of_anybody_change_nothing(served: Served) -> None:
+def test_forwarded_headers_of_an_untrusted_client_change_nothing(served: Served) -> None:
     environ = environ_of(asked(served, b"/", FORWARDED))
     assert environ["wsgi.url_scheme"] == "http"
     assert (environ["REMOTE_ADDR"], environ["HTTP_HOST"]) == ("127.0.0.1", "example.test")
@@ -441,7 +441,7 @@ def sockets(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("B-ENV-13")
-def test_the_socket_is_not_there(served: Served) -> None:
+def test_the_socket_is_not_in_environ(served: Served) -> None:
     assert served.ask("/sockets").body == b""
 
 

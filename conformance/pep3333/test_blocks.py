@@ -85,7 +85,7 @@ def only_getitem(_environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-OLD-01")
-def test_what_a_for_loop_accepts_is_a_result(served: Served) -> None:
+def test_any_iterable_is_a_result(served: Served) -> None:
     answer = served.ask("/only_getitem")
     assert (answer.status, answer.body, answer.complete) == (200, b"ab", True)
 
@@ -166,7 +166,7 @@ def check_blocks_come_at_once(served: Served, name: str, framing: str, size: int
 @pytest.mark.obligation("S-BUF-01", "S-BUF-02")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("framing", list(FRAMINGS))
-def test_each_block_comes_before_the_next_is_asked_for(
+def test_each_block_arrives_before_the_next_is_requested(
     served: Served, framing: str, size: int
 ) -> None:
     check_blocks_come_at_once(served, "one_by_one", framing, size)
@@ -175,7 +175,7 @@ def test_each_block_comes_before_the_next_is_asked_for(
 @pytest.mark.obligation("S-WR-01")
 @pytest.mark.parametrize("size", [1, 4096, 65537])
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-def test_each_written_block_comes_before_the_call_goes_on(
+def test_each_written_block_arrives_before_the_call_continues(
     served: Served, framing: str, size: int
 ) -> None:
     check_blocks_come_at_once(served, "write_one_by_one", framing, size)
@@ -232,7 +232,7 @@ def large_write(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.mark.obligation("S-BUF-03")
 @pytest.mark.parametrize("name", ["large_block", "large_write"])
-def test_a_large_block_is_sent_while_the_application_goes_on(served: Served, name: str) -> None:
+def test_a_large_block_is_sent_while_the_application_continues(served: Served, name: str) -> None:
     if name == "large_write":
         needs_write(served)
     with served.connect(receive_buffer=SMALL) as connection:
@@ -288,7 +288,7 @@ def written_and_yielded_one_by_one(_environ: Any, start_response: Any) -> Iterab
 
 
 @pytest.mark.obligation("S-WR-03", "S-WR-02")
-def test_after_write_each_block_of_the_result_comes_at_once(served: Served) -> None:
+def test_after_write_each_block_of_the_result_arrives_immediately(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/written_and_yielded_one_by_one")
         answer = connection.head()

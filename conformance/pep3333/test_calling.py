@@ -142,7 +142,7 @@ MALFORMED = [
 
 @pytest.mark.obligation("S-CALL-02")
 @pytest.mark.parametrize("octets", MALFORMED)
-def test_a_malformed_request_is_no_call(served: Served, octets: bytes) -> None:
+def test_malformed_request_does_not_call_the_application(served: Served, octets: bytes) -> None:
     only_for_iotax("what a server refuses is its policy")
     assert served.exchange(octets).startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
     assert served.told() == []
@@ -158,7 +158,7 @@ def endless(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-CALL-02")
-def test_a_client_that_leaves_is_no_reason_to_call_again(served: Served) -> None:
+def test_disconnect_does_not_repeat_the_call(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/endless")
         connection.head()
@@ -209,7 +209,7 @@ def unstarted(environ: Any, _start_response: Any) -> Any:
 
 @pytest.mark.obligation("S-SR-01")
 @pytest.mark.parametrize("number", range(len(UNSTARTED)), ids=list(UNSTARTED))
-def test_without_start_response_the_answer_is_500(served: Served, number: int) -> None:
+def test_without_start_response_the_response_is_500(served: Served, number: int) -> None:
     path = f"/unstarted?{number}"
     answer = served.ask(path)
     assert (answer.status, answer.complete) == (500, True)
@@ -274,9 +274,7 @@ for bare in BARE:
 @pytest.mark.parametrize("middleware", ["validated", "passed"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("name", [bare.__name__ for bare in BARE])
-def test_behind_middleware_it_is_the_same(
-    served: Served, middleware: str, method: str, name: str
-) -> None:
+def test_the_same_with_middleware(served: Served, middleware: str, method: str, name: str) -> None:
     if name == "bare_write":
         needs_write(served)
     own = {"date", "content-length", "transfer-encoding", "x-request-id"}

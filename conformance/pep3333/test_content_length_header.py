@@ -154,7 +154,7 @@ def test_to_an_old_client_the_body_ends_with_the_connection(served: Served) -> N
     assert b"Transfer-Encoding" not in head
 
 
-def test_keep_alive_of_an_old_client_is_not_obeyed_without_a_length(served: Served) -> None:
+def test_keep_alive_of_an_old_client_is_ignored_without_a_length(served: Served) -> None:
     octets = served.exchange(b"GET /generator HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert octets.endswith(b"\r\n\r\nabc")
 
@@ -235,7 +235,7 @@ def with_status(environ: Any, start_response: Any) -> Iterable[bytes]:
         ("GET", "1.1", "304+Not+Modified"),
     ],
 )
-def test_where_chunks_must_not_be_there_are_none(
+def test_no_chunks_where_they_are_not_allowed(
     served: Served, method: str, version: str, status: str
 ) -> None:
     octets = served.exchange(

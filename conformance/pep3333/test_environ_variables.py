@@ -294,7 +294,7 @@ def test_the_query_is_not_decoded(connection: Connection, target: str, query: st
 
 @pytest.mark.obligation("S-UNI-02")
 @pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/x?\xc3\xa9"])
-def test_raw_octets_in_the_target_are_not_transcoded(served: Served, target: bytes) -> None:
+def test_raw_bytes_in_the_target_are_not_transcoded(served: Served, target: bytes) -> None:
     with served.connect() as connection:
         connection.send(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         answer = connection.answer()
@@ -333,7 +333,7 @@ def test_content_length(connection: Connection) -> None:
 
 @pytest.mark.obligation("S-ENV-10")
 @pytest.mark.parametrize("options", [[], ["--no-request-buffering"]])
-def test_content_length_of_chunks_is_what_came(
+def test_content_length_of_chunks_is_the_received_length(
     serve: Callable[..., Served], options: list[str]
 ) -> None:
     served = serve(f"{__name__}:applications", *options)
@@ -391,7 +391,7 @@ def test_an_underscore_does_not_pass_for_a_dash(
 
 
 @pytest.mark.obligation("S-STR-01", "S-UNI-01")
-def test_a_character_stands_for_an_octet(connection: Connection) -> None:
+def test_a_character_stands_for_a_byte(connection: Connection) -> None:
     octets = bytes(range(0x80, 0x100))
     found = dumped(connection, b"/%80%FF", b"X-L: \xe9\xc3\xa9", b"X-All: " + octets)
     assert found["HTTP_X_L"] == "\xe9\xc3\xa9"

@@ -99,7 +99,7 @@ def test_the_body_arrives(server: Served, value: str) -> None:
 
 
 @pytest.mark.obligation("S-EXP-01")
-def test_a_client_that_does_not_wait_is_answered_too(server: Served) -> None:
+def test_a_client_that_does_not_wait_gets_a_response_too(server: Served) -> None:
     with server.connect() as connection:
         connection.request("POST", "/reads", "Expect: 100-continue", body=b"hello")
         answer = connection.answer()
@@ -119,7 +119,7 @@ def test_every_way_of_reading_lets_the_client_continue(server: Served, name: str
 
 
 @pytest.mark.obligation("S-EXP-02", "B-EXP-01")
-def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> None:
+def test_a_server_that_reads_ahead_sends_100_before_the_call(served: Served) -> None:
     with served.connect() as connection:
         expect(connection, "/reads")
         assert connection.head().status == 100
@@ -130,7 +130,7 @@ def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> No
 
 
 @pytest.mark.obligation("S-EXP-03", "B-EXP-02")
-def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
+def test_on_demand_the_first_read_sends_100(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/stays_before_it_reads")
@@ -143,7 +143,7 @@ def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-03", "B-EXP-02")
-def test_on_demand_an_answer_without_a_read_comes_alone(on_demand: Served) -> None:
+def test_on_demand_a_response_without_a_read_has_no_100(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/refuses")
@@ -154,7 +154,7 @@ def test_on_demand_an_answer_without_a_read_comes_alone(on_demand: Served) -> No
 
 
 @pytest.mark.obligation("S-EXP-04")
-def test_the_body_comes_whole(server: Served) -> None:
+def test_the_body_arrives_completely(server: Served) -> None:
     """Whoever waits for it: the server before the call, or the read."""
     with server.connect() as connection:
         expect(connection, "/reads")
@@ -179,7 +179,7 @@ def test_the_read_waits_for_the_client(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-04")
-def test_the_read_ends_when_the_client_leaves(on_demand: Served) -> None:
+def test_the_read_ends_when_the_client_disconnects(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/reads")
@@ -191,7 +191,7 @@ def test_the_read_ends_when_the_client_leaves(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-06")
-def test_an_old_client_gets_no_interim_answer(server: Served) -> None:
+def test_an_old_client_gets_no_interim_response(server: Served) -> None:
     with server.connect() as connection:
         connection.send(
             b"POST /reads HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
@@ -204,7 +204,7 @@ def test_an_old_client_gets_no_interim_answer(server: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-07", "B-EXP-01")
-def test_what_the_server_refuses_is_not_asked_for(serve: Callable[..., Served]) -> None:
+def test_a_rejected_body_is_not_requested(serve: Callable[..., Served]) -> None:
     served = serve(f"{__name__}:applications", "--limit-body", "1000")
     with served.connect() as connection:
         connection.request("POST", "/reads", "Expect: 100-continue", "Content-Length: 1001")

@@ -101,7 +101,7 @@ READ_MUCH = use(lambda stream: stream.read(10_000_000))
 
 
 @pytest.mark.obligation("S-ENV-27")
-def test_there_is_something_to_read_from(read: Any) -> None:
+def test_wsgi_input_can_be_read(read: Any) -> None:
     assert read(READ) == BODY
 
 
@@ -163,7 +163,7 @@ NOTHING_READ = use(lambda stream: [stream.read(0), stream.read(3)])
 
 
 @pytest.mark.obligation("S-IN-03")
-def test_read_returns_what_was_asked_for(read: Any) -> None:
+def test_read_returns_the_requested_size(read: Any) -> None:
     assert read(FILLS_UP) == BODY
     assert read(NOTHING_READ) == [b"", b"lin"]
 
@@ -262,14 +262,14 @@ NOTHING = [b"", b"", b"", [], []] * 2
 
 
 @pytest.mark.obligation("S-IN-09", "S-IN-11")
-def test_past_the_end_there_is_nothing(read: Any) -> None:
+def test_read_past_the_end_returns_nothing(read: Any) -> None:
     assert read(PAST_THE_END) == [BODY, *NOTHING]
     assert read(PAST_THE_END, b"") == [b"", *NOTHING]
 
 
 @pytest.mark.obligation("S-IN-11")
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_without_a_body_there_is_nothing(served: Served, version: str) -> None:
+def test_read_without_a_body_returns_nothing(served: Served, version: str) -> None:
     with served.connect() as connection:
         connection.send(f"GET /used?{PAST_THE_END} HTTP/{version}\r\nHost: h\r\n\r\n".encode())
         found = json.loads(connection.answer().body, object_hook=from_json)
@@ -324,7 +324,7 @@ def unread(_environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-IN-14")
 @pytest.mark.parametrize("form", [with_a_length, in_chunks])
 @pytest.mark.parametrize("body", [BODY, NEXT, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 20_000])
-def test_an_unread_body_is_no_request(server: Served, form: Any, body: bytes) -> None:
+def test_an_unread_body_is_not_read_as_a_request(server: Served, form: Any, body: bytes) -> None:
     """The next answer is that of the next request, or there is none."""
     field, pieces = form(body)
     with server.connect() as connection:

@@ -102,7 +102,7 @@ def test_cache_validation_is_left_to_the_application(served: Served, name: str) 
 
 
 @pytest.mark.obligation("S-HTTP-06")
-def test_the_answer_is_not_encoded(served: Served) -> None:
+def test_the_response_is_not_encoded(served: Served) -> None:
     answer = served.ask("/validated", "Accept-Encoding: gzip, deflate, br, zstd", "TE: gzip")
     assert (answer.get("Content-Length"), answer.body) == ("10", b"0123456789")
     assert (answer.get("Content-Encoding"), answer.get("Vary")) == (None, None)
@@ -232,7 +232,7 @@ def hints(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-HTTP-04")
-def test_an_interim_answer_has_no_body(served: Served) -> None:
+def test_an_interim_response_has_no_body(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/hints")
         if not served.wait_for("has")["early_hints"]:

@@ -71,7 +71,7 @@ def has_wrapper(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-FW-01")
-def test_there_is_a_wrapper(served_module: Served) -> None:
+def test_file_wrapper_is_in_environ(served_module: Served) -> None:
     assert served_module.ask("/has_wrapper").body == b"True"
 
 
@@ -124,7 +124,7 @@ def other_result(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-04")
-def test_nothing_is_sent_of_a_wrapper_that_is_not_returned(served: Served) -> None:
+def test_a_wrapper_that_is_not_returned_sends_nothing(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/other_result")
         served.wait_until_it_stays()
@@ -406,7 +406,7 @@ def large(environ: Any, start_response: Any) -> Any:
 
 @pytest.mark.obligation("S-FW-05")
 @pytest.mark.parametrize("name", ["endless", "large"])
-def test_the_file_is_closed_when_the_client_leaves(served: Served, name: str) -> None:
+def test_the_file_is_closed_when_the_client_disconnects(served: Served, name: str) -> None:
     with served.connect() as connection:
         connection.get(f"/{name}")
         connection.head()
@@ -424,7 +424,7 @@ def not_started(environ: Any, _start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-11")
-def test_without_start_response_the_answer_is_500(served: Served) -> None:
+def test_without_start_response_the_response_is_500(served: Served) -> None:
     assert served.ask("/not_started").status == 500
 
 
@@ -456,7 +456,7 @@ def unreadable(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-11")
-def test_a_read_that_raises_breaks_the_answer_off(served: Served) -> None:
+def test_a_read_that_raises_truncates_the_response(served: Served) -> None:
     answer = served.ask("/unreadable")
     assert (answer.status, answer.body, answer.complete) == (200, DATA, False)
     served.logged("/unreadable", "OSError: unreadable")

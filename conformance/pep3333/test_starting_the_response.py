@@ -104,25 +104,25 @@ def test_another_number_of_arguments_is_a_type_error(served: Served, number: int
     ("20", []),
     (" 200 OK", []),
 )
-def test_an_invalid_status_is_refused(served: Served, number: int) -> None:
+def test_an_invalid_status_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "TypeError ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "B-SR-02")
 @refusals(("99 Low", []), ("1000 High", []))
-def test_a_status_that_is_no_status_code_is_refused(served: Served, number: int) -> None:
+def test_a_status_with_an_invalid_code_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "B-SR-04")
 @refusals(("200 OK\r\nX-Inj: 1", []), ("200 OK\n", []), ("200 O\x01K", []), ("200 O\x7fK", []))
-def test_control_characters_in_the_status_are_refused(served: Served, number: int) -> None:
+def test_control_characters_in_the_status_are_rejected(served: Served, number: int) -> None:
     assert b"X-Inj" not in raised_by(served, number, "ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "S-UNI-03")
 @refusals(("200 \u20ac", []))
-def test_a_status_outside_latin_1_is_refused(served: Served, number: int) -> None:
+def test_a_status_outside_latin_1_is_rejected(served: Served, number: int) -> None:
     assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
 
 
@@ -132,7 +132,7 @@ def test_a_status_outside_latin_1_is_refused(served: Served, number: int) -> Non
     ("200 OK", [("X-\u20ac", "value")]),
     ("200 OK", [("X-Name", "\udc80")]),
 )
-def test_a_header_outside_latin_1_is_refused(served: Served, number: int) -> None:
+def test_a_header_outside_latin_1_is_rejected(served: Served, number: int) -> None:
     assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
 
 
@@ -155,7 +155,7 @@ def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
 @refusals(
     *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")]
 )
-def test_control_characters_in_values_are_refused(served: Served, number: int) -> None:
+def test_control_characters_in_values_are_rejected(served: Served, number: int) -> None:
     assert b"bad" not in raised_by(served, number, "ValueError")
 
 
@@ -168,19 +168,19 @@ def test_control_characters_in_values_are_refused(served: Served, number: int) -
     *[("200 OK", [pair]) for pair in ((b"X-Name", "bad"), ("X-Name", b"bad"))],
     *[("200 OK", [pair]) for pair in (("X-Name", 5), ("X-Name", None), (None, "bad"))],
 )
-def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
+def test_invalid_names_and_values_are_rejected(served: Served, number: int) -> None:
     assert b"bad" not in raised_by(served, number, "TypeError ValueError")
 
 
 @pytest.mark.obligation("S-SR-13", "B-SR-07")
 @refusals(("200 OK", [("Transfer-Encoding", "chunked")]))
-def test_transfer_encoding_is_refused(served: Served, number: int) -> None:
+def test_transfer_encoding_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
 @pytest.mark.obligation("S-SR-13", "B-SR-09")
 @refusals(("200 OK", [("Upgrade", "websocket")]))
-def test_upgrade_is_refused(served: Served, number: int) -> None:
+def test_upgrade_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
@@ -193,7 +193,7 @@ def test_upgrade_is_refused(served: Served, number: int) -> None:
     ("200 OK", [("TE", "trailers")]),
     ("200 OK", [("Trailer", "X-Name")]),
 )
-def test_a_hop_by_hop_header_is_refused(served: Served, number: int) -> None:
+def test_a_hop_by_hop_header_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
@@ -235,7 +235,7 @@ def test_hop_by_hop_headers_are_found_in_any_case(served: Served) -> None:
     ("200 OK", [("Content-Length", "3"), ("Content-Length", "2")]),
     ("200 OK", [("Content-Length", "3"), ("content-length", "2")]),
 )
-def test_an_unusable_content_length_is_refused(served: Served, number: int) -> None:
+def test_an_invalid_content_length_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "Content-Length")
 
 
@@ -266,7 +266,7 @@ def test_blanks_around_a_value_are_trimmed(served: Served) -> None:
 
 @pytest.mark.obligation("S-CL-05", "B-SR-12")
 @pytest.mark.parametrize("number", range(len(LENGTHS)))
-def test_equal_lengths_and_outer_blanks_are_normalised(served: Served, number: int) -> None:
+def test_equal_lengths_and_outer_blanks_are_normalized(served: Served, number: int) -> None:
     answer = served.ask(f"/length_as_written?{number}")
     assert (answer.get("Content-Length"), answer.body) == ("3", b"abc")
 
@@ -316,7 +316,7 @@ def changes_the_list(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-SR-09")
-def test_the_list_is_copied_and_left_alone(served: Served) -> None:
+def test_the_list_is_copied_and_not_changed(served: Served) -> None:
     answer = served.ask("/changes_the_list")
     assert (answer.get("X-First"), answer.get("X-Second")) == ("1" * 40, "2" * 40)
     assert answer.get("X-Third") is None
@@ -563,7 +563,7 @@ def test_none_is_the_same_as_nothing(served: Served) -> None:
 
 @pytest.mark.obligation("S-SR-20", "B-OUT-23")
 @pytest.mark.parametrize("number", range(len(SECOND)))
-def test_a_second_call_is_refused_and_the_first_stands(served: Served, number: int) -> None:
+def test_a_second_call_is_rejected_and_the_first_counts(served: Served, number: int) -> None:
     answer = served.ask(f"/calls_twice?{number}")
     assert served.told() == ["raised"]
     assert (answer.status, answer.get("X-Call"), answer.body) == (200, "first", b"x")
@@ -582,7 +582,7 @@ def calls_again_after_a_refusal(_environ: Any, start_response: Any) -> list[byte
 
 
 @pytest.mark.obligation("S-SR-20")
-def test_after_a_call_that_failed_a_second_one_is_refused_too(served: Served) -> None:
+def test_after_a_call_that_failed_a_second_one_is_rejected_too(served: Served) -> None:
     answer = served.ask("/calls_again_after_a_refusal")
     assert served.told() == ["raised", "raised"]
     assert (answer.status, answer.get("X-Call")) == (500, None)
@@ -625,7 +625,7 @@ def announces_nothing(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-SR-16")
-def test_an_answer_of_no_length_is_whole(served: Served) -> None:
+def test_a_response_of_length_0_is_complete(served: Served) -> None:
     with served.connect() as connection:
         for _ in range(2):
             answer = connection.ask("/announces_nothing")

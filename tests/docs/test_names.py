@@ -124,7 +124,7 @@ def test_clauses_exist(page: Path) -> None:
 
 
 @PAGES
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
         if not re.match(r"https?:|#", target):
             path = page.parent / target.partition("#")[0]

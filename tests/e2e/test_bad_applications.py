@@ -29,7 +29,7 @@ def test_a_bad_application(port, row):
     assert seen.goes_on or not due.goes_on
 
 
-def test_three_pipelined_requests_have_three_answers(port):
+def test_three_pipelined_requests_get_three_responses(port):
     with Connection(port) as connection:
         connection.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" * 3)
         assert [connection.answer().body for _ in range(3)] == [b"hello"] * 3

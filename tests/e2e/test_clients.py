@@ -33,7 +33,7 @@ def many(count, port, **more):
         yield [stack.enter_context(Connection(port, **more)) for _ in range(count)]
 
 
-def test_slow_readers_of_answers_beyond_memory(server):
+def test_slow_readers_of_responses_larger_than_memory(server):
     """Larger than --answer-memory: what is not read lies in temporary files."""
     size = 8_000_000
     with many(20, server.port, receive_buffer=SMALL) as slow:
@@ -84,7 +84,7 @@ def test_clients_that_reset_while_they_are_served(start, gates, tmp_path):
     serve_honestly_beside(server.port, lambda _number: None)
 
 
-def test_client_that_breaks_off_its_content_is_never_run(start):
+def test_request_with_a_truncated_body_is_not_run(start):
     server = start("views")
     for _ in range(20):
         with Connection(server.port) as connection:

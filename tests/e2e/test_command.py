@@ -38,13 +38,13 @@ def test_what_the_start_prints(start):
     assert re.fullmatch(STAMP + rf"INFO:     Listening on {re.escape(server.url)}", lines[5])
 
 
-def test_without_a_supervisor_the_start_says_so(start):
+def test_start_without_a_supervisor_is_printed(start):
     server = start("hello:application", "--workers", "0", cwd=SAMPLES)
     assert f"Started server process [{server.pid}]" in server.err.text
     assert "supervisor" not in server.err.text
 
 
-def test_attribute_that_was_taken_is_said(start, project):
+def test_attribute_that_was_used_is_printed(start, project):
     directory = project("one", "def app(environ, start_response): pass")
     server = start("one", cwd=directory)
     server.err.wait_for("INFO: .*one:app")
@@ -202,17 +202,17 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "another"], "another.*one APP"),
         (["--threads", "4", "check"], "check:app"),
         (["views", "--threads"], r"--threads needs a value.*--threads 8"),
-        (["views", "--threads", "0"], r'--threads "0".*1.*--threads 8'),
-        (["views", "--threads", "many"], r'--threads "many".*--threads 8'),
-        (["views", "--port", "70000"], r'--port "70000".*65535.*--port 8001'),
-        (["views", "--limit-body", "10X"], r'--limit-body "10X".*K, M.*--limit-body 10M'),
-        (["views", "--keep-alive", "5 days"], r'--keep-alive "5 days".*ms, s, m.*--keep-alive 75s'),
-        (["views", "--log-level", "loud"], r'--log-level "loud".*warning'),
-        (["views", "--unix-mode", "999"], r'--unix-mode "999".*--unix-mode 660'),
-        (["views", "--bind", "nowhere"], r'--bind "nowhere".*--bind'),
+        (["views", "--threads", "0"], r'--threads: "0".*1.*--threads 8'),
+        (["views", "--threads", "many"], r'--threads: "many".*--threads 8'),
+        (["views", "--port", "70000"], r'--port: "70000".*65535.*--port 8001'),
+        (["views", "--limit-body", "10X"], r'--limit-body: "10X".*K, M.*--limit-body 10M'),
+        (["views", "--keep-alive", "5 days"], r'--keep-alive: "5 days".*ms, s, m.*--keep-alive 75s'),
+        (["views", "--log-level", "loud"], r'--log-level: "loud".*warning'),
+        (["views", "--unix-mode", "999"], r'--unix-mode: "999".*--unix-mode 660'),
+        (["views", "--bind", "nowhere"], r'--bind: "nowhere".*--bind'),
         (
             ["views", "--forwarded-allow-ips", "proxy"],
-            r'--forwarded-allow-ips "proxy".*127\.0\.0\.1',
+            r'--forwarded-allow-ips: "proxy".*127\.0\.0\.1',
         ),
         (["views", "--bind", ":1", "--port", "2"], "--bind and --port cannot be combined"),
         (["views", "--bind", ":1", "--host", "a"], "--bind and --host cannot be combined"),
@@ -344,7 +344,7 @@ def test_port_in_use(taken):
     assert "Traceback" not in text
 
 
-def test_port_in_use_is_said_before_the_import(taken, project):
+def test_port_in_use_is_reported_before_the_import(taken, project):
     directory = project("main", "raise RuntimeError('imported')")
     text = refused(4, "main:app", "--port", str(taken), cwd=directory)
     assert "imported" not in text

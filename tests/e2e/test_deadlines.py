@@ -67,14 +67,14 @@ def test_a_view_may_catch_the_exception(serve):
         pass
 
 
-def test_a_call_that_keeps_the_gil_is_answered_without_python(serve):
+def test_call_that_holds_the_gil_gets_a_response_without_python(serve):
     server = serve()
     assert ask(server, "/gil").status == 504
     while (answer := ask(server, "/")).status != 200:  # until the call gives the interpreter back
         assert answer.status == 503
 
 
-def test_a_hang_behind_the_head_is_visibly_broken(serve):
+def test_hang_after_the_head_visibly_truncates_the_response(serve):
     server = serve()
     with Connection(server.port) as connection:
         connection.get("/head")
@@ -86,7 +86,7 @@ def test_a_hang_behind_the_head_is_visibly_broken(serve):
         pass
 
 
-def test_a_hang_in_close_costs_no_answer_and_is_not_interrupted(serve, tmp_path):
+def test_hang_in_close_keeps_the_response_and_is_not_interrupted(serve, tmp_path):
     server = serve()
     with Connection(server.port) as connection:
         connection.get("/close")
@@ -112,7 +112,7 @@ def test_a_lost_thread(serve):
 
 
 @pytest.mark.parametrize("action", ["log", "answer"])
-def test_actions_that_leave_the_thread_alone(serve, tmp_path, action):
+def test_actions_log_and_answer_do_not_interrupt_the_thread(serve, tmp_path, action):
     server = serve("--request-timeout-action", action)
     with Connection(server.port) as connection:
         connection.get("/catch")

@@ -68,7 +68,7 @@ def test_form(server, session):
     assert sign(session, server, name="Zoë 🔥").json() == {"name": "Zoë 🔥"}
 
 
-def test_form_without_csrf_token_is_refused(server, session):
+def test_form_without_csrf_token_is_rejected(server, session):
     answer = session.post(server.url + "/sign", data={"name": "x"}, timeout=patience.SECONDS)
     assert answer.status_code == 403
 

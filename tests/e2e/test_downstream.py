@@ -84,7 +84,7 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_the_gate_passes_a_sound_application_and_fails_a_broken_one_at_its_line(gate, tmp_path):
+def test_gate_passes_a_correct_application_and_fails_a_broken_one_at_its_line(gate, tmp_path):
     shop = tmp_path / "shop.py"
     shop.write_text(APPLICATION)
     passed = gate(tmp_path)
@@ -121,7 +121,7 @@ def test_the_gate_runs_nothing_of_its_arguments(gate, tmp_path):
     assert "quotes have to be in pairs" in gate(tmp_path, arguments="--path '/").stderr
 
 
-def test_the_workflow_of_the_examples_gives_the_action_what_it_takes(gate, tmp_path):
+def test_example_workflow_passes_the_inputs_of_the_action(gate, tmp_path):
     workflow = yaml.safe_load((ROOT / "examples/workflow.yml").read_text())
     (given,) = [
         step["with"] for step in workflow["jobs"]["check"]["steps"] if step.get("uses") == "./iotax"

@@ -99,7 +99,7 @@ def test_upload_of_10_mb_with_a_raised_limit(start, session, ten_megabytes):
     assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_upload_of_10_mb_is_refused_by_default(server, ten_megabytes):
+def test_upload_of_10_mb_is_rejected_by_default(server, ten_megabytes):
     """A client that reads while it sends sees the 413, and no reset in its place."""
     content = ten_megabytes.read_bytes()
     with Connection(server.port) as connection:
@@ -113,7 +113,7 @@ def test_upload_of_10_mb_is_refused_by_default(server, ten_megabytes):
     server.err.wait_for(r"413 body of 10\.5 MB is over --limit-body 1 MiB")
 
 
-def test_small_requests_go_on_after_a_refusal(server, session, ten_megabytes):
+def test_small_requests_work_after_a_rejection(server, session, ten_megabytes):
     with Connection(server.port) as connection:
         connection.request("POST", "/upload", "Content-Length: 10485760")
         assert connection.answer().status == 413
@@ -132,7 +132,7 @@ def test_upload_in_a_browser(start, ten_megabytes, tmp_path):
 
 
 @pytest.mark.browser
-def test_refused_upload_in_a_browser(server, ten_megabytes, tmp_path):
+def test_rejected_upload_in_a_browser(server, ten_megabytes, tmp_path):
     """The browser is in the middle of its upload, and still shows the answer."""
     with Browser(tmp_path / "profile") as browser:
         browser.open(server.url + "/form")
@@ -193,7 +193,7 @@ def test_server_sent_events(server, session):
         assert connection.chunk() == b""
 
 
-def test_follower_that_leaves_frees_its_thread(start, session):
+def test_disconnect_from_a_stream_frees_its_thread(start, session):
     """Two threads: one follower left, so the next one and the publisher both find a thread."""
     server = start("flask_app", "--threads", "2", cwd=SAMPLES)
     for name in ("a", "b", "c"):
@@ -232,7 +232,7 @@ def access_lines(server, path, count):
 
 
 @pytest.mark.smoke
-def test_100_clients_at_once(server):
+def test_100_concurrent_clients(server):
     def client(number):
         with requests.Session() as session:
             session.trust_env = False

@@ -35,7 +35,7 @@ def test_limit_body_of_chunks(start):
     server.err.wait_for("WARNING: .*413.*--limit-body")
 
 
-def test_limit_body_answers_before_the_content_is_sent(start):
+def test_limit_body_responds_before_the_body_is_sent(start):
     server = start("views", "--limit-body", "10")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 11")
@@ -195,7 +195,7 @@ def test_queue_timeout(start, gates, tmp_path):
 # ---- temporary files
 
 
-def test_bodies_and_answers_beyond_memory(start, tmp_path):
+def test_bodies_and_responses_larger_than_memory(start, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     sizes = ("--body-memory", "1K", "--answer-memory", "1K", "--limit-body", "10M")
@@ -253,7 +253,7 @@ def test_100_continue_comes_with_the_first_read(start):
         assert connection.answer().body == b"after"
 
 
-def test_client_that_breaks_off_is_an_error_of_the_read(start):
+def test_disconnect_in_the_body_is_an_error_of_the_read(start):
     server = start("reader", "--no-request-buffering")
     with Connection(server.port) as connection:
         connection.request("POST", "/", "Content-Length: 10")

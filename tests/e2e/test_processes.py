@@ -124,7 +124,7 @@ def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
     assert "ERROR" not in server.err.text
 
 
-def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):
+def test_sigkill_of_one_worker_fails_only_its_own_requests(serve, workers):
     """Visibly, and everything else is answered: what waits to be accepted by the next one, too."""
     server = serve("--workers", workers)
     server.wait_for_workers(workers)
@@ -160,7 +160,7 @@ def test_stop_by_term_loses_nothing(serve, workers, whole_group):
         assert running.report.refused_late == len(MIX)
 
 
-def test_stop_by_int_breaks_no_answer(serve, workers):
+def test_stop_by_int_truncates_no_response(serve, workers):
     """Connections without a request are closed at once: one that was on its way may have come too
     late, as with every server (RFC 9112 9.5); nothing else is lost."""
     server = serve("--workers", workers)

@@ -59,7 +59,7 @@ def test_systemd_accepts_the_unit(unit, tmp_path):
     assert "mysite.service" not in done.stderr, done.stderr
 
 
-def test_what_the_unit_does(unit, start, tmp_path):
+def test_systemd_unit_starts_reloads_and_stops(unit, start, tmp_path):
     """Its command, its reload, and the TERM that systemd sends to every process."""
     words = options(shlex.split(unit["ExecStart"]))
     path = tmp_path / "app.sock"

@@ -131,7 +131,7 @@ def test_upload_through_a_proxy(start, proxy, session):
         assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_refusal_through_a_proxy(start, proxy, session):
+def test_rejection_through_a_proxy(start, proxy, session):
     server = start("flask_app", "--limit-body", "10K", cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port:
         answer = session.post(
@@ -155,7 +155,7 @@ def test_stream_through_a_proxy(start, proxy, session):
         assert connection.chunk() == b""
 
 
-def test_request_id_of_the_proxy_is_taken_over(start, tmp_path, session):
+def test_request_id_of_the_proxy_is_used(start, tmp_path, session):
     server = start("flask_app", "--forwarded-allow-ips", "127.0.0.1", cwd=SAMPLES)
     with nginx(tmp_path, f"127.0.0.1:{server.port}") as port:
         get(session, port, "/")

@@ -195,7 +195,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "shown"), BROKEN.values(), ids=BROKEN)
-def test_broken_code_is_answered_by_its_error_until_it_is_whole(served, text, shown):
+def test_broken_code_gets_its_error_page_until_it_loads(served, text, shown):
     served.save("main.py", text)
     served.failed()
     answer = served.ask()
@@ -238,7 +238,7 @@ def test_the_traceback_begins_in_the_project(served):
     stays_alive(served)
 
 
-def test_a_directory_that_vanishes_and_comes_back(served):
+def test_deleted_and_recreated_directory_is_watched_again(served):
     served.write("shop/views.py", "x = 'one'\n")
     served.reloaded()
     served.save("main.py", "from shop.views import x\n" + VIEW.replace("{value!r}", "x"))
@@ -265,7 +265,7 @@ def test_a_checkout_is_a_reload_not_thousands(served):
 # ---- code that does not come to its end
 
 
-def test_an_import_that_hangs_is_told_and_interrupted_by_the_next_save(served):
+def test_hanging_import_is_logged_and_interrupted_by_the_next_save(served):
     served.save("main.py", "import time\ntime.sleep(1000)\n")
     served.server.err.wait_for("main:app has been imported for more than 10 s")
     answer = served.ask()
@@ -292,7 +292,7 @@ def test_an_endless_loop_in_a_view(served):
     served.server.err.wait_for("WARNING:  Broken off: GET /endless")
 
 
-def test_a_stream_is_broken_off_visibly(served):
+def test_stream_is_visibly_truncated(served):
     served.save("main.py", STREAM)
     served.reloaded()
     with Connection(served.server.port) as connection:
@@ -385,7 +385,7 @@ def test_ctrl_c_ends_it_within_a_second(served, state):
         wait_for_end(*processes)
 
 
-def test_nobody_is_left_when_the_supervisor_is_killed(served):
+def test_no_process_remains_when_the_supervisor_is_killed(served):
     processes = children(served.server.pid)
     assert len(processes) >= 2
     served.server.process.kill()

@@ -66,7 +66,7 @@ def test_breakpoint_while_the_code_is_imported(project):
 
 
 @pytest.mark.browser
-def test_the_page_of_an_error_loads_itself_again(project, tmp_path):
+def test_error_page_reloads_itself(project, tmp_path):
     project.answers("before")
     project.serve()
     project.save("main.py", "undefined_name\n")

@@ -72,7 +72,7 @@ def test_environment_and_path_of_one_version_do_not_reach_the_next(project):
     assert project.text() == "(None, False)"
 
 
-def test_a_module_that_depends_on_the_projects_environment_is_imported_anew(project, installed):
+def test_module_that_depends_on_the_projects_environment_is_imported_again(project, installed):
     """It read the variable when it was imported."""
     (installed / "third.py").write_text("import os\nmode = os.environ.get('MODE', 'unset')\n")
 
@@ -108,7 +108,7 @@ def test_cold_when_an_import_leaves_a_thread(project, installed):
 
 
 @pytest.mark.parametrize("change", ["a module", "a package is installed"])
-def test_cold_when_what_is_installed_has_changed(project, installed, change):
+def test_cold_when_installed_packages_have_changed(project, installed, change):
     (installed / "third.py").write_text("version = 1\n")
 
     def save(number):
@@ -130,7 +130,7 @@ def test_cold_when_what_is_installed_has_changed(project, installed, change):
     assert reload_until_warm(project, save)[-1] == "warm"
 
 
-def test_a_template_that_dies_is_done_without(project, installed):
+def test_reload_works_after_the_template_died(project, installed):
     (installed / "third.py").write_text(
         "import os\nif os.path.exists('/proc/self') and os.environ.get('DIE'): os._exit(3)\n"
     )

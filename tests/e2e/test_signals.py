@@ -63,7 +63,7 @@ def wait_until_refused(port):
             return
 
 
-def test_idle_connection_may_ask_once_more_after_term(start):
+def test_idle_connection_gets_one_more_response_after_term(start):
     server = start("views")
     with Connection(server.port) as connection:
         assert connection.ask("/hello").status == 200
@@ -97,7 +97,7 @@ def test_term_is_obeyed_while_the_only_thread_hangs(start, gate, tmp_path):
     server.err.wait_for("WARNING: .*GET /gate/a")
 
 
-def test_second_int_stops_at_once(start, gate, tmp_path):
+def test_second_int_stops_immediately(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -111,7 +111,7 @@ def test_second_int_stops_at_once(start, gate, tmp_path):
     assert server.wait() == 128 + signal.SIGINT
 
 
-def test_quit_stops_at_once(start, gate, tmp_path):
+def test_quit_stops_immediately(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -121,7 +121,7 @@ def test_quit_stops_at_once(start, gate, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_under_load_breaks_no_answer(start, number):
+def test_stop_under_load_truncates_no_response(start, number):
     """Who got a connection gets whole answers, until one says close or the connection ends
     between two of them; who comes later is refused, never reset."""
     server = start("views", "--threads", "4", "--no-access-log")
@@ -172,7 +172,7 @@ def test_stop_of_an_unfinished_upload_and_a_slow_reader(start):
         assert server.wait() == 0
 
 
-def test_shutdown_delay_goes_on_accepting(start):
+def test_shutdown_delay_continues_to_accept(start):
     server = start("views", "--shutdown-delay", "1h")
     with Connection(server.port) as connection:
         server.send_signal(signal.SIGTERM)
@@ -230,7 +230,7 @@ def test_usr1_reopens_the_logs_of_a_server_without_supervisor(start, tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=" ".join)
-def test_hup_is_refused_without_supervisor(start, options):
+def test_hup_only_warns_without_a_supervisor(start, options):
     server = start("views", "--workers", "0", *options)
     for _ in range(2):
         server.send_signal(signal.SIGHUP)
@@ -288,7 +288,7 @@ def block_all():
 
 @MODES
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, number):
+def test_inherited_signal_mask_is_cleared(start, project, options, number):
     """Also for what the application starts."""
     directory = project("main", "IGNORE = False" + STATE)
     server = start("main:app", *options, cwd=directory, before_start=block_all)
@@ -343,7 +343,7 @@ def test_an_application_that_blocks_signals_can_be_stopped(start, project, optio
 
 
 @MODES
-def test_what_else_is_inherited_stays(start, project, options):
+def test_other_inherited_signal_state_is_kept(start, project, options):
     """Priority, umask, and signals that were ignored: those of nohup and of a script's `&`."""
     text = """
 import os, re, subprocess
@@ -471,7 +471,7 @@ def test_child_of_a_view_outlives_the_server(start, gate, tmp_path):
     gate.let_go()
 
 
-def test_server_goes_on_after_a_view_forked(start, gate, tmp_path):
+def test_server_continues_after_a_view_forked(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         assert connection.ask("/fork/a").status == 200
@@ -484,7 +484,7 @@ def test_server_goes_on_after_a_view_forked(start, gate, tmp_path):
 # ---- outputs
 
 
-def test_standard_output_is_a_pipe_that_nobody_reads(start):
+def test_standard_output_is_a_pipe_without_a_reader(start):
     """Far more lines than a pipe holds: some are lost, and the server goes on and stops."""
     unread, write_end = os.pipe()
     server = start("views", stdout=write_end)
@@ -510,7 +510,7 @@ def test_standard_output_is_a_pipe_that_was_closed(start):
     server.stop()
 
 
-def test_lines_are_whole_when_the_reader_is_slow(start):
+def test_lines_are_complete_when_the_reader_is_slow(start):
     """What is lost is lost as whole lines, and the log says how many."""
     read_end, write_end = os.pipe()
     server = start("views", "--threads", "4", stdout=write_end)

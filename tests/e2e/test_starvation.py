@@ -124,7 +124,7 @@ def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
 
 
 @pytest.mark.parametrize("name", list(hostile.STRICT))
-def test_what_is_no_request_is_refused(server, name):
+def test_invalid_request_is_rejected(server, name):
     octets, statuses = hostile.STRICT[name]
     with Connection(server.port) as connection:
         connection.send(octets)
@@ -136,7 +136,7 @@ def test_what_is_no_request_is_refused(server, name):
 
 
 @pytest.mark.parametrize("phase", hostile.RESETS)
-def test_resets_leave_no_descriptor_behind(patient, phase):
+def test_resets_leave_no_open_descriptor(patient, phase):
     ask_honestly(patient.port)
     (worker,) = patient.workers()
     before = len(sockets(worker))
@@ -150,7 +150,7 @@ def test_resets_leave_no_descriptor_behind(patient, phase):
     assert len(sockets(worker)) <= before
 
 
-def test_random_octets_from_many_clients(server):
+def test_random_bytes_from_many_clients(server):
     (worker,) = server.workers()
     idle = hostile.descriptors(worker)
     for seed in range(300):
@@ -195,7 +195,7 @@ def test_ten_thousand_idle_connections(start):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_idle_connections_keep_nothing_of_what_they_had(start):
+def test_idle_connections_release_their_buffers(start):
     """Answers to pipelined requests, 300 KB for each connection, have been taken."""
     count, pipelined, size = 100, 20, 15_000
     server = start("views", "--workers", "0", "--no-access-log", *FOR_EVER)
@@ -217,7 +217,7 @@ def test_idle_connections_keep_nothing_of_what_they_had(start):
     assert kib <= 8
 
 
-def test_descriptors_are_left_beside_uploads(start):
+def test_uploads_do_not_use_up_descriptors(start):
     """Of 256, 64 are the application.s; an upload needs two: a connection and a file."""
     limit = (256, 256)
     server = start(

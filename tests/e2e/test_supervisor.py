@@ -83,7 +83,7 @@ def test_stop_when_idle(trouble, number, options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_finishes_what_runs_and_says_what_it_waits_for(trouble, gate, number):
+def test_stop_finishes_running_requests_and_logs_them(trouble, gate, number):
     server = trouble("--workers", 2)
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -99,7 +99,7 @@ def test_stop_finishes_what_runs_and_says_what_it_waits_for(trouble, gate, numbe
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_at_once(trouble, gate, number):
+def test_stop_immediately(trouble, gate, number):
     """By a second signal half a second after the first, or by QUIT; a call that never returns does
     not stop it."""
     server = trouble("--workers", 2)
@@ -227,7 +227,7 @@ def wait_for_text(path, text):
         time.sleep(0.01)
 
 
-def test_usr2_says_what_runs(trouble, gate):
+def test_usr2_logs_running_requests(trouble, gate):
     server = trouble("--threads", 2)
     (pid,) = server.workers()
     with Connection(server.port) as connection:
@@ -302,7 +302,7 @@ def test_pid_1_replaces_and_reaps(first_process, gate):
 CTRL_C = b"\x03"
 
 
-def test_ctrl_c_on_a_terminal_says_what_it_waits_for(gate, tmp_path):
+def test_ctrl_c_on_a_terminal_prints_pending_requests(gate, tmp_path):
     """The whole foreground group gets it."""
     options = ["--workers", "2", "--port", "0", "--color", "never"]
     with Terminal("trouble", *options, env={"GATES": str(tmp_path)}) as terminal:

@@ -78,7 +78,7 @@ def test_a_closed_window_ends_the_server(directory, options):
 
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_under_nohup_a_closed_window_is_nothing(directory, tmp_path, options):
+def test_under_nohup_a_closed_terminal_has_no_effect(directory, tmp_path, options):
     log = tmp_path / "log"
     with Terminal(
         *arguments("--error-logfile", str(log), *options), cwd=directory, ignore=[signal.SIGHUP]

@@ -32,7 +32,7 @@ def hung(start, gate, tmp_path):
 
 
 @pytest.mark.smoke
-def test_hung_view_does_not_delay_accepting_and_refusing(hung):
+def test_hung_view_does_not_delay_accepting_and_rejecting(hung):
     for _ in range(50):
         with Connection(hung.port) as connection:
             connection.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -51,14 +51,14 @@ def test_hung_view_does_not_delay_reading(start, gate, tmp_path):
         assert second.answer().text.startswith("50000000 ")
 
 
-def test_hung_view_does_not_delay_time_outs(hung):
+def test_hung_view_does_not_delay_timeouts(hung):
     with Connection(hung.port) as connection:
         connection.send(b"GET / HT")
         assert connection.answer().status == 408
         assert connection.is_closed()
 
 
-def test_hung_view_does_not_delay_answers_already_produced(start, gate, tmp_path):
+def test_hung_view_does_not_delay_finished_responses(start, gate, tmp_path):
     """The answer is larger than all socket buffers; its reader begins when the thread hangs."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port, receive_buffer=SMALL) as reader, Connection(server.port) as other:
@@ -77,7 +77,7 @@ def test_hung_view_does_not_hold_up_100_continue(hung):
         assert connection.head().status == 100
 
 
-def test_requests_behind_a_hung_view_are_answered_in_order_afterwards(start, gate, tmp_path):
+def test_requests_pipelined_after_a_hung_view_get_responses_in_order(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -91,7 +91,7 @@ def test_requests_behind_a_hung_view_are_answered_in_order_afterwards(start, gat
 
 
 @pytest.mark.smoke
-def test_eight_threads_run_eight_views_at_once(start, gate, tmp_path):
+def test_eight_threads_run_eight_views_concurrently(start, gate, tmp_path):
     server = start("views", "--threads", "8", env={"GATES": str(tmp_path)})
     connections = [Connection(server.port) for _ in range(9)]
     for connection in connections:
@@ -185,7 +185,7 @@ def test_stream_that_blocks_does_not_hold_up_other_threads(start, gate, tmp_path
         assert [reader.chunk() for _ in range(3)] == [b"second\n", b"third\n", b""]
 
 
-def test_client_that_left_the_queue_is_not_run(start, gate, tmp_path):
+def test_request_of_a_disconnected_client_is_not_run(start, gate, tmp_path):
     """A reset while the request waits for a thread: the application never sees it."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first:

@@ -107,7 +107,7 @@ threading.Timer(0.02, os._exit, [7]).start()
 """
 
 
-def test_who_dies_young_again_and_again_is_started_less_often(start, project):
+def test_backoff_grows_while_workers_die_young(start, project):
     server = start("main:app", cwd=project("main", DIES_YOUNG))
     server.err.wait_for(r"ERROR: .*exit code 7", 4)
     server.wait_for_workers(5)
@@ -168,7 +168,7 @@ def app(environ, start_response):
         ("", "main:app"),
     ],
 )
-def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, broken, words):
+def test_hup_with_broken_code_keeps_the_old_code_serving(start, project, way, broken, words):
     directory = project("main", version(1))
     server = start("main:app", *way, "--boot-timeout", "2s", cwd=directory)
     old = server.wait_for_answers_of(2 if "2" in way else 1)
@@ -216,7 +216,7 @@ def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
     wait_for_end(old)
 
 
-def test_idle_connection_may_ask_once_more_after_hup(trouble):
+def test_idle_connection_gets_one_more_response_after_hup(trouble):
     server = trouble()
     (old,) = server.workers()
     with Connection(server.port) as connection:
@@ -267,7 +267,7 @@ def masked(pid, name, number):
 # ---- recycling
 
 
-def test_recycling_says_its_numbers(trouble):
+def test_recycling_logs_its_reason(trouble):
     server = trouble("--max-requests", 5, "--max-requests-jitter", 0)
     (old,) = server.workers()
     with Connection(server.port) as connection:
@@ -379,7 +379,7 @@ loop = asyncio.new_event_loop()
 """
 
 
-def test_preload_warns_of_what_the_import_left_behind(start, project):
+def test_preload_warns_of_threads_of_the_import(start, project):
     server = start("main:app", "--preload", cwd=project("main", LEAVES_BEHIND))
     warnings = "\n".join(re.findall(r"WARNING: .*", server.err.text))
     assert "collector" in warnings

@@ -322,7 +322,7 @@ def test_unix_sockets_and_everybody(environ_of: Any) -> None:
         (["*", "unix"], "1.1.1.1, 2.2.2.2", "2.2.2.2"),
     ],
 )
-def test_everybody_is_whoever_connects_and_no_further_hop(
+def test_wildcard_trusts_the_peer_and_no_further_hop(
     environ_of: Any, trusted: list[str], chain: str, address: str
 ) -> None:
     """Else the client chooses its address: everything in the field would be a trusted hop."""
@@ -381,7 +381,7 @@ def test_networks(network: str, inside: list[str], outside: list[str]) -> None:
         "10.0.0.256",
     ],
 )
-def test_entries_that_are_nothing_are_refused(entry: str) -> None:
+def test_invalid_entries_are_rejected(entry: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(entry)}$"):
         trusts([entry], "1.2.3.4")
 

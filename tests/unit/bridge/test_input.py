@@ -192,7 +192,7 @@ def test_any_mix_of_reads_and_moves_is_that_of_bytesio(form: str, seed: int) -> 
 
 
 @pytest.mark.parametrize("form", ARRIVING)
-def test_beyond_1_4_what_arrives_has_no_positions(form: str) -> None:
+def test_beyond_1_4_unbuffered_body_has_no_positions(form: str) -> None:
     def use(stream: Any) -> bytes:
         assert stream.seekable() is False
         for call in (stream.tell, lambda: stream.seek(0), lambda: stream.seek(0, 1)):
@@ -429,7 +429,7 @@ def test_beyond_1_3_a_body_that_ends_early_raises_now_and_later(
 
 
 @pytest.mark.parametrize("error", ["disconnected", "timed_out", "malformed"])
-def test_what_the_client_did_is_no_error_of_an_application_that_lets_it_pass(error: str) -> None:
+def test_client_failure_is_not_logged_as_an_application_error(error: str) -> None:
     def app(environ: Any, _start_response: Any) -> list[bytes]:
         return [environ["wsgi.input"].read()]
 
@@ -510,7 +510,7 @@ def test_a_body_may_be_read_from_another_thread() -> None:
         assert Bridge(app).request(method="POST", **form(BODY)).body == BODY
 
 
-def test_threads_that_read_at_once_get_each_byte_once() -> None:
+def test_concurrent_reads_get_each_byte_once() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def slow() -> bytes:

@@ -132,7 +132,7 @@ def test_call_that_waits_while_the_server_is_destroyed_raises(use: Any) -> None:
     assert "was used after its request had ended" in str(late[0].raised)
 
 
-def test_start_response_that_is_held_up_does_not_reach_the_next_request() -> None:
+def test_delayed_start_response_does_not_affect_the_next_request() -> None:
     """Replacing a status drops the old one, whose finalizer may run for as long as it likes."""
     inside, go_on = threading.Event(), threading.Event()
     late: list[Late] = []
@@ -196,7 +196,7 @@ def test_every_kept_object_raises_after_the_end(body: dict[str, Any]) -> None:
     assert bridge.harness.take_log() == []
 
 
-def test_end_of_a_request_is_not_put_off_by_threads_that_come_later() -> None:
+def test_late_threads_do_not_delay_the_end_of_a_request() -> None:
     """Whoever uses the exchange ends its call; those who wait behind it raise."""
     inside, go_on = threading.Event(), threading.Event()
     late: list[Late] = []

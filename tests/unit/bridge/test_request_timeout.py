@@ -92,7 +92,7 @@ def test_only_the_call_and_next_ever_see_it() -> None:
     assert not bridge.harness.interrupt(0), "nothing runs"
 
 
-def test_what_comes_too_late_is_seen_by_nobody() -> None:
+def test_late_response_is_discarded() -> None:
     """Armed when next() has nothing more to do: neither close() nor the next request gets it."""
     closed = 0
 
@@ -118,6 +118,6 @@ def test_what_comes_too_late_is_seen_by_nobody() -> None:
     assert closed == NEAR_MISSES // 2
 
 
-def test_it_is_no_exception_that_frameworks_catch() -> None:
+def test_request_timeout_is_not_caught_by_frameworks() -> None:
     assert issubclass(_iotax.RequestTimeout, BaseException)
     assert not issubclass(_iotax.RequestTimeout, Exception)

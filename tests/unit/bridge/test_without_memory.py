@@ -18,7 +18,7 @@ TRACEBACKS = {"raising", "breaking"} if sys.version_info >= (3, 12) else set()
 
 # In a process of its own: it may end it.
 @pytest.mark.parametrize("name", sorted({*without_memory.APPLICATIONS} - TRACEBACKS))
-def test_a_request_ends_and_the_next_is_answered(name: str) -> None:
+def test_request_ends_and_the_next_gets_a_response(name: str) -> None:
     done = subprocess.run([sys.executable, PROGRAM, name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5, "nothing failed"

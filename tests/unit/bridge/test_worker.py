@@ -141,7 +141,7 @@ def test_thread_state_and_locals_survive_to_the_next_request(threads: int) -> No
     assert len(counts) <= threads
 
 
-def test_what_a_signal_handler_raises_comes_out_of_run() -> None:
+def test_exception_of_a_signal_handler_is_raised_by_run() -> None:
     class Asked(Exception):
         pass
 
@@ -223,7 +223,7 @@ def test_a_hung_call_does_not_keep_the_process(number: int, code: int) -> None:
     assert ended.returncode == code, ended.stderr
 
 
-def test_the_former_handlers_come_back() -> None:
+def test_former_handlers_are_restored() -> None:
     ended = run(
         """
         calls = []
@@ -243,7 +243,7 @@ def test_the_former_handlers_come_back() -> None:
     assert ended.returncode == 0
 
 
-def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() -> None:
+def test_forked_process_of_the_application_releases_port_and_signals() -> None:
     ended = run(
         """
         os.register_at_fork(after_in_child=_iotax.after_fork_in_child)

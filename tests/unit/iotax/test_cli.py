@@ -184,7 +184,7 @@ def test_a_wildcard_comes_with_an_address_to_click(
     )
 
 
-def test_the_attribute_that_was_taken_is_said(
+def test_usual_attribute_that_was_used_is_printed(
     main_py: None, log: list[str], worker: type[ScriptedWorker]
 ) -> None:
     assert cli.main(["--port", "0", "main"]) == 0
@@ -247,7 +247,7 @@ def test_every_address_is_greeted_with_one_link(
     ]
 
 
-def test_on_a_terminal_it_says_how_to_stop(
+def test_start_on_a_terminal_prints_how_to_stop(
     main_py: None,
     worker: type[ScriptedWorker],
     monkeypatch: pytest.MonkeyPatch,
@@ -331,7 +331,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_half_a_second_later_stops_at_once(
+def test_second_signal_half_a_second_later_stops_immediately(
     main_py: None,
     log: list[str],
     worker: type[ScriptedWorker],
@@ -360,7 +360,9 @@ def test_a_second_signal_half_a_second_later_stops_at_once(
     assert not path.exists()
 
 
-def test_quit_stops_at_once(main_py: None, worker: type[ScriptedWorker], left: list[int]) -> None:
+def test_quit_stops_immediately(
+    main_py: None, worker: type[ScriptedWorker], left: list[int]
+) -> None:
     worker.script = staticmethod(lambda _: signal.raise_signal(signal.SIGQUIT))
     with pytest.raises(_LeftError):
         cli._run(["--port", "0", "main:app"])

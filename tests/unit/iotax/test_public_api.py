@@ -97,7 +97,7 @@ def entry_points() -> Iterator[str]:
             yield f"{group}: {name} = {target}"
 
 
-def test_public_api_is_what_the_list_says() -> None:
+def test_public_api_matches_the_list() -> None:
     if not hasattr(importlib.import_module("iotax._iotax"), "Connection"):
         pytest.skip("the extension is not built")
     assert described() == LIST.read_text("utf-8"), f"meant so? python {Path(__file__).name}"

@@ -98,7 +98,7 @@ def test_background_raises_what_serving_raises(worker: type[ScriptedWorker]) -> 
         begun.wait()
 
 
-def test_background_refuses_a_port_in_use_at_once() -> None:
+def test_background_reports_a_port_in_use_immediately() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         server = Server(app, port=port)
@@ -118,7 +118,7 @@ def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server.serve()
 
 
-def test_a_signal_stops_serve_and_a_second_one_breaks_what_runs(
+def test_signal_stops_serve_and_a_second_one_interrupts_the_call(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([100.0, 100.0])
@@ -162,7 +162,7 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
     assert left == [128 + signal.SIGINT]
 
 
-def test_background_leaves_a_request_behind_that_does_not_return(
+def test_background_abandons_a_request_that_does_not_return(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
@@ -188,7 +188,7 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     assert codes == [1]
 
 
-def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> None:
+def test_foreign_keyboard_interrupt_passes(worker: type[ScriptedWorker]) -> None:
     def script(made: ScriptedWorker) -> None:
         raise KeyboardInterrupt
 
@@ -244,7 +244,7 @@ def test_load_app_reloads_on_demand(project: Path) -> None:
     assert load_app("main_y:app", True) is not first
 
 
-def test_a_held_thread_makes_the_exit_hard(
+def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)

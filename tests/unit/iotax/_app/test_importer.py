@@ -109,7 +109,7 @@ def test_any_callable_is_an_application(project: Path, made: str) -> None:
     assert load("main_e:app").application is sys.modules["main_e"].app
 
 
-def test_the_object_itself_is_not_looked_into(project: Path) -> None:
+def test_loading_does_not_access_attributes_of_the_application(project: Path) -> None:
     text = """
 seen = []
 class App:
@@ -125,7 +125,7 @@ app = App()
     assert sys.modules["main_f"].seen == []
 
 
-def test_reload_imports_anew_in_the_same_module(project: Path) -> None:
+def test_reload_imports_again_into_the_same_module(project: Path) -> None:
     write(project, {"main_g.py": "import itertools\n" + APP.format("app")})
     first = load("main_g:app").application
     assert load("main_g:app").application is first
@@ -138,7 +138,7 @@ def test_reload_imports_anew_in_the_same_module(project: Path) -> None:
 # ---- failures
 
 
-def test_no_such_module_names_the_nearest(project: Path) -> None:
+def test_missing_module_names_the_nearest(project: Path) -> None:
     write(project, {"mainpage.py": "", "unlike.py": ""})
     text = screen("mainpag:app")
     assert 'module "mainpag" not found' in text
@@ -147,16 +147,16 @@ def test_no_such_module_names_the_nearest(project: Path) -> None:
     assert "Traceback" not in text
 
 
-def test_no_such_module_lists_what_is_there(project: Path) -> None:
+def test_missing_module_lists_existing_modules(project: Path) -> None:
     write(project, {"shop/__init__.py": "", "space/views.py": ""})
     assert "name an existing module: shop, space" in screen("qqq:app")
 
 
-def test_no_such_module_in_an_empty_directory(project: Path) -> None:
+def test_missing_module_in_an_empty_directory(project: Path) -> None:
     assert "iotax --chdir DIR qqq:app" in screen("qqq:app")
 
 
-def test_no_such_module_in_a_package(project: Path) -> None:
+def test_missing_module_in_a_package(project: Path) -> None:
     write(project, {"pack_i/__init__.py": "", "pack_i/wsgi.py": ""})
     text = screen("pack_i.wsig:app")
     assert 'module "pack_i.wsig" not found' in text
@@ -181,7 +181,7 @@ def test_dot_for_colon(project: Path) -> None:
         ("/srv/shop/main.py", "iotax --chdir /srv/shop main:app"),
     ],
 )
-def test_a_file_in_place_of_a_module(project: Path, target: str, fix: str) -> None:
+def test_file_in_place_of_a_module(project: Path, target: str, fix: str) -> None:
     text = screen(target)
     assert f"{target} is a file" in text
     assert text.endswith(f"Fix:     {fix}")
@@ -201,7 +201,7 @@ def test_a_file_in_place_of_a_module(project: Path, target: str, fix: str) -> No
         ("main:f()()", "is neither an attribute nor a call of one", "'main:create_app()'"),
     ],
 )
-def test_a_text_that_names_nothing(project: Path, target: str, problem: str, fix: str) -> None:
+def test_invalid_target_is_explained(project: Path, target: str, problem: str, fix: str) -> None:
     text = screen(target)
     assert problem in text
     assert fix in text.rpartition("Fix:")[2]
@@ -242,7 +242,7 @@ def test_traceback_begins_with_the_application(project: Path) -> None:
     ]
 
 
-def test_no_such_attribute(project: Path) -> None:
+def test_missing_attribute_names_the_nearest(project: Path) -> None:
     write(project, {"main_m.py": APP.format("application") + "async def applicatio(s): ...\n"})
     text = screen("main_m:aplication")
     assert 'main_m has no attribute "aplication"' in text
@@ -250,12 +250,12 @@ def test_no_such_attribute(project: Path) -> None:
     assert "did you mean main_m:application?" in text
 
 
-def test_no_such_attribute_in_the_middle(project: Path) -> None:
+def test_missing_attribute_in_a_dotted_name(project: Path) -> None:
     write(project, {"main_n.py": "class ns:\n    class inner:\n        app = print\n"})
     assert "did you mean main_n:ns.inner.app?" in screen("main_n:ns.iner.app")
 
 
-def test_no_usual_attribute(project: Path) -> None:
+def test_missing_usual_attributes_are_named(project: Path) -> None:
     write(project, {"main_o.py": "def create_app(): ...\n", "main_p.py": "def index(): ...\n"})
     text = screen("main_o")
     assert 'has neither "application" nor "app"' in text

@@ -94,7 +94,7 @@ def test_pwd_that_names_another_directory_does_not_count(
     assert WorkingDirectory("", [], {"PWD": name}).path == str(releases / "one")
 
 
-def test_directory_that_is_gone_is_named(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(releases / "one")
     prepare("", [])
     shutil.rmtree(releases / "one")
@@ -105,7 +105,7 @@ def test_directory_that_is_gone_is_named(releases: Path, monkeypatch: pytest.Mon
     assert "Fix:     make the folder again" in text
 
 
-def test_start_in_a_directory_that_is_gone_is_refused(
+def test_start_in_a_deleted_directory_is_rejected(
     releases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(releases / "one")

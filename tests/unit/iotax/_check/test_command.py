@@ -76,7 +76,7 @@ def test_findings_are_1_and_the_application_stays_out_of_the_report(project, cap
         (["nope:app"], 3, 'module "nope" not found'),
     ],
 )
-def test_what_is_wrong_is_told(project, capfd, argv, code, said):
+def test_usage_error_is_reported(project, capfd, argv, code, said):
     project(SOUND)
 
     assert command.main(argv) == code
@@ -103,7 +103,7 @@ def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
     assert said in capfd.readouterr().err
 
 
-def test_list_says_what_would_be_sent_and_calls_nothing(project, capfd):
+def test_list_prints_the_requests_and_sends_none(project, capfd):
     directory = project("def app(environ, start_response):\n    open('called', 'w')")
 
     assert command.main(["main:app", "--list", "--path", "POST /items"]) == 0
@@ -112,7 +112,7 @@ def test_list_says_what_would_be_sent_and_calls_nothing(project, capfd):
     assert not (directory / "called").exists()
 
 
-def test_nothing_unsafe_is_sent_by_itself(project):
+def test_unsafe_methods_are_not_sent_without_the_option(project):
     source = """
 def app(environ, start_response):
     with open("methods", "a") as file:
@@ -147,7 +147,7 @@ def app(environ, start_response):
     assert command.main(argv) == 0
 
 
-def test_no_answer_that_shows_anything_is_1(project, capfd):
+def test_run_without_2xx_or_3xx_exits_with_1(project, capfd):
     project("def app(e, s):\n    s('404 Not Found', [])\n    return []")
 
     assert command.main(["main:app"]) == 1
@@ -205,7 +205,7 @@ def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
     ["while True:\n        yield b'data'", "yield b'data'\n    threading.Event().wait()"],
     ids=["endless", "waits"],
 )
-def test_a_body_without_an_end_is_no_finding(project, capfd, body):
+def test_endless_body_is_not_a_finding(project, capfd, body):
     start = "    s('200 OK', [('Content-Type', 'text/event-stream')])\n"
     project(f"import threading\ndef app(e, s):\n{start}    {body}\n")
 
@@ -296,7 +296,7 @@ def test_a_log_gets_a_line_when_nothing_was_written_for_a_while():
     assert out.getvalue() == line.format(10) + line.format(20)
 
 
-def test_a_request_that_is_silent_for_long_is_told_each_second(project):
+def test_slow_request_is_reported_each_second(project):
     project("""
 import threading
 

@@ -44,7 +44,7 @@ def test_each_clause_is_a_test(run):
     assert " passed, " in said
 
 
-def test_a_broken_clause_fails_with_what_to_do(run):
+def test_broken_clause_fails_with_advice(run):
     code, said = run(BROKEN, "--iotax-check", "main:app")
 
     assert code == 1
@@ -61,7 +61,7 @@ def test_a_warning_passes_unless_it_is_strict(run):
     assert run(source, "--iotax-check", "main:app", "--iotax-strict")[0] == 1
 
 
-def test_an_application_that_cannot_be_loaded_is_told_once(run):
+def test_load_error_is_reported_once(run):
     code, said = run("", "--iotax-check", "main:app")
 
     assert code == 1
@@ -75,7 +75,7 @@ def test_settings_come_from_pyproject(run, tmp_path):
     assert run(BROKEN, "--iotax-check", "main:app")[0] == 0
 
 
-def test_a_setting_that_is_wrong_is_a_usage_error(run, tmp_path):
+def test_invalid_setting_is_a_usage_error(run, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.iotax.check]\nstrikt = true\n")
 
     code, said = run(SOUND, "--iotax-check", "main:app")
@@ -112,7 +112,7 @@ def test_clauses_are_chosen_as_tests_are(run):
     assert "1 failed, 1 passed" in said
 
 
-def test_an_application_that_ends_its_import_is_told_once(run):
+def test_exit_during_the_import_is_reported_once(run):
     code, said = run("import os\nos._exit(3)\n", "--iotax-check", "main:app")
 
     assert code == 1

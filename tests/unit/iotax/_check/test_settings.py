@@ -53,7 +53,7 @@ def test_the_table_is_read(settings, tmp_path):
     assert found.ignore == (Ignore("A-WR-01"), Ignore("A-EXC-01", "/admin*", "legacy"))
 
 
-def test_the_command_line_beats_the_table_and_lists_of_what_is_accepted_add_up(settings):
+def test_command_line_overrides_the_table_and_ignore_lists_are_joined(settings):
     found = settings(
         'paths = ["/table"]\ntimeout = 1\nignore = ["A-WR-01"]\nenviron = {A = "1", B = "1"}\n',
         paths_named=[{"text": "POST /typed", "headers": ["A: b"], "body": "x"}],
@@ -88,7 +88,7 @@ def test_the_command_line_beats_the_table_and_lists_of_what_is_accepted_add_up(s
         ("= 3", "cannot read"),
     ],
 )
-def test_what_is_wrong_in_the_table_is_named(settings, table, said):
+def test_error_in_the_table_is_named(settings, table, said):
     with pytest.raises(ConfigError, match=said):
         settings(table)
 
@@ -103,7 +103,7 @@ def test_what_is_wrong_in_the_table_is_named(settings, table, said):
         ({"target": ""}, "APP is missing"),
     ],
 )
-def test_what_is_wrong_on_the_command_line_is_named(settings, typed, said):
+def test_error_on_the_command_line_is_named(settings, typed, said):
     with pytest.raises(ConfigError, match=said):
         settings(**typed)
 

@@ -92,7 +92,7 @@ def test_names_and_defaults_are_those_that_are_documented() -> None:
 
 
 @EVERY_OPTION
-def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> None:
+def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option) -> None:
     by_flag = read(typed(row))
     by_variable, warnings = from_command({}, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
@@ -240,7 +240,7 @@ def test_each_worker_draws_its_share_of_requests() -> None:
     [row for row in OPTIONS.values() if row.for_command_only and row.name != "workers"],
     ids=lambda row: row.name,
 )
-def test_what_needs_a_supervisor_is_refused_without_one(row: Option) -> None:
+def test_options_that_need_a_supervisor_are_rejected_without_one(row: Option) -> None:
     with pytest.raises(ConfigError, match=rf"^{row.flag} needs a supervisor"):
         read(["--workers", "0", *typed(row)])
 

@@ -21,11 +21,11 @@ def test_flag_beats_variable_beats_default() -> None:
     assert from_command({}, {})[0].threads == 1
 
 
-def test_a_bad_variable_that_a_flag_overrides_is_not_read() -> None:
+def test_invalid_variable_is_not_read_if_a_flag_overrides_it() -> None:
     assert from_command({"threads": "5"}, {"IOTAX_THREADS": "many"})[0].threads == 5
 
 
-def test_an_empty_variable_is_unset_unless_empty_is_a_value() -> None:
+def test_empty_variable_is_unset_unless_empty_is_a_value() -> None:
     config, _ = from_command({}, {"IOTAX_THREADS": "", "PORT": "", "IOTAX_SERVER_HEADER": ""})
     assert config.threads == 1
     assert config.port == 8000
@@ -195,7 +195,9 @@ def test_hosts_as_people_write_them(host: str, address: str) -> None:
         ({"bind": [":80"], "host": "::"}, "--bind and --host cannot be combined"),
     ],
 )
-def test_bad_value_is_named_with_what_is_allowed(typed: dict[str, object], text: str) -> None:
+def test_invalid_value_is_reported_with_what_is_expected(
+    typed: dict[str, object], text: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         flags(**typed)
     assert text in str(caught.value)
@@ -203,7 +205,7 @@ def test_bad_value_is_named_with_what_is_allowed(typed: dict[str, object], text:
     assert re.search(rf"e\.g\. ({OPTIONS[name].flag} )?\S", str(caught.value))
 
 
-def test_bad_variable_is_named_as_a_variable() -> None:
+def test_invalid_variable_is_named_as_a_variable() -> None:
     with pytest.raises(ConfigError, match=r'^IOTAX_PORT: "x" .*e\.g\. IOTAX_PORT=8001$'):
         from_command({}, {"IOTAX_PORT": "x"})
     with pytest.raises(ConfigError, match=r'^PORT: "x" .*e\.g\. PORT=8001$'):
@@ -236,7 +238,7 @@ def test_bad_variable_is_named_as_a_variable() -> None:
         ({"log_level": 3}, TypeError, "log_level: expected debug, info"),
     ],
 )
-def test_bad_argument_names_itself(
+def test_invalid_argument_is_named(
     arguments: dict[str, object], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -270,7 +272,7 @@ def test_under_reload_a_drain_is_short_unless_its_time_is_given() -> None:
         ({"reload": True, "preload": True}, "--preload and --reload cannot be combined"),
     ],
 )
-def test_reload_says_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
+def test_reload_explains_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         flags(**typed)
 

@@ -60,9 +60,7 @@ def test_a_link_to_a_descriptor_is_one(project: Path) -> None:
     assert module.descriptor_named_by(f"/proc/{os.getpid()}/fd/1") == 1
 
 
-def test_a_named_descriptor_is_taken_as_it_is_and_never_opened_anew(
-    log: list[str], connection: int
-) -> None:
+def test_named_descriptor_is_used_and_never_opened_again(log: list[str], connection: int) -> None:
     told = opened(log, "/dev/stderr", f"/dev/fd/{connection}")
     assert told.startswith(f"open: [2, {connection}]")
     assert "'paths': (b'', b'')" in told

@@ -99,7 +99,7 @@ def test_both_wildcards_may_be_named_on_one_port() -> None:
         assert [one.label for one in found.all] == [f"[::]:{port}", f"0.0.0.0:{port}"]
 
 
-def test_an_address_that_is_given_twice_is_blamed_on_nobody_else() -> None:
+def test_address_given_twice_is_reported_as_own() -> None:
     port = free_port()
     text = str(refusal(TcpAddress("*", port), TcpAddress("127.0.0.1", port)))
     assert text == (
@@ -187,7 +187,7 @@ def test_other_failures(monkeypatch: pytest.MonkeyPatch, number: int, text: str)
     assert str(refusal(TcpAddress("127.0.0.1", 80))) == text
 
 
-def test_what_was_bound_is_released_when_a_later_one_fails(tmp_path: Path) -> None:
+def test_bound_addresses_are_released_when_a_later_one_fails(tmp_path: Path) -> None:
     path = tmp_path / "s"
     refusal(UnixAddress(str(path)), TcpAddress("203.0.113.1", 80))
     assert not path.exists()
@@ -258,7 +258,7 @@ def test_a_live_unix_socket_is_in_use_even_when_its_queue_is_full(tmp_path: Path
     assert path.is_socket()
 
 
-def test_another_kind_of_file_is_left_alone(tmp_path: Path) -> None:
+def test_file_of_another_type_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("mine", encoding="utf-8")
     assert "a file of another type, which is not removed" in str(refusal(UnixAddress(str(path))))
@@ -269,7 +269,7 @@ def test_another_kind_of_file_is_left_alone(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
-def test_unix_paths_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_unix_paths_are_explained(tmp_path: Path) -> None:
     missing = tmp_path / "no" / "s"
     assert f"directory {missing.parent} not found" in str(refusal(UnixAddress(str(missing))))
     assert "at most 107 bytes" in str(refusal(UnixAddress("x" * 108)))

@@ -74,7 +74,7 @@ class Unreadable:
 
 
 @pytest.mark.parametrize("error", [OSError("no disk"), SystemExit(3), ValueError()], ids=repr)
-def test_a_source_that_cannot_be_read_costs_the_source_lines_only(
+def test_unreadable_source_omits_the_source_lines_only(
     log: list[str], error: BaseException
 ) -> None:
     """The call is answered and interrupted all the same, and the frames are named."""

@@ -94,7 +94,7 @@ def test_nothing_is_replaced_where_nothing_is_patched() -> None:
     assert type(native.thread(print, "name")) is threading.Thread
 
 
-def test_a_debugger_that_wraps_the_start_is_left_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debugger_that_wraps_the_start_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It traces the threads that it starts."""
 
     def start(*_: object) -> None: ...

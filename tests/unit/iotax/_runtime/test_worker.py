@@ -180,7 +180,7 @@ ExitGuard(0.05, 7).start()
     assert ended.stdout == f"warning Exiting without waiting for {what}\n"
 
 
-def test_exit_goes_on_where_no_thread_can_guard_it(
+def test_exit_continues_if_its_guard_cannot_start(
     log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_self: threading.Thread) -> None:

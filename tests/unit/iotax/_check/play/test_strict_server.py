@@ -41,7 +41,7 @@ def findings(application, timeout):
     return [finding for part in seen for finding in part["findings"]]
 
 
-def test_a_stream_is_waited_for_once_and_blamed_for_nothing(timers):
+def test_stream_is_waited_for_once_and_not_blamed(timers):
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         yield b"data: one\n\n"
@@ -56,7 +56,7 @@ def test_a_stream_is_waited_for_once_and_blamed_for_nothing(timers):
     assert len(seconds) > 30
 
 
-def test_an_application_that_has_not_begun_is_waited_for_each_time(timers):
+def test_application_that_has_not_responded_is_waited_for_each_time(timers):
     def application(environ, start_response):
         threading.Event().wait()
 
@@ -67,7 +67,7 @@ def test_an_application_that_has_not_begun_is_waited_for_each_time(timers):
     assert timers[::2] == [0.05, 0.05]
 
 
-def test_the_time_of_the_checker_is_not_that_of_the_application(timers, monkeypatch):
+def test_time_of_the_checker_does_not_count(timers, monkeypatch):
     """A slow machine looks up a finding while the call is being watched."""
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
@@ -90,7 +90,7 @@ def test_the_time_of_the_checker_is_not_that_of_the_application(timers, monkeypa
     assert not call.cut_off
 
 
-def test_what_the_checker_has_to_know_is_read_before_the_first_call(timers):
+def test_tables_are_read_before_the_first_call(timers):
     clauses.cache_clear()
     blame._distributions.cache_clear()
     known = []
@@ -105,7 +105,7 @@ def test_what_the_checker_has_to_know_is_read_before_the_first_call(timers):
     assert known == [(1, 1)]
 
 
-def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
+def test_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
     started = []
 
     def application(environ, start_response):
@@ -126,6 +126,6 @@ def test_an_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
     assert [one.clause for one in call.record.findings] == ["C-TIME-01"]
 
 
-def test_what_started_the_strict_server_is_never_blamed():
+def test_program_that_started_the_strict_server_is_not_blamed():
     """This test runs outside of it, as pytest does."""
     assert strict_server.__file__ == blame.STRICT_SERVER

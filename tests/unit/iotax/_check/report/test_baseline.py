@@ -49,7 +49,7 @@ def test_an_entry_fits_by_clause_and_path_or_file(entry, accepted):
     assert found.findings[0].accepted == accepted
 
 
-def test_a_baseline_accepts_what_it_holds_and_tells_what_is_gone(tmp_path):
+def test_baseline_accepts_its_findings_and_lists_those_not_found_again(tmp_path):
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(LENGTH, CRASH, NOTE))
     moved = Finding("A-CL-01", "error", "Wrong.", ("GET /",), Place("main.py", 99, "index"))
@@ -158,7 +158,7 @@ def test_a_baseline_is_sorted_and_has_no_lines_and_no_information(tmp_path):
         ),
     ],
 )
-def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, text, said):
+def test_invalid_baseline_is_reported_with_advice(tmp_path, text, said):
     file = tmp_path / "baseline.json"
     file.write_text(text)
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, text, said):
         read_baseline(str(file))
 
 
-def test_a_file_that_is_not_there_or_cannot_be_written_is_named(tmp_path):
+def test_file_that_cannot_be_read_or_written_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read.*--write-baseline"):
         read_baseline(str(tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="cannot write"):

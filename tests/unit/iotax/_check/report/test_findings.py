@@ -82,7 +82,7 @@ def test_errors_in_packages_are_counted_apart_unless_they_fail_the_run():
     assert Report("main:app", findings=found, strict=True).count_in_packages("error") == 0
 
 
-def test_the_same_thing_at_the_same_place_is_said_once_with_its_requests():
+def test_equal_findings_are_merged_with_their_requests():
     first = Finding("A-SR-04", "warning", "No reason.", ("GET /",), OWN)
     again = Finding("A-SR-04", "warning", "No reason.", ("HEAD /",), OWN, times=2)
     other = Finding("A-STR-01", "error", "Bytes.", ("GET /",))
