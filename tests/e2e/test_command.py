@@ -206,7 +206,10 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "--threads", "many"], r'--threads: "many".*--threads 8'),
         (["views", "--port", "70000"], r'--port: "70000".*65535.*--port 8001'),
         (["views", "--limit-body", "10X"], r'--limit-body: "10X".*K, M.*--limit-body 10M'),
-        (["views", "--keep-alive", "5 days"], r'--keep-alive: "5 days".*ms, s, m.*--keep-alive 75s'),
+        (
+            ["views", "--keep-alive", "5 days"],
+            r'--keep-alive: "5 days".*ms, s, m.*--keep-alive 75s',
+        ),
         (["views", "--log-level", "loud"], r'--log-level: "loud".*warning'),
         (["views", "--unix-mode", "999"], r'--unix-mode: "999".*--unix-mode 660'),
         (["views", "--bind", "nowhere"], r'--bind: "nowhere".*--bind'),
@@ -269,7 +272,7 @@ def test_bad_variables(variable, value, words):
         ("main", "raise SystemExit(0)", "main:app", ["__main__"]),
         ("main", "def application(e, s): pass", "main:app", ['no attribute "app"', "application"]),
         ("main", "x = 1", "main", ["application", "app"]),
-        ("main", "app = 5", "main:app", ["int", "can be called"]),
+        ("main", "app = 5", "main:app", ["int", "must be callable"]),
         ("main", "async def app(scope, receive, send): pass", "main:app", ["ASGI"]),
         (
             "main",
@@ -384,7 +387,7 @@ def test_unix_sockets_that_cannot_be_made(start, tmp_path):
     file.write_text("kept")
     assert "a file of another type" in refused(4, "views", "--bind", f"unix:{file}")
     assert file.read_text() == "kept"
-    assert "no directory" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
+    assert "not found" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
     assert "too long" in refused(4, "views", "--bind", f"unix:{tmp_path}/{'x' * 110}")
 
 
