@@ -1,5 +1,6 @@
-"""What a client sees of applications that break PEP 3333: what was meant, 500, or a visible break;
-never the content of one answer in the next. The clauses themselves are in conformance/pep3333."""
+"""The client's view of applications that break PEP 3333: the intended response, 500, or a
+visibly truncated one; never bytes of one response in the next. conformance/pep3333 has the
+clauses."""
 
 import pytest
 from support import hostile

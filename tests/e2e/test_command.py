@@ -1,4 +1,4 @@
-"""The command as a person meets it: start, every error message, exit codes."""
+"""The command from the user's view: start, every error message, exit codes."""
 
 import ctypes
 import json
@@ -15,7 +15,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \[\d+\] "
 
 
 def refused(code, *arguments, cwd=APPS, **more):
-    """What the command prints when it ends with `code` and serves nothing."""
+    """The output of the command when it exits with `code` and serves nothing."""
     done = run_command(*arguments, cwd=cwd, **more)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
@@ -130,7 +130,8 @@ def test_ipv6(start):
 
 
 def test_port_in_the_environment(start):
-    """As hosts of containers set it: then for everybody, and a line that a person can click."""
+    """As hosts of containers set it: then for every address, with a line for a browser on this
+    machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -222,7 +223,7 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "--chdir", "/nowhere"], "chdir.*/nowhere.*No such file"),
         (["views", "--error-logfile", "/nowhere/x.log"], "--error-logfile.*/nowhere/x.log"),
         (["views", "--factory=yes"], "--factory takes no value"),
-        # Habits from other servers
+        # options of other servers
         (["views", "--timeout", "30"], "--timeout.*--receive-timeout"),
         (["views", "-t", "30"], "-t.*--receive-timeout"),
         (["views", "-k", "gthread"], "-k.*--threads"),
@@ -297,7 +298,7 @@ def test_applications_that_cannot_be_loaded(project, module, text, app, words):
     for label in ("Tried:", "From:", "Problem:", "Fix:"):
         assert label in screen, screen
     assert str(directory) in screen
-    assert not re.search(r'File ".*/iotax/', screen), screen  # none of our frames
+    assert not re.search(r'File ".*/iotax/', screen), screen  # no frames of iotax
     assert "importlib" not in screen
 
 
@@ -325,7 +326,7 @@ def old_path():
     return [path for path in [environment().get("PYTHONPATH", "")] if path]
 
 
-# ---- exit 4: the address cannot be taken
+# ---- exit 4: the address cannot be opened
 
 
 @pytest.fixture
@@ -366,7 +367,8 @@ def test_unknown_host():
 
 
 def drop_right_to_low_ports():
-    """Root may bind them; the bounding set takes the right away over the exec (capabilities(7))."""
+    """Root may bind them; dropping the capability from the bounding set prevents it after the
+    exec (capabilities(7))."""
     drop_from_bounding_set, bind_service = 24, 10
     ctypes.CDLL(None).prctl(drop_from_bounding_set, bind_service, 0, 0, 0)
 

@@ -18,7 +18,7 @@ STYLE = PROJECT / "guestbook" / "files" / "style.css"
 
 @pytest.fixture
 def data(tmp_path):
-    """The environment that names a directory with a migrated database."""
+    """Environment variables that name a directory with a migrated database."""
     names = {"SAMPLE_DATA_DIR": str(tmp_path)}
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
     subprocess.run(migrate, cwd=PROJECT, env=environment(names), check=True)

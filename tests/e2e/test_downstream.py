@@ -1,5 +1,5 @@
-"""Another project that checks its application with iotax: the gate of action.yml in its very steps,
-and a CMake project."""
+"""Another project that checks its application with iotax: the steps of action.yml, and a CMake
+project."""
 
 import os
 import re
@@ -51,7 +51,8 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gate(environment):
-    """Runs the steps of action.yml for an application; what the last one said, and its code."""
+    """Run the steps of action.yml for an application. Returns output and exit code of the last
+    one."""
     python, wheel = environment
     action = yaml.safe_load((ROOT / "action.yml").read_text())
 
@@ -163,7 +164,7 @@ def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):
         + "iotax_add_conformance_test(none APP shop:none)\n"
     )
     path = f"{python.parent}:{os.environ['PATH']}"
-    # The default generator of CMake needs make, which the tests install nowhere.
+    # The default generator of CMake needs make, which the tests do not install.
     environ = clean_environment() | {"PATH": path, "CMAKE_GENERATOR": "Ninja"}
     subprocess.run(["cmake", "-B", "build", "."], cwd=tmp_path, env=environ, check=True)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The load of support/load.py itself: it must see everything that a server can do wrong.
+"""The load of support/load.py itself: it must detect every error of a server.
 
 The servers here are scripts: what they do with the connection and the request of that number.
 """
@@ -16,8 +16,8 @@ from support.wire import Connection
 
 
 class ScriptedServer:
-    """Serves each connection in a thread: `script(connection, token)` for each request of it, until
-    one returns False."""
+    """Serve each connection in a thread: `script(connection, token)` for each of its requests,
+    until one returns False."""
 
     def __init__(self, script):
         self.script = script
@@ -94,7 +94,7 @@ def serve():
 
     yield start
     for server in servers:
-        server.close()  # a second time is no harm
+        server.close()  # calling it twice has no effect
 
 
 def first_failure(port, sorts=(Client,)):
@@ -187,7 +187,7 @@ def test_connection_ends_instead_of_a_response(serve, end, written, fate):
         return False
 
     failure = first_failure(serve(script).port)
-    # A reset may overtake what was written before it.
+    # A reset may overtake bytes that were written before it.
     assert failure.fate is fate or (end is reset and failure.fate is Fate.UNANSWERED)
     assert failure.reused
     assert failure.worker == 7
@@ -238,12 +238,12 @@ def test_rejection_by_a_stopping_server(serve):
     server.close()
     report = running.join()
     assert report.refused_late == 2
-    # The script does not accept what waits in its queue, as a server has to: that is a reset.
+    # The script does not accept connections in its backlog, as a server has to: they get a reset.
     assert {one.fate for one in report.failures} <= {Fate.UNANSWERED, Fate.REFUSED}, str(report)
 
 
 def test_idle_connection_that_is_closed(serve):
-    """Counted, and the next request goes over a new connection."""
+    """Counted, and the next request uses a new connection."""
 
     class Waiting(Client):
         def before_next(self):

@@ -1,4 +1,4 @@
-"""A machine on which no temporary file can be made: everything stays in memory, and is said."""
+"""No temporary file can be created: everything stays in memory, and a warning says so."""
 
 from support.wire import Connection
 

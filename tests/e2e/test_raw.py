@@ -1,4 +1,4 @@
-"""Plain WSGI applications over raw connections: content, framing, errors, logs, request ids."""
+"""Plain WSGI applications over raw connections: bodies, framing, errors, logs, request ids."""
 
 import hashlib
 import json
@@ -84,7 +84,7 @@ def test_error_before_the_first_byte_is_500(start, path, error):
     assert "raised" not in answer.text
     server.err.wait_for(re.escape(error))
     server.out.wait_for(rf'"GET {path} HTTP/1\.1" 500 [A-Za-z ]+ {len(answer.body)}B ')
-    with Connection(server.port) as connection:  # and it goes on
+    with Connection(server.port) as connection:  # and it continues
         assert connection.ask("/close").body == b"complete\n"
 
 
@@ -107,7 +107,7 @@ def test_error_in_close_is_logged_and_the_response_is_complete(start):
     server.err.wait_for(r"RuntimeError: raised in close\(\)")
 
 
-# ---- requests and answers
+# ---- requests and responses
 
 
 def test_connection_is_reused(server, connection):
@@ -132,7 +132,7 @@ def test_head_has_the_fields_of_get_and_no_content(connection):
     get = connection.ask("/hello")
     head = connection.ask("/hello", method="HEAD")
     assert head.get("Content-Length") == get.get("Content-Length") == "14"
-    assert connection.ask("/hello").body == get.body  # nothing is left over on the connection
+    assert connection.ask("/hello").body == get.body  # no bytes are left on the connection
 
 
 def test_head_of_a_stream_has_no_content(start):
@@ -148,7 +148,7 @@ def test_blocks_are_seen_one_by_one(start, gates, tmp_path):
         connection.get("/blocks/a")
         connection.head()
         for block in (b"first\n", b"second\n", b"third\n"):
-            # The block is here while the application is still behind it.
+            # The block arrives while the application has not continued.
             assert connection.chunk() == block
             gate.wait_entered()
             gate.let_go()
@@ -223,7 +223,7 @@ def test_environ_reports_several_threads(start):
         assert json.loads(connection.ask("/environ").text)["wsgi.multithread"] is True
 
 
-# ---- request ids, logs and the server's own answers
+# ---- request ids, logs and the server's own responses
 
 
 def test_request_id_of_a_trusted_proxy_is_used(start):
@@ -298,7 +298,7 @@ def test_disconnected_client_is_logged_as_499(start, gates, tmp_path):
         connection.get("/gate/a")
         gate.wait_entered()
         connection.reset()
-    with Connection(server.port) as other:  # its answer shows that the reset has been seen, too
+    with Connection(server.port) as other:  # its response shows that the reset was seen, too
         other.send(b"GET / HTTP/1.1\r\n\r\n")
         assert other.answer().status == 400
     gate.let_go()

@@ -1,6 +1,6 @@
-"""--reload: a save brings the new code, and nothing that is saved ends the server.
+"""--reload: a save brings the new code, and no saved code ends the server.
 
-Every breakage is a test of its own. Tests wait for lines, answers and pipes.
+Every kind of error is a test of its own. Tests wait for lines, responses and pipes.
 """
 
 import contextlib
@@ -128,7 +128,7 @@ def test_hup_reloads_too(served):
 
 
 def test_saves_of_equal_length_are_seen_with_bytecode_allowed(project):
-    """The time of change and the length of a file are all that bytecode is checked by."""
+    """Bytecode is checked only by modification time and length of the source."""
     project.answers("0000")
     project.serve(env={"PYTHONDONTWRITEBYTECODE": ""})
     for number in range(1, 8):
@@ -141,10 +141,10 @@ def test_saves_of_equal_length_are_seen_with_bytecode_allowed(project):
 
 @pytest.mark.parametrize("gap", [0.1])
 def test_saves_in_quick_succession_end_with_the_last(served, gap):
-    """What 100 ms apart is saved may be one reload or several; the last text is what is served."""
+    """Saves that are 100 ms apart may be one reload or several; the last text is served."""
     for number in range(10, 20):
         served.answers(f"version {number}")
-        threading.Event().wait(gap)  # what is tested is this rhythm, nothing is waited for
+        threading.Event().wait(gap)  # the test is about this rhythm; nothing is waited for
     while served.text() != "version 19":
         served.reloaded()
 
@@ -262,7 +262,7 @@ def test_a_checkout_is_a_reload_not_thousands(served):
     assert served.server.err.text.count("Restarting server...") <= 3
 
 
-# ---- code that does not come to its end
+# ---- code that does not return
 
 
 def test_hanging_import_is_logged_and_interrupted_by_the_next_save(served):
@@ -381,7 +381,7 @@ def test_ctrl_c_ends_it_within_a_second(served, state):
         began = time.monotonic()
         served.server.send_signal(signal.SIGINT)
         assert served.server.wait() == 0
-        assert time.monotonic() - began < 1.5  # a second, on a machine that does other things too
+        assert time.monotonic() - began < 1.5  # a second, because the machine may be busy
         wait_for_end(*processes)
 
 
@@ -396,6 +396,6 @@ def test_the_supervisor_has_no_threads_and_survives_its_watcher(served):
     watcher = min(children(served.server.pid))
     os.kill(watcher, signal.SIGKILL)
     served.server.err.wait_for("The process that watches files was killed by SIGKILL")
-    served.reloaded()  # what was saved meanwhile is not missed
+    served.reloaded()  # a save during this time is not missed
     stays_alive(served)
     assert threads(served.server.pid) == 1

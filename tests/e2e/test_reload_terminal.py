@@ -26,7 +26,7 @@ def project(start, tmp_path):
 
 @pytest.mark.parametrize("options", [("--reload",), ()], ids=["reload", "plain"])
 def test_breakpoint_in_a_view(project, options):
-    """A save waits until the debugger is left; the request ends in the code that it began in."""
+    """A save waits until the debugger exits; the request ends in the code that it started in."""
     project.save("main.py", DEBUGGED)
     arguments = ["main:app", "--port", "0", "--color", "never", *options]
     with Terminal(*arguments, cwd=project.directory) as terminal:
@@ -79,4 +79,5 @@ def test_error_page_reloads_itself(project, tmp_path):
         browser.wait_for_page_after(lambda: project.answers("whole again"))
         assert browser.text.strip() == "whole again"
     asked = [line for line in project.server.out.text.splitlines() if "HEAD" in line]
-    assert len(asked) <= 2  # the page's questions are not logged, but the one that saw it whole
+    # Requests of the page are not logged, except the one that got the new page.
+    assert len(asked) <= 2

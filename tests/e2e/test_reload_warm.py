@@ -1,4 +1,5 @@
-"""--reload keeps third-party modules imported: what that may not change, and when it is cold."""
+"""--reload keeps third-party modules imported: what must not change by that, and when it is
+cold."""
 
 import os
 import shutil
@@ -28,7 +29,7 @@ def project(start, tmp_path, installed):
 
 
 def reload_until_warm(project, save):
-    """Save until the template is there. Returns how each reload went."""
+    """Save until the template is ready. Returns how each reload went."""
     how = []
     while not how or how[-1] in (
         "cold: no module is imported ahead yet",
@@ -73,7 +74,7 @@ def test_environment_and_path_of_one_version_do_not_reach_the_next(project):
 
 
 def test_module_that_depends_on_the_projects_environment_is_imported_again(project, installed):
-    """It read the variable when it was imported."""
+    """It read the variable at its import."""
     (installed / "third.py").write_text("import os\nmode = os.environ.get('MODE', 'unset')\n")
 
     def save(number):
@@ -145,8 +146,8 @@ def test_reload_works_after_the_template_died(project, installed):
 
 
 def template(project):
-    """The process with one thread that is not the first one, which watches."""
-    while True:  # old workers may still be leaving
+    """The process whose only thread is not its first one: it watches."""
+    while True:  # old workers may still be draining
         project.text()
         others = sorted(children(project.server.pid))[1:]
         found = [pid for pid in others if not has_ended(pid) and threads(pid) == 1]

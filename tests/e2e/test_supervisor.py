@@ -1,4 +1,4 @@
-"""The signals of the supervisor: sent to it, to the whole process group, and when it is PID 1."""
+"""The signals of the supervisor: sent to it, to the whole process group, and if it is PID 1."""
 
 import contextlib
 import os
@@ -31,8 +31,8 @@ def gate(gates):
 
 @pytest.fixture(params=[os.kill, os.killpg], ids=["alone", "group"])
 def signaled(request):
-    """signaled(server): its signals are sent to the supervisor, or to the whole process group, as
-    a terminal, a service manager or a container's init may do it."""
+    """signaled(server): its signals go to the supervisor, or to the whole process group, as from
+    a terminal, a service manager or a container's init."""
 
     def prepare(server):
         server.send_signal = lambda number: request.param(server.pid, number)
@@ -54,7 +54,7 @@ def trouble(signaled, start, tmp_path):
 
 
 def ask(server, path):
-    """The answer's text, over a connection of its own."""
+    """The body of the response, over a new connection."""
     with Connection(server.port) as connection:
         return connection.ask(path, "Connection: close").text
 
@@ -100,8 +100,8 @@ def test_stop_finishes_running_requests_and_logs_them(trouble, gate, number):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stop_immediately(trouble, gate, number):
-    """By a second signal half a second after the first, or by QUIT; a call that never returns does
-    not stop it."""
+    """By a second signal half a second after the first, or by QUIT; a call that never returns
+    does not prevent it."""
     server = trouble("--workers", 2)
     server.wait_for_workers(2)
     pids = server.workers()
@@ -111,7 +111,8 @@ def test_stop_immediately(trouble, gate, number):
         if number != signal.SIGQUIT:
             server.send_signal(number)
             wait_until_refused(server.port)
-        # One within half a second of the first does not count; so they are sent until one does.
+        # A signal within half a second of the first one does not count; so send them until one
+        # does.
         while server.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 server.send_signal(number)
@@ -158,7 +159,7 @@ def test_hup_replaces_every_worker_once(trouble):
 
 
 def test_ttin_and_ttou(trouble):
-    """One more, one less; one always stays."""
+    """One more, one less; one always remains."""
     server = trouble()
     server.send_signal(signal.SIGTTIN)
     server.wait_for_workers(2)
@@ -191,7 +192,7 @@ def test_usr1_reopens_the_logs(signaled, tmp_path):
         access.rename(tmp_path / "access.1")
         server.send_signal(signal.SIGUSR1)
         while not (access.exists() and access.read_text().count("/after") >= 20):
-            ask(server, "/after")  # by both workers, though perhaps at first into the old file
+            ask(server, "/after")  # by both workers, though possibly first into the old file
         server.send_signal(signal.SIGTTIN)
         wait_for_text(error, "Started server process")
         assert "/before" not in access.read_text()
@@ -213,7 +214,7 @@ def test_standard_output_that_is_a_socket_takes_the_access_log(signaled, project
         ours.settimeout(patience.SECONDS)
         ask(server, "/before")
         assert b"/before" in reader.readline()
-        server.send_signal(signal.SIGUSR1)  # leaves it alone
+        server.send_signal(signal.SIGUSR1)  # does not change it
         ask(server, "/after")
         assert b"/after" in reader.readline()
         server.stop()
@@ -276,14 +277,14 @@ def test_pid_1_warns_of_a_loopback_address(first_process):
 
 
 def test_pid_1_replaces_and_reaps(first_process, gate):
-    """What the application leaves behind becomes a child of PID 1 and must not stay a zombie."""
+    """Orphaned processes of the application become children of PID 1 and must not stay zombies."""
     server, pid = first_process()
     orphan = ask(server, "/orphan")
     gate.wait_entered()
     before = set(children(pid))
     assert len(before) == 2, orphan
     gate.let_go()
-    while len(children(pid)) == 2:  # its death wakes the supervisor
+    while len(children(pid)) == 2:  # its exit wakes the supervisor
         ask(server, "/")
     (worker,) = children(pid)
     assert state(worker) != "Z"
@@ -303,7 +304,7 @@ CTRL_C = b"\x03"
 
 
 def test_ctrl_c_on_a_terminal_prints_pending_requests(gate, tmp_path):
-    """The whole foreground group gets it."""
+    """The whole foreground process group gets it."""
     options = ["--workers", "2", "--port", "0", "--color", "never"]
     with Terminal("trouble", *options, env={"GATES": str(tmp_path)}) as terminal:
         port = int(terminal.shown.wait_for(LISTENING)["port"])

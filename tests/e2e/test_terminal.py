@@ -1,4 +1,4 @@
-"""Terminals whose window is closed, and servers in the background of one."""
+"""Closed terminals, and servers in the background of a terminal."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def arguments(*options):
 
 
 def family(pid):
-    """The process and all below it."""
+    """The process and all of its descendants."""
     found = [pid]
     for one in found:
         found += children(one)
@@ -60,7 +60,7 @@ def started(shown: Lines):
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
 def test_a_closed_window_ends_the_server(directory, options):
-    """A HUP of a process before that does not."""
+    """A HUP from a process before that does not."""
     with Terminal(*arguments(*options), cwd=directory) as terminal:
         port = started(terminal.shown)
         terminal.process.send_signal(signal.SIGHUP)
@@ -112,8 +112,8 @@ def test_the_window_of_a_shell_is_closed(directory, options, job):
 
 @pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "0")], ids=" ".join)
 def test_reading_from_the_terminal_in_the_background(directory, options):
-    """The kernel sends TTIN to the whole job: no order for another worker, no endless loop, and no
-    server that stands still."""
+    """The kernel sends TTIN to the whole job: this must not start a worker, loop endlessly, or
+    stop the server."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
     with Terminal(cwd=directory, command=SHELL) as terminal:
         terminal.type(f"{command} &\n".encode())
@@ -130,7 +130,7 @@ def test_reading_from_the_terminal_in_the_background(directory, options):
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
 def test_writing_to_a_terminal_that_stops_background_writers(directory, options):
-    """stty tostop: the kernel sends TTOU to who writes in the background."""
+    """stty tostop: the kernel sends TTOU to a job that writes in the background."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
     with Terminal(cwd=directory, command=SHELL) as terminal:
         terminal.type(f"{command} &\n".encode())

@@ -1,6 +1,7 @@
-"""Application threads: a call that hangs holds nothing but its own thread.
+"""Application threads: a call that hangs blocks only its own thread.
 
-"Hangs" is a gate that the test opens; so each statement is about order, not about milliseconds.
+A call hangs at a gate that the test opens; so each statement is about order, not about
+milliseconds.
 """
 
 import importlib.util
@@ -40,7 +41,7 @@ def test_hung_view_does_not_delay_accepting_and_rejecting(hung):
 
 
 def test_hung_view_does_not_delay_reading(start, gate, tmp_path):
-    """The whole content is read, more than all socket buffers hold, while nothing can run."""
+    """The complete body is read, more than all socket buffers hold, while no call can run."""
     server = start("views", "--limit-body", "100M", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first, Connection(server.port) as second:
         first.get("/gate/a")
@@ -59,7 +60,7 @@ def test_hung_view_does_not_delay_timeouts(hung):
 
 
 def test_hung_view_does_not_delay_finished_responses(start, gate, tmp_path):
-    """The answer is larger than all socket buffers; its reader begins when the thread hangs."""
+    """The response is larger than all socket buffers; its reader starts when the thread hangs."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port, receive_buffer=SMALL) as reader, Connection(server.port) as other:
         reader.get("/big?bytes=50000000")
@@ -97,7 +98,7 @@ def test_eight_threads_run_eight_views_concurrently(start, gate, tmp_path):
     for connection in connections:
         connection.get("/gate/a")
     gate.wait_entered(8)
-    with Connection(server.port) as connection:  # the ninth has had every chance to come in
+    with Connection(server.port) as connection:  # the ninth has had every chance to start
         connection.send(b"GET / HTTP/1.1\r\n\r\n")
         assert connection.answer().status == 400
     assert gate.is_empty()
@@ -139,7 +140,8 @@ def ask(port, path):
 
 
 def test_ten_thousand_mixed_requests_all_run_in_the_main_thread(start):
-    """One in twenty takes 4 ms, long enough for the spare to take the lead each time."""
+    """One in twenty takes 4 ms, long enough for the spare thread to take over the lead each
+    time."""
     server = start("views", "--no-access-log", "--keep-alive-requests", "0")
 
     def client(number):
@@ -186,14 +188,14 @@ def test_stream_that_blocks_does_not_hold_up_other_threads(start, gate, tmp_path
 
 
 def test_request_of_a_disconnected_client_is_not_run(start, gate, tmp_path):
-    """A reset while the request waits for a thread: the application never sees it."""
+    """A reset while the request waits for a thread: the application is not called."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first:
         first.get("/gate/a")
         gate.wait_entered()
         second = Connection(server.port)
         second.get("/print?line=must+not+run")
-        # The answer shows that what was sent before it has been read, too.
+        # The response shows that bytes sent before it were read, too.
         with Connection(server.port) as other:
             other.send(b"GET / HTTP/1.1\r\n\r\n")
             assert other.answer().status == 400
@@ -264,7 +266,7 @@ def patched(request, project):
     ids=" ".join,
 )
 def test_application_threads_are_native_where_threading_is_patched(start, patched, options):
-    """Named threads, each with an event loop of its own, and TERM ends the server."""
+    """Named threads, each with an event loop of its own, and TERM stops the server."""
     server = start("main:app", "--threads", "3", *options, cwd=patched)
     at_once = threading.Barrier(6)
 

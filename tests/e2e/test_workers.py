@@ -1,4 +1,4 @@
-"""What becomes of a worker: how it starts, dies, is recycled, and what it inherits."""
+"""The life of a worker: its start, exit, recycling, and what it inherits."""
 
 import itertools
 import os
@@ -37,7 +37,7 @@ def trouble(start, tmp_path):
 
 
 def ask(server, path):
-    """The answer's text, over a connection of its own."""
+    """The body of the response, over a new connection."""
     with Connection(server.port) as connection:
         return connection.ask(path, "Connection: close").text
 
@@ -61,7 +61,7 @@ DEATHS = [
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("path", "cause"), DEATHS)
 def test_death_is_one_line_and_the_worker_is_replaced(trouble, workers, path, cause):
-    """With its cause, what it was running, and the age of that; whatever the exit code is."""
+    """With its cause, the request that it ran, and its age, for any exit code."""
     server = trouble("--workers", workers)
     server.wait_for_workers(workers)
     with Connection(server.port) as connection:
@@ -176,7 +176,7 @@ def test_hup_with_broken_code_keeps_the_old_code_serving(start, project, way, br
     server.send_signal(signal.SIGHUP)
     server.err.wait_for(rf"ERROR: (.|\n)*{re.escape(words)}")
     assert "version 1" in ask(server, "/")
-    assert set(old) <= set(server.workers())  # others are tried again and again
+    assert set(old) <= set(server.workers())  # other workers are tried repeatedly
     project("main", version(2))
     server.send_signal(signal.SIGHUP)
     wait_for_end(*old)
@@ -196,7 +196,7 @@ def test_hup_serves_the_new_code(start, project, way):
 
 
 def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
-    """And the old worker finishes what it runs."""
+    """And the old worker finishes its requests."""
     server = trouble()
     (old,) = server.workers()
     with Connection(server.port) as slow:
@@ -205,7 +205,7 @@ def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
         listener = listening_inode(server.port)
         server.send_signal(signal.SIGHUP)
         server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
-        while listener in sockets(old):  # until the order has come to it
+        while listener in sockets(old):  # until the order has arrived
             os.sched_yield()
         for _ in range(20):
             assert worker_that_answers(server) != old
@@ -223,7 +223,7 @@ def test_idle_connection_gets_one_more_response_after_hup(trouble):
         assert connection.ask("/").get("Connection") is None
         server.send_signal(signal.SIGHUP)
         server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
-        while True:  # until the order has come to the old one
+        while True:  # until the order has arrived at the old one
             answer = connection.ask("/")
             assert answer.text.split()[0] == str(old)
             if answer.get("Connection") == "close":
@@ -243,7 +243,7 @@ def test_idle_connection_ends_with_its_keep_alive_after_hup(trouble):
 
 
 def test_worker_that_ends_survives_the_order_to_dump_its_stacks(start, gate, tmp_path):
-    """That of USR2, which comes when it likes: nobody is there any more who could obey it."""
+    """That of USR2, which comes at any time: no process is left that could follow it."""
     dump = signal.SIGRTMAX - 1
     server = start("trouble", env={"GATES": str(tmp_path), "EXIT_GATE": "a"})
     (old,) = server.workers()
@@ -258,7 +258,7 @@ def test_worker_that_ends_survives_the_order_to_dump_its_stacks(start, gate, tmp
 
 
 def masked(pid, name, number):
-    """Whether the signal is in that mask of the process, as proc(5) names it."""
+    """Whether the signal is in this mask of the process, as named in proc(5)."""
     text = Path(f"/proc/{pid}/status").read_text()
     mask = int(re.search(rf"^{name}:\s+(\w+)$", text, re.M)[1], 16)
     return bool(mask >> (number - 1) & 1)
@@ -287,7 +287,7 @@ def test_lifetime_of_a_worker(trouble):
 
 
 def test_memory_of_a_worker(trouble):
-    """The old one drains before the new one starts: there may be no room for two."""
+    """The old one drains before the new one starts: memory may be too short for two."""
     server = trouble("--worker-max-rss", "150M")
     (old,) = server.workers()
     assert ask(server, f"/grow/{200 << 20}")
@@ -459,7 +459,7 @@ def exits(directory):
 
 
 def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, project):
-    """In the template; those that a worker registers in the worker."""
+    """In the template; functions that a worker registers run in the worker."""
     directory = project("main", EXITS)
     server = start("main:app", "--preload", "--workers", "2", cwd=directory)
     first = server.wait_for_answers_of(2)
@@ -495,7 +495,8 @@ def test_exit_functions_of_the_template_run_when_the_whole_group_gets_the_signal
 
 
 def test_a_template_ends_with_the_last_of_its_workers(start, project):
-    """HUP: what the exit functions of the former import end is used as long as its workers run."""
+    """HUP: resources that exit functions of the former import release are in use as long as its
+    workers run."""
     directory = project("main", EXITS)
     server = start("main:app", "--preload", cwd=directory)
     old = int(ask(server, "/").split()[0])
@@ -537,7 +538,8 @@ def test_template_that_dies_is_replaced(trouble):
 
 
 def test_template_that_dies_before_it_forks(trouble):
-    """The worker that it was to fork never was: neither a replacement nor a stop waits for it."""
+    """The worker that it should fork never existed: neither a replacement nor a stop waits for
+    it."""
     server = trouble("--preload")
     (worker,) = server.workers()
     (template,) = set(children(server.pid)) - {worker}
@@ -590,7 +592,7 @@ def test_fork_that_fails_in_the_template_is_tried_again(start, project):
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
 def test_descriptors_of_a_worker(trouble, options):
-    """The listener once; nothing of another worker's."""
+    """The listener once; nothing of another worker."""
     server = trouble("--workers", 3, *options)
     for _ in range(3):
         old = server.wait_for_answers_of(3)
@@ -620,7 +622,7 @@ def test_without_a_supervisor(start):
 
 
 def test_supervisor_waits_for_orphans_of_the_application(trouble, gate):
-    """It is their reaper, so they must not stay as zombies."""
+    """It is their parent, so they must not stay zombies."""
     server = trouble()
     pid = int(ask(server, "/orphan"))
     gate.wait_entered()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def stay(name, mark=b"."):
-    """Tell the test that this call is at gate `name`, and stay until it is let go."""
+    """Report that this call is at gate `name`, and wait until the test opens the gate."""
     directory = Path(os.environ["GATES"])
     with (directory / f"{name}.entered").open("wb", buffering=0) as entered:
         entered.write(mark)

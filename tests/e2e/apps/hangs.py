@@ -1,4 +1,4 @@
-"""Views that hang, each in its own way, until they are let go or interrupted."""
+"""Views that hang, each in its own way, until the test releases or interrupts them."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import iotax
 
 DIR = Path(os.environ.get("HANGS", "."))
-PYTHON = ctypes.PyDLL(None)  # its calls keep the GIL
+PYTHON = ctypes.PyDLL(None)  # its calls hold the GIL
 seen: list[str] = []
 
 

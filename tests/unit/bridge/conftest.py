@@ -19,7 +19,7 @@ def ask() -> Callable[..., Answer]:
 
 @pytest.fixture
 def environ_of(ask: Callable[..., Answer]) -> Callable[..., dict[str, Any]]:
-    """environ_of(**request) is the environ that an application got; `options` are the server's."""
+    """environ_of(**request) returns the environ of the application; `options` are the server's."""
 
     def one(options: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
         seen: dict[str, Any] = {}

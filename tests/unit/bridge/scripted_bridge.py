@@ -1,4 +1,4 @@
-"""The bridge over a scripted exchange: one request at a time, and all that it was told."""
+"""The bridge over a scripted exchange: one request at a time, and a record of its calls."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from _iotax_test import Harness
 
 DEBUG, INFO, WARNING, ERROR, CRITICAL = range(5)
-APPLICATION = 9  # what it has written to wsgi.errors, which has no level
+APPLICATION = 9  # text written to wsgi.errors, which has no level
 
 
 @dataclass
 class Answer:
-    """What one request led to. `events` is in order; tests put their own events among them."""
+    """The result of one request. `events` is in order; tests add their own events."""
 
     events: list[Any]
     log: list[tuple[int, str]] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Answer:
 
     @property
     def status(self) -> str | None:
-        """Of the head that was sent; None when there was none."""
+        """The status of the sent head; None if there was none."""
         heads = self.of("respond")
         assert len(heads) <= 1
         return heads[0][1].decode("latin-1") if heads else None
@@ -46,14 +46,14 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """The server's own 500 went out instead of anything of the application's."""
+        """Whether the server's own 500 was sent instead of a response of the application."""
         return self.kinds[-1:] == ["fail"] and not self.of("respond")
 
     def errors(self) -> list[str]:
         return [text for level, text in self.log if level == ERROR]
 
     def written(self) -> str:
-        """What the application has written to wsgi.errors, as it came."""
+        """Text that the application wrote to wsgi.errors, unchanged."""
         return "".join(text for level, text in self.log if level == APPLICATION)
 
     def warnings(self) -> list[str]:
@@ -61,7 +61,7 @@ class Answer:
 
 
 class Bridge:
-    """An application behind the bridge."""
+    """The bridge with one application."""
 
     def __init__(self, app: Any, threads: int = 1, **options: Any) -> None:
         self.harness = Harness(app, threads, options)

@@ -21,7 +21,7 @@ def start(start_response: Any, *headers: tuple[str, str], status: str = "200 OK"
 
 
 class Blocks:
-    """An iterable that counts close() and puts what happens among the events."""
+    """An iterable that counts calls of close() and records events."""
 
     def __init__(self, events: list[Any], *blocks: Any) -> None:
         self.events, self.blocks = events, iter(blocks)
@@ -57,7 +57,7 @@ def answer_with(
 
 
 class Recorder:
-    """Notes every attribute that is looked up on it."""
+    """Records every attribute that is looked up on it."""
 
     def __init__(self, blocks: Any = (b"x",)) -> None:
         object.__setattr__(self, "names", [])
@@ -112,7 +112,7 @@ class InstanceIsIterable:
 
 
 class CallsAs:
-    """Called through a C function: operator.methodcaller takes no keywords of its own."""
+    """Called through a C function: operator.methodcaller passes no keywords of its own."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         return operator.call(Callables.static, environ, start_response)
@@ -694,8 +694,8 @@ def test_beyond_5_10_call_iteration_and_close_run_in_the_context_of_the_thread()
 
 @pytest.mark.parametrize("way", ["call", "iteration", "close", "exception"])
 def test_a_context_variable_survives_to_the_next_request_of_its_thread_only(way: str) -> None:
-    """What an application keeps in a context variable, e.g. a cache client, is made once for each
-    thread, wherever in a request it is made and however the request ends."""
+    """Objects that an application keeps in a context variable, e.g. a cache client, are created
+    once for each thread, at any point of a request and however it ends."""
     kept: contextvars.ContextVar[object] = contextvars.ContextVar("kept")
     made: list[int] = []
 
@@ -732,11 +732,11 @@ def test_a_context_variable_survives_to_the_next_request_of_its_thread_only(way:
     for thread in threads:
         thread.join()
     assert len(made) == 2
-    assert kept.get(None) is None  # the thread that made the bridge has a context of its own
+    assert kept.get(None) is None  # the thread that created the bridge has a context of its own
 
 
 def test_a_request_sees_what_its_thread_set_before() -> None:
-    """E.g. what the import of the application set in the main thread."""
+    """E.g. variables set by the import of the application in the main thread."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("imported")
     seen: list[str] = []

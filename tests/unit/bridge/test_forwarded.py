@@ -1,5 +1,5 @@
-"""--forwarded-allow-ips and --forwarded-headers: whose X-Forwarded-* fields, and which of them,
-change environ and name the client in the logs (S-ENV-26; beyond 3.4)."""
+"""--forwarded-allow-ips and --forwarded-headers: from which peers X-Forwarded-* headers are
+trusted, and which of them change environ and the client in the logs (S-ENV-26; beyond 3.4)."""
 
 import ipaddress
 import re
@@ -23,7 +23,7 @@ ALL = [
 
 @pytest.fixture
 def behind(environ_of: Any) -> Any:
-    """behind(*headers) is the environ of a request that came through a trusted proxy."""
+    """behind(*headers) returns the environ of a request from a trusted proxy."""
     return lambda *headers, **request: environ_of(
         **{"options": TRUSTED, "peer": PROXY, **request}, headers=[("Host", "inner"), *headers]
     )
@@ -325,7 +325,8 @@ def test_unix_sockets_and_everybody(environ_of: Any) -> None:
 def test_wildcard_trusts_the_peer_and_no_further_hop(
     environ_of: Any, trusted: list[str], chain: str, address: str
 ) -> None:
-    """Else the client chooses its address: everything in the field would be a trusted hop."""
+    """Otherwise the client chooses its address: each address in the header would be a trusted
+    hop."""
     fields = [("X-Forwarded-For", chain)]
     environ = environ_of(options={"trusted": trusted}, headers=fields, peer=PROXY)
     assert environ["REMOTE_ADDR"] == address

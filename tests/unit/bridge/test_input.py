@@ -24,7 +24,7 @@ def cut(body: bytes, size: int) -> list[bytes]:
     return [body[at : at + size] for at in range(0, len(body), size)]
 
 
-# The same content in memory, stored with a known size, and arriving with an unknown one.
+# The same body in memory, stored with a known size, and arriving with an unknown one.
 FORMS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "memory": lambda body: {"body": body},
     "stored": lambda body: {"body": body, "stored": True},
@@ -48,7 +48,7 @@ ARRIVING = [form for form in FORMS if form not in KEPT]
 
 
 def asked(form: dict[str, Any], use: Callable[[Any], Any]) -> Any:
-    """What `use(wsgi.input)` gives in a request with that body."""
+    """The result of `use(wsgi.input)` in a request with that body."""
     results: list[Any] = []
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -67,7 +67,7 @@ def result_of(form: str, body: bytes, use: Callable[[Any], Any]) -> Any:
 
 @pytest.fixture(params=FORMS)
 def read(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """read(body, f) gives f(wsgi.input) of a request with that body."""
+    """read(body, f) returns f(wsgi.input) of a request with that body."""
 
     def one(body: bytes, use: Callable[[Any], Any]) -> Any:
         return result_of(request.param, body, use)
@@ -225,7 +225,7 @@ def test_read1_waits_for_nothing_that_it_can_do_without() -> None:
 
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="it ends the process")
 def test_line_without_memory_is_an_exception_and_can_be_read_in_pieces() -> None:
-    """An address space that has no room for the line twice."""
+    """The address space is too small for a second copy of the line."""
     script = """
         import resource, sys
         from scripted_bridge import Bridge

@@ -1,4 +1,4 @@
-"""iotax.RequestTimeout reaches the application that is overdue, and nobody else."""
+"""iotax.RequestTimeout reaches the overdue application, and no other code."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ INTERRUPTED = 20
 
 @pytest.fixture
 def often() -> Iterator[None]:
-    """The interpreter changes hands as often as it can."""
+    """Python switches threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -93,7 +93,7 @@ def test_only_the_call_and_next_ever_see_it() -> None:
 
 
 def test_late_response_is_discarded() -> None:
-    """Armed when next() has nothing more to do: neither close() nor the next request gets it."""
+    """Raised when next() has finished: neither close() nor the next request gets it."""
     closed = 0
 
     class Result:

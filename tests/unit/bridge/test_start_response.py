@@ -13,7 +13,7 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 def refused(ask: Any, *arguments: Any) -> tuple[BaseException, Any]:
-    """What start_response raises for `arguments`, and the answer when the application lets it
+    """The exception of start_response for `arguments`, and the response if the application lets it
     pass."""
     raised: list[BaseException] = []
 

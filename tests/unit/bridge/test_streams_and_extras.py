@@ -1,4 +1,4 @@
-"""wsgi.errors, wsgi.early_hints, iotax.client_disconnected, and what lives how long.
+"""wsgi.errors, wsgi.early_hints, iotax.client_disconnected, and the lifetime of objects.
 
 S-ENV-28, S-ERR; beyond 4.12, 5.4.
 """

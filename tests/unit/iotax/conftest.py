@@ -14,9 +14,9 @@ from scripted_extension import ScriptedWorker, extension
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
-    """The class that stands for _iotax.Worker; `made` lists its objects.
+    """The class in place of _iotax.Worker; `made` lists its objects.
 
-    By default it stops at once.
+    By default it stops immediately.
     """
 
     class Fresh(ScriptedWorker):
@@ -33,7 +33,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was logged, as "level: text"; opening the log is there as "open: …"."""
+    """Logged lines as "level: text"; opening the log is "open: …"."""
     lines: list[str] = []
     monkeypatch.setattr(extension, "log", lambda level, text: lines.append(f"{level}: {text}"))
     monkeypatch.setattr(extension, "flush_log", lambda _seconds: True)
@@ -45,7 +45,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Each test runs in a directory of its own; variables and modules go away."""
+    """Run each test in a directory of its own; restore variables and modules."""
     for variable in [*os.environ]:
         if variable.startswith("IOTAX_") or variable in (
             "PORT",

@@ -1,6 +1,6 @@
-"""A scripted extension for tests of the Python half: no loop, no threads of its own.
+"""A scripted extension for tests of the Python half: no loop, no threads.
 
-Where the extension is not built, importing this module puts a stand-in into its place.
+If the extension is not built, importing this module installs a stand-in for it.
 """
 
 import importlib
@@ -23,7 +23,7 @@ def _is_built() -> bool:
 
 
 def _stand_in() -> types.ModuleType:
-    """What `import iotax` needs of an extension that has not been built."""
+    """The names that `import iotax` needs of an extension that is not built."""
     module = types.ModuleType("iotax._iotax")
     vars(module).update(
         __version__="0.0.0",
@@ -52,7 +52,7 @@ extension = importlib.import_module("iotax._iotax")
 
 
 class ScriptedWorker:
-    """Serves nothing: runs `script` in run(), then waits until it is told to stop."""
+    """Does not serve: calls `script` in run(), then waits for stop()."""
 
     script: Callable[["ScriptedWorker"], None]
     made: list["ScriptedWorker"]
@@ -73,7 +73,7 @@ class ScriptedWorker:
         self.calls: list[str] = []
         self.threads: list[str] = []
         self.stopped = threading.Event()
-        self.held = threading.Event()  # while clear and `hold` is set, run_thread() does not return
+        self.held = threading.Event()  # if clear and `hold` is set, run_thread() does not return
         self.hold = False
         self.wakeup_fd = os.open(os.devnull, os.O_WRONLY | os.O_NONBLOCK)
         type(self).made.append(self)

@@ -20,8 +20,8 @@ APP = "def app(environ, start_response):\n    return []\n"
 
 @pytest.fixture(autouse=True)
 def _signals_and_leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command serves in this process, and keeps its signal handlers and its exit guard; here
-    the test ends first."""
+    """The command serves in this process, and keeps its signal handlers and its exit guard; in
+    these tests it returns first."""
     monkeypatch.setenv("IOTAX_WORKERS", "0")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
     former = {number: signal.getsignal(number) for number in numbers}
@@ -315,7 +315,7 @@ def test_a_signal_stops_with_code_0(
 
 
 class _LeftError(Exception):
-    """In place of the end of the process."""
+    """In place of the exit of the process."""
 
 
 @pytest.fixture

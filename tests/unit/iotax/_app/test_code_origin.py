@@ -1,5 +1,5 @@
-"""Whose code a file is, and everything that depends on it: frames of every sub-package are told
-from those of the application."""
+"""Whose code a file is, and everything that depends on it: frames of every sub-package are
+distinguished from those of the application."""
 
 import pkgutil
 import sys
@@ -28,7 +28,7 @@ def directory_of(package: str) -> Path:
 
 
 def function(file: Path, text: str) -> Callable[..., object]:
-    """The function `f` that `text` defines, as if it stood in `file`."""
+    """The function `f` defined by `text`, compiled as if it were in `file`."""
     scope: dict[str, Callable[..., object]] = {}
     exec(compile(text, str(file), "exec"), scope)
     return scope["f"]
@@ -41,7 +41,7 @@ def through(package: str, inner: Callable[..., object]) -> Callable[..., object]
 
 
 def through_all(inner: Callable[..., object]) -> Callable[..., object]:
-    """Calls `inner` through a frame of every sub-package."""
+    """Call `inner` through a frame of every sub-package."""
     for package in PACKAGES:
         inner = through(package, inner)
     return inner

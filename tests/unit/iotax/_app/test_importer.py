@@ -1,4 +1,4 @@
-"""Loading: every form of APP, and the screen for every way to fail."""
+"""Loading: every form of APP, and the report of every failure."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The working directory by its name: entered, entered again, gone."""
+"""The working directory by name: entered, entered again, deleted."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def write(directory: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def releases(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the releases one and two, and `current`, which names one."""
+    """A directory with the releases one and two, and the link `current` to one."""
     monkeypatch.setattr(working_directory._Current, "directory", None)
     for name in ("one", "two"):
         write(tmp_path, {f"{name}/main.py": APP, f"{name}/lib/part.py": f"name = {name!r}\n"})
@@ -62,8 +62,8 @@ def test_chdir_is_entered_again_by_its_name(releases: Path) -> None:
 def test_start_directory_is_known_by_the_name_that_the_shell_gave(
     releases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what Python itself puts on its path: the directory in which it starts, and relative
-    entries of PYTHONPATH."""
+    """With the entries that Python puts on sys.path: its start directory, and relative entries of
+    PYTHONPATH."""
     monkeypatch.chdir(releases / "current")
     monkeypatch.setattr(sys, "path", [str(releases / "one"), str(releases / "one/lib"), "/else"])
     directory = WorkingDirectory(

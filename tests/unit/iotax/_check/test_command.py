@@ -30,7 +30,7 @@ def app(environ, start_response):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Writes main.py into the current directory."""
+    """Write main.py into the current directory."""
     monkeypatch.chdir(tmp_path)
 
     def write(source):
@@ -142,7 +142,7 @@ def app(environ, start_response):
     project(source)
 
     argv = ["main:app", "--path", "POST /", "-H", "A: b", "-d", "x=1", "--strict"]
-    assert command.main(argv) == 1  # chunked, there is no CONTENT_LENGTH
+    assert command.main(argv) == 1  # chunked, so there is no CONTENT_LENGTH
     project(source.replace('read(int(environ.get("CONTENT_LENGTH") or 0))', "read()"))
     assert command.main(argv) == 0
 

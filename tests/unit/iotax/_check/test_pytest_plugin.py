@@ -17,8 +17,8 @@ BROKEN = SOUND.replace('b"hello"', '"hello"')
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs pytest in a directory with this main.py; its exit code and what it printed. Installed,
-    the plugin needs no -p (tests/e2e/test_downstream.py)."""
+    """Run pytest in a directory with this main.py. Returns its exit code and output. If the plugin
+    is installed, it needs no -p (tests/e2e/test_downstream.py)."""
 
     def run(source, *arguments, directory="."):
         (tmp_path / "main.py").write_text(source)

@@ -1,4 +1,4 @@
-"""Requests as people write them."""
+"""Parsing requests of the command line and of files."""
 
 import pytest
 

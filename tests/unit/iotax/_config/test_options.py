@@ -1,4 +1,4 @@
-"""The table of options against everything that is made from it."""
+"""The table of options, compared with everything that is made from it."""
 
 import re
 import typing

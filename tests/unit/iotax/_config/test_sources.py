@@ -1,4 +1,4 @@
-"""Which source wins, and what each bad value is answered with."""
+"""Which source wins, and the error for each invalid value."""
 
 import re
 

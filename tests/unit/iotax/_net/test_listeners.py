@@ -1,4 +1,4 @@
-"""Real sockets on loopback: what is bound, how, and what is said when it cannot be."""
+"""Real sockets on loopback: what is bound, how, and the error if that fails."""
 
 import errno
 import os

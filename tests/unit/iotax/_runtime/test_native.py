@@ -12,7 +12,7 @@ from iotax._runtime import native
 
 PATCHES = {
     "plain": "",
-    # What matters of a patch, for where neither of the two is installed.
+    # The relevant part of the patches, for machines on which neither of the two is installed.
     "inline": """
 import threading
 def start(function, *args, **named):
@@ -75,7 +75,7 @@ print("done")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("patch", PATCHES)
 def test_a_thread_is_one_of_the_operating_system(patch: str, when: str) -> None:
-    """Whether iotax is imported before the patch (the command) or after it (serve())."""
+    """Whether iotax is imported before the patch (command) or after it (serve())."""
     if patch in ("gevent", "eventlet") and importlib.util.find_spec(patch) is None:
         pytest.skip(f"{patch} is not installed")
     parts = ["from iotax._runtime import native", PATCHES[patch], CHECKS]
@@ -95,7 +95,7 @@ def test_nothing_is_replaced_where_nothing_is_patched() -> None:
 
 
 def test_debugger_that_wraps_the_start_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It traces the threads that it starts."""
+    """The debugger traces the threads that it starts."""
 
     def start(*_: object) -> None: ...
 

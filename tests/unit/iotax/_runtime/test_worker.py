@@ -1,4 +1,4 @@
-"""One worker from its first thread to its last, over a scripted extension."""
+"""One worker from start to stop, over a scripted extension."""
 
 import os
 import signal
@@ -101,7 +101,7 @@ def test_former_handlers_come_back(worker: type[ScriptedWorker]) -> None:
         for number, handler in former.items():
             signal.signal(number, handler)
     assert during[0] == during[1] != mine
-    assert during[2] == mine  # QUIT belongs to the command
+    assert during[2] == mine  # QUIT is handled by the command
     assert during[3] == worker.made[0].wakeup_fd
     assert signal.set_wakeup_fd(-1) == -1
     assert worker.made[0].calls == ["install", "script", "restore", "now"]

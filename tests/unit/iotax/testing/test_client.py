@@ -24,7 +24,7 @@ def boom(environ, start_response):
     raise ValueError("boom")
 
 
-def breaks_off(environ, start_response):
+def truncated(environ, start_response):
     start_response("200 OK", [("Content-Length", "10")])
     yield b"half"
     raise ValueError("boom")
@@ -155,7 +155,7 @@ def test_eof_reaches_the_server(client):
 
 
 def test_application_error_is_raised():
-    for application in (boom, breaks_off):
+    for application in (boom, truncated):
         client = Client(application)
         with pytest.raises(ValueError, match="boom"):
             client.get("/")
@@ -163,7 +163,7 @@ def test_application_error_is_raised():
 
 def test_application_error_is_available_on_the_response():
     failed = Client(boom, raise_exceptions=False).get("/")
-    broken = Client(breaks_off, raise_exceptions=False).get("/")
+    broken = Client(truncated, raise_exceptions=False).get("/")
 
     assert failed.status == 500
     assert isinstance(failed.error, ValueError)
@@ -185,13 +185,13 @@ def test_each_response_has_the_error_of_its_own_call():
 
 
 def test_body_that_ends_with_the_connection_may_be_truncated():
-    def breaks_off(environ, start_response):
+    def truncated(environ, start_response):
         start_response("200 OK", [])
         yield b"half"
         if environ["PATH_INFO"] == "/breaks":
             raise ValueError("boom")
 
-    client = Client(breaks_off, raise_exceptions=False)
+    client = Client(truncated, raise_exceptions=False)
     (broken,) = client.send(b"GET /breaks HTTP/1.0\r\n\r\n")
     (whole,) = client.send(b"GET / HTTP/1.0\r\n\r\n")
 

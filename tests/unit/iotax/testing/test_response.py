@@ -1,4 +1,4 @@
-"""Answers from bytes."""
+"""Parsing responses."""
 
 import pytest
 

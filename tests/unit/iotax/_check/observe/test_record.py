@@ -1,4 +1,4 @@
-"""What a call shows, and when it counts."""
+"""The record of a call, and the severity of its findings."""
 
 from dataclasses import replace
 

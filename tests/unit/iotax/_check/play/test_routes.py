@@ -1,4 +1,4 @@
-"""URLs that a framework knows, and links of pages."""
+"""Routes of frameworks, and links of pages."""
 
 import subprocess
 import sys

@@ -20,7 +20,7 @@ EVENTS = RequestSpec("GET", "/events")
 
 @pytest.fixture
 def timers(monkeypatch):
-    """The seconds that each request was given."""
+    """The time limits of all requests, in seconds."""
     set_timer, given = signal.setitimer, []
 
     def record(which, seconds, *interval):
@@ -50,9 +50,9 @@ def test_stream_is_waited_for_once_and_not_blamed(timers):
     found = findings(application, 0.5)
 
     assert found == []
-    seconds = timers[::2]  # each second one sets the former timer again
+    seconds = timers[::2]  # each second one restores the former timer
     assert set(seconds) == {0.5, 0.02}
-    assert seconds.count(0.5) == 3  # once for each URL: strange_text() asks two more
+    assert seconds.count(0.5) == 3  # once for each URL: strange_text() requests two more
     assert len(seconds) > 30
 
 
@@ -68,7 +68,7 @@ def test_application_that_has_not_responded_is_waited_for_each_time(timers):
 
 
 def test_time_of_the_checker_does_not_count(timers, monkeypatch):
-    """A slow machine looks up a finding while the call is being watched."""
+    """A slow machine looks up a finding during the call."""
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(guarded_call, "time", clock)
@@ -127,5 +127,5 @@ def test_alarm_outside_of_the_application_ends_the_call(timers, monkeypatch):
 
 
 def test_program_that_started_the_strict_server_is_not_blamed():
-    """This test runs outside of it, as pytest does."""
+    """This test runs outside of the strict server, as pytest does."""
     assert strict_server.__file__ == blame.STRICT_SERVER

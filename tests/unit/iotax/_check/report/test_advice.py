@@ -1,4 +1,4 @@
-"""What is said to who breaks a clause."""
+"""The advice for each clause."""
 
 import tomllib
 from importlib import resources

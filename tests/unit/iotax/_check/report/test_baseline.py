@@ -1,4 +1,4 @@
-"""Findings that do not count: what is ignored, and the baseline."""
+"""Findings that do not count: ignored ones, and the baseline."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What comes of findings: exit codes, results of clauses, and the same thing said once."""
+"""Exit codes, results of clauses, and merging of findings."""
 
 from dataclasses import replace
 

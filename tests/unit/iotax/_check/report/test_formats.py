@@ -1,4 +1,4 @@
-"""The report in its forms, with texts that would like to be something else."""
+"""The formats of the report, with text that needs escaping in each of them."""
 
 import json
 from collections import Counter
