@@ -1,4 +1,4 @@
-"""The servers that iotax is compared with, and how each is started; and which commit compares."""
+"""The servers that iotax is compared with: how to start each, and the commit of the comparison."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 START = Path(__file__).resolve().parent.parent / "bench/harness/start_peer.py"
-# As the documentation of each begins, with one worker process.
+# As at the beginning of each documentation, with one worker process.
 COMMANDS = {
     "gunicorn sync": "{python} -m gunicorn -b 127.0.0.1:{{port}} {{app}}",
     "gunicorn gthread": (
@@ -24,12 +24,12 @@ EXAMPLE = "'gunicorn -b 127.0.0.1:{port} {app}'"
 
 
 def command(name: str, python: str) -> str:
-    """What starts it, with {port} and {app}; `python` is the interpreter that has the servers."""
+    """Its command, with {port} and {app}; `python` is the interpreter with the servers."""
     return COMMANDS[name].format(python=python, directory=Path(python).parent, start=START)
 
 
 def version(name: str, python: str) -> str:
-    """Of the package; empty: it has none."""
+    """The version of the package; empty: it has none."""
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
     )
@@ -38,7 +38,7 @@ def version(name: str, python: str) -> str:
 
 
 def objection(command: str) -> str:
-    """What is wrong with the command of a server; empty: nothing."""
+    """The error in the command of a server; empty: none."""
     try:
         words = shlex.split(command.format(port=1, app="a:b"))
     except (ValueError, KeyError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""Small applications that break one clause each, and their sound twins.
+"""Small applications that break one clause each, and their correct twins.
 
     @pair("A-SR-04")
     class StatusWithoutReason:
@@ -27,7 +27,7 @@ TIMEOUT = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """`severity`: of the finding. `broken` is None for a MAY."""
+    """`severity`: of the finding. `broken`: None for a MAY."""
 
     clause: str
     name: str
@@ -76,12 +76,12 @@ class Seen:
 
     @property
     def ids(self) -> set[str]:
-        """Of what is more than information."""
+        """Of findings other than information."""
         return {one.clause for one in self.findings if one.severity != "information"}
 
 
 def checked(found: Callable[..., Any], proof: Pair) -> Seen:
-    """What the checker sees of an application, or of middleware, in this process."""
+    """The findings for an application, or for middleware, in this process."""
     install_alarm()
     server = StrictServer(found, proof.environ, TIMEOUT, lambda _: None)
     if proof.clause.startswith("M-"):

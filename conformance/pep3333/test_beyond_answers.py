@@ -1,4 +1,4 @@
-"""Decisions about answers: B-SR and B-OUT, where the tests of the clauses do not show them."""
+"""Decisions about responses: B-SR and B-OUT, where the tests of the clauses do not cover them."""
 
 import contextvars
 import sys
@@ -27,7 +27,7 @@ def after(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 def refusal(environ: Any, start_response: Any, status: Any, headers: Any) -> list[bytes]:
-    """What start_response says to the arguments."""
+    """The result of start_response for the arguments."""
     try:
         start_response(status, headers)
     except Exception as error:
@@ -184,7 +184,7 @@ def test_surplus_bytes_are_dropped_and_logged(served: Served) -> None:
 
 @applications.add
 @started
-def breaks_off(_environ: Any, start_response: Any) -> Iterator[bytes]:
+def truncated(_environ: Any, start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [TEXT])
     yield b"part"
     raise ValueError("in the middle")
@@ -195,7 +195,7 @@ def test_responses_before_a_truncated_one_are_complete(served: Served) -> None:
     for version in (b"1.1", b"1.0"):
         get = b"GET /after HTTP/1.1\r\nHost: test\r\n\r\n"
         with served.connect() as connection:
-            last = b"GET /breaks_off HTTP/" + version + b"\r\nHost: test\r\n\r\n"
+            last = b"GET /truncated HTTP/" + version + b"\r\nHost: test\r\n\r\n"
             connection.send(get * 3 + last)
             answers = [connection.answer() for _ in range(3)]
             rest = connection.rest()

@@ -16,7 +16,7 @@ HOST = b"Host: example.test\r\n"
 
 
 def dump(environ: Any, start_response: Any) -> list[bytes]:
-    """What of environ is text, or True, and the body."""
+    """Strings and True values in environ, and the body."""
     kept = {key: value for key, value in environ.items() if isinstance(value, str | bool)}
     body = environ["wsgi.input"].read().decode("latin-1")
     tell("called")
@@ -30,7 +30,7 @@ applications = Applications(default=dump)
 def asked(
     served: Served, target: bytes = b"/", fields: bytes = b"", *, start: bytes = b"GET"
 ) -> Answer:
-    """The answer to a request of HTTP/1.1, on a connection of its own."""
+    """The response to an HTTP/1.1 request, on a new connection."""
     with served.connect() as connection:
         connection.send(start + b" " + target + b" HTTP/1.1\r\n" + HOST + fields + b"\r\n")
         return connection.answer()
@@ -208,7 +208,7 @@ def test_one_that_does_not_come_closes_the_connection(on_demand: Served) -> None
         assert connection.is_closed()
 
 
-# ---- what is refused
+# ---- rejections
 
 
 def refused(target: bytes, fields: bytes = HOST, *, start: bytes = b"GET") -> bytes:
@@ -270,10 +270,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("status", "octets"), REFUSED)
-def test_rejected_requests(served: Served, status: int, octets: bytes) -> None:
+@pytest.mark.parametrize(("status", "data"), REFUSED)
+def test_rejected_requests(served: Served, status: int, data: bytes) -> None:
     with served.connect() as connection:
-        connection.send(octets)
+        connection.send(data)
         found = connection.head().status
     assert found == status or (OTHER and status != 417 and 400 <= found < 600)
     assert served.told() == []
@@ -344,13 +344,13 @@ def test_the_server_responds_to_options_of_all(served: Served) -> None:
     assert served.told() == []
 
 
-# ---- the fields
+# ---- the headers
 
 
 @pytest.mark.obligation("B-ENV-02")
 def test_an_old_client_need_not_send_host(served: Served) -> None:
-    octets = served.exchange(b"GET / HTTP/1.0\r\n\r\n")
-    assert "HTTP_HOST" not in json.loads(octets.partition(b"\r\n\r\n")[2])["environ"]
+    data = served.exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert "HTTP_HOST" not in json.loads(data.partition(b"\r\n\r\n")[2])["environ"]
 
 
 FIELDS = [

@@ -1,6 +1,6 @@
-"""What is done with blocks (Specification Details, Buffering and Streaming, Middleware Handling of
-Block Boundaries, The write() Callable, Supporting Older Versions of Python): S-ITER, S-BUF, S-WR,
-S-SR-03, S-OLD."""
+"""Blocks of the response (Specification Details, Buffering and Streaming, Middleware Handling of
+Block Boundaries, The write() Callable, Supporting Older Versions of Python): S-ITER, S-BUF,
+S-WR, S-SR-03, S-OLD."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -43,7 +43,7 @@ def test_blocks_are_opaque(served: Served, field: str) -> None:
 
 
 class Sized:
-    """Two blocks, and a length that is wrong or cannot be had."""
+    """Two blocks, and a length that is wrong or missing."""
 
     def __init__(self, length: Any) -> None:
         self.length = length
@@ -107,7 +107,7 @@ def test_empty_blocks_are_nothing_to_send(served: Served, number: int) -> None:
     assert b"" not in answer.chunks
 
 
-# ---- each at once: the application goes on when the client has the block
+# ---- each block immediately: the application continues when the client has the block
 
 FRAMINGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "chunked": ("1.1", []),
@@ -121,7 +121,7 @@ BLOCKS = 3
 @applications.add
 @started
 def one_by_one(environ: Any, start_response: Any) -> Iterable[bytes]:
-    """/one_by_one/FRAMING?SIZE: stays after each block."""
+    """/one_by_one/FRAMING?SIZE: waits after each block."""
     size = parameter(environ)
     _, headers = FRAMINGS[environ["PATH_INFO"].rpartition("/")[2]]
     total = str(BLOCKS * size)
@@ -156,7 +156,7 @@ def check_blocks_come_at_once(served: Served, name: str, framing: str, size: int
         for number in range(BLOCKS):
             assert connection.content(answer, size) == b"%d" % number * size
             if framing == "Content-Length" and number == BLOCKS - 1:
-                continue  # the answer is complete, the iteration may be over
+                continue  # the response is complete, the iteration may have ended
             served.wait_until_it_stays()
             served.let_go()
         if framing == "chunked":
@@ -239,7 +239,7 @@ def test_a_large_block_is_sent_while_the_application_continues(served: Served, n
         connection.get(f"/{name}")
         answer = connection.head()
         assert connection.content(answer, LARGE) == b"x" * LARGE
-        served.wait_until_it_stays()  # on its way, or here already: either is allowed
+        served.wait_until_it_stays()  # in transit, or here already: both are allowed
         served.let_go()
         assert connection.content(answer, 4) == b"end"
 

@@ -17,7 +17,7 @@ from served import Served, more_comes, needs_write, only_for_iotax
 applications = Applications()
 
 
-# ---- whatever can be called
+# ---- every kind of callable
 
 
 def function(_environ: Any, start_response: Any) -> list[bytes]:
@@ -50,7 +50,7 @@ class InstancesAreIterable:
 
 
 class Recorder:
-    """Answers with the names of the attributes that were looked up on it since it was made."""
+    """Responds with the names of the attributes that were accessed since it was created."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "names", [])
@@ -79,7 +79,7 @@ CALLABLES: dict[str, Any] = {
 recorder = Recorder()
 
 
-# What the command line can name.
+# Objects that the command line can name.
 for number, one in enumerate(CALLABLES.values()):
     globals()[f"callable_{number}"] = one
 
@@ -99,7 +99,7 @@ def test_the_application_is_not_introspected(serve: Callable[..., Served]) -> No
         assert json.loads(served.ask("/").body) == []
 
 
-# ---- how often, and with what
+# ---- how often, and with which arguments
 
 
 @applications.add
@@ -141,10 +141,10 @@ MALFORMED = [
 
 
 @pytest.mark.obligation("S-CALL-02")
-@pytest.mark.parametrize("octets", MALFORMED)
-def test_malformed_request_does_not_call_the_application(served: Served, octets: bytes) -> None:
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed_request_does_not_call_the_application(served: Served, data: bytes) -> None:
     only_for_iotax("what a server refuses is its policy")
-    assert served.exchange(octets).startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
+    assert served.exchange(data).startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
     assert served.told() == []
 
 
@@ -222,7 +222,7 @@ def test_without_start_response_the_response_is_500(served: Served, number: int)
 
 
 def passed_through(application: Application) -> Application:
-    """Hands on what it gets, block by block."""
+    """Passes on its arguments and blocks."""
 
     def passing(result: Any) -> Iterable[bytes]:
         try:
@@ -289,11 +289,11 @@ def test_the_same_with_middleware(served: Served, middleware: str, method: str, 
     assert seen(f"/{middleware}_{name}") == seen(f"/{name}")
 
 
-# ---- what is done with the result
+# ---- use of the result
 
 
 class RecordingResult:
-    """Tells of every attribute that is looked up on it. Most of them are traps."""
+    """Reports every attribute that is accessed. Most of them are traps."""
 
     def __getattribute__(self, name: str) -> Any:
         tell("lookup", name=name)

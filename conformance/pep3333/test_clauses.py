@@ -1,4 +1,4 @@
-"""The books are right: nothing is left out, nothing is made up, and the report says what ran."""
+"""The data files are complete and correct, and the report names the tests that ran."""
 
 from pathlib import Path
 

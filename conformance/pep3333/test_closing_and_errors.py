@@ -1,5 +1,5 @@
-"""close() of the result, and what goes wrong (Specification Details, Unicode Issues, Error
-Handling): S-CLOSE, S-EXC, S-UNI-04."""
+"""close() of the result, and errors (Specification Details, Unicode Issues, Error Handling):
+S-CLOSE, S-EXC, S-UNI-04."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ applications = Applications()
 
 
 def run(served: Served, path: str, method: str = "GET") -> None:
-    """Ask, and let come what comes."""
+    """Send a request and accept any response."""
     with contextlib.suppress(OSError):
         served.exchange(
             f"{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()

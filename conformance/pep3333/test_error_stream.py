@@ -1,5 +1,5 @@
-"""Input and Error Streams, the errors: S-ERR, S-ENV-28. The log is standard error; that of another
-server, as far as it writes there what the application writes to wsgi.errors."""
+"""Input and Error Streams, the errors: S-ERR, S-ENV-28. The log is standard error; of another
+server, only if it writes the text of wsgi.errors there."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from support.wire import OTHER
 
 applications = Applications()
 
-# What stands before the text in the log. Another server may put something there.
+# A prefix of the text in the log. Another server may write one.
 LINE = "" if OTHER else "^"
 
 

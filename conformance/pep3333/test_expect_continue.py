@@ -67,7 +67,7 @@ def expect(connection: Connection, path: str, value: str = "100-continue") -> No
 
 
 def is_told_to_continue(connection: Connection) -> bool:
-    """Whether a 100 comes before anything else, and in time."""
+    """Whether a 100 arrives before anything else, and in time."""
     try:
         return connection.head().status == 100
     except TimeoutError:
@@ -88,7 +88,8 @@ def test_the_client_is_told_to_continue(server: Served, value: str) -> None:
 @pytest.mark.obligation("S-EXP-01")
 @pytest.mark.parametrize("value", ["100-continue", "100-Continue", "100-CONTINUE"])
 def test_the_body_arrives(server: Served, value: str) -> None:
-    """Of a client that waited to be told; one that was not told in time sends all the same."""
+    """For a client that waits for the 100; if it does not arrive in time, the client sends
+    anyway."""
     with server.connect() as connection:
         expect(connection, "/reads", value)
         assert is_told_to_continue(connection) or OTHER
@@ -148,14 +149,14 @@ def test_on_demand_a_response_without_a_read_has_no_100(on_demand: Served) -> No
     with on_demand.connect() as connection:
         expect(connection, "/refuses")
         connection.end_sending()
-        octets = connection.rest()
-    assert octets.startswith(b"HTTP/1.1 403 ")
-    assert octets.count(b"HTTP/1.1 ") == 1
+        data = connection.rest()
+    assert data.startswith(b"HTTP/1.1 403 ")
+    assert data.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.obligation("S-EXP-04")
 def test_the_body_arrives_completely(server: Served) -> None:
-    """Whoever waits for it: the server before the call, or the read."""
+    """The code that waits for the body: the server before the call, or the read."""
     with server.connect() as connection:
         expect(connection, "/reads")
         assert is_told_to_continue(connection) or OTHER
@@ -197,10 +198,10 @@ def test_an_old_client_gets_no_interim_response(server: Served) -> None:
             b"POST /reads HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
         )
         connection.send(b"hello")
-        octets = connection.rest()
-    assert re.match(rb"HTTP/1\.[01] 200 ", octets)
-    assert len(re.findall(rb"HTTP/1\.[01] \d", octets)) == 1
-    assert octets.endswith(b"hello")
+        data = connection.rest()
+    assert re.match(rb"HTTP/1\.[01] 200 ", data)
+    assert len(re.findall(rb"HTTP/1\.[01] \d", data)) == 1
+    assert data.endswith(b"hello")
 
 
 @pytest.mark.obligation("S-EXP-07", "B-EXP-01")

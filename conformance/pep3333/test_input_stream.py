@@ -22,17 +22,17 @@ USES: list[Callable[[Any], Any]] = []
 
 def as_json(value: object) -> dict[str, str]:
     assert isinstance(value, bytes | bytearray | memoryview)
-    return {"type": type(value).__name__, "octets": bytes(value).decode("latin-1")}
+    return {"type": type(value).__name__, "data": bytes(value).decode("latin-1")}
 
 
 def from_json(value: dict[str, str]) -> bytes:
     assert value["type"] == "bytes"
-    return value["octets"].encode("latin-1")
+    return value["data"].encode("latin-1")
 
 
 @applications.add
 def used(environ: Any, start_response: Any) -> list[bytes]:
-    """What the use of that number makes of wsgi.input."""
+    """The result of the use with that number for wsgi.input."""
     result = json.dumps(USES[parameter(environ)](environ["wsgi.input"]), default=as_json)
     start_response("200 OK", [TEXT])
     return [result.encode()]
@@ -43,7 +43,7 @@ def use(function: Callable[[Any], Any]) -> int:
     return len(USES) - 1
 
 
-# ---- the ways in which a body comes
+# ---- the ways in which a body arrives
 
 
 def with_a_length(body: bytes) -> tuple[bytes, list[bytes]]:
@@ -68,8 +68,8 @@ FORMS = {
 
 @pytest.fixture(params=list(FORMS))
 def read(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """read(number, body) gives what that use made of the body. The connection stays open, with
-    nothing more on it, and takes the next request."""
+    """read(number, body) returns the result of that use for the body. The connection stays open,
+    without further bytes, and accepts the next request."""
     later, form = FORMS[request.param]
     server: Served = request.getfixturevalue("on_demand" if later else "served")
     with server.connect() as connection:
@@ -325,7 +325,7 @@ def unread(_environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.parametrize("form", [with_a_length, in_chunks])
 @pytest.mark.parametrize("body", [BODY, NEXT, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 20_000])
 def test_an_unread_body_is_not_read_as_a_request(server: Served, form: Any, body: bytes) -> None:
-    """The next answer is that of the next request, or there is none."""
+    """The next response is that of the next request, or there is none."""
     field, pieces = form(body)
     with server.connect() as connection:
         connection.send(b"POST /unread HTTP/1.1\r\nHost: h\r\n" + field + b"\r\n\r\n")
@@ -339,7 +339,7 @@ def test_an_unread_body_is_not_read_as_a_request(server: Served, form: Any, body
     assert len(re.findall(rb"HTTP/1\.[01] \d", rest)) <= 1
     if rest:
         assert re.match(rb"HTTP/1\.[01] 200 ", rest)
-        assert b'"octets": "next"' in rest
+        assert b'"data": "next"' in rest
 
 
 # ---- when the application is called

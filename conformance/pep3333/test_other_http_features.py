@@ -12,7 +12,7 @@ from support.wire import OTHER
 applications = Applications()
 
 
-# ---- the answer is the application's
+# ---- the response belongs to the application
 
 UNUSUAL = [
     ("x-ODD", "1"),
@@ -46,7 +46,7 @@ def typed_but_empty(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 def by_name(fields: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """The values of each name, in their order."""
+    """The values of each name, in order."""
     values: dict[str, list[str]] = {}
     for name, value in fields:
         values.setdefault(name.lower(), []).append(value)
@@ -149,7 +149,7 @@ def test_chunks_are_decoded(served: Served, name: str) -> None:
     assert [event["trailer"] for event in served.events()] == [False] * 2
 
 
-# ---- answers without a body
+# ---- responses without a body
 
 
 @applications.add
@@ -174,7 +174,7 @@ KINDS = ["list", "empty", "blocks", "write", "file"]
 
 
 def answer_and_next(served: Served, method: str, path: str) -> dict[str, str]:
-    """The fields of an answer that has no body: the next answer follows at once."""
+    """The headers of a response without a body: the next response follows immediately."""
     with served.connect() as connection:
         connection.get(path, method=method)
         connection.get("/after", "Connection: close")

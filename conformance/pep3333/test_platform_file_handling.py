@@ -19,7 +19,7 @@ DATA = b"0123456789"
 
 
 def plain_file(data: bytes = DATA) -> Any:
-    """An open file of its own, which nobody else has a name for."""
+    """An open file of its own, without another reference."""
     descriptor, name = tempfile.mkstemp()
     os.write(descriptor, data)
     os.close(descriptor)
@@ -29,7 +29,7 @@ def plain_file(data: bytes = DATA) -> Any:
 
 
 def telling(file: Any) -> Any:
-    """Its close() tells. Patched onto the object, as Django does it."""
+    """Reports its close(). Patched onto the object, as Django does it."""
     close = file.close
 
     def told_close() -> None:
@@ -41,7 +41,7 @@ def telling(file: Any) -> Any:
 
 
 class ReadOnly:
-    """Only read(), and a close() that tells."""
+    """Only read(), and a close() that is reported."""
 
     def __init__(self, data: bytes = DATA) -> None:
         self._data = io.BytesIO(data)
@@ -77,7 +77,7 @@ def test_file_wrapper_is_in_environ(served_module: Served) -> None:
 
 @pytest.fixture
 def served(served: Served) -> Served:
-    """The rest is for a server that has one."""
+    """The other tests are for a server that has one."""
     if OTHER and served.ask("/has_wrapper").body != b"True":
         only_for_iotax("it asks for a wsgi.file_wrapper, which this server does not have")
     return served
@@ -157,7 +157,7 @@ def inside(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 class Middleware:
-    """Hands on a wrapper, block by block, in upper case."""
+    """Passes on a wrapper, block by block, in upper case."""
 
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
@@ -246,15 +246,15 @@ def test_a_longer_length_closes_the_connection(served: Served, kind: str) -> Non
     with served.connect() as connection:
         connection.get(path)
         connection.get("/first_of_two")
-        octets = connection.rest()
-    assert octets.endswith(b"\r\n\r\n" + DATA)
+        data = connection.rest()
+    assert data.endswith(b"\r\n\r\n" + DATA)
     served.logged(path)
     assert served.told() == ["close"]
 
 
 @applications.add
 def grown(environ: Any, start_response: Any) -> Any:
-    """Grown after it was opened, and after its wrapper was made."""
+    """Grown after it was opened, and after its wrapper was created."""
     descriptor, name = tempfile.mkstemp()
     os.write(descriptor, DATA)
     file = open(name, "rb")  # noqa: SIM115  # the wrapper closes it
@@ -273,7 +273,7 @@ def test_a_file_that_has_grown_is_sent_to_its_end(served: Served) -> None:
     assert (answer.body, answer.complete) == (b"23456789more", True)
 
 
-# ---- objects that are no plain file
+# ---- objects other than plain files
 
 
 def packed() -> Any:
@@ -415,7 +415,7 @@ def test_the_file_is_closed_when_the_client_disconnects(served: Served, name: st
     assert served.told() == ["close"]
 
 
-# ---- everything else is as for an iterator
+# ---- everything else is as for any iterator
 
 
 @applications.add

@@ -47,7 +47,7 @@ def test_two_or_three_arguments_are_accepted(served: Served, number: int) -> Non
 
 @applications.add
 def refused(environ: Any, start_response: Any) -> list[bytes]:
-    """Calls with arguments that are not accepted, and hands on what comes of it."""
+    """Calls with arguments that are rejected, and passes on the result."""
     try:
         start_response(*REFUSED[parameter(environ)])
     except Exception as error:
@@ -62,7 +62,7 @@ REFUSED: list[tuple[Any, ...]] = []
 
 
 def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
-    """Parametrise with the places of these arguments in REFUSED."""
+    """Parametrize with the indices of these arguments in REFUSED."""
     first = len(REFUSED)
     REFUSED.extend(arguments)
     names = [re.sub(" object at 0x[0-9a-f]+", "", ascii(given)) for given in arguments]
@@ -70,21 +70,19 @@ def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
 
 
 def raised_by(served: Served, number: int, kinds: str, words: str = "") -> bytes:
-    """What the client got when start_response raised. The exception of iotax is one of `kinds`, and
-    its text holds `words`."""
+    """The response after start_response raised. The exception of iotax is one of `kinds`, and
+    its text contains `words`."""
     path = f"/refused?{number}"
-    octets = served.exchange(
-        f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
-    )
+    data = served.exchange(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     (event,) = served.events()
     assert event["event"] == "raised"
-    assert re.match(HTTP_ERROR, octets)
-    assert len(re.findall(rb"HTTP/1\.[01] \d", octets)) == 1
+    assert re.match(HTTP_ERROR, data)
+    assert len(re.findall(rb"HTTP/1\.[01] \d", data)) == 1
     served.logged(path, event["type"])
     if not OTHER:
         assert event["type"] in kinds.split()
         assert words in event["text"]
-    return octets
+    return data
 
 
 @pytest.mark.obligation("S-SR-02")
@@ -217,14 +215,14 @@ def refused_or_not(start_response: Any, headers: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-SR-12")
 def test_hop_by_hop_headers_are_found_in_any_case(served: Served) -> None:
-    """Whatever is done about them, it is the same for each spelling."""
+    """The same treatment for each spelling."""
     found = []
     for number in range(len(SPELT)):
         path = f"/spelt?{number}"
-        octets = served.exchange(
+        data = served.exchange(
             f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
         )
-        found.append((served.told(), b"spelt" in octets))
+        found.append((served.told(), b"spelt" in data))
     assert found == [found[0]] * len(SPELT)
     assert OTHER or found[0] == (["raised"], False)
 
@@ -260,8 +258,8 @@ def with_blanks(_environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("B-SR-05")
 def test_blanks_around_a_value_are_trimmed(served: Served) -> None:
-    octets = served.exchange(b"GET /with_blanks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"\r\nx-name: value\r\n" in octets.lower()
+    data = served.exchange(b"GET /with_blanks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nx-name: value\r\n" in data.lower()
 
 
 @pytest.mark.obligation("S-CL-05", "B-SR-12")
@@ -283,10 +281,10 @@ def status(environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-SR-07", "B-SR-01")
 @pytest.mark.parametrize("number", range(len(STATUSES)), ids=[ascii(one) for one in STATUSES])
 def test_the_status_line_is_valid_with_and_without_a_reason(served: Served, number: int) -> None:
-    octets = served.exchange(
+    data = served.exchange(
         b"GET /status?%d HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % number
     )
-    line = octets.partition(b"\r\n")[0].decode("latin-1")
+    line = data.partition(b"\r\n")[0].decode("latin-1")
     code, _, reason = STATUSES[number].partition(" ")
     assert line.startswith(f"HTTP/1.1 {code} ")
     if reason:
@@ -301,8 +299,8 @@ def latin_1(_environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-UNI-03")
 def test_a_latin_1_character_is_one_byte(served: Served) -> None:
-    octets = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"\r\nx-name: caf\xe9\r\n" in octets.lower()
+    data = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nx-name: caf\xe9\r\n" in data.lower()
 
 
 @applications.add
@@ -342,18 +340,18 @@ def only_content_type(_environ: Any, start_response: Any) -> Iterable[bytes]:
     ("version", "framing"), [("1.1", b"transfer-encoding: chunked"), ("1.0", b"connection: close")]
 )
 def test_what_http_requires_is_added(served: Served, version: str, framing: bytes) -> None:
-    octets = served.exchange(
+    data = served.exchange(
         f"GET /only_content_type HTTP/{version}\r\nHost: h\r\n"
         f"{'Connection: close' if version == '1.1' else 'X: y'}\r\n\r\n".encode()
     )
-    lines = [line.lower() for line in octets.partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    lines = [line.lower() for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n")]
     (date,) = [line for line in lines if line.startswith(b"date:")]
     assert re.fullmatch(rf"Date: {IMF_FIXDATE}", date.decode(), re.IGNORECASE)
-    if not OTHER or version == "1.1":  # to HTTP/1.0 the end of the connection needs no word
+    if not OTHER or version == "1.1":  # for HTTP/1.0 the end of the connection needs no header
         framed = (framing, b"content-length: 1", b"connection: close") if OTHER else (framing,)
         assert any(line in lines for line in framed)
     chunked = b"transfer-encoding: chunked" in lines
-    assert (octets[-1:] == b"x") is not chunked, "the body is framed as it is announced"
+    assert (data[-1:] == b"x") is not chunked, "the body is framed as it is announced"
 
 
 @applications.add
@@ -408,7 +406,7 @@ def test_start_response_sends_nothing(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/stays_before_its_first_block")
         served.wait_until_it_stays()
-        # What it had sent would have come before the event.
+        # Bytes that it had sent would have arrived before the event.
         assert connection.is_silent()
         served.let_go()
         assert connection.answer().body == b"x"

@@ -22,7 +22,7 @@ void allow_only(const Json& object, std::initializer_list<std::string_view> keys
   }
 }
 
-/// JSON text to octets: code points 0 to 255, which UTF-8 holds in one byte or two.
+/// JSON text to bytes: code points 0 to 255, which UTF-8 holds in one byte or two.
 std::string octets(const Json& value) {
   const auto& utf8 = value.get_ref<const std::string&>();
   std::string out;

@@ -1,8 +1,8 @@
-"""What a page shows, done: its files written into an empty project, its commands run there, their
-output compared.
+"""Plays a page: its files are written into an empty project, its commands run there, their output
+compared.
 
-A line of output matches when it is the same but for process ids, times and what "..." or "…" stands
-for; such a line alone stands for any lines. Port 8000 stands for a free one, /srv/shop for the
+A line of output matches if it is the same, apart from process ids, times and the text for "..." or
+"…"; such a line alone matches any lines. Port 8000 stands for a free one, /srv/shop for the
 project.
 """
 
@@ -40,7 +40,8 @@ class Command:
 
 
 def commands_of(text: str) -> Iterator[Command]:
-    """Those of a console block: "$ COMMAND", continued after a backslash, then its output."""
+    """The commands of a console block: "$ COMMAND", continued after a backslash, then its
+    output."""
     parts = re.split(r"^\$ ", text, flags=re.M)
     assert not parts[0].strip(), f"output without a command: {parts[0]!r}"
     for part in parts[1:]:
@@ -49,7 +50,7 @@ def commands_of(text: str) -> Iterator[Command]:
 
 
 class Process:
-    """A command that is running. `text`: all that it has printed so far."""
+    """A running command. `text`: its output so far."""
 
     def __init__(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
         self._directory = directory
@@ -75,7 +76,7 @@ class Process:
         return self._process.poll()
 
     def wait_until(self, is_there: Callable[[str], object]) -> bool:
-        """Whether its text is_there; False when the process ends without it."""
+        """Whether its text is_there; False if the process ends without it."""
         ends = time.monotonic() + patience.SECONDS
         while time.monotonic() < ends:
             code = self.code
@@ -83,7 +84,7 @@ class Process:
                 return True
             if code is not None:
                 return False
-            time.sleep(0.01)  # between two looks at a file
+            time.sleep(0.01)  # between two reads of a file
         raise AssertionError(f"it prints nothing more in {patience.SECONDS} s:\n{self.text}")
 
     def wait(self) -> int:
@@ -162,7 +163,7 @@ class Project:
             return
         assert block.test in ("", "server"), f"{block.test!r} says nothing of a block of Python"
         if block.test == "server":
-            self.stop()  # it has the port
+            self.stop()  # it has opened the port
         self._write(name, text)
         process = Process([sys.executable, name], self.directory, self._env)
         try:
@@ -229,7 +230,7 @@ class Project:
 
 @contextmanager
 def project(directory: Path) -> Iterator[Project]:
-    """Its server has ended well at the end of the block."""
+    """Its server has exited with success at the end of the block."""
     made = Project(directory)
     try:
         yield made
@@ -238,7 +239,7 @@ def project(directory: Path) -> Iterator[Project]:
         made.kill()
 
 
-# Numbers that differ from run to run, and what stands for them in both texts.
+# Values that differ from run to run, and their placeholders in both texts.
 _VARIES = [
     (re.compile(r"\[\d+\]"), "[PID]"),
     (re.compile(r"\b\d+(?:\.\d+)?( ?)(ms|s)\b"), r"N\1\2"),
@@ -257,7 +258,7 @@ def _pattern(line: str) -> str:
 
 
 def holds(shown: str, printed: str) -> bool:
-    """Whether a line of `printed` is `shown`."""
+    """Whether a line of `printed` matches `shown`."""
     return re.search(rf"^{_pattern(shown)}$", _normal(printed), re.M) is not None
 
 

@@ -127,9 +127,9 @@ def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
 
 @pytest.mark.parametrize("name", list(hostile.STRICT))
 def test_invalid_request_is_rejected(server, name):
-    octets, statuses = hostile.STRICT[name]
+    data, statuses = hostile.STRICT[name]
     with Connection(server.port) as connection:
-        connection.send(octets)
+        connection.send(data)
         answer = connection.answer()
         assert answer.status in statuses
         assert answer.get("Connection") == "close"
@@ -189,10 +189,10 @@ def test_ten_thousand_idle_connections(start):
                 assert connection.answer().status == 200
                 if number % 1000 == 0:
                     ask_honestly(server.port, rounds=1)
-            octets = (resident_kib(server.pid) - before) * 1024 / count
-            print(f"{count} idle connections, {octets:.0f} octets each")
+            size = (resident_kib(server.pid) - before) * 1024 / count
+            print(f"{count} idle connections, {size:.0f} bytes each")
             ask_honestly(server.port)
-            assert octets < 4096
+            assert size < 4096
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

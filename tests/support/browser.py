@@ -69,7 +69,7 @@ class Browser:
         os.close(self._commands)
         os.close(self._replies)
 
-    # ---- what a person does
+    # ---- actions of a user
 
     def open(self, url: str) -> None:
         self._events.clear()
@@ -77,7 +77,7 @@ class Browser:
         self._wait_for_page()
 
     def wait_for_page_after(self, act: Callable[[], object]) -> None:
-        """Do something that makes the page load itself, or another one, and wait for that."""
+        """Do something that makes the page reload, or load another one, and wait for that."""
         self._events.clear()
         act()
         self._wait_for_page()
@@ -92,7 +92,7 @@ class Browser:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
 
     def click(self, selector: str) -> None:
-        """Click on what leads to another page, and wait for that page."""
+        """Click on a link to another page, and wait for that page."""
         self._events.clear()
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
         self._wait_for_page()

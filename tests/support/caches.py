@@ -1,4 +1,4 @@
-"""Redis and memcached, each a server of the test's own on a free port, and what they count."""
+"""Redis and memcached, each a server of the test's own on a free port, and their counters."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from . import patience
 
 @dataclass(frozen=True)
 class Kind:
-    """`question`: what makes the server tell its counts; the answer ends with `end`. `is_open` and
-    `accepted`: what they are called there."""
+    """`question`: the command for its counters; the reply ends with `end`. `is_open` and
+    `accepted`: the names of the counters."""
 
     program: str
     options: tuple[str, ...]
@@ -45,7 +45,7 @@ MEMCACHED = Kind(
 
 
 class Cache:
-    """Asked on the connection `asking`, whose own number is not counted."""
+    """Read on the connection `asking`, which is not counted."""
 
     def __init__(self, kind: Kind, port: int, asking: socket.socket) -> None:
         self.port = port

@@ -30,9 +30,9 @@ def _asks(path: str, status: int = 200, **how: Any) -> Kind:
     return kind
 
 
-def _raw(octets: bytes, status: int, method: str = "GET") -> Kind:
+def _raw(data: bytes, status: int, method: str = "GET") -> Kind:
     def kind(connection: Connection) -> bool:
-        connection.send(octets)
+        connection.send(data)
         answer = connection.answer(method)
         assert answer.status == status, answer
         return answer.get("Connection") != "close"
@@ -46,12 +46,12 @@ def _breaks(connection: Connection) -> bool:
     return False
 
 
-def _leaves(path: str, octets: bytes = b"", *, reset: bool) -> Kind:
+def _leaves(path: str, data: bytes = b"", *, reset: bool) -> Kind:
     """Goes away in the middle of its request, or of the answer."""
 
     def kind(connection: Connection) -> bool:
-        if octets:
-            connection.send(octets)
+        if data:
+            connection.send(data)
         else:
             connection.get(path)
             connection.until(b"\r\n\r\n")

@@ -36,7 +36,7 @@ class Answer:
 OTHER = "E2E_COMMAND" in os.environ
 ENDS_MS = 50  # how long after its answer such a server may take to close
 
-# What went over all connections, for who wants to know of it: ("sent" or "received", octets).
+# What went over all connections, for who wants to know of it: ("sent" or "received", bytes).
 KEPT = 400
 seen: deque[tuple[str, bytes]] = deque(maxlen=50)
 

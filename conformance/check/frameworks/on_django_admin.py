@@ -75,7 +75,7 @@ call_command("migrate", verbosity=0)
 ada = get_user_model().objects.create_superuser("ada", password="secret")
 
 
-# Who sends the cookie is logged in, and sees the pages behind the form.
+# A client with the cookie is logged in, and sees the pages after the login form.
 session = SessionStore(session_key=SESSION)
 session[SESSION_KEY], session[HASH_SESSION_KEY] = str(ada.pk), ada.get_session_auth_hash()
 session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

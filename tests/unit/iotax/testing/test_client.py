@@ -107,9 +107,9 @@ def test_raw_bytes_get_a_response_for_each_request(client):
 
 
 def test_responses_of_the_server_itself_are_not_taken_for_responses_to_head(client):
-    octets = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+    data = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    options, head = client.send(octets)
+    options, head = client.send(data)
 
     assert (options.status, head.status) == (204, 200)
     assert head.complete
