@@ -90,7 +90,7 @@ class Check(pytest.Collector):
         if self._report is None:
             from iotax._app.load_error import LoadError
             from iotax._check.play.runner import check
-            from iotax._check.play.sandbox_process import Died
+            from iotax._check.play.sandbox_process import SandboxExited
             from iotax._config.errors import ConfigError
 
             self.failed, problem = True, ""
@@ -98,8 +98,8 @@ class Check(pytest.Collector):
                 self._report = check(self._settings)
             except (LoadError, ConfigError) as error:
                 problem = str(error)
-            except Died as death:
-                problem = f"{death.output}{death.how}"
+            except SandboxExited as exited:
+                problem = f"{exited.output}{exited.how}"
             if self._report is None:
                 pytest.fail(problem, pytrace=False)
             self.failed = False

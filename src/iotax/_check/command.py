@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from iotax._app.load_error import LoadError
 from iotax._check.play.runner import check, planned
-from iotax._check.play.sandbox_process import Died
+from iotax._check.play.sandbox_process import SandboxExited
 from iotax._check.report.findings import Report
 from iotax._check.report.formats import FORMATS, heading, text
 from iotax._check.settings import EXAMPLES, from_command
@@ -70,9 +70,9 @@ def main(argv: Sequence[str]) -> int:
         return _fail(EXIT_USAGE, f"iotax check: {error}")
     except LoadError as error:
         return _fail(EXIT_LOAD, f"\n{error}")
-    except Died as death:
-        what = f"iotax check: importing the application failed: {death.how}"
-        return _fail(EXIT_LOAD, f"{death.output}{what}")
+    except SandboxExited as exited:
+        what = f"iotax check: importing the application failed: {exited.how}"
+        return _fail(EXIT_LOAD, f"{exited.output}{what}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception:

@@ -68,7 +68,7 @@ class GuardedCall:
         self.outcome.returned = True
         if environ != self._environ_before:
             self._record.exercise("A-ENV-01")
-        self._look_at_result()
+        self._check_result()
 
     def _prepare(self, environ: dict[str, Any]) -> None:
         length = environ.get("CONTENT_LENGTH")
@@ -103,7 +103,7 @@ class GuardedCall:
 
     # ---- the iterable
 
-    def _look_at_result(self) -> None:
+    def _check_result(self) -> None:
         record, result = self._record, self.outcome.result
         self._iterator = iter(())
         if isinstance(result, str | bytes | bytearray):
@@ -140,7 +140,7 @@ class GuardedCall:
 
     def __next__(self) -> bytes:
         try:
-            if self._is_to_be_cut():
+            if self._reached_limit():
                 self.outcome.cut_off = True
                 raise StopIteration
             block = self._next()
@@ -179,7 +179,7 @@ class GuardedCall:
         self.outcome.count(data)
         return data
 
-    def _is_to_be_cut(self) -> bool:
+    def _reached_limit(self) -> bool:
         variation = self._variation
         if variation.blocks_max is not None:
             return self.outcome.items >= variation.blocks_max
@@ -211,7 +211,7 @@ class GuardedCall:
         outcome = self.outcome
         ended = outcome.cut_off or outcome.at_end or outcome.raised is not None
         if not ended and outcome.method != "HEAD":
-            self._go_on()
+            self._read_rest()
         try:
             self._close_result()
         finally:
@@ -224,10 +224,10 @@ class GuardedCall:
         self._start_response.at_end()
         check_response(self._record, outcome)
 
-    def _go_on(self) -> None:
+    def _read_rest(self) -> None:
         """Read the rest of the iterable: the bridge stops at the declared length."""
         try:
-            while not self._is_to_be_cut():
+            while not self._reached_limit():
                 self._next()
             self.outcome.cut_off = True
         except StopIteration:

@@ -34,9 +34,9 @@ def check_response(record: Record, call: Outcome) -> None:
     if not call.started:
         return
     lengths = values(call, "content-length")
-    _look_at_length(record, call, lengths)
+    _check_length(record, call, lengths)
     if call.code in WITHOUT_BODY:
-        _look_at_missing_body(record, call, lengths)
+        _check_missing_body(record, call, lengths)
     if not call.complete:
         return
     if call.length is not None:
@@ -46,12 +46,12 @@ def check_response(record: Record, call: Outcome) -> None:
             kind = "len() of its iterable is not the number of its items."
             record.report("A-ITER-03", what, words=(), kind=kind)
     if call.has_whole_body:
-        _look_at_blocks(record, call)
+        _check_blocks(record, call)
         if call.body_bytes == len(call.body):
-            _look_at_coding(record, call)
+            _check_coding(record, call)
 
 
-def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
+def _check_length(record: Record, call: Outcome, lengths: list[str]) -> None:
     if not lengths:
         return
     record.exercise("A-CL-01")
@@ -70,7 +70,7 @@ def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
         record.report("A-CL-01", what, severity="error", words=words, kind=kind)
 
 
-def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
+def _check_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
     if call.body_bytes:
         what = (
@@ -86,7 +86,7 @@ def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> 
         record.report("A-HTTP-03", what, words=["Content-Length", call.status], kind=kind)
 
 
-def _look_at_coding(record: Record, call: Outcome) -> None:
+def _check_coding(record: Record, call: Outcome) -> None:
     body = bytes(call.body)
     coding = "".join(values(call, "content-encoding")).lower()
     record.exercise("A-ITER-02", "A-TE-01")
@@ -103,10 +103,10 @@ def _look_at_coding(record: Record, call: Outcome) -> None:
             what = f"Content-Encoding is {coding}, and the body cannot be decoded with it."
             record.report("A-ITER-02", what, words=["Content-Encoding", coding])
     elif not coding:
-        _look_at_text(record, call, body)
+        _check_text(record, call, body)
 
 
-def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
+def _check_text(record: Record, call: Outcome, body: bytes) -> None:
     kind = "".join(values(call, "content-type"))
     if charset := _CHARSET.search(kind):
         try:
@@ -125,7 +125,7 @@ def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
             record.report("A-HTTP-05", what, severity="information", words=(), kind=kind)
 
 
-def _look_at_blocks(record: Record, call: Outcome) -> None:
+def _check_blocks(record: Record, call: Outcome) -> None:
     record.exercise("A-BUF-01", "A-BUF-02")
     if call.blocks > MANY_BLOCKS and call.body_bytes < SMALL_BLOCK_BYTES * call.blocks:
         what = f"The body comes in {call.blocks} blocks of {call.body_bytes // call.blocks} bytes."

@@ -51,10 +51,10 @@ class StartResponse:
             raise raised_by_us(AssertionError("start_response was called already; give exc_info"))
         if self._is_late:
             return self._write
-        self._look_at_lists(headers)
+        self._check_lists(headers)
         before = len(record.findings)
         status, fields = checked_status(record, status), checked_fields(record, headers)
-        self._look_at_error_status(status, exc_info, known=len(record.findings) > before)
+        self._check_error_status(status, exc_info, known=len(record.findings) > before)
         try:
             if exc_info is not None and self._variation.collected and outcome.body_bytes:
                 raise exc_info[1]
@@ -119,7 +119,7 @@ class StartResponse:
         record.report("A-SR-11", what, kind=kind)
         return None
 
-    def _look_at_error_status(self, status: str, exc_info: Any, *, known: bool) -> None:
+    def _check_error_status(self, status: str, exc_info: Any, *, known: bool) -> None:
         """`known`: this head has other findings."""
         if exc_info is not None and status < "4" and not known:
             what = f"It passes exc_info with the status {shown(status)}, which is not an error."
@@ -136,7 +136,7 @@ class StartResponse:
                 kind = f"It starts an error while {type(handled).__name__} is handled."
                 self._record.report("A-EXC-02", what, kind=kind)
 
-    def _look_at_lists(self, headers: object) -> None:
+    def _check_lists(self, headers: object) -> None:
         if not isinstance(headers, list):
             return
         self._record.exercise("A-SR-07")

@@ -67,7 +67,7 @@ class Probe:
             self.wrong.append("does not call the application with two positional arguments")
             args = (*args, *named.values())[:2]
         environ, start_response = args
-        self._look_at_environ(environ)
+        self._check_environ(environ)
         write = self._start(start_response)
         for block in self.conduct.written:
             if callable(write):
@@ -76,7 +76,7 @@ class Probe:
             self.wrong.append("does not return a write() from start_response")
         return _Blocks(self)
 
-    def _look_at_environ(self, environ: Any) -> None:
+    def _check_environ(self, environ: Any) -> None:
         if type(environ) is not dict:
             self.wrong.append(f"passes an environ that is {type(environ).__name__}, not dict")
         self.environ = dict(environ)

@@ -11,7 +11,7 @@ from typing import Any
 from iotax._app.code_origin import Origin, origin_of
 from iotax._check.play.middleware import CHECKS
 from iotax._check.play.request_plan import Plan
-from iotax._check.play.sandbox_process import Died, SandboxProcess
+from iotax._check.play.sandbox_process import SandboxExited, SandboxProcess
 from iotax._check.play.scenarios import scenarios_for
 from iotax._check.report.findings import Finding, Place, Report, merged
 from iotax._check.requests import RequestSpec
@@ -24,7 +24,7 @@ def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) 
     """Check the targets of `settings`. `progress`: called for each request, and each second while
     one lasts.
 
-    Errors: LoadError; Died if importing the application ends the process.
+    Errors: LoadError; SandboxExited if importing the application ends the process.
     """
     run = _Run(settings, progress)
     if settings.target:
@@ -114,8 +114,8 @@ class _Run:
         report.exercised.update(("C-TIME-01", "C-LIVE-01"))
         try:
             seen = play(*order)
-        except Died as death:
-            self._findings.append(_of_exit(death, sandbox.request))
+        except SandboxExited as exited:
+            self._findings.append(_of_exit(exited, sandbox.request))
             sandbox.start()
             return None
         self._findings += [Finding.from_dict(one) for one in seen["findings"]]
@@ -125,11 +125,11 @@ class _Run:
         return seen
 
 
-def _of_exit(death: Died, request: str) -> Finding:
-    clause = "C-TIME-01" if death.hung else "C-LIVE-01"
-    what = f"{death.how[0].upper()}{death.how[1:]}."
+def _of_exit(exited: SandboxExited, request: str) -> Finding:
+    clause = "C-TIME-01" if exited.hung else "C-LIVE-01"
+    what = f"{exited.how[0].upper()}{exited.how[1:]}."
     kind = what.partition(":")[0]  # an exit code may differ from call to call
-    return Finding(clause, "error", what, (request,), _dumped_place(death.output), kind=kind)
+    return Finding(clause, "error", what, (request,), _dumped_place(exited.output), kind=kind)
 
 
 def _dumped_place(output: str) -> Place | None:

@@ -22,7 +22,7 @@ _OUTPUT_BYTES: Final = 4000
 _TICK_SECONDS: Final = 1.0
 
 
-class Died(Exception):
+class SandboxExited(Exception):
     """The sandbox process exited. `hung`: it was killed because it did not reply."""
 
     def __init__(self, hung: bool, status: int, output: str) -> None:
@@ -38,8 +38,8 @@ class Died(Exception):
 
 
 class SandboxProcess:
-    """All methods raise Died; start() also LoadError. `progress`: called with the current request
-    when it changes, and each second while it lasts."""
+    """All methods raise SandboxExited; start() also LoadError. `progress`: called with the current
+    request when it changes, and each second while it lasts."""
 
     def __init__(
         self,
@@ -117,14 +117,14 @@ class SandboxProcess:
         try:
             os.write(self._orders, json.dumps(what).encode() + b"\n")
         except BrokenPipeError:
-            raise self._died(hung=False) from None
+            raise self._exited(hung=False) from None
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         began = time.monotonic()
         while b"\n" not in self._rest:
             waited = time.monotonic() - began
             if waited >= seconds:
-                raise self._died(hung=True)
+                raise self._exited(hung=True)
             slice_seconds = min(_TICK_SECONDS, seconds - waited)
             if not select.select([self._reports], [], [], slice_seconds)[0]:
                 what = self.request or "the import of the application"
@@ -132,13 +132,13 @@ class SandboxProcess:
                 continue
             data = os.read(self._reports, 1 << 16)
             if not data:
-                raise self._died(hung=False)
+                raise self._exited(hung=False)
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def _died(self, *, hung: bool) -> Died:
+    def _exited(self, *, hung: bool) -> SandboxExited:
         assert self._process is not None
         if hung:
             self._process.send_signal(signal.SIGABRT)  # faulthandler prints its stack
@@ -151,4 +151,4 @@ class SandboxProcess:
         self._output.seek(max(0, self._output.tell() - _OUTPUT_BYTES))
         output = self._output.read().decode("utf-8", "replace")
         self.close()
-        return Died(hung, status, output)
+        return SandboxExited(hung, status, output)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from iotax._check.report.clauses import Clause, clauses
 
 Severity = Literal["error", "warning", "information"]
-Outcome = Literal["pass", "fail", "not exercised", "not checkable"]
+ClauseOutcome = Literal["pass", "fail", "not exercised", "not checkable"]
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -88,7 +88,7 @@ class ClauseResult:
     """`outcome`: "fail" if a finding other than information is not accepted."""
 
     clause: Clause
-    outcome: Outcome
+    outcome: ClauseOutcome
     findings: tuple[Finding, ...] = ()
 
 
@@ -125,7 +125,7 @@ class Report:
 
     def _result(self, clause: Clause) -> ClauseResult:
         found = tuple(finding for finding in self.findings if finding.clause == clause.id)
-        outcome: Outcome
+        outcome: ClauseOutcome
         if any(one.severity != "information" and not one.accepted for one in found):
             outcome = "fail"
         elif clause.id in self.exercised or found:

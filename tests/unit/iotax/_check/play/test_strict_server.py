@@ -72,13 +72,13 @@ def test_time_of_the_checker_does_not_count(timers, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(guarded_call, "time", clock)
-    checked = guarded_call.GuardedCall._look_at_result
+    checked = guarded_call.GuardedCall._check_result
 
     def slowly(call):
         checked(call)
         clock.now += 100
 
-    monkeypatch.setattr(guarded_call.GuardedCall, "_look_at_result", slowly)
+    monkeypatch.setattr(guarded_call.GuardedCall, "_check_result", slowly)
 
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
