@@ -85,7 +85,7 @@ class Edit:
     new: list[str]
 
     def as_branch(self, number: int) -> "Edit":
-        """The same for the bug of this number only."""
+        """The same, but only for the bug of this number."""
         conditions = [IF.fullmatch(" ".join(lines)) for lines in (self.old, self.new)]
         if all(conditions):
             (begin, healthy), (_, planted) = (found.groups() for found in conditions if found)
@@ -123,23 +123,23 @@ class PatchedCopy:
 
     @contextmanager
     def planted(self, bug: PlantedBug) -> Iterator[None]:
-        """The bug is in the copy within the context. Raises DoesNotApply."""
+        """Within the context, the bug is in the copy. Raises DoesNotApply."""
         with self._edited(self._edits(bug)):
             yield
 
     @contextmanager
     def planted_as_branches(self, bugs: Iterable[PlantedBug]) -> Iterator[None]:
-        """All of them are in the copy within the context, each active if SELECTS is its place in
+        """Within the context, all bugs are in the copy, each active if SELECTS is its index in
         `bugs` (from 0). Raises DoesNotApply."""
         with self._edited(self._branches(bugs)):
             yield
 
     def check(self, bug: PlantedBug) -> None:
-        """Without planting it. Raises DoesNotApply."""
+        """Check without planting it. Raises DoesNotApply."""
         in_order(self._edits(bug))
 
     def check_as_branches(self, bugs: Iterable[PlantedBug]) -> None:
-        """Without planting them. Raises DoesNotApply."""
+        """Check without planting them. Raises DoesNotApply."""
         in_order(self._branches(bugs))
 
     def _edits(self, bug: PlantedBug) -> list[Edit]:
@@ -165,7 +165,7 @@ class PatchedCopy:
                 file.write_text(text, "utf-8")
 
     def _edit(self, change: Change) -> Edit:
-        """Where the lines are that differ in `change.old` and `change.new`."""
+        """The lines that differ in `change.old` and `change.new`."""
         found = [
             (file, place)
             for file in sources_below(self.directory / change.within)
@@ -191,7 +191,7 @@ class PatchedCopy:
 
 
 def in_order(edits: list[Edit]) -> list[Edit]:
-    """Raises DoesNotApply when two of them change the same line."""
+    """Raises DoesNotApply if two of them change the same line."""
     edits = sorted(edits, key=lambda edit: (edit.file, edit.first, edit.end))
     for one, other in pairwise(edits):
         if one.file == other.file and one.end > other.first:
@@ -209,7 +209,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def alike(one: list[str], other: list[str]) -> int:
-    """How many lines both begin with."""
+    """The number of lines that both begin with."""
     differ = (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differ, min(len(one), len(other)))
 

@@ -1,5 +1,5 @@
-"""A project that is served with --reload: its files, saved as an editor saves them, and what the
-server says of it."""
+"""A project that is served with --reload: its files, saved as an editor saves them, and the log
+of the server."""
 
 import os
 import re
@@ -34,12 +34,12 @@ class Project:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     def save(self, name: str, text: str | bytes) -> None:
-        """As an editor does it: beside the file, then in its place."""
+        """Save like an editor: write next to the file, then replace it."""
         self.write(name + ".new", text)
         os.replace(self.directory / f"{name}.new", self.directory / name)
 
     def answers(self, value: str, name: str = "main.py", *, ahead: str = "") -> None:
-        """Save a view that answers `value`."""
+        """Save a view that responds with `value`."""
         self.save(name, ahead + VIEW.format(value=value))
 
     def serve(self, app: str = "main:app", *options: str, **more: Any) -> Server:
@@ -47,7 +47,7 @@ class Project:
         return self.server
 
     def reloaded(self) -> str:
-        """Wait for the next reload. Returns how it went: "warm", "cold: …"."""
+        """Wait for the next reload. Returns its kind: "warm", "cold: …"."""
         self.reloads += 1
         return self.server.err.wait_for(RELOADED, self.reloads)["how"]
 
@@ -66,6 +66,6 @@ class Project:
         return answer.text
 
     def lines(self) -> list[str]:
-        """What the server has said so far, without time and process."""
+        """The log of the server so far, without times and process ids."""
         prefix = re.compile(r"^\S+ \[\d+\] ")
         return [prefix.sub("", line) for line in self.server.err.text.splitlines()]

@@ -33,7 +33,7 @@ http {{
 
 
 def _nginx_text(directory: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
-    """The example in an http block, on plain HTTP. With a prefix, what the documentation says."""
+    """The example in an http block, on plain HTTP. With a prefix, as in the documentation."""
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "    ssl_certificate /etc/nginx/mysite.pem;\n": "",
@@ -62,7 +62,7 @@ def _haproxy_text(directory: Path, upstream: str, port: int, scheme: str, prefix
 
 
 def _example(name: str, changes: Mapping[str, str]) -> str:
-    """The file of examples/, with the ports of this test in it. Nothing else of it is changed."""
+    """The file of examples/, with the ports of this test. Nothing else is changed."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     for old, new in changes.items():
         assert text.count(old) == 1, f"examples/{name} holds {text.count(old)} times {old!r}"
@@ -74,7 +74,7 @@ def _example(name: str, changes: Mapping[str, str]) -> str:
 def nginx(
     directory: Path, upstream: str, *, scheme: str = "https", prefix: str = ""
 ) -> Iterator[int]:
-    """Serves `upstream` ("127.0.0.1:8000" or "unix:PATH"). Gives the port of the proxy."""
+    """Serves `upstream` ("127.0.0.1:8000" or "unix:PATH"). Returns the port of the proxy."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "nginx is not installed; the set-up script installs it"
     options = ["-p", str(directory), "-c"]
@@ -125,7 +125,7 @@ def _answers(port: int) -> bool:
 
 
 def _free_port() -> int:
-    """Neither proxy can say which port it got; this one is free now, though not reserved."""
+    """Neither proxy can report its port; this one is free now, though not reserved."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
