@@ -191,8 +191,7 @@ void CorePlay::on(const core::Rejected& rejected) {
   // After the response, a fault in the rest of the body only closes the connection. The core does
   // not report where that body ends and the next request begins.
   const bool only_closes = late_content_ && rejected.status == 0;
-  if (only_closes)
-    observed_.fault.clear();  // not reported: the limit of discarding may be first
+  if (only_closes) observed_.fault.clear();  // not reported: the limit of discarding may be first
   if (!only_closes && rejected.status != core::status_of(rejected.fault))
     violate("a status that is not that of the fault");
   if (core::reason(rejected.fault).empty()) violate("a fault without a reason");

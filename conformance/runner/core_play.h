@@ -15,8 +15,8 @@ namespace iotax::conformance {
 /// When the application is called.
 enum class Calling : std::uint8_t {
   complete,  // when the body is there: the default of the server
-  early,  // when the head is there (--no-request-buffering): /noread answers before the body has
-          // been looked at
+  early,     // when the head is there (--no-request-buffering): /noread answers before the body has
+             // been looked at
 };
 
 class CorePlay {

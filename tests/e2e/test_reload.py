@@ -225,7 +225,7 @@ def test_code_that_is_broken_from_the_start(project, broken):
 def test_a_main_module_that_is_deleted(served):
     (served.directory / "main.py").unlink()
     served.failed()
-    assert 'no module "main"' in served.ask().text
+    assert 'module "main" not found' in served.ask().text
     stays_alive(served)
 
 
