@@ -19,7 +19,7 @@
 #include "bridge/gil.h"
 #include "client.h"
 #include "driver/in_process.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 #include "runner/case.h"
 #include "runner/policy_model.h"
 
@@ -139,7 +139,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const driver::Peer& peer = kPeers[input->cut_seed % std::size(kPeers)];
   bridge::Caller caller(bridge::Gil::held(), bridge::Ref::borrow(python.application().ptr()), 1,
                         options(), log);
-  driver::InProcess<driver::Sys> connection(sys, config, caller, log, peer);
+  driver::InProcess<driver::NativeEnv> connection(sys, config, caller, log, peer);
   connection.receive(std::as_bytes(std::span(input->octets)));
   const bool eof = input->has(fuzz::kEof);
   if (eof) connection.receive_eof();

@@ -100,6 +100,11 @@ TRUE = {
     # It reads SCRIPT_NAME too, and a path that is not valid UTF-8 makes it fail.
     "on_wsgidav": {("A-ENV-02", "wsgidav"), ("A-UNI-01", "wsgidav")},
 }
+# The same, of some versions of the framework.
+TRUE_OF_SOME_VERSIONS = {
+    # Django 6.1 cannot encode its page for a static file that it does not find.
+    "on_django_admin": {("A-UNI-01", "Django")},
+}
 
 
 FRAMEWORKS = ("on_bottle", "on_django", "on_falcon", "on_flask", "on_pyramid", "on_werkzeug")
@@ -112,7 +117,7 @@ def checked_without_a_false_must(name, requests):
 
     errors = [one for one in report.findings if one.severity == "error"]
     found = {(one.clause, one.place.package if one.place else "") for one in errors}
-    assert found == TRUE.get(name, set()), errors
+    assert found - TRUE_OF_SOME_VERSIONS.get(name, set()) == TRUE.get(name, set()), errors
     assert report.exit_code == 0
     assert not report.problem
     assert not report.notes

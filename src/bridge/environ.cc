@@ -7,7 +7,7 @@
 #include "bridge/input.h"
 #include "bridge/names.h"
 #include "core/words.h"
-#include "driver/access_log.h"
+#include "driver/log/access_line.h"
 
 namespace iotax::bridge {
 namespace {

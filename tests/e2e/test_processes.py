@@ -121,6 +121,7 @@ def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
     running.stopping()
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0
+    print(server.err.text)  # pytest shows it if the test fails
     running.join().must_be_clean()
     assert "ERROR" not in server.err.text
 

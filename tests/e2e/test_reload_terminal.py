@@ -1,6 +1,7 @@
 """--reload on a terminal: a debugger in a view, and the page in a browser."""
 
 import signal
+import sys
 
 import pytest
 from support.browser import Browser
@@ -38,8 +39,10 @@ def test_breakpoint_in_a_view(project, options):
             if options:
                 project.answers("new")
                 shown.wait_for("A debugger is active in process .*: the reload waits")
-            terminal.type(b"next\n")
-            shown.wait_for(r"\(Pdb\) ", 2)
+            # CPython 3.13 and later stop at breakpoint() itself, earlier ones behind it.
+            for step in range(2 if sys.version_info >= (3, 13) else 1):
+                terminal.type(b"next\n")
+                shown.wait_for(r"\(Pdb\) ", step + 2)
             terminal.type(b"p x, 'is x'\n")
             shown.wait_for(r"\(42, 'is x'\)")
             assert "Restarting" not in shown.text

@@ -2,7 +2,7 @@
 
 The first character of a packet is its kind, the rest is text; a descriptor can come along. The end
 of either process is the end of the channel. Kinds to a worker are read by its leader
-(src/driver/channel.h); those from it are below.
+(src/driver/loop/channel.h); those from it are below.
 """
 
 import os

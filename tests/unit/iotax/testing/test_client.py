@@ -320,7 +320,7 @@ def test_abandoned_request_makes_the_exit_code_1():
         [sys.executable, "-c", HUNG], capture_output=True, text=True, env=buffered
     )
 
-    assert done.stdout == "the tests are over\n"
+    assert "the tests are over\n" in done.stdout  # next to the access line of the request, if any
     assert "A request did not finish; its thread was abandoned" in done.stderr
     assert done.returncode == 1
 
