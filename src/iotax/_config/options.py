@@ -242,8 +242,8 @@ class Config:
     )
     min_rate: int = option(
         500, Size(0, unit="bytes per second"), "Timeouts", "2K",
-        "bytes per second of request bodies and responses, after a grace period of 10 s; 0: no"
-        " limit", shown="500 B/s",
+        "lowest average rate of request bodies and responses in bytes per second, after a grace"
+        " period of 10 s; 0: no limit", shown="500 B/s",
     )
 
     no_request_buffering: bool = option(
@@ -291,8 +291,8 @@ class Config:
     )
     request_timeout_action: str = option(
         "raise", Choice("log", "answer", "raise", "replace"), "Deadlines", "answer",
-        "what follows --request-timeout: log the stack; answer: also respond; raise: also raise "
-        "iotax.RequestTimeout; replace: respond and replace the worker",
+        "what follows --request-timeout; log: log the stack; answer: also respond; raise: also "
+        "raise iotax.RequestTimeout; replace: respond and replace the worker",
     )
 
     graceful_timeout: float = option(
