@@ -1,5 +1,5 @@
 # A room of src/ as a static library that sees its own headers and those of the rooms it uses, and no others.
-# Headers are included as "core/connection.h". The include root of a room is a folder of the build tree that holds one link to
+# Headers are included as "core/connection.h". The include root of a room is a directory of the build tree that holds one link to
 # the room's sources, so that #include "driver/..." in core finds no file.
 
 # iotax_room(NAME [USES ROOM...] [LINKS TARGET...] [HIDES TARGET...]): the target iotax_NAME from the .cc files below src/NAME;

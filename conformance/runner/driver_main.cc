@@ -1,6 +1,6 @@
 // The driver level: every case over a worker on the scripted system, with the reference application
-// behind the driver's seam; once with bodies complete before the call, once read while they arrive,
-// and over both pollers.
+// behind the interface of the driver; once with bodies complete before the call, once read while
+// they arrive, and over both pollers.
 #include <array>
 #include <cstddef>
 #include <string>
@@ -17,7 +17,7 @@ using support::ScriptedSys;
 constexpr std::string_view kNoRead = "/noread";
 constexpr std::string_view kAnswerText = "the reference application has read all of it\n";
 
-/// Reads to the end, then records, then answers.
+/// Reads to the end, then records, then responds.
 class ReferenceApplication final : public driver::Application {
  public:
   void enter(unsigned) noexcept override {}
@@ -46,7 +46,7 @@ class ReferenceApplication final : public driver::Application {
   std::vector<conformance::SeenRequest> requests;
   std::vector<std::string> methods;
   std::vector<std::string> violations;
-  bool stopping = false;  // at once: a call that still waits for its content may be cut off
+  bool stopping = false;  // immediately: a call that still waits for its body may be cut off
 
  private:
   static bool read(driver::Exchange& exchange, std::string& content) {
