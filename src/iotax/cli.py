@@ -5,21 +5,25 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.start import greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError
+from iotax._config.options import Config
 from iotax._config.sources import from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import BindError
 from iotax._processes import signals
+from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.forking import run_forked
-from iotax._processes.supervisor import EXIT_LOAD, EXIT_STOPPED, Supervisor
 from iotax._runtime.worker import ThreadsNotStarted
+
+if TYPE_CHECKING:
+    from iotax._processes.supervisor import Supervisor
 
 __all__ = ["main"]
 
@@ -71,15 +75,14 @@ def _run(argv: list[str]) -> int:
             " check is check:app"
         )
     config, warnings = from_command(flags, os.environ)
+    make = _supervisor(config)  # before modules of the project can be taken for Python's
     working_directory.prepare(config.chdir, config.pythonpath)
-    supervised = config.workers > 0
-    server_log.open_log(config, os.environ, threads=not supervised)
+    server_log.open_log(config, os.environ, threads=make is None)
     with open_sockets(config) as listeners:
         greet(app, config, listeners, warnings)
-        if supervised:
+        if make is not None:
             interactive = terminal.is_terminal()
-            kind = _reloading_supervisor() if config.reload else Supervisor
-            return run_forked(kind(app, config, listeners, interactive=interactive).run)
+            return run_forked(make(app, config, listeners, interactive=interactive).run)
         return serve_unsupervised(app, config, listeners)
 
 
@@ -89,7 +92,13 @@ def _check(argv: list[str]) -> int:
     return code
 
 
-def _reloading_supervisor() -> type[Supervisor]:
-    """Imported only with --reload, so that it takes no memory in production."""
-    found: type[Supervisor] = importlib.import_module("iotax._reload.policy").ReloadingSupervisor
+def _supervisor(config: Config) -> "Callable[..., Supervisor] | None":
+    """Imported only where it is wanted: in production no process has to carry --reload."""
+    if config.workers == 0:
+        return None
+    found: Callable[..., Supervisor]
+    if config.reload:
+        found = importlib.import_module("iotax._reload.policy").reloading_supervisor
+    else:
+        found = importlib.import_module("iotax._processes.supervisor").production_supervisor
     return found

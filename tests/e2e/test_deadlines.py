@@ -154,7 +154,7 @@ def supervised(start, tmp_path):
 def is_replaced(server, why):
     """The current worker drains, and another one responds."""
     old = server.started()[0]
-    server.err.wait_for(rf"Worker \[{old}\] is to be replaced: {why}")
+    server.err.wait_for(rf"Replacing worker \[{old}\]: {why}")
     new = int(server.err.wait_for(rf"Worker \[(\d+)\] replaces \[{old}\]")[1])
     wait_for_end(old)
     assert server.workers() == [new]
@@ -182,7 +182,7 @@ def test_the_only_thread_is_lost(supervised):
 def test_the_gil_is_kept_for_long(supervised):
     server = supervised()
     assert ask(server, "/gil-for-long").status == 504
-    server.err.wait_for(r"is stuck: a call has kept the interpreter \(GIL\).*GET /gil-for-long")
+    server.err.wait_for(r"is stuck while running GET /gil-for-long.*: a call has held the GIL")
     server.err.wait_for(r'hangs\.py", line \d+ in app')
     is_replaced(server, "its interpreter is stuck")
 

@@ -289,7 +289,7 @@ def test_an_endless_loop_in_a_view(served):
         served.server.err.wait_for("Started server process", 2)
         stays_alive(served)
         assert connection.is_closed()
-    served.server.err.wait_for("WARNING:  Broken off: GET /endless")
+    served.server.err.wait_for("WARNING:  Aborted: GET /endless")
 
 
 def test_stream_is_visibly_truncated(served):
@@ -301,7 +301,7 @@ def test_stream_is_visibly_truncated(served):
         assert connection.chunk() == b"event"
         stays_alive(served)
         assert b"0\r\n\r\n" not in connection.rest()
-    served.server.err.wait_for("WARNING:  Broken off: GET /events")
+    served.server.err.wait_for("WARNING:  Aborted: GET /events")
 
 
 def test_a_worker_that_dies_is_replaced(served):

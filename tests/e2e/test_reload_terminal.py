@@ -38,7 +38,7 @@ def test_breakpoint_in_a_view(project, options):
             shown.wait_for(r"\(Pdb\) ")
             if options:
                 project.answers("new")
-                shown.wait_for("A debugger is active in process .*: the reload waits")
+                shown.wait_for("A debugger is active in process .*; the reload is delayed")
             # CPython 3.13 and later stop at breakpoint() itself, earlier ones behind it.
             for step in range(2 if sys.version_info >= (3, 13) else 1):
                 terminal.type(b"next\n")

@@ -174,7 +174,7 @@ def test_ttin_and_ttou(trouble):
             os.close(descriptor)
         assert len(server.workers()) == left
     server.send_signal(signal.SIGTTOU)
-    server.err.wait_for("1 workers? (is|are) wanted", 2)
+    server.err.wait_for("Number of workers set to 1", 2)
     server.wait_for_answers_of(1)
     assert len(server.started()) == 3
 

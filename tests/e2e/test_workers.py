@@ -545,7 +545,7 @@ def test_template_that_dies_before_it_forks(trouble):
     (template,) = set(children(server.pid)) - {worker}
     os.kill(template, signal.SIGSTOP)
     os.kill(worker, signal.SIGTERM)
-    server.err.wait_for(rf"\[{worker}\] is to be replaced")
+    server.err.wait_for(rf"Replacing worker \[{worker}\]")
     os.kill(template, signal.SIGKILL)
     server.err.wait_for(rf"ERROR: .*\[{template}\].*SIGKILL")
     wait_for_end(worker)

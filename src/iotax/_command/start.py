@@ -13,10 +13,10 @@ from iotax._config.options import Config
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._processes import signals
-from iotax._processes.supervisor import EXIT_STOPPED
+from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
 from iotax._runtime.process_exit import ExitGuard, leave_now
-from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
 
 
@@ -72,11 +72,7 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
     loaded = load(app, config)
 
     def stop_now(number: int) -> None:
-        count = worker.running()
-        aborted = "1 request" if count == 1 else f"{count} requests"
-        server_log.warning(
-            f"Stopped immediately by {signal.Signals(number).name}; {aborted} aborted"
-        )
+        server_log.warning(describe_immediate_stop(number, worker.running()))
         listeners.close()
         leave_now(128 + number)
 

@@ -1,8 +1,7 @@
 """Messages between the supervisor and a process of its own: whole packets over a socket pair.
 
-The first character of a packet is its kind, the rest is text; a descriptor can come along. The end
-of either process is the end of the channel. Kinds to a worker are read by its leader
-(src/driver/loop/channel.h); those from it are below.
+The first character of a packet is its kind (protocol.py), the rest is text; a descriptor can come
+along. The end of either process is the end of the channel.
 """
 
 import os
@@ -10,33 +9,9 @@ import select
 import socket
 from typing import Final, NamedTuple, Self
 
+from iotax._processes.protocol import GONE, Report
 from iotax._runtime import native
 
-# What a worker or the template says.
-BOOTING: Final = "B"  # with its process id
-READY: Final = "R"
-LOAD_ERROR: Final = "E"  # with the screen of the error
-ASKED_TO_LEAVE: Final = "T"
-REQUESTS_DONE: Final = "M"
-THREADS_LOST: Final = "L"  # with the reason why another worker is needed
-BUSY: Final = "W"  # requests run, and nobody watches the page
-PASSED: Final = "c"  # with a connection
-ALL_PASSED: Final = "P"
-NOT_FORKED: Final = "F"  # by the template on the channel of the worker: with the cause
-# What the supervisor orders.
-DRAIN: Final = "t"
-PROMPT: Final = "i"
-NOW: Final = "q"
-RETIRE: Final = "r"
-HOLD: Final = "h"
-GO_ON: Final = "g"
-PASS: Final = "p"
-ADOPT: Final = "c"  # with a connection
-REOPEN: Final = "l"
-# What it orders of the template.
-FORK: Final = "f"  # with the end of a channel
-
-GONE: Final = ""  # no packet: the other side has ended
 _BYTES_MAX: Final = 64 * 1024
 # gevent and eventlet put another one into the module; the template imports the application.
 _Socket: Final = socket.socket
@@ -86,12 +61,12 @@ class Channel:
             else:
                 self._socket.send(packet)
         except OSError:
-            return False  # full, or nobody is there: its end is told apart
+            return False  # full, or the other side has ended, which receive() reports
         return True
 
     def send_not_forked(self, error: OSError) -> None:
         """On the channel of a worker that could not be forked."""
-        self.send(NOT_FORKED, error.strerror or str(error))
+        self.send(Report.NOT_FORKED, error.strerror or str(error))
 
     def wait(self) -> Message:
         """The next message, as soon as there is one."""

@@ -1,24 +1,14 @@
-"""Why a process ended, in words.
+"""Exit codes of the server, and why a process of it ended, in words.
 
-Decides the words. Knows wait statuses, signals and what the process was running; not what becomes
-of it.
+Decides the words. Knows wait statuses and signals, not what becomes of the process.
 """
 
 import os
 import signal
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final
 
-
-class Call(NamedTuple):
-    """A request in the hands of the application."""
-
-    line: str
-    id: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.line} ({age(self.seconds)}, {self.id})"
+EXIT_STOPPED: Final = 0
+EXIT_LOAD: Final = 3
 
 
 def cause(status: int, *, out_of_memory: bool = False) -> str:
@@ -27,7 +17,7 @@ def cause(status: int, *, out_of_memory: bool = False) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     if -code == signal.SIGKILL:
-        who = "the kernel for memory" if out_of_memory else "SIGKILL from outside"
+        who = "the kernel (out of memory)" if out_of_memory else "SIGKILL from outside"
         return f"was killed by {who}"
     return f"died of {signal_name(-code)}"
 
@@ -39,15 +29,6 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
     described = signal.strsignal(number)
     return f"{name} ({described.lower()})" if described else name
-
-
-def ran(calls: Sequence[Call]) -> str:
-    """What it was running, as a clause; at most five requests are named."""
-    if not calls:
-        return "it ran no request"
-    named = ", ".join(str(call) for call in calls[:5])
-    more = f" and {len(calls) - 5} more" if len(calls) > 5 else ""
-    return f"it ran {named}{more}"
 
 
 def age(seconds: float) -> str:

@@ -35,22 +35,22 @@ def after_import(sockets_before: set[str]) -> Iterator[str]:
     """Sentences for people. `sockets_before`: sockets() as it was before the import."""
     if threads := _lost_threads():
         yield (
-            f"the import left {_count(threads, 'thread')} running ({'; '.join(threads)}), which the"
-            " workers do not have, as they are forks, unless its library starts it there when it is"
-            " used first"
+            f"importing the application started {_count(threads, 'thread')} ({'; '.join(threads)}),"
+            " which the forked workers do not have, unless its library starts it there when it is"
+            " first used"
         )
     if opened := sorted(sockets() - sockets_before):
         yield (
-            f"the import left {_count(opened, 'socket')} open ({', '.join(opened)}); all workers"
-            " share it, so what they send and receive there is mixed up"
+            f"importing the application opened {_count(opened, 'socket')} ({', '.join(opened)}),"
+            " which all workers share, so what they send and receive there is mixed up"
         )
     if "asyncio" in sys.modules:
         loops = [one for one in gc.get_objects() if isinstance(one, _loop_type()) and _is_open(one)]
         if loops:
             names = ", ".join(map(repr, loops))
             yield (
-                f"the import left {_count(loops, 'event loop')} open ({names}); all workers share"
-                " its descriptors, so it does not work in them"
+                f"importing the application started {_count(loops, 'event loop')} ({names}), whose"
+                " descriptors all workers share, so it does not work in them"
             )
 
 

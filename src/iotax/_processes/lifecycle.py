@@ -2,7 +2,7 @@
 
 Decides which event is possible in which state. It must not know processes, messages or clocks: what
 a process *is* (State) changes by events only; what is *wanted* of a worker (Replacement) is a value
-of its own that no event changes, so a failed boot cannot make anybody forget it.
+of its own that no event changes, so a failed boot cannot clear it.
 """
 
 import enum
@@ -25,8 +25,8 @@ class State(enum.Enum):
 
 
 class Event(enum.Enum):
-    PID = enum.auto()  # the process has said its process id
-    READY = enum.auto()  # the process has said that it serves
+    PID = enum.auto()  # the process has reported its process id
+    READY = enum.auto()  # the process has reported that it serves
     DRAIN = enum.auto()
     DISMISS = enum.auto()
     KILL = enum.auto()
@@ -55,7 +55,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.DISMISSED, Event.KILL): State.KILLED,
         (State.DISMISSED, Event.EXIT): State.EXITED,
         (State.KILLED, Event.PID): State.KILLED,  # SIGKILL can be sent now
-        (State.KILLED, Event.READY): State.KILLED,  # said before the signal arrived
+        (State.KILLED, Event.READY): State.KILLED,  # reported before the signal arrived
         (State.KILLED, Event.KILL): State.KILLED,
         (State.KILLED, Event.EXIT): State.EXITED,
     }
@@ -88,7 +88,7 @@ class Replacement:
 @dataclass(frozen=True)
 class Termination:
     """How the exit of a process is enforced. `reason`: logged when it had to be killed; "":
-    expected, not logged. `kill_at`: once it was killed, when nobody waits for its exit longer."""
+    expected, not logged. `kill_at`: once it was killed, when its exit is no longer waited for."""
 
     reason: str
     kill_at: float

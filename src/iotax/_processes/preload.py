@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._log import server_log
-from iotax._processes import channel as ch
 from iotax._processes import forking, left_behind, signals
 from iotax._processes.channel import Channel
 from iotax._processes.exit_functions import ExitFunctions
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.worker_process import WorkerJob, buffer_lines, load
 from iotax._runtime import native
 
@@ -34,7 +34,7 @@ class TemplateJob:
         worker, channel = self.worker, self.channel
         forking.die_with(worker.supervisor)
         server_log.open_log(worker.config, os.environ, threads=False)
-        channel.send(ch.BOOTING, str(os.getpid()))
+        channel.send(Report.BOOTING, str(os.getpid()))
         buffer_lines()
         before = left_behind.sockets()
         exit_functions = ExitFunctions()
@@ -42,7 +42,7 @@ class TemplateJob:
             with exit_functions.recorded():
                 loaded = load(worker.app, worker.config)
         except LoadError as error:
-            channel.send(ch.LOAD_ERROR, str(error))
+            channel.send(Report.LOAD_ERROR, str(error))
             return 0
         for what in left_behind.after_import(before):
             server_log.warning(f"--preload: {what}")
@@ -50,7 +50,7 @@ class TemplateJob:
         on_term = signals.leave_term_to_the_supervisor()
         gc.collect()
         gc.freeze()  # what is shared is not written to by a collection
-        channel.send(ch.READY)
+        channel.send(Report.READY)
 
         def become_worker() -> None:
             """Signals are as the import has left them, as in a worker that imports by itself."""
@@ -64,8 +64,8 @@ class TemplateJob:
         return 0
 
     def _fork_on_demand(self, worker: WorkerJob, become_worker: Callable[[], None]) -> None:
-        while (message := self.channel.wait()).kind != ch.GONE:
-            if message.kind != ch.FORK:
+        while (message := self.channel.wait()).kind != GONE:
+            if message.kind != Order.FORK:
                 continue
             if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
                 server_log.error("No worker can be forked: the template has too many open files")

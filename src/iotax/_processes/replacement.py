@@ -1,7 +1,7 @@
 """The next steps from the workers that there are to those that are wanted.
 
-Decides who is started, drained, dismissed or killed. A function of its arguments: it must not know
-processes, messages, clocks or signals. The supervisor takes the steps (supervisor.py).
+Decides which worker is started, drained, dismissed or killed. A function of its arguments: it must
+not know processes, messages, clocks or signals. replacer.py takes the steps.
 
 The rules:
 - A worker that exits, or that cannot serve, is replaced immediately, whatever the others do.
@@ -13,51 +13,51 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from iotax._processes.lifecycle import State
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 
 
 class Start(NamedTuple):
     """Start a worker, which takes the place of `replaces` when it is ready."""
 
-    replaces: WorkerChild | None = None
+    replaces: Worker | None = None
 
 
 class Assign(NamedTuple):
     """`booting` takes the place of `replaces`, which needs it more than the one it was started
     for."""
 
-    booting: WorkerChild
-    replaces: WorkerChild
+    booting: Worker
+    replaces: Worker
 
 
 class Leave(NamedTuple):
     """Drain, or dismiss, `worker`: it is not needed."""
 
-    worker: WorkerChild
+    worker: Worker
 
 
 class DrainFirst(NamedTuple):
     """Drain `worker` before its replacement is started: there is no room for two."""
 
-    worker: WorkerChild
+    worker: Worker
 
 
 class Kill(NamedTuple):
     """Kill a draining `worker`: too many that cannot serve have not exited yet."""
 
-    worker: WorkerChild
+    worker: Worker
 
 
 Step = Start | Assign | Leave | DrainFirst | Kill
 
 
-def predecessor(worker: WorkerChild) -> WorkerChild | None:
+def predecessor(worker: Worker) -> Worker | None:
     """The worker that it is to replace, as long as that one has not been told to drain."""
     old = worker.replaces
     return old if old is not None and old.state is State.READY else None
 
 
-def members(workers: Iterable[WorkerChild]) -> list[WorkerChild]:
+def members(workers: Iterable[Worker]) -> list[Worker]:
     """Those that count towards the number of workers: not leaving (unless its successor waits for
     its exit), and not the replacement of one that is still there."""
     return [
@@ -70,13 +70,13 @@ def members(workers: Iterable[WorkerChild]) -> list[WorkerChild]:
 
 
 def next_steps(
-    workers: Sequence[WorkerChild],
+    workers: Sequence[Worker],
     wanted: int,
     *,
-    counts: Callable[[WorkerChild], bool],
+    counts: Callable[[Worker], bool],
     can_start: bool,
     slots: int,
-    is_short_of_memory: Callable[[WorkerChild], bool],
+    is_short_of_memory: Callable[[Worker], bool],
 ) -> list[Step]:
     """What to do now. Empty as soon as nothing is left to do, so that it can be asked in a loop.
 
@@ -115,13 +115,13 @@ def next_steps(
     return steps
 
 
-def _usefulness(worker: WorkerChild) -> tuple[bool, bool, bool, float]:
+def _usefulness(worker: Worker) -> tuple[bool, bool, bool, float]:
     """Sorts workers: the first are those to keep when there are too many."""
     wish = worker.replacement
     return worker.cannot_serve(), worker.state is not State.READY, wish is not None, worker.started
 
 
-def _kills(workers: Sequence[WorkerChild], wanted: int) -> list[Step]:
+def _kills(workers: Sequence[Worker], wanted: int) -> list[Step]:
     """A call that hangs in one worker after the other must not pile up processes: of those that
     could not serve at most as many drain as workers are wanted, and the oldest go first."""
     draining = [w for w in workers if w.state is State.DRAINING and w.cannot_serve()]
@@ -129,7 +129,7 @@ def _kills(workers: Sequence[WorkerChild], wanted: int) -> list[Step]:
     return [Kill(worker) for worker in draining[: max(0, len(draining) - wanted)]]
 
 
-def _less_urgent(booting: Iterable[WorkerChild]) -> WorkerChild | None:
+def _less_urgent(booting: Iterable[Worker]) -> Worker | None:
     """A booting replacement of a worker that can serve, and so can wait."""
     for worker in booting:
         old = predecessor(worker)
@@ -139,10 +139,10 @@ def _less_urgent(booting: Iterable[WorkerChild]) -> WorkerChild | None:
 
 
 def _one_at_a_time(
-    workers: Sequence[WorkerChild],
-    kept: Sequence[WorkerChild],
+    workers: Sequence[Worker],
+    kept: Sequence[Worker],
     slots: int,
-    is_short_of_memory: Callable[[WorkerChild], bool],
+    is_short_of_memory: Callable[[Worker], bool],
 ) -> list[Step]:
     if any(worker.state is not State.READY and not worker.is_abandoned for worker in workers):
         return []

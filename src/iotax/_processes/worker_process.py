@@ -20,9 +20,9 @@ from iotax._app.load_error import LoadError
 from iotax._config.options import Config
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
+from iotax._processes.protocol import Report
 from iotax._runtime.process_exit import ExitGuard, leave_now
 from iotax._runtime.worker import ThreadsNotStarted, Worker
 
@@ -44,7 +44,7 @@ class WorkerJob:
     def run(self) -> int:
         """Serve until the supervisor says otherwise. Returns the exit code."""
         forking.die_with(self.supervisor)
-        self.channel.send(ch.BOOTING, str(os.getpid()))
+        self.channel.send(Report.BOOTING, str(os.getpid()))
         faulthandler.enable()
         signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # as it is again once unregistered
         faulthandler.register(signals.DUMP_STACKS, all_threads=True)
@@ -56,7 +56,7 @@ class WorkerJob:
         try:
             loaded = self.loaded or self._load()
         except LoadError as error:
-            self.channel.send(ch.LOAD_ERROR, str(error))
+            self.channel.send(Report.LOAD_ERROR, str(error))
             return 0
         return self._serve(loaded)
 
@@ -76,13 +76,13 @@ class WorkerJob:
 
         def ready() -> None:
             forking.live_on()
-            self.channel.send(ch.READY)
+            self.channel.send(Report.READY)
             self.channel.close()  # the extension has its own, and closes it where a view forks
 
         try:
             all_back = worker.run(process="worker", ready=ready)
         except ThreadsNotStarted as error:
-            self.channel.send(ch.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
+            self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
             leave_now(0)
         # A dump would look at threads while Python takes them apart.
         faulthandler.unregister(signals.DUMP_STACKS)

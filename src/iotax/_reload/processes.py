@@ -17,27 +17,17 @@ from typing import Any, Final
 
 from iotax._app.importer import Loaded
 from iotax._log import server_log
-from iotax._processes import channel as ch
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import trial_import
 from iotax._reload.error_page import ErrorPage
 from iotax._reload.project import Project, Recorder, changed_variables
+from iotax._reload.reports import ReloadReport
 from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
 from iotax._runtime.process_exit import leave_now
-
-# What such a worker says beside others: names of modules that it has imported, of variables that
-# its code has changed, that it is no fork of what lies on the disk, whether it is being debugged.
-USES: Final = "u"
-VARIABLES: Final = "v"
-STALE: Final = "x"
-DEBUGGED: Final = "d"  # "yes" or "no"
-# What the template says beside others: that an import left a thread, that trying came to nothing.
-NOT_WARM: Final = "n"
-# What the template is told: import these too.
-IMPORT: Final = "m"
 
 # Asks a worker whether it is being debugged: even one that waits for a person's input answers.
 ASK_DEBUGGED: Final = signal.SIGRTMAX - 2
@@ -53,13 +43,13 @@ class ReloadJob(WorkerJob):
 
     def _load(self) -> Loaded:
         if changed := trial_import.what_changed(self.stamps):
-            self.channel.send(STALE, changed)
+            self.channel.send(ReloadReport.STALE, changed)
             leave_now(0)
         said = self.channel.copy()  # that of the job is closed when the worker is ready
         os.register_at_fork(after_in_child=said.close)
 
         def answer(_number: int, _frame: object) -> None:
-            said.send(DEBUGGED, "yes" if is_being_debugged() else "no")
+            said.send(ReloadReport.DEBUGGED, "yes" if is_being_debugged() else "no")
 
         signal.signal(ASK_DEBUGGED, answer)
         self.project.compile_from_source()
@@ -67,9 +57,9 @@ class ReloadJob(WorkerJob):
         try:
             return super()._load()
         finally:
-            self._tell(VARIABLES, changed_variables(variables))
-            self._tell(USES, self.project.others(modules))
-            Recorder(lambda name: said.send(USES, name)).install()
+            self._tell(ReloadReport.VARIABLES, changed_variables(variables))
+            self._tell(ReloadReport.USES, self.project.others(modules))
+            Recorder(lambda name: said.send(ReloadReport.USES, name)).install()
 
     def _tell(self, kind: str, names: list[str]) -> None:
         for start in range(0, len(names), NAMES_PER_MESSAGE):
@@ -109,16 +99,16 @@ class TemplateJob:
         """Fork on demand until the supervisor closes the channel."""
         forking.die_with(self.worker.supervisor)
         server_log.open_log(self.worker.config, os.environ, threads=False)
-        self.channel.send(ch.BOOTING, str(os.getpid()))
+        self.channel.send(Report.BOOTING, str(os.getpid()))
         bad: set[str] = set()
         stamps: dict[str, int] = {}
         if not self._import(self.names, bad, stamps):
             return 0
-        while (message := self.channel.wait()).kind != ch.GONE:
-            if message.kind == IMPORT:
+        while (message := self.channel.wait()).kind != GONE:
+            if message.kind == Order.IMPORT:
                 if not self._import(message.text.split("\n"), bad, stamps):
                     return 0
-            elif message.kind == ch.FORK:
+            elif message.kind == Order.FORK:
                 if message.descriptor < 0:  # the supervisor sees the end of the worker's channel
                     server_log.error(
                         "No worker can be forked: the template has too many open files"
@@ -141,15 +131,15 @@ class TemplateJob:
                 trial_import.import_all(tried.good, importing)
                 bad.update(importing.bad)
         if tried is None:
-            self.channel.send(NOT_WARM, "a module cannot be imported twice")
+            self.channel.send(ReloadReport.NOT_WARM, "a module cannot be imported twice")
         elif tried.thread or trial_import.has_threads():
             name = tried.thread or "a module"
-            self.channel.send(NOT_WARM, f"importing {name} left a thread running")
+            self.channel.send(ReloadReport.NOT_WARM, f"importing {name} left a thread running")
         else:
             stamps.update(trial_import.stamps(project))
             gc.collect()
             gc.freeze()  # what is shared is not written to by a collection
-            self.channel.send(ch.READY)
+            self.channel.send(Report.READY)
             return True
         return False
 

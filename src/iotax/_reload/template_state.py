@@ -37,7 +37,7 @@ class Warmth:
             self.due = self._now() + QUIET_SECONDS
 
     def loaded(self) -> None:
-        """A worker has told what it needs."""
+        """A worker has reported what it needs."""
         if (self.template is None or self._new) and self.due == _NEVER and not self.never:
             self.due = self._now() + QUIET_SECONDS
 

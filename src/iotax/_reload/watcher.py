@@ -19,14 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
-from iotax._processes.channel import GONE, Channel
+from iotax._processes.channel import Channel
+from iotax._processes.protocol import GONE
+from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change, Snapshot, Tree
-
-# What it says: it watches now; files have changed; something a person should know.
-WATCHING: Final = "W"
-CHANGED: Final = "F"
-NOTE: Final = "N"
 
 # A batch is over when nothing has changed for so long, or when it has taken so long.
 QUIET_SECONDS: Final = 0.03
@@ -108,12 +106,12 @@ class Watcher:
             hints.follow(self._before)
         except NotNotified as error:
             hints.close()
-            self._note(f"{error}: looking at the files again and again instead")
+            self._note(f"{error}; falling back to polling")
             return None
         return hints
 
     def _fall_back(self, error: "NotNotified") -> None:
-        self._note(f"{error}: looking at the files again and again instead")
+        self._note(f"{error}; falling back to polling")
         self._hints.close()
         self._hints = self._polling()
 
@@ -324,9 +322,11 @@ class WatcherJob:
     poll: bool
     channel: Channel
     supervisor: int
+    listeners: Listeners
 
     def run(self) -> int:
         """Report batches until the supervisor has ended."""
+        self.listeners.hand_over()
         forking.die_with(self.supervisor)
         signals.become_child(None)
         watcher = Watcher(
@@ -337,16 +337,16 @@ class WatcherJob:
             pause=self._pause,
             before=self.before,
         )
-        self.channel.send(WATCHING)
+        self.channel.send(ReloadReport.WATCHING)
         watcher.turn(wait=False)
         while True:
             watcher.turn()
 
     def _report(self, changes: list[Change]) -> None:
-        self.channel.send(CHANGED, pack(changes))
+        self.channel.send(ReloadReport.CHANGED, pack(changes))
 
     def _note(self, text: str) -> None:
-        self.channel.send(NOTE, text)
+        self.channel.send(ReloadReport.NOTE, text)
 
     def _pause(self, seconds: float | None, descriptor: int) -> bool:
         """Wait until `descriptor` (-1: none) can be read, for `seconds` at most. Ends the process

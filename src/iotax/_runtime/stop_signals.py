@@ -22,6 +22,12 @@ _TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
+def describe_immediate_stop(number: int, requests: int) -> str:
+    """The log line for a stop that does not wait for `requests` requests in progress."""
+    count = "1 request" if requests == 1 else f"{requests} requests"
+    return f"Stopped immediately by {signal.Signals(number).name}; {count} aborted"
+
+
 class StopSignals:
     """Handles INT and TERM while a worker runs in the main thread, then restores the former
     handlers.

@@ -3,10 +3,12 @@
 `worker` replaces _iotax.Worker; what a test puts into `worker.script` runs in place of the loop.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_extension import ScriptedWorker, extension
@@ -71,3 +73,9 @@ def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 def project(tmp_path: Path) -> Path:
     """The current directory of the test."""
     return tmp_path / "project"
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A system that the test plays for a supervisor, or for parts of one (played_system.py)."""
+    return importlib.import_module("played_system").World(monkeypatch)

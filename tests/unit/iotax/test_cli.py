@@ -229,7 +229,7 @@ def test_reload_warns_where_its_error_pages_leave_this_machine(
             return 0
 
     monkeypatch.setenv("IOTAX_WORKERS", "1")
-    monkeypatch.setattr(cli, "_reloading_supervisor", lambda: Stopped)
+    monkeypatch.setattr(cli, "_supervisor", lambda _config: Stopped)
     assert cli.main(["--reload", "--host", host, "--port", "0", "main:app"]) == 0
     assert any(line.startswith("warning: --reload shows tracebacks") for line in log) == warned
 

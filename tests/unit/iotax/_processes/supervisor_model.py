@@ -12,7 +12,6 @@ Exit code of the program: 0, or 1 with the first seed that fails.
 
 import argparse
 import errno
-import inspect
 import os
 import random
 import select
@@ -34,17 +33,21 @@ from played_system import PlayedSystem
 from iotax._config.sources import from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
-from iotax._processes import supervisor as supervising
+from iotax._processes import control, replacer
 from iotax._processes.channel import Channel, Message
+from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
-from iotax._processes.pool import WorkerChild
+from iotax._processes.pool import Worker
 from iotax._processes.preload import TemplateJob
+from iotax._processes.production import Production
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.replacement import Leave, Step
-from iotax._processes.supervisor import Supervisor
+from iotax._processes.supervisor import production_supervisor
 from iotax._processes.worker_process import WorkerJob
 from iotax._reload import processes, watcher
-from iotax._reload.policy import ReloadingSupervisor
+from iotax._reload.generation import Generation
+from iotax._reload.policy import reloading_supervisor
+from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change
 
 STEPS: Final = 250
@@ -54,11 +57,11 @@ STOP_STEPS: Final = 400
 # How long a stop may take beyond --graceful-timeout: exit functions of workers, workers that do not
 # exit when killed, exit functions of a template behind them, a template that does not exit either.
 STOP_SECONDS: Final = (
-    supervising.LEAVE_SECONDS + supervising.AT_ONCE_SECONDS + 2 * supervising.KILLED_SECONDS + 1.0
+    control.LEAVE_SECONDS + control.AT_ONCE_SECONDS + 2 * control.KILLED_SECONDS + 1.0
 )
 STATUSES: Final = (0, 1 << 8, 5 << 8, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
-NEWS: Final = (ch.REQUESTS_DONE, ch.ASKED_TO_LEAVE, ch.THREADS_LOST, ch.BUSY)
-ORDERS_TO_EXIT: Final = (ch.RETIRE, ch.DRAIN, ch.PROMPT, ch.NOW)
+NEWS: Final = (Report.MAX_REQUESTS, Report.SIGTERM, Report.THREADS_LOST, Report.BUSY)
+ORDERS_TO_EXIT: Final = (Order.RETIRE, Order.DRAIN, Order.INTERRUPT, Order.NOW)
 
 
 class Broken(Exception):
@@ -123,8 +126,11 @@ class World(PlayedSystem):
         self.flags = flags
         self.number = int(flags["workers"])
         config, _ = from_command(flags, {})
-        kind = CheckedReloadingSupervisor if reload else CheckedSupervisor
-        self.supervisor = kind("main:app", config, Listeners(()), system=self)
+        self.config = config
+        make = reloading_supervisor if reload else production_supervisor
+        self.supervisor = make("main:app", config, Listeners(()), system=self)
+        self.pool, self.target = self.supervisor._pool, self.supervisor._target
+        self.orders = CheckedOrders(self)
         self.trouble()
 
     # ---- what the supervisor asks of its system
@@ -133,9 +139,7 @@ class World(PlayedSystem):
         if self.dice.random() < self.fork_failures:
             self.tell("a fork fails")
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        job: Any = getattr(run, "__self__", None)
-        if job is None:
-            job = inspect.getclosurevars(run).nonlocals["job"]
+        job: Any = run.__self__  # type: ignore[attr-defined]
         kind = "watcher"
         if isinstance(job, WorkerJob):
             kind = "worker"
@@ -146,7 +150,7 @@ class World(PlayedSystem):
             program.stand_in = job.loaded is not None
         if kind == "watcher":
             program.state = "serves"
-            program.channel.send(watcher.WATCHING)
+            program.channel.send(ReloadReport.WATCHING)
         return program.pid
 
     def channel(self) -> tuple[Channel, Channel]:
@@ -181,7 +185,7 @@ class World(PlayedSystem):
                 self.dies(program, signal.SIGTERM)
         elif number == processes.ASK_DEBUGGED and self.dice.random() < 0.7:
             debugged = self.phase == "trouble" and self.dice.random() < 0.3
-            program.channel.send(processes.DEBUGGED, "yes" if debugged else "no")
+            program.channel.send(ReloadReport.DEBUGGED, "yes" if debugged else "no")
 
     def exited(self) -> tuple[int, int] | None:
         for program in self.programs:
@@ -289,7 +293,7 @@ class World(PlayedSystem):
             self.is_asked_to_stop = True
             self.stopped_at = self.time
             self.stop_signal = number
-            given_up = {3} if self.supervisor._stop is not None else set()
+            given_up = {3} if self.supervisor._shutdown.stop is not None else set()
             self.stop_codes = {128 + number} | given_up if number == signal.SIGQUIT else {0, 3}
             self.signal(number)
         elif self.dice.random() < 0.02:
@@ -317,7 +321,7 @@ class World(PlayedSystem):
         self.tell(f"{number.name} for the supervisor")
         self.queue.arrived.append(number)
         if number == signal.SIGTTIN:
-            self.number = min(self.number + 1, self.supervisor._workers_max)
+            self.number = min(self.number + 1, self.target.count_max)
         elif number == signal.SIGTTOU:
             self.number = max(self.number - 1, 1)
         elif number == signal.SIGHUP:
@@ -331,7 +335,7 @@ class World(PlayedSystem):
                 self.is_good = self.dice.random() < 0.7
                 self.tell(f"a save, {'good' if self.is_good else 'bad'}")
                 changes = [Change("modified", "main.py")]
-                program.channel.send(watcher.CHANGED, watcher.pack(changes))
+                program.channel.send(ReloadReport.CHANGED, watcher.pack(changes))
 
     def bury(self) -> bool:
         """A process that has died can be waited for."""
@@ -363,34 +367,34 @@ class World(PlayedSystem):
         if program.kind == "worker" and self.reload and not program.stand_in:
             fails = fails or not self.is_good
             if self.phase == "trouble" and self.dice.random() < 0.05:
-                program.channel.send(processes.STALE, "a module")
+                program.channel.send(ReloadReport.STALE, "a module")
                 self.dies(program, 0)
                 return
-            program.channel.send(processes.USES, "third.party")
+            program.channel.send(ReloadReport.USES, "third.party")
         if fails:
             if self.dice.random() < 0.5:
-                program.channel.send(ch.LOAD_ERROR, "Cannot load the application main:app")
+                program.channel.send(Report.LOAD_ERROR, "Cannot load the application main:app")
                 self.dies(program, 0)
             else:
                 self.dies(program, self.dice.choice(STATUSES))
             return
         self.tell(f"ready: {program}")
         program.state = "serves"
-        program.channel.send(ch.READY)
+        program.channel.send(Report.READY)
 
     def obeys(self, program: Program, message: Message) -> None:
         self.tell(f"order {message.kind!r} for {program}")
-        if message.kind == ch.GONE:
+        if message.kind == GONE:
             self.dies(program, 0)
-        elif message.kind == ch.FORK:
+        elif message.kind == Order.FORK:
             self.forks(program, message)
-        elif message.kind == processes.IMPORT:
+        elif message.kind == Order.IMPORT:
             program.state = "boots"
         elif message.kind in ORDERS_TO_EXIT:
             if program.state == "serves":
                 program.state = "exits"
-        elif message.kind == ch.PASS:
-            program.channel.send(ch.ALL_PASSED)
+        elif message.kind == Order.TRANSFER:
+            program.channel.send(Report.TRANSFER_DONE)
 
     def forks(self, template: Program, message: Message) -> None:
         end = Channel.from_descriptor(message.descriptor)
@@ -399,15 +403,15 @@ class World(PlayedSystem):
             end.close()
             return
         worker = self.add("worker", end, self.code if self.reload else template.code)
-        worker.channel.send(ch.BOOTING, str(worker.pid))
+        worker.channel.send(Report.BOOTING, str(worker.pid))
 
     def says(self, worker: Program, kind: str) -> None:
         if worker.state != "serves":
             return
         self.tell(f"{worker} says {kind!r}")
         worker.channel.send(kind, "why")
-        worker.wishes = worker.wishes or kind != ch.BUSY
-        worker.is_lost = worker.is_lost or kind == ch.THREADS_LOST
+        worker.wishes = worker.wishes or kind != Report.BUSY
+        worker.is_lost = worker.is_lost or kind == Report.THREADS_LOST
 
     def dies(self, program: Program, status: int) -> None:
         self.tell(f"died with {status}: {program}")
@@ -419,14 +423,14 @@ class World(PlayedSystem):
     def check(self) -> None:
         """At any time."""
         one = self.supervisor
-        workers = one._workers
-        seats = [worker.seat for worker in workers] + [*one._seats]
-        if sorted(seats) != [*range(2 * one._workers_max)]:
+        workers = self.pool.workers
+        seats = [worker.seat for worker in workers] + [*self.pool._free]
+        if sorted(seats) != [*range(2 * self.target.count_max)]:
             raise Broken("seats are lost, or given twice")
-        if one._stop is not None:
+        if one._shutdown.stop is not None:
             return
-        if one._wanted != self.number and not self.queue.arrived:
-            raise Broken(f"{one._wanted} workers are wanted, not {self.number}")
+        if self.target.count != self.number and not self.queue.arrived:
+            raise Broken(f"{self.target.count} workers are wanted, not {self.number}")
         staying = [w for w in workers if not w.is_leaving and w.state is not State.KILLED]
         if not self.reload:
             for worker in workers:
@@ -443,7 +447,7 @@ class World(PlayedSystem):
         if self.could_start():
             under_way = {w.replaces for w in workers if w.boots() or w.state is State.KILLED}
             for worker in staying:
-                if is_urgent(worker) and one._counts(worker) and worker not in under_way:
+                if is_urgent(worker) and self.target.counts(worker) and worker not in under_way:
                     raise Broken(f"[{worker.pid}] cannot serve, and waits: {self.picture()}")
         hung = [w for w in workers if w.state is State.DRAINING and is_urgent(w)]
         if len(hung) > self.number + len(self.queue.arrived):
@@ -451,20 +455,20 @@ class World(PlayedSystem):
 
     def could_start(self) -> bool:
         """Whether nothing keeps the supervisor from starting a worker now."""
-        one = self.supervisor
-        if not one._backoff.allows(self.time) or not one._seats:
+        if not self.supervisor._backoff.allows(self.time) or not self.pool.free_seats():
             return False
-        template = one._template
+        policy = self.supervisor._policy
+        template = policy._template if isinstance(policy, Production) else None
         return not self.preload or (template is not None and template.state is State.READY)
 
-    def is_moving(self, worker: WorkerChild) -> bool:
+    def is_moving(self, worker: Worker) -> bool:
         """A step in the replacement of one that can serve."""
         if worker.is_abandoned:
             return False
         old = worker.replaces
         if worker.boots() and old is not None and old.state is State.READY:
             return not is_urgent(old)
-        return worker.state is State.DRAINING and worker.pid in self.supervisor.moved
+        return worker.state is State.DRAINING and worker.pid in self.orders.moved
 
     def check_rest(self) -> None:
         """Nothing happens any more: everything that was wanted is there."""
@@ -487,16 +491,16 @@ class World(PlayedSystem):
     def is_broken(self) -> bool:
         """Under --reload: the code could not be loaded at its first attempt, and a save is waited
         for. (It may be good: what it needs can have been away.)"""
-        return bool(getattr(self.supervisor, "_broken", ""))
+        return isinstance(self.target, Generation) and bool(self.target.error)
 
     def check_end(self, code: int) -> None:
-        if self.phase != "stop" and code != supervising.EXIT_LOAD:
+        if self.phase != "stop" and code != EXIT_LOAD:
             raise Broken(f"it has ended with {code}, and nobody has asked for that")
-        if code == supervising.EXIT_LOAD and any("tell ready" in line for line in self.lines):
+        if code == EXIT_LOAD and any("tell ready" in line for line in self.lines):
             raise Broken("it has given up though it had served")
         if code not in self.stop_codes:
             raise Broken(f"exit code {code} after {self.stop_signal}")
-        longest = self.supervisor._config.graceful_timeout + STOP_SECONDS
+        longest = self.config.graceful_timeout + STOP_SECONDS
         if self.phase == "stop" and self.time - self.stopped_at > longest:
             raise Broken(f"the stop has taken {self.time - self.stopped_at:g} s")
         left = [p for p in self.programs if p.lives and not p.is_unkillable and p.kind == "worker"]
@@ -506,7 +510,7 @@ class World(PlayedSystem):
     def picture(self) -> str:
         workers = "\n  ".join(
             f"[{w.pid}] {w.state.name} replaces {w.replaces and w.replaces.pid}, {w.replacement}"
-            for w in self.supervisor._workers
+            for w in self.pool.workers
         )
         living = "\n  ".join(str(p) for p in self.programs if p.state != "gone")
         return f"wanted {self.number}\n  {workers}\nprocesses\n  {living}"
@@ -514,11 +518,11 @@ class World(PlayedSystem):
     def close(self) -> None:
         for program in self.programs:
             program.channel.close()
-        for child in self.supervisor._children():
+        for child in self.pool.children():
             child.channel.close()
 
 
-def is_urgent(worker: WorkerChild) -> bool:
+def is_urgent(worker: Worker) -> bool:
     return worker.replacement is not None and worker.replacement.urgent
 
 
@@ -528,35 +532,33 @@ SIGNALS: Final = (
 )
 
 
-class Checks(Supervisor):
+class CheckedOrders:
     """Looks at each order to drain in the moment in which it is given."""
 
-    moved: set[int]  # those that were replaced though they could serve
-    is_surplus = False
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.moved: set[int] = set()  # those that were replaced though they could serve
+        self.is_surplus = False
+        controlled, replacing = world.supervisor._control, world.supervisor._replacer
+        self.drain_now, self.take_now = controlled.drain, replacing._take
+        controlled.drain = self.drain  # type: ignore[method-assign]
+        replacing._take = self.take  # type: ignore[method-assign]
 
-    def _let_leave(self, worker: WorkerChild) -> None:
-        able = [w for w in self._workers if w.state is State.READY and not w.cannot_serve()]
+    def drain(self, worker: Worker) -> None:
+        target = self.world.target
+        ready = [w for w in self.world.pool.workers if w.state is State.READY]
+        able = [w for w in ready if not w.cannot_serve()]
         if worker in able and not worker.drains_first():
-            if len(able) <= self._wanted_now() and self._counts(worker):
-                raise Broken(f"[{worker.pid}] drains though it is needed: {self._system.picture()}")  # type: ignore[attr-defined]
+            if len(able) <= target.wanted() and target.counts(worker):
+                raise Broken(f"[{worker.pid}] drains though it is needed: {self.world.picture()}")
             if worker.replacement is not None and not self.is_surplus:
                 self.moved.add(worker.pid)
-        super()._let_leave(worker)
+        self.drain_now(worker)
 
-    def _take(self, step: Step) -> None:
+    def take(self, step: Step) -> None:
         self.is_surplus = isinstance(step, Leave)
-        super()._take(step)
+        self.take_now(step)
         self.is_surplus = False
-
-
-class CheckedSupervisor(Checks):
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        self.moved = set()
-        super().__init__(*arguments, **more)
-
-
-class CheckedReloadingSupervisor(CheckedSupervisor, ReloadingSupervisor):
-    pass
 
 
 def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda _: None) -> None:
@@ -565,7 +567,7 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
     former = [
         (module, name, getattr(module, name)) for module, name in [*logged, (server_log, "reopen")]
     ]
-    ready = supervising.tell_ready
+    ready = replacer.tell_ready
     world: World | None = None
 
     def line(text: str) -> None:
@@ -577,14 +579,14 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
         for module, name in logged:
             setattr(module, name, line)
         server_log.reopen = lambda: None
-        supervising.tell_ready = lambda *_: line("tell ready")
+        replacer.tell_ready = lambda *_: line("tell ready")
         world = World(seed, reload=reload, tell=tell)
         tell(f"seed {seed}: {world.flags}")
         world.check_end(world.supervisor.run())
     finally:
         for module, name, function in former:
             setattr(module, name, function)
-        supervising.tell_ready = ready
+        replacer.tell_ready = ready
         if world is not None:
             world.close()
 

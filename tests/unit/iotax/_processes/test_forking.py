@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from iotax._processes import channel as ch
 from iotax._processes import forking
 from iotax._processes.channel import Channel, Message
 from iotax._processes.preload import TemplateJob
+from iotax._processes.protocol import GONE, Order, Report
 from iotax._processes.worker_process import WorkerJob
 from iotax._runtime import native
 
@@ -33,7 +33,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
 def messages(channel: Channel) -> list[Message]:
     """All until the end of the other side."""
     found = []
-    while (message := channel.wait()).kind != ch.GONE:
+    while (message := channel.wait()).kind != GONE:
         found.append(message)
     return found
 
@@ -48,7 +48,7 @@ def test_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, failing: i
 
     forking.fork_for_adoption(never, never, theirs.send_not_forked)
     theirs.close()
-    assert messages(ours) == [(ch.NOT_FORKED, FULL.strerror, -1)]
+    assert messages(ours) == [(Report.NOT_FORKED, FULL.strerror, -1)]
     ours.close()
 
 
@@ -58,7 +58,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     ends = []
     for _ in range(2):
         ours, theirs = Channel.pair()
-        supervisors.send(ch.FORK, "3", theirs.fileno())
+        supervisors.send(Order.FORK, "3", theirs.fileno())
         theirs.close()
         ends.append(ours)
     forked: list[int] = []
@@ -78,7 +78,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     worker = WorkerJob("main:app", nothing, nothing, templates, 0, nothing, -1, False)
     TemplateJob(worker, templates)._fork_on_demand(worker, lambda: None)
     assert forked == [0, 1]
-    assert messages(ends[0]) == [(ch.NOT_FORKED, FULL.strerror, -1)]
+    assert messages(ends[0]) == [(Report.NOT_FORKED, FULL.strerror, -1)]
     for end in ends:
         end.close()
     templates.close()

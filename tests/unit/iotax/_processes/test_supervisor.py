@@ -1,75 +1,16 @@
 """The supervisor's decisions, without processes: forks, deaths and the clock are the test's."""
 
 import errno
-import inspect
 import signal
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from played_system import PlayedSystem
+from played_system import World
 
-from iotax._config.sources import from_command
-from iotax._net.listeners import Listeners
-from iotax._processes import channel as ch
-from iotax._processes import memory, supervisor
-from iotax._processes.backoff import Backoff
-from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
+from iotax._log import server_log
+from iotax._processes import signals
+from iotax._processes.channel import Channel
 from iotax._processes.preload import TemplateJob
-from iotax._processes.worker_process import WorkerJob
-from iotax._reload import processes
-from iotax._reload.policy import ReloadingSupervisor
-
-
-class World(PlayedSystem):
-    """A supervisor and everything around it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
-        self.log: list[str] = []
-        self.said: list[str] = []
-        for level in ("info", "warning", "error"):
-            monkeypatch.setattr(supervisor.server_log, level, self.log.append)
-        monkeypatch.setattr(supervisor.terminal, "say", self.said.append)
-
-    def start(self, *arguments: str) -> "World":
-        flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        config, _ = from_command(flags, {})
-        self.supervisor = supervisor.Supervisor("main:app", config, Listeners(()), system=self)
-        self.turn()
-        return self
-
-    def turn(self, *arrived: signal.Signals) -> None:
-        """Until nothing moves any more."""
-        self.queue.arrived.extend(arrived)
-        for _ in range(5):
-            self.supervisor._read_signals()
-            for child in self.supervisor._children():
-                self.supervisor._read(child)
-            if self.supervisor._exit_code is None:
-                self.supervisor._act()
-
-    def passes(self, seconds: float) -> None:
-        self.time += seconds
-        self.turn()
-
-    def ready(self, *numbers: int) -> None:
-        for number in numbers:
-            self.processes[number].says(ch.READY)
-        self.turn()
-
-    def has_logged(self, text: str) -> bool:
-        return any(text in line for line in self.log)
-
-    @property
-    def exit_code(self) -> int | None:
-        return self.supervisor._exit_code
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
-
+from iotax._processes.protocol import Order, Report
 
 KILL = signal.SIGKILL
 
@@ -79,7 +20,7 @@ def test_starts_what_is_wanted_and_stops_when_all_have_left(world: World) -> Non
     assert len(world.processes) == 2
     world.ready(0, 1)
     world.turn(signal.SIGTERM)
-    assert [process.heard() for process in world.processes] == [ch.DRAIN, ch.DRAIN]
+    assert [process.heard() for process in world.processes] == [Order.DRAIN, Order.DRAIN]
     world.processes[0].ends()
     world.turn()
     assert world.exit_code is None
@@ -94,7 +35,7 @@ def test_hup_ends_the_server_once_its_terminal_is_closed(world: World) -> None:
     world.ready(0)
     world.is_terminal_closed = True
     world.turn(signal.SIGHUP)
-    assert world.processes[0].heard() == ch.PROMPT
+    assert world.processes[0].heard() == Order.INTERRUPT
     world.passes(5)
     world.turn(signal.SIGHUP)
     assert world.processes[0].heard() == ""
@@ -110,7 +51,7 @@ def test_a_terminal_that_closes_just_after_its_hup_ends_the_server(world: World)
     world.turn(signal.SIGHUP)
     world.is_terminal_closed = True
     world.turn()
-    assert ch.PROMPT in world.processes[0].heard()
+    assert Order.INTERRUPT in world.processes[0].heard()
 
 
 def test_a_terminal_that_closes_long_after_a_hup_is_nothing_without_another(world: World) -> None:
@@ -120,7 +61,7 @@ def test_a_terminal_that_closes_long_after_a_hup_is_nothing_without_another(worl
     world.passes(2)
     world.is_terminal_closed = True
     world.turn()
-    assert ch.PROMPT not in world.processes[0].heard()
+    assert Order.INTERRUPT not in world.processes[0].heard()
 
 
 def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> None:
@@ -130,13 +71,13 @@ def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> No
     assert len(world.processes) == 3
     assert world.processes[0].heard() == ""
     world.ready(2)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
     assert len(world.processes) == 3, "the old one has not left yet"
     world.processes[0].ends()
     world.turn()
     assert len(world.processes) == 4
     world.ready(3)
-    assert world.processes[1].heard() == ch.RETIRE
+    assert world.processes[1].heard() == Order.RETIRE
     world.processes[1].ends()
     world.turn()
     assert len(world.processes) == 4
@@ -153,7 +94,7 @@ def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -
     world.turn()
     assert len(world.processes) == 3
     world.ready(2)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None:
@@ -163,7 +104,7 @@ def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None
     world.ready(0)
     assert len(world.processes) == 2
     world.ready(1)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 @pytest.mark.parametrize("how", ["load error", "exit", "killed"])
@@ -172,7 +113,7 @@ def test_code_that_does_not_boot_later_leaves_the_old_worker(world: World, how: 
     world.ready(0)
     world.turn(signal.SIGHUP)
     if how == "load error":
-        world.processes[1].says(ch.LOAD_ERROR, "Cannot load the application main:app")
+        world.processes[1].says(Report.LOAD_ERROR, "Cannot load the application main:app")
     world.processes[1].ends({"load error": 0, "exit": 5 << 8, "killed": KILL}[how])
     world.turn()
     expected = {"load error": "Cannot load", "exit": "exit code 5", "killed": "SIGKILL"}[how]
@@ -184,7 +125,7 @@ def test_code_that_does_not_boot_later_leaves_the_old_worker(world: World, how: 
     world.passes(0.11)
     assert len(world.processes) == 3, "it is tried again until it succeeds"
     world.ready(2)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 @pytest.mark.parametrize(
@@ -201,7 +142,7 @@ def test_first_start_that_fails_is_exit_code_3(
 ) -> None:
     world.start("workers", "2")
     if text:
-        world.processes[0].says(ch.LOAD_ERROR, text)
+        world.processes[0].says(Report.LOAD_ERROR, text)
     world.processes[0].ends(status)
     world.turn()
     assert said in world.said[0]
@@ -235,7 +176,7 @@ def test_death_is_explained_and_replaced(world: World) -> None:
     world.processes[0].ends(signal.SIGSEGV)
     world.turn()
     assert "Worker [5000] died of SIGSEGV (segmentation fault) after 60 s" in world.log[-2]
-    assert "it ran GET /slow (12 s, ab-1)" in world.log[-2]
+    assert "while running GET /slow (12 s, ab-1)" in world.log[-2]
     assert len(world.processes) == 2
 
 
@@ -259,25 +200,28 @@ def test_whoever_dies_young_is_replaced_less_and_less_often(world: World) -> Non
 def test_worker_that_was_asked_to_leave_is_replaced_first(world: World) -> None:
     world.start()
     world.ready(0)
-    world.processes[0].says(ch.ASKED_TO_LEAVE)
+    world.processes[0].says(Report.SIGTERM)
     world.turn()
     assert world.processes[0].heard() == ""
     world.ready(1)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 def test_recycling_names_its_numbers(world: World) -> None:
     world.start("max_requests", "1000", "worker_lifetime", "1h")
     world.ready(0)
     world.time += 600
-    world.processes[0].says(ch.REQUESTS_DONE, "1043")
+    world.processes[0].says(Report.MAX_REQUESTS, "1043")
     world.turn()
     assert any("1043 requests in 10 min (--max-requests 1000)" in line for line in world.log)
     world.ready(1)
     world.processes[0].ends()
     world.time += 3601
     world.turn()
-    assert any("[5001] is to be replaced: it has served 60 min" in line for line in world.log)
+    assert any(
+        "Replacing worker [5001]: it has served for 60 min (--worker-lifetime)" in line
+        for line in world.log
+    )
     assert len(world.processes) == 3
 
 
@@ -288,10 +232,10 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
     world.time += 10
     world.turn()
     assert world.processes[0].heard() == "", "nobody has said that requests run"
-    world.processes[0].says(ch.BUSY)
+    world.processes[0].says(Report.BUSY)
     world.time += 2
     world.turn()
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
     assert any("150 MiB (--worker-max-rss 100 MiB)" in line for line in world.log)
     assert any("drains before another one starts" in line for line in world.log)
     assert len(world.processes) == 1
@@ -307,25 +251,26 @@ def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: Wo
     page = world.played_page
     page.running[seat] = [("GET /regex", "ab-1", 6.0)]
     page.stuck = 1.2
-    world.processes[0].says(ch.BUSY)
+    world.processes[0].says(Report.BUSY)
     world.time += 2
     world.turn()
     assert min(world.supervisor._dues()) <= world.time + 0.25
     world.time += 0.3
     world.turn()
-    assert any("[5000] is stuck: a call has kept the interpreter (GIL)" in x for x in world.log)
-    assert any("it ran GET /regex (6.0 s, ab-1)" in line for line in world.log)
-    assert world.killed == [(5000, supervisor.signals.DUMP_STACKS)]
+    assert world.has_logged(
+        "[5000] is stuck while running GET /regex (6.0 s, ab-1): a call has held"
+    )
+    assert world.killed == [(5000, signals.DUMP_STACKS)]
     assert len(world.processes) == 2
     world.ready(1)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
     """What its page says from before the freeze is old; whoever is stopped cannot change it."""
     world.start("request_timeout", "5s")
     world.ready(0)
-    world.processes[0].says(ch.BUSY)
+    world.processes[0].says(Report.BUSY)
     world.played_page.running[world.processes[0].job.seat] = [("GET /", "ab-1", 6.0)]
     world.stopped.add(5000)
     world.played_page.stuck = 60.0
@@ -345,7 +290,7 @@ def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
     world.ready(0)
     world.processes[0].says("L", "iotax-0 does not come back from GET /hang")
     world.turn()
-    assert any("[5000] is to be replaced: iotax-0 does not come back" in x for x in world.log)
+    assert any("Replacing worker [5000]: iotax-0 does not come back" in x for x in world.log)
     assert len(world.processes) == 2
 
 
@@ -354,7 +299,7 @@ def test_without_headroom_for_two_it_drains_first(world: World) -> None:
     world.ready(0)
     world.room, world.memory[5000] = 50 << 20, 60 << 20
     world.turn(signal.SIGHUP)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
     assert len(world.processes) == 1
 
 
@@ -366,7 +311,7 @@ def test_ttin_and_ttou(world: World) -> None:
     assert len(world.processes) == 2
     world.ready(1)
     world.turn(signal.SIGTTOU)
-    assert [process.heard() for process in world.processes] == ["", ch.RETIRE]
+    assert [process.heard() for process in world.processes] == ["", Order.RETIRE]
     world.turn(signal.SIGTTOU)
     assert world.processes[0].heard() == "", "one stays"
 
@@ -389,10 +334,10 @@ def test_second_signal_stops_at_once(world: World) -> None:
     world.ready(0)
     world.turn(signal.SIGINT)
     world.turn(signal.SIGINT)
-    assert world.processes[0].heard() == ch.PROMPT, "one Ctrl-C can come twice"
+    assert world.processes[0].heard() == Order.INTERRUPT, "one Ctrl-C can come twice"
     world.time += 0.6
     world.turn(signal.SIGINT)
-    assert world.processes[0].heard() == ch.NOW
+    assert world.processes[0].heard() == Order.NOW
     world.time += 1.1
     world.turn()
     assert world.killed == [(5000, KILL)]
@@ -423,7 +368,11 @@ def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
     assert world.killed == [(5001, signal.SIGTERM)]
     world.processes[0].heard()
     world.ready(1)
-    expected = {signal.SIGTERM: ch.DRAIN, signal.SIGINT: ch.PROMPT, signal.SIGHUP: ch.RETIRE}
+    expected = {
+        signal.SIGTERM: Order.DRAIN,
+        signal.SIGINT: Order.INTERRUPT,
+        signal.SIGHUP: Order.RETIRE,
+    }
     assert world.processes[1].heard() == expected[number]
     world.time += 5
     world.turn()
@@ -442,9 +391,9 @@ def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
     """A process id of 0 would mean the whole process group."""
     world.start("workers", "2", "preload", "1")
     template = world.processes[0]
-    template.says(ch.READY)
+    template.says(Report.READY)
     world.turn()
-    assert [worker.pid for worker in world.supervisor._workers] == [0, 0]
+    assert [worker.pid for worker in world.supervisor._pool.workers] == [0, 0]
     world.turn(signal.SIGTTOU, signal.SIGUSR2)
     world.turn(signal.SIGHUP, signal.SIGUSR2)
     world.turn(signal.SIGTERM)
@@ -471,11 +420,11 @@ def test_log_files_are_opened_anew_everywhere(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reopened: list[str] = []
-    monkeypatch.setattr(supervisor.server_log, "reopen", lambda: reopened.append("ours"))
+    monkeypatch.setattr(server_log, "reopen", lambda: reopened.append("ours"))
     world.start("workers", "2")
     world.ready(0, 1)
     world.turn(signal.SIGUSR1)
-    assert [process.heard() for process in world.processes] == [ch.REOPEN, ch.REOPEN]
+    assert [process.heard() for process in world.processes] == [Order.REOPEN, Order.REOPEN]
     assert reopened == ["ours"]
 
 
@@ -484,79 +433,29 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
     (template,) = world.processes
     assert isinstance(template.job, TemplateJob)
     world.ready(0)
-    assert template.heard() == ch.FORK
-    worker = world.supervisor._workers[0]
+    assert template.heard() == Order.FORK
+    worker = world.supervisor._pool.workers[0]
     assert worker.pid == 0
     world.turn(signal.SIGHUP)
     assert len(world.processes) == 2
-    world.processes[1].says(ch.LOAD_ERROR, "Cannot load it")
-    world.supervisor._served = True
+    world.processes[1].says(Report.LOAD_ERROR, "Cannot load it")
+    world.supervisor._pool.has_served = True
     world.processes[1].ends()
     world.turn()
-    assert world.supervisor._template is not None
-    assert world.supervisor._template.pid == template.pid, "the old one stays"
+    assert world.template is not None
+    assert world.template.pid == template.pid, "the old one stays"
     assert world.has_logged("still wanted: freshly imported code (SIGHUP)")
     world.passes(0.11)
     assert len(world.processes) == 3, "it is tried again until it succeeds"
     world.ready(2)
-    assert world.supervisor._template.pid == world.processes[2].pid
-
-
-def test_memory_of_a_cgroup(tmp_path: Path) -> None:
-    folder = tmp_path / "sys/a"
-    folder.mkdir(parents=True)
-    membership = tmp_path / "cgroup"
-    membership.write_text("0::/a\n")
-    (folder / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
-    (folder / "memory.max").write_text("1000\n")
-    (folder / "memory.current").write_text("400\n")
-    cgroup = memory.Cgroup(tmp_path / "sys", membership)
-    assert cgroup.oom_kills() == 3
-    assert cgroup.headroom() == 600
-    (folder / "memory.max").write_text("max\n")
-    assert cgroup.headroom() is None
-
-
-def test_memory_where_nothing_is_known(tmp_path: Path) -> None:
-    cgroup = memory.Cgroup(tmp_path, tmp_path / "missing")
-    assert cgroup.oom_kills() == 0
-    assert cgroup.headroom() is None
+    assert world.template.pid == world.processes[2].pid
 
 
 # ---- wishes stay until they are fulfilled
 
 
-def test_every_pair_of_state_and_event_is_decided() -> None:
-    """The whole table, once more and independently: what a process can become, and by what."""
-    alive = set(State) - {State.EXITED}
-    expected = {
-        Event.PID: {
-            State.FORKING: State.BOOTING,
-            State.DISMISSED: State.DISMISSED,
-            State.KILLED: State.KILLED,
-        },
-        Event.READY: {
-            State.BOOTING: State.READY,
-            State.DISMISSED: State.READY,
-            State.KILLED: State.KILLED,
-        },
-        Event.DRAIN: {state: State.DRAINING for state in (State.READY, State.DRAINING)},
-        Event.DISMISS: {state: State.DISMISSED for state in (State.FORKING, State.BOOTING)},
-        Event.KILL: dict.fromkeys(alive, State.KILLED),
-        Event.EXIT: dict.fromkeys(alive, State.EXITED),
-    }
-    for state in State:
-        for event in Event:
-            if state in expected[event]:
-                assert next_state(state, event) is expected[event][state]
-                continue
-            assert (state, event) not in TRANSITIONS
-            with pytest.raises(RuntimeError, match=f"{event.name} is impossible .* {state.name}"):
-                next_state(state, event)
-
-
 @pytest.mark.parametrize(
-    ("report", "text"), [(ch.REQUESTS_DONE, "1043"), (ch.THREADS_LOST, "iotax-0 is lost")]
+    ("report", "text"), [(Report.MAX_REQUESTS, "1043"), (Report.THREADS_LOST, "iotax-0 is lost")]
 )
 def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -> None:
     world.start("max_requests", "1000")
@@ -565,7 +464,7 @@ def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -
     world.turn()
     for number, delay in ((1, 0.1), (2, 0.2), (3, 0.4)):
         assert len(world.processes) == number + 1
-        world.processes[number].says(ch.LOAD_ERROR, "Cannot load the application main:app")
+        world.processes[number].says(Report.LOAD_ERROR, "Cannot load the application main:app")
         world.processes[number].ends()
         world.turn()
         assert world.has_logged(f"next attempt in {delay} s; still wanted: ")
@@ -575,7 +474,7 @@ def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -
         world.passes(0.02)
     assert world.log.count("Cannot load the application main:app: the same error again") == 2
     world.ready(4)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
     world.processes[0].ends()
     world.passes(100)
     assert len(world.processes) == 5
@@ -584,42 +483,42 @@ def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -
 def test_who_cannot_serve_does_not_wait_for_a_drain(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
-    world.processes[0].says(ch.ASKED_TO_LEAVE)
+    world.processes[0].says(Report.SIGTERM)
     world.turn()
     world.ready(2)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
     for number in (1, 2):
-        world.processes[number].says(ch.THREADS_LOST, "iotax-0 is lost")
+        world.processes[number].says(Report.THREADS_LOST, "iotax-0 is lost")
     world.turn()
     assert len(world.processes) == 5, "one for each, while the first one drains"
     world.ready(3, 4)
-    assert [world.processes[number].heard() for number in (1, 2)] == [ch.RETIRE, ch.RETIRE]
+    assert [world.processes[number].heard() for number in (1, 2)] == [Order.RETIRE, Order.RETIRE]
 
 
 def test_a_wish_becomes_urgent_and_takes_the_worker_that_boots(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
-    world.processes[0].says(ch.ASKED_TO_LEAVE)
+    world.processes[0].says(Report.SIGTERM)
     world.turn()
     assert len(world.processes) == 3
-    world.processes[1].says(ch.REQUESTS_DONE, "1000")
-    world.processes[1].says(ch.THREADS_LOST, "iotax-0 is lost")
+    world.processes[1].says(Report.MAX_REQUESTS, "1000")
+    world.processes[1].says(Report.THREADS_LOST, "iotax-0 is lost")
     world.turn()
     assert len(world.processes) == 3, "the one that boots is for it"
     world.ready(2)
-    assert [process.heard() for process in world.processes[:2]] == ["", ch.RETIRE]
+    assert [process.heard() for process in world.processes[:2]] == ["", Order.RETIRE]
     world.processes[1].ends()
     world.turn()
     world.ready(3)
-    assert world.processes[0].heard() == ch.RETIRE, "and the other wish is not forgotten"
+    assert world.processes[0].heard() == Order.RETIRE, "and the other wish is not forgotten"
 
 
 def test_fewer_workers_means_fewer_of_those_that_cannot_serve(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
-    world.processes[0].says(ch.THREADS_LOST, "iotax-0 is lost")
+    world.processes[0].says(Report.THREADS_LOST, "iotax-0 is lost")
     world.turn(signal.SIGTTOU)
-    assert [process.heard() for process in world.processes[:2]] == [ch.RETIRE, ""]
+    assert [process.heard() for process in world.processes[:2]] == [Order.RETIRE, ""]
 
 
 def test_hung_workers_do_not_pile_up(world: World) -> None:
@@ -628,7 +527,7 @@ def test_hung_workers_do_not_pile_up(world: World) -> None:
     world.ready(0, 1)
     for number in range(10):
         world.passes(2)
-        world.processes[number].says(ch.THREADS_LOST, "iotax-0 is lost")
+        world.processes[number].says(Report.THREADS_LOST, "iotax-0 is lost")
         world.turn()
         world.ready(number + 2)
         killed = {pid for pid, signal_ in world.killed if signal_ == KILL}
@@ -636,8 +535,8 @@ def test_hung_workers_do_not_pile_up(world: World) -> None:
             if process.pid in killed and process.status is None:
                 process.ends(KILL)
         world.turn()
-        assert len(world.supervisor._workers) <= 4
-    assert world.has_logged("was killed: it could not serve, and 2 others like it drain")
+        assert len(world.supervisor._pool.workers) <= 4
+    assert world.has_logged(": it could not serve, and 2 others like it drain")
 
 
 def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
@@ -653,18 +552,6 @@ def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
     world.turn()
     world.passes(0.21)
     assert len(world.processes) == 24
-
-
-def test_delay_of_the_next_attempt_doubles_and_is_forgotten_in_time() -> None:
-    backoff, now, delays = Backoff(), 0.0, []
-    for _ in range(11):
-        backoff.failed(now, now)
-        delays.append(backoff.seconds_left(now))
-        now = backoff.until
-    expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
-    assert delays == pytest.approx(expected)
-    backoff.failed(now + 3600, now + 3601)
-    assert backoff.seconds_left(now + 3601) == pytest.approx(0.1), "it had been good for an hour"
 
 
 def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
@@ -693,14 +580,14 @@ def test_fork_that_fails_is_tried_again_and_logged_once(world: World) -> None:
     world.turn(signal.SIGHUP)
     for _ in range(5):
         world.passes(1.01)
-    lines = [line for line in world.log if "No process can be started" in line]
+    lines = [line for line in world.log if "Cannot start a process" in line]
     assert len(lines) == 1
     assert "Resource temporarily unavailable" in lines[0]
     assert "still wanted: a replacement of [5000] (SIGHUP)" in lines[0]
     world.fork_error = None
     world.passes(1.01)
     world.ready(1)
-    assert world.processes[0].heard() == ch.RETIRE
+    assert world.processes[0].heard() == Order.RETIRE
 
 
 def test_channel_that_cannot_be_made_is_no_end(
@@ -717,7 +604,7 @@ def test_channel_that_cannot_be_made_is_no_end(
         world.processes[0].ends(KILL)
         world.turn()
         world.passes(0.11)
-        assert world.has_logged("No process can be started: Too many open files")
+        assert world.has_logged("Cannot start a process: Too many open files")
     world.passes(1.01)
     assert len(world.processes) == 2
 
@@ -726,23 +613,23 @@ def test_fork_that_fails_in_the_template_is_reported_with_its_cause(world: World
     world.start("preload", "1")
     world.ready(0)
     (template,) = world.processes
-    assert template.heard() == ch.FORK
-    worker = ch.Channel.from_descriptor(template.received.pop())
+    assert template.heard() == Order.FORK
+    worker = Channel.from_descriptor(template.received.pop())
     worker.send_not_forked(OSError(errno.EAGAIN, "Resource temporarily unavailable"))
     worker.close()
     world.turn()
-    assert world.has_logged("No process can be started: Resource temporarily unavailable")
+    assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     assert template.heard() == ""
     world.passes(1.01)
-    assert template.heard() == ch.FORK
+    assert template.heard() == Order.FORK
 
 
 def test_template_that_does_not_fork_is_replaced(world: World) -> None:
     """Its order would stay unread for good, and the worker that it is about would be waited for."""
     world.start("preload", "1", "boot_timeout", "20s")
     world.ready(0)
-    world.supervisor._served = True
-    assert world.processes[0].heard() == ch.FORK
+    world.supervisor._pool.has_served = True
+    assert world.processes[0].heard() == Order.FORK
     world.passes(21)
     assert world.killed == [(5000, KILL)]
     world.processes[0].ends(KILL)
@@ -751,7 +638,7 @@ def test_template_that_does_not_fork_is_replaced(world: World) -> None:
     assert len(world.processes) == 2, "another template"
     world.ready(1)
     world.passes(0.5)
-    assert world.processes[1].heard() == ch.FORK
+    assert world.processes[1].heard() == Order.FORK
 
 
 def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) -> None:
@@ -765,94 +652,9 @@ def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) ->
     assert world.has_logged("Process [5000] has not exited 5 s after SIGKILL")
     assert len(world.processes) == 4
     world.ready(3)
-    assert world.processes[1].heard() == ch.RETIRE
+    assert world.processes[1].heard() == Order.RETIRE
     world.turn(signal.SIGTERM)
     for number in (1, 2, 3):
         world.processes[number].ends()
     world.turn()
     assert world.exit_code == 0
-
-
-# ---- under --reload
-
-
-@pytest.fixture
-def reloading(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world with a supervisor that reloads, and a first worker that is ready."""
-
-    def fork(run: Callable[[], int], _become_child: Callable[[], None]) -> int:
-        job = getattr(run, "__self__", None) or inspect.getclosurevars(run).nonlocals["job"]
-        return world.process(job).pid
-
-    monkeypatch.setattr(world, "fork", fork)
-    monkeypatch.setattr(supervisor, "Supervisor", ReloadingSupervisor)
-    world.start("reload", "1")
-    assert isinstance(world.processes[1].job, WorkerJob)
-    world.ready(1)
-    return world
-
-
-def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
-    """The code was good: what it needs is away for a moment. No page replaces what serves."""
-    reloading.processes[1].says(ch.THREADS_LOST, "iotax-0 is lost")
-    reloading.turn()
-    reloading.processes[2].says(ch.LOAD_ERROR, "Cannot load the application main:app")
-    reloading.processes[2].ends()
-    reloading.turn()
-    assert reloading.has_logged("still wanted: 1 worker that can serve (there are 0), ")
-    reloading.passes(0.11)
-    reloading.ready(3)
-    assert reloading.processes[1].heard() == ch.RETIRE
-
-
-def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -> None:
-    reloading.processes[1].says(processes.USES, "third.party")
-    reloading.turn()
-    reloading.passes(0.4)
-    template = reloading.processes[2]
-    assert isinstance(template.job, processes.TemplateJob)
-    reloading.ready(2)
-    reloading.turn(signal.SIGHUP)
-    assert template.heard() == ch.FORK
-    reloading.passes(5.1)
-    assert reloading.killed == [(template.pid, KILL)]
-    template.ends(KILL)
-    reloading.turn()
-    reloading.passes(0.11)
-    assert isinstance(reloading.processes[3].job, WorkerJob)
-    reloading.ready(3)
-    assert reloading.has_logged("(cold: the template process did not fork in 5 s)")
-
-
-def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
-    reloading: World,
-) -> None:
-    reloading.turn(signal.SIGHUP)
-    assert len(reloading.processes) == 3
-    reloading.passes(10.1)
-    assert reloading.processes[3].job.loaded is not None, "the page"
-    reloading.turn(signal.SIGTTIN)
-    assert len(reloading.processes) == 5
-    assert reloading.processes[4].job.loaded is None, "the second worker is no page"
-    reloading.ready(2)
-    reloading.ready(4)
-    assert reloading.processes[3].heard() == ""
-    reloading.ready(3)
-    assert reloading.processes[3].heard() == ch.RETIRE
-    reloading.processes[3].ends()
-    reloading.passes(100)
-    jobs = [reloading.processes[worker.pid - 5000].job for worker in reloading.supervisor._workers]
-    assert [job.loaded for job in jobs if job is not reloading.processes[1].job] == [None, None]
-
-
-def test_page_about_an_import_that_hangs_is_replaced_by_its_error(reloading: World) -> None:
-    reloading.turn(signal.SIGHUP)
-    reloading.passes(10.1)
-    reloading.ready(3)
-    reloading.processes[2].says(ch.LOAD_ERROR, "Cannot load the application main:app")
-    reloading.processes[2].ends()
-    reloading.turn()
-    (page,) = [p for p in reloading.processes[4:] if isinstance(p.job, WorkerJob)]
-    reloading.ready(reloading.processes.index(page))
-    assert page.job.loaded is not None
-    assert reloading.processes[3].heard() == ch.RETIRE

@@ -7,12 +7,15 @@ from collections.abc import Callable
 import pytest
 import supervisor_model as model
 
-from iotax._processes import replacement, supervisor
+from iotax._processes import control, replacement, shutdown
 from iotax._processes.backoff import Backoff
+from iotax._processes.failures import Failures
+from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER, State
-from iotax._processes.pool import Child, WorkerChild
+from iotax._processes.pool import Child, Worker
 from iotax._processes.supervisor import Supervisor
-from iotax._reload.policy import ReloadingSupervisor
+from iotax._processes.target import Target
+from iotax._reload.policy import Reloading
 
 SEQUENCES = 100
 # Bugs are found much sooner.
@@ -41,23 +44,23 @@ def test_invariants_hold_with_reload() -> None:
 
 
 def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
-    later = Supervisor._try_again_later
+    later = Failures.try_again_later
 
-    def forgets(self: Supervisor, child: Child) -> None:
-        for worker in self._workers:
+    def forgets(self: Failures, child: Child) -> None:
+        for worker in self._pool.workers:
             worker.replacement = None
         later(self, child)
 
-    patch.setattr(Supervisor, "_try_again_later", forgets)
+    patch.setattr(Failures, "try_again_later", forgets)
 
 
 def urgent_ones_wait_for_drains(patch: pytest.MonkeyPatch) -> None:
     """All is fulfilled in the end, but processes that only drain hold up those that serve."""
-    patch.setattr(WorkerChild, "cannot_serve", lambda _: False)
+    patch.setattr(Worker, "cannot_serve", lambda _: False)
 
 
 def all_are_replaced_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(WorkerChild, "cannot_serve", lambda self: self.replacement is not None)
+    patch.setattr(Worker, "cannot_serve", lambda self: self.replacement is not None)
 
 
 def delay_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
@@ -79,14 +82,14 @@ def killed_process_is_waited_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def seat_is_lost(patch: pytest.MonkeyPatch) -> None:
-    def loses(self: Supervisor, worker: WorkerChild) -> None:
-        self._workers.remove(worker)
+    def loses(self: Inbox, worker: Worker) -> None:
+        self._parts.pool.workers.remove(worker)
 
-    patch.setattr(Supervisor, "_was_not_forked", loses)
+    patch.setattr(Inbox, "_was_not_forked", loses)
 
 
 def successor_drains_whom_it_should_not(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Supervisor, "_is_needed", lambda *_: False)
+    patch.setattr(Target, "is_needed", lambda *_: False)
 
 
 def hung_workers_pile_up(patch: pytest.MonkeyPatch) -> None:
@@ -94,14 +97,15 @@ def hung_workers_pile_up(patch: pytest.MonkeyPatch) -> None:
 
 
 def failed_fork_is_the_end(patch: pytest.MonkeyPatch) -> None:
-    def cannot_start(self: Supervisor, why: str) -> None:
+    def cannot_start(self: Failures, why: str) -> None:
         raise OSError(why)
 
-    patch.setattr(Supervisor, "_cannot_start", cannot_start)
+    patch.setattr(Failures, "cannot_start", cannot_start)
 
 
 def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(supervisor, "AT_ONCE_SECONDS", 1e9)
+    for module in (control, shutdown):
+        patch.setattr(module, "AT_ONCE_SECONDS", 1e9)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +132,7 @@ def test_planted_bug_is_found(
 
 
 def late_stand_in_stays(patch: pytest.MonkeyPatch) -> None:
-    ready = Supervisor._is_ready
-    patch.setattr(ReloadingSupervisor, "_is_ready", ready)
+    patch.setattr(Reloading, "on_ready", lambda *_: None)
 
 
 def test_planted_bug_is_found_with_reload(monkeypatch: pytest.MonkeyPatch) -> None:

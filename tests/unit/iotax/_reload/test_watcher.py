@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from support import patience
 
-from iotax._processes.channel import GONE, Channel, Message
+from iotax._processes.channel import Channel, Message
+from iotax._processes.protocol import GONE
+from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import CREATED, DELETED, MODIFIED
-from iotax._reload.watcher import CHANGED, NAMED_MAX, NOTE, WATCHING, unpack
+from iotax._reload.watcher import NAMED_MAX, unpack
 
 CODE = """
 import sys
+from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel
 from iotax._reload.tree import Names, Tree
 from iotax._reload.watcher import WatcherJob
@@ -28,7 +31,7 @@ if len(sys.argv) > 5:
     exec(sys.argv[5])
 channel = Channel.from_descriptor(int(descriptor))
 tree = Tree(roots.split(","), Names())
-WatcherJob(tree, None, poll == "poll", channel, int(supervisor)).run()
+WatcherJob(tree, None, poll == "poll", channel, int(supervisor), Listeners(())).run()
 """
 LIMIT_REACHED = """
 import errno
@@ -92,7 +95,7 @@ class Watch:
 
     def changes(self) -> list[tuple[str, str]]:
         message = self.message()
-        assert message.kind == CHANGED, message
+        assert message.kind == ReloadReport.CHANGED, message
         return [(kind, Path(path).name) for kind, path in unpack(message.text)[1]]
 
     def until(self, *wanted: tuple[str, str]) -> None:
@@ -132,7 +135,7 @@ def begun(
 
     def begin(*roots: Path) -> Watch:
         one = watch(*(roots or (project,)), poll=request.param == "poll")
-        assert one.message().kind == WATCHING
+        assert one.message().kind == ReloadReport.WATCHING
         return one
 
     return begin
@@ -192,7 +195,7 @@ def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> 
     counts = []
     while sum(counts) < 2000:
         message = watch.message()
-        assert message.kind == CHANGED
+        assert message.kind == ReloadReport.CHANGED
         counts.append(unpack(message.text)[0])
         assert len(unpack(message.text)[1]) <= NAMED_MAX
     assert len(counts) <= 3  # one, unless this process had to wait for the processor meanwhile
@@ -274,9 +277,9 @@ def test_at_the_kernels_limit_it_looks_by_itself(
 ) -> None:
     one = watch(project, first=LIMIT_REACHED.format(name=name))
     note = one.message()
-    assert note.kind == NOTE
+    assert note.kind == ReloadReport.NOTE
     assert "limit on watche" in note.text
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     put(project / "main.py", "1")
     assert one.changes() == [(CREATED, "main.py")]
 
@@ -284,7 +287,7 @@ def test_at_the_kernels_limit_it_looks_by_itself(
 def test_the_limit_can_be_reached_later(watch: Callable[..., Watch], project: Path) -> None:
     (project / "a").mkdir()
     one = watch(project, first=LIMIT_REACHED_LATER)
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     (project / "a/one_too_many").mkdir()
     assert "limit on watched folders" in one.message().text
     put(project / "a/one_too_many/x.py", "1")
@@ -293,14 +296,14 @@ def test_the_limit_can_be_reached_later(watch: Callable[..., Watch], project: Pa
 
 def test_without_watchdog_it_looks_by_itself(watch: Callable[..., Watch], project: Path) -> None:
     one = watch(project, first="sys.modules['watchdog'] = None")
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     put(project / "main.py", "1")
     assert one.changes() == [(CREATED, "main.py")]
 
 
 def test_it_ends_with_the_supervisor(watch: Callable[..., Watch], project: Path) -> None:
     one = watch(project)
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     one.channel.close()
     assert one.process.wait(patience.SECONDS) == 0
 
@@ -309,7 +312,7 @@ def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
     watch: Callable[..., Watch], project: Path
 ) -> None:
     one = watch(project, first=WRITTEN_BEFORE_IT_IS_WATCHED)
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     put(project / "main.py", "1")
     one.until((CREATED, "main.py"))
     (project / "new").mkdir()
@@ -323,7 +326,7 @@ def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
 def test_the_message_of_a_batch_is_bounded(watch: Callable[..., Watch], project: Path) -> None:
     folder = project / ("x" * 200) / ("y" * 200) / ("z" * 200)
     one = watch(project)
-    assert one.message().kind == WATCHING
+    assert one.message().kind == ReloadReport.WATCHING
     folder.mkdir(parents=True)
     for number in range(300):
         put(folder / f"{'m' * 200}{number}.py", "")

@@ -1,14 +1,26 @@
-"""An operating system that the test plays for a supervisor: forks, exits, signals, the clock."""
+"""A system that the test plays (forks, exits, signals, the clock), and a supervisor in it."""
 
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
+import pytest
+
 from iotax import _iotax
-from iotax._processes.channel import Channel
+from iotax._config.options import Config
+from iotax._config.sources import from_command
+from iotax._log import server_log, terminal
+from iotax._net.listeners import Listeners
+from iotax._processes.channel import Channel, Message
+from iotax._processes.parts import Parts, connect
+from iotax._processes.pool import Child, Worker
+from iotax._processes.production import Production
+from iotax._processes.protocol import Report
 from iotax._processes.signals import SignalQueue
+from iotax._processes.supervisor import Supervisor, production_supervisor
 from iotax._processes.system import System
+from iotax._processes.target import Target
 
 
 class Process:
@@ -141,3 +153,110 @@ class PlayedSystem(System):
 
     def oom_kills(self) -> int:
         return 0
+
+
+class PlayedPolicy:
+    """Starts workers as the test wants, and notes what it is told."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.notes = parts, list[tuple[Any, ...]]()
+        self.is_able = True  # can_start()
+        self.takes_reports = self.expects_exits = False
+
+    def begin(self) -> None:
+        self.notes.append(("begin",))
+
+    def can_start(self, now: float) -> bool:
+        return self.is_able
+
+    def start_worker(self, replaces: Worker | None) -> None:
+        self.parts.spawner.start_worker(replaces=replaces)
+
+    def on_report(self, child: Child, message: Message) -> bool:
+        return self.takes_reports
+
+    def on_ready(self, worker: Worker) -> None:
+        self.notes.append(("ready", worker.pid))
+
+    def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
+        return self.expects_exits
+
+    def on_boot_failure(self, child: Child, why: str) -> None:
+        self.notes.append(("boot failure", child.pid, why))
+
+    def on_hup(self) -> None:
+        self.notes.append(("hup",))
+
+    def tick(self, now: float) -> None:
+        self.notes.append(("tick",))
+
+    def dues(self) -> Iterator[float]:
+        yield from ()
+
+    def stopping(self) -> None:
+        self.notes.append(("stopping",))
+
+
+def config_of(*arguments: str) -> Config:
+    """From names and values in turn."""
+    config, _ = from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {})
+    return config
+
+
+class World(PlayedSystem):
+    """A supervisor and everything around it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.make: Callable[..., Supervisor] = production_supervisor
+        self.log: list[str] = []
+        self.said: list[str] = []
+        for level in ("info", "warning", "error"):
+            monkeypatch.setattr(server_log, level, self.log.append)
+        monkeypatch.setattr(terminal, "say", self.said.append)
+
+    def connect(self, *arguments: str, target: Target | None = None) -> Parts:
+        """The parts of a supervisor, without one."""
+        config = config_of(*arguments)
+        target = target or Target(config.workers)
+        return connect(
+            "main:app", config, Listeners(()), target=target, system=self, interactive=False
+        )
+
+    def start(self, *arguments: str) -> "World":
+        config = config_of(*arguments)
+        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
+        self.turn()
+        return self
+
+    def turn(self, *arrived: signal.Signals) -> None:
+        """Until nothing moves any more."""
+        self.queue.arrived.extend(arrived)
+        for _ in range(5):
+            self.supervisor._read_signals()
+            for child in self.supervisor._pool.children():
+                self.supervisor._inbox.read(child)
+            if self.exit_code is None:
+                self.supervisor._act()
+
+    @property
+    def template(self) -> Child | None:
+        """That of --preload."""
+        assert isinstance(self.supervisor._policy, Production)
+        return self.supervisor._policy._template
+
+    def passes(self, seconds: float) -> None:
+        self.time += seconds
+        self.turn()
+
+    def ready(self, *numbers: int) -> None:
+        for number in numbers:
+            self.processes[number].says(Report.READY)
+        self.turn()
+
+    def has_logged(self, text: str) -> bool:
+        return any(text in line for line in self.log)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self.supervisor._shutdown.exit_code

@@ -1,0 +1,118 @@
+"""What is done to one process: orders, signals, and the time by which it has to have exited.
+
+Decides how a process is ordered to exit, and how that is enforced. Knows neither why, nor what the
+other processes do.
+"""
+
+import signal
+from typing import Final
+
+from iotax._log import server_log
+from iotax._processes import signals
+from iotax._processes.calls import Calls
+from iotax._processes.lifecycle import Event, Replacement, State, Termination
+from iotax._processes.pool import Child, Pool, Worker
+from iotax._processes.protocol import Order
+from iotax._processes.system import System
+from iotax._runtime.worker import JOIN_SECONDS
+
+# What a worker gets beyond its graceful timeout for threads and exit functions of the application.
+LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
+# Time to exit for a process that is to abort its requests, or that still boots.
+AT_ONCE_SECONDS: Final = 1.0
+# A killed process that has not exited by then hangs in the kernel; it is not waited for.
+KILLED_SECONDS: Final = 5.0
+
+
+class Control:
+    """`drain_seconds`: how long a process may take to exit by itself."""
+
+    def __init__(
+        self,
+        system: System,
+        pool: Pool,
+        calls: Calls,
+        *,
+        graceful_seconds: float,
+        leave_seconds: float,
+    ) -> None:
+        self._system, self._pool, self._calls = system, pool, calls
+        self._leave_seconds = leave_seconds
+        self.drain_seconds = graceful_seconds + leave_seconds
+
+    def want(self, worker: Worker, replacement: Replacement) -> None:
+        """Another worker in its place. The wish stays until this one has exited."""
+        if worker.want(replacement):
+            server_log.info(f"Replacing worker [{worker.pid}]: {replacement.reason}")
+
+    def drain(self, worker: Worker) -> None:
+        """Tell a worker to drain and exit, while others serve; one that boots is dismissed."""
+        if worker.boots():
+            self.dismiss(worker)
+        elif worker.state is State.READY:
+            worker.channel.send(Order.RETIRE)
+            worker.apply(Event.DRAIN)
+            self.expect_exit(worker, "it did not exit in time", self.drain_seconds)
+
+    def dismiss(self, child: Child) -> None:
+        """End a process that boots. By TERM, which a worker that has just become ready survives:
+        it may have clients."""
+        child.apply(Event.DISMISS)
+        self.expect_exit(child, "", AT_ONCE_SECONDS)
+        if child.pid:
+            self._system.kill(child.pid, signal.SIGTERM)
+
+    def expect_exit(self, child: Child, reason: str, seconds: float) -> None:
+        """It is killed when it has not exited after so long; `reason` is what the log says then."""
+        child.termination = Termination(reason, self._system.now() + seconds)
+
+    def kill(self, child: Child, why: str = "") -> None:
+        """Immediately, or as soon as its process id is known."""
+        if child.state is State.EXITED:
+            return
+        if isinstance(child, Worker) and child.aborts_first:
+            self._abort(child)
+            return
+        if child.state is not State.KILLED:
+            self.expect_exit(child, why, KILLED_SECONDS)
+        child.apply(Event.KILL)
+        if child.pid:
+            self._system.kill(child.pid, signal.SIGKILL)
+
+    def _abort(self, worker: Worker) -> None:
+        """Truncate its responses visibly to the clients; it is killed after that."""
+        for call in self._calls.of(worker.seat):
+            server_log.warning(f"Aborted: {call}")
+        worker.channel.send(Order.NOW)
+        self.expect_exit(worker, "", self._leave_seconds)
+        worker.aborts_first = False
+
+    def enforce_exit(self, child: Child) -> None:
+        """Its kill_at() has passed."""
+        if child.state is not State.KILLED:
+            self.kill(child, child.killed_because())
+            return
+        child.is_abandoned = True
+        if not child.pid:
+            return  # it was never forked, and never will be
+        server_log.error(
+            f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; no longer"
+            " waiting for it"
+        )
+
+    def discard(self, template: Child, why: str = "") -> None:
+        """Kill it; its exit is of no interest."""
+        self.kill(template, why)
+        template.channel.close()
+        template.channel_closed = True
+        self._pool.remove(template)
+
+    def end_template(self, template: Child) -> None:
+        """It runs the exit functions of the import, and exits."""
+        template.channel.close()
+        template.channel_closed = template.is_leaving = True
+        self.expect_exit(template, "", self.drain_seconds)
+
+    def dump_stacks(self, worker: Worker) -> None:
+        if worker.pid:  # 0 would be the whole process group
+            self._system.kill(worker.pid, signals.DUMP_STACKS)

@@ -1,0 +1,60 @@
+"""Processes that cannot be started, and code that cannot be loaded: tried again later.
+
+Logs the same cause once; the backoff decides when to try again. Does not know how processes are
+made.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from iotax._log import server_log
+from iotax._processes.backoff import Backoff
+from iotax._processes.pool import Child, Pool
+from iotax._processes.target import Target
+
+FORK_PAUSE_SECONDS: Final = 1.0
+
+
+class Failures:
+    def __init__(
+        self, pool: Pool, target: Target, backoff: Backoff, clock: Callable[[], float]
+    ) -> None:
+        self._pool, self._target, self._backoff, self._now = pool, target, backoff, clock
+        self._fork_error = ""  # why processes cannot be started now
+        self._load_error = ""  # what was logged last of code that cannot be loaded
+
+    def cannot_start(self, why: str) -> None:
+        """It is tried again until it succeeds; the same cause is logged once."""
+        if why != self._fork_error:
+            server_log.error(
+                f"Cannot start a process: {why}; retrying every"
+                f" {FORK_PAUSE_SECONDS:g} s{self._target.still_wanted(self._pool.workers)}"
+            )
+        self._fork_error = why
+        self._backoff.wait(self._now(), FORK_PAUSE_SECONDS)
+
+    def started(self) -> None:
+        self._fork_error = ""
+
+    def not_forked(self, child: Child) -> None:
+        """The template has not obeyed the order. It may have reported why."""
+        if not self._fork_error:
+            self._backoff.failed(child.started, self._now())
+
+    def log_load_error(self, screen: str) -> None:
+        """In full once, however often it is tried."""
+        again = screen == self._load_error
+        self._load_error = screen
+        server_log.error(f"{screen.splitlines()[0]}: the same error again" if again else screen)
+
+    def loaded(self) -> None:
+        self._load_error = ""
+
+    def try_again_later(self, child: Child) -> None:
+        """Workers that serve are not replaced by code that does not run; what is wanted stays
+        wanted."""
+        now = self._now()
+        self._backoff.failed(child.started, now)
+        wanted = self._target.still_wanted(self._pool.workers)
+        later = f"next attempt in {self._backoff.seconds_left(now):.1f} s{wanted}"
+        server_log.error(f"Keeping the current workers; {later}")

@@ -1,0 +1,87 @@
+"""The parts of a supervisor that its policy uses too, connected."""
+
+from dataclasses import dataclass
+
+from iotax import _iotax
+from iotax._config.options import Config
+from iotax._net.listeners import Listeners
+from iotax._processes.backoff import Backoff
+from iotax._processes.calls import Calls
+from iotax._processes.control import LEAVE_SECONDS, Control
+from iotax._processes.failures import Failures
+from iotax._processes.pool import Pool
+from iotax._processes.shutdown import Shutdown
+from iotax._processes.signals import SignalQueue
+from iotax._processes.spawner import Spawner
+from iotax._processes.system import System
+from iotax._processes.target import Target
+
+
+@dataclass(frozen=True)
+class Parts:
+    app: str
+    config: Config
+    listeners: Listeners
+    system: System
+    signals: SignalQueue
+    page: _iotax.Page
+    target: Target
+    pool: Pool
+    backoff: Backoff
+    calls: Calls
+    failures: Failures
+    control: Control
+    spawner: Spawner
+    shutdown: Shutdown
+
+
+def connect(
+    app: str,
+    config: Config,
+    listeners: Listeners,
+    *,
+    target: Target,
+    system: System,
+    interactive: bool,
+    leave_seconds: float = LEAVE_SECONDS,
+) -> Parts:
+    """Workers that leave have a seat too, so there are two for each that can be wanted."""
+    seats = 2 * target.count_max
+    page = system.page(seats, config.threads)
+    signals = system.signals()
+    pool, calls, backoff = Pool(seats), Calls(page), Backoff()
+    failures = Failures(pool, target, backoff, system.now)
+    control = Control(
+        system,
+        pool,
+        calls,
+        graceful_seconds=config.graceful_timeout,
+        leave_seconds=leave_seconds,
+    )
+    spawner = Spawner(
+        system,
+        pool,
+        failures,
+        signals,
+        app=app,
+        config=config,
+        listeners=listeners,
+        page=page,
+        interactive=interactive,
+    )
+    return Parts(
+        app=app,
+        config=config,
+        listeners=listeners,
+        system=system,
+        signals=signals,
+        page=page,
+        target=target,
+        pool=pool,
+        backoff=backoff,
+        calls=calls,
+        failures=failures,
+        control=control,
+        spawner=spawner,
+        shutdown=Shutdown(system, pool, control, calls, config=config, listeners=listeners),
+    )

@@ -1,0 +1,135 @@
+"""Stops the server: on signals, when its terminal closes, or because the application cannot load.
+
+Decides the order for each process, what is waited for, and the exit code. Templates with exit
+functions of an import end after the workers, which may use what those functions end.
+"""
+
+import signal
+from typing import Final, NamedTuple
+
+from iotax._config.options import Config
+from iotax._log import server_log
+from iotax._net.listeners import Listeners
+from iotax._processes.calls import Calls
+from iotax._processes.control import AT_ONCE_SECONDS, Control
+from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
+from iotax._processes.lifecycle import FOREVER, Event
+from iotax._processes.pool import Pool, Worker
+from iotax._processes.protocol import Order
+from iotax._processes.system import System
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
+
+# For how long after a HUP it may have been about the end of the terminal.
+TERMINAL_SECONDS: Final = 1.0
+
+
+class Stop(NamedTuple):
+    exit_code: int
+    order: Order
+    since: float
+    kill_at: float
+
+
+class Shutdown:
+    """`stop`: the stop in progress; `exit_code`: all processes have exited."""
+
+    def __init__(
+        self,
+        system: System,
+        pool: Pool,
+        control: Control,
+        calls: Calls,
+        *,
+        config: Config,
+        listeners: Listeners,
+    ) -> None:
+        self._system, self._pool, self._control, self._calls = system, pool, control, calls
+        self._config, self._listeners = config, listeners
+        self.stop: Stop | None = None
+        self.exit_code: int | None = None
+        self._hup_at = -FOREVER
+
+    def request(self, number: signal.Signals) -> None:
+        """By a signal; a second one does not wait for requests."""
+        now = self._system.now()
+        if self.stop is None and number != signal.SIGQUIT:
+            delay = self._config.shutdown_delay if number == signal.SIGTERM else 0.0
+            kill_at = now + delay + self._control.drain_seconds
+            order = Order.DRAIN if number == signal.SIGTERM else Order.INTERRUPT
+            self.stop = Stop(EXIT_STOPPED, order, now, kill_at)
+            self._order_all(order)
+        elif self.stop is None or self._is_second(number, now, self.stop):
+            aborted = sum(len(self._calls.of(worker.seat)) for worker in self._pool.workers)
+            server_log.warning(describe_immediate_stop(number, aborted))
+            self.stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
+            self._order_all(Order.NOW)
+
+    def give_up(self) -> None:
+        """The application cannot be loaded, and never could."""
+        self._order_all(Order.NOW)
+        now = self._system.now()
+        self.stop = Stop(EXIT_LOAD, Order.NOW, now, now + AT_ONCE_SECONDS)
+
+    def request_if_terminal_is_gone(self) -> bool:
+        """Whether it is."""
+        if not self._system.terminal_is_gone():
+            return False
+        server_log.info("Stopping: the terminal is closed")
+        self.request(signal.SIGINT)
+        return True
+
+    def hup_came(self) -> None:
+        """Some terminals (xterm) send HUP to their shell, which passes it on to its jobs, a moment
+        before they close."""
+        self._hup_at = self._system.now()
+
+    def watches_terminal(self) -> bool:
+        return self._system.now() < self._hup_at + TERMINAL_SECONDS
+
+    def due(self) -> float:
+        if self.stop is not None:
+            return self.stop.kill_at
+        return self._system.now() + TERMINAL_SECONDS / 10 if self.watches_terminal() else FOREVER
+
+    def turn(self, now: float) -> None:
+        """While a stop is in progress."""
+        stop = self.stop
+        if stop is None:
+            return
+        left = [child for child in self._pool.children() if not child.is_abandoned]
+        templates = [child for child in left if child.ends_last()]
+        others = [child for child in left if child not in templates]
+        if not left:
+            self.exit_code = stop.exit_code
+        elif templates and not others:
+            for template in templates:
+                self._control.end_template(template)
+            self.stop = stop._replace(kill_at=max(stop.kill_at, now + AT_ONCE_SECONDS))
+        elif now >= stop.kill_at:
+            for child in others:
+                self._control.kill(child, "it did not exit in time")
+            self.stop = stop._replace(kill_at=now + AT_ONCE_SECONDS)
+
+    @staticmethod
+    def _is_second(number: signal.Signals, now: float, stop: Stop) -> bool:
+        """One Ctrl-C can reach a process twice (group and wrapper)."""
+        if stop.exit_code != EXIT_STOPPED:
+            return False
+        return number == signal.SIGQUIT or now - stop.since >= SECOND_SIGNAL_SECONDS
+
+    def _order_all(self, order: Order) -> None:
+        """Close the supervisor's listeners first, or the kernel would accept clients that no worker
+        serves."""
+        self._listeners.hand_over()
+        for child in self._pool.children():
+            if child.ends_last():
+                continue
+            if not isinstance(child, Worker) or (child.boots() and order == Order.NOW):
+                self._control.kill(child)
+            elif child.boots():
+                self._control.dismiss(child)
+            elif child.may(Event.DRAIN):
+                child.apply(Event.DRAIN)
+                child.channel.send(order)
+            elif order == Order.NOW:
+                self._control.kill(child)

@@ -1,0 +1,135 @@
+"""Starts processes: forks of the supervisor, or of a template.
+
+Decides what a child releases, and what a start that fails leaves behind. Does not know when a
+process is wanted.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from iotax import _iotax
+from iotax._config.options import Config
+from iotax._log import server_log
+from iotax._net.listeners import Listeners
+from iotax._processes import forking, signals
+from iotax._processes.channel import Channel
+from iotax._processes.failures import Failures
+from iotax._processes.lifecycle import State
+from iotax._processes.pool import Child, Pool, Worker
+from iotax._processes.protocol import Order
+from iotax._processes.signals import SignalQueue
+from iotax._processes.system import System
+from iotax._processes.worker_process import WorkerJob
+
+
+class Job(Protocol):
+    """What a process does."""
+
+    def run(self) -> int:
+        """Returns the exit code."""
+
+
+class Spawner:
+    def __init__(
+        self,
+        system: System,
+        pool: Pool,
+        failures: Failures,
+        queue: SignalQueue,
+        *,
+        app: str,
+        config: Config,
+        listeners: Listeners,
+        page: _iotax.Page,
+        interactive: bool,
+    ) -> None:
+        self._system, self._pool, self._failures, self._queue = system, pool, failures, queue
+        self._app, self._config, self._listeners = app, config, listeners
+        self._page, self._interactive = page, interactive
+
+    def start_worker(
+        self,
+        adapt: Callable[[WorkerJob], WorkerJob] = lambda job: job,
+        *,
+        template: Child | None = None,
+        replaces: Worker | None = None,
+    ) -> Worker | None:
+        """A fork of `template`, or of the supervisor. `adapt` gives its job. None: not now."""
+        if not self._pool.free_seats():
+            return None  # until a worker exits
+        ends = self._open_channel()
+        if ends is None:
+            return None
+        ours, theirs = ends
+        seat = self._pool.take_seat()
+        self._page.clear(seat)
+        worker = Worker(ours, self._system.now(), seat=seat, replaces=replaces)
+        if template is not None:
+            worker.state, worker.template = State.FORKING, template
+            template.channel.send(Order.FORK, str(seat), theirs.fileno())
+        else:
+            worker.pid = self._fork(adapt(self._job(theirs, seat)), ours)
+        theirs.close()
+        if not worker.pid and worker.state is not State.FORKING:
+            ours.close()
+            self._pool.give_back(seat)
+            return None
+        self._pool.add(worker)
+        if worker.pid:
+            self.started(worker)
+        return worker
+
+    def started(self, worker: Worker) -> None:
+        """Its process id is known."""
+        self._failures.started()
+        server_log.info(f"Started server process [{worker.pid}]")
+
+    def start(self, make: Callable[[WorkerJob], Job]) -> Child | None:
+        """A process that is no worker. `make` gives its job, from that of a worker without a seat,
+        whose channel it takes. None: not now."""
+        ends = self._open_channel()
+        if ends is None:
+            return None
+        ours, theirs = ends
+        pid = self._fork(make(self._job(theirs, -1)), ours)
+        theirs.close()
+        if not pid:
+            ours.close()
+            return None
+        child = Child(ours, self._system.now(), pid)
+        self._pool.add(child)
+        return child
+
+    def _job(self, channel: Channel, seat: int) -> WorkerJob:
+        return WorkerJob(
+            app=self._app,
+            config=self._config,
+            listeners=self._listeners,
+            channel=channel,
+            supervisor=os.getpid(),
+            page=self._page,
+            seat=seat,
+            interactive=self._interactive,
+        )
+
+    def _open_channel(self) -> tuple[Channel, Channel] | None:
+        """None: not now."""
+        try:
+            return self._system.channel()
+        except OSError as error:
+            self._failures.cannot_start(error.strerror or str(error))
+            return None
+
+    def _fork(self, job: Job, ours: Channel) -> int:
+        """The process id of the child; 0: the system has no room for one now."""
+        try:
+            return self._system.fork(job.run, lambda: self._become_child(ours))
+        except OSError as error:
+            self._failures.cannot_start(error.strerror or str(error))
+            return 0
+
+    def _become_child(self, ours: Channel) -> None:
+        """Release what belongs to the supervisor: a copy of a channel would hide its end."""
+        signals.become_child(self._queue)
+        forking.close_all(ours, *(child.channel for child in self._pool.children()))

@@ -1,0 +1,160 @@
+"""What reports mean, in which state."""
+
+import os
+import signal
+
+import pytest
+from played_system import PlayedPolicy, Process, World
+
+from iotax._processes.channel import Channel
+from iotax._processes.inbox import Inbox
+from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.parts import Parts
+from iotax._processes.pool import Worker
+from iotax._processes.protocol import Report
+from iotax._processes.replacer import Replacer
+
+
+@pytest.fixture
+def parts(world: World) -> Parts:
+    return world.connect("max_requests", "10")
+
+
+@pytest.fixture
+def policy(parts: Parts) -> PlayedPolicy:
+    return PlayedPolicy(parts)
+
+
+@pytest.fixture
+def inbox(parts: Parts, policy: PlayedPolicy) -> Inbox:
+    return Inbox(parts, policy, Replacer(parts, policy))
+
+
+def started(world: World, parts: Parts) -> tuple[Worker, Process]:
+    worker = parts.spawner.start_worker()
+    assert worker is not None
+    return worker, world.processes[-1]
+
+
+def forking(world: World, parts: Parts) -> tuple[Worker, Channel]:
+    """A worker that a template is to fork, and the end of the channel that it would have."""
+    template = parts.spawner.start(lambda job: job)
+    worker = parts.spawner.start_worker(template=template)
+    assert worker is not None
+    world.processes[-1].heard()
+    return worker, Channel.from_descriptor(world.processes[-1].received.pop())
+
+
+def test_ready_is_for_the_replacer_and_the_policy(
+    world: World, parts: Parts, policy: PlayedPolicy, inbox: Inbox
+) -> None:
+    worker, process = started(world, parts)
+    process.says(Report.READY)
+    inbox.read(worker)
+    assert worker.state is State.READY
+    assert policy.notes == [("ready", worker.pid)]
+    process.says(Report.READY)
+    inbox.read(worker)
+    assert len(policy.notes) == 1, "it is impossible now, and of no effect"
+
+
+@pytest.mark.parametrize(
+    ("report", "text", "wish"),
+    [
+        (Report.SIGTERM, "", Replacement("SIGTERM")),
+        (Report.THREADS_LOST, "iotax-0", Replacement("iotax-0", urgent=True)),
+        (
+            Report.MAX_REQUESTS,
+            "10",
+            Replacement("it has had 10 requests in 0.0 s (--max-requests 10)"),
+        ),
+        (Report.BUSY, "", None),
+        ("?", "", None),
+    ],
+)
+def test_report_of_a_worker_that_serves_is_a_wish(
+    world: World, parts: Parts, inbox: Inbox, report: str, text: str, wish: Replacement | None
+) -> None:
+    worker, process = started(world, parts)
+    process.says(report, text)
+    inbox.read(worker)
+    assert worker.replacement is None, "it boots"
+    worker.apply(Event.READY)
+    process.says(report, text)
+    inbox.read(worker)
+    assert worker.replacement == wish
+    assert worker.is_watched is (report == Report.BUSY)
+
+
+def test_wishes_are_nothing_while_the_server_stops(
+    world: World, parts: Parts, inbox: Inbox
+) -> None:
+    worker, process = started(world, parts)
+    worker.apply(Event.READY)
+    parts.shutdown.request(signal.SIGTERM)
+    process.says(Report.SIGTERM)
+    inbox.read(worker)
+    assert worker.replacement is None
+
+
+def test_load_error_is_kept_for_the_exit(world: World, parts: Parts, inbox: Inbox) -> None:
+    worker, process = started(world, parts)
+    process.says(Report.LOAD_ERROR, "Cannot load it")
+    inbox.read(worker)
+    assert worker.boot_error == "Cannot load it"
+
+
+def test_policy_comes_first(world: World, parts: Parts, policy: PlayedPolicy, inbox: Inbox) -> None:
+    worker, process = started(world, parts)
+    policy.takes_reports = True
+    process.says(Report.READY)
+    inbox.read(worker)
+    assert worker.state is State.BOOTING
+
+
+def test_end_of_a_channel_is_no_exit(world: World, parts: Parts, inbox: Inbox) -> None:
+    worker, process = started(world, parts)
+    process.channel.close()
+    inbox.read(worker)
+    assert worker.channel_closed
+    assert worker in parts.pool.workers
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "sent"),
+    [
+        (None, State.BOOTING, []),
+        (Event.DISMISS, State.DISMISSED, [signal.SIGTERM]),
+        (Event.KILL, State.KILLED, [signal.SIGKILL]),
+    ],
+)
+def test_what_was_decided_before_a_fork_has_told_its_id_is_done_then(
+    world: World,
+    parts: Parts,
+    inbox: Inbox,
+    event: Event | None,
+    state: State,
+    sent: list[signal.Signals],
+) -> None:
+    worker, end = forking(world, parts)
+    if event is not None:
+        worker.apply(event)
+    end.send(Report.BOOTING, "4711")
+    inbox.read(worker)
+    assert (worker.pid, worker.state) == (4711, state)
+    assert world.killed == [(4711, number) for number in sent]
+    end.close()
+
+
+def test_worker_that_was_never_forked_gives_its_seat_back(
+    world: World, parts: Parts, inbox: Inbox
+) -> None:
+    seats = parts.pool.free_seats()
+    worker, end = forking(world, parts)
+    end.send_not_forked(OSError(11, os.strerror(11)))
+    end.close()
+    inbox.read(worker)
+    assert worker.state is State.EXITED
+    assert parts.pool.free_seats() == seats
+    assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
+    inbox.read(worker)

@@ -1,0 +1,142 @@
+"""Why workers are replaced: time, memory, and an interpreter that is stuck."""
+
+import signal
+
+import pytest
+from played_system import World
+
+from iotax._processes import signals
+from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.monitor import Monitor
+from iotax._processes.parts import Parts
+from iotax._processes.pool import Worker
+from iotax._processes.running_clock import Suspicion
+
+
+def ready(parts: Parts) -> Worker:
+    worker = parts.spawner.start_worker()
+    assert worker is not None
+    worker.apply(Event.READY)
+    worker.is_watched = True
+    return worker
+
+
+def tick(world: World, monitor: Monitor, seconds: float = 0.0) -> None:
+    world.time += seconds
+    monitor.tick(world.time)
+
+
+def test_nothing_is_due_while_nothing_runs(world: World) -> None:
+    parts = world.connect()
+    ready(parts).is_watched = False
+    assert [*Monitor(parts).dues()] == []
+
+
+def test_boot_timeout_kills(world: World) -> None:
+    parts = world.connect("boot_timeout", "20s")
+    worker, monitor = parts.spawner.start_worker(), Monitor(parts)
+    assert worker is not None
+    assert [*monitor.dues()] == [world.time + 20]
+    tick(world, monitor, 20)
+    assert world.killed == [(worker.pid, signal.SIGKILL)]
+    assert worker.killed_because() == "it was not ready within 20 s (--boot-timeout)"
+
+
+def test_template_that_does_not_fork_is_killed_and_no_other(world: World) -> None:
+    """Another one may have replaced it meanwhile."""
+    parts = world.connect("boot_timeout", "20s")
+    monitor = Monitor(parts)
+    template = parts.spawner.start(lambda job: job)
+    other = parts.spawner.start(lambda job: job)
+    assert template is not None
+    assert other is not None
+    template.apply(Event.READY)
+    other.apply(Event.READY)
+    parts.spawner.start_worker(template=template)
+    tick(world, monitor, 20)
+    assert world.killed == [(template.pid, signal.SIGKILL)]
+    assert template.killed_because() == "it did not fork within 20 s"
+
+
+def test_lifetime_is_a_reason_to_replace(world: World) -> None:
+    parts = world.connect("worker_lifetime", "1h")
+    worker, monitor = ready(parts), Monitor(parts)
+    worker.is_watched = False
+    assert [*monitor.dues()] == [world.time + 3600]
+    tick(world, monitor, 3600)
+    assert worker.replacement == Replacement("it has served for 60 min (--worker-lifetime)")
+    assert [*monitor.dues()] == []
+
+
+def test_memory_is_a_reason_to_drain_first(world: World) -> None:
+    parts = world.connect("worker_max_rss", "1M")
+    worker, monitor = ready(parts), Monitor(parts)
+    world.memory[worker.pid] = 1 << 20
+    tick(world, monitor)
+    assert worker.replacement is None
+    world.memory[worker.pid] = 3 << 20
+    tick(world, monitor, 1)
+    why = "it uses 3 MiB (--worker-max-rss 1 MiB)"
+    assert worker.replacement == Replacement(why, drain_first=True)
+
+
+def test_worker_that_runs_nothing_is_not_watched(world: World) -> None:
+    parts = world.connect()
+    worker, monitor = ready(parts), Monitor(parts)
+    world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+    tick(world, monitor)
+    tick(world, monitor, 1)
+    assert worker.is_watched
+    del world.played_page.running[worker.seat]
+    tick(world, monitor, 1)
+    assert not worker.is_watched
+
+
+@pytest.mark.parametrize(("action", "replaced"), [("log", False), ("replace", True)])
+def test_interpreter_is_stuck_when_it_is_seen_twice(
+    world: World, action: str, replaced: bool
+) -> None:
+    parts = world.connect("request_timeout", "5s", "request_timeout_action", action)
+    worker, monitor = ready(parts), Monitor(parts)
+    world.played_page.stuck = 2.0
+    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    tick(world, monitor)
+    assert world.killed == []
+    assert min(monitor.dues()) == pytest.approx(world.time + Suspicion.SECONDS)
+    tick(world, monitor, Suspicion.SECONDS)
+    assert world.killed == [(worker.pid, signals.DUMP_STACKS)]
+    assert world.has_logged(
+        "is stuck while running GET / (2.0 s, r1): a call has held the GIL for more than 1 s;"
+    )
+    assert worker.cannot_serve() is replaced
+    tick(world, monitor, 10)
+    assert len(world.killed) == 1, "it is told once"
+
+
+def test_stopped_worker_is_not_stuck(world: World) -> None:
+    parts = world.connect()
+    worker, monitor = ready(parts), Monitor(parts)
+    world.played_page.stuck = 2.0
+    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.stopped.add(worker.pid)
+    tick(world, monitor)
+    tick(world, monitor, Suspicion.SECONDS)
+    assert not worker.stuck_reported
+
+
+def test_running_calls_of_workers_that_have_an_id(world: World) -> None:
+    parts = world.connect()
+    worker, monitor = ready(parts), Monitor(parts)
+    template = parts.spawner.start(lambda job: job)
+    parts.spawner.start_worker(template=template)
+    booting = parts.spawner.start_worker()
+    assert booting is not None
+    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.log.clear()
+    monitor.log_running_calls()
+    assert world.log == [
+        f"Worker [{worker.pid}], 0.0 s old, runs\n  GET / (2.0 s, r1)",
+        f"Worker [{booting.pid}], 0.0 s old, runs\n  no request",
+    ]
+    assert booting.state is State.BOOTING
+    assert world.killed == [(worker.pid, signals.DUMP_STACKS)]

@@ -1,0 +1,75 @@
+"""Which processes there are, and whose each seat is."""
+
+from iotax._processes.channel import Channel
+from iotax._processes.lifecycle import Event, Replacement, State, Termination
+from iotax._processes.pool import Child, Pool, Worker
+
+
+def channel() -> Channel:
+    one, other = Channel.pair()
+    other.close()
+    return one
+
+
+def worker_of(pool: Pool, pid: int, state: State = State.READY) -> Worker:
+    worker = Worker(channel(), 0.0, pid, state, seat=pool.take_seat())
+    pool.add(worker)
+    return worker
+
+
+def test_seat_is_free_again_when_its_worker_has_exited() -> None:
+    pool = Pool(2)
+    one, other = worker_of(pool, 1), worker_of(pool, 2)
+    assert {one.seat, other.seat} == {0, 1}
+    assert pool.free_seats() == 0
+    pool.remove(one)
+    assert pool.take_seat() == one.seat
+    pool.give_back(one.seat)
+    assert pool.free_seats() == 1
+
+
+def test_templates_come_before_workers_and_take_no_seat() -> None:
+    pool = Pool(1)
+    worker, template = worker_of(pool, 1), Child(channel(), 0.0, 2)
+    pool.add(template)
+    assert pool.children() == [template, worker]
+    pool.remove(template)
+    assert pool.children() == [worker]
+    assert pool.free_seats() == 0
+
+
+def test_ready_and_wanted_are_those_without_a_wish() -> None:
+    pool = Pool(3)
+    wanted, replaced = worker_of(pool, 1), worker_of(pool, 2)
+    booting = worker_of(pool, 3, State.BOOTING)
+    replaced.want(Replacement("it is old"))
+    assert pool.ready_and_wanted() == [wanted]
+    assert pool.booting() == [booting]
+
+
+def test_wish_is_replaced_by_an_urgent_one_only() -> None:
+    worker = worker_of(Pool(1), 1)
+    assert worker.want(Replacement("first"))
+    assert not worker.want(Replacement("second"))
+    assert worker.want(Replacement("lost", urgent=True))
+    assert not worker.want(Replacement("lost again", urgent=True))
+    assert worker.replacement == Replacement("lost", urgent=True)
+
+
+def test_exit_is_enforced_until_it_is_abandoned() -> None:
+    worker = worker_of(Pool(1), 1)
+    assert worker.kill_at() == float("inf")
+    worker.termination = Termination("late", 5.0)
+    assert worker.kill_at() == 5.0
+    assert worker.killed_because() == "late"
+    worker.is_abandoned = True
+    assert worker.kill_at() == float("inf")
+
+
+def test_template_with_exit_functions_ends_last_unless_it_was_told_to_end() -> None:
+    template = Child(channel(), 0.0, 1, has_exit_functions=True)
+    assert not template.ends_last(), "it still imports"
+    template.apply(Event.READY)
+    assert template.ends_last()
+    template.is_leaving = True
+    assert not template.ends_last()

@@ -1,0 +1,172 @@
+"""Exits: which are failures, and what the log says of them."""
+
+import signal
+
+import pytest
+from played_system import PlayedPolicy, World
+
+from iotax._processes.inbox import Inbox
+from iotax._processes.lifecycle import Event, State
+from iotax._processes.parts import Parts
+from iotax._processes.pool import Worker
+from iotax._processes.protocol import Report
+from iotax._processes.reaper import Reaper
+from iotax._processes.replacer import Replacer
+
+
+@pytest.fixture
+def parts(world: World) -> Parts:
+    return world.connect()
+
+
+@pytest.fixture
+def policy(parts: Parts) -> PlayedPolicy:
+    return PlayedPolicy(parts)
+
+
+@pytest.fixture
+def reaper(parts: Parts, policy: PlayedPolicy) -> Reaper:
+    return Reaper(parts, policy, Inbox(parts, policy, Replacer(parts, policy)))
+
+
+def started(parts: Parts, *, ready: bool) -> Worker:
+    worker = parts.spawner.start_worker()
+    assert worker is not None
+    if ready:
+        worker.apply(Event.READY)
+    return worker
+
+
+@pytest.mark.usefixtures("policy")
+def test_worker_that_served_is_a_failure_with_its_requests(
+    world: World, parts: Parts, reaper: Reaper
+) -> None:
+    worker = started(parts, ready=True)
+    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.time += 12
+    world.processes[0].ends(signal.SIGSEGV)
+    reaper.reap()
+    assert world.log[-1] == (
+        f"Worker [{worker.pid}] died of SIGSEGV (segmentation fault) after 12 s while"
+        " running GET / (2.0 s, r1); starting a replacement"
+    )
+    assert (worker.state, parts.pool.workers) == (State.EXITED, [])
+    assert parts.backoff.allows(world.time), "it was not young"
+
+
+def test_worker_that_ends_young_delays_the_next(world: World, parts: Parts, reaper: Reaper) -> None:
+    started(parts, ready=True)
+    world.processes[0].ends(signal.SIGKILL)
+    reaper.reap()
+    assert not parts.backoff.allows(world.time)
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(5 << 8, "it ended with exit code 5"), (signal.SIGABRT, "it died of SIGABRT (aborted)")],
+)
+def test_exit_before_ready_is_the_policys(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper, status: int, why: str
+) -> None:
+    worker = started(parts, ready=False)
+    world.processes[0].ends(status)
+    reaper.reap()
+    assert policy.notes == [("boot failure", worker.pid, why)]
+
+
+def test_last_words_are_read(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
+) -> None:
+    worker = started(parts, ready=False)
+    world.processes[0].says(Report.LOAD_ERROR, "Cannot load it")
+    world.processes[0].ends()
+    reaper.reap()
+    assert worker.boot_error == "Cannot load it"
+    assert policy.notes == [("boot failure", worker.pid, "")]
+
+
+def test_killed_boot_has_the_reason_it_was_killed_for(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
+) -> None:
+    worker = started(parts, ready=False)
+    parts.control.kill(worker, "it was too slow")
+    world.processes[0].ends(signal.SIGKILL)
+    reaper.reap()
+    assert policy.notes == [("boot failure", worker.pid, "it was too slow")]
+
+
+def test_term_for_the_whole_group_is_no_failure(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
+) -> None:
+    started(parts, ready=False)
+    world.processes[0].ends(signal.SIGTERM)
+    reaper.reap()
+    assert policy.notes == []
+    assert world.has_logged("got SIGTERM before it was ready; starting another")
+
+
+def test_exit_that_the_policy_expects_is_not_logged(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
+) -> None:
+    policy.expects_exits = True
+    worker = started(parts, ready=True)
+    world.log.clear()
+    world.processes[0].ends(signal.SIGSEGV)
+    reaper.reap()
+    assert worker.state is State.EXITED
+    assert world.log == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (0, None),
+        (signal.SIGTERM, None),
+        (signal.SIGSEGV, "during shutdown, with no request in progress"),
+    ],
+)
+def test_drained_worker_is_logged_only_if_something_went_wrong(
+    world: World, parts: Parts, reaper: Reaper, status: int, said: str | None
+) -> None:
+    worker = started(parts, ready=True)
+    parts.control.drain(worker)
+    world.log.clear()
+    world.processes[0].ends(status)
+    reaper.reap()
+    assert len(world.log) == (said is not None)
+    assert said is None or said in world.log[0]
+
+
+def test_worker_that_had_to_be_killed_is_logged_with_the_reason(
+    world: World, parts: Parts, reaper: Reaper
+) -> None:
+    worker = started(parts, ready=True)
+    parts.control.drain(worker)
+    parts.control.enforce_exit(worker)
+    world.processes[0].ends(signal.SIGKILL)
+    reaper.reap()
+    said = "was killed with no request in progress: it did not exit in time"
+    assert world.log[-1] == f"Worker [{worker.pid}] {said}"
+
+
+def test_template_that_ends_is_started_again(world: World, parts: Parts, reaper: Reaper) -> None:
+    template = parts.spawner.start(lambda job: job)
+    assert template is not None
+    template.apply(Event.READY)
+    world.processes[0].ends(signal.SIGKILL)
+    reaper.reap()
+    assert parts.pool.others == []
+    said = "was killed by SIGKILL from outside; starting another"
+    assert world.log == [f"The template process [{template.pid}] {said}"]
+
+
+def test_orphan_of_the_application_is_nothing(
+    world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
+) -> None:
+    worker = started(parts, ready=True)
+    parts.pool.workers.clear()
+    world.processes[0].ends(signal.SIGKILL)
+    world.log.clear()
+    reaper.reap()
+    assert (world.log, policy.notes) == ([], [])
+    assert worker.state is State.READY

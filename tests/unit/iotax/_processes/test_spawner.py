@@ -1,0 +1,93 @@
+"""How processes are started, and what is left when that fails."""
+
+import dataclasses
+import errno
+import os
+
+import pytest
+from played_system import World
+
+from iotax._processes.channel import Channel
+from iotax._processes.lifecycle import State
+from iotax._processes.protocol import Order, Report
+
+FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
+    parts = world.connect()
+    seats = parts.pool.free_seats()
+    worker = parts.spawner.start_worker()
+    assert worker is not None
+    (process,) = world.processes
+    assert (process.job.app, process.job.seat, worker.pid) == ("main:app", worker.seat, process.pid)
+    assert parts.pool.free_seats() == seats - 1
+    process.says(Report.READY)
+    message = worker.channel.receive()
+    assert message is not None
+    assert message.kind == Report.READY
+    assert world.log == [f"Started server process [{process.pid}]"]
+
+
+def test_job_is_what_the_policy_makes_of_it(world: World) -> None:
+    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, app="other:app"))
+    assert world.processes[0].job.app == "other:app"
+
+
+def test_fork_that_fails_leaves_nothing(world: World) -> None:
+    parts = world.connect()
+    seats, descriptors = parts.pool.free_seats(), os.listdir("/proc/self/fd")
+    world.fork_error = FULL
+    assert parts.spawner.start_worker() is None
+    assert parts.spawner.start(lambda job: job) is None
+    assert parts.pool.free_seats() == seats
+    assert parts.pool.children() == []
+    assert len(os.listdir("/proc/self/fd")) == len(descriptors)
+    assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
+    assert not parts.backoff.allows(world.time)
+
+
+def test_channel_that_cannot_be_made_is_a_failed_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more() -> tuple[Channel, Channel]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    parts = world.connect()
+    monkeypatch.setattr(world, "channel", no_more)
+    assert parts.spawner.start_worker() is None
+    assert world.has_logged("Too many open files")
+
+
+def test_no_worker_without_a_seat(world: World) -> None:
+    parts = world.connect()
+    while parts.pool.free_seats():
+        parts.pool.take_seat()
+    assert parts.spawner.start_worker() is None
+    assert world.processes == []
+
+
+def test_template_is_told_to_fork_with_the_end_of_the_channel(world: World) -> None:
+    parts = world.connect()
+    template = parts.spawner.start(lambda job: job)
+    assert template is not None
+    worker = parts.spawner.start_worker(template=template)
+    assert worker is not None
+    assert (worker.state, worker.pid, worker.template) == (State.FORKING, 0, template)
+    (process,) = world.processes
+    assert process.heard() == Order.FORK
+    end = Channel.from_descriptor(process.received.pop())
+    end.send(Report.BOOTING, "4711")
+    message = worker.channel.receive()
+    assert message is not None
+    assert message.text == "4711"
+    end.close()
+
+
+def test_process_that_is_no_worker_takes_no_seat(world: World) -> None:
+    parts = world.connect()
+    seats = parts.pool.free_seats()
+    child = parts.spawner.start(lambda job: job)
+    assert child in parts.pool.others
+    assert parts.pool.free_seats() == seats
+    assert world.processes[0].job.seat == -1

@@ -1,0 +1,181 @@
+"""From files that are saved to a restart."""
+
+import pytest
+from played_system import Process, World
+
+from iotax._processes.channel import Message
+from iotax._processes.lifecycle import Event, State
+from iotax._processes.parts import Parts
+from iotax._processes.pool import Child, Worker
+from iotax._reload import watcher
+from iotax._reload.generation import Generation
+from iotax._reload.processes import ASK_DEBUGGED
+from iotax._reload.reports import ReloadReport
+from iotax._reload.saves import REPLY_SECONDS, WATCHER_PAUSE_SECONDS, Saves
+from iotax._reload.tree import Change
+
+
+class Scene:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.generation = Generation(2, world.time)
+        self.parts: Parts = world.connect("reload", "1", target=self.generation)
+        self.restarts = 0
+        self.saves = Saves(self.parts, self.generation, self.restart)
+        self.tick()
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.world.time += seconds
+        self.saves.tick(self.world.time)
+
+    def watcher(self) -> Child:
+        (found,) = self.parts.pool.others
+        return found
+
+    def saved(self, *names: str) -> None:
+        changes = [Change("modified", name) for name in names]
+        self.saves.on_report(Message(ReloadReport.CHANGED, watcher.pack(changes)))
+
+    def start(self) -> tuple[Worker, Process]:
+        worker = self.parts.spawner.start_worker()
+        assert worker is not None
+        self.generation.add(worker, "warm", serves_error=False)
+        worker.apply(Event.READY)
+        return worker, self.world.processes[-1]
+
+    def runs_a_request(self, worker: Worker) -> None:
+        self.world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def test_files_are_watched_by_a_process(scene: Scene) -> None:
+    assert isinstance(scene.world.processes[0].job, watcher.WatcherJob)
+    assert scene.saves.is_watcher(scene.watcher())
+    assert scene.watcher().state is State.READY
+    assert [*scene.saves.dues()] == []
+
+
+def test_save_restarts_and_names_three_files(scene: Scene) -> None:
+    scene.world.log.clear()
+    scene.saved("a.py", "b.py")
+    scene.saved("c.py", "d.py", "e.py")
+    scene.tick()
+    assert scene.restarts == 1
+    assert scene.world.log == [
+        "Detected modified: a.py",
+        "Detected modified: b.py",
+        "Detected modified: c.py",
+        "Detected 2 more changes",
+    ]
+    scene.tick()
+    assert scene.restarts == 1
+
+
+def test_worker_that_runs_a_request_is_asked_and_not_waited_for_long(scene: Scene) -> None:
+    worker, process = scene.start()
+    scene.start()
+    scene.runs_a_request(worker)
+    scene.saved("a.py")
+    scene.tick()
+    assert scene.world.killed == [(process.pid, ASK_DEBUGGED)]
+    assert [*scene.saves.dues()] == [scene.world.time + REPLY_SECONDS]
+    assert scene.restarts == 0
+    scene.tick(REPLY_SECONDS)
+    assert scene.restarts == 1, "it hangs"
+
+
+def test_answer_of_the_last_that_was_asked_restarts(scene: Scene) -> None:
+    workers = [scene.start()[0], scene.start()[0]]
+    for worker in workers:
+        scene.runs_a_request(worker)
+    scene.saved("a.py")
+    scene.tick()
+    scene.saves.on_debugged(workers[0], is_debugged=False)
+    assert scene.restarts == 0
+    scene.saves.on_debugged(workers[1], is_debugged=False)
+    scene.saves.on_debugged(workers[1], is_debugged=False)
+    assert scene.restarts == 1
+
+
+def test_restart_waits_for_a_debugger(scene: Scene) -> None:
+    worker, process = scene.start()
+    scene.runs_a_request(worker)
+    scene.saved("a.py")
+    scene.tick()
+    for _ in range(3):
+        scene.saves.on_debugged(worker, is_debugged=True)
+        scene.tick(REPLY_SECONDS)
+    assert scene.restarts == 0
+    assert [line for line in scene.world.log if "debugger" in line] == [
+        f"A debugger is active in process [{process.pid}]; the reload is delayed until it exits"
+    ]
+    scene.saves.on_debugged(worker, is_debugged=False)
+    assert scene.restarts == 1
+
+
+def test_worker_that_exits_does_not_answer_any_more(scene: Scene) -> None:
+    worker, _ = scene.start()
+    scene.runs_a_request(worker)
+    scene.saved("a.py")
+    scene.tick()
+    scene.parts.pool.remove(worker)
+    scene.saves.forget(worker)
+    scene.saves.on_debugged(worker, is_debugged=False)
+    assert scene.restarts == 0
+    scene.tick(REPLY_SECONDS)
+    assert scene.restarts == 1
+
+
+@pytest.mark.parametrize("what", ["stale", "page", "draining", "idle", "boots"])
+def test_worker_that_cannot_be_debugged_is_not_asked(scene: Scene, what: str) -> None:
+    worker, _ = scene.start()
+    scene.runs_a_request(worker)
+    if what == "stale":
+        scene.generation.begin(scene.world.time)
+    elif what == "page":
+        scene.generation.error_workers.add(worker)
+    elif what == "draining":
+        scene.parts.control.drain(worker)
+    elif what == "idle":
+        scene.world.played_page.running.clear()
+    else:
+        worker.state = State.BOOTING
+    scene.saved("a.py")
+    scene.tick()
+    assert scene.restarts == 1
+    assert scene.world.killed == []
+
+
+def test_worker_that_has_imported_for_a_second_is_asked(scene: Scene) -> None:
+    worker, process = scene.start()
+    worker.state = State.BOOTING
+    scene.world.time += 1.1
+    scene.saved("a.py")
+    scene.tick()
+    assert scene.world.killed == [(process.pid, ASK_DEBUGGED)]
+
+
+def test_watcher_that_ends_is_started_again_and_what_it_missed_is_loaded(scene: Scene) -> None:
+    scene.saves.on_report(Message(ReloadReport.WATCHING))
+    assert scene.restarts == 0
+    scene.parts.pool.remove(scene.watcher())
+    scene.saves.watcher_ended("was killed by SIGKILL from outside")
+    assert scene.world.has_logged("The process that watches files was killed by SIGKILL")
+    (due,) = scene.saves.dues()
+    assert due <= scene.world.time + WATCHER_PAUSE_SECONDS
+    scene.tick(WATCHER_PAUSE_SECONDS)
+    assert scene.saves.is_watcher(scene.watcher())
+    scene.saves.on_report(Message(ReloadReport.WATCHING))
+    assert scene.restarts == 1
+
+
+def test_note_of_the_watcher_is_logged(scene: Scene) -> None:
+    scene.saves.on_report(Message(ReloadReport.NOTE, "inotify limit reached"))
+    assert scene.world.log[-1] == "inotify limit reached"

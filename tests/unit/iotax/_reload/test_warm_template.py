@@ -1,0 +1,151 @@
+"""The template under --reload: when it is started, used and given up."""
+
+import pytest
+from played_system import Process, World
+
+from iotax._processes.channel import Message
+from iotax._processes.lifecycle import State
+from iotax._processes.parts import Parts
+from iotax._processes.pool import Child
+from iotax._processes.protocol import Order, Report
+from iotax._processes.worker_process import WorkerJob
+from iotax._reload.processes import ReloadJob, TemplateJob
+from iotax._reload.project import Project
+from iotax._reload.reports import ReloadReport
+from iotax._reload.template_state import QUIET_SECONDS
+from iotax._reload.warm_template import FORK_SECONDS, WarmTemplate
+
+
+def reload_job(job: WorkerJob) -> ReloadJob:
+    return ReloadJob(**{**vars(job), "project": Project([])})
+
+
+class Scene:
+    def __init__(self, world: World, *arguments: str) -> None:
+        self.world = world
+        self.parts: Parts = world.connect("reload", "1", *arguments)
+        self.warm = WarmTemplate(self.parts, reload_job)
+
+    def tick(self, seconds: float = 0.0, *, may_import: bool = True) -> None:
+        self.world.time += seconds
+        self.warm.tick(self.world.time, may_import=may_import)
+
+    def imported(self, *names: str) -> None:
+        self.warm.add_modules(names)
+        self.tick(QUIET_SECONDS)
+
+    def template(self) -> tuple[Child, Process]:
+        (template,) = self.parts.pool.others
+        return template, self.world.processes[template.pid - 5000]
+
+    def ended(self, cause: str) -> None:
+        template, _ = self.template()
+        self.parts.pool.remove(template)
+        self.warm.ended(cause)
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def test_template_is_started_when_names_have_come(scene: Scene) -> None:
+    scene.warm.add_variables(["HOME"])
+    scene.warm.add_modules(["numpy", "flask"])
+    scene.tick(QUIET_SECONDS, may_import=False)
+    assert scene.parts.pool.others == []
+    scene.tick()
+    template, process = scene.template()
+    assert isinstance(process.job, TemplateJob)
+    assert (process.job.names, process.job.variables) == (["numpy", "flask"], ["HOME"])
+    assert scene.warm.owns(template)
+
+
+def test_workers_are_cold_until_it_is_ready(scene: Scene) -> None:
+    assert scene.warm.source() == (None, "cold: no module is imported ahead yet")
+    scene.imported("flask")
+    assert scene.warm.source() == (None, "cold: modules are still being imported ahead")
+    template, _ = scene.template()
+    scene.warm.on_report(Message(Report.READY))
+    assert scene.warm.source() == (template, "warm")
+
+
+def test_names_that_come_later_are_imported_by_the_same_one(scene: Scene) -> None:
+    scene.imported("flask")
+    template, process = scene.template()
+    scene.warm.on_report(Message(Report.READY))
+    scene.imported("numpy")
+    message = process.channel.receive()
+    assert message == Message(Order.IMPORT, "numpy")
+    assert template.is_importing
+    scene.warm.on_report(Message(Report.READY))
+    assert not template.is_importing
+
+
+def test_template_that_takes_no_orders_is_given_up(scene: Scene) -> None:
+    scene.imported("flask")
+    _, process = scene.template()
+    scene.warm.on_report(Message(Report.READY))
+    process.channel.close()
+    scene.imported("numpy")
+    assert scene.parts.pool.others == []
+    assert scene.warm.source()[1] == "cold: the template process does not take orders"
+
+
+def test_template_that_does_not_fork_is_given_up_once(scene: Scene) -> None:
+    scene.imported("flask")
+    template, _ = scene.template()
+    scene.warm.on_report(Message(Report.READY))
+    assert min(scene.warm.dues(may_import=True)) == float("inf")
+    scene.parts.spawner.start_worker(template=template)
+    assert min(scene.warm.dues(may_import=True)) == scene.world.time + FORK_SECONDS
+    scene.tick(FORK_SECONDS)
+    assert not scene.warm.owns(template)
+    assert scene.warm.source()[1] == "cold: the template process did not fork in 5 s"
+    assert scene.warm.source()[1] == "cold: no module is imported ahead yet"
+
+
+def test_exit_voids_its_orders_and_is_a_reason_to_start_cold(scene: Scene) -> None:
+    scene.imported("flask")
+    template, _ = scene.template()
+    scene.warm.on_report(Message(Report.READY))
+    seats = scene.parts.pool.free_seats()
+    worker = scene.parts.spawner.start_worker(template=template)
+    assert worker is not None
+    scene.ended("was killed by SIGKILL from outside")
+    assert worker.state is State.EXITED
+    assert scene.parts.pool.free_seats() == seats
+    expected = "cold: the template process was killed by SIGKILL from outside"
+    assert scene.warm.source() == (None, expected)
+    scene.imported("numpy")
+    assert scene.parts.pool.others == [], "nor is there another"
+
+
+def test_expected_exit_is_followed_by_another_template(scene: Scene) -> None:
+    scene.imported("flask")
+    scene.ended("")
+    scene.warm.loaded()
+    scene.tick(QUIET_SECONDS)
+    assert scene.warm.owns(scene.template()[0])
+
+
+def test_imports_that_cannot_be_kept_are_never_tried_again(scene: Scene) -> None:
+    scene.imported("flask")
+    scene.warm.on_report(Message(ReloadReport.NOT_WARM, "importing flask left a thread running"))
+    scene.ended("ended with exit code 0")
+    assert scene.warm.source()[1] == "cold: importing flask left a thread running"
+
+
+def test_reload_cold_makes_no_template(world: World) -> None:
+    scene = Scene(world, "reload_cold", "1")
+    scene.imported("flask")
+    assert scene.parts.pool.others == []
+    assert scene.warm.source() == (None, "cold: --reload-cold")
+
+
+def test_stale_template_is_given_up_with_its_reason(scene: Scene) -> None:
+    scene.imported("flask")
+    template, _ = scene.template()
+    scene.warm.forget("flask.py")
+    assert (template.state, scene.parts.pool.others) == (State.KILLED, [])
+    assert scene.warm.source()[1] == "cold: flask.py"
