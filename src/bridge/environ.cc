@@ -6,7 +6,7 @@
 #include "bridge/file_wrapper.h"
 #include "bridge/input.h"
 #include "bridge/names.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "driver/log/access_line.h"
 
 namespace iotax::bridge {

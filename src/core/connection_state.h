@@ -1,5 +1,5 @@
 // The inside of Connection: the two half-machines and what they carry. The input side is in
-// connection.cc, the answer side in connection_answer.cc. Only these two include it.
+// request_side.cc, the answer side in response_side.cc. Only these two include it.
 #pragma once
 
 #include <array>
@@ -8,15 +8,15 @@
 #include <string_view>
 
 #include "core/bytes.h"
+#include "core/char_class.h"
 #include "core/connection.h"
 #include "core/framing.h"
-#include "core/octets.h"
 #include "core/output.h"
-#include "core/pace.h"
 #include "core/parser.h"
-#include "core/serialise.h"
+#include "core/serialize.h"
+#include "core/text.h"
+#include "core/transfer_rate.h"
 #include "core/transitions.h"
-#include "core/words.h"
 
 namespace iotax::core {
 
@@ -81,7 +81,7 @@ struct Connection::State {
   bool refused_in_head = false;   // what is refused is a head
   bool refused_head = false;      // and it begins with HEAD
 
-  // ---- connection.cc
+  // ---- request_side.cc
   /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
   enum class Turn : std::uint8_t { again, input, paused, head, data, end, rejected };
   std::string_view data;
@@ -101,7 +101,7 @@ struct Connection::State {
   void set_desk();
   void release_when_idle() noexcept;
 
-  // ---- connection_answer.cc
+  // ---- response_side.cc
   /// Nothing more will be said.
   [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
   [[nodiscard]] bool in_progress(RequestId id) const noexcept {

@@ -5,9 +5,9 @@
 #include <array>
 #include <cstring>
 
+#include "core/char_class.h"
 #include "core/ip_address.h"
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::core {
 namespace {

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <new>
 
-#include "core/explain.h"
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/char_class.h"
+#include "core/diagnose.h"
+#include "core/text.h"
 
 namespace iotax::core {
 namespace {

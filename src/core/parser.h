@@ -12,7 +12,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/chunked.h"
+#include "core/chunk_limits.h"
 #include "core/events.h"
 #include "core/field_list.h"
 #include "core/head.h"

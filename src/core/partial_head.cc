@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "core/char_class.h"
 #include "core/head.h"
-#include "core/octets.h"
 
 namespace iotax::core {
 namespace {

@@ -2,10 +2,10 @@
 // registered reason phrases.
 #include "core/response.h"
 
+#include "core/char_class.h"
 #include "core/check.h"
 #include "core/head.h"
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::core {
 namespace {

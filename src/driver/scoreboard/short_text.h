@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::driver {
 

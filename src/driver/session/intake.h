@@ -19,7 +19,7 @@
 #include "core/connection.h"
 #include "core/fault.h"
 #include "core/partial_head.h"
-#include "core/serialise.h"
+#include "core/serialize.h"
 #include "driver/application.h"
 #include "driver/config.h"
 #include "driver/endpoints.h"

@@ -19,7 +19,7 @@
 
 #include "core/instant.h"
 #include "core/limits.h"
-#include "core/pace.h"
+#include "core/transfer_rate.h"
 #include "driver/env.h"
 #include "driver/os/sys.h"
 #include "driver/os/unique_fd.h"

@@ -1,11 +1,11 @@
 // Counting for ChunkLimits; numbers and their reasons are in limits.h.
-#include "core/chunked.h"
+#include "core/chunk_limits.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/char_class.h"
+#include "core/text.h"
 
 namespace iotax::core {
 

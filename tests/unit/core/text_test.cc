@@ -1,12 +1,12 @@
 // Comparing and copying in words is the same as octet by octet, at every length and every place of
 // a difference.
-#include "core/words.h"
+#include "core/text.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-#include "core/octets.h"
+#include "core/char_class.h"
 
 namespace iotax::core {
 namespace {

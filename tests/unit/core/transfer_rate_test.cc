@@ -1,5 +1,5 @@
 // The longest gap and the least rate, at the nanosecond before, at and behind each deadline.
-#include "core/pace.h"
+#include "core/transfer_rate.h"
 
 #include <gtest/gtest.h>
 

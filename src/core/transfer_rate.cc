@@ -1,5 +1,5 @@
 // Arithmetic of Pace; every sum saturates at kNever.
-#include "core/pace.h"
+#include "core/transfer_rate.h"
 
 #include <algorithm>
 

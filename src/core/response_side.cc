@@ -1,5 +1,5 @@
 // The answer side of Connection: from what the application's side hands in to output. Framing is
-// decided in framing.h, text is written in serialise.h, order is asked of transitions.h.
+// decided in framing.h, text is written in serialize.h, order is asked of transitions.h.
 #include <algorithm>
 
 #include "core/check.h"

@@ -1,10 +1,10 @@
 // Left to right: the first octet that no accepted request-line could have there decides.
-#include "core/explain.h"
+#include "core/diagnose.h"
 
 #include <algorithm>
 
+#include "core/char_class.h"
 #include "core/head.h"
-#include "core/octets.h"
 
 namespace iotax::core {
 namespace {

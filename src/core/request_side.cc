@@ -1,12 +1,11 @@
 // The input side of Connection: from bytes, EOF and time to events. Order is asked of
 // transitions.h, text of Parser.
-#include "core/connection.h"
-
 #include <algorithm>
 #include <cstdlib>
 #include <new>
 
 #include "core/check.h"
+#include "core/connection.h"
 #include "core/connection_state.h"
 
 namespace iotax::core {

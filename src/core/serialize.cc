@@ -1,12 +1,12 @@
 // Room is made once per head; behind that every piece is one copy.
-#include "core/serialise.h"
+#include "core/serialize.h"
 
 #include <charconv>
 #include <cstring>
 
+#include "core/char_class.h"
 #include "core/head.h"
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::core {
 namespace {
