@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/char_class.h"
-#include "core/head.h"
+#include "core/target.h"
 
 namespace iotax::core {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "core/char_class.h"
 #include "core/diagnose.h"
+#include "core/target.h"
 #include "core/text.h"
 
 namespace iotax::core {

@@ -15,7 +15,7 @@
 #include "core/chunk_limits.h"
 #include "core/events.h"
 #include "core/field_list.h"
-#include "core/head.h"
+#include "core/field_rules.h"
 #include "core/limits.h"
 
 namespace iotax::core {

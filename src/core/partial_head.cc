@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/char_class.h"
-#include "core/head.h"
+#include "core/field_rules.h"
 
 namespace iotax::core {
 namespace {

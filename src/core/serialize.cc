@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "core/char_class.h"
-#include "core/head.h"
+#include "core/reason_phrase.h"
 #include "core/text.h"
 
 namespace iotax::core {

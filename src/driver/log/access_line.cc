@@ -6,7 +6,7 @@
 #include <charconv>
 #include <chrono>
 
-#include "core/response.h"
+#include "core/reason_phrase.h"
 
 namespace iotax::driver {
 namespace {

@@ -6,8 +6,6 @@
 
 #include <string>
 
-#include "core/char_class.h"
-
 namespace iotax::core {
 namespace {
 
@@ -19,7 +17,7 @@ std::string letters(std::size_t count) {
   return text;
 }
 
-TEST(Words, CompareEveryOctet) {
+TEST(Text, CompareEveryOctet) {
   for (std::size_t count = 0; count <= kLongest; ++count) {
     const std::string lower = letters(count);
     EXPECT_TRUE(same_text(lower, letters(count)));
@@ -37,26 +35,12 @@ TEST(Words, CompareEveryOctet) {
   }
 }
 
-TEST(Words, CopyNoMoreThanTheText) {
+TEST(Text, CopyNoMoreThanTheText) {
   for (std::size_t count = 0; count <= kLongest; ++count) {
     std::string to(kLongest + 1, '.');
     const std::string text = letters(count);
     EXPECT_EQ(copy_text(to.data(), text), to.data() + count);
     EXPECT_EQ(to, text + std::string(kLongest + 1 - count, '.'));
-  }
-}
-
-TEST(Octets, EveryOneIsLookedAt) {
-  for (std::size_t count = 0; count <= kLongest; ++count) {
-    std::string text = letters(count);
-    EXPECT_TRUE(all(text, kToken));
-    EXPECT_EQ(run_of(text, kToken), count);
-    for (std::size_t at = 0; at < count; ++at) {
-      std::string other = text;
-      other[at] = ' ';
-      EXPECT_FALSE(all(other, kToken)) << count << ' ' << at;
-      EXPECT_EQ(run_of(other, kToken), at);
-    }
   }
 }
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/head.h"
+#include "core/field_rules.h"
 #include "support/scripted_worker.h"
 
 namespace iotax::support {
