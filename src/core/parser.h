@@ -1,6 +1,6 @@
-// From bytes to a request head and to content: the only user of llhttp (9.2 or later, all lenient
-// flags off), and the place of what llhttp leaves to its user (http1-policy, the 13 gaps). It knows
-// nothing of answers, time or what comes when.
+// From bytes to a request head (parser.cc) and to chunked content (body_parser.cc): the only user
+// of llhttp (9.2 or later, all lenient flags off), and the place of what llhttp leaves to its user
+// (http1-policy, the 13 gaps). It knows nothing of answers, time or what comes when.
 //
 // Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the
 // one whose octet comes first wins.
@@ -81,6 +81,10 @@ class Parser {
 
   [[nodiscard]] Found fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes = 0) noexcept;
+  /// In the text of the head.
+  [[nodiscard]] std::uint32_t offset(const char* at) const noexcept {
+    return static_cast<std::uint32_t>(at - base_);
+  }
   void follow(const char* base) noexcept;
   [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
   [[nodiscard]] Found explain(std::string_view seen) noexcept;
@@ -95,7 +99,7 @@ class Parser {
   [[nodiscard]] Found refuse_content(std::string_view rest) noexcept;
 
   const Limits& limits_;
-  alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t; its type stays in parser.cc
+  alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t, which only the .cc files know
 
   // the head
   const char* base_ = nullptr;  // of the text of the head
