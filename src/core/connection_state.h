@@ -43,8 +43,8 @@ struct Connection::State {
   Pace pace;  // of the content coming in
 
   // ---- the halves
-  Peer peer = Peer::idle;
-  Us us = Us::idle;
+  RequestState request = RequestState::idle;
+  ResponseState response = ResponseState::idle;
 
   struct Free {
     void operator()(Desk* given_back) const noexcept { std::free(given_back); }
@@ -56,7 +56,7 @@ struct Connection::State {
   /// in `head_text`.
   std::string_view feed;
   bool feed_owned = false;
-  bool ended = false;  // the peer's EOF waits behind `feed`
+  bool ended = false;  // the client's EOF waits behind `feed`
   /// The head of the request in progress, from `head_begin` on. Does not move until its end.
   Bytes head_text;
   std::size_t head_begin = 0;
@@ -72,8 +72,9 @@ struct Connection::State {
 
   // ---- the answer
   Output out;
-  Bytes held_head;  // Us::held: the head without its framing, which goes in at `held_split`
-  std::size_t held_split = 0;
+  Bytes deferred_head;  // ResponseState::head_deferred: the head without its framing, which goes in
+                        // at `deferred_split`
+  std::size_t deferred_split = 0;
   Framing framing = Framing::undecided;
   std::uint64_t answer_left = 0;  // Framing::length
   bool soon = false;              // close_soon()
@@ -103,7 +104,9 @@ struct Connection::State {
 
   // ---- response_side.cc
   /// Nothing more will be said.
-  [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
+  [[nodiscard]] bool over() const noexcept {
+    return response == ResponseState::final || response == ResponseState::truncated;
+  }
   [[nodiscard]] bool in_progress(RequestId id) const noexcept {
     return id == head.id && id != RequestId::none;
   }
@@ -113,7 +116,7 @@ struct Connection::State {
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;
   [[nodiscard]] Persist say_persistence() noexcept;
-  void open_held(bool is_end);
+  void open_deferred(bool is_end);
   void advance() noexcept;
   void next_request() noexcept;
   void end_request() noexcept;

@@ -41,8 +41,8 @@ void Connection::on_time(Instant now) noexcept { state_->now = std::max(state_->
 
 void Connection::receive(std::span<const std::byte> bytes) noexcept {
   State& s = *state_;
-  if (bytes.empty() || s.ended || s.over() || s.peer == Peer::refused) return;
-  if (s.peer == Peer::body) {
+  if (bytes.empty() || s.ended || s.over() || s.request == RequestState::rejected) return;
+  if (s.request == RequestState::body) {
     s.pace.progress(s.now, bytes.size());
     s.continue_owed = false;
   }
@@ -86,7 +86,8 @@ void Connection::hold_clock(bool held) noexcept {
 
 bool Connection::idle() const noexcept {
   const State& s = *state_;
-  return s.peer == Peer::idle && s.us == Us::idle && s.feed.empty() && !s.ended;
+  return s.request == RequestState::idle && s.response == ResponseState::idle && s.feed.empty() &&
+         !s.ended;
 }
 
 Instant Connection::idle_since() const noexcept { return state_->since; }
@@ -120,7 +121,8 @@ std::span<const Slice> Connection::output() const noexcept { return state_->out.
 void Connection::sent(std::uint64_t bytes) noexcept {
   State& s = *state_;
   s.out.take(bytes);
-  if (s.us != Us::idle || s.peer != Peer::idle || !s.out.empty()) return;
+  if (s.response != ResponseState::idle || s.request != RequestState::idle || !s.out.empty())
+    return;
   s.since = s.now;
   s.release_when_idle();
 }
@@ -129,23 +131,25 @@ Instant Connection::deadline() const noexcept { return state_->due(); }
 
 bool Connection::wants_input() const noexcept {
   const State& s = *state_;
-  if (s.over() || s.ended || s.peer == Peer::refused || s.peer == Peer::closed) return false;
-  return s.peer != Peer::done || s.feed.empty();
+  if (s.over() || s.ended || s.request == RequestState::rejected ||
+      s.request == RequestState::half_closed)
+    return false;
+  return s.request != RequestState::complete || s.feed.empty();
 }
 
-bool Connection::reads_content() const noexcept { return state_->peer == Peer::body; }
+bool Connection::reads_content() const noexcept { return state_->request == RequestState::body; }
 
 Closing Connection::closing() const noexcept {
-  switch (state_->us) {
-    case Us::last:
+  switch (state_->response) {
+    case ResponseState::final:
       return Closing::after_flush;
-    case Us::broken:
+    case ResponseState::truncated:
       return Closing::reset;
-    case Us::idle:
-    case Us::owed:
-    case Us::held:
-    case Us::open:
-    case Us::answered:
+    case ResponseState::idle:
+    case ResponseState::pending:
+    case ResponseState::head_deferred:
+    case ResponseState::in_progress:
+    case ResponseState::complete:
       break;
   }
   return Closing::no;
@@ -156,11 +160,11 @@ std::size_t Connection::buffered_bytes() const noexcept {
          (state_->desk != nullptr ? sizeof(Desk) : 0);
 }
 
-bool Connection::in_head() const noexcept { return state_->peer == Peer::head; }
+bool Connection::in_head() const noexcept { return state_->request == RequestState::head; }
 
 std::string Connection::partial_head() const {
   const State& s = *state_;
-  if (s.peer != Peer::head && !s.refused_in_head) return {};
+  if (s.request != RequestState::head && !s.refused_in_head) return {};
   std::string text(s.head_text.text().substr(s.head_begin));
   return text.append(s.feed);
 }
@@ -171,16 +175,16 @@ const Head& Connection::head() const noexcept { return state_->head; }
 
 Connection::State::Turn Connection::State::turn() noexcept {
   if (over()) return Turn::paused;
-  switch (peer) {
-    case Peer::idle:
-    case Peer::head:
+  switch (request) {
+    case RequestState::idle:
+    case RequestState::head:
       return feed.empty() ? out_of_input() : take_head();
-    case Peer::body:
+    case RequestState::body:
       return take_content();
-    case Peer::done:
-    case Peer::closed:
+    case RequestState::complete:
+    case RequestState::half_closed:
       return pause();
-    case Peer::refused:
+    case RequestState::rejected:
       break;
   }
   return Turn::paused;
@@ -189,16 +193,17 @@ Connection::State::Turn Connection::State::turn() noexcept {
 /// The request in progress is complete and waits for its answer.
 Connection::State::Turn Connection::State::pause() {
   own_feed();
-  if (ended && feed.empty() && peer == Peer::done) peer = next(peer, Saw::eof);
+  if (ended && feed.empty() && request == RequestState::complete)
+    request = next(request, RequestEvent::eof);
   return Turn::paused;
 }
 
 Connection::State::Turn Connection::State::take_head() noexcept {
-  if (peer == Peer::idle) {
+  if (request == RequestState::idle) {
     feed.remove_prefix(parser.skip_line_end(feed));
     if (feed.empty()) return Turn::again;
     if (parser.refusal().fault != Fault::none) return reject(parser.refusal());
-    peer = next(peer, Saw::begin);
+    request = next(request, RequestEvent::begin);
     since = now;
     if (desk == nullptr) set_desk();
     parser.start_head();
@@ -259,8 +264,8 @@ Connection::State::Turn Connection::State::accept_head() {
     feed = {feed.data() - behind, feed.size() + behind};
     head_text.truncate(end);
   }
-  peer = next(peer, Saw::head);
-  us = next(us, Did::take);
+  request = next(request, RequestEvent::head);
+  response = next(response, ResponseEvent::take);
   parser.fill(head);
   head.id = static_cast<RequestId>(++requests);
   request_persists = parser.persists() &&
@@ -298,13 +303,13 @@ Connection::State::Turn Connection::State::take_content() noexcept {
     end = found == Parser::Found::end;
   }
   if (end) {
-    peer = next(peer, Saw::end);
+    request = next(request, RequestEvent::end);
   } else if (!data.empty()) {
-    peer = next(peer, Saw::data);
+    request = next(request, RequestEvent::data);
   } else if (before == 0) {
     return out_of_input();
   }
-  if (us == Us::answered) {
+  if (response == ResponseState::complete) {
     drained_bytes += before - feed.size();
     advance();
     return Turn::again;
@@ -317,16 +322,16 @@ Connection::State::Turn Connection::State::take_content() noexcept {
 /// Everything received is used up: is there an end, or is somebody late?
 Connection::State::Turn Connection::State::out_of_input() noexcept {
   if (ended) {
-    if (peer == Peer::head)
+    if (request == RequestState::head)
       return reject({Fault::eof_in_head, head_text.text().substr(head_begin), 0});
-    if (peer == Peer::body) return reject({Fault::eof_in_body, {}, 0});
-    peer = next(peer, Saw::eof);
+    if (request == RequestState::body) return reject({Fault::eof_in_body, {}, 0});
+    request = next(request, RequestEvent::eof);
     rejected = {Fault::eof_between, 0, {}, 0, RequestId::none};
     advance();
     return Turn::rejected;
   }
   if (now >= due()) return reject({late_fault(), {}, 0});
-  if (peer == Peer::idle) release_when_idle();
+  if (request == RequestState::idle) release_when_idle();
   return Turn::input;
 }
 
@@ -335,24 +340,24 @@ Instant Connection::State::due() const noexcept {
   const auto after = [this](Duration time) {
     return time == Duration::zero() ? kNever : later(since, time);
   };
-  switch (peer) {
-    case Peer::idle:
-      return us == Us::idle && out.empty() ? after(limits.keep_alive) : kNever;
-    case Peer::head:
+  switch (request) {
+    case RequestState::idle:
+      return response == ResponseState::idle && out.empty() ? after(limits.keep_alive) : kNever;
+    case RequestState::head:
       return after(limits.receive_timeout);
-    case Peer::body:
+    case RequestState::body:
       return head.content == Content::chunked || content_left != 0 ? pace.deadline() : kNever;
-    case Peer::done:
-    case Peer::closed:
-    case Peer::refused:
+    case RequestState::complete:
+    case RequestState::half_closed:
+    case RequestState::rejected:
       break;
   }
   return kNever;
 }
 
 Fault Connection::State::late_fault() const noexcept {
-  if (peer == Peer::idle) return Fault::idle_timeout;
-  if (peer == Peer::head) return Fault::head_timeout;
+  if (request == RequestState::idle) return Fault::idle_timeout;
+  if (request == RequestState::head) return Fault::head_timeout;
   if (pace.late_for_gap(now)) return Fault::body_timeout;
   return policy.continue_when_accepted ? Fault::body_rate : Fault::streaming_rate;
 }
@@ -360,18 +365,20 @@ Fault Connection::State::late_fault() const noexcept {
 /// An answer in progress goes on where its head is out; then the fault has no answer of its own.
 Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexcept {
   constexpr std::size_t kShownMax = 80;
-  const bool in_body = peer == Peer::body;
-  refused_in_head = peer == Peer::head;
+  const bool in_body = request == RequestState::body;
+  refused_in_head = request == RequestState::head;
   // What lies beyond a limit depends on the cuts.
   const std::size_t seen = std::min(limits.head_bytes_max, limits.request_line_bytes_max);
-  refused_head =
-      peer == Peer::head && head_text.text().substr(head_begin, seen).starts_with("HEAD ");
-  peer = next(peer, Saw::fault);
+  refused_head = request == RequestState::head &&
+                 head_text.text().substr(head_begin, seen).starts_with("HEAD ");
+  request = next(request, RequestEvent::fault);
   rejected = {refusal.fault, status_of(refusal.fault), refusal.offending.substr(0, kShownMax),
               refusal.size_bytes, RequestId::none};
-  if (in_body && us != Us::answered) rejected.in_body_of = head.id;
-  if (us == Us::open || us == Us::answered) rejected.status = 0;
-  if (us == Us::idle && rejected.status == 0) us = next(us, Did::close);
+  if (in_body && response != ResponseState::complete) rejected.in_body_of = head.id;
+  if (response == ResponseState::in_progress || response == ResponseState::complete)
+    rejected.status = 0;
+  if (response == ResponseState::idle && rejected.status == 0)
+    response = next(response, ResponseEvent::close);
   advance();
   return Turn::rejected;
 }
@@ -399,7 +406,7 @@ void Connection::State::release_when_idle() noexcept {
   if (desk == nullptr || !feed.empty() || !out.empty()) return;
   head_text.release();
   rest.release();
-  held_head.release();
+  deferred_head.release();
   parser.release();
   out.release();
   desk.reset();

@@ -15,23 +15,26 @@ const AnswerFields no_fields;
 
 void Connection::refuse(const ServerAnswer& answer) {
   State& s = *state_;
-  IOTAX_CHECK(s.peer == Peer::refused);
-  if (!allowed(s.us, Did::refuse)) return;  // the application's own answer came first
-  s.us = next(s.us, Did::refuse);
+  IOTAX_CHECK(s.request == RequestState::rejected);
+  if (!allowed(s.response, ResponseEvent::refuse))
+    return;  // the application's own answer came first
+  s.response = next(s.response, ResponseEvent::refuse);
   write_answer(s.out.copied(), answer, Persist::close, s.is_head_request());
   s.end_request();
 }
 
 void Connection::inform(RequestId id, int status, const AnswerFields& fields) {
   State& s = *state_;
-  if (!s.in_progress(id) || s.us != Us::owed || s.head.version == Version::http_1_0) return;
-  s.us = next(s.us, Did::inform);
+  if (!s.in_progress(id) || s.response != ResponseState::pending ||
+      s.head.version == Version::http_1_0)
+    return;
+  s.response = next(s.response, ResponseEvent::inform);
   write_interim(s.out.copied(), status, fields);
 }
 
 void Connection::continue_100(RequestId id) {
   State& s = *state_;
-  if (!s.in_progress(id) || !s.continue_owed || s.us == Us::open) return;
+  if (!s.in_progress(id) || !s.continue_owed || s.response == ResponseState::in_progress) return;
   s.out.add(kContinue);
   s.continue_owed = false;
 }
@@ -46,12 +49,12 @@ int Connection::respond(RequestId id, const ResponseHead& head) {
   s.framing = decision.framing;
   s.answer_left = decision.length;
   if (decision.framing == Framing::undecided) {
-    s.us = next(s.us, Did::hold);
-    s.held_head.clear();
-    s.held_split = write_open_head(s.held_head, head, fields);
+    s.response = next(s.response, ResponseEvent::defer);
+    s.deferred_head.clear();
+    s.deferred_split = write_open_head(s.deferred_head, head, fields);
     return status;
   }
-  s.us = next(s.us, Did::head);
+  s.response = next(s.response, ResponseEvent::head);
   write_head(s.out.copied(), head, fields, s.say_persistence(), decision);
   return status;
 }
@@ -59,8 +62,8 @@ int Connection::respond(RequestId id, const ResponseHead& head) {
 Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
   State& s = *state_;
   if (!s.in_progress(id) || bytes.empty()) return Outcome::ok;
-  if (s.us == Us::held) s.open_held(false);
-  s.us = next(s.us, Did::data);
+  if (s.response == ResponseState::head_deferred) s.open_deferred(false);
+  s.response = next(s.response, ResponseEvent::data);
   if (s.framing == Framing::none) return Outcome::complete;
 
   Outcome outcome = Outcome::ok;
@@ -86,7 +89,7 @@ Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
 Outcome Connection::body_file(RequestId id, std::uint64_t length) {
   State& s = *state_;
   if (!s.in_progress(id)) return Outcome::ok;
-  s.us = next(s.us, Did::data);
+  s.response = next(s.response, ResponseEvent::data);
   if (s.framing == Framing::none) return Outcome::complete;
   IOTAX_CHECK(s.framing == Framing::length);
   const std::uint64_t left = s.answer_left;
@@ -100,12 +103,12 @@ Outcome Connection::body_file(RequestId id, std::uint64_t length) {
 Outcome Connection::finish(RequestId id) {
   State& s = *state_;
   if (!s.in_progress(id)) return Outcome::ok;
-  if (s.us == Us::held) s.open_held(true);
+  if (s.response == ResponseState::head_deferred) s.open_deferred(true);
   if (s.framing == Framing::length && s.answer_left != 0) {
     abort(id);
     return Outcome::short_length;
   }
-  s.us = next(s.us, Did::finish);
+  s.response = next(s.response, ResponseEvent::finish);
   if (s.framing == Framing::chunked) s.out.add(kLastChunk);
   s.advance();
   return Outcome::ok;
@@ -114,15 +117,16 @@ Outcome Connection::finish(RequestId id) {
 void Connection::abort(RequestId id) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  const bool unmarked = s.us == Us::open && s.framing == Framing::until_close;
-  s.us = next(s.us, unmarked ? Did::reset : Did::abort);
+  const bool unmarked =
+      s.response == ResponseState::in_progress && s.framing == Framing::until_close;
+  s.response = next(s.response, unmarked ? ResponseEvent::reset : ResponseEvent::abort);
   s.end_request();
 }
 
 void Connection::answer(RequestId id, const ServerAnswer& answer) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  s.us = next(s.us, Did::answer);
+  s.response = next(s.response, ResponseEvent::answer);
   if (answer.close) s.request_persists = false;
   write_answer(s.out.copied(), answer, s.say_persistence(), s.is_head_request());
   s.advance();
@@ -135,8 +139,8 @@ std::uint64_t Connection::content_bytes(const ServerAnswer& answer) const noexce
 // ---- inside
 
 bool Connection::State::persists() const noexcept {
-  return request_persists && !soon && peer != Peer::refused &&
-         drained_bytes <= limits.drain_bytes_max && (peer != Peer::body || drainable());
+  return request_persists && !soon && request != RequestState::rejected &&
+         drained_bytes <= limits.drain_bytes_max && (request != RequestState::body || drainable());
 }
 
 /// Whether content that nobody reads may be read away (http1-policy rules 34, 36).
@@ -154,40 +158,40 @@ Persist Connection::State::say_persistence() noexcept {
   return head.version == Version::http_1_0 ? Persist::said : Persist::silently;
 }
 
-/// The framing of a held head is known now: let it out.
-void Connection::State::open_held(bool is_end) {
-  us = next(us, Did::head);
+/// The framing of a deferred head is known now: let it out.
+void Connection::State::open_deferred(bool is_end) {
+  response = next(response, ResponseEvent::head);
   const Decision decision = decide_late(head.version, is_end);
   framing = decision.framing;
   answer_left = decision.length;
   if (framing == Framing::until_close) request_persists = false;
   Bytes& to = out.copied();
-  to.append(held_head.text().substr(0, held_split));
+  to.append(deferred_head.text().substr(0, deferred_split));
   write_framing(to, say_persistence(), decision);
-  to.append(held_head.text().substr(held_split));
+  to.append(deferred_head.text().substr(deferred_split));
 }
 
 /// What follows from both halves.
 void Connection::State::advance() noexcept {
-  switch (settle(peer, us, persists())) {
-    case Settled::wait:
+  switch (next_step(request, response, persists())) {
+    case NextStep::wait:
       break;
-    case Settled::drain:  // step() reads the content away
+    case NextStep::discard:  // step() reads the content away
       head.id = RequestId::none;
       break;
-    case Settled::next:
+    case NextStep::next_request:
       next_request();
       break;
-    case Settled::close:
-      us = next(us, Did::close);
+    case NextStep::close:
+      response = next(response, ResponseEvent::close);
       end_request();
       break;
   }
 }
 
 void Connection::State::next_request() noexcept {
-  peer = next(peer, Saw::next);
-  us = next(us, Did::next);
+  request = next(request, RequestEvent::next);
+  response = next(response, ResponseEvent::next);
   end_request();
   request_persists = true;
   since = now;
@@ -201,7 +205,7 @@ void Connection::State::end_request() noexcept {
   continue_owed = false;
   if (over()) {
     feed = {};
-    held_head.release();
+    deferred_head.release();
   }
 }
 

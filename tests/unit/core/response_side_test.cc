@@ -320,14 +320,15 @@ TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
 TEST(AnswerDeathTest, AnOrderThatCannotBeIsOurOwnFault) {
   const auto peer = asked();
   EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)),
-               "us: no row for finish in state owed");
+               "response: no row for finish in state pending");
   EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))),
-               "us: no row for data in state owed");
+               "response: no row for data in state pending");
   EXPECT_DEATH(peer->connection.refuse(ServerAnswer{}), "internal error");
   peer->respond(kFirst, "200 OK");
   EXPECT_DEATH(peer->connection.answer(kFirst, ServerAnswer{}),
-               "us: no row for answer in state held");
-  EXPECT_DEATH(peer->respond(kFirst, "200 OK"), "us: no row for hold in state held");
+               "response: no row for answer in state head_deferred");
+  EXPECT_DEATH(peer->respond(kFirst, "200 OK"),
+               "response: no row for defer in state head_deferred");
 }
 
 }  // namespace
