@@ -22,7 +22,7 @@ Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
   if (place == Place::data) return fail(Fault::chunk_data_end, {});
   for (int more = 0; more < 2; ++more) {
     const std::string_view line = chunks_.shown();
-    const auto broken = place == Place::line ? explain_chunk_line(line) : explain_fields(line);
+    const auto broken = place == Place::line ? diagnose_chunk_line(line) : diagnose_fields(line);
     if (broken)
       return fail(place == Place::line ? broken->fault : Fault::trailer_form, broken->shown);
     chunks_.count(rest.substr(0, 1));

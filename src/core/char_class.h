@@ -8,7 +8,7 @@
 
 namespace iotax::core {
 
-enum Octet : std::uint16_t {
+enum CharClass : std::uint16_t {
   kToken = 1,  // tchar, RFC 9110 §5.6.2
   kPath = 2,   // RFC 3986 path octets and "[]|^" (http1-policy rule 7); "%" is looked at apart
   kQuery = 4,  // 0x21-0x7E but "#" (rule 8)
@@ -26,7 +26,7 @@ constexpr bool in(std::string_view set, unsigned octet) noexcept {
   return set.find(static_cast<char>(octet)) != std::string_view::npos;
 }
 
-constexpr std::array<std::uint16_t, 256> make_octets() noexcept {
+constexpr std::array<std::uint16_t, 256> make_char_classes() noexcept {
   std::array<std::uint16_t, 256> table{};
   for (unsigned c = 0; c < 256; ++c) {
     const bool digit = c >= '0' && c <= '9';
@@ -48,23 +48,23 @@ constexpr std::array<std::uint16_t, 256> make_octets() noexcept {
 
 }  // namespace detail
 
-inline constexpr std::array<std::uint16_t, 256> kOctets = detail::make_octets();
+inline constexpr std::array<std::uint16_t, 256> kCharClasses = detail::make_char_classes();
 
-constexpr bool is(char octet, Octet kind) noexcept {
-  return (kOctets[static_cast<unsigned char>(octet)] & kind) != 0;
+constexpr bool is(char octet, CharClass kind) noexcept {
+  return (kCharClasses[static_cast<unsigned char>(octet)] & kind) != 0;
 }
 
 namespace detail {
 
-inline bool are_four(const char* at, Octet kind) noexcept {
+inline bool are_four(const char* at, CharClass kind) noexcept {
   const auto* octets = reinterpret_cast<const unsigned char*>(at);
-  return (kOctets[octets[0]] & kOctets[octets[1]] & kOctets[octets[2]] & kOctets[octets[3]] &
-          kind) != 0;
+  return (kCharClasses[octets[0]] & kCharClasses[octets[1]] & kCharClasses[octets[2]] &
+          kCharClasses[octets[3]] & kind) != 0;
 }
 
 }  // namespace detail
 
-inline bool all(std::string_view text, Octet kind) noexcept {
+inline bool all(std::string_view text, CharClass kind) noexcept {
   const char* at = text.data();
   if (text.size() >= 4) {
     const char* const last = at + text.size() - 4;
@@ -78,7 +78,7 @@ inline bool all(std::string_view text, Octet kind) noexcept {
 }
 
 /// How many octets in front are of the kind.
-inline std::size_t run_of(std::string_view text, Octet kind) noexcept {
+inline std::size_t run_of(std::string_view text, CharClass kind) noexcept {
   std::size_t run = 0;
   while (run + 4 <= text.size() && detail::are_four(text.data() + run, kind)) run += 4;
   while (run < text.size() && is(text[run], kind)) ++run;

@@ -40,7 +40,7 @@ struct Connection::State {
   Instant now;
   Instant since;  // idle: since when; head: since its first byte
   Instant held_since = kNever;
-  Pace pace;  // of the content coming in
+  TransferRate rate;  // of the content coming in
 
   // ---- the halves
   RequestState request = RequestState::idle;

@@ -11,17 +11,17 @@ namespace {
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";  // RFC 9113 §3.4
 
-std::optional<Explanation> explain_method(std::string_view text, std::size_t& end) noexcept {
+std::optional<Diagnosis> diagnose_method(std::string_view text, std::size_t& end) noexcept {
   end = 0;
   while (end < text.size() && is(text[end], kToken)) ++end;
   if (end == text.size()) return std::nullopt;
   const std::string_view method = text.substr(0, end);
   if (method.empty() && text[0] == '\x16')
-    return Explanation{Fault::tls_handshake, text.substr(0, 1), 1};
+    return Diagnosis{Fault::tls_handshake, text.substr(0, 1), 1};
   if (method.empty() || text[end] != ' ')
-    return Explanation{Fault::method_form, text.substr(0, end + 1), end + 1};
-  if (is_known_method(method)) return Explanation{};
-  if (method != "PRI") return Explanation{Fault::method_unknown, method, end + 1};
+    return Diagnosis{Fault::method_form, text.substr(0, end + 1), end + 1};
+  if (is_known_method(method)) return Diagnosis{};
+  if (method != "PRI") return Diagnosis{Fault::method_unknown, method, end + 1};
   const std::size_t same = static_cast<std::size_t>(
       std::mismatch(
           text.begin(),
@@ -30,13 +30,13 @@ std::optional<Explanation> explain_method(std::string_view text, std::size_t& en
           .first -
       text.begin());
   if (same == kPreface.size())
-    return Explanation{Fault::http2_preface, text.substr(0, same - 2), same};
+    return Diagnosis{Fault::http2_preface, text.substr(0, same - 2), same};
   if (same == text.size()) return std::nullopt;
-  return Explanation{Fault::method_unknown, method, same + 1};
+  return Diagnosis{Fault::method_unknown, method, same + 1};
 }
 
 /// `from` is the place right behind the space that ends the target.
-std::optional<Explanation> explain_version(std::string_view text, std::size_t from) noexcept {
+std::optional<Diagnosis> diagnose_version(std::string_view text, std::size_t from) noexcept {
   constexpr std::string_view kForm = "HTTP/d.d\r\n";
   for (std::size_t i = 0; i < kForm.size(); ++i) {
     if (from + i == text.size()) return std::nullopt;
@@ -45,25 +45,25 @@ std::optional<Explanation> explain_version(std::string_view text, std::size_t fr
     const std::string_view shown = text.substr(from, i + 1);
     const std::size_t decided = from + i + 1;
     if (i == 0 && c == ' ')
-      return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
+      return Diagnosis{Fault::request_line_form, text.substr(0, decided), decided};
     if (i == 0 && (c == '\r' || c == '\n'))
-      return Explanation{Fault::version_missing, text.substr(0, decided), decided};
+      return Diagnosis{Fault::version_missing, text.substr(0, decided), decided};
     if (i == 8 && (c == ' ' || c == '\t'))
-      return Explanation{Fault::request_line_form, text.substr(0, decided), decided};
-    if (i == 9 || (i == 8 && c == '\n')) return Explanation{Fault::line_end, shown, decided};
-    return Explanation{Fault::version_form, shown, decided};
+      return Diagnosis{Fault::request_line_form, text.substr(0, decided), decided};
+    if (i == 9 || (i == 8 && c == '\n')) return Diagnosis{Fault::line_end, shown, decided};
+    return Diagnosis{Fault::version_form, shown, decided};
   }
   const std::string_view version = text.substr(from, 8);
   const std::size_t decided = from + kForm.size();
   const bool served = version == "HTTP/1.0" || version == "HTTP/1.1";
-  return Explanation{served ? Fault::none : Fault::version_unsupported, version, decided};
+  return Diagnosis{served ? Fault::none : Fault::version_unsupported, version, decided};
 }
 
 }  // namespace
 
-std::optional<Explanation> explain_request_line(std::string_view text) noexcept {
+std::optional<Diagnosis> diagnose_request_line(std::string_view text) noexcept {
   std::size_t end = 0;
-  const std::optional<Explanation> method_fault = explain_method(text, end);
+  const std::optional<Diagnosis> method_fault = diagnose_method(text, end);
   if (!method_fault || method_fault->fault != Fault::none) return method_fault;
   const std::string_view method = text.substr(0, end);
 
@@ -73,24 +73,24 @@ std::optional<Explanation> explain_request_line(std::string_view text) noexcept 
   if (end == text.size()) return std::nullopt;
   const std::string_view target = text.substr(target_at, end - target_at);
   if (target.empty() && text[end] == ' ')
-    return Explanation{Fault::request_line_form, text.substr(0, end + 1), end + 1};
+    return Diagnosis{Fault::request_line_form, text.substr(0, end + 1), end + 1};
   if (text[end] == '\r' || text[end] == '\n')
-    return Explanation{Fault::version_missing, text.substr(0, end), end + 1};
+    return Diagnosis{Fault::version_missing, text.substr(0, end), end + 1};
   if (text[end] != ' ')
-    return Explanation{Fault::target_octet, text.substr(target_at, end + 1 - target_at), end + 1};
+    return Diagnosis{Fault::target_octet, text.substr(target_at, end + 1 - target_at), end + 1};
 
   // The method and the version are judged before the target: CONNECT has a target form of its own.
-  const std::optional<Explanation> version = explain_version(text, end + 1);
+  const std::optional<Diagnosis> version = diagnose_version(text, end + 1);
   if (!version || version->fault != Fault::none) return version;
   if (method == "CONNECT" || method == "TRACE")
-    return Explanation{Fault::method_refused, method, version->decided};
+    return Diagnosis{Fault::method_refused, method, version->decided};
   Target parts;
   if (const Fault fault = parse_target(target, method, parts); fault != Fault::none)
-    return Explanation{fault, target, version->decided};
-  return Explanation{Fault::request_line_form, text.substr(0, end), version->decided};
+    return Diagnosis{fault, target, version->decided};
+  return Diagnosis{Fault::request_line_form, text.substr(0, end), version->decided};
 }
 
-std::optional<Explanation> explain_fields(std::string_view text) noexcept {
+std::optional<Diagnosis> diagnose_fields(std::string_view text) noexcept {
   enum class At : std::uint8_t { line, name, value, feed };
   At at = At::line;
   std::size_t line_begin = 0;
@@ -130,18 +130,18 @@ std::optional<Explanation> explain_fields(std::string_view text) noexcept {
         break;
     }
     if (fault != Fault::none)
-      return Explanation{fault, text.substr(line_begin, i + 1 - line_begin), i + 1};
+      return Diagnosis{fault, text.substr(line_begin, i + 1 - line_begin), i + 1};
   }
   return std::nullopt;
 }
 
-std::optional<Explanation> explain_chunk_line(std::string_view text) noexcept {
+std::optional<Diagnosis> diagnose_chunk_line(std::string_view text) noexcept {
   constexpr std::size_t kDigitsMax = 16;
   std::size_t i = 0;
   const auto at = [&](char octet) { return i < text.size() && text[i] == octet; };
-  const auto broken = [&](Fault fault) -> std::optional<Explanation> {
+  const auto broken = [&](Fault fault) -> std::optional<Diagnosis> {
     if (i >= text.size()) return std::nullopt;
-    return Explanation{fault, text.substr(0, i + 1), i + 1};
+    return Diagnosis{fault, text.substr(0, i + 1), i + 1};
   };
   const auto skip_token = [&] {
     const std::size_t begin = i;

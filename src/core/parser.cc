@@ -82,15 +82,15 @@ void Parser::start_head() noexcept {
 
 Parser::Found Parser::parse_head(std::string_view head) noexcept {
   const std::string_view seen = head.substr(0, limits_.head_bytes_max);
-  if (phase_ == Phase::explaining) return explain(seen);
+  if (phase_ == Phase::diagnosing) return diagnose(seen);
   if (base_ != head.data()) follow(head.data());
   const int error =
       llhttp_execute(machine_in<llhttp_t>(machine_), base_ + looked_at_, seen.size() - looked_at_);
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
     if (phase_ == Phase::request_line && seen.find('\n') != std::string_view::npos) {
-      phase_ = Phase::explaining;  // llhttp goes on with HTTP/0.9
-      return explain(seen);
+      phase_ = Phase::diagnosing;  // llhttp goes on with HTTP/0.9
+      return diagnose(seen);
     }
     if (line_over_limit(seen)) return Found::fault;
     if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
@@ -130,8 +130,8 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
       if (!request_line)
         return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
-      phase_ = Phase::explaining;  // an octet within the limit may be wrong that llhttp minds later
-      return explain(seen) == Found::fault;
+      phase_ = Phase::diagnosing;  // an octet within the limit may be wrong that llhttp minds later
+      return diagnose(seen) == Found::fault;
     }
     scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
     if (feed < seen.size()) line_begin_ = scanned_;
@@ -140,10 +140,10 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
 }
 
 /// The request-line is refused; what for may take its remaining octets to say.
-Parser::Found Parser::explain(std::string_view seen) noexcept {
+Parser::Found Parser::diagnose(std::string_view seen) noexcept {
   const std::size_t most = limits_.request_line_bytes_max;
   const bool over = seen.size() > most && seen[most] != '\r' && seen[most] != '\n';
-  const auto found = explain_request_line(seen.substr(0, most + 2));
+  const auto found = diagnose_request_line(seen.substr(0, most + 2));
   if (found && !(over && found->decided > most)) return fail(found->fault, found->shown);
   if (over) return fail(Fault::request_line_limit, seen.substr(0, most), most + 1);
   if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
@@ -156,8 +156,8 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   constexpr std::size_t kVersionBytes = 9;  // with the space before it
   if (phase_ == Phase::request_line ||
       !seen.substr(target_.end + kVersionBytes).starts_with("\r\n")) {
-    phase_ = Phase::explaining;
-    return explain(seen);
+    phase_ = Phase::diagnosing;
+    return diagnose(seen);
   }
   const Refusal by_rule = refusal_;
   if (line_over_limit(seen.substr(0, at))) return Found::fault;
@@ -166,13 +166,13 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
     return Found::fault;
   }
   const std::size_t fields_begin = seen.find('\n') + 1;
-  if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
+  if (const auto broken = diagnose_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
     return fail(broken->fault, broken->shown);
   // Nothing else is known that llhttp minds here.
   return fail(Fault::field_value, seen.substr(0, at));
 }
 
-/// Rules 3 to 13, on the whole line. On refusal explain() finds the words.
+/// Rules 3 to 13, on the whole line. On refusal diagnose() finds the words.
 bool Parser::accept_request_line() noexcept {
   constexpr std::uint64_t kPassedOn = methods_passed_on();
   constexpr std::string_view kVersion = " HTTP/1.";

@@ -75,7 +75,7 @@ class Parser {
       return {base + begin, end - begin};
     }
   };
-  enum class Phase : std::uint8_t { request_line, explaining, fields };
+  enum class Phase : std::uint8_t { request_line, diagnosing, fields };
   enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
@@ -87,7 +87,7 @@ class Parser {
   }
   void follow(const char* base) noexcept;
   [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
-  [[nodiscard]] Found explain(std::string_view seen) noexcept;
+  [[nodiscard]] Found diagnose(std::string_view seen) noexcept;
   [[nodiscard]] Found refuse_head(std::string_view seen, std::size_t at) noexcept;
   [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line,
                                   std::uint64_t size_bytes = 0) noexcept;

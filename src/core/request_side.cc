@@ -15,7 +15,7 @@ namespace {
 /// much again as is there.
 constexpr std::size_t kFirstHeadBytes = 1024;
 
-Pace::Rules pace_rules(const Limits& limits, const Policy& policy) noexcept {
+TransferRate::Rules rate_rules(const Limits& limits, const Policy& policy) noexcept {
   return {limits.receive_timeout, limits.rate_grace,
           policy.continue_when_accepted ? limits.rate_bytes_min : limits.streaming_rate_bytes_min};
 }
@@ -27,7 +27,7 @@ Connection::State::State(const Limits& limits_lent, const Policy& policy_lent, I
       policy(policy_lent),
       now(at),
       since(at),
-      pace(pace_rules(limits, policy)),
+      rate(rate_rules(limits, policy)),
       parser(limits) {}
 
 Connection::Connection(const Limits& limits, const Policy& policy, Instant now) noexcept
@@ -43,7 +43,7 @@ void Connection::receive(std::span<const std::byte> bytes) noexcept {
   State& s = *state_;
   if (bytes.empty() || s.ended || s.over() || s.request == RequestState::rejected) return;
   if (s.request == RequestState::body) {
-    s.pace.progress(s.now, bytes.size());
+    s.rate.progress(s.now, bytes.size());
     s.continue_owed = false;
   }
   if (s.feed.empty()) [[likely]] {
@@ -80,7 +80,7 @@ void Connection::hold_clock(bool held) noexcept {
   }
   const Duration stood = s.now - s.held_since;
   s.since = later(s.since, stood);
-  s.pace.shift(stood);
+  s.rate.shift(stood);
   s.held_since = kNever;
 }
 
@@ -273,7 +273,7 @@ Connection::State::Turn Connection::State::accept_head() {
   content_left = head.content_bytes;
   if (head.content == Content::chunked) parser.start_content();
   if (head.content == Content::chunked || content_left != 0) {
-    pace.start(now);
+    rate.start(now);
     continue_owed = head.expects_continue && feed.empty();
     if (continue_owed && policy.continue_when_accepted) {
       out.add(kContinue);
@@ -346,7 +346,7 @@ Instant Connection::State::due() const noexcept {
     case RequestState::head:
       return after(limits.receive_timeout);
     case RequestState::body:
-      return head.content == Content::chunked || content_left != 0 ? pace.deadline() : kNever;
+      return head.content == Content::chunked || content_left != 0 ? rate.deadline() : kNever;
     case RequestState::complete:
     case RequestState::half_closed:
     case RequestState::rejected:
@@ -358,7 +358,7 @@ Instant Connection::State::due() const noexcept {
 Fault Connection::State::late_fault() const noexcept {
   if (request == RequestState::idle) return Fault::idle_timeout;
   if (request == RequestState::head) return Fault::head_timeout;
-  if (pace.late_for_gap(now)) return Fault::body_timeout;
+  if (rate.late_for_gap(now)) return Fault::body_timeout;
   return policy.continue_when_accepted ? Fault::body_rate : Fault::streaming_rate;
 }
 

@@ -72,4 +72,5 @@ class AnswerFields {
 }
 /// One sentence for people: what is wrong and what to write instead. A switch without default.
 [[nodiscard]] std::string_view explain(HeadFault fault) noexcept;
+
 }  // namespace iotax::core

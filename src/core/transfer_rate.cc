@@ -1,4 +1,4 @@
-// Arithmetic of Pace; every sum saturates at kNever.
+// Arithmetic of TransferRate; every sum saturates at kNever.
 #include "core/transfer_rate.h"
 
 #include <algorithm>
@@ -9,22 +9,22 @@ Instant later(Instant from, Duration by) noexcept {
   return from > kNever - by ? kNever : from + by;
 }
 
-void Pace::start(Instant now) noexcept {
+void TransferRate::start(Instant now) noexcept {
   started_ = last_ = now;
   bytes_ = 0;
 }
 
-void Pace::progress(Instant now, std::uint64_t bytes) noexcept {
+void TransferRate::progress(Instant now, std::uint64_t bytes) noexcept {
   last_ = now;
   bytes_ = bytes > UINT64_MAX - bytes_ ? UINT64_MAX : bytes_ + bytes;
 }
 
-void Pace::shift(Duration by) noexcept {
+void TransferRate::shift(Duration by) noexcept {
   started_ = later(started_, by);
   last_ = later(last_, by);
 }
 
-Instant Pace::gap_deadline() const noexcept {
+Instant TransferRate::gap_deadline() const noexcept {
   if (rules_.gap_max == Duration::zero()) return kNever;
   const Instant strict = later(last_, rules_.gap_max);
   if (rules_.pause_gaps <= 1 || rules_.rate_bytes_min == 0) return strict;
@@ -34,7 +34,7 @@ Instant Pace::gap_deadline() const noexcept {
   return std::max(strict, std::min(rate_deadline(), later(last_, pause)));
 }
 
-Instant Pace::rate_deadline() const noexcept {
+Instant TransferRate::rate_deadline() const noexcept {
   if (rules_.rate_bytes_min == 0) return kNever;
   constexpr std::uint64_t kSecondsMax =
       1'000'000'000;  // about 31 years, as nanoseconds within 63 bits
@@ -51,6 +51,8 @@ Instant Pace::rate_deadline() const noexcept {
                Duration(static_cast<Duration::rep>(seconds * kNanoseconds + fraction)));
 }
 
-Instant Pace::deadline() const noexcept { return std::min(gap_deadline(), rate_deadline()); }
+Instant TransferRate::deadline() const noexcept {
+  return std::min(gap_deadline(), rate_deadline());
+}
 
 }  // namespace iotax::core

@@ -9,7 +9,7 @@
 namespace iotax::core {
 
 /// For content coming in (Connection) and answers going out (driver).
-class Pace {
+class TransferRate {
  public:
   struct Rules {
     Duration gap_max{};                // longest time without progress; zero: none
@@ -20,8 +20,8 @@ class Pace {
     std::uint32_t pause_gaps = 1;
   };
 
-  Pace() = default;
-  explicit Pace(const Rules& rules) noexcept : rules_(rules) {}
+  TransferRate() = default;
+  explicit TransferRate(const Rules& rules) noexcept : rules_(rules) {}
 
   void start(Instant now) noexcept;
   void progress(Instant now, std::uint64_t bytes) noexcept;

@@ -43,8 +43,8 @@ class Outbox {
         memory_bytes_max_(memory_bytes_max),
         spool_(sys, budget, spool_dir),
         look_every_(limits.send_timeout / kLooksPerGap),
-        pace_(core::Pace::Rules{limits.send_timeout, limits.rate_grace, limits.rate_bytes_min,
-                                kPauseGaps}) {}
+        rate_(core::TransferRate::Rules{limits.send_timeout, limits.rate_grace,
+                                        limits.rate_bytes_min, kPauseGaps}) {}
   ~Outbox() { clear(); }
   Outbox(Outbox&&) = delete;
 
@@ -120,7 +120,7 @@ class Outbox {
     const std::lock_guard lock(mutex_);
     if (bytes() == 0 || now < next_look()) return false;
     look(now, 0);
-    return pace_.late(now);
+    return rate_.late(now);
   }
   /// Whether something has come to wait where nothing did, since the last call. Whoever asks has
   /// the socket watched: the leader stops that when nothing waits.
@@ -249,7 +249,7 @@ class Outbox {
     began_ = true;
     looked_ = std::max(now, sys_.now());  // `now` may be that of a turn in which it was frozen
     began_at_ = looked_;
-    pace_.start(looked_);
+    rate_.start(looked_);
     unacked_ = sys_.unacked_bytes(fd_);
   }
 
@@ -279,16 +279,16 @@ class Outbox {
     }
     const Result<std::size_t> left = sys_.unacked_bytes(fd_);
     if (!left || !unacked_) {  // the system cannot tell
-      if (sent != 0) pace_.progress(now, sent);
+      if (sent != 0) rate_.progress(now, sent);
     } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
       // With nothing left it has all it could have, and what is missing is not its fault.
-      pace_.progress(now, most - std::min<std::uint64_t>(most, *left));
+      rate_.progress(now, most - std::min<std::uint64_t>(most, *left));
     }
     unacked_ = left;
   }
 
   [[nodiscard]] core::Instant next_look() const noexcept {
-    const core::Instant due = pace_.deadline();
+    const core::Instant due = rate_.deadline();
     if (look_every_ == core::Duration::zero()) return due;
     return std::min(due, core::later(looked_, look_every_));
   }
@@ -325,7 +325,7 @@ class Outbox {
   bool copy_by_hand_ = false;
   bool began_ = false;
   const core::Duration look_every_;
-  core::Pace pace_;
+  core::TransferRate rate_;
   Result<std::size_t> unacked_{std::size_t{0}};  // at the last look
   core::Instant looked_{};                       // when that was
   core::Instant began_at_{};                     // since when something waits

@@ -12,88 +12,88 @@ using std::chrono::seconds;
 constexpr Instant kStart{seconds{100}};
 constexpr Duration kTick{1};
 
-TEST(Pace, HasNoDeadlineWithoutRules) {
-  Pace pace;
-  pace.start(kStart);
-  EXPECT_EQ(pace.deadline(), kNever);
-  EXPECT_FALSE(pace.late(kStart + seconds{1000000}));
+TEST(TransferRate, HasNoDeadlineWithoutRules) {
+  TransferRate rate;
+  rate.start(kStart);
+  EXPECT_EQ(rate.deadline(), kNever);
+  EXPECT_FALSE(rate.late(kStart + seconds{1000000}));
 }
 
-TEST(Pace, HasNoDeadlineBeforeItStarts) {
-  const Pace pace(Pace::Rules{seconds{10}, seconds{10}, 500});
-  EXPECT_EQ(pace.deadline(), kNever);
+TEST(TransferRate, HasNoDeadlineBeforeItStarts) {
+  const TransferRate rate(TransferRate::Rules{seconds{10}, seconds{10}, 500});
+  EXPECT_EQ(rate.deadline(), kNever);
 }
 
-TEST(Pace, TheGapCountsFromTheLastProgress) {
-  Pace pace(Pace::Rules{seconds{10}, {}, 0});
-  pace.start(kStart);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{10});
-  pace.progress(kStart + seconds{7}, 1);
-  EXPECT_FALSE(pace.late(kStart + seconds{17} - kTick));
-  EXPECT_TRUE(pace.late(kStart + seconds{17}));
-  EXPECT_TRUE(pace.late_for_gap(kStart + seconds{17}));
+TEST(TransferRate, TheGapCountsFromTheLastProgress) {
+  TransferRate rate(TransferRate::Rules{seconds{10}, {}, 0});
+  rate.start(kStart);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{10});
+  rate.progress(kStart + seconds{7}, 1);
+  EXPECT_FALSE(rate.late(kStart + seconds{17} - kTick));
+  EXPECT_TRUE(rate.late(kStart + seconds{17}));
+  EXPECT_TRUE(rate.late_for_gap(kStart + seconds{17}));
 }
 
-TEST(Pace, TheRateCountsAfterTheGrace) {
-  Pace pace(Pace::Rules{{}, seconds{10}, 500});
-  pace.start(kStart);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{10});
-  pace.progress(kStart + seconds{9}, 250);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{10} + milliseconds{500});
-  pace.progress(kStart + seconds{10}, 1250);
-  EXPECT_FALSE(pace.late(kStart + seconds{13} - kTick));
-  EXPECT_TRUE(pace.late(kStart + seconds{13}));
-  EXPECT_FALSE(pace.late_for_gap(kStart + seconds{13}));
+TEST(TransferRate, TheRateCountsAfterTheGrace) {
+  TransferRate rate(TransferRate::Rules{{}, seconds{10}, 500});
+  rate.start(kStart);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{10});
+  rate.progress(kStart + seconds{9}, 250);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{10} + milliseconds{500});
+  rate.progress(kStart + seconds{10}, 1250);
+  EXPECT_FALSE(rate.late(kStart + seconds{13} - kTick));
+  EXPECT_TRUE(rate.late(kStart + seconds{13}));
+  EXPECT_FALSE(rate.late_for_gap(kStart + seconds{13}));
 }
 
-TEST(Pace, TheEarlierOfBothDeadlinesHolds) {
-  Pace pace(Pace::Rules{seconds{3}, seconds{10}, 500});
-  pace.start(kStart);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{3});
-  pace.progress(kStart + seconds{9}, 1);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{10} + milliseconds{2});
+TEST(TransferRate, TheEarlierOfBothDeadlinesHolds) {
+  TransferRate rate(TransferRate::Rules{seconds{3}, seconds{10}, 500});
+  rate.start(kStart);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{3});
+  rate.progress(kStart + seconds{9}, 1);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{10} + milliseconds{2});
 }
 
-TEST(Pace, APauseMayLastLongerWhileTheAverageIsAboveTheRate) {
-  Pace pace(Pace::Rules{seconds{30}, seconds{10}, 500, 3});
-  pace.start(kStart);
-  pace.progress(kStart, 5000);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{20}) << "the rate ends before the gap";
-  pace.progress(kStart, 20'000);
-  EXPECT_FALSE(pace.late(kStart + seconds{60} - kTick)) << "50 s of the rate after 10 s of grace";
-  EXPECT_TRUE(pace.late(kStart + seconds{60}));
-  pace.progress(kStart, 1'000'000);
-  EXPECT_FALSE(pace.late(kStart + seconds{90} - kTick));
-  EXPECT_TRUE(pace.late(kStart + seconds{90})) << "three gaps are the most";
+TEST(TransferRate, APauseMayLastLongerWhileTheAverageIsAboveTheRate) {
+  TransferRate rate(TransferRate::Rules{seconds{30}, seconds{10}, 500, 3});
+  rate.start(kStart);
+  rate.progress(kStart, 5000);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{20}) << "the rate ends before the gap";
+  rate.progress(kStart, 20'000);
+  EXPECT_FALSE(rate.late(kStart + seconds{60} - kTick)) << "50 s of the rate after 10 s of grace";
+  EXPECT_TRUE(rate.late(kStart + seconds{60}));
+  rate.progress(kStart, 1'000'000);
+  EXPECT_FALSE(rate.late(kStart + seconds{90} - kTick));
+  EXPECT_TRUE(rate.late(kStart + seconds{90})) << "three gaps are the most";
 }
 
-TEST(Pace, APauseIsNoLongerThanTheGapWithoutARate) {
-  Pace pace(Pace::Rules{seconds{30}, seconds{10}, 0, 3});
-  pace.start(kStart);
-  pace.progress(kStart, 1'000'000);
-  EXPECT_EQ(pace.deadline(), kStart + seconds{30});
+TEST(TransferRate, APauseIsNoLongerThanTheGapWithoutARate) {
+  TransferRate rate(TransferRate::Rules{seconds{30}, seconds{10}, 0, 3});
+  rate.start(kStart);
+  rate.progress(kStart, 1'000'000);
+  EXPECT_EQ(rate.deadline(), kStart + seconds{30});
 }
 
-TEST(Pace, APauseThatNeverEndsDoesNotOverflow) {
-  Pace pace(Pace::Rules{Duration::max() / 2, {}, 1, 3});
-  pace.start(kStart);
-  pace.progress(kStart, UINT64_MAX);
-  EXPECT_FALSE(pace.late(kStart + seconds{1'000'000}));
+TEST(TransferRate, APauseThatNeverEndsDoesNotOverflow) {
+  TransferRate rate(TransferRate::Rules{Duration::max() / 2, {}, 1, 3});
+  rate.start(kStart);
+  rate.progress(kStart, UINT64_MAX);
+  EXPECT_FALSE(rate.late(kStart + seconds{1'000'000}));
 }
 
-TEST(Pace, TimeThatNobodyIsToBlameForMovesBoth) {
-  Pace pace(Pace::Rules{seconds{3}, seconds{10}, 500});
-  pace.start(kStart);
-  pace.shift(seconds{60});
-  EXPECT_EQ(pace.deadline(), kStart + seconds{63});
+TEST(TransferRate, TimeThatNobodyIsToBlameForMovesBoth) {
+  TransferRate rate(TransferRate::Rules{seconds{3}, seconds{10}, 500});
+  rate.start(kStart);
+  rate.shift(seconds{60});
+  EXPECT_EQ(rate.deadline(), kStart + seconds{63});
 }
 
-TEST(Pace, SaturatesInsteadOfOverflowing) {
-  Pace pace(Pace::Rules{{}, seconds{10}, 1});
-  pace.start(kStart);
-  pace.progress(kStart, UINT64_MAX);
-  pace.progress(kStart, UINT64_MAX);
-  EXPECT_EQ(pace.deadline(), kNever);
+TEST(TransferRate, SaturatesInsteadOfOverflowing) {
+  TransferRate rate(TransferRate::Rules{{}, seconds{10}, 1});
+  rate.start(kStart);
+  rate.progress(kStart, UINT64_MAX);
+  rate.progress(kStart, UINT64_MAX);
+  EXPECT_EQ(rate.deadline(), kNever);
   EXPECT_EQ(later(kNever, seconds{1}), kNever);
   EXPECT_EQ(later(kNever - kTick, seconds{1}), kNever);
   EXPECT_EQ(later(kStart, seconds{1}), kStart + seconds{1});
