@@ -1,10 +1,10 @@
-# _iotax_test, the bridge over a scripted exchange (tests/unit/bridge/*.cc), and the Python tests that drive it. It lies apart from the
+# _iotax_test, the bridge over a scripted exchange (tests/unit/bridge), and the Python tests that drive it. It lies apart from the
 # package, so that the tests also find it beside an installed one.
 if(NOT TARGET _iotax OR NOT TEST unit.bridge)
   return()
 endif()
 
-file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/bridge/*.cc")
+file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/bridge/*.cc")
 pybind11_add_module(_iotax_test MODULE NO_EXTRAS ${sources})
 target_include_directories(_iotax_test PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit/bridge")
 target_link_libraries(_iotax_test PRIVATE iotax_bridge iotax_flags)

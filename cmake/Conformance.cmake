@@ -1,7 +1,7 @@
 # The HTTP/1 cases at their levels: conformance_<level> from conformance/runner/<level>_main.cc, for the core and for the driver
 # over scripted system calls. The live level is registered with the Python tests.
 set(runner "${PROJECT_SOURCE_DIR}/conformance/runner")
-file(GLOB sources CONFIGURE_DEPENDS "${runner}/*.cc")
+file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${runner}/*.cc")
 set(mains ${sources})
 list(FILTER mains INCLUDE REGEX "_main\\.cc$")
 list(FILTER sources EXCLUDE REGEX "_main\\.cc$")

@@ -1,6 +1,6 @@
-# The extension module iotax._iotax from src/bridge/*.cc. It is put into PYTHON_ROOT/iotax of the build tree beside links to the
-# package's Python files, in directories of the same names, so that PYTHONPATH=<build>/python imports what was just built.
-file(GLOB bridge_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/bridge/*.cc")
+# The extension module iotax._iotax from the .cc files below src/bridge. It is put into PYTHON_ROOT/iotax of the build tree beside
+# links to the package's Python files, in directories of the same names, so that PYTHONPATH=<build>/python imports what was just built.
+file(GLOB_RECURSE bridge_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/bridge/*.cc")
 
 if(IOTAX_PYTHON)
   set(Python_EXECUTABLE "${IOTAX_PYTHON}")

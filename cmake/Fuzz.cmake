@@ -24,7 +24,7 @@ if(NOT TARGET iotax_bridge OR NOT Python_Development.Embed_FOUND)
 endif()
 add_library(iotax_fuzz_environ INTERFACE)
 target_compile_definitions(iotax_fuzz_environ INTERFACE
-  IOTAX_FUZZ_FOLDER="${fuzz}" IOTAX_FUZZ_PYTHON="${Python_EXECUTABLE}")
+  IOTAX_FUZZ_DIR="${fuzz}" IOTAX_FUZZ_PYTHON="${Python_EXECUTABLE}")
 target_link_libraries(iotax_fuzz_environ INTERFACE iotax_fuzz iotax_bridge pybind11::embed)
 
 foreach(source IN LISTS targets)

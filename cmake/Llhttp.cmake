@@ -13,8 +13,8 @@ add_library(iotax_llhttp INTERFACE)
 # Sets ${result} to whether a shared object can be made with the library, a file or a target: an archive that was not compiled as
 # position-independent code (Debian sid has one) cannot become a part of the extension.
 function(iotax_check_llhttp_links result header library)
-  set(folder "${PROJECT_BINARY_DIR}/check_llhttp")
-  file(WRITE "${folder}/check.c" "#include <llhttp.h>\n\
+  set(directory "${PROJECT_BINARY_DIR}/check_llhttp")
+  file(WRITE "${directory}/check.c" "#include <llhttp.h>\n\
 int iotax_check(const char* data, unsigned long bytes) {\n\
   llhttp_t parser;\n\
   llhttp_settings_t settings;\n\
@@ -28,7 +28,7 @@ int iotax_check(const char* data, unsigned long bytes) {\n\
   endif()
   set(CMAKE_TRY_COMPILE_TARGET_TYPE EXECUTABLE)
   set(CMAKE_C_FLAGS "${CMAKE_C_FLAGS} -fPIC")
-  try_compile(links "${folder}" "${folder}/check.c" ${include}
+  try_compile(links "${directory}" "${directory}/check.c" ${include}
     LINK_OPTIONS -shared "LINKER:--version-script=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/extension.map"
     LINK_LIBRARIES ${library}
     OUTPUT_VARIABLE said)

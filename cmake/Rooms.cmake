@@ -1,16 +1,16 @@
 # A room of src/ as a static library that sees its own headers and those of the rooms it uses, and no others.
-# Headers are included as "core/connection.h". The include root of a room is a folder of the build tree that holds one link to
+# Headers are included as "core/connection.h". The include root of a room is a directory of the build tree that holds one link to
 # the room's sources, so that #include "driver/..." in core finds no file.
 
-# iotax_room(NAME [USES ROOM...] [LINKS TARGET...] [HIDES TARGET...]): the target iotax_NAME from src/NAME/*.cc; INTERFACE while
-# there are none. LINKS are passed on to users, HIDES are not.
+# iotax_room(NAME [USES ROOM...] [LINKS TARGET...] [HIDES TARGET...]): the target iotax_NAME from the .cc files below src/NAME;
+# INTERFACE while there are none. LINKS are passed on to users, HIDES are not.
 function(iotax_room name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "USES;LINKS;HIDES")
   set(root "${PROJECT_BINARY_DIR}/rooms/${name}")
   file(MAKE_DIRECTORY "${root}")
   file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/${name}" "${root}/${name}" SYMBOLIC)
 
-  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cc")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cc")
   set(scope PUBLIC)
   if(sources)
     add_library(iotax_${name} STATIC ${sources})

@@ -1,5 +1,6 @@
 # The tests of every level, by ctest label: unit, property, sim, mutants, fuzz, conformance, e2e, docs.
-# tests/unit/<room>/*.cc is one executable per room. In it a suite whose name starts with Property or Sim has that label.
+# The .cc files below tests/unit/<room> are one executable per room. In it a suite whose name starts with Property or Sim has
+# that label.
 find_package(GTest REQUIRED CONFIG)
 find_package(rapidcheck REQUIRED CONFIG)
 
@@ -37,7 +38,7 @@ function(iotax_gtest label room filter)
 endfunction()
 
 foreach(room core driver)
-  file(GLOB sources CONFIGURE_DEPENDS "${unit}/${room}/*.cc")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${unit}/${room}/*.cc")
   if(NOT sources)
     continue()
   endif()

@@ -1,5 +1,5 @@
 # iotax for other projects, installed with the Python package. With its virtual environment active, or
-# its folder in CMAKE_PREFIX_PATH:
+# its directory in CMAKE_PREFIX_PATH:
 #
 #   find_package(iotax REQUIRED)
 #   iotax_add_conformance_test(shop APP shop.wsgi:app PATHS / "POST /items" STRICT)
@@ -12,9 +12,9 @@ if(NOT IOTAX_EXECUTABLE)
   set(iotax_NOT_FOUND_MESSAGE "there is no command iotax in ${_iotax_prefix}/bin, beside which this file was installed")
 endif()
 
-# iotax_add_conformance_test(NAME APP TARGET [PATHS REQUEST...] [STRICT] [WORKING_DIRECTORY FOLDER]): a test with the label
-# conformance that runs `iotax check TARGET`. REQUEST is a value of --path; FOLDER is where TARGET is imported from, the current
-# source folder unless given.
+# iotax_add_conformance_test(NAME APP TARGET [PATHS REQUEST...] [STRICT] [WORKING_DIRECTORY DIR]): a test with the label
+# conformance that runs `iotax check TARGET`. REQUEST is a value of --path; DIR is where TARGET is imported from, the current
+# source directory unless given.
 function(iotax_add_conformance_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "STRICT" "APP;WORKING_DIRECTORY" "PATHS")
   if(NOT arg_APP)

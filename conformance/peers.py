@@ -1,4 +1,4 @@
-"""The servers that iotax is compared with, and how each is started; and which commit compares."""
+"""The servers that iotax is compared with: how to start each, and the commit of the comparison."""
 
 import json
 import shlex
@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 START = Path(__file__).resolve().parent.parent / "bench/harness/start_peer.py"
-# As the documentation of each begins, with one worker process.
+# As at the beginning of each documentation, with one worker process.
 COMMANDS = {
     "gunicorn sync": "{python} -m gunicorn -b 127.0.0.1:{{port}} {{app}}",
     "gunicorn gthread": (
         "{python} -m gunicorn -k gthread --threads 4 -b 127.0.0.1:{{port}} {{app}}"
     ),
     "waitress": "{python} -m waitress --listen=127.0.0.1:{{port}} {{app}}",
-    "cheroot": "{folder}/cheroot --bind 127.0.0.1:{{port}} {{app}}",
-    "uWSGI": "{folder}/uwsgi --need-app --http 127.0.0.1:{{port}} --wsgi {{app}}",
+    "cheroot": "{directory}/cheroot --bind 127.0.0.1:{{port}} {{app}}",
+    "uWSGI": "{directory}/uwsgi --need-app --http 127.0.0.1:{{port}} --wsgi {{app}}",
     "granian": ("{python} -m granian --interface wsgi --host 127.0.0.1 --port {{port}} {{app}}"),
     "bjoern": "{python} {start} bjoern {{app}} {{port}}",
     "fastwsgi": "{python} {start} fastwsgi {{app}} {{port}}",
@@ -24,12 +24,12 @@ EXAMPLE = "'gunicorn -b 127.0.0.1:{port} {app}'"
 
 
 def command(name: str, python: str) -> str:
-    """What starts it, with {port} and {app}; `python` is the interpreter that has the servers."""
-    return COMMANDS[name].format(python=python, folder=Path(python).parent, start=START)
+    """Its command, with {port} and {app}; `python` is the interpreter with the servers."""
+    return COMMANDS[name].format(python=python, directory=Path(python).parent, start=START)
 
 
 def version(name: str, python: str) -> str:
-    """Of the package; empty: it has none."""
+    """The version of the package; empty: it has none."""
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
     )
@@ -38,7 +38,7 @@ def version(name: str, python: str) -> str:
 
 
 def objection(command: str) -> str:
-    """What is wrong with the command of a server; empty: nothing."""
+    """The error in the command of a server; empty: none."""
     try:
         words = shlex.split(command.format(port=1, app="a:b"))
     except (ValueError, KeyError, IndexError) as error:
@@ -52,8 +52,8 @@ def objection(command: str) -> str:
 
 def commit() -> str:
     def git(*arguments: str) -> str:
-        folder = Path(__file__).resolve().parent
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+        directory = Path(__file__).resolve().parent
+        done = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True)
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no")

@@ -483,7 +483,7 @@ void Conversation::take_some_output() {
 
 void Conversation::close_soon() { connection_.close_soon(); }
 
-// ---- the judgement
+// ---- the judgment
 
 void Conversation::judge() {
   take_output();

@@ -1,5 +1,5 @@
 // A client, core::Connection and an application that does what its contract allows, in whatever
-// order Choices say; and the judgement over what the client got. Rules of the seam that nobody else
+// order Choices say; and the judgment over what the client got. Rules of the seam that nobody else
 // asserts are checked on the way: order of events, progress, memory, deadlines, silence after a
 // close.
 #pragma once

@@ -19,7 +19,7 @@
 #include "bridge/gil.h"
 #include "client.h"
 #include "driver/in_process.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 #include "runner/case.h"
 #include "runner/policy_model.h"
 
@@ -76,7 +76,7 @@ class Interpreter {
   Interpreter() : alive_(config(), 0, nullptr, false) {
     module_ = py::module_::create_extension_module("fuzz_environ", nullptr, &definition_);
     if (!bridge::init_bridge(bridge::Gil::held(), module_.ptr())) throw py::error_already_set();
-    py::module_::import("sys").attr("path").attr("insert")(0, IOTAX_FUZZ_FOLDER);
+    py::module_::import("sys").attr("path").attr("insert")(0, IOTAX_FUZZ_DIR);
     check_ = py::module_::import("environ_model").attr("check");
     application_ = py::cpp_function([this](py::dict environ, const py::object& start_response) {
       const py::bytes content = environ["wsgi.input"].attr("read")();
@@ -118,7 +118,7 @@ class Interpreter {
 };
 
 Interpreter& interpreter() {
-  static auto* const one = new Interpreter;  // never finalised: the process just ends
+  static auto* const one = new Interpreter;  // never finalized: the process just ends
   return *one;
 }
 
@@ -139,7 +139,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const driver::Peer& peer = kPeers[input->cut_seed % std::size(kPeers)];
   bridge::Caller caller(bridge::Gil::held(), bridge::Ref::borrow(python.application().ptr()), 1,
                         options(), log);
-  driver::InProcess<driver::Sys> connection(sys, config, caller, log, peer);
+  driver::InProcess<driver::NativeEnv> connection(sys, config, caller, log, peer);
   connection.receive(std::as_bytes(std::span(input->octets)));
   const bool eof = input->has(fuzz::kEof);
   if (eof) connection.receive_eof();

@@ -49,7 +49,7 @@ Setup setup_of(const fuzz::ClientInput& input) {
   return setup;
 }
 
-/// Lengths that favour single octets and short pieces.
+/// Lengths that favor single octets and short pieces.
 conformance::Cuts cuts_of(std::uint8_t seed, std::size_t bytes) {
   if (seed == 0) return conformance::single_octets(bytes);
   conformance::Cuts cuts;

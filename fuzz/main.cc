@@ -1,5 +1,5 @@
-// Replays files and folders of inputs through a fuzz target, without an engine: what every build
-// and every compiler can run.
+// Replays files and directories of inputs through a fuzz target, without an engine: what every
+// build and every compiler can run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

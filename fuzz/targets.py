@@ -1,4 +1,4 @@
-"""What the commands of this folder share: the targets, how they are built, and their seeds."""
+"""What the commands of this directory share: the targets, how they are built, and their seeds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ EARLY, SMALL_LIMITS, EOF = 1, 2, 4
 
 
 def build(tree: Path, programs: list[str], preset: str = "fuzz") -> Path:
-    """Builds programs of a source tree; returns the folder where they are."""
+    """Builds programs of a source tree; returns the directory where they are."""
     python = ROOT / "build" / "venv" / "bin" / "python"
-    folder = tree / "build" / preset
+    directory = tree / "build" / preset
     configure = ["cmake", "--preset", preset, f"-DIOTAX_PYTHON={python}"]
     prefix = ROOT / "build" / "llhttp" / "usr"
     if prefix.exists():
@@ -29,16 +29,16 @@ def build(tree: Path, programs: list[str], preset: str = "fuzz") -> Path:
     jobs = str(os.cpu_count() or 1)
     for command in (
         configure,
-        ["cmake", "--build", folder, "-j", jobs, "--target", *programs],
+        ["cmake", "--build", directory, "-j", jobs, "--target", *programs],
     ):
         done = subprocess.run(command, cwd=tree, text=True, capture_output=True)
         if done.returncode:
             sys.exit(f"{done.stdout}{done.stderr}{Path(sys.argv[0]).name}: cannot build")
-    return folder
+    return directory
 
 
-def engine(folder: Path, target: str) -> Path:
-    return folder / f"fuzz_{target}_engine"
+def engine(directory: Path, target: str) -> Path:
+    return directory / f"fuzz_{target}_engine"
 
 
 def seeds(target: str) -> dict[str, bytes]:
@@ -51,12 +51,12 @@ def seeds(target: str) -> dict[str, bytes]:
             octets = case["raw"].encode("latin-1")
             if len(octets) > SEED_BYTES_MAX:
                 continue
-            for flavour, data in flavours(target, octets, case["eof"], len(found)).items():
-                found[case["id"] + flavour] = data
+            for flavor, data in flavors(target, octets, case["eof"], len(found)).items():
+                found[case["id"] + flavor] = data
     return found
 
 
-def flavours(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
+def flavors(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
     if target == "connection":  # octets, choices, how many
         ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
         return {way: octets + end for way, end in ends.items()}

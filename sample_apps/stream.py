@@ -1,4 +1,4 @@
-"""An answer whose length nobody knows in advance: `iotax stream`.
+"""A response whose length is not known in advance: `iotax stream`.
 
 `/?blocks=10&bytes=1000` sends so many blocks of so many bytes, one at a time.
 """

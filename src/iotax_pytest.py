@@ -1,10 +1,9 @@
-"""The plugin of pytest: `pytest --iotax-check main:app` makes a test of each clause of PEP 3333
-that `iotax check` looks at.
+"""The pytest plugin: `pytest --iotax-check main:app` runs `iotax check` with a test for each clause
+of PEP 3333.
 
-A module of its own, beside the package, so that pytest imports nothing of iotax unless it is asked
-for. The settings are those of [tool.iotax.check] in pyproject.toml. A clause fails with what
-counts; what does not fail without --iotax-strict is a warning; a clause that was not exercised is
-skipped.
+A module outside of the package, so that pytest does not import iotax without the option. Reads
+[tool.iotax.check] in pyproject.toml. The test of a clause fails with findings that count; other
+findings are warnings; a clause that was not exercised is skipped.
 """
 
 import warnings
@@ -34,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--iotax-strict",
         action="store_true",
-        help="warnings, and what lies in installed packages, fail too",
+        help="warnings, and findings in installed packages, fail too",
     )
 
 
@@ -48,17 +47,17 @@ def pytest_collection_modifyitems(
 
 
 def _settings(target: str, config: pytest.Config) -> "Settings":
-    """The application is imported in pytest's root folder, as pytest imports tests. Errors:
+    """The application is imported in pytest's root directory, as pytest imports tests. Errors:
     UsageError."""
     from iotax._check.settings import from_command
     from iotax._config.errors import ConfigError
 
-    folders = [config.invocation_params.dir, *config.getini("pythonpath")]
+    directories = [config.invocation_params.dir, *config.getini("pythonpath")]
     typed = {
         "target": target,
         "strict": config.getoption("--iotax-strict"),
         "chdir": str(config.rootpath),
-        "pythonpath": [str(folder) for folder in folders],
+        "pythonpath": [str(directory) for directory in directories],
     }
     try:
         return from_command(typed, str(config.rootpath))
@@ -67,7 +66,7 @@ def _settings(target: str, config: pytest.Config) -> "Settings":
 
 
 class Check(pytest.Collector):
-    """One application. `report` is made when the first of its tests runs."""
+    """One application. The report is made when the first of its tests runs."""
 
     def __init__(self, *, settings: "Settings", **more: Any) -> None:
         super().__init__(**more)
@@ -87,11 +86,11 @@ class Check(pytest.Collector):
         return found
 
     def report(self) -> "Report":
-        """When there can be none the test that asks first fails."""
+        """Make the report once. If that fails, the test that called it first fails."""
         if self._report is None:
             from iotax._app.load_error import LoadError
             from iotax._check.play.runner import check
-            from iotax._check.play.sandbox_process import Died
+            from iotax._check.play.sandbox_process import SandboxExited
             from iotax._config.errors import ConfigError
 
             self.failed, problem = True, ""
@@ -99,8 +98,8 @@ class Check(pytest.Collector):
                 self._report = check(self._settings)
             except (LoadError, ConfigError) as error:
                 problem = str(error)
-            except Died as death:
-                problem = f"{death.output}{death.how}"
+            except SandboxExited as exited:
+                problem = f"{exited.output}{exited.how}"
             if self._report is None:
                 pytest.fail(problem, pytrace=False)
             self.failed = False
@@ -115,7 +114,7 @@ class CheckTest(pytest.Item):
 
 
 class CanBeChecked(CheckTest):
-    """The application can be loaded, and answered something."""
+    """The application can be loaded, and responded to a request."""
 
     def runtest(self) -> None:
         report = self.parent.report()

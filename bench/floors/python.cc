@@ -140,7 +140,7 @@ class SessionB {
     if (!environ || !start) return false;
     const Ref result = call(environ.get(), start.get());
     return result &&
-           serialise(*reinterpret_cast<StartResponse*>(start.get()), result.get(), answers);
+           serialize(*reinterpret_cast<StartResponse*>(start.get()), result.get(), answers);
   }
 
  private:
@@ -199,7 +199,7 @@ class SessionB {
 
   /// One status line, the application's headers, and the only block of a list. Anything else is a
   /// TypeError.
-  static bool serialise(const StartResponse& start, PyObject* result, Answers& answers) {
+  static bool serialize(const StartResponse& start, PyObject* result, Answers& answers) {
     if (start.headers == nullptr || !PyList_Check(start.headers) || !PyList_Check(result) ||
         PyList_GET_SIZE(result) != 1 || !PyBytes_Check(PyList_GET_ITEM(result, 0))) {
       PyErr_SetString(PyExc_TypeError, "floor B serves a list with one block of bytes");

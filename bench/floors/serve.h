@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "driver/unique_fd.h"
+#include "driver/os/unique_fd.h"
 
 namespace iotax::bench {
 

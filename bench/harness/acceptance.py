@@ -157,7 +157,7 @@ CHECKS = (
 
 def run(name, context, *, seconds, say):
     """Lines of text."""
-    rows = [["behaviour", "aim", "measured"]]
+    rows = [["behavior", "aim", "measured"]]
     for check in CHECKS:
         say(check.__name__.replace("_", " "))
         try:

@@ -87,7 +87,7 @@ class Results:
 def run(context, names, *, rounds, seconds, quick, say):
     results = Results()
     for turn in range(rounds):
-        # The order rotates, so that a drift of the machine's speed favours nobody.
+        # The order rotates, so that a drift of the machine's speed favors nobody.
         order = names[turn % len(names) :] + names[: turn % len(names)]
         for scenario in SCENARIOS:
             for name in order:

@@ -17,19 +17,19 @@ SEEDS = (0, 1, 2)
 
 def total(name, context, count, threads, seed):
     """Instructions of a whole life of the server with `count` requests."""
-    with tempfile.TemporaryDirectory(prefix="callgrind-") as folder:
+    with tempfile.TemporaryDirectory(prefix="callgrind-") as directory:
         under = [
             "env",
             f"PYTHONHASHSEED={seed}",
             "valgrind",
             "--tool=callgrind",
             "--trace-children=yes",
-            f"--log-file={folder}/log.%p",
+            f"--log-file={directory}/log.%p",
         ]
-        under += [f"--callgrind-out-file={folder}/out.%p"]
+        under += [f"--callgrind-out-file={directory}/out.%p"]
         with Running(name, context, threads=threads, under=under) as server:
             load.exactly(server.port, count)
-        logs = [path.read_text() for path in Path(folder).glob("log.*")]
+        logs = [path.read_text() for path in Path(directory).glob("log.*")]
     return sum(int(found) for log in logs for found in re.findall(r"Collected : (\d+)", log))
 
 

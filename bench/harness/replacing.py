@@ -274,11 +274,11 @@ def application(environ, start_response):
 
 def save(name, context, times, result, ran):
     """A module is saved with another version, and asked for until that one answers."""
-    with tempfile.TemporaryDirectory() as folder:
-        module = Path(folder) / "saved.py"
+    with tempfile.TemporaryDirectory() as directory:
+        module = Path(directory) / "saved.py"
         module.write_text(SAVED.format(version="0"))
         app = "saved:application"
-        with Served(name, context, app=app, cwd=folder, mode="reload", ran=ran) as server:
+        with Served(name, context, app=app, cwd=directory, mode="reload", ran=ran) as server:
             with Load(server.port) as running:
                 result.report = running.report
                 for version in range(1, times + 1):
@@ -335,8 +335,8 @@ def run(name, context, key, times):
     """One scenario for one server. Returns its Result."""
     result = Result()
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        ran = Path(folder) / "ran"
+    with tempfile.TemporaryDirectory() as directory:
+        ran = Path(directory) / "ran"
         ran.touch()
         try:
             SCENARIOS[key].play(name, context, times, result, str(ran))

@@ -1,8 +1,8 @@
 """The application that the HTTP/1 cases assume (conformance/http1/README.md).
 
-Reads the content to its end, except on /noread; then records the request as one line of JSON in
-the file that CONFORMANCE_LOG names; then answers 200. A request whose content raises is not
-recorded.
+Reads the body to its end, except on /noread; then records the request as one line of JSON in the
+file that CONFORMANCE_LOG names; then responds with 200. If reading the body raises, the request is
+not recorded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small applications that break one clause each, and their sound twins.
+"""Small applications that break one clause each, and their correct twins.
 
     @pair("A-SR-04")
     class StatusWithoutReason:
@@ -17,7 +17,7 @@ from typing import Any
 from iotax._check.play.middleware import CHECKS
 from iotax._check.play.sandbox import install_alarm
 from iotax._check.play.scenarios import scenarios_for
-from iotax._check.play.strict_server import Player
+from iotax._check.play.strict_server import StrictServer
 from iotax._check.report.findings import Finding, merged
 from iotax._check.requests import RequestSpec, parse_request, with_parts
 
@@ -27,7 +27,7 @@ TIMEOUT = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """`severity`: of the finding. `broken` is None for a MAY."""
+    """`severity`: of the finding. `broken`: None for a MAY."""
 
     clause: str
     name: str
@@ -76,20 +76,20 @@ class Seen:
 
     @property
     def ids(self) -> set[str]:
-        """Of what is more than information."""
+        """Of findings other than information."""
         return {one.clause for one in self.findings if one.severity != "information"}
 
 
 def checked(found: Callable[..., Any], proof: Pair) -> Seen:
-    """What the checker sees of an application, or of middleware, in this process."""
+    """The findings for an application, or for middleware, in this process."""
     install_alarm()
-    player = Player(found, proof.environ, TIMEOUT, lambda _: None)
+    server = StrictServer(found, proof.environ, TIMEOUT, lambda _: None)
     if proof.clause.startswith("M-"):
-        seen = [player.play_middleware(check) for check in CHECKS]
+        seen = [server.play_middleware(check) for check in CHECKS]
     else:
         seen = []
         for name in scenarios_for(proof.request):
-            seen.append(player.play(name, proof.request))
+            seen.append(server.play(name, proof.request))
             if seen[-1]["leave"]:
                 break
     findings = [Finding.from_dict(one) for part in seen for one in part["findings"]]

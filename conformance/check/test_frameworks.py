@@ -1,7 +1,6 @@
-"""Applications on the usual frameworks, and some that people run, pass through the checker without
-a false MUST.
+"""Applications on the usual frameworks, and some complete ones, get no false MUST.
 
-What is true, and the framework's own, is listed here with its reason.
+Findings that are true, and caused by the framework, are listed here with the reason.
 """
 
 import pytest
@@ -72,7 +71,7 @@ APPLICATIONS = {
         RequestSpec("OPTIONS", "/"),
         RequestSpec("PROPFIND", "/", (("Depth", "1"),)),
         RequestSpec("PUT", "/new.txt", (), b"text"),
-        RequestSpec("MKCOL", "/folder"),
+        RequestSpec("MKCOL", "/directory"),
         RequestSpec("COPY", "/file.txt", (("Destination", "http://localhost/copy.txt"),)),
         RequestSpec("MOVE", "/copy.txt", (("Destination", "http://localhost/moved.txt"),)),
         RequestSpec("DELETE", "/moved.txt"),
@@ -92,14 +91,19 @@ APPLICATIONS = {
         ),
     ),
 }
-# Clause and package of what the framework really does.
+# Clause and package of true findings about the framework.
 TRUE = {
-    # They read environ["PATH_INFO"], which a server may leave out.
+    # They read environ["PATH_INFO"], which a server may omit.
     "on_bottle": {("A-ENV-02", "bottle")},
     "on_falcon": {("A-ENV-02", "falcon")},
     "on_pypiserver": {("A-ENV-02", "pypiserver")},  # with a Bottle of its own
-    # It reads SCRIPT_NAME too, and a path that is no UTF-8 makes it fail.
+    # It reads SCRIPT_NAME too, and a path that is not valid UTF-8 makes it fail.
     "on_wsgidav": {("A-ENV-02", "wsgidav"), ("A-UNI-01", "wsgidav")},
+}
+# The same, of some versions of the framework.
+TRUE_OF_SOME_VERSIONS = {
+    # Django 6.1 cannot encode its page for a static file that it does not find.
+    "on_django_admin": {("A-UNI-01", "Django")},
 }
 
 
@@ -113,7 +117,7 @@ def checked_without_a_false_must(name, requests):
 
     errors = [one for one in report.findings if one.severity == "error"]
     found = {(one.clause, one.place.package if one.place else "") for one in errors}
-    assert found == TRUE.get(name, set()), errors
+    assert found - TRUE_OF_SOME_VERSIONS.get(name, set()) == TRUE.get(name, set()), errors
     assert report.exit_code == 0
     assert not report.problem
     assert not report.notes
@@ -125,7 +129,7 @@ def test_no_must_is_claimed_that_a_framework_keeps(name):
     report = checked_without_a_false_must(name, REQUESTS)
 
     assert report.statuses[200] > 100
-    # What is left is the page that fails on purpose, and where it shows its error.
+    # Only the page that fails on purpose remains, with the place of its error.
     warnings = [one for one in report.findings if one.severity == "warning"]
     assert {one.clause for one in warnings} <= {"A-EXC-01", "A-EXC-02", "A-IN-01"}, warnings
 

@@ -1,4 +1,4 @@
-"""The checker finds what each small application breaks, and nothing in its sound twin."""
+"""The checker finds the violation of each small application, and nothing in its correct twin."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from iotax._check.report.clauses import clauses
 HERE = Path(__file__).parent
 applications()
 
-# Shown with processes in tests/unit/iotax/_check/test_command.py, which the checker starts itself.
+# Tested with processes that the checker starts itself, in tests/unit/iotax/_check/test_command.py.
 OWN = {"C-TIME-01", "C-LIVE-01"}
 BROKEN = [pair for pair in PAIRS if pair.broken is not None]
 
@@ -27,7 +27,7 @@ def name_of(pair):
 
 
 @pytest.mark.parametrize("pair", BROKEN, ids=name_of)
-def test_what_is_broken_is_found_and_nothing_else(pair):
+def test_broken_application_gets_exactly_its_finding(pair):
     seen = of_broken(pair)
 
     if pair.severity == "information":
@@ -52,11 +52,11 @@ def test_the_place_is_a_line_of_the_application(pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=name_of)
-def test_what_is_sound_is_not_blamed(pair):
+def test_correct_application_gets_no_finding(pair):
     seen = checked(pair.sound, pair)
 
     found = [one for one in seen.findings if one.severity != "information"]
-    # To use write() is allowed, and not advised.
+    # Using write() is allowed, but not recommended.
     assert {one.clause for one in found} <= ({"A-WR-01"} if "A-WR" in pair.clause else set()), found
     assert pair.clause in seen.exercised
 

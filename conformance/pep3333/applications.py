@@ -1,8 +1,8 @@
-"""The application's side: applications by name, an event log, and a place to stay at.
+"""The application's side: applications by name, an event log, and a gate.
 
-A test module is also the module that its server loads (MODULE:applications), so that every test
-stands next to the application it asks. Events go through a pipe named by EVENTS, one line of JSON
-each; a call that stays reads one byte from the pipe named by GO. The test's side is served.py.
+A test module is also the module that its server loads (MODULE:applications), so that every test is
+next to its application. Events go through a pipe named by EVENTS, one line of JSON each; a call at
+the gate reads one byte from the pipe named by GO. The test's side is served.py.
 """
 
 import functools
@@ -26,7 +26,7 @@ def tell(event: str, **details: Any) -> None:
 
 
 def stay() -> None:
-    """Tell that the call is here, and stay until the test lets it go."""
+    """Report that the call is here, and wait until the test lets it continue."""
     tell("stays")
     with open(os.environ["GO"], "rb", buffering=0) as go:
         go.read(1)
@@ -43,9 +43,9 @@ def has_write(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 class Applications:
-    """/NAME calls the application of that name, any other path `default`. /fence answers when
-    all calls before it are over, if the server has one thread. /has_write says whether
-    start_response returns what can be called."""
+    """/NAME calls the application of that name, any other path `default`. /fence responds after
+    all earlier calls, if the server has one thread. /has_write says whether start_response
+    returns a callable."""
 
     def __init__(self, default: Application | None = None) -> None:
         self._named: dict[str, Application] = {"fence": fence, "has_write": has_write}
@@ -55,7 +55,7 @@ class Applications:
         self._named[name] = application
 
     def add(self, application: Application) -> Application:
-        """Under the name of the function; a decorator."""
+        """A decorator: adds the application under the name of the function."""
         self[application.__name__] = application
         return application
 
@@ -67,8 +67,8 @@ class Applications:
 
 
 def started(generator: Application) -> Application:
-    """An application of a generator: start_response is called before the result is returned, as not
-    every server knows it otherwise (S-SR-04)."""
+    """An application from a generator: start_response is called before the result is returned,
+    because some servers require it (S-SR-04)."""
 
     @functools.wraps(generator)
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -90,12 +90,12 @@ class Started:
 
 
 def parameter(environ: dict[str, Any]) -> int:
-    """The number in the query: which of a test's parameters is meant."""
+    """The number in the query: the index of a test parameter."""
     return int(environ["QUERY_STRING"])
 
 
 class Blocks:
-    """An iterable that tells of every next() and close(). What is an exception is raised."""
+    """An iterable that reports every next() and close(). Items that are exceptions are raised."""
 
     def __init__(self, *blocks: Any) -> None:
         self._blocks = iter(blocks)

@@ -1,10 +1,10 @@
-"""The clauses, which of them the tests name, and what came of each in a run.
+"""The clauses, the tests that name them, and their results in a run.
 
-obligations.toml     what PEP 3333 asks of a server, an application and a middleware
+obligations.toml     what PEP 3333 requires of a server, an application and middleware
 beyond.toml          what the PEP leaves open: a decision for each
 not_checkable.toml   clauses that no test can show, and where to look instead
-not_met.toml         clauses that iotax does not keep, and why
-uses.toml            what iotax makes of each MAY
+not_met.toml         clauses that iotax does not meet, and why
+uses.toml            how iotax uses each MAY
 
 A clause is an obligation of the server, or a decision.
 """
@@ -20,9 +20,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = ("passed", "failed", "not met", "not checkable", "not applicable", "not tested")
-DECISION = "decision"  # stands where an obligation has its level
+DECISION = "decision"  # in place of the level of an obligation
 
-# Notes about another server than iotax, of which the data files do not speak.
+# Notes about a server other than iotax, which the data files do not describe.
 UNSEEN = "it is not seen from outside: read the server's documentation and its source"
 NO_TEST = "this suite has no test of it"
 
@@ -30,7 +30,7 @@ NO_TEST = "this suite has no test of it"
 @dataclass
 class Shown:
     """A test that names a clause. `result`: passed, failed or not applicable. `said`: what was
-    seen instead, or why it does not apply. `wire`: what went over the connections."""
+    observed instead, or why it does not apply. `wire`: the bytes on the connections."""
 
     test: str
     result: str
@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass
 class Clause:
-    """A clause, with what came of it. `note`: why there is no test, or what is made of a MAY."""
+    """A clause with its result. `note`: why there is no test, or how a MAY is used."""
 
     id: str
     level: str
@@ -52,7 +52,7 @@ class Clause:
 
 
 def table(name: str) -> list[dict[str, Any]]:
-    """The entries of the one list in a data file of this folder."""
+    """The entries of the one list in a data file of this directory."""
     data = tomllib.loads((HERE / name).read_text("ascii"))
     lists = [value for value in data.values() if isinstance(value, list)]
     assert len(lists) <= 1, f"{name} holds {len(lists)} lists"
@@ -95,7 +95,7 @@ def objections(
     not_checkable: Iterable[str],
     not_met: Iterable[str],
 ) -> list[str]:
-    """What is wrong with the books: every clause has tests, or one entry and no test."""
+    """Errors in the data files: every clause has tests, or one entry and no test."""
     known, tested = set(known), set(tested)
     entries = Counter(not_checkable) + Counter(not_met)
     return sorted(
@@ -107,8 +107,8 @@ def objections(
 
 
 def report(outcomes: Mapping[str, Mapping[str, Shown]], *, of_iotax: bool) -> list[Clause]:
-    """`outcomes`: for each id the tests that ran. `of_iotax`: else the notes of the data files,
-    which are about iotax, do not hold."""
+    """`outcomes`: for each id, the tests that ran. `of_iotax`: if false, the notes of the data
+    files are not used, because they are about iotax."""
     not_checkable = {entry["id"]: entry for entry in table("not_checkable.toml")}
     not_met = {entry["id"]: entry for entry in table("not_met.toml")}
     uses = {entry["id"]: entry for entry in table("uses.toml")}
@@ -132,7 +132,7 @@ def report(outcomes: Mapping[str, Mapping[str, Shown]], *, of_iotax: bool) -> li
 
 
 def result_of(tests: Iterable[Shown]) -> str:
-    """One that failed counts for all; one that does not apply shows nothing."""
+    """One failed test makes the clause fail; one that does not apply proves nothing."""
     results = {test.result for test in tests}
     return next(result for result in ("failed", "passed", "not applicable") if result in results)
 
@@ -147,10 +147,10 @@ def write(clauses: list[Clause], file: Path) -> None:
 
 
 def read(file: Path) -> list[Clause]:
-    """What write() wrote."""
+    """The inverse of write()."""
     return [from_dict(found) for found in json.loads(file.read_text())]
 
 
 def from_dict(found: Mapping[str, Any]) -> Clause:
-    """What asdict() made of one."""
+    """The inverse of asdict()."""
     return Clause(**{**found, "tests": [Shown(**test) for test in found["tests"]]})

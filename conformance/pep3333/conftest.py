@@ -1,4 +1,4 @@
-"""One live server for each test module, and the report about the obligations at the end."""
+"""One live server for each test module, and the report about the clauses at the end."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def ids_of(item: pytest.Item) -> list[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A test that is skipped shows nothing; one that is expected to fail has failed."""
+    """A skipped test shows nothing; a test that is expected to fail has failed."""
     report: pytest.TestReport = yield
     shown = None
     if report.failed or hasattr(report, "wasxfail"):
@@ -57,14 +57,14 @@ def pytest_runtest_setup() -> None:
 
 
 def _wire() -> str:
-    """What went over the connections of the test, the last of it if it is much."""
-    lines = [f"{way} {octets!r}" for way, octets in wire.seen]
+    """The bytes on the connections of the test, the last part if they are many."""
+    lines = [f"{way} {data!r}" for way, data in wire.seen]
     shown = [line if len(line) <= WIRE_LINE_MAX else f"{line[:WIRE_LINE_MAX]}..." for line in lines]
     return "\n".join(shown[-WIRE_LINES_MAX:])
 
 
 def _said(report: pytest.TestReport) -> str:
-    """The failed assertion or error, cut where it becomes long."""
+    """The failed assertion or error, truncated."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text: str = crash.message if crash is not None else str(report.longrepr)
     return text if len(text) <= SAID_MAX else text[:SAID_MAX] + "..."
@@ -104,7 +104,7 @@ def served(served_module: Served) -> Served:
 def on_demand(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """The same, called before the body has come."""
+    """The same, called before the body has arrived."""
     target = f"{request.module.__name__}:applications"
     served = Served(tmp_path_factory.mktemp("served"), target, "--no-request-buffering")
     yield served
@@ -113,7 +113,7 @@ def on_demand(
 
 @pytest.fixture
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """serve("module:attribute", "--option") serves it until the test is over."""
+    """serve("module:attribute", "--option") serves it until the end of the test."""
     started: list[Served] = []
 
     def one(target: str, *options: str, **more: Any) -> Served:

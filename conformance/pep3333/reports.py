@@ -81,7 +81,7 @@ def as_json(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """What neither passed nor failed is skipped."""
+    """Clauses that neither passed nor failed are skipped."""
     counts = Counter(clause.result for clause in report.clauses)
     suite = ElementTree.Element(
         "testsuite",
@@ -146,7 +146,7 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
 
 
 def _evidence(clause: Clause) -> Iterator[str]:
-    """The tests of a clause, with what was seen where one failed."""
+    """The tests of a clause, with the observation where one failed."""
     if clause.note:
         yield clause.note
     counts = Counter(test.result for test in clause.tests)
@@ -169,7 +169,7 @@ def name_of(test: Shown) -> str:
 
 
 def _names(tests: Iterable[Shown]) -> Iterator[str]:
-    """A line for each module: its tests, and how often a test ran if it has parameters."""
+    """A line for each module: its tests, and the number of runs if a test has parameters."""
     modules: dict[str, Counter[str]] = {}
     for test in tests:
         module, _, name = name_of(test).partition("::")
@@ -185,12 +185,12 @@ def _everything(clause: Clause) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown leaves as it is."""
+    """Escape text so that Markdown keeps it."""
     return "".join(f"\\{one}" if one in "\\`*_|[]<>" else one for one in text)
 
 
 def _for_xml(said: str) -> str:
-    """Without the characters that XML 1.0 cannot hold."""
+    """Without characters that XML 1.0 does not allow."""
     return "".join(
         one if one in "\t\n" or " " <= one < "\ufffe" else repr(one)[1:-1] for one in said
     )

@@ -15,19 +15,20 @@ from support.wire import OTHER, Answer, Connection
 
 HERE = Path(__file__).resolve().parent
 NOT_APPLICABLE = "this test is for iotax only"
-# Another server has nothing more to tell when it is silent for so long, in a test and before one.
+# If another server is silent for this time, it has no more events, in a test and before one.
 QUIET_MS = 300
 QUIET_BEFORE_MS = 50
 START_SECONDS = 30
 
 
 def only_for_iotax(why: str) -> None:
-    """Before what another server cannot be asked for. Errors: AssertionError that says so."""
+    """Before a question that other servers cannot be asked. Errors: AssertionError that says so."""
     assert not OTHER, f"{NOT_APPLICABLE}: {why}"
 
 
 def more_comes(connection: Connection) -> bool:
-    """Whether more is to come: another server than iotax may close after any answer."""
+    """Whether more requests are possible: a server other than iotax may close after any
+    response."""
     try:
         return not OTHER or connection.begins()
     except ConnectionResetError:
@@ -35,28 +36,32 @@ def more_comes(connection: Connection) -> bool:
 
 
 def needs_write(served: "Served") -> None:
-    """Before a test of something else that uses write()."""
+    """Before a test that uses write() for another purpose."""
     if OTHER and served.ask("/has_write").body != b"True":
         only_for_iotax("it uses write(), which this server does not have")
 
 
 class Served:
-    """`target` ("module:attribute" of this folder), served. Made for one test after the other."""
+    """`target` ("module:attribute" of this directory), served, for one test after the other."""
 
-    def __init__(self, folder: Path, target: str, *options: str, env: Mapping[str, str] = {}):
+    def __init__(self, directory: Path, target: str, *options: str, env: Mapping[str, str] = {}):
         if options:
             only_for_iotax(f"it gives the server {' '.join(options)}")
-        self._events, self._go = _pipe(folder / "events"), _pipe(folder / "go")
-        self._folder, self._target, self._options, self._env = folder, target, options, env
+        self._events, self._go = _pipe(directory / "events"), _pipe(directory / "go")
+        self._directory, self._target, self._options, self._env = directory, target, options, env
         self._start()
 
     def _start(self) -> None:
-        folder = self._folder
+        directory = self._directory
         self._text = b""
         self._staying = 0
-        folders = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-        path = os.pathsep.join(folders)
-        pipes = {"EVENTS": str(folder / "events"), "GO": str(folder / "go"), "PYTHONPATH": path}
+        directories = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = os.pathsep.join(directories)
+        pipes = {
+            "EVENTS": str(directory / "events"),
+            "GO": str(directory / "go"),
+            "PYTHONPATH": path,
+        }
         self.server = Server(self._target, *self._options, cwd=HERE, env={**pipes, **self._env})
         try:
             self.server.wait_until_listening()
@@ -67,7 +72,7 @@ class Served:
             raise
 
     def _wait_until_ready(self) -> None:
-        """One that listens may have no worker yet. Any answer will do, or the end."""
+        """A server that listens may have no worker yet. Any response will do, or the end."""
         with self.connect() as connection:
             connection.socket.settimeout(START_SECONDS)
             connection.get("/fence", "Connection: close")
@@ -104,21 +109,21 @@ class Served:
     def ask(
         self, path: str, *fields: str, method: str = "GET", body: bytes | None = None
     ) -> Answer:
-        """One answer, on a connection of its own."""
+        """One response, on a new connection."""
         with self.connect() as connection:
             return connection.ask(path, *fields, method=method, body=body)
 
-    def exchange(self, octets: bytes) -> bytes:
-        """All that comes back for `octets`, up to the end of the connection."""
+    def exchange(self, data: bytes) -> bytes:
+        """All bytes that are received for `data`, up to the end of the connection."""
         with self.connect() as connection:
-            connection.send(octets)
+            connection.send(data)
             return connection.rest()
 
     # ---- the event log
 
     def events(self) -> list[dict[str, Any]]:
-        """What was told since the last look, by calls that are over by now."""
-        if OTHER:  # with more threads, or one that is not free, a request does not tell that
+        """Events since the last call, of calls that have ended."""
+        if OTHER:  # with more threads, or a busy one, a request does not prove that
             return self._until_quiet(QUIET_MS)
         assert self.ask("/fence").body == b"fence"
         seen = []
@@ -127,11 +132,11 @@ class Served:
         return seen
 
     def told(self) -> list[str]:
-        """events(), only their names."""
+        """The names of events()."""
         return [event["event"] for event in self.events()]
 
     def wait_for(self, name: str, seconds: float = patience.SECONDS) -> dict[str, Any]:
-        """The next event of that name; those before it are dropped."""
+        """The next event of that name; earlier ones are dropped."""
         while (event := self.next_event(seconds))["event"] != name:
             pass
         return event
@@ -140,13 +145,13 @@ class Served:
         self.wait_for("stays")
 
     def let_go(self) -> None:
-        """Let one call that stays go on."""
+        """Let one waiting call continue."""
         self._staying -= 1
         os.write(self._go, b".")
 
     def clear(self) -> None:
-        """Before a test: what one that failed has left behind. Another server than iotax that has
-        not survived that is started again."""
+        """Before a test: drop leftovers of a failed test. A server other than iotax that did not
+        survive it is started again."""
         try:
             self._clear()
         except (AssertionError, OSError):
@@ -157,7 +162,7 @@ class Served:
                 while select.select([pipe], [], [], 0)[0]:
                     os.read(pipe, 65536)
             self._start()
-        wire.seen.clear()  # it is no part of the test
+        wire.seen.clear()  # it does not belong to the test
 
     def _clear(self) -> None:
         while select.select([self._events], [], [], 0)[0]:
@@ -189,8 +194,8 @@ class Served:
     # ---- the server log
 
     def logged(self, path: str, pattern: str = "") -> str:
-        """Wait for the entry of the server log about a request for `path`; what it says, with
-        its traceback, up to and with `pattern`. What another server logs is not looked at."""
+        """Wait for the entry of the server log about a request for `path`. Returns its text,
+        with its traceback, up to and including `pattern`. The log of another server is not read."""
         if OTHER:
             return ""
         within = r"(?:(?!(?:DEBUG|INFO|WARNING|ERROR|CRITICAL): ).)*?"

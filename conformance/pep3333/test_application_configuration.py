@@ -1,4 +1,4 @@
-"""Application Configuration, and what the documentation says about environ: S-CFG, S-ENV-21."""
+"""Application Configuration, and the documentation of environ: S-CFG, S-ENV-21."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from served import HERE, Served, only_for_iotax
 
 DOCS = HERE.parent.parent / "docs"
 
-# What of environ can be called, beside the methods of the two streams.
+# Callables in environ, apart from the methods of the two streams.
 EXTENSIONS = ["iotax.client_disconnected", "wsgi.early_hints", "wsgi.file_wrapper"]
 
 
@@ -45,7 +45,7 @@ def callables(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def test_the_extensions_are_those_that_were_reviewed(served: Served) -> None:
-    """not_checkable.toml says of these, and of no other, what S-EXT means for them."""
+    """not_checkable.toml describes for these, and no others, what S-EXT means."""
     assert served.ask("/callables").text.split("\n") == EXTENSIONS
 
 

@@ -1,4 +1,4 @@
-"""Decisions about answers: B-SR and B-OUT, where the tests of the clauses do not show them."""
+"""Decisions about responses: B-SR and B-OUT, where the tests of the clauses do not cover them."""
 
 import contextvars
 import sys
@@ -27,7 +27,7 @@ def after(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 def refusal(environ: Any, start_response: Any, status: Any, headers: Any) -> list[bytes]:
-    """What start_response says to the arguments."""
+    """The result of start_response for the arguments."""
     try:
         start_response(status, headers)
     except Exception as error:
@@ -65,7 +65,7 @@ def closes(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("B-SR-08")
-def test_connection_is_the_servers(served: Served) -> None:
+def test_connection_header_of_the_application_is_rejected(served: Served) -> None:
     said = served.ask("/wrong?connection").text
     assert said.startswith("ValueError: 'Connection' is a hop-by-hop header")
     assert "the server manages the connection" in said
@@ -75,7 +75,7 @@ def test_connection_is_the_servers(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-SR-14")
-def test_an_interim_status_is_refused(served: Served) -> None:
+def test_an_interim_status_is_rejected(served: Served) -> None:
     said = served.ask("/wrong?interim").text
     assert said.startswith("ValueError: ")
     assert "wsgi.early_hints" in said
@@ -98,7 +98,7 @@ def text_block(_environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("B-SR-06")
-def test_the_log_says_what_to_write(served: Served) -> None:
+def test_the_log_explains_the_fix(served: Served) -> None:
     assert served.ask("/text_block").status == 500
     served.logged("/text_block", r"a block must be bytes, e\.g\. text\.encode")
 
@@ -142,7 +142,7 @@ def test_hints_are_checked_and_bound_to_their_time(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-SR-15")
-def test_hints_come_at_once(served: Served) -> None:
+def test_hints_are_sent_immediately(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/hints", "Connection: close")
         hint = connection.head()
@@ -174,7 +174,7 @@ def too_much(_environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("B-OUT-01")
-def test_too_much_is_cut_and_logged(served: Served) -> None:
+def test_surplus_bytes_are_dropped_and_logged(served: Served) -> None:
     with served.connect() as connection:
         assert connection.ask("/too_much").body == b"abc"
         assert connection.ask("/after").body == b"the next answer"
@@ -184,18 +184,18 @@ def test_too_much_is_cut_and_logged(served: Served) -> None:
 
 @applications.add
 @started
-def breaks_off(_environ: Any, start_response: Any) -> Iterator[bytes]:
+def truncated(_environ: Any, start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [TEXT])
     yield b"part"
     raise ValueError("in the middle")
 
 
 @pytest.mark.obligation("B-OUT-06")
-def test_answers_before_one_that_breaks_off_come_whole(served: Served) -> None:
+def test_responses_before_a_truncated_one_are_complete(served: Served) -> None:
     for version in (b"1.1", b"1.0"):
         get = b"GET /after HTTP/1.1\r\nHost: test\r\n\r\n"
         with served.connect() as connection:
-            last = b"GET /breaks_off HTTP/" + version + b"\r\nHost: test\r\n\r\n"
+            last = b"GET /truncated HTTP/" + version + b"\r\nHost: test\r\n\r\n"
             connection.send(get * 3 + last)
             answers = [connection.answer() for _ in range(3)]
             rest = connection.rest()
@@ -258,7 +258,7 @@ def test_a_reset_ends_the_iteration_at_an_empty_block(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-OUT-11")
-def test_the_application_can_ask_whether_the_client_has_gone(served: Served) -> None:
+def test_the_application_can_ask_whether_the_client_disconnected(served: Served) -> None:
     before, after = events_of_a_reset(served)
     assert (before["value"], after.get("gone")) == (False, True)
 
@@ -292,7 +292,7 @@ def stays(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("B-OUT-09")
-def test_who_has_only_ended_sending_is_answered(served: Served) -> None:
+def test_a_half_closed_client_gets_its_response(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/stays")
         connection.end_sending()
@@ -347,7 +347,7 @@ def large_file(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("B-OUT-18")
-def test_a_slow_reader_of_a_file_holds_nobody_up(served: Served) -> None:
+def test_a_slow_reader_of_a_file_delays_no_other_client(served: Served) -> None:
     with served.connect(receive_buffer=4096) as slow:
         slow.get("/large_file")
         slow.head()
@@ -413,7 +413,7 @@ def keeps(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("B-OUT-22")
-def test_what_is_kept_of_a_request_raises_after_it(served: Served) -> None:
+def test_objects_kept_after_their_request_raise(served: Served) -> None:
     served.ask("/keeps", method="POST", body=b"abc")
     found = served.ask("/keeps", method="POST", body=b"abc")
     assert found.body == b"start_response,write,input"
@@ -424,7 +424,7 @@ def of_one_argument(scope: Any) -> Any:
 
 
 @pytest.mark.obligation("B-OUT-25")
-def test_what_cannot_be_called_so_is_explained(serve: Callable[..., Served]) -> None:
+def test_a_wrong_call_signature_is_explained(serve: Callable[..., Served]) -> None:
     served = serve(f"{__name__}:of_one_argument")
     assert served.ask("/").status == 500
     served.err.wait_for(r"as application\(environ, start_response\): if it is a factory")

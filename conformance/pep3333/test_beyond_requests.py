@@ -16,7 +16,7 @@ HOST = b"Host: example.test\r\n"
 
 
 def dump(environ: Any, start_response: Any) -> list[bytes]:
-    """What of environ is text, or True, and the body."""
+    """Strings and True values in environ, and the body."""
     kept = {key: value for key, value in environ.items() if isinstance(value, str | bool)}
     body = environ["wsgi.input"].read().decode("latin-1")
     tell("called")
@@ -30,7 +30,7 @@ applications = Applications(default=dump)
 def asked(
     served: Served, target: bytes = b"/", fields: bytes = b"", *, start: bytes = b"GET"
 ) -> Answer:
-    """The answer to a request of HTTP/1.1, on a connection of its own."""
+    """The response to an HTTP/1.1 request, on a new connection."""
     with served.connect() as connection:
         connection.send(start + b" " + target + b" HTTP/1.1\r\n" + HOST + fields + b"\r\n")
         return connection.answer()
@@ -91,7 +91,7 @@ def test_the_body_has_a_limit(serve: Callable[..., Served]) -> None:
 
 @pytest.mark.obligation("B-IN-06")
 @pytest.mark.parametrize("fields", [b"Content-Length: 5\r\n\r\nabc", CHUNKED[:-20]])
-def test_half_a_body_is_no_call(served: Served, fields: bytes) -> None:
+def test_half_a_body_does_not_call_the_application(served: Served, fields: bytes) -> None:
     with served.connect() as connection:
         connection.send(b"POST / HTTP/1.1\r\n" + HOST + fields)
         connection.end_sending()
@@ -208,7 +208,7 @@ def test_one_that_does_not_come_closes_the_connection(on_demand: Served) -> None
         assert connection.is_closed()
 
 
-# ---- what is refused
+# ---- rejections
 
 
 def refused(target: bytes, fields: bytes = HOST, *, start: bytes = b"GET") -> bytes:
@@ -270,10 +270,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("status", "octets"), REFUSED)
-def test_what_is_refused(served: Served, status: int, octets: bytes) -> None:
+@pytest.mark.parametrize(("status", "data"), REFUSED)
+def test_rejected_requests(served: Served, status: int, data: bytes) -> None:
     with served.connect() as connection:
-        connection.send(octets)
+        connection.send(data)
         found = connection.head().status
     assert found == status or (OTHER and status != 417 and 400 <= found < 600)
     assert served.told() == []
@@ -337,20 +337,20 @@ def test_the_scheme_is_that_of_the_connection(serve: Callable[..., Served]) -> N
 
 
 @pytest.mark.obligation("B-URL-12")
-def test_the_server_answers_options_of_all(served: Served) -> None:
+def test_the_server_responds_to_options_of_all(served: Served) -> None:
     answer = asked(served, b"*", start=b"OPTIONS")
     assert (answer.status, answer.body) == (204, b"")
     assert "GET" in (answer.get("Allow") or "")
     assert served.told() == []
 
 
-# ---- the fields
+# ---- the headers
 
 
 @pytest.mark.obligation("B-ENV-02")
 def test_an_old_client_need_not_send_host(served: Served) -> None:
-    octets = served.exchange(b"GET / HTTP/1.0\r\n\r\n")
-    assert "HTTP_HOST" not in json.loads(octets.partition(b"\r\n\r\n")[2])["environ"]
+    data = served.exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert "HTTP_HOST" not in json.loads(data.partition(b"\r\n\r\n")[2])["environ"]
 
 
 FIELDS = [
@@ -381,7 +381,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("fields", "variables"), FIELDS)
-def test_what_becomes_of_fields(served: Served, fields: bytes, variables: dict[str, str]) -> None:
+def test_headers_in_environ(served: Served, fields: bytes, variables: dict[str, str]) -> None:
     environ = environ_of(asked(served, b"/", fields))
     found = {key[5:]: value for key, value in environ.items() if key.startswith("HTTP_")}
     assert found == {"HOST": "example.test", **variables}
@@ -395,7 +395,7 @@ def test_a_name_with_an_underscore_is_dropped(served: Served) -> None:
 
 
 @pytest.mark.obligation("B-ENV-05")
-def test_and_the_log_says_so_once(serve: Callable[..., Served]) -> None:
+def test_a_dropped_header_is_logged_once(serve: Callable[..., Served]) -> None:
     only_for_iotax("it reads the server's log")
     served = serve(f"{__name__}:applications")
     for _ in range(3):
@@ -411,7 +411,7 @@ FORWARDED = (
 
 
 @pytest.mark.obligation("B-ENV-08")
-def test_forwarded_fields_of_anybody_change_nothing(served: Served) -> None:
+def test_forwarded_headers_of_an_untrusted_client_change_nothing(served: Served) -> None:
     environ = environ_of(asked(served, b"/", FORWARDED))
     assert environ["wsgi.url_scheme"] == "http"
     assert (environ["REMOTE_ADDR"], environ["HTTP_HOST"]) == ("127.0.0.1", "example.test")
@@ -441,7 +441,7 @@ def sockets(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("B-ENV-13")
-def test_the_socket_is_not_there(served: Served) -> None:
+def test_the_socket_is_not_in_environ(served: Served) -> None:
     assert served.ask("/sockets").body == b""
 
 

@@ -1,6 +1,6 @@
-"""What is done with blocks (Specification Details, Buffering and Streaming, Middleware Handling of
-Block Boundaries, The write() Callable, Supporting Older Versions of Python): S-ITER, S-BUF, S-WR,
-S-SR-03, S-OLD."""
+"""Blocks of the response (Specification Details, Buffering and Streaming, Middleware Handling of
+Block Boundaries, The write() Callable, Supporting Older Versions of Python): S-ITER, S-BUF,
+S-WR, S-SR-03, S-OLD."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -43,7 +43,7 @@ def test_blocks_are_opaque(served: Served, field: str) -> None:
 
 
 class Sized:
-    """Two blocks, and a length that is wrong or cannot be had."""
+    """Two blocks, and a length that is wrong or missing."""
 
     def __init__(self, length: Any) -> None:
         self.length = length
@@ -85,7 +85,7 @@ def only_getitem(_environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-OLD-01")
-def test_what_a_for_loop_accepts_is_a_result(served: Served) -> None:
+def test_any_iterable_is_a_result(served: Served) -> None:
     answer = served.ask("/only_getitem")
     assert (answer.status, answer.body, answer.complete) == (200, b"ab", True)
 
@@ -107,7 +107,7 @@ def test_empty_blocks_are_nothing_to_send(served: Served, number: int) -> None:
     assert b"" not in answer.chunks
 
 
-# ---- each at once: the application goes on when the client has the block
+# ---- each block immediately: the application continues when the client has the block
 
 FRAMINGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "chunked": ("1.1", []),
@@ -121,7 +121,7 @@ BLOCKS = 3
 @applications.add
 @started
 def one_by_one(environ: Any, start_response: Any) -> Iterable[bytes]:
-    """/one_by_one/FRAMING?SIZE: stays after each block."""
+    """/one_by_one/FRAMING?SIZE: waits after each block."""
     size = parameter(environ)
     _, headers = FRAMINGS[environ["PATH_INFO"].rpartition("/")[2]]
     total = str(BLOCKS * size)
@@ -156,7 +156,7 @@ def check_blocks_come_at_once(served: Served, name: str, framing: str, size: int
         for number in range(BLOCKS):
             assert connection.content(answer, size) == b"%d" % number * size
             if framing == "Content-Length" and number == BLOCKS - 1:
-                continue  # the answer is complete, the iteration may be over
+                continue  # the response is complete, the iteration may have ended
             served.wait_until_it_stays()
             served.let_go()
         if framing == "chunked":
@@ -166,7 +166,7 @@ def check_blocks_come_at_once(served: Served, name: str, framing: str, size: int
 @pytest.mark.obligation("S-BUF-01", "S-BUF-02")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("framing", list(FRAMINGS))
-def test_each_block_comes_before_the_next_is_asked_for(
+def test_each_block_arrives_before_the_next_is_requested(
     served: Served, framing: str, size: int
 ) -> None:
     check_blocks_come_at_once(served, "one_by_one", framing, size)
@@ -175,7 +175,7 @@ def test_each_block_comes_before_the_next_is_asked_for(
 @pytest.mark.obligation("S-WR-01")
 @pytest.mark.parametrize("size", [1, 4096, 65537])
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-def test_each_written_block_comes_before_the_call_goes_on(
+def test_each_written_block_arrives_before_the_call_continues(
     served: Served, framing: str, size: int
 ) -> None:
     check_blocks_come_at_once(served, "write_one_by_one", framing, size)
@@ -232,14 +232,14 @@ def large_write(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.mark.obligation("S-BUF-03")
 @pytest.mark.parametrize("name", ["large_block", "large_write"])
-def test_a_large_block_is_sent_while_the_application_goes_on(served: Served, name: str) -> None:
+def test_a_large_block_is_sent_while_the_application_continues(served: Served, name: str) -> None:
     if name == "large_write":
         needs_write(served)
     with served.connect(receive_buffer=SMALL) as connection:
         connection.get(f"/{name}")
         answer = connection.head()
         assert connection.content(answer, LARGE) == b"x" * LARGE
-        served.wait_until_it_stays()  # on its way, or here already: either is allowed
+        served.wait_until_it_stays()  # in transit, or here already: both are allowed
         served.let_go()
         assert connection.content(answer, 4) == b"end"
 
@@ -288,7 +288,7 @@ def written_and_yielded_one_by_one(_environ: Any, start_response: Any) -> Iterab
 
 
 @pytest.mark.obligation("S-WR-03", "S-WR-02")
-def test_after_write_each_block_of_the_result_comes_at_once(served: Served) -> None:
+def test_after_write_each_block_of_the_result_arrives_immediately(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/written_and_yielded_one_by_one")
         answer = connection.head()

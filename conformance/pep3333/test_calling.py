@@ -17,7 +17,7 @@ from served import Served, more_comes, needs_write, only_for_iotax
 applications = Applications()
 
 
-# ---- whatever can be called
+# ---- every kind of callable
 
 
 def function(_environ: Any, start_response: Any) -> list[bytes]:
@@ -50,7 +50,7 @@ class InstancesAreIterable:
 
 
 class Recorder:
-    """Answers with the names of the attributes that were looked up on it since it was made."""
+    """Responds with the names of the attributes that were accessed since it was created."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "names", [])
@@ -79,7 +79,7 @@ CALLABLES: dict[str, Any] = {
 recorder = Recorder()
 
 
-# What the command line can name.
+# Objects that the command line can name.
 for number, one in enumerate(CALLABLES.values()):
     globals()[f"callable_{number}"] = one
 
@@ -99,7 +99,7 @@ def test_the_application_is_not_introspected(serve: Callable[..., Served]) -> No
         assert json.loads(served.ask("/").body) == []
 
 
-# ---- how often, and with what
+# ---- how often, and with which arguments
 
 
 @applications.add
@@ -141,10 +141,10 @@ MALFORMED = [
 
 
 @pytest.mark.obligation("S-CALL-02")
-@pytest.mark.parametrize("octets", MALFORMED)
-def test_a_malformed_request_is_no_call(served: Served, octets: bytes) -> None:
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed_request_does_not_call_the_application(served: Served, data: bytes) -> None:
     only_for_iotax("what a server refuses is its policy")
-    assert served.exchange(octets).startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
+    assert served.exchange(data).startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
     assert served.told() == []
 
 
@@ -158,7 +158,7 @@ def endless(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-CALL-02")
-def test_a_client_that_leaves_is_no_reason_to_call_again(served: Served) -> None:
+def test_disconnect_does_not_repeat_the_call(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/endless")
         connection.head()
@@ -209,7 +209,7 @@ def unstarted(environ: Any, _start_response: Any) -> Any:
 
 @pytest.mark.obligation("S-SR-01")
 @pytest.mark.parametrize("number", range(len(UNSTARTED)), ids=list(UNSTARTED))
-def test_without_start_response_the_answer_is_500(served: Served, number: int) -> None:
+def test_without_start_response_the_response_is_500(served: Served, number: int) -> None:
     path = f"/unstarted?{number}"
     answer = served.ask(path)
     assert (answer.status, answer.complete) == (500, True)
@@ -222,7 +222,7 @@ def test_without_start_response_the_answer_is_500(served: Served, number: int) -
 
 
 def passed_through(application: Application) -> Application:
-    """Hands on what it gets, block by block."""
+    """Passes on its arguments and blocks."""
 
     def passing(result: Any) -> Iterable[bytes]:
         try:
@@ -274,9 +274,7 @@ for bare in BARE:
 @pytest.mark.parametrize("middleware", ["validated", "passed"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("name", [bare.__name__ for bare in BARE])
-def test_behind_middleware_it_is_the_same(
-    served: Served, middleware: str, method: str, name: str
-) -> None:
+def test_the_same_with_middleware(served: Served, middleware: str, method: str, name: str) -> None:
     if name == "bare_write":
         needs_write(served)
     own = {"date", "content-length", "transfer-encoding", "x-request-id"}
@@ -291,11 +289,11 @@ def test_behind_middleware_it_is_the_same(
     assert seen(f"/{middleware}_{name}") == seen(f"/{name}")
 
 
-# ---- what is done with the result
+# ---- use of the result
 
 
 class RecordingResult:
-    """Tells of every attribute that is looked up on it. Most of them are traps."""
+    """Reports every attribute that is accessed. Most of them are traps."""
 
     def __getattribute__(self, name: str) -> Any:
         tell("lookup", name=name)

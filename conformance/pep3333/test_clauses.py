@@ -1,4 +1,4 @@
-"""The books are right: nothing is left out, nothing is made up, and the report says what ran."""
+"""The data files are complete and correct, and the report names the tests that ran."""
 
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def test_the_obligations_are_complete() -> None:
         (["S-1"], ["S-2"], ["S-2"], "S-2 is listed 2 times"),
     ],
 )
-def test_what_is_wrong_is_found(
+def test_errors_in_the_lists_are_found(
     tested: list[str], not_checkable: list[str], not_met: list[str], objection: str
 ) -> None:
     assert clauses.objections(["S-1", "S-2"], tested, not_checkable, not_met) == [objection]
@@ -111,7 +111,7 @@ def shown(**tests: bool) -> dict[str, Shown]:
     }
 
 
-def test_the_report_says_what_ran(tmp_path: Path) -> None:
+def test_the_report_names_the_tests_that_ran(tmp_path: Path) -> None:
     outcomes = {"S-SR-06": shown(a=True, b=True), "S-SR-08": shown(c=True, d=False)}
     of_another = {clause.id: clause for clause in clauses.report(outcomes, of_iotax=False)}
     found = {clause.id: clause for clause in clauses.report(outcomes, of_iotax=True)}

@@ -1,5 +1,5 @@
-"""close() of the result, and what goes wrong (Specification Details, Unicode Issues, Error
-Handling): S-CLOSE, S-EXC, S-UNI-04."""
+"""close() of the result, and errors (Specification Details, Unicode Issues, Error Handling):
+S-CLOSE, S-EXC, S-UNI-04."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ applications = Applications()
 
 
 def run(served: Served, path: str, method: str = "GET") -> None:
-    """Ask, and let come what comes."""
+    """Send a request and accept any response."""
     with contextlib.suppress(OSError):
         served.exchange(
             f"{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
@@ -118,7 +118,7 @@ def endless_blocks(_environ: Any, start_response: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "event"), [("endless", "GeneratorExit"), ("endless_blocks", "close")]
 )
-def test_close_is_called_when_the_client_leaves(served: Served, name: str, event: str) -> None:
+def test_close_is_called_when_the_client_disconnects(served: Served, name: str, event: str) -> None:
     with served.connect() as connection:
         connection.get(f"/{name}")
         answer = connection.head()
@@ -206,7 +206,7 @@ def test_an_exception_before_anything_is_sent_gives_500(
 @pytest.mark.obligation("S-EXC-03", "S-EXC-04", "B-OUT-04", "B-OUT-12")
 @every_error
 @pytest.mark.parametrize("name", AFTER)
-def test_an_exception_after_a_block_breaks_the_answer_off(
+def test_an_exception_after_a_block_truncates_the_response(
     served: Served, name: str, number: int
 ) -> None:
     with served.connect() as connection:
@@ -247,7 +247,7 @@ def raises_when_it_is_let_go(_environ: Any, start_response: Any) -> Iterable[byt
 
 
 @pytest.mark.obligation("B-OUT-05")
-def test_an_answer_that_ends_with_the_connection_is_reset(served: Served) -> None:
+def test_a_response_that_ends_with_the_connection_is_reset(served: Served) -> None:
     with served.connect() as connection:
         connection.send(b"GET /raises_when_it_is_let_go HTTP/1.0\r\n\r\n")
         connection.head()
@@ -268,7 +268,7 @@ def starts_badly_while_iterating(_environ: Any, start_response: Any) -> Iterable
 
 
 @pytest.mark.obligation("S-CLOSE-02")
-def test_a_head_that_is_refused_while_iterating(served: Served) -> None:
+def test_a_head_that_is_rejected_while_iterating(served: Served) -> None:
     run(served, "/starts_badly_while_iterating")
     assert served.told() == ["close"]
 
@@ -304,7 +304,7 @@ def test_a_first_block_of_another_type_gives_500(served: Served, number: int) ->
 
 @pytest.mark.obligation("S-UNI-04")
 @every_type
-def test_a_later_block_of_another_type_breaks_the_answer_off(served: Served, number: int) -> None:
+def test_a_later_block_of_another_type_truncates_the_response(served: Served, number: int) -> None:
     answer = served.ask(f"/another_type_later?{number}")
     assert (answer.status, answer.body, answer.complete) == (200, b"part", False)
 

@@ -20,7 +20,7 @@ def with_length(length: int, result: Callable[[], Any]) -> Callable[..., Any]:
 
 
 def writing(length: int, *blocks: bytes) -> Callable[..., Any]:
-    """Writes the blocks, and tells which of them were refused."""
+    """Writes the blocks, and reports which of them were rejected."""
 
     def application(_environ: Any, start_response: Any) -> Any:
         write = start_response("200 OK", [TEXT, ("Content-Length", str(length))])
@@ -126,13 +126,13 @@ def test_too_little_closes_the_connection(served: Served, number: int) -> None:
     with served.connect() as connection:
         connection.get(path)
         connection.get("/after")
-        octets = connection.rest()
-    assert octets.count(b"HTTP/1.1 ") == 1
-    assert octets.endswith(b"\r\n\r\nabc")
+        data = connection.rest()
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert data.endswith(b"\r\n\r\nabc")
     served.logged(path)
 
 
-# ---- without a length of the application's
+# ---- without a length of the application
 
 
 @applications.add
@@ -147,16 +147,16 @@ def generator(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.mark.obligation("S-CL-06")
 def test_to_an_old_client_the_body_ends_with_the_connection(served: Served) -> None:
-    octets = served.exchange(b"GET /generator HTTP/1.0\r\n\r\n")
-    head, _, body = octets.partition(b"\r\n\r\n")
+    data = served.exchange(b"GET /generator HTTP/1.0\r\n\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
     assert body == b"abc"
     assert OTHER or b"\r\nConnection: close" in head
     assert b"Transfer-Encoding" not in head
 
 
-def test_keep_alive_of_an_old_client_is_not_obeyed_without_a_length(served: Served) -> None:
-    octets = served.exchange(b"GET /generator HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    assert octets.endswith(b"\r\n\r\nabc")
+def test_keep_alive_of_an_old_client_is_ignored_without_a_length(served: Served) -> None:
+    data = served.exchange(b"GET /generator HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert data.endswith(b"\r\n\r\nabc")
 
 
 class OfLengthOne:
@@ -235,18 +235,18 @@ def with_status(environ: Any, start_response: Any) -> Iterable[bytes]:
         ("GET", "1.1", "304+Not+Modified"),
     ],
 )
-def test_where_chunks_must_not_be_there_are_none(
+def test_no_chunks_where_they_are_not_allowed(
     served: Served, method: str, version: str, status: str
 ) -> None:
-    octets = served.exchange(
+    data = served.exchange(
         f"{method} /with_status?{status} HTTP/{version}\r\nHost: h\r\n"
         "Connection: close\r\n\r\n".encode()
     )
-    head, _, body = octets.partition(b"\r\n\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
     assert b"\r\nx-name: value" in head.lower()
     assert b"\r\n" not in body, "no chunk"
     assert OTHER or body == (b"abc" if version == "1.0" else b"")
-    if method != "HEAD":  # what GET would have, RFC 9110 section 9.3.2
+    if method != "HEAD":  # as for GET, RFC 9110 section 9.3.2
         assert b"transfer-encoding" not in head.lower()
 
 
@@ -258,6 +258,6 @@ def exact(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.mark.obligation("S-CL-09")
 def test_no_chunks_beside_a_length(served: Served) -> None:
-    octets = served.exchange(b"GET /exact HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"transfer-encoding" not in octets.lower()
-    assert octets.endswith(b"\r\n\r\nabc")
+    data = served.exchange(b"GET /exact HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"transfer-encoding" not in data.lower()
+    assert data.endswith(b"\r\n\r\nabc")

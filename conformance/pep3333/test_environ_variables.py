@@ -88,7 +88,7 @@ def connection(served: Served) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that believes what this machine says in X-Forwarded fields."""
+    """A server that trusts the X-Forwarded headers of this machine."""
     target = f"{__name__}:applications"
     believed = (
         "--forwarded-allow-ips",
@@ -294,7 +294,7 @@ def test_the_query_is_not_decoded(connection: Connection, target: str, query: st
 
 @pytest.mark.obligation("S-UNI-02")
 @pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/x?\xc3\xa9"])
-def test_raw_octets_in_the_target_are_not_transcoded(served: Served, target: bytes) -> None:
+def test_raw_bytes_in_the_target_are_not_transcoded(served: Served, target: bytes) -> None:
     with served.connect() as connection:
         connection.send(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         answer = connection.answer()
@@ -312,7 +312,7 @@ def test_the_protocol_is_that_of_the_request(connection: Connection, version: st
     assert found["SERVER_PROTOCOL"] == f"HTTP/{version}"
 
 
-# ---- header fields
+# ---- headers
 
 
 @pytest.mark.obligation("S-ENV-09")
@@ -333,7 +333,7 @@ def test_content_length(connection: Connection) -> None:
 
 @pytest.mark.obligation("S-ENV-10")
 @pytest.mark.parametrize("options", [[], ["--no-request-buffering"]])
-def test_content_length_of_chunks_is_what_came(
+def test_content_length_of_chunks_is_the_received_length(
     serve: Callable[..., Served], options: list[str]
 ) -> None:
     served = serve(f"{__name__}:applications", *options)
@@ -391,17 +391,17 @@ def test_an_underscore_does_not_pass_for_a_dash(
 
 
 @pytest.mark.obligation("S-STR-01", "S-UNI-01")
-def test_a_character_stands_for_an_octet(connection: Connection) -> None:
-    octets = bytes(range(0x80, 0x100))
-    found = dumped(connection, b"/%80%FF", b"X-L: \xe9\xc3\xa9", b"X-All: " + octets)
+def test_a_character_stands_for_a_byte(connection: Connection) -> None:
+    data = bytes(range(0x80, 0x100))
+    found = dumped(connection, b"/%80%FF", b"X-L: \xe9\xc3\xa9", b"X-All: " + data)
     assert found["HTTP_X_L"] == "\xe9\xc3\xa9"
-    assert found["HTTP_X_ALL"].encode("latin-1") == octets
+    assert found["HTTP_X_ALL"].encode("latin-1") == data
     assert found["PATH_INFO"] == "/\x80\xff"
 
 
 @pytest.mark.obligation("S-UNI-01")
 def test_no_character_beyond_latin_1(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """Not from the process's variables or the path of a socket either."""
+    """Not from variables of the process or the path of a socket either."""
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xffsocket")
     target = f"{__name__}:applications"
     served = serve(target, "-b", "127.0.0.1:0", "-b", f"unix:{path}", env={"REMOTE_USER": "\udcff"})
@@ -448,7 +448,7 @@ def test_server_name_and_port(
     served: Served, connection: Connection, request_: dict[str, Any]
 ) -> None:
     found = dumped_of(connection, request_)
-    if OTHER:  # any name will do that leads to it
+    if OTHER:  # any name that resolves to it
         socket.create_connection((found["SERVER_NAME"], int(found["SERVER_PORT"]))).close()
         return
     assert (found["SERVER_NAME"], found["SERVER_PORT"]) == ("127.0.0.1", str(served.server.port))

@@ -1,5 +1,5 @@
-"""Input and Error Streams, the errors: S-ERR, S-ENV-28. The log is standard error; that of another
-server, as far as it writes there what the application writes to wsgi.errors."""
+"""Input and Error Streams, the errors: S-ERR, S-ENV-28. The log is standard error; of another
+server, only if it writes the text of wsgi.errors there."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from support.wire import OTHER
 
 applications = Applications()
 
-# What stands before the text in the log. Another server may put something there.
+# A prefix of the text in the log. Another server may write one.
 LINE = "" if OTHER else "^"
 
 
@@ -31,7 +31,7 @@ def all_methods(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-ENV-28", "S-ERR-05")
-def test_what_is_written_is_in_the_log_in_order(served: Served) -> None:
+def test_written_text_is_in_the_log_in_order(served: Served) -> None:
     assert served.ask("/all_methods").status == 200
     texts = ["by write", "by writelines 1", "by writelines 2", "by a generator 0"]
     texts += ["by a generator 1", "unfinished"]
@@ -87,7 +87,7 @@ def stays_after_flush(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-ERR-06")
-def test_after_flush_the_text_comes_although_the_request_goes_on(served: Served) -> None:
+def test_flushed_text_appears_during_the_request(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/stays_after_flush")
         served.wait_until_it_stays()

@@ -67,7 +67,7 @@ def expect(connection: Connection, path: str, value: str = "100-continue") -> No
 
 
 def is_told_to_continue(connection: Connection) -> bool:
-    """Whether a 100 comes before anything else, and in time."""
+    """Whether a 100 arrives before anything else, and in time."""
     try:
         return connection.head().status == 100
     except TimeoutError:
@@ -88,7 +88,8 @@ def test_the_client_is_told_to_continue(server: Served, value: str) -> None:
 @pytest.mark.obligation("S-EXP-01")
 @pytest.mark.parametrize("value", ["100-continue", "100-Continue", "100-CONTINUE"])
 def test_the_body_arrives(server: Served, value: str) -> None:
-    """Of a client that waited to be told; one that was not told in time sends all the same."""
+    """For a client that waits for the 100; if it does not arrive in time, the client sends
+    anyway."""
     with server.connect() as connection:
         expect(connection, "/reads", value)
         assert is_told_to_continue(connection) or OTHER
@@ -99,7 +100,7 @@ def test_the_body_arrives(server: Served, value: str) -> None:
 
 
 @pytest.mark.obligation("S-EXP-01")
-def test_a_client_that_does_not_wait_is_answered_too(server: Served) -> None:
+def test_a_client_that_does_not_wait_gets_a_response_too(server: Served) -> None:
     with server.connect() as connection:
         connection.request("POST", "/reads", "Expect: 100-continue", body=b"hello")
         answer = connection.answer()
@@ -119,7 +120,7 @@ def test_every_way_of_reading_lets_the_client_continue(server: Served, name: str
 
 
 @pytest.mark.obligation("S-EXP-02", "B-EXP-01")
-def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> None:
+def test_a_server_that_reads_ahead_sends_100_before_the_call(served: Served) -> None:
     with served.connect() as connection:
         expect(connection, "/reads")
         assert connection.head().status == 100
@@ -130,7 +131,7 @@ def test_a_server_that_reads_ahead_says_so_before_the_call(served: Served) -> No
 
 
 @pytest.mark.obligation("S-EXP-03", "B-EXP-02")
-def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
+def test_on_demand_the_first_read_sends_100(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/stays_before_it_reads")
@@ -143,19 +144,19 @@ def test_on_demand_the_first_read_says_so(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-03", "B-EXP-02")
-def test_on_demand_an_answer_without_a_read_comes_alone(on_demand: Served) -> None:
+def test_on_demand_a_response_without_a_read_has_no_100(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/refuses")
         connection.end_sending()
-        octets = connection.rest()
-    assert octets.startswith(b"HTTP/1.1 403 ")
-    assert octets.count(b"HTTP/1.1 ") == 1
+        data = connection.rest()
+    assert data.startswith(b"HTTP/1.1 403 ")
+    assert data.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.obligation("S-EXP-04")
-def test_the_body_comes_whole(server: Served) -> None:
-    """Whoever waits for it: the server before the call, or the read."""
+def test_the_body_arrives_completely(server: Served) -> None:
+    """The code that waits for the body: the server before the call, or the read."""
     with server.connect() as connection:
         expect(connection, "/reads")
         assert is_told_to_continue(connection) or OTHER
@@ -179,7 +180,7 @@ def test_the_read_waits_for_the_client(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-04")
-def test_the_read_ends_when_the_client_leaves(on_demand: Served) -> None:
+def test_the_read_ends_when_the_client_disconnects(on_demand: Served) -> None:
     on_demand.clear()
     with on_demand.connect() as connection:
         expect(connection, "/reads")
@@ -191,20 +192,20 @@ def test_the_read_ends_when_the_client_leaves(on_demand: Served) -> None:
 
 
 @pytest.mark.obligation("S-EXP-06")
-def test_an_old_client_gets_no_interim_answer(server: Served) -> None:
+def test_an_old_client_gets_no_interim_response(server: Served) -> None:
     with server.connect() as connection:
         connection.send(
             b"POST /reads HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
         )
         connection.send(b"hello")
-        octets = connection.rest()
-    assert re.match(rb"HTTP/1\.[01] 200 ", octets)
-    assert len(re.findall(rb"HTTP/1\.[01] \d", octets)) == 1
-    assert octets.endswith(b"hello")
+        data = connection.rest()
+    assert re.match(rb"HTTP/1\.[01] 200 ", data)
+    assert len(re.findall(rb"HTTP/1\.[01] \d", data)) == 1
+    assert data.endswith(b"hello")
 
 
 @pytest.mark.obligation("S-EXP-07", "B-EXP-01")
-def test_what_the_server_refuses_is_not_asked_for(serve: Callable[..., Served]) -> None:
+def test_a_rejected_body_is_not_requested(serve: Callable[..., Served]) -> None:
     served = serve(f"{__name__}:applications", "--limit-body", "1000")
     with served.connect() as connection:
         connection.request("POST", "/reads", "Expect: 100-continue", "Content-Length: 1001")

@@ -22,17 +22,17 @@ USES: list[Callable[[Any], Any]] = []
 
 def as_json(value: object) -> dict[str, str]:
     assert isinstance(value, bytes | bytearray | memoryview)
-    return {"type": type(value).__name__, "octets": bytes(value).decode("latin-1")}
+    return {"type": type(value).__name__, "data": bytes(value).decode("latin-1")}
 
 
 def from_json(value: dict[str, str]) -> bytes:
     assert value["type"] == "bytes"
-    return value["octets"].encode("latin-1")
+    return value["data"].encode("latin-1")
 
 
 @applications.add
 def used(environ: Any, start_response: Any) -> list[bytes]:
-    """What the use of that number makes of wsgi.input."""
+    """The result of the use with that number for wsgi.input."""
     result = json.dumps(USES[parameter(environ)](environ["wsgi.input"]), default=as_json)
     start_response("200 OK", [TEXT])
     return [result.encode()]
@@ -43,7 +43,7 @@ def use(function: Callable[[Any], Any]) -> int:
     return len(USES) - 1
 
 
-# ---- the ways in which a body comes
+# ---- the ways in which a body arrives
 
 
 def with_a_length(body: bytes) -> tuple[bytes, list[bytes]]:
@@ -68,8 +68,8 @@ FORMS = {
 
 @pytest.fixture(params=list(FORMS))
 def read(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """read(number, body) gives what that use made of the body. The connection stays open, with
-    nothing more on it, and takes the next request."""
+    """read(number, body) returns the result of that use for the body. The connection stays open,
+    without further bytes, and accepts the next request."""
     later, form = FORMS[request.param]
     server: Served = request.getfixturevalue("on_demand" if later else "served")
     with server.connect() as connection:
@@ -101,7 +101,7 @@ READ_MUCH = use(lambda stream: stream.read(10_000_000))
 
 
 @pytest.mark.obligation("S-ENV-27")
-def test_there_is_something_to_read_from(read: Any) -> None:
+def test_wsgi_input_can_be_read(read: Any) -> None:
     assert read(READ) == BODY
 
 
@@ -163,7 +163,7 @@ NOTHING_READ = use(lambda stream: [stream.read(0), stream.read(3)])
 
 
 @pytest.mark.obligation("S-IN-03")
-def test_read_returns_what_was_asked_for(read: Any) -> None:
+def test_read_returns_the_requested_size(read: Any) -> None:
     assert read(FILLS_UP) == BODY
     assert read(NOTHING_READ) == [b"", b"lin"]
 
@@ -262,14 +262,14 @@ NOTHING = [b"", b"", b"", [], []] * 2
 
 
 @pytest.mark.obligation("S-IN-09", "S-IN-11")
-def test_past_the_end_there_is_nothing(read: Any) -> None:
+def test_read_past_the_end_returns_nothing(read: Any) -> None:
     assert read(PAST_THE_END) == [BODY, *NOTHING]
     assert read(PAST_THE_END, b"") == [b"", *NOTHING]
 
 
 @pytest.mark.obligation("S-IN-11")
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_without_a_body_there_is_nothing(served: Served, version: str) -> None:
+def test_read_without_a_body_returns_nothing(served: Served, version: str) -> None:
     with served.connect() as connection:
         connection.send(f"GET /used?{PAST_THE_END} HTTP/{version}\r\nHost: h\r\n\r\n".encode())
         found = json.loads(connection.answer().body, object_hook=from_json)
@@ -324,8 +324,8 @@ def unread(_environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-IN-14")
 @pytest.mark.parametrize("form", [with_a_length, in_chunks])
 @pytest.mark.parametrize("body", [BODY, NEXT, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 20_000])
-def test_an_unread_body_is_no_request(server: Served, form: Any, body: bytes) -> None:
-    """The next answer is that of the next request, or there is none."""
+def test_an_unread_body_is_not_read_as_a_request(server: Served, form: Any, body: bytes) -> None:
+    """The next response is that of the next request, or there is none."""
     field, pieces = form(body)
     with server.connect() as connection:
         connection.send(b"POST /unread HTTP/1.1\r\nHost: h\r\n" + field + b"\r\n\r\n")
@@ -339,7 +339,7 @@ def test_an_unread_body_is_no_request(server: Served, form: Any, body: bytes) ->
     assert len(re.findall(rb"HTTP/1\.[01] \d", rest)) <= 1
     if rest:
         assert re.match(rb"HTTP/1\.[01] 200 ", rest)
-        assert b'"octets": "next"' in rest
+        assert b'"data": "next"' in rest
 
 
 # ---- when the application is called

@@ -12,7 +12,7 @@ from support.wire import OTHER
 applications = Applications()
 
 
-# ---- the answer is the application's
+# ---- the response belongs to the application
 
 UNUSUAL = [
     ("x-ODD", "1"),
@@ -46,7 +46,7 @@ def typed_but_empty(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 def by_name(fields: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """The values of each name, in their order."""
+    """The values of each name, in order."""
     values: dict[str, list[str]] = {}
     for name, value in fields:
         values.setdefault(name.lower(), []).append(value)
@@ -102,7 +102,7 @@ def test_cache_validation_is_left_to_the_application(served: Served, name: str) 
 
 
 @pytest.mark.obligation("S-HTTP-06")
-def test_the_answer_is_not_encoded(served: Served) -> None:
+def test_the_response_is_not_encoded(served: Served) -> None:
     answer = served.ask("/validated", "Accept-Encoding: gzip, deflate, br, zstd", "TE: gzip")
     assert (answer.get("Content-Length"), answer.body) == ("10", b"0123456789")
     assert (answer.get("Content-Encoding"), answer.get("Vary")) == (None, None)
@@ -149,7 +149,7 @@ def test_chunks_are_decoded(served: Served, name: str) -> None:
     assert [event["trailer"] for event in served.events()] == [False] * 2
 
 
-# ---- answers without a body
+# ---- responses without a body
 
 
 @applications.add
@@ -174,7 +174,7 @@ KINDS = ["list", "empty", "blocks", "write", "file"]
 
 
 def answer_and_next(served: Served, method: str, path: str) -> dict[str, str]:
-    """The fields of an answer that has no body: the next answer follows at once."""
+    """The headers of a response without a body: the next response follows immediately."""
     with served.connect() as connection:
         connection.get(path, method=method)
         connection.get("/after", "Connection: close")
@@ -232,7 +232,7 @@ def hints(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-HTTP-04")
-def test_an_interim_answer_has_no_body(served: Served) -> None:
+def test_an_interim_response_has_no_body(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/hints")
         if not served.wait_for("has")["early_hints"]:

@@ -19,7 +19,7 @@ DATA = b"0123456789"
 
 
 def plain_file(data: bytes = DATA) -> Any:
-    """An open file of its own, which nobody else has a name for."""
+    """An open file of its own, without another reference."""
     descriptor, name = tempfile.mkstemp()
     os.write(descriptor, data)
     os.close(descriptor)
@@ -29,7 +29,7 @@ def plain_file(data: bytes = DATA) -> Any:
 
 
 def telling(file: Any) -> Any:
-    """Its close() tells. Patched onto the object, as Django does it."""
+    """Reports its close(). Patched onto the object, as Django does it."""
     close = file.close
 
     def told_close() -> None:
@@ -41,7 +41,7 @@ def telling(file: Any) -> Any:
 
 
 class ReadOnly:
-    """Only read(), and a close() that tells."""
+    """Only read(), and a close() that is reported."""
 
     def __init__(self, data: bytes = DATA) -> None:
         self._data = io.BytesIO(data)
@@ -71,13 +71,13 @@ def has_wrapper(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-FW-01")
-def test_there_is_a_wrapper(served_module: Served) -> None:
+def test_file_wrapper_is_in_environ(served_module: Served) -> None:
     assert served_module.ask("/has_wrapper").body == b"True"
 
 
 @pytest.fixture
 def served(served: Served) -> Served:
-    """The rest is for a server that has one."""
+    """The other tests are for a server that has one."""
     if OTHER and served.ask("/has_wrapper").body != b"True":
         only_for_iotax("it asks for a wsgi.file_wrapper, which this server does not have")
     return served
@@ -124,7 +124,7 @@ def other_result(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-04")
-def test_nothing_is_sent_of_a_wrapper_that_is_not_returned(served: Served) -> None:
+def test_a_wrapper_that_is_not_returned_sends_nothing(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/other_result")
         served.wait_until_it_stays()
@@ -157,7 +157,7 @@ def inside(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 class Middleware:
-    """Hands on a wrapper, block by block, in upper case."""
+    """Passes on a wrapper, block by block, in upper case."""
 
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
@@ -246,15 +246,15 @@ def test_a_longer_length_closes_the_connection(served: Served, kind: str) -> Non
     with served.connect() as connection:
         connection.get(path)
         connection.get("/first_of_two")
-        octets = connection.rest()
-    assert octets.endswith(b"\r\n\r\n" + DATA)
+        data = connection.rest()
+    assert data.endswith(b"\r\n\r\n" + DATA)
     served.logged(path)
     assert served.told() == ["close"]
 
 
 @applications.add
 def grown(environ: Any, start_response: Any) -> Any:
-    """Grown after it was opened, and after its wrapper was made."""
+    """Grown after it was opened, and after its wrapper was created."""
     descriptor, name = tempfile.mkstemp()
     os.write(descriptor, DATA)
     file = open(name, "rb")  # noqa: SIM115  # the wrapper closes it
@@ -273,7 +273,7 @@ def test_a_file_that_has_grown_is_sent_to_its_end(served: Served) -> None:
     assert (answer.body, answer.complete) == (b"23456789more", True)
 
 
-# ---- objects that are no plain file
+# ---- objects other than plain files
 
 
 def packed() -> Any:
@@ -406,7 +406,7 @@ def large(environ: Any, start_response: Any) -> Any:
 
 @pytest.mark.obligation("S-FW-05")
 @pytest.mark.parametrize("name", ["endless", "large"])
-def test_the_file_is_closed_when_the_client_leaves(served: Served, name: str) -> None:
+def test_the_file_is_closed_when_the_client_disconnects(served: Served, name: str) -> None:
     with served.connect() as connection:
         connection.get(f"/{name}")
         connection.head()
@@ -415,7 +415,7 @@ def test_the_file_is_closed_when_the_client_leaves(served: Served, name: str) ->
     assert served.told() == ["close"]
 
 
-# ---- everything else is as for an iterator
+# ---- everything else is as for any iterator
 
 
 @applications.add
@@ -424,7 +424,7 @@ def not_started(environ: Any, _start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-11")
-def test_without_start_response_the_answer_is_500(served: Served) -> None:
+def test_without_start_response_the_response_is_500(served: Served) -> None:
     assert served.ask("/not_started").status == 500
 
 
@@ -456,7 +456,7 @@ def unreadable(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.obligation("S-FW-11")
-def test_a_read_that_raises_breaks_the_answer_off(served: Served) -> None:
+def test_a_read_that_raises_truncates_the_response(served: Served) -> None:
     answer = served.ask("/unreadable")
     assert (answer.status, answer.body, answer.complete) == (200, DATA, False)
     served.logged("/unreadable", "OSError: unreadable")

@@ -1,4 +1,4 @@
-"""The report in each of its forms says the same, and its page works in a browser."""
+"""The report has the same content in each format, and its page works in a browser."""
 
 import json
 from pathlib import Path

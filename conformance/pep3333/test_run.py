@@ -1,4 +1,4 @@
-"""conformance/run: exit codes, and files that say the same as the text."""
+"""conformance/run: exit codes, and files with the same content as the text."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_the_report_goes_to_the_terminal_and_to_files(tmp_path: Path) -> None:
 
 
 def test_another_server_and_what_it_did_instead(tmp_path: Path) -> None:
-    """The standard library's server: one connection at a time, HTTP/1.0, none of ours."""
+    """The server of the standard library: one connection at a time, HTTP/1.0."""
     server = f"{sys.executable} {clauses.HERE / 'wsgiref_server.py'} {{port}} {{app}}"
     tests = ("test_application_configuration.py", "test_thread_support.py", "test_error_stream.py")
     found = tmp_path / "report"

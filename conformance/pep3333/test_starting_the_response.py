@@ -47,7 +47,7 @@ def test_two_or_three_arguments_are_accepted(served: Served, number: int) -> Non
 
 @applications.add
 def refused(environ: Any, start_response: Any) -> list[bytes]:
-    """Calls with arguments that are not accepted, and hands on what comes of it."""
+    """Calls with arguments that are rejected, and passes on the result."""
     try:
         start_response(*REFUSED[parameter(environ)])
     except Exception as error:
@@ -62,7 +62,7 @@ REFUSED: list[tuple[Any, ...]] = []
 
 
 def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
-    """Parametrise with the places of these arguments in REFUSED."""
+    """Parametrize with the indices of these arguments in REFUSED."""
     first = len(REFUSED)
     REFUSED.extend(arguments)
     names = [re.sub(" object at 0x[0-9a-f]+", "", ascii(given)) for given in arguments]
@@ -70,21 +70,19 @@ def refusals(*arguments: tuple[Any, ...]) -> pytest.MarkDecorator:
 
 
 def raised_by(served: Served, number: int, kinds: str, words: str = "") -> bytes:
-    """What the client got when start_response raised. The exception of iotax is one of `kinds`, and
-    its text holds `words`."""
+    """The response after start_response raised. The exception of iotax is one of `kinds`, and
+    its text contains `words`."""
     path = f"/refused?{number}"
-    octets = served.exchange(
-        f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
-    )
+    data = served.exchange(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
     (event,) = served.events()
     assert event["event"] == "raised"
-    assert re.match(HTTP_ERROR, octets)
-    assert len(re.findall(rb"HTTP/1\.[01] \d", octets)) == 1
+    assert re.match(HTTP_ERROR, data)
+    assert len(re.findall(rb"HTTP/1\.[01] \d", data)) == 1
     served.logged(path, event["type"])
     if not OTHER:
         assert event["type"] in kinds.split()
         assert words in event["text"]
-    return octets
+    return data
 
 
 @pytest.mark.obligation("S-SR-02")
@@ -104,25 +102,25 @@ def test_another_number_of_arguments_is_a_type_error(served: Served, number: int
     ("20", []),
     (" 200 OK", []),
 )
-def test_an_invalid_status_is_refused(served: Served, number: int) -> None:
+def test_an_invalid_status_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "TypeError ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "B-SR-02")
 @refusals(("99 Low", []), ("1000 High", []))
-def test_a_status_that_is_no_status_code_is_refused(served: Served, number: int) -> None:
+def test_a_status_with_an_invalid_code_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "B-SR-04")
 @refusals(("200 OK\r\nX-Inj: 1", []), ("200 OK\n", []), ("200 O\x01K", []), ("200 O\x7fK", []))
-def test_control_characters_in_the_status_are_refused(served: Served, number: int) -> None:
+def test_control_characters_in_the_status_are_rejected(served: Served, number: int) -> None:
     assert b"X-Inj" not in raised_by(served, number, "ValueError", "status")
 
 
 @pytest.mark.obligation("S-SR-06", "S-UNI-03")
 @refusals(("200 \u20ac", []))
-def test_a_status_outside_latin_1_is_refused(served: Served, number: int) -> None:
+def test_a_status_outside_latin_1_is_rejected(served: Served, number: int) -> None:
     assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
 
 
@@ -132,7 +130,7 @@ def test_a_status_outside_latin_1_is_refused(served: Served, number: int) -> Non
     ("200 OK", [("X-\u20ac", "value")]),
     ("200 OK", [("X-Name", "\udc80")]),
 )
-def test_a_header_outside_latin_1_is_refused(served: Served, number: int) -> None:
+def test_a_header_outside_latin_1_is_rejected(served: Served, number: int) -> None:
     assert b"\xe2\x82\xac" not in raised_by(served, number, "ValueError", "Latin-1")
 
 
@@ -155,7 +153,7 @@ def test_headers_are_a_list_of_pairs(served: Served, number: int) -> None:
 @refusals(
     *[("200 OK", [("X-Name", f"bad{c}value")]) for c in ("\r", "\n", "\r\n", "\0", "\x01", "\x7f")]
 )
-def test_control_characters_in_values_are_refused(served: Served, number: int) -> None:
+def test_control_characters_in_values_are_rejected(served: Served, number: int) -> None:
     assert b"bad" not in raised_by(served, number, "ValueError")
 
 
@@ -168,19 +166,19 @@ def test_control_characters_in_values_are_refused(served: Served, number: int) -
     *[("200 OK", [pair]) for pair in ((b"X-Name", "bad"), ("X-Name", b"bad"))],
     *[("200 OK", [pair]) for pair in (("X-Name", 5), ("X-Name", None), (None, "bad"))],
 )
-def test_bad_names_and_values_are_refused(served: Served, number: int) -> None:
+def test_invalid_names_and_values_are_rejected(served: Served, number: int) -> None:
     assert b"bad" not in raised_by(served, number, "TypeError ValueError")
 
 
 @pytest.mark.obligation("S-SR-13", "B-SR-07")
 @refusals(("200 OK", [("Transfer-Encoding", "chunked")]))
-def test_transfer_encoding_is_refused(served: Served, number: int) -> None:
+def test_transfer_encoding_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
 @pytest.mark.obligation("S-SR-13", "B-SR-09")
 @refusals(("200 OK", [("Upgrade", "websocket")]))
-def test_upgrade_is_refused(served: Served, number: int) -> None:
+def test_upgrade_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
@@ -193,7 +191,7 @@ def test_upgrade_is_refused(served: Served, number: int) -> None:
     ("200 OK", [("TE", "trailers")]),
     ("200 OK", [("Trailer", "X-Name")]),
 )
-def test_a_hop_by_hop_header_is_refused(served: Served, number: int) -> None:
+def test_a_hop_by_hop_header_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "hop-by-hop")
 
 
@@ -217,14 +215,14 @@ def refused_or_not(start_response: Any, headers: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-SR-12")
 def test_hop_by_hop_headers_are_found_in_any_case(served: Served) -> None:
-    """Whatever is done about them, it is the same for each spelling."""
+    """The same treatment for each spelling."""
     found = []
     for number in range(len(SPELT)):
         path = f"/spelt?{number}"
-        octets = served.exchange(
+        data = served.exchange(
             f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
         )
-        found.append((served.told(), b"spelt" in octets))
+        found.append((served.told(), b"spelt" in data))
     assert found == [found[0]] * len(SPELT)
     assert OTHER or found[0] == (["raised"], False)
 
@@ -235,7 +233,7 @@ def test_hop_by_hop_headers_are_found_in_any_case(served: Served) -> None:
     ("200 OK", [("Content-Length", "3"), ("Content-Length", "2")]),
     ("200 OK", [("Content-Length", "3"), ("content-length", "2")]),
 )
-def test_an_unusable_content_length_is_refused(served: Served, number: int) -> None:
+def test_an_invalid_content_length_is_rejected(served: Served, number: int) -> None:
     raised_by(served, number, "ValueError", "Content-Length")
 
 
@@ -260,13 +258,13 @@ def with_blanks(_environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("B-SR-05")
 def test_blanks_around_a_value_are_trimmed(served: Served) -> None:
-    octets = served.exchange(b"GET /with_blanks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"\r\nx-name: value\r\n" in octets.lower()
+    data = served.exchange(b"GET /with_blanks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nx-name: value\r\n" in data.lower()
 
 
 @pytest.mark.obligation("S-CL-05", "B-SR-12")
 @pytest.mark.parametrize("number", range(len(LENGTHS)))
-def test_equal_lengths_and_outer_blanks_are_normalised(served: Served, number: int) -> None:
+def test_equal_lengths_and_outer_blanks_are_normalized(served: Served, number: int) -> None:
     answer = served.ask(f"/length_as_written?{number}")
     assert (answer.get("Content-Length"), answer.body) == ("3", b"abc")
 
@@ -283,10 +281,10 @@ def status(environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.obligation("S-SR-07", "B-SR-01")
 @pytest.mark.parametrize("number", range(len(STATUSES)), ids=[ascii(one) for one in STATUSES])
 def test_the_status_line_is_valid_with_and_without_a_reason(served: Served, number: int) -> None:
-    octets = served.exchange(
+    data = served.exchange(
         b"GET /status?%d HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % number
     )
-    line = octets.partition(b"\r\n")[0].decode("latin-1")
+    line = data.partition(b"\r\n")[0].decode("latin-1")
     code, _, reason = STATUSES[number].partition(" ")
     assert line.startswith(f"HTTP/1.1 {code} ")
     if reason:
@@ -301,8 +299,8 @@ def latin_1(_environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.obligation("S-UNI-03")
 def test_a_latin_1_character_is_one_byte(served: Served) -> None:
-    octets = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert b"\r\nx-name: caf\xe9\r\n" in octets.lower()
+    data = served.exchange(b"GET /latin_1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"\r\nx-name: caf\xe9\r\n" in data.lower()
 
 
 @applications.add
@@ -316,7 +314,7 @@ def changes_the_list(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.obligation("S-SR-09")
-def test_the_list_is_copied_and_left_alone(served: Served) -> None:
+def test_the_list_is_copied_and_not_changed(served: Served) -> None:
     answer = served.ask("/changes_the_list")
     assert (answer.get("X-First"), answer.get("X-Second")) == ("1" * 40, "2" * 40)
     assert answer.get("X-Third") is None
@@ -342,18 +340,18 @@ def only_content_type(_environ: Any, start_response: Any) -> Iterable[bytes]:
     ("version", "framing"), [("1.1", b"transfer-encoding: chunked"), ("1.0", b"connection: close")]
 )
 def test_what_http_requires_is_added(served: Served, version: str, framing: bytes) -> None:
-    octets = served.exchange(
+    data = served.exchange(
         f"GET /only_content_type HTTP/{version}\r\nHost: h\r\n"
         f"{'Connection: close' if version == '1.1' else 'X: y'}\r\n\r\n".encode()
     )
-    lines = [line.lower() for line in octets.partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    lines = [line.lower() for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n")]
     (date,) = [line for line in lines if line.startswith(b"date:")]
     assert re.fullmatch(rf"Date: {IMF_FIXDATE}", date.decode(), re.IGNORECASE)
-    if not OTHER or version == "1.1":  # to HTTP/1.0 the end of the connection needs no word
+    if not OTHER or version == "1.1":  # for HTTP/1.0 the end of the connection needs no header
         framed = (framing, b"content-length: 1", b"connection: close") if OTHER else (framing,)
         assert any(line in lines for line in framed)
     chunked = b"transfer-encoding: chunked" in lines
-    assert (octets[-1:] == b"x") is not chunked, "the body is framed as it is announced"
+    assert (data[-1:] == b"x") is not chunked, "the body is framed as it is announced"
 
 
 @applications.add
@@ -408,7 +406,7 @@ def test_start_response_sends_nothing(served: Served) -> None:
     with served.connect() as connection:
         connection.get("/stays_before_its_first_block")
         served.wait_until_it_stays()
-        # What it had sent would have come before the event.
+        # Bytes that it had sent would have arrived before the event.
         assert connection.is_silent()
         served.let_go()
         assert connection.answer().body == b"x"
@@ -563,7 +561,7 @@ def test_none_is_the_same_as_nothing(served: Served) -> None:
 
 @pytest.mark.obligation("S-SR-20", "B-OUT-23")
 @pytest.mark.parametrize("number", range(len(SECOND)))
-def test_a_second_call_is_refused_and_the_first_stands(served: Served, number: int) -> None:
+def test_a_second_call_is_rejected_and_the_first_counts(served: Served, number: int) -> None:
     answer = served.ask(f"/calls_twice?{number}")
     assert served.told() == ["raised"]
     assert (answer.status, answer.get("X-Call"), answer.body) == (200, "first", b"x")
@@ -582,7 +580,7 @@ def calls_again_after_a_refusal(_environ: Any, start_response: Any) -> list[byte
 
 
 @pytest.mark.obligation("S-SR-20")
-def test_after_a_call_that_failed_a_second_one_is_refused_too(served: Served) -> None:
+def test_after_a_call_that_failed_a_second_one_is_rejected_too(served: Served) -> None:
     answer = served.ask("/calls_again_after_a_refusal")
     assert served.told() == ["raised", "raised"]
     assert (answer.status, answer.get("X-Call")) == (500, None)
@@ -625,7 +623,7 @@ def announces_nothing(_environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.mark.obligation("S-SR-16")
-def test_an_answer_of_no_length_is_whole(served: Served) -> None:
+def test_a_response_of_length_0_is_complete(served: Served) -> None:
     with served.connect() as connection:
         for _ in range(2):
             answer = connection.ask("/announces_nothing")

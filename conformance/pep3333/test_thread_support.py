@@ -18,7 +18,7 @@ inside = threading.Lock()
 
 @applications.add
 def alone(environ: Any, start_response: Any) -> list[bytes]:
-    """Stays, and tells whether another call was inside meanwhile."""
+    """Waits, and reports whether another call was inside meanwhile."""
     first = inside.acquire(blocking=False)
     try:
         tell(
@@ -70,7 +70,7 @@ def test_the_variable_says_whether_calls_overlap(served: Served) -> None:
         served.let_go()
         for connection in (one, other):
             assert connection.answer().body == b"x"
-            connection.close()  # some wait for that before they serve the next
+            connection.close()  # some wait for that before they serve the next one
     assert multithread is overlap
 
 
@@ -80,7 +80,7 @@ def test_with_two_threads_there_are_two_calls_at_a_time(serve: Callable[..., Ser
     with served.connect() as one, served.connect() as other:
         for connection in (one, other):
             connection.get("/alone")
-        entered = [served.wait_for("entered") for _ in range(2)]  # and none was let go
+        entered = [served.wait_for("entered") for _ in range(2)]  # and none was released
         served.let_go()
         served.let_go()
         for connection in (one, other):

@@ -1,4 +1,5 @@
-"""The standard library's server, as another one to try the suite with: PORT MODULE:ATTRIBUTE."""
+"""The server of the standard library, for running the suite with another server: PORT
+MODULE:ATTRIBUTE."""
 
 import importlib
 import sys

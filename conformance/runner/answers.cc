@@ -43,7 +43,7 @@ std::optional<std::uint64_t> number(std::string_view text, int base) {
   return value;
 }
 
-/// Takes lines and counted octets off the front. A line that has not ended yet is `nullopt`.
+/// Takes lines and counted bytes off the front. A line that has not ended yet is `nullopt`.
 class Input {
  public:
   explicit Input(std::string_view octets) : rest_(octets) {}
@@ -66,7 +66,7 @@ class Input {
   std::string_view rest_;
 };
 
-/// Reads one answer. error() is empty when the octets are well-formed as far as they go.
+/// Reads one response. error() is empty when the bytes are well-formed as far as they go.
 class Reader {
  public:
   explicit Reader(std::string_view octets) : in_(octets) {}

@@ -1,5 +1,5 @@
-// Reads a server's answers from the wire, more strictly than a client would: whatever is not
-// well-formed is named. It must not share code with the server it judges.
+// Reads a server's responses from the wire, more strictly than a client would: everything that
+// is not well-formed is reported. It must not share code with the server it judges.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ struct Answer {
   std::string reason;
   std::vector<std::pair<std::string, std::string>> fields;  // names in lower case
   std::string content;
-  bool complete = false;  // false: the bytes ended before the answer did
+  bool complete = false;  // false: the bytes ended before the response did
 
   [[nodiscard]] bool interim() const noexcept { return status < 200; }
   /// The value of the first field `name`; null when there is none.
@@ -26,10 +26,10 @@ struct Answers {
   std::vector<Answer> finals;
   std::vector<int> interims;
   std::string error;         // what is not well-formed; empty when all of it is
-  std::string final_octets;  // the octets without interim answers
+  std::string final_octets;  // the bytes without interim responses
 };
 
-/// `methods`: of the requests in order, since an answer to HEAD has no content (RFC 9112 §6.3).
+/// `methods`: of the requests in order, since a response to HEAD has no body (RFC 9112 §6.3).
 /// `closed`: the server has closed, so that content delimited by the end is complete.
 [[nodiscard]] Answers read_answers(std::string_view octets, const std::vector<std::string>& methods,
                                    bool closed);

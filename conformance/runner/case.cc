@@ -22,7 +22,7 @@ void allow_only(const Json& object, std::initializer_list<std::string_view> keys
   }
 }
 
-/// JSON text to octets: code points 0 to 255, which UTF-8 holds in one byte or two.
+/// JSON text to bytes: code points 0 to 255, which UTF-8 holds in one byte or two.
 std::string octets(const Json& value) {
   const auto& utf8 = value.get_ref<const std::string&>();
   std::string out;
@@ -150,9 +150,9 @@ Case one_case(const Json& object) {
 
 }  // namespace
 
-std::vector<Case> load_cases(const std::filesystem::path& folder) {
+std::vector<Case> load_cases(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());

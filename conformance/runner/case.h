@@ -14,10 +14,10 @@
 
 namespace iotax::conformance {
 
-/// One final answer that may come: a 2xx of the application, or one of these statuses.
+/// One final response that may come: a 2xx of the application, or one of these statuses.
 struct WantedAnswer {
   bool served = false;
-  std::vector<int> statuses;  // 0: closed without an answer
+  std::vector<int> statuses;  // 0: closed without a response
 };
 
 /// A request as the application has to see it.
@@ -40,8 +40,8 @@ struct Expectation {
   std::optional<bool> close;
   Interim interim = Interim::optional;
   std::map<std::string, std::string>
-      fields;        // of the first answer: name in lower case, part of its value
-  std::string text;  // the JSON, for people
+      fields;        // of the first response: name in lower case, part of its value
+  std::string text;  // the JSON of the case
 };
 
 /// Send `bytes`, then wait for the interim status `await` (0: none), or let `pause` pass.
@@ -61,15 +61,15 @@ struct Case {
   bool noread = false;
   bool stepwise = false;                  // `steps` was given
   std::vector<SendStep> steps;            // one when `steps` is absent
-  std::vector<Expectation> expectations;  // `expect`, then `alt`; one of them has to be met
+  std::vector<Expectation> expectations;  // `expect`, then `alt`; one of them must be met
 };
 
-/// All cases of the `*.jsonl` files in `folder`, in the order of file names and lines.
+/// All cases of the `*.jsonl` files in `directory`, in the order of file names and lines.
 /// Throws std::runtime_error with file and line for an unknown key, a wrong type or an id that is
 /// there twice.
-[[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& folder);
+[[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& directory);
 
-/// Octets for people: printable ASCII as it is, the rest as \r \n \t \xNN; shortened beyond
+/// Bytes as text: printable ASCII as it is, the rest as \r \n \t \xNN; shortened beyond
 /// `bytes_max`.
 [[nodiscard]] std::string escaped(std::string_view octets, std::size_t bytes_max = 2000);
 

@@ -1,4 +1,4 @@
-"""The cases of conformance/http1: loading, choosing, and showing them to people."""
+"""The cases of conformance/http1: loading, selecting and printing them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent.parent / "http1"
+DIR = Path(__file__).resolve().parent.parent / "http1"
 
 
 @dataclass(frozen=True)
 class Step:
-    """Send `octets`, then wait for the interim status `wait_for` (0: none), or `pause` seconds."""
+    """Send `data`, then wait for the interim status `wait_for` (0: none), or `pause` seconds."""
 
-    octets: bytes
+    data: bytes
     wait_for: int = 0
     pause: float = 0.0
 
@@ -33,18 +33,18 @@ class Case:
     why: str
 
 
-def load(folder: Path = FOLDER, only: Iterable[str] = ()) -> list[Case]:
-    """All cases, or those whose id or group is in `only`. Raises LookupError when there is none."""
+def load(directory: Path = DIR, only: Iterable[str] = ()) -> list[Case]:
+    """All cases, or those whose id or group is in `only`. Raises LookupError if there is none."""
     names = set(only)
     cases = [
         case
-        for file in sorted(folder.glob("*.jsonl"))
+        for file in sorted(directory.glob("*.jsonl"))
         for case in map(parse, file.read_text("ascii").splitlines())
         if not names or case.id in names or case.group in names
     ]
     if not cases:
         named = " named " + " or ".join(sorted(names)) if names else ""
-        raise LookupError(f"no case{named} in {folder}")
+        raise LookupError(f"no case{named} in {directory}")
     return cases
 
 
@@ -68,13 +68,13 @@ def parse(line: str) -> Case:
     )
 
 
-def escaped(octets: bytes, most: int = 2000) -> str:
-    text = octets[:most].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return text + (f" ... ({len(octets)} octets)" if len(octets) > most else "")
+def escaped(data: bytes, most: int = 2000) -> str:
+    text = data[:most].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return text + (f" ... ({len(data)} data)" if len(data) > most else "")
 
 
 def show(case: Case) -> str:
-    """Several lines: the point of the case, its octets line by line, and what has to happen."""
+    """Several lines: the reason of the case, its bytes line by line, and what must happen."""
     lines = [
         f"{case.id}  ({case.group}, {case.level})",
         f"  rule      {case.rule}",
@@ -82,8 +82,8 @@ def show(case: Case) -> str:
     ]
     for step in case.steps:
         label = "send"
-        short = len(step.octets) < 2000
-        for piece in step.octets.splitlines(keepends=True) if short else [step.octets]:
+        short = len(step.data) < 2000
+        for piece in step.data.splitlines(keepends=True) if short else [step.data]:
             lines.append(f"  {label:<9} {escaped(piece)}")
             label = ""
         if step.wait_for:

@@ -1,7 +1,7 @@
 """The client level: every case through the connection without a socket that iotax.testing uses.
 
-Time stands still there: what waits for it stays as it is. Sent in one piece, octet by octet, and in
-random pieces, as on the live level.
+Time does not pass there, so timeouts do not occur. Sent in one piece, byte by byte, and in random
+pieces, as on the live level.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from cases import Case, show
-from live import Pieces, in_one_piece, in_random_pieces, octet_by_octet, recorded
+from live import Pieces, byte_by_byte, in_one_piece, in_random_pieces, recorded
 from server import APPS
 from verdict import Seen, describe, objection
 
@@ -29,16 +29,16 @@ def play(case: Case, pieces: Pieces, log: Path) -> Seen:
     os.environ["CONFORMANCE_LOG"] = str(log)
     seen = Seen()
     for step in case.steps:
-        heard_bytes = len(seen.octets)
-        for piece in pieces(step.octets):
+        heard_bytes = len(seen.data)
+        for piece in pieces(step.data):
             connection.receive(piece)
-        seen.octets += connection.take_output()
+        seen.data += connection.take_output()
         awaited = f"HTTP/1.1 {step.wait_for} ".encode()
-        if step.wait_for and awaited not in seen.octets[heard_bytes:]:
+        if step.wait_for and awaited not in seen.data[heard_bytes:]:
             seen.trouble = f"{step.wait_for} did not come"
     if case.eof:
         connection.receive_eof()
-    seen.octets += connection.take_output()
+    seen.data += connection.take_output()
     seen.closed = connection.closing != "no"
     seen.requests = [request for requests in recorded(log).values() for request in requests]
     log.unlink(missing_ok=True)
@@ -46,18 +46,18 @@ def play(case: Case, pieces: Pieces, log: Path) -> Seen:
 
 
 def run(cases: list[Case], seed: int) -> bool:
-    """Prints the outcome. True: all passed."""
+    """Print the outcome. Returns True if all passed."""
     sys.path.insert(0, str(APPS))
     ways: dict[str, Pieces] = {
         "in one piece": in_one_piece,
-        "octet by octet": octet_by_octet,
+        "octet by octet": byte_by_byte,
         f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
     }
     failed: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         for way, pieces in ways.items():
             for case in cases:
-                seen = play(case, pieces, Path(folder) / "requests")
+                seen = play(case, pieces, Path(directory) / "requests")
                 why = objection(case, seen)
                 if why and case.id not in failed:
                     failed.add(case.id)

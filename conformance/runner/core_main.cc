@@ -1,5 +1,5 @@
-// The core level: every case against core::Connection, whole, cut in two everywhere, octet by
-// octet; once with the application called when the content is there, once when the head is there.
+// The core level: every case against core::Connection, whole, cut in two everywhere, byte by
+// byte; once with the application called when the body is there, once when the head is there.
 #include "runner/core_play.h"
 #include "runner/level.h"
 

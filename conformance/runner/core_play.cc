@@ -1,5 +1,5 @@
-// Turns of the reference driver over the core. It answers at once, so at the end of a turn the core
-// has used up what it got.
+// Turns of the reference driver over the core. It responds immediately, so at the end of a turn the
+// core has consumed its input.
 #include "runner/core_play.h"
 
 #include <cstddef>
@@ -18,7 +18,7 @@ constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
 constexpr std::string_view kServer = "iotax";
 constexpr std::string_view kNoRead = "/noread";
 constexpr std::string_view kAnswerText = "the reference application has read all of it\n";
-/// More steps than this per octet and turn mean that some of them make no progress.
+/// More steps than this per byte and turn mean that some of them make no progress.
 constexpr std::size_t kStepsPerOctet = 4;
 constexpr std::size_t kStepsPerTurn = 64;
 
@@ -188,11 +188,10 @@ void CorePlay::on(const core::BodyEnd& end) {
 void CorePlay::on(const core::Rejected& rejected) {
   rejected_ = true;
   observed_.fault = std::to_string(rejected.status) + ", " + core::describe(rejected, limits_);
-  // What is wrong with content nobody waits for any more, the answer being out, only closes. Where
-  // that content ends, and the next request begins, is not told.
+  // After the response, a fault in the rest of the body only closes the connection. The core does
+  // not report where that body ends and the next request begins.
   const bool only_closes = late_content_ && rejected.status == 0;
-  if (only_closes)
-    observed_.fault.clear();  // told to nobody: the bound of reading away may be first
+  if (only_closes) observed_.fault.clear();  // not reported: the limit of discarding may be first
   if (!only_closes && rejected.status != core::status_of(rejected.fault))
     violate("a status that is not that of the fault");
   if (core::reason(rejected.fault).empty()) violate("a fault without a reason");

@@ -14,9 +14,9 @@ namespace iotax::conformance {
 
 /// When the application is called.
 enum class Calling : std::uint8_t {
-  complete,  // when the content is there: the default of the server
-  early,  // when the head is there (--no-request-buffering): /noread answers before the content has
-          // been looked at
+  complete,  // when the body is there: the default of the server
+  early,     // when the head is there (--no-request-buffering): /noread answers before the body has
+             // been looked at
 };
 
 class CorePlay {
@@ -24,16 +24,16 @@ class CorePlay {
   /// `limits` and `policy` are borrowed.
   CorePlay(const core::Limits& limits, const core::Policy& policy, Calling calling);
 
-  /// Octets of the client. Ignored once the server has closed, as a lingering close ignores them.
+  /// Bytes of the client. Ignored once the server has closed, as a lingering close ignores them.
   void receive(std::string_view octets);
   void eof();
   /// Let time pass.
   void pass(core::Duration time);
   /// Let time pass until the core's next deadline. False when there is none, so that the connection
-  /// would stay for ever.
+  /// would stay forever.
   [[nodiscard]] bool pass_to_deadline();
   [[nodiscard]] bool closed() const noexcept { return observed_.closed; }
-  /// An interim answer `status` is among the octets sent since the last call.
+  /// An interim response `status` is among the bytes sent since the last call.
   [[nodiscard]] bool saw_interim(int status);
   [[nodiscard]] const Observed& observed() const noexcept { return observed_; }
 
@@ -58,8 +58,8 @@ class CorePlay {
   // the request in progress
   core::RequestId last_id_ = core::RequestId::none;
   bool in_progress_ = false;
-  bool answered_ = false;      // an early answer: the rest of the content belongs to nobody
-  bool late_content_ = false;  // of an early answer, read away by the core
+  bool answered_ = false;      // an early response: the rest of the body is not read
+  bool late_content_ = false;  // of an early response, discarded by the core
   bool rejected_ = false;
   core::Content content_ = core::Content::none;
   std::uint64_t content_bytes_ = 0;

@@ -1,4 +1,4 @@
-// How the octets of a case are cut. Pure arithmetic over positions.
+// How the bytes of a case are cut. Pure arithmetic over positions.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace iotax::conformance {
 /// Positions, ascending, at which `raw` is cut; none: in one piece.
 using Cuts = std::vector<std::size_t>;
 
-/// Every position up to kEveryCutBytesMax octets; beyond that the ends densely and the middle with
+/// Every position up to kEveryCutBytesMax bytes; beyond that the ends densely and the middle with
 /// a stride.
 [[nodiscard]] inline std::vector<std::size_t> cut_positions(std::size_t raw_bytes) {
   constexpr std::size_t kEveryCutBytesMax = 4 * 1024;

@@ -1,6 +1,6 @@
 // The driver level: every case over a worker on the scripted system, with the reference application
-// behind the driver's seam; once with bodies complete before the call, once read while they arrive,
-// and over both pollers.
+// behind the interface of the driver; once with bodies complete before the call, once read while
+// they arrive, and over both pollers.
 #include <array>
 #include <cstddef>
 #include <string>
@@ -17,7 +17,7 @@ using support::ScriptedSys;
 constexpr std::string_view kNoRead = "/noread";
 constexpr std::string_view kAnswerText = "the reference application has read all of it\n";
 
-/// Reads to the end, then records, then answers.
+/// Reads to the end, then records, then responds.
 class ReferenceApplication final : public driver::Application {
  public:
   void enter(unsigned) noexcept override {}
@@ -46,7 +46,7 @@ class ReferenceApplication final : public driver::Application {
   std::vector<conformance::SeenRequest> requests;
   std::vector<std::string> methods;
   std::vector<std::string> violations;
-  bool stopping = false;  // at once: a call that still waits for its content may be cut off
+  bool stopping = false;  // immediately: a call that still waits for its body may be cut off
 
  private:
   static bool read(driver::Exchange& exchange, std::string& content) {
@@ -85,7 +85,7 @@ class ReferenceApplication final : public driver::Application {
 
 /// A worker in a thread of its own, and one client in the thread that plays. Time stands still
 /// until every thread waits, so after an instant's sleep the worker has done all it can.
-template <class Poller>
+template <driver::Env E>
 class DriverPlay {
  public:
   explicit DriverPlay(bool request_buffering) : worker_(sys_, config_, application_, log_) {
@@ -148,13 +148,13 @@ class DriverPlay {
   driver::Config config_;
   support::RecordingLog log_;
   ReferenceApplication application_;
-  support::ScriptedWorker<Poller> worker_;
+  driver::BasicWorker<E> worker_;
   ScriptedSys::Thread thread_;
   support::ScriptedClient client_;
   std::size_t looked_at_ = 0;
 };
 
-template <class Poller>
+template <driver::Env E>
 conformance::Variant variant(std::string name, bool request_buffering) {
   conformance::Variant result;
   result.name = std::move(name);
@@ -164,7 +164,7 @@ conformance::Variant variant(std::string name, bool request_buffering) {
   };
   result.run = [request_buffering](const conformance::Case& subject,
                                    const conformance::Cuts& cuts) {
-    DriverPlay<Poller> play(request_buffering);
+    DriverPlay<E> play(request_buffering);
     return conformance::run_steps(subject, cuts, play);
   };
   return result;
@@ -173,13 +173,11 @@ conformance::Variant variant(std::string name, bool request_buffering) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  using Epoll = driver::EpollPoller<ScriptedSys>;
-  using Poll = driver::PollPoller<ScriptedSys>;
   conformance::Level level;
   level.name = "driver";
   level.every_cut = false;
-  level.variants.push_back(variant<Epoll>("bodies before the call, epoll", true));
-  level.variants.push_back(variant<Epoll>("bodies while they arrive, epoll", false));
-  level.variants.push_back(variant<Poll>("bodies before the call, poll", true));
+  level.variants.push_back(variant<support::ScriptedEnv>("bodies before the call, epoll", true));
+  level.variants.push_back(variant<support::ScriptedEnv>("bodies while they arrive, epoll", false));
+  level.variants.push_back(variant<support::ScriptedPollEnv>("bodies before the call, poll", true));
   return conformance::run_level(level, argc, argv);
 }

@@ -10,7 +10,7 @@ namespace iotax::conformance {
 namespace {
 
 struct Arguments {
-  std::string folder;
+  std::string directory;
   std::vector<std::string> only;
 };
 
@@ -19,14 +19,14 @@ std::optional<Arguments> parse(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     if (name == "--cases") {
-      arguments.folder = argv[i + 1];
+      arguments.directory = argv[i + 1];
     } else if (name == "--only") {
       arguments.only.emplace_back(argv[i + 1]);
     } else {
       return std::nullopt;
     }
   }
-  if (arguments.folder.empty() || argc % 2 == 0) return std::nullopt;
+  if (arguments.directory.empty() || argc % 2 == 0) return std::nullopt;
   return arguments;
 }
 
@@ -98,7 +98,7 @@ int run_level(const Level& level, int argc, char** argv) {
   }
   std::vector<Case> cases;
   try {
-    cases = load_cases(arguments->folder);
+    cases = load_cases(arguments->directory);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 2;
@@ -116,7 +116,7 @@ int run_level(const Level& level, int argc, char** argv) {
   }
   std::cout << level.name << ": " << passed << " of " << run << '\n';
   if (run == 0) {
-    std::cerr << "no case found in " << arguments->folder << '\n';
+    std::cerr << "no case found in " << arguments->directory << '\n';
     return 2;
   }
   return passed == run ? 0 : 1;

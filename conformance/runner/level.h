@@ -23,7 +23,7 @@ struct Variant {
 struct Level {
   std::string name;  // as it is printed: "core"
   std::vector<Variant> variants;
-  bool every_cut = true;  // false: whole, single octets, and a few cuts
+  bool every_cut = true;  // false: whole, single bytes, and a few cuts
 };
 
 /// Runs what the command line asks for (`--cases DIR`, `--only ID|GROUP`…) and prints `name: n of
@@ -31,7 +31,7 @@ struct Level {
 /// line.
 int run_level(const Level& level, int argc, char** argv);
 
-/// Runs the steps of a case against `play`: receive(octets), saw_interim(status), pass(time),
+/// Runs the steps of a case against `play`: receive(bytes), saw_interim(status), pass(time),
 /// eof(), closed(), observed(). For "pending" and for "stays open" half a second passes at the end.
 template <class Play>
 Observed run_steps(const Case& subject, const Cuts& cuts, Play& play) {

@@ -1,9 +1,9 @@
-"""The live level: every case over loopback against a running server, many connections at once.
+"""The live level: every case over loopback against a running server, with many connections.
 
-Three ways of sending: in one piece, octet by octet, and in random pieces. Each connection has a
-loopback address of its own (127.1.0.1 and on), by which the requests that the application recorded
-are found again. One thread, no sleeps: what is waited for is an event or the half second of quiet
-that the cases define.
+Three ways of sending: in one piece, byte by byte, and in random pieces. Each connection has a
+loopback address of its own (127.1.0.1 and up), by which the recorded requests of the application
+are found. One thread, no sleeps: waits end with an event or the half second of silence that the
+cases define.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from server import Server
 from verdict import Seen, describe, objection
 
 TURN_S = 0.02
-QUIET_S = 0.5  # "pending" and "stays open" mean: nothing happens for so long
-PATIENCE_S = 20.0  # bound of anything else; only a failing case waits for it
+QUIET_S = 0.5  # "pending" and "stays open" mean: nothing happens for this time
+PATIENCE_S = 20.0  # limit of everything else; only a failing case reaches it
 CONNECTIONS_MAX = 256
 LONG_BYTES = 4096
 PIECES_PER_TURN = 64  # of cases longer than LONG_BYTES, each in a send of its own; of others one
@@ -36,22 +36,22 @@ PIECES_PER_TURN = 64  # of cases longer than LONG_BYTES, each in a send of its o
 Pieces = Callable[[bytes], Iterator[bytes]]
 
 
-def in_one_piece(octets: bytes) -> Iterator[bytes]:
-    if octets:
-        yield octets
+def in_one_piece(data: bytes) -> Iterator[bytes]:
+    if data:
+        yield data
 
 
-def octet_by_octet(octets: bytes) -> Iterator[bytes]:
-    for at in range(len(octets)):
-        yield octets[at : at + 1]
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    for at in range(len(data)):
+        yield data[at : at + 1]
 
 
 def in_random_pieces(source: random.Random) -> Pieces:
-    def pieces(octets: bytes) -> Iterator[bytes]:
+    def pieces(data: bytes) -> Iterator[bytes]:
         at = 0
-        while at < len(octets):
-            size = source.choice((1, 1, 2, 3, 5, 8, 20, 60, max(1, len(octets) // 3)))
-            yield octets[at : at + size]
+        while at < len(data):
+            size = source.choice((1, 1, 2, 3, 5, 8, 20, 60, max(1, len(data) // 3)))
+            yield data[at : at + size]
             at += size
 
     return pieces
@@ -78,12 +78,12 @@ class Connection:
         self.socket.connect_ex(("127.0.0.1", port))
 
     def _play(self) -> Iterator[bytes]:
-        """What to send next; nothing while it waits."""
+        """The next bytes to send; none while it waits."""
         for step in self.case.steps:
-            heard_bytes = len(self.seen.octets)
-            yield from self._pieces(step.octets)
+            heard_bytes = len(self.seen.data)
+            yield from self._pieces(step.data)
             awaited = f"HTTP/1.1 {step.wait_for} ".encode()
-            while step.wait_for and awaited not in self.seen.octets[heard_bytes:]:
+            while step.wait_for and awaited not in self.seen.data[heard_bytes:]:
                 yield b""
             until = time.monotonic() + step.pause
             while time.monotonic() < until:
@@ -106,22 +106,22 @@ class Connection:
             except BlockingIOError:
                 return
             except OSError:
-                self.sending = False  # the server has closed; what it said may still be read
+                self.sending = False  # the server has closed; its bytes may still be read
                 return
             self._unsent = self._unsent[sent:]
             self._changed = time.monotonic()
 
     def on_readable(self) -> None:
         try:
-            octets = self.socket.recv(65536)
+            data = self.socket.recv(65536)
         except BlockingIOError:
             return
         except OSError:
-            octets = b""
+            data = b""
         self._changed = time.monotonic()
         self.blocked = False
-        self.seen.octets += octets
-        if not octets:
+        self.seen.data += data
+        if not data:
             self.seen.closed = self.done = True
 
     def on_time(self, now: float) -> None:
@@ -190,16 +190,16 @@ def recorded(log: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def run(cases: list[Case], command: str, seed: int) -> bool:
-    """Runs all three ways of sending and prints the outcome. True: all passed."""
+    """Run all three ways of sending and print the outcome. Returns True if all passed."""
     ways: dict[str, Pieces] = {
         "in one piece": in_one_piece,
-        "octet by octet": octet_by_octet,
+        "octet by octet": byte_by_byte,
         f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
     }
     addresses = loopback_addresses()
     played: list[tuple[str, Connection]] = []
-    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        log = Path(folder) / "requests"
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+        log = Path(directory) / "requests"
         with Server(command, log) as server:
             for way, pieces in ways.items():
                 played += [

@@ -1,5 +1,5 @@
 // The level of the model: every case against meaning_of(), so that the model can be trusted to
-// judge the core. It gives answers without content, the first status of a refusal.
+// judge the core. Its responses have no body, and the first status of a rejection.
 #include "runner/level.h"
 #include "runner/policy_model.h"
 

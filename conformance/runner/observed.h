@@ -1,4 +1,4 @@
-// What a run of a case showed, at whatever level: requests as the application saw them, octets as
+// What a run of a case showed, at whatever level: requests as the application saw them, bytes as
 // the client saw them; and the verdict over it.
 #pragma once
 
@@ -25,15 +25,15 @@ struct SeenRequest {
 
 struct Observed {
   std::vector<SeenRequest> requests;
-  /// Of the heads that were accepted, whether completed or not; and HEAD for one that was refused.
+  /// Of the heads that were accepted, whether completed or not; and HEAD for one that was rejected.
   std::vector<std::string> methods;
-  std::string output;  // all octets of the server
+  std::string output;  // all bytes of the server
   bool closed = false;
-  std::string fault;  // the server's own word for its refusal; empty when there was none
+  std::string fault;  // the server's own word for its rejection; empty when there was none
   std::vector<std::string> violations;  // broken rules of the seams, whatever the case expects
 };
 
-/// The request as environ shows it to a WSGI application, apart from the content and what depends
+/// The request as environ shows it to a WSGI application, apart from the body and what depends
 /// on the listener: fields joined with ", ", Cookie with "; " (http1-policy 18), HTTP_HOST from an
 /// absolute-form target (11).
 [[nodiscard]] SeenRequest seen_request(const core::Head& head);
@@ -43,11 +43,11 @@ void complete(SeenRequest& request, std::string body, core::Content content);
 /// Why no expectation of the case is met, one line per expectation; nothing when one is.
 [[nodiscard]] std::optional<std::string> objection(const Case& subject, const Observed& observed);
 
-/// How two runs of the same octets differ, which only the cuts may tell apart; empty when they do
-/// not. An interim answer may be there or not (core/connection.h, invariant 1).
+/// How two runs of the same bytes differ, which only the cuts may tell apart; empty when they do
+/// not. An interim response may be there or not (core/connection.h, invariant 1).
 [[nodiscard]] std::string difference(const Observed& whole, const Observed& cut);
 
-/// Several lines for people: requests, answers, close, fault, violations.
+/// Several lines as text: requests, responses, close, fault, violations.
 [[nodiscard]] std::string describe(const Observed& observed);
 
 }  // namespace iotax::conformance

@@ -245,7 +245,7 @@ Faults judge_field_line(Text line, Text& name, Text& value) {
   return {};
 }
 
-/// Rule 27, behind the size.
+/// Rule 27, after the size.
 bool extensions(Text text) {
   const auto take_token = [&text] {
     const Text before = text;
@@ -367,11 +367,11 @@ SeenRequest seen(const Head& head, std::string body) {
   return request;
 }
 
-/// Reads messages off the front until one is unfinished, refused, or the last.
+/// Reads messages off the front until one is unfinished, rejected, or the last.
 class Transcript {
  public:
-  Transcript(Text octets, bool eof, const core::Limits& limits)
-      : rest_(octets), eof_(eof), limits_(limits) {}
+  Transcript(Text bytes, bool eof, const core::Limits& limits)
+      : rest_(bytes), eof_(eof), limits_(limits) {}
 
   Meaning read() {
     while (message()) {
@@ -407,17 +407,17 @@ class Transcript {
     return false;
   }
   bool refuse(Faults faults) { return end(Ending::refused, std::move(faults)); }
-  /// The octets end inside a line. `over`: it is longer already than it may become.
+  /// The bytes end inside a line. `over`: it is longer already than it may become.
   bool unfinished_line(bool over) {
     if (!eof_) return end(over ? Ending::refused : Ending::undecided, kAnyFault);
     Faults faults = kAnyFault;
     faults.insert(kCutOff.begin(), kCutOff.end());
     return refuse(std::move(faults));
   }
-  /// The octets end between the lines of a message, or in counted content.
+  /// The bytes end between the lines of a message, or in a counted body.
   bool unfinished() { return eof_ ? refuse(kCutOff) : end(Ending::open); }
 
-  /// False: nothing behind it is looked at.
+  /// False: nothing after it is looked at.
   bool message() {
     if (rest_ == "\r") return unfinished();
     if (rest_.substr(0, 2) == "\r\n") rest_.remove_prefix(2);  // rule 2
@@ -570,8 +570,8 @@ class Transcript {
 
 }  // namespace
 
-Meaning meaning_of(std::string_view octets, bool eof, const core::Limits& limits) {
-  return Transcript(octets, eof, limits).read();
+Meaning meaning_of(std::string_view bytes, bool eof, const core::Limits& limits) {
+  return Transcript(bytes, eof, limits).read();
 }
 
 }  // namespace iotax::conformance

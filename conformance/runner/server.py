@@ -1,4 +1,4 @@
-"""The server under test as a process of its own, with the reference application."""
+"""The server under test, in a process with the reference application."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import time
 from pathlib import Path
 
 APPS = Path(__file__).resolve().parent.parent / "apps"
-# With port 0 the server chooses, and says which one it took.
+# With port 0 the server chooses, and prints which one.
 IOTAX = f"{shlex.quote(sys.executable)} -m iotax --port 0 --no-access-log {{app}}"
 LISTENING = re.compile(r"Listening on http://127\.0\.0\.1:(\d+)")
 
 POLL_S = 0.02
 BOOT_S = 30.0
-STOP_S = 40.0  # longer than the graceful time-out of the server
+STOP_S = 40.0  # longer than the graceful timeout of the server
 
 
 class Server:
-    """Runs from `with` to its end.
+    """Runs during the `with` block.
 
-    `command` may hold {port} and {app}; without {port} the server takes a port of its own and says
-    which. `log` receives the requests; what the server prints lies beside it.
-    Raises RuntimeError, with what the server said, when it does not come up.
+    `command` may contain {port} and {app}; without {port} the server chooses a port and prints it.
+    `log` receives the requests; the output of the server is in a file next to it. Raises
+    RuntimeError with the server's output if it does not start.
     """
 
     def __init__(self, command: str, log: Path) -> None:
@@ -82,7 +82,7 @@ class Server:
         return self._output.read_text(errors="replace")
 
     def stop(self) -> None:
-        """After this nothing is recorded any more."""
+        """After this, no request is recorded."""
         self._process.terminate()
         try:
             self.exit_code = self._process.wait(STOP_S)

@@ -1,6 +1,7 @@
-"""What a client saw and what the application recorded, against what a case expects.
+"""Compares what a client received and what the application recorded with the expectation of a case.
 
-Reads answers more strictly than a client would: whatever is not well-formed is an objection.
+Reads responses more strictly than a client would: everything that is not well-formed is an
+objection.
 """
 
 from __future__ import annotations
@@ -27,31 +28,31 @@ class Answer:
 
 
 class Malformed(Exception):
-    """The octets are no well-formed answer."""
+    """The bytes are not a well-formed response."""
 
 
 @dataclass
 class Seen:
     """One run of one case."""
 
-    octets: bytes = b""
+    data: bytes = b""
     closed: bool = False
     requests: list[dict[str, Any]] = field(default_factory=list)
-    trouble: str = ""  # why the run could not go its way, e.g. an awaited 100 that did not come
+    trouble: str = ""  # why the run could not finish, e.g. an expected 100 that did not arrive
 
 
-def read_answers(octets: bytes, methods: list[str], closed: bool) -> list[Answer]:
-    """Interim answers included. Raises Malformed. The last answer may be incomplete."""
+def read_answers(data: bytes, methods: list[str], closed: bool) -> list[Answer]:
+    """Interim responses included. Raises Malformed. The last response may be incomplete."""
     answers: list[Answer] = []
     finals = 0
-    while octets:
-        head, end, rest = octets.partition(b"\r\n\r\n")
+    while data:
+        head, end, rest = data.partition(b"\r\n\r\n")
         if not end:
             answers.append(Answer(0, []))
             return answers
         answer = _head(head)
         to_head = finals < len(methods) and methods[finals] == "HEAD"
-        octets = _content(answer, rest, to_head, closed)
+        data = _content(answer, rest, to_head, closed)
         finals += answer.status >= 200
         answers.append(answer)
         if not answer.complete:
@@ -74,7 +75,7 @@ def _head(head: bytes) -> Answer:
 
 
 def _content(answer: Answer, rest: bytes, to_head: bool, closed: bool) -> bytes:
-    """Fill in the content; what is behind it."""
+    """Fill in the body. Returns the bytes after it."""
     framing = [
         (name, value)
         for name, value in answer.fields
@@ -125,9 +126,10 @@ def _chunks(answer: Answer, rest: bytes) -> bytes:
 
 
 def objection(case: Case, seen: Seen, *, final: bool = True) -> str:
-    """Why no expectation is met; empty when one is.
+    """Why no expectation is met; empty if one is.
 
-    `final` false: only what the client can tell, without the requests the application recorded.
+    `final` false: only what the client can observe, without the requests that the application
+    recorded.
     """
     if seen.trouble:
         return seen.trouble
@@ -143,12 +145,12 @@ def objection(case: Case, seen: Seen, *, final: bool = True) -> str:
 def _objection(expect: dict[str, Any], seen: Seen, final: bool) -> str:
     status = expect["status"]
     if status == "pending":
-        if seen.octets or seen.closed:
+        if seen.data or seen.closed:
             return "answered or closed, expected to wait"
         return _requests_objection(expect["requests"], seen.requests) if final else ""
     methods = [request["method"] for request in expect["requests"]]
     try:
-        answers = read_answers(seen.octets, methods, seen.closed)
+        answers = read_answers(seen.data, methods, seen.closed)
     except Malformed as error:
         return f"malformed answer: {error}"
     finals = [answer for answer in answers if answer.status >= 200 or not answer.complete]
@@ -222,6 +224,6 @@ def describe(seen: Seen) -> str:
             for key, value in sorted(environ.items())
             if key.startswith("HTTP_")
         ]
-    lines.append(f"  output    {escaped(seen.octets) or '(nothing)'}")
+    lines.append(f"  output    {escaped(seen.data) or '(nothing)'}")
     lines.append(f"  connection {'closed' if seen.closed else 'open'}")
     return "\n".join(lines)

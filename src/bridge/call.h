@@ -18,7 +18,7 @@
 #include "bridge/ref.h"
 #include "bridge/request.h"
 #include "driver/application.h"
-#include "driver/log.h"
+#include "driver/log/log.h"
 
 namespace iotax::bridge {
 

@@ -6,8 +6,8 @@
 #include "bridge/file_wrapper.h"
 #include "bridge/input.h"
 #include "bridge/names.h"
-#include "core/words.h"
-#include "driver/access_log.h"
+#include "core/text.h"
+#include "driver/log/access_line.h"
 
 namespace iotax::bridge {
 namespace {

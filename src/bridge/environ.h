@@ -15,7 +15,7 @@
 #include "bridge/request.h"
 #include "bridge/text.h"
 #include "driver/application.h"
-#include "driver/log.h"
+#include "driver/log/log.h"
 
 namespace iotax::bridge {
 

@@ -6,7 +6,7 @@
 #include <Python.h>
 
 #include "bridge/ref.h"
-#include "driver/log.h"
+#include "driver/log/log.h"
 
 namespace iotax::bridge {
 

@@ -1,5 +1,5 @@
 // The header list of an answer: taken out of Python objects, and what is wrong with it explained to
-// people. What may stand in a field is decided by core (response.h); here it is found in
+// people. What may stand in a field is decided by core (response_fields.h); here it is found in
 // Python objects and explained to people.
 #pragma once
 

@@ -7,7 +7,7 @@
 #include "bridge/names.h"
 #include "bridge/ref.h"
 #include "bridge/static_type.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 
 namespace iotax::bridge {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "driver/unique_fd.h"
+#include "driver/os/unique_fd.h"
 
 namespace iotax::bridge {
 

@@ -7,7 +7,7 @@
 #include "bridge/names.h"
 #include "bridge/ref.h"
 #include "bridge/text.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::bridge {
 namespace {

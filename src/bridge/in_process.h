@@ -11,7 +11,7 @@
 #include "bridge/python_log.h"
 #include "bridge/worker_options.h"
 #include "driver/in_process.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 
 namespace iotax::bridge {
 
@@ -40,7 +40,7 @@ class PyConnection {
   driver::Sys sys_;
   std::optional<PythonLog> own_log_;
   Caller caller_;
-  driver::InProcess<driver::Sys> connection_;
+  driver::InProcess<driver::NativeEnv> connection_;
   bool running_ = false;
 };
 

@@ -25,8 +25,8 @@
 #include "bridge/stop_signals.h"
 #include "bridge/text.h"
 #include "bridge/worker_options.h"
-#include "driver/access_log.h"
-#include "driver/spool.h"
+#include "driver/log/access_line.h"
+#include "driver/store/spool.h"
 #include "driver/worker.h"
 
 namespace iotax::bridge {
@@ -106,9 +106,9 @@ class PyWorker {
     std::optional<driver::WatchEvent> event;
     {
       const py::gil_scoped_release released;  // at most a few times per overdue call
-      event = worker_.watch_calls();
+      event = worker_.overdue().next_event();
     }
-    worker_.interpreter_had();
+    worker_.overdue().app_lock_acquired();
     if (!event) return py::none();
     static constexpr std::array kKinds{"slow", "overdue", "lost"};
     return py::make_tuple(kKinds[static_cast<std::size_t>(event->kind)], event->thread,
@@ -118,26 +118,26 @@ class PyWorker {
   }
 
   bool expire(unsigned thread, std::uint64_t token) {
-    return thread < worker_.threads_max() && worker_.expire(thread, token);
+    return thread < worker_.threads_max() && worker_.overdue().expire(thread, token);
   }
 
   bool interrupt(unsigned thread, std::uint64_t token) {
-    return thread < worker_.threads_max() && worker_.expired(thread, token) &&
+    return thread < worker_.threads_max() && worker_.overdue().is_expired(thread, token) &&
            caller_.interrupt(Gil::held(), thread);
   }
 
   void suspend(unsigned thread, std::uint64_t token) {
-    if (thread < worker_.threads_max()) worker_.suspend(thread, token);
+    if (thread < worker_.threads_max()) worker_.overdue().suspend(thread, token);
   }
 
-  void ask_for_replacement(const std::string& why) { worker_.ask_for_replacement(why); }
+  void ask_for_replacement(const std::string& why) { worker_.overdue().ask_for_replacement(why); }
 
   void replacement_failed(unsigned lost, unsigned replacement) {
     const unsigned present = worker_.threads_present();
     if (lost >= present || replacement >= present || replacement == 0) {
       throw py::value_error("lost and replacement are the numbers that watch() gave");
     }
-    worker_.replacement_failed(lost, replacement);
+    worker_.overdue().replacement_failed(lost, replacement);
   }
 
   [[nodiscard]] int wakeup_fd() const { return worker_.wakeup_fd(); }

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "driver/access_log.h"
+#include "driver/log/access_line.h"
 
 namespace iotax::bridge {
 namespace {

@@ -1,4 +1,4 @@
-// _iotax.Page: the page of driver/page.h, in memory that children of a fork share.
+// _iotax.Page: the page of driver/scoreboard/scoreboard.h, in memory that children of a fork share.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <optional>
 
-#include "driver/page.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
+#include "driver/scoreboard/scoreboard.h"
 
 namespace iotax::bridge {
 

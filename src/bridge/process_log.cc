@@ -9,12 +9,12 @@ namespace {
 
 struct ProcessLog {
   driver::Sys sys;
-  driver::LogSink<driver::Sys> sink{sys};
+  driver::LogSink<driver::NativeEnv> sink{sys};
 };
 
 }  // namespace
 
-driver::LogSink<driver::Sys>& process_log() {
+driver::LogSink<driver::NativeEnv>& process_log() {
   static ProcessLog* const log = std::make_unique<ProcessLog>().release();  // never destroyed
   return log->sink;
 }

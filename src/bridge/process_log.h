@@ -4,13 +4,13 @@
 
 #include <string>
 
-#include "driver/log_sink.h"
+#include "driver/log/log_sink.h"
 
 namespace iotax::bridge {
 
 /// Lives until the process ends: threads of the application may log while Python is finalised. What
 /// comes before it is opened is dropped.
-[[nodiscard]] driver::LogSink<driver::Sys>& process_log();
+[[nodiscard]] driver::LogSink<driver::NativeEnv>& process_log();
 
 /// Of "warning" and so on. Errors: ValueError.
 [[nodiscard]] driver::Level level_of(const std::string& name);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "driver/log_sink.h"
+#include "driver/log/log_sink.h"
 
 namespace iotax::bridge {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "driver/log.h"
+#include "driver/log/log.h"
 
 namespace iotax::bridge {
 

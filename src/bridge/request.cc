@@ -7,7 +7,7 @@
 #include "bridge/exceptions.h"
 #include "bridge/text.h"
 #include "core/check.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::bridge {
 

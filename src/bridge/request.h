@@ -27,7 +27,7 @@
 #include "bridge/ref.h"
 #include "core/response.h"
 #include "driver/application.h"
-#include "driver/log.h"
+#include "driver/log/log.h"
 
 namespace iotax::bridge {
 

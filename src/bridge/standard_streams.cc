@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "bridge/ref.h"
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 
 namespace iotax::bridge {
 namespace {

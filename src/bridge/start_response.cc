@@ -1,6 +1,6 @@
 // start_response and write: what PEP 3333 says about their order, their arguments and their errors.
-// What may stand in a status or a field is core's (response.h); what is sent when, is decided in
-// call and request.
+// What may stand in a status or a field is core's (response_fields.h); what is sent when, is
+// decided in call and request.
 #include <Python.h>
 
 #include <string>

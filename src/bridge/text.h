@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "bridge/ref.h"
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::bridge {
 

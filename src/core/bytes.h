@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/words.h"
+#include "core/text.h"
 
 namespace iotax::core {
 

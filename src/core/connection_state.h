@@ -1,5 +1,5 @@
 // The inside of Connection: the two half-machines and what they carry. The input side is in
-// connection.cc, the answer side in connection_answer.cc. Only these two include it.
+// request_side.cc, the answer side in response_side.cc. Only these two include it.
 #pragma once
 
 #include <array>
@@ -8,15 +8,15 @@
 #include <string_view>
 
 #include "core/bytes.h"
+#include "core/char_class.h"
 #include "core/connection.h"
 #include "core/framing.h"
-#include "core/octets.h"
 #include "core/output.h"
-#include "core/pace.h"
 #include "core/parser.h"
-#include "core/serialise.h"
+#include "core/serialize.h"
+#include "core/text.h"
+#include "core/transfer_rate.h"
 #include "core/transitions.h"
-#include "core/words.h"
 
 namespace iotax::core {
 
@@ -40,11 +40,11 @@ struct Connection::State {
   Instant now;
   Instant since;  // idle: since when; head: since its first byte
   Instant held_since = kNever;
-  Pace pace;  // of the content coming in
+  TransferRate rate;  // of the content coming in
 
   // ---- the halves
-  Peer peer = Peer::idle;
-  Us us = Us::idle;
+  RequestState request = RequestState::idle;
+  ResponseState response = ResponseState::idle;
 
   struct Free {
     void operator()(Desk* given_back) const noexcept { std::free(given_back); }
@@ -56,7 +56,7 @@ struct Connection::State {
   /// in `head_text`.
   std::string_view feed;
   bool feed_owned = false;
-  bool ended = false;  // the peer's EOF waits behind `feed`
+  bool ended = false;  // the client's EOF waits behind `feed`
   /// The head of the request in progress, from `head_begin` on. Does not move until its end.
   Bytes head_text;
   std::size_t head_begin = 0;
@@ -72,8 +72,9 @@ struct Connection::State {
 
   // ---- the answer
   Output out;
-  Bytes held_head;  // Us::held: the head without its framing, which goes in at `held_split`
-  std::size_t held_split = 0;
+  Bytes deferred_head;  // ResponseState::head_deferred: the head without its framing, which goes in
+                        // at `deferred_split`
+  std::size_t deferred_split = 0;
   Framing framing = Framing::undecided;
   std::uint64_t answer_left = 0;  // Framing::length
   bool soon = false;              // close_soon()
@@ -81,7 +82,7 @@ struct Connection::State {
   bool refused_in_head = false;   // what is refused is a head
   bool refused_head = false;      // and it begins with HEAD
 
-  // ---- connection.cc
+  // ---- request_side.cc
   /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
   enum class Turn : std::uint8_t { again, input, paused, head, data, end, rejected };
   std::string_view data;
@@ -101,9 +102,11 @@ struct Connection::State {
   void set_desk();
   void release_when_idle() noexcept;
 
-  // ---- connection_answer.cc
+  // ---- response_side.cc
   /// Nothing more will be said.
-  [[nodiscard]] bool over() const noexcept { return us == Us::last || us == Us::broken; }
+  [[nodiscard]] bool over() const noexcept {
+    return response == ResponseState::final || response == ResponseState::truncated;
+  }
   [[nodiscard]] bool in_progress(RequestId id) const noexcept {
     return id == head.id && id != RequestId::none;
   }
@@ -113,7 +116,7 @@ struct Connection::State {
   [[nodiscard]] bool persists() const noexcept;
   [[nodiscard]] bool drainable() const noexcept;
   [[nodiscard]] Persist say_persistence() noexcept;
-  void open_held(bool is_end);
+  void open_deferred(bool is_end);
   void advance() noexcept;
   void next_request() noexcept;
   void end_request() noexcept;

@@ -41,10 +41,10 @@ std::string half(std::string_view title, std::string_view prefix, std::span<cons
 
 std::string state_diagram() {
   return "```mermaid\nstateDiagram-v2\n" +
-         half<PeerRow>("the peer", "peer", std::span(kPeerRows), kPeers,
-                       [](const PeerRow& row) { return row.saw; }) +
-         half<UsRow>("us", "us", std::span(kUsRows), kUses,
-                     [](const UsRow& row) { return row.did; }) +
+         half<RequestRow>("the request", "request", std::span(kRequestRows), kRequestStates,
+                          [](const RequestRow& row) { return row.event; }) +
+         half<ResponseRow>("the response", "response", std::span(kResponseRows), kResponseStates,
+                           [](const ResponseRow& row) { return row.event; }) +
          "```\n";
 }
 

@@ -1,5 +1,4 @@
-// The only file that includes llhttp. Its callbacks note where pieces lie, ask the rules, and stop;
-// nothing more.
+// A request head: what llhttp leaves to its user, and the fault that a refused head has.
 #include "core/parser.h"
 
 #include <llhttp.h>
@@ -8,19 +7,16 @@
 #include <cstring>
 #include <new>
 
-#include "core/explain.h"
-#include "core/octets.h"
-#include "core/words.h"
+#include "core/char_class.h"
+#include "core/diagnose.h"
+#include "core/llhttp_callbacks.h"
+#include "core/target.h"
+#include "core/text.h"
 
 namespace iotax::core {
 namespace {
 
 constexpr std::size_t kShownMax = 80;
-constexpr std::string_view kContentLength = "content-length";
-constexpr std::string_view kTransferEncoding = "transfer-encoding";
-constexpr std::uint8_t kOrdinary = 0;  // llhttp's state of a field that it does not look into
-
-std::string_view shortened(std::string_view text) noexcept { return text.substr(0, kShownMax); }
 
 /// Rule 5: llhttp's HTTP methods but SOURCE; rule 6: neither CONNECT nor TRACE.
 constexpr std::uint64_t methods_passed_on() noexcept {
@@ -39,157 +35,11 @@ bool same_host(std::string_view one, std::string_view other) noexcept {
                     [lower](char a, char b) { return lower(a) == lower(b); });
 }
 
-/// The parser's own llhttp_t in the storage that its header keeps for it.
-llhttp_t* machine_in(std::array<std::byte, 104>& storage) noexcept {
-  return std::launder(reinterpret_cast<llhttp_t*>(storage.data()));
-}
-
-Parser& parser_of(const llhttp_t* machine) noexcept { return *static_cast<Parser*>(machine->data); }
-
-}  // namespace
-
-struct Callbacks {
-  static std::uint32_t offset(const Parser& parser, const char* at) noexcept {
-    return static_cast<std::uint32_t>(at - parser.base_);
-  }
-
-  // A piece may come in several calls when the bytes were cut inside it.
-  static int on_url(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    Parser& parser = parser_of(machine);
-    const std::uint32_t begin = offset(parser, at);
-    if (parser.target_.end == 0) parser.target_.begin = begin;
-    parser.target_.end = begin + static_cast<std::uint32_t>(length);
-    return 0;
-  }
-  static int on_version_complete(llhttp_t* machine) noexcept {
-    return parser_of(machine).accept_request_line() ? 0 : -1;
-  }
-  static int on_field_name(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    Parser& parser = parser_of(machine);
-    const std::uint32_t begin = offset(parser, at);
-    if (!parser.in_name_) {
-      parser.in_name_ = true;
-      parser.name_.begin = begin;
-      parser.value_ = {};
-    }
-    parser.name_.end = begin + static_cast<std::uint32_t>(length);
-    return 0;
-  }
-  static int on_field_value(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    Parser& parser = parser_of(machine);
-    const std::uint32_t begin = offset(parser, at);
-    if (parser.value_.end == 0) parser.value_.begin = begin;
-    parser.value_.end = begin + static_cast<std::uint32_t>(length);
-    return 0;
-  }
-  /// Content-Length and Transfer-Encoding are judged by FieldRules alone: llhttp 9.2 minds HTAB
-  /// behind their values (RFC 9110 §5.5 allows it).
-  static int on_name_complete(llhttp_t* machine) noexcept {
-    const Parser& parser = parser_of(machine);
-    const std::string_view name = parser.name_.in(parser.base_);
-    if ((name.size() == kContentLength.size() && same_token(name, kContentLength)) ||
-        (name.size() == kTransferEncoding.size() && same_token(name, kTransferEncoding)))
-      machine->header_state = kOrdinary;
-    return 0;
-  }
-  static int on_field_complete(llhttp_t* machine) noexcept {
-    return parser_of(machine).accept_field() ? 0 : -1;
-  }
-  static int on_head_complete(llhttp_t* machine) noexcept {
-    machine->upgrade = 0;  // rule 37: what follows stays HTTP/1.1
-    if (parser_of(machine).rules_.has_coding()) machine->flags |= F_CHUNKED;  // rule 22
-    return parser_of(machine).accept_head() ? HPE_PAUSED : -1;
-  }
-
-  // Content. At most one on_data() lies between two stops.
-  static int on_data(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    parser_of(machine).data_ = {at, length};
-    return 0;
-  }
-  static int on_chunk_header(llhttp_t* machine) noexcept {
-    parser_of(machine).chunk_bytes_ = machine->content_length;
-    parser_of(machine).stop_ = Parser::Stop::chunk_line;
-    return HPE_PAUSED;
-  }
-  static int on_chunk_complete(llhttp_t* machine) noexcept {
-    Parser& parser = parser_of(machine);
-    if (parser.chunks_.place() == ChunkLimits::Place::trailers)
-      return 0;  // the end of the message follows at once
-    parser.stop_ = Parser::Stop::chunk_data;
-    return HPE_PAUSED;
-  }
-  static int on_end(llhttp_t* machine) noexcept {
-    parser_of(machine).stop_ = Parser::Stop::end;
-    return HPE_PAUSED;
-  }
-  static int on_extension(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    return parser_of(machine).chunks_.extension_octets({at, length}) ? 0 : -1;
-  }
-  static int judged(Parser& parser, Fault fault) noexcept {
-    if (fault == Fault::none) return 0;
-    parser.refusal_.fault = fault;
-    return -1;
-  }
-  static int on_extension_complete(llhttp_t* machine) noexcept {
-    Parser& parser = parser_of(machine);
-    return judged(parser, parser.chunks_.extension_part_complete());
-  }
-  static int on_trailer_name(llhttp_t* machine, const char* at, std::size_t length) noexcept {
-    parser_of(machine).chunks_.trailer_name({at, length});
-    return 0;
-  }
-  /// No trailer frames or means anything to llhttp.
-  static int on_trailer_name_complete(llhttp_t* machine) noexcept {
-    machine->header_state = kOrdinary;
-    return 0;
-  }
-  static int on_trailer_complete(llhttp_t* machine) noexcept {
-    Parser& parser = parser_of(machine);
-    return judged(parser, parser.chunks_.trailer_complete());
-  }
-};
-
-namespace {
-
-const llhttp_settings_t& head_settings() noexcept {
-  static const llhttp_settings_t settings = [] {
-    llhttp_settings_t made{};
-    made.on_url = Callbacks::on_url;
-    made.on_version_complete = Callbacks::on_version_complete;
-    made.on_header_field = Callbacks::on_field_name;
-    made.on_header_field_complete = Callbacks::on_name_complete;
-    made.on_header_value = Callbacks::on_field_value;
-    made.on_header_value_complete = Callbacks::on_field_complete;
-    made.on_headers_complete = Callbacks::on_head_complete;
-    return made;
-  }();
-  return settings;
-}
-
-const llhttp_settings_t& content_settings() noexcept {
-  static const llhttp_settings_t settings = [] {
-    llhttp_settings_t made{};
-    made.on_body = Callbacks::on_data;
-    made.on_chunk_header = Callbacks::on_chunk_header;
-    made.on_chunk_complete = Callbacks::on_chunk_complete;
-    made.on_message_complete = Callbacks::on_end;
-    made.on_chunk_extension_name = Callbacks::on_extension;
-    made.on_chunk_extension_value = Callbacks::on_extension;
-    made.on_chunk_extension_name_complete = Callbacks::on_extension_complete;
-    made.on_chunk_extension_value_complete = Callbacks::on_extension_complete;
-    made.on_header_field = Callbacks::on_trailer_name;
-    made.on_header_field_complete = Callbacks::on_trailer_name_complete;
-    made.on_header_value_complete = Callbacks::on_trailer_complete;
-    return made;
-  }();
-  return settings;
-}
-
 }  // namespace
 
 Parser::Found Parser::fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes) noexcept {
-  refusal_ = {fault, shortened(offending), size_bytes};
+  refusal_ = {fault, offending.substr(0, kShownMax), size_bytes};
   return Found::fault;
 }
 
@@ -216,8 +66,8 @@ std::size_t Parser::skip_line_end(std::string_view bytes) noexcept {
 void Parser::start_head() noexcept {
   static_assert(sizeof(llhttp_t) <= sizeof machine_ && alignof(llhttp_t) <= alignof(void*));
   ::new (static_cast<void*>(machine_.data())) llhttp_t;
-  llhttp_init(machine_in(machine_), HTTP_REQUEST, &head_settings());
-  machine_in(machine_)->data = this;
+  llhttp_init(machine_in<llhttp_t>(machine_), HTTP_REQUEST, &head_settings());
+  machine_in<llhttp_t>(machine_)->data = this;
   phase_ = Phase::request_line;
   leading_ = Leading::nothing;
   looked_at_ = scanned_ = line_begin_ = head_bytes_ = field_count_ = 0;
@@ -232,21 +82,22 @@ void Parser::start_head() noexcept {
 
 Parser::Found Parser::parse_head(std::string_view head) noexcept {
   const std::string_view seen = head.substr(0, limits_.head_bytes_max);
-  if (phase_ == Phase::explaining) return explain(seen);
+  if (phase_ == Phase::diagnosing) return diagnose(seen);
   if (base_ != head.data()) follow(head.data());
   const int error =
-      llhttp_execute(machine_in(machine_), base_ + looked_at_, seen.size() - looked_at_);
+      llhttp_execute(machine_in<llhttp_t>(machine_), base_ + looked_at_, seen.size() - looked_at_);
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
     if (phase_ == Phase::request_line && seen.find('\n') != std::string_view::npos) {
-      phase_ = Phase::explaining;  // llhttp goes on with HTTP/0.9
-      return explain(seen);
+      phase_ = Phase::diagnosing;  // llhttp goes on with HTTP/0.9
+      return diagnose(seen);
     }
     if (line_over_limit(seen)) return Found::fault;
     if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
     return Found::nothing_yet;
   }
-  const auto at = static_cast<std::size_t>(llhttp_get_error_pos(machine_in(machine_)) - base_);
+  const auto at =
+      static_cast<std::size_t>(llhttp_get_error_pos(machine_in<llhttp_t>(machine_)) - base_);
   if (error != HPE_PAUSED) return refuse_head(seen, at);
   if (line_over_limit(head.substr(0, at))) return Found::fault;
   head_bytes_ = static_cast<std::uint32_t>(at);
@@ -279,8 +130,8 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
       if (!request_line)
         return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
-      phase_ = Phase::explaining;  // an octet within the limit may be wrong that llhttp minds later
-      return explain(seen) == Found::fault;
+      phase_ = Phase::diagnosing;  // an octet within the limit may be wrong that llhttp minds later
+      return diagnose(seen) == Found::fault;
     }
     scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
     if (feed < seen.size()) line_begin_ = scanned_;
@@ -289,10 +140,10 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
 }
 
 /// The request-line is refused; what for may take its remaining octets to say.
-Parser::Found Parser::explain(std::string_view seen) noexcept {
+Parser::Found Parser::diagnose(std::string_view seen) noexcept {
   const std::size_t most = limits_.request_line_bytes_max;
   const bool over = seen.size() > most && seen[most] != '\r' && seen[most] != '\n';
-  const auto found = explain_request_line(seen.substr(0, most + 2));
+  const auto found = diagnose_request_line(seen.substr(0, most + 2));
   if (found && !(over && found->decided > most)) return fail(found->fault, found->shown);
   if (over) return fail(Fault::request_line_limit, seen.substr(0, most), most + 1);
   if (seen.size() == limits_.head_bytes_max) return fail(Fault::head_limit, seen, seen.size());
@@ -305,8 +156,8 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   constexpr std::size_t kVersionBytes = 9;  // with the space before it
   if (phase_ == Phase::request_line ||
       !seen.substr(target_.end + kVersionBytes).starts_with("\r\n")) {
-    phase_ = Phase::explaining;
-    return explain(seen);
+    phase_ = Phase::diagnosing;
+    return diagnose(seen);
   }
   const Refusal by_rule = refusal_;
   if (line_over_limit(seen.substr(0, at))) return Found::fault;
@@ -315,19 +166,19 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
     return Found::fault;
   }
   const std::size_t fields_begin = seen.find('\n') + 1;
-  if (const auto broken = explain_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
+  if (const auto broken = diagnose_fields(seen.substr(fields_begin, at + 1 - fields_begin)))
     return fail(broken->fault, broken->shown);
   // Nothing else is known that llhttp minds here.
   return fail(Fault::field_value, seen.substr(0, at));
 }
 
-/// Rules 3 to 13, on the whole line. On refusal explain() finds the words.
+/// Rules 3 to 13, on the whole line. On refusal diagnose() finds the words.
 bool Parser::accept_request_line() noexcept {
   constexpr std::uint64_t kPassedOn = methods_passed_on();
   constexpr std::string_view kVersion = " HTTP/1.";
   const std::size_t method_end = target_.begin - std::size_t{1};
   if (target_.begin < 2 || base_[method_end] != ' ' || base_[method_end - 1] == ' ') return false;
-  if (((kPassedOn >> machine_in(machine_)->method) & 1) == 0) return false;
+  if (((kPassedOn >> machine_in<llhttp_t>(machine_)->method) & 1) == 0) return false;
   const char* behind = base_ + target_.end;
   if (std::memcmp(behind, kVersion.data(), kVersion.size()) != 0) return false;
   const char minor = behind[kVersion.size()];
@@ -348,7 +199,7 @@ bool Parser::accept_target(std::string_view method) noexcept {
   if (parse_target(target, method, parts) != Fault::none) return false;
   const auto range = [this](std::string_view part) -> Range {
     if (part.empty()) return {};
-    const std::uint32_t begin = Callbacks::offset(*this, part.data());
+    const std::uint32_t begin = offset(part.data());
     return {begin, begin + static_cast<std::uint32_t>(part.size())};
   };
   path_ = range(parts.path);
@@ -428,75 +279,6 @@ void Parser::fill(Head& out) const noexcept {
   out.content_bytes = rules_.length();
   out.expects_continue = rules_.expects_continue() && version_ == Version::http_1_1 &&
                          (out.content == Content::chunked || out.content_bytes != 0);
-}
-
-void Parser::start_content() noexcept {
-  machine_in(machine_)->settings =
-      const_cast<llhttp_settings_t*>(&content_settings());  // llhttp only reads it
-  chunks_.start();
-  refusal_ = {};
-}
-
-/// What llhttp has refused in content, at `rest` or, as it counts in some states, one octet before
-/// it.
-Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
-  using Place = ChunkLimits::Place;
-  const Place place = chunks_.place();
-  if (place == Place::data) return fail(Fault::chunk_data_end, {});
-  for (int more = 0; more < 2; ++more) {
-    const std::string_view line = chunks_.shown();
-    const auto broken = place == Place::line ? explain_chunk_line(line) : explain_fields(line);
-    if (broken)
-      return fail(place == Place::line ? broken->fault : Fault::trailer_form, broken->shown);
-    chunks_.count(rest.substr(0, 1));
-  }
-  return fail(place == Place::line ? Fault::chunk_size : Fault::trailer_forbidden, chunks_.shown());
-}
-
-Parser::Found Parser::parse_content(std::string_view bytes, std::size_t& used,
-                                    std::string_view& data) noexcept {
-  used = 0;
-  data = {};
-  while (refusal_.fault == Fault::none && used < bytes.size()) {
-    const std::string_view window = bytes.substr(used, chunks_.window());
-    data_ = {};
-    stop_ = Stop::no;
-    llhttp_resume(machine_in(machine_));
-    const int error = llhttp_execute(machine_in(machine_), window.data(), window.size());
-    const std::size_t at =
-        error == HPE_OK
-            ? window.size()
-            : static_cast<std::size_t>(llhttp_get_error_pos(machine_in(machine_)) - window.data());
-    used += at;
-    chunks_.count(window.substr(0, at));
-    data = data_;
-    if (error == HPE_OK || error == HPE_PAUSED) {
-      if (const Fault fault = judge_stop(); fault != Fault::none)
-        static_cast<void>(
-            fail(fault, chunks_.shown(), fault == Fault::body_limit ? chunks_.body_bytes() : 0));
-      else if (stop_ == Stop::end)
-        return Found::end;
-    } else if (refusal_.fault == Fault::none) {
-      static_cast<void>(refuse_content(window.substr(at)));
-    }
-    if (!data.empty()) return Found::data;
-  }
-  return refusal_.fault == Fault::none ? Found::nothing_yet : Found::fault;
-}
-
-Fault Parser::judge_stop() noexcept {
-  switch (stop_) {
-    case Stop::no:
-      return chunks_.still_open();
-    case Stop::chunk_line:
-      return chunks_.line_complete(chunk_bytes_);
-    case Stop::chunk_data:
-      chunks_.data_complete();
-      break;
-    case Stop::end:
-      break;
-  }
-  return Fault::none;
 }
 
 void Parser::release() noexcept { fields_.release(); }

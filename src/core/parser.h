@@ -1,6 +1,6 @@
-// From bytes to a request head and to content: the only user of llhttp (9.2 or later, all lenient
-// flags off), and the place of what llhttp leaves to its user (http1-policy, the 13 gaps). It knows
-// nothing of answers, time or what comes when.
+// From bytes to a request head (parser.cc) and to chunked content (body_parser.cc): the only user
+// of llhttp (9.2 or later, all lenient flags off), and the place of what llhttp leaves to its user
+// (http1-policy, the 13 gaps). It knows nothing of answers, time or what comes when.
 //
 // Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the
 // one whose octet comes first wins.
@@ -12,10 +12,10 @@
 #include <span>
 #include <string_view>
 
-#include "core/chunked.h"
+#include "core/chunk_limits.h"
 #include "core/events.h"
 #include "core/field_list.h"
-#include "core/head.h"
+#include "core/field_rules.h"
 #include "core/limits.h"
 
 namespace iotax::core {
@@ -75,15 +75,19 @@ class Parser {
       return {base + begin, end - begin};
     }
   };
-  enum class Phase : std::uint8_t { request_line, explaining, fields };
+  enum class Phase : std::uint8_t { request_line, diagnosing, fields };
   enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
   [[nodiscard]] Found fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes = 0) noexcept;
+  /// In the text of the head.
+  [[nodiscard]] std::uint32_t offset(const char* at) const noexcept {
+    return static_cast<std::uint32_t>(at - base_);
+  }
   void follow(const char* base) noexcept;
   [[nodiscard]] bool line_over_limit(std::string_view seen) noexcept;
-  [[nodiscard]] Found explain(std::string_view seen) noexcept;
+  [[nodiscard]] Found diagnose(std::string_view seen) noexcept;
   [[nodiscard]] Found refuse_head(std::string_view seen, std::size_t at) noexcept;
   [[nodiscard]] bool refuse_whole(Fault fault, std::string_view line,
                                   std::uint64_t size_bytes = 0) noexcept;
@@ -95,7 +99,7 @@ class Parser {
   [[nodiscard]] Found refuse_content(std::string_view rest) noexcept;
 
   const Limits& limits_;
-  alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t; its type stays in parser.cc
+  alignas(8) std::array<std::byte, 104> machine_{};  // llhttp_t, which only the .cc files know
 
   // the head
   const char* base_ = nullptr;  // of the text of the head

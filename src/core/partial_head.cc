@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/head.h"
-#include "core/octets.h"
+#include "core/char_class.h"
+#include "core/field_rules.h"
 
 namespace iotax::core {
 namespace {

@@ -7,89 +7,89 @@
 
 namespace iotax::core {
 
-std::string_view name_of(Peer peer) noexcept {
-  switch (peer) {
-    case Peer::idle:
+std::string_view name_of(RequestState state) noexcept {
+  switch (state) {
+    case RequestState::idle:
       return "idle";
-    case Peer::head:
+    case RequestState::head:
       return "head";
-    case Peer::body:
+    case RequestState::body:
       return "body";
-    case Peer::done:
-      return "done";
-    case Peer::closed:
-      return "closed";
-    case Peer::refused:
-      return "refused";
+    case RequestState::complete:
+      return "complete";
+    case RequestState::half_closed:
+      return "half_closed";
+    case RequestState::rejected:
+      return "rejected";
   }
   return "";
 }
 
-std::string_view name_of(Saw saw) noexcept {
-  switch (saw) {
-    case Saw::begin:
+std::string_view name_of(RequestEvent event) noexcept {
+  switch (event) {
+    case RequestEvent::begin:
       return "begin";
-    case Saw::head:
+    case RequestEvent::head:
       return "head";
-    case Saw::data:
+    case RequestEvent::data:
       return "data";
-    case Saw::end:
+    case RequestEvent::end:
       return "end";
-    case Saw::next:
+    case RequestEvent::next:
       return "next";
-    case Saw::eof:
+    case RequestEvent::eof:
       return "eof";
-    case Saw::fault:
+    case RequestEvent::fault:
       return "fault";
   }
   return "";
 }
 
-std::string_view name_of(Us us) noexcept {
-  switch (us) {
-    case Us::idle:
+std::string_view name_of(ResponseState state) noexcept {
+  switch (state) {
+    case ResponseState::idle:
       return "idle";
-    case Us::owed:
-      return "owed";
-    case Us::held:
-      return "held";
-    case Us::open:
-      return "open";
-    case Us::answered:
-      return "answered";
-    case Us::last:
-      return "last";
-    case Us::broken:
-      return "broken";
+    case ResponseState::pending:
+      return "pending";
+    case ResponseState::head_deferred:
+      return "head_deferred";
+    case ResponseState::in_progress:
+      return "in_progress";
+    case ResponseState::complete:
+      return "complete";
+    case ResponseState::final:
+      return "final";
+    case ResponseState::truncated:
+      return "truncated";
   }
   return "";
 }
 
-std::string_view name_of(Did did) noexcept {
-  switch (did) {
-    case Did::take:
+std::string_view name_of(ResponseEvent event) noexcept {
+  switch (event) {
+    case ResponseEvent::take:
       return "take";
-    case Did::inform:
+    case ResponseEvent::inform:
       return "inform";
-    case Did::hold:
-      return "hold";
-    case Did::head:
+    case ResponseEvent::defer:
+      return "defer";
+    case ResponseEvent::head:
       return "head";
-    case Did::data:
+    case ResponseEvent::data:
       return "data";
-    case Did::finish:
+    case ResponseEvent::finish:
       return "finish";
-    case Did::answer:
+    case ResponseEvent::answer:
       return "answer";
-    case Did::refuse:
+    case ResponseEvent::refuse:
       return "refuse";
-    case Did::abort:
+    case ResponseEvent::abort:
       return "abort";
-    case Did::reset:
+    case ResponseEvent::reset:
       return "reset";
-    case Did::next:
+    case ResponseEvent::next:
       return "next";
-    case Did::close:
+    case ResponseEvent::close:
       return "close";
   }
   return "";
@@ -108,7 +108,11 @@ namespace {
 
 }  // namespace
 
-void refuse_order(Peer from, Saw saw) noexcept { fail("peer", name_of(from), name_of(saw)); }
-void refuse_order(Us from, Did did) noexcept { fail("us", name_of(from), name_of(did)); }
+void refuse_order(RequestState from, RequestEvent event) noexcept {
+  fail("request", name_of(from), name_of(event));
+}
+void refuse_order(ResponseState from, ResponseEvent event) noexcept {
+  fail("response", name_of(from), name_of(event));
+}
 
 }  // namespace iotax::core

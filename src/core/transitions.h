@@ -1,5 +1,5 @@
-// Every rule about order, as two half-machines: what the peer sends, and what we say. They meet
-// only in settle(). No other file keeps a flag that changes what may come next.
+// Every rule about order, as two half-machines: the client's request and our response. They meet
+// only in next_step(). No other file keeps a flag that changes what may come next.
 #pragma once
 
 #include <array>
@@ -9,29 +9,29 @@
 
 namespace iotax::core {
 
-enum class Peer : std::uint8_t {
-  idle,     // between requests: nothing of the next one has arrived
-  head,     // inside a head
-  body,     // inside the content (also when its length is 0)
-  done,     // the request is complete
-  closed,   // complete, and the peer has ended its side
-  refused,  // broke a rule or a deadline, or ended inside a message: nothing more is looked at
+enum class RequestState : std::uint8_t {
+  idle,         // between requests: nothing of the next one has arrived
+  head,         // inside a head
+  body,         // inside the body (also when its length is 0)
+  complete,     // the request is complete
+  half_closed,  // complete, and the client has ended its side
+  rejected,     // broke a rule or a deadline, or ended inside a message: nothing more is looked at
 };
-enum class Saw : std::uint8_t { begin, head, data, end, next, eof, fault };
+enum class RequestEvent : std::uint8_t { begin, head, data, end, next, eof, fault };
 
-enum class Us : std::uint8_t {
-  idle,      // nothing to answer
-  owed,      // a request waits for its answer
-  held,      // the answer's head is known but not its framing: nothing of it is out
-  open,      // the head is out
-  answered,  // the answer is complete
-  last,      // nothing more will be said
-  broken,    // a close-delimited answer broke off: only a reset can show that
+enum class ResponseState : std::uint8_t {
+  idle,           // nothing to respond to
+  pending,        // a request waits for its response
+  head_deferred,  // the response head is known but not its framing: nothing of it is out
+  in_progress,    // the head is out
+  complete,       // the response is complete
+  final,          // the last response is complete; close after flushing
+  truncated,      // a close-delimited response was truncated: only a reset can show that
 };
-enum class Did : std::uint8_t {
+enum class ResponseEvent : std::uint8_t {
   take,
   inform,
-  hold,
+  defer,
   head,
   data,
   finish,
@@ -43,52 +43,61 @@ enum class Did : std::uint8_t {
   close
 };
 
-struct PeerRow {
-  Peer from;
-  Saw saw;
-  Peer to;
+struct RequestRow {
+  RequestState from;
+  RequestEvent event;
+  RequestState to;
 };
-struct UsRow {
-  Us from;
-  Did did;
-  Us to;
-};
-
-inline constexpr std::array kPeerRows{
-    PeerRow{Peer::idle, Saw::begin, Peer::head},
-    PeerRow{Peer::idle, Saw::eof, Peer::closed},
-    PeerRow{Peer::idle, Saw::fault, Peer::refused},
-    PeerRow{Peer::head, Saw::head, Peer::body},  // RFC 9112 §2.1
-    PeerRow{Peer::head, Saw::fault, Peer::refused},
-    PeerRow{Peer::body, Saw::data, Peer::body},  // RFC 9112 §6
-    PeerRow{Peer::body, Saw::end, Peer::done},
-    PeerRow{Peer::body, Saw::fault, Peer::refused},
-    PeerRow{Peer::done, Saw::next, Peer::idle},   // RFC 9112 §9.3.2
-    PeerRow{Peer::done, Saw::eof, Peer::closed},  // RFC 9112 §9.6, a half-close: still answered
+struct ResponseRow {
+  ResponseState from;
+  ResponseEvent event;
+  ResponseState to;
 };
 
-inline constexpr std::array kUsRows{
-    UsRow{Us::idle, Did::take, Us::owed},
-    UsRow{Us::idle, Did::refuse, Us::last},
-    UsRow{Us::idle, Did::close, Us::last},
-    UsRow{Us::owed, Did::inform, Us::owed},  // RFC 9110 §15.2
-    UsRow{Us::owed, Did::hold, Us::held},
-    UsRow{Us::owed, Did::head, Us::open},
-    UsRow{Us::owed, Did::answer, Us::answered},
-    UsRow{Us::owed, Did::refuse, Us::last},
-    UsRow{Us::owed, Did::abort, Us::last},
-    UsRow{Us::held, Did::head, Us::open},
-    UsRow{Us::held, Did::refuse, Us::last},
-    UsRow{Us::held, Did::abort, Us::last},
-    UsRow{Us::open, Did::data, Us::open},
-    UsRow{Us::open, Did::finish, Us::answered},
-    UsRow{Us::open, Did::abort, Us::last},  // the missing end shows: RFC 9112 §8
-    UsRow{Us::open, Did::reset, Us::broken},
-    UsRow{Us::answered, Did::next, Us::idle},
-    UsRow{Us::answered, Did::close, Us::last},
-};
+inline constexpr auto kRequestRows = [] {
+  using S = RequestState;
+  using E = RequestEvent;
+  return std::array{
+      RequestRow{S::idle, E::begin, S::head},
+      RequestRow{S::idle, E::eof, S::half_closed},
+      RequestRow{S::idle, E::fault, S::rejected},
+      RequestRow{S::head, E::head, S::body},  // RFC 9112 §2.1
+      RequestRow{S::head, E::fault, S::rejected},
+      RequestRow{S::body, E::data, S::body},  // RFC 9112 §6
+      RequestRow{S::body, E::end, S::complete},
+      RequestRow{S::body, E::fault, S::rejected},
+      RequestRow{S::complete, E::next, S::idle},        // RFC 9112 §9.3.2
+      RequestRow{S::complete, E::eof, S::half_closed},  // RFC 9112 §9.6: still responded to
+  };
+}();
 
-inline constexpr std::size_t kPeers = 6, kSaws = 7, kUses = 7, kDids = 12;
+inline constexpr auto kResponseRows = [] {
+  using S = ResponseState;
+  using E = ResponseEvent;
+  return std::array{
+      ResponseRow{S::idle, E::take, S::pending},
+      ResponseRow{S::idle, E::refuse, S::final},
+      ResponseRow{S::idle, E::close, S::final},
+      ResponseRow{S::pending, E::inform, S::pending},  // RFC 9110 §15.2
+      ResponseRow{S::pending, E::defer, S::head_deferred},
+      ResponseRow{S::pending, E::head, S::in_progress},
+      ResponseRow{S::pending, E::answer, S::complete},
+      ResponseRow{S::pending, E::refuse, S::final},
+      ResponseRow{S::pending, E::abort, S::final},
+      ResponseRow{S::head_deferred, E::head, S::in_progress},
+      ResponseRow{S::head_deferred, E::refuse, S::final},
+      ResponseRow{S::head_deferred, E::abort, S::final},
+      ResponseRow{S::in_progress, E::data, S::in_progress},
+      ResponseRow{S::in_progress, E::finish, S::complete},
+      ResponseRow{S::in_progress, E::abort, S::final},  // the missing end shows: RFC 9112 §8
+      ResponseRow{S::in_progress, E::reset, S::truncated},
+      ResponseRow{S::complete, E::next, S::idle},
+      ResponseRow{S::complete, E::close, S::final},
+  };
+}();
+
+inline constexpr std::size_t kRequestStates = 6, kRequestEvents = 7, kResponseStates = 7,
+                             kResponseEvents = 12;
 
 namespace detail {
 
@@ -104,68 +113,74 @@ constexpr auto tabulate(const Rows& rows, Column column) noexcept {
   return table;
 }
 
-inline constexpr auto kPeerTable =
-    tabulate<kPeers, kSaws>(kPeerRows, [](const PeerRow& row) { return row.saw; });
-inline constexpr auto kUsTable =
-    tabulate<kUses, kDids>(kUsRows, [](const UsRow& row) { return row.did; });
+inline constexpr auto kRequestTable = tabulate<kRequestStates, kRequestEvents>(
+    kRequestRows, [](const RequestRow& row) { return row.event; });
+inline constexpr auto kResponseTable = tabulate<kResponseStates, kResponseEvents>(
+    kResponseRows, [](const ResponseRow& row) { return row.event; });
 
 }  // namespace detail
 
-constexpr bool allowed(Peer from, Saw saw) noexcept {
-  return detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)] !=
+constexpr bool allowed(RequestState from, RequestEvent event) noexcept {
+  return detail::kRequestTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)] !=
          detail::kNoRow;
 }
-constexpr bool allowed(Us from, Did did) noexcept {
-  return detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)] !=
+constexpr bool allowed(ResponseState from, ResponseEvent event) noexcept {
+  return detail::kResponseTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)] !=
          detail::kNoRow;
 }
 
 /// Names the pair and ends the process: an order that is no row is our own fault.
-[[noreturn]] void refuse_order(Peer from, Saw saw) noexcept;
-[[noreturn]] void refuse_order(Us from, Did did) noexcept;
+[[noreturn]] void refuse_order(RequestState from, RequestEvent event) noexcept;
+[[noreturn]] void refuse_order(ResponseState from, ResponseEvent event) noexcept;
 
-inline Peer next(Peer from, Saw saw) noexcept {
+inline RequestState next(RequestState from, RequestEvent event) noexcept {
   const std::uint8_t to =
-      detail::kPeerTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(saw)];
+      detail::kRequestTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
   if (to == detail::kNoRow) [[unlikely]]
-    refuse_order(from, saw);
-  return static_cast<Peer>(to);
+    refuse_order(from, event);
+  return static_cast<RequestState>(to);
 }
-inline Us next(Us from, Did did) noexcept {
+inline ResponseState next(ResponseState from, ResponseEvent event) noexcept {
   const std::uint8_t to =
-      detail::kUsTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(did)];
+      detail::kResponseTable[static_cast<std::size_t>(from)][static_cast<std::size_t>(event)];
   if (to == detail::kNoRow) [[unlikely]]
-    refuse_order(from, did);
-  return static_cast<Us>(to);
+    refuse_order(from, event);
+  return static_cast<ResponseState>(to);
 }
 
 /// What follows from both halves together.
-enum class Settled : std::uint8_t {
-  wait,   // for the peer or for the application
-  drain,  // the answer is complete but the content is not: read it away, within a bound (rule 36)
-  next,   // both are done and the connection persists: the next request
-  close,  // say nothing more
+enum class NextStep : std::uint8_t {
+  wait,          // for the client or for the application
+  discard,       // the response is complete but the body is not: read and drop it, within a bound
+                 // (rule 36)
+  next_request,  // both are complete and the connection persists
+  close,         // say nothing more
 };
 
 /// `persists`: neither side has asked for close, and no bound on the connection is reached.
-constexpr Settled settle(Peer peer, Us us, bool persists) noexcept {
-  if (us == Us::last || us == Us::broken) return Settled::wait;
-  if (us == Us::answered) {
-    if (!persists || peer == Peer::closed || peer == Peer::refused) return Settled::close;
-    if (peer == Peer::done) return Settled::next;
-    return Settled::drain;
+constexpr NextStep next_step(RequestState request, ResponseState response, bool persists) noexcept {
+  if (response == ResponseState::final || response == ResponseState::truncated)
+    return NextStep::wait;
+  if (response == ResponseState::complete) {
+    if (!persists || request == RequestState::half_closed || request == RequestState::rejected)
+      return NextStep::close;
+    if (request == RequestState::complete) return NextStep::next_request;
+    return NextStep::discard;
   }
-  if (us == Us::idle && (peer == Peer::closed || (peer == Peer::idle && !persists)))
-    return Settled::close;
-  return Settled::wait;
+  if (response == ResponseState::idle &&
+      (request == RequestState::half_closed || (request == RequestState::idle && !persists)))
+    return NextStep::close;
+  return NextStep::wait;
 }
 
-static_assert(!allowed(Peer::body, Saw::eof), "a cut-off body is a fault, never an end");
-static_assert(!allowed(Peer::refused, Saw::data), "nothing is looked at after a refusal");
+static_assert(!allowed(RequestState::body, RequestEvent::eof),
+              "a cut-off body is a fault, never an end");
+static_assert(!allowed(RequestState::rejected, RequestEvent::data),
+              "nothing is looked at after a refusal");
 
-[[nodiscard]] std::string_view name_of(Peer peer) noexcept;
-[[nodiscard]] std::string_view name_of(Saw saw) noexcept;
-[[nodiscard]] std::string_view name_of(Us us) noexcept;
-[[nodiscard]] std::string_view name_of(Did did) noexcept;
+[[nodiscard]] std::string_view name_of(RequestState state) noexcept;
+[[nodiscard]] std::string_view name_of(RequestEvent event) noexcept;
+[[nodiscard]] std::string_view name_of(ResponseState state) noexcept;
+[[nodiscard]] std::string_view name_of(ResponseEvent event) noexcept;
 
 }  // namespace iotax::core

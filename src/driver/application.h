@@ -12,19 +12,10 @@
 
 #include "core/events.h"
 #include "core/response.h"
-#include "driver/unique_fd.h"
+#include "driver/endpoints.h"
+#include "driver/os/unique_fd.h"
 
 namespace iotax::driver {
-
-/// Both ends of a connection as text, made once per connection. For UNIX sockets addresses are
-/// empty and ports are "".
-struct Peer {
-  std::string remote_addr;  // without brackets
-  std::string remote_port;
-  std::string local_addr;
-  std::string local_port;
-  bool unix_socket = false;
-};
 
 /// How a block, or the end of an answer, went.
 enum class Sent : std::uint8_t {

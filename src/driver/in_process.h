@@ -16,18 +16,18 @@
 #include "core/connection.h"
 #include "driver/application.h"
 #include "driver/config.h"
-#include "driver/intake.h"
-#include "driver/session.h"
-#include "driver/session_exchange.h"
+#include "driver/env.h"
+#include "driver/session/exchange.h"
+#include "driver/session/intake.h"
+#include "driver/session/session.h"
 
 namespace iotax::driver {
 
-template <class Sys>
+template <Env E>
 class InProcess {
  public:
-  using Session = driver::Session<Sys>;
-  template <class T>
-  using Atomic = typename Sys::template Atomic<T>;
+  using Sys = typename E::Sys;
+  using Session = driver::Session<E>;
 
   /// `sys`, `config`, `application` and `log` are borrowed. The application is entered whenever
   /// something is called here, and called as thread 0.
@@ -88,7 +88,7 @@ class InProcess {
     return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
   void log_access(Session& s) { intake_.log_access(s, now_); }
-  [[nodiscard]] Intake<Sys>& intake() noexcept { return intake_; }
+  [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] core::Instant now() noexcept { return now_; }
   [[nodiscard]] bool stopping() const noexcept { return false; }
@@ -142,9 +142,9 @@ class InProcess {
   Application& application_;
   Sys& sys_;
   core::Instant now_;  // stands still
-  Intake<Sys> intake_;
+  Intake<E> intake_;
   Session session_;
-  SessionExchange<InProcess> exchange_;
+  SessionExchange<E, InProcess> exchange_;
   std::string output_;
 };
 

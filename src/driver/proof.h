@@ -1,29 +1,33 @@
-// Who may touch what a worker's threads share, as parameters: a function that needs the lead or the
-// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run time
-// and cannot be copied or kept.
+// Who may use what a worker's threads share, as parameters: a function that needs the lead or the
+// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run
+// time.
 #pragma once
 
 #include <mutex>
 
+#include "driver/env.h"
+
 namespace iotax::driver {
 
-template <class Sys, class Poller>
-class BasicWorker;
+template <Env E>
+class Leadership;
 
-/// This thread has the lead (lead.h): it owns the loop and the sessions that are not lent. Not to
-/// be used any more once the lead was lent and could not be taken back.
+/// This thread has the lead (threads/leadership.h): it owns the loop and the sessions that are not
+/// lent. A transition uses it up.
 class Lead {
  public:
   Lead(const Lead&) = delete;
   Lead& operator=(const Lead&) = delete;
+  Lead(Lead&&) noexcept {}
+  Lead& operator=(Lead&&) noexcept { return *this; }
 
  private:
   Lead() noexcept {}  // not "= default": then Lead{} would be an aggregate for everybody
-  template <class Sys, class Poller>
-  friend class BasicWorker;
+  template <Env E>
+  friend class Leadership;
 };
 
-template <class Mutex>
+template <Env E>
 class StateMutex;
 
 /// This thread holds the worker's mutex.
@@ -34,7 +38,7 @@ class Locked {
 
  private:
   Locked() noexcept {}
-  template <class Mutex>
+  template <Env E>
   friend class StateMutex;
 };
 
@@ -47,7 +51,7 @@ class LeadOrLocked {
 };
 
 /// The mutex of a worker. For std::lock_guard, where no proof is asked for, and with_lock().
-template <class Mutex>
+template <Env E>
 class StateMutex {
  public:
   void lock() { mutex_.lock(); }
@@ -61,7 +65,7 @@ class StateMutex {
   }
 
  private:
-  Mutex mutex_;
+  Mutex<E> mutex_;
 };
 
 }  // namespace iotax::driver

@@ -2,6 +2,6 @@
 
 namespace iotax::driver {
 
-template class BasicWorker<Sys, EpollPoller<Sys>>;
+template class BasicWorker<NativeEnv>;
 
 }  // namespace iotax::driver

@@ -1,5 +1,5 @@
-"""iotax: a WSGI server. `serve("main:app")` loads and serves, `run(app)` serves an object, Server
-is both in parts."""
+"""iotax: a WSGI server. `serve("main:app")` loads an application and serves it, `run(app)` serves
+an object, Server gives control over each step."""
 
 from iotax._app.load_error import LoadError
 from iotax._iotax import (

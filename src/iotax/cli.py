@@ -1,4 +1,4 @@
-"""The command: reads its arguments, starts the server, and ends with the exit codes of
+"""The command: reads its arguments, starts the server, and exits with the codes of
 docs/guide/command.md."""
 
 import importlib
@@ -71,8 +71,8 @@ def _run(argv: list[str]) -> int:
         raise UsageError("APP is missing, e.g. iotax main:app")
     if app == "check":
         raise UsageError(
-            "check comes first, e.g. iotax check main:app; an application in a module named check"
-            " is check:app"
+            "check must come first, e.g. iotax check main:app; an application in a module named"
+            " check is check:app"
         )
     config, warnings = from_command(flags, os.environ)
     make = _supervisor(config)  # before modules of the project can be taken for Python's
@@ -87,7 +87,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _check(argv: list[str]) -> int:
-    """Imported only where it is wanted, as below."""
+    """Imported only for this subcommand."""
     code: int = importlib.import_module("iotax._check.command").main(argv)
     return code
 

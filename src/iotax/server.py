@@ -1,6 +1,6 @@
 """The library: Server, serve(), run() and load_app(). Serves in the calling process and thread.
 
-Reads no environment variables: what is not given as an argument has its default.
+Does not read environment variables: options that are not given have their defaults.
 """
 
 import atexit
@@ -28,8 +28,8 @@ __all__ = ["PathOptions", "Server", "ServerOptions", "load_app", "run", "serve"]
 class Server:
     """Serves one WSGI application.
 
-    serve() blocks until signal_exit(), or, in the main thread, until INT or TERM; it can be called
-    again afterwards.
+    serve() blocks until signal_exit() or, in the main thread, until INT or TERM. It can be called
+    again.
     Errors: TypeError and ValueError that name the argument; BindError (an OSError) if an address
     cannot be opened.
     """
@@ -44,8 +44,8 @@ class Server:
     ) -> None:
         if not callable(app):
             raise TypeError(
-                f"app is {type(app).__name__}, which cannot be called; serve() takes"
-                ' "module:attribute"'
+                f'app must be callable, not {type(app).__name__}; use serve("module:attribute") to'
+                " load by name"
             )
         self._app: Final = app
         self._config: Final = from_arguments(_with_address(host, port, options), path=False)
@@ -56,7 +56,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The real port after bind(), before it the requested one; 0 with Unix sockets only."""
+        """The real port after bind(), the requested one before; 0 with Unix sockets only."""
         if self._listeners is not None:
             return self._listeners.port
         return next(
@@ -65,8 +65,8 @@ class Server:
         )
 
     def bind(self) -> Self:
-        """Open the listeners unless they are open. serve() does it too; call it earlier to learn
-        the real port."""
+        """Open the listeners unless they are open. serve() calls it; call it earlier to get the
+        real port."""
         if self._listeners is None:
             self._listeners = _open(self._config)
         return self
@@ -75,7 +75,7 @@ class Server:
         """Serve in this thread until asked to stop."""
         with self._lock:
             if self._worker is not None:
-                raise RuntimeError("this Server is serving already")
+                raise RuntimeError("this Server is already serving")
             listeners = self.bind()._listeners
             assert listeners is not None
             server_log.open_log(self._config, os.environ)
@@ -83,9 +83,9 @@ class Server:
             self._worker = worker = Worker(self._app, listeners, self._config)
         guards: list[ExitGuard] = []
 
-        def at_once(number: int) -> None:
-            """Break what runs in the main thread, as Ctrl-C does in any program; what another
-            thread runs cannot be broken, so the process ends if that does not return."""
+        def stop_now(number: int) -> None:
+            """Interrupt the main thread, as Ctrl-C does in any program. Other threads cannot be
+            interrupted, so the process exits if their calls do not return."""
             guards.append(ExitGuard(JOIN_SECONDS, 128 + number))
             guards[-1].start()
             raise KeyboardInterrupt
@@ -94,8 +94,8 @@ class Server:
             listeners.announce(self._config.notes)
 
         try:
-            if not self._exit_asked and not worker.run(at_once=at_once, ready=announce):
-                _Leaving.hard = True
+            if not self._exit_asked and not worker.run(stop_now=stop_now, ready=announce):
+                _AtExit.has_lost_thread = True
         except KeyboardInterrupt:
             if worker.stop_asked_at is None:
                 raise  # not from our handler
@@ -107,8 +107,8 @@ class Server:
             server_log.flush()
 
     def signal_exit(self) -> None:
-        """Finish the requests in progress, then let serve() return. May be called from any thread
-        or signal handler."""
+        """Let serve() return after the requests in progress. Can be called from any thread or
+        signal handler."""
         self._exit_asked = True
         worker = self._worker
         if worker is not None:
@@ -122,7 +122,7 @@ class Server:
 
     @contextmanager
     def background(self) -> Iterator[Self]:
-        """Serve from a thread of its own while the with block runs.
+        """Serve from a background thread while the with block runs.
 
         The port is open when the block begins, and the server has stopped when it ends. An
         exception of serve() is raised at the end of the block.
@@ -133,7 +133,7 @@ class Server:
         def serve() -> None:
             try:
                 self.serve()
-            except BaseException as error:  # carried over to the thread that waits
+            except BaseException as error:  # raised again in the thread that waits
                 failures.append(error)
 
         thread = native.thread(serve, "iotax-0")
@@ -144,8 +144,8 @@ class Server:
             self.signal_exit()
             thread.join(self._config.graceful_timeout + 2 * JOIN_SECONDS)
             if thread.is_alive():
-                server_log.warning("A request does not return: its thread is left behind")
-                _Leaving.behind.append(thread)
+                server_log.warning("A request did not finish; its thread was abandoned")
+                _AtExit.abandoned.append(thread)
             else:
                 self._exit_asked = False
         if failures:
@@ -158,7 +158,7 @@ def load_app(path: str, reload: bool = False, *, factory: bool = False) -> Calla
     With `reload`, a module that is already imported is imported again. Errors: LoadError.
     """
     if not isinstance(path, str):
-        raise TypeError(f'path is {type(path).__name__}, not a text such as "main:app"')
+        raise TypeError(f'path must be a string such as "main:app", not {type(path).__name__}')
     return importer.load(path, factory=factory, reload=reload).application
 
 
@@ -179,15 +179,15 @@ def serve(
     LoadError, and those of Server."""
     if not isinstance(app, str):
         raise TypeError(
-            f'app is {type(app).__name__}, not a text such as "main:app"; run() takes the object'
-            " itself"
+            f'app must be a string such as "main:app", not {type(app).__name__}; use run() to serve'
+            " an object"
         )
     config = from_arguments(_with_address(host, port, options), path=True)
     working_directory.prepare(config.chdir, config.pythonpath)
     with _open(config) as listeners:
         loaded = importer.load(app, factory=config.factory)
         for name in ("factory", "chdir", "pythonpath"):
-            options.pop(name, None)  # type: ignore[misc]  # what is left is ServerOptions
+            options.pop(name, None)  # type: ignore[misc]  # the rest is ServerOptions
         server = Server(loaded.application, host=host, port=port, **options)  # type: ignore[misc]  # the same
         server._listeners = listeners
         server.serve()
@@ -209,22 +209,20 @@ def _open(config: Config) -> Listeners:
     )
 
 
-class _Leaving:
-    """Whether an application thread is still held by the application when Python exits. `behind`:
-    those of background(). The exit code is lost then. What ran beside background() is mostly
-    tests: they have not passed."""
+class _AtExit:
+    """Threads that an application call still uses when Python exits. `abandoned`: of background(),
+    which mostly runs in tests: they have not passed, so the exit code is 1."""
 
-    hard = False
-    behind: ClassVar[list[threading.Thread]] = []
+    has_lost_thread = False
+    abandoned: ClassVar[list[threading.Thread]] = []
 
 
-def _leave() -> None:
-    behind = any(thread.is_alive() for thread in _Leaving.behind)
-    if behind or _Leaving.hard:
+def _exit_with_threads() -> None:
+    abandoned = any(thread.is_alive() for thread in _AtExit.abandoned)
+    if abandoned or _AtExit.has_lost_thread:
         failed = getattr(sys, "last_value", None) is not None
-        leave_now(1 if behind or failed else 0)
+        leave_now(1 if abandoned or failed else 0)
 
 
-# Registered when this module is imported, so that it runs after the functions that the program
-# registers later.
-atexit.register(_leave)
+# Registered at import, so that it runs after the functions that the program registers later.
+atexit.register(_exit_with_threads)

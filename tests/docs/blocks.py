@@ -15,14 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-# Written by commands: what stands in it was true at the commit that it names.
+# Written by commands: its content was true at the commit that it names.
 EVIDENCE = DOCS / "evidence"
 _NOTE = re.compile(r"<!-- (file|test): (.*?) -->$")
 _FENCE = re.compile(r"(?P<indent> *)(?P<ticks>```+)(?P<language>[\w{}-]*)(?P<title>.*)$")
 
 
 def pages() -> list[Path]:
-    """Every page that people write: README, CONTRIBUTING and docs/, without the evidence."""
+    """Every page written by hand: README, CONTRIBUTING and docs/, without the evidence."""
     found = [path for path in sorted(DOCS.rglob("*.md")) if EVIDENCE not in path.parents]
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *found]
 
@@ -33,7 +33,7 @@ def name_of(page: Path) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """`line`: of its first line in the page, from 1. `file`, `test`: what its comment says."""
+    """`line`: of its first line in the page, from 1. `file`, `test`: from its comment."""
 
     page: Path
     line: int

@@ -1,8 +1,8 @@
-"""What a page shows, done: its files written into an empty project, its commands run there, their
-output compared.
+"""Plays a page: its files are written into an empty project, its commands run there, their output
+compared.
 
-A line of output matches when it is the same but for process ids, times and what "..." or "…" stands
-for; such a line alone stands for any lines. Port 8000 stands for a free one, /srv/shop for the
+A line of output matches if it is the same, apart from process ids, times and the text for "..." or
+"…"; such a line alone matches any lines. Port 8000 stands for a free one, /srv/shop for the
 project.
 """
 
@@ -40,7 +40,8 @@ class Command:
 
 
 def commands_of(text: str) -> Iterator[Command]:
-    """Those of a console block: "$ COMMAND", continued after a backslash, then its output."""
+    """The commands of a console block: "$ COMMAND", continued after a backslash, then its
+    output."""
     parts = re.split(r"^\$ ", text, flags=re.M)
     assert not parts[0].strip(), f"output without a command: {parts[0]!r}"
     for part in parts[1:]:
@@ -49,15 +50,15 @@ def commands_of(text: str) -> Iterator[Command]:
 
 
 class Process:
-    """A command that is running. `text`: all that it has printed so far."""
+    """A running command. `text`: its output so far."""
 
-    def __init__(self, arguments: list[str], folder: Path, env: dict[str, str]) -> None:
-        self._folder = folder
-        self._file = folder / f".output-{time.monotonic_ns()}"
+    def __init__(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
+        self._directory = directory
+        self._file = directory / f".output-{time.monotonic_ns()}"
         self._writer: IO[bytes] = self._file.open("wb")
         self._process = subprocess.Popen(
             arguments,
-            cwd=folder,
+            cwd=directory,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=self._writer,
@@ -67,7 +68,7 @@ class Process:
     @property
     def text(self) -> str:
         text = self._file.read_text(encoding="utf-8", errors="replace")
-        text = text.replace("\r\n", "\n").replace(str(self._folder), HOME)
+        text = text.replace("\r\n", "\n").replace(str(self._directory), HOME)
         return _PREFIX.sub("", text)
 
     @property
@@ -75,7 +76,7 @@ class Process:
         return self._process.poll()
 
     def wait_until(self, is_there: Callable[[str], object]) -> bool:
-        """Whether its text is_there; False when the process ends without it."""
+        """Whether its text is_there; False if the process ends without it."""
         ends = time.monotonic() + patience.SECONDS
         while time.monotonic() < ends:
             code = self.code
@@ -83,7 +84,7 @@ class Process:
                 return True
             if code is not None:
                 return False
-            time.sleep(0.01)  # between two looks at a file
+            time.sleep(0.01)  # between two reads of a file
         raise AssertionError(f"it prints nothing more in {patience.SECONDS} s:\n{self.text}")
 
     def wait(self) -> int:
@@ -108,15 +109,15 @@ class Process:
 class Project:
     """An empty directory with the commands of the virtual environment, and at most one server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "project"
-        self.folder.mkdir()
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "project"
+        self.directory.mkdir()
         self._server: Process | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = str(probe.getsockname()[1])
-        bin_folder = folder / "bin"
-        bin_folder.mkdir()
+        bin_directory = directory / "bin"
+        bin_directory.mkdir()
         python = shlex.quote(sys.executable)
         for name, command in {
             "python": python,
@@ -124,9 +125,9 @@ class Project:
             "pytest": f"{python} -m pytest -p no:cacheprovider",
             "curl": "/usr/bin/env -i PATH=/usr/bin:/bin curl --silent --show-error",
         }.items():
-            (bin_folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-            (bin_folder / name).chmod(0o755)
-        self._env = environment({"PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"})
+            (bin_directory / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+            (bin_directory / name).chmod(0o755)
+        self._env = environment({"PATH": f"{bin_directory}:{os.environ['PATH']}", "COLUMNS": "80"})
 
     def play(self, block: Block) -> None:
         if block.test.startswith("skip"):
@@ -145,7 +146,7 @@ class Project:
             tomllib.loads(block.text)
 
     def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
+        path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".py":
             compile(text, str(path), "exec")
@@ -162,9 +163,9 @@ class Project:
             return
         assert block.test in ("", "server"), f"{block.test!r} says nothing of a block of Python"
         if block.test == "server":
-            self.stop()  # it has the port
+            self.stop()  # it has opened the port
         self._write(name, text)
-        process = Process([sys.executable, name], self.folder, self._env)
+        process = Process([sys.executable, name], self.directory, self._env)
         try:
             if block.test == "server":
                 assert process.wait_until(LISTENING.search), process.text
@@ -173,7 +174,7 @@ class Project:
                 assert process.wait() == 0, process.text
         finally:
             process.kill()
-            (self.folder / name).unlink()
+            (self.directory / name).unlink()
 
     def _run(self, command: Command) -> None:
         line = command.line.replace(PORT, self._port)
@@ -181,7 +182,7 @@ class Project:
         if words[0] == "iotax" and words[1] not in ("check", "--version", "-h", "--help"):
             self._start(line, words, command)
             return
-        process = Process(["bash", "-c", line], self.folder, self._env)
+        process = Process(["bash", "-c", line], self.directory, self._env)
         try:
             code = process.wait()
             if command.output:
@@ -197,7 +198,7 @@ class Project:
         env = dict(self._env)
         if not {"-b", "--bind", "--port"} & set(words):
             env["IOTAX_PORT"] = self._port
-        process = Process(["bash", "-c", f"exec {line}"], self.folder, env)
+        process = Process(["bash", "-c", f"exec {line}"], self.directory, env)
         self._server = process
         if process.wait_until(LISTENING.search):
             if command.output:
@@ -228,9 +229,9 @@ class Project:
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
-    """Its server has ended well at the end of the block."""
-    made = Project(folder)
+def project(directory: Path) -> Iterator[Project]:
+    """Its server has exited with success at the end of the block."""
+    made = Project(directory)
     try:
         yield made
         made.stop()
@@ -238,7 +239,7 @@ def project(folder: Path) -> Iterator[Project]:
         made.kill()
 
 
-# Numbers that differ from run to run, and what stands for them in both texts.
+# Values that differ from run to run, and their placeholders in both texts.
 _VARIES = [
     (re.compile(r"\[\d+\]"), "[PID]"),
     (re.compile(r"\b\d+(?:\.\d+)?( ?)(ms|s)\b"), r"N\1\2"),
@@ -257,7 +258,7 @@ def _pattern(line: str) -> str:
 
 
 def holds(shown: str, printed: str) -> bool:
-    """Whether a line of `printed` is `shown`."""
+    """Whether a line of `printed` matches `shown`."""
     return re.search(rf"^{_pattern(shown)}$", _normal(printed), re.M) is not None
 
 

@@ -1,5 +1,5 @@
-"""Every example of README and docs/ runs: files are written into an empty project, commands run
-there, and print what the page shows (play.py)."""
+"""Every example of README and docs/ runs: files are written into an empty project, and the
+output of commands is compared with the page (play.py)."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from blocks import Block, blocks_of, name_of, pages
 from play import compare, project
 
 PAGES = [page for page in pages() if any(True for _ in blocks_of(page))]
-# Text to read: a diagram, a directive of Sphinx, output of a program that is not run here.
+# Text without a test: a diagram, a directive of Sphinx, output of a program that is not run here.
 LANGUAGES = {"console", "python", "toml", "text", "mermaid", "json", "cpp", "http"}
 
 

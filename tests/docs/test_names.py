@@ -1,5 +1,5 @@
-"""What the pages name exists: options, variables, files, tests, cases, clauses and links. Generated
-parts are up to date."""
+"""Everything that the pages name exists: options, variables, files, tests, cases, clauses and
+links. Generated parts are up to date."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ VARIABLES_OF_OTHERS = {"IOTAX_APP", "IOTAX_CHECK", "IOTAX_SERVICE_HOST"}
 
 
 def words_of(page: Path) -> list[str]:
-    """What stands in the page as code."""
+    """The code in the page."""
     return CODE.findall(prose_of(page))
 
 
@@ -124,7 +124,7 @@ def test_clauses_exist(page: Path) -> None:
 
 
 @PAGES
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
         if not re.match(r"https?:|#", target):
             path = page.parent / target.partition("#")[0]
@@ -143,7 +143,7 @@ def test_the_readme_shows_this_version() -> None:
 
 
 def test_numbers_are_those_of_the_repository() -> None:
-    """Those that README and the hardening page boast of."""
+    """The numbers of README and the hardening page."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     hardening = (DOCS / "internals/hardening.md").read_text(encoding="utf-8")
     files = (ROOT / "conformance/http1").glob("*.jsonl")

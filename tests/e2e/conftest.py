@@ -1,7 +1,7 @@
-"""Fixtures: start servers, make gates, and leave nothing running behind.
+"""Fixtures: start servers, make gates, and stop everything.
 
-Each test waits for lines, sockets, pipes or processes; tests/support/patience.py bounds a test that
-fails. Nothing here waits for time to pass.
+Each test waits for lines, sockets, pipes or processes; tests/support/patience.py limits a test that
+fails. Nothing here sleeps.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def opened_gates() -> Iterator[list[Gate]]:
-    """Closed when the servers are gone."""
+    """Closed after the servers have exited."""
     opened: list[Gate] = []
     yield opened
     for gate in opened:
@@ -29,8 +29,8 @@ def opened_gates() -> Iterator[list[Gate]]:
 
 @pytest.fixture
 def start(opened_gates: list[Gate]) -> Iterator[Callable[..., Server]]:
-    """start("views", "--threads", "2") returns a server that listens. Stopped after the test by
-    INT, and its exit code must be 0, unless the test has ended it already."""
+    """start("views", "--threads", "2") returns a server that listens. It is stopped by INT after
+    the test, and its exit code must be 0, unless the test has stopped it."""
     servers: list[Server] = []
 
     def launch(*arguments: str, **more: Any) -> Server:
@@ -51,8 +51,8 @@ def start(opened_gates: list[Gate]) -> Iterator[Callable[..., Server]]:
 def gates(
     opened_gates: list[Gate], start: Callable[..., Server], tmp_path: Path
 ) -> Iterator[Callable[[str], Gate]]:
-    """gates("a") makes gate a. Give the server env={"GATES": str(tmp_path)}. Whoever is still
-    inside at the end of the test is let go, before the servers are stopped."""
+    """gates("a") makes gate a. Give the server env={"GATES": str(tmp_path)}. At the end of the
+    test, calls inside are released before the servers are stopped."""
 
     def make(name: str) -> Gate:
         opened_gates.append(Gate(tmp_path, name))
@@ -65,14 +65,14 @@ def gates(
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[[str, str], Path]:
-    """An empty folder to put modules into: project("main", "app = ...") returns the folder."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+    """An empty directory for modules: project("main", "app = ...") returns the directory."""
+    directory = tmp_path / "project"
+    directory.mkdir()
 
     def write(name: str, text: str) -> Path:
-        path = folder / (name.replace(".", "/") + ".py")
+        path = directory / (name.replace(".", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        return folder
+        return directory
 
     return write

@@ -1,5 +1,6 @@
-"""What a client sees of applications that break PEP 3333: what was meant, 500, or a visible break;
-never the content of one answer in the next. The clauses themselves are in conformance/pep3333."""
+"""The client's view of applications that break PEP 3333: the intended response, 500, or a
+visibly truncated one; never bytes of one response in the next. conformance/pep3333 has the
+clauses."""
 
 import pytest
 from support import hostile
@@ -29,7 +30,7 @@ def test_a_bad_application(port, row):
     assert seen.goes_on or not due.goes_on
 
 
-def test_three_pipelined_requests_have_three_answers(port):
+def test_three_pipelined_requests_get_three_responses(port):
     with Connection(port) as connection:
         connection.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" * 3)
         assert [connection.answer().body for _ in range(3)] == [b"hello"] * 3

@@ -1,5 +1,5 @@
-"""Frameworks keep what belongs to a thread, e.g. the client of a cache, in context variables: a
-thread that answers many requests keeps its connection to Redis or memcached."""
+"""Frameworks keep objects of a thread, e.g. the client of a cache, in context variables: a
+thread that handles many requests keeps its connection to Redis or memcached."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,8 +1,8 @@
-"""Slow readers, clients that leave, and more clients than there is room for, beside an honest one,
-with one application thread. Other slow and hostile clients are in test_starvation.py.
+"""Slow readers, clients that disconnect, and more clients than connections, next to an honest
+client, with one application thread. test_starvation.py has other slow and hostile clients.
 
-A slow client moves one step each time the honest one has been answered; so the test says that
-nothing waits for the slow ones without waiting itself.
+A slow client moves one step after each response to the honest client, so that the test shows
+without waiting that nothing waits for the slow ones.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ def server(start):
 
 
 def serve_honestly_beside(port, step, rounds=30):
-    """An honest client is answered while every slow one moves once a round."""
+    """An honest client gets responses while each slow one moves once a round."""
     with Connection(port) as honest:
         for number in range(rounds):
             answer = honest.ask("/digest", method="POST", body=b"honest")
@@ -33,8 +33,8 @@ def many(count, port, **more):
         yield [stack.enter_context(Connection(port, **more)) for _ in range(count)]
 
 
-def test_slow_readers_of_answers_beyond_memory(server):
-    """Larger than --answer-memory: what is not read lies in temporary files."""
+def test_slow_readers_of_responses_larger_than_memory(server):
+    """Larger than --answer-memory: unread bytes are in temporary files."""
     size = 8_000_000
     with many(20, server.port, receive_buffer=SMALL) as slow:
         for connection in slow:
@@ -84,7 +84,7 @@ def test_clients_that_reset_while_they_are_served(start, gates, tmp_path):
     serve_honestly_beside(server.port, lambda _number: None)
 
 
-def test_client_that_breaks_off_its_content_is_never_run(start):
+def test_request_with_a_truncated_body_is_not_run(start):
     server = start("views")
     for _ in range(20):
         with Connection(server.port) as connection:
@@ -99,14 +99,14 @@ def test_client_that_breaks_off_its_content_is_never_run(start):
 
 
 def test_descriptors_run_out_and_come_back(start):
-    """The application takes every descriptor; who comes then waits, and is served afterwards."""
+    """The application uses up the descriptors; later clients wait, and are served afterwards."""
     server = start("views", before_start=hostile.few_descriptors)
     with Connection(server.port) as early, contextlib.ExitStack() as stack:
         assert int(early.ask("/exhaust").text) > 100
         late = [stack.enter_context(Connection(server.port)) for _ in range(10)]
         for connection in late:
             connection.get("/hello")
-        assert early.ask("/hello").status == 200  # who is connected is served all the while
+        assert early.ask("/hello").status == 200  # connected clients are served meanwhile
         assert early.ask("/give_back").status == 200
         for connection in late:
             assert connection.answer().text == "Hello, World!\n"

@@ -1,4 +1,4 @@
-"""The command as a person meets it: start, every error message, exit codes."""
+"""The command from the user's view: start, every error message, exit codes."""
 
 import ctypes
 import json
@@ -15,7 +15,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 \[\d+\] "
 
 
 def refused(code, *arguments, cwd=APPS, **more):
-    """What the command prints when it ends with `code` and serves nothing."""
+    """The output of the command when it exits with `code` and serves nothing."""
     done = run_command(*arguments, cwd=cwd, **more)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
@@ -38,18 +38,18 @@ def test_what_the_start_prints(start):
     assert re.fullmatch(STAMP + rf"INFO:     Listening on {re.escape(server.url)}", lines[5])
 
 
-def test_without_a_supervisor_the_start_says_so(start):
+def test_start_without_a_supervisor_is_printed(start):
     server = start("hello:application", "--workers", "0", cwd=SAMPLES)
     assert f"Started server process [{server.pid}]" in server.err.text
     assert "supervisor" not in server.err.text
 
 
-def test_attribute_that_was_taken_is_said(start, project):
-    folder = project("one", "def app(environ, start_response): pass")
-    server = start("one", cwd=folder)
+def test_attribute_that_was_used_is_printed(start, project):
+    directory = project("one", "def app(environ, start_response): pass")
+    server = start("one", cwd=directory)
     server.err.wait_for("INFO: .*one:app")
-    folder = project("both", "def app(e, s): pass\ndef application(e, s): pass")
-    server = start("both", cwd=folder)
+    directory = project("both", "def app(e, s): pass\ndef application(e, s): pass")
+    server = start("both", cwd=directory)
     server.err.wait_for("INFO: .*both:application")
 
 
@@ -79,17 +79,17 @@ application = answer("usual")
     ],
 )
 def test_ways_to_name_the_application(start, project, arguments, body):
-    folder = project("pkg.deep.main", ANSWERS)
-    with Connection(start(*arguments, cwd=folder).port) as connection:
+    directory = project("pkg.deep.main", ANSWERS)
+    with Connection(start(*arguments, cwd=directory).port) as connection:
         assert connection.ask("/").text == body
 
 
 def test_chdir_and_pythonpath(start, project, tmp_path):
-    folder = project("main", "import helper\napplication = helper.application")
+    directory = project("main", "import helper\napplication = helper.application")
     library = tmp_path / "library"
     library.mkdir()
     (library / "helper.py").write_text(ANSWERS)
-    options = ["--chdir", str(folder), "--pythonpath", str(library)]
+    options = ["--chdir", str(directory), "--pythonpath", str(library)]
     with Connection(start("main", *options, cwd=tmp_path).port) as connection:
         assert connection.ask("/").text == "usual"
 
@@ -130,7 +130,8 @@ def test_ipv6(start):
 
 
 def test_port_in_the_environment(start):
-    """As hosts of containers set it: then for everybody, and a line that a person can click."""
+    """As hosts of containers set it: then for every address, with a line for a browser on this
+    machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -202,24 +203,27 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "another"], "another.*one APP"),
         (["--threads", "4", "check"], "check:app"),
         (["views", "--threads"], r"--threads needs a value.*--threads 8"),
-        (["views", "--threads", "0"], r'--threads "0".*1.*--threads 8'),
-        (["views", "--threads", "many"], r'--threads "many".*--threads 8'),
-        (["views", "--port", "70000"], r'--port "70000".*65535.*--port 8001'),
-        (["views", "--limit-body", "10X"], r'--limit-body "10X".*K, M.*--limit-body 10M'),
-        (["views", "--keep-alive", "5 days"], r'--keep-alive "5 days".*ms, s, m.*--keep-alive 75s'),
-        (["views", "--log-level", "loud"], r'--log-level "loud".*warning'),
-        (["views", "--unix-mode", "999"], r'--unix-mode "999".*--unix-mode 660'),
-        (["views", "--bind", "nowhere"], r'--bind "nowhere".*--bind'),
+        (["views", "--threads", "0"], r'--threads: "0".*1.*--threads 8'),
+        (["views", "--threads", "many"], r'--threads: "many".*--threads 8'),
+        (["views", "--port", "70000"], r'--port: "70000".*65535.*--port 8001'),
+        (["views", "--limit-body", "10X"], r'--limit-body: "10X".*K, M.*--limit-body 10M'),
+        (
+            ["views", "--keep-alive", "5 days"],
+            r'--keep-alive: "5 days".*ms, s, m.*--keep-alive 75s',
+        ),
+        (["views", "--log-level", "loud"], r'--log-level: "loud".*warning'),
+        (["views", "--unix-mode", "999"], r'--unix-mode: "999".*--unix-mode 660'),
+        (["views", "--bind", "nowhere"], r'--bind: "nowhere".*--bind'),
         (
             ["views", "--forwarded-allow-ips", "proxy"],
-            r'--forwarded-allow-ips "proxy".*127\.0\.0\.1',
+            r'--forwarded-allow-ips: "proxy".*127\.0\.0\.1',
         ),
-        (["views", "--bind", ":1", "--port", "2"], "--bind and --port exclude each other"),
-        (["views", "--bind", ":1", "--host", "a"], "--bind and --host exclude each other"),
+        (["views", "--bind", ":1", "--port", "2"], "--bind and --port cannot be combined"),
+        (["views", "--bind", ":1", "--host", "a"], "--bind and --host cannot be combined"),
         (["views", "--chdir", "/nowhere"], "chdir.*/nowhere.*No such file"),
         (["views", "--error-logfile", "/nowhere/x.log"], "--error-logfile.*/nowhere/x.log"),
         (["views", "--factory=yes"], "--factory takes no value"),
-        # Habits from other servers
+        # options of other servers
         (["views", "--timeout", "30"], "--timeout.*--receive-timeout"),
         (["views", "-t", "30"], "-t.*--receive-timeout"),
         (["views", "-k", "gthread"], "-k.*--threads"),
@@ -260,16 +264,16 @@ def test_bad_variables(variable, value, words):
 @pytest.mark.parametrize(
     ("module", "text", "app", "words"),
     [
-        ("main", "", "mian:app", ["there is no module", "main:app"]),
+        ("main", "", "mian:app", ["not found", "main:app"]),
         ("main", "", "main.app", ["main:app"]),
-        ("pkg.main", "", "pkg.mian:app", ["there is no module", "pkg.main"]),
+        ("pkg.main", "", "pkg.mian:app", ["not found", "pkg.main"]),
         ("main", "import flaskk", "main:app", ["import flaskk", "flaskk", "pip install"]),
         ("main", "1 / 0", "main:app", ["main.py", "1 / 0", "ZeroDivisionError"]),
         ("main", "x = (", "main:app", ["SyntaxError", "line 1", "main.py"]),
         ("main", "raise SystemExit(0)", "main:app", ["__main__"]),
         ("main", "def application(e, s): pass", "main:app", ['no attribute "app"', "application"]),
         ("main", "x = 1", "main", ["application", "app"]),
-        ("main", "app = 5", "main:app", ["int", "can be called"]),
+        ("main", "app = 5", "main:app", ["int", "must be callable"]),
         ("main", "async def app(scope, receive, send): pass", "main:app", ["ASGI"]),
         (
             "main",
@@ -287,20 +291,20 @@ def test_bad_variables(variable, value, words):
     ],
 )
 def test_applications_that_cannot_be_loaded(project, module, text, app, words):
-    folder = project(module, text)
-    screen = refused(3, app, cwd=folder, env={"IOTAX_PORT": "0"})
+    directory = project(module, text)
+    screen = refused(3, app, cwd=directory, env={"IOTAX_PORT": "0"})
     for word in words:
         assert word in screen, screen
     for label in ("Tried:", "From:", "Problem:", "Fix:"):
         assert label in screen, screen
-    assert str(folder) in screen
-    assert not re.search(r'File ".*/iotax/', screen), screen  # none of our frames
+    assert str(directory) in screen
+    assert not re.search(r'File ".*/iotax/', screen), screen  # no frames of iotax
     assert "importlib" not in screen
 
 
 def test_factory_flag_and_call_exclude_each_other(project):
-    folder = project("main", ANSWERS)
-    screen = refused(3, "--factory", "main:create_app()", cwd=folder, env={"IOTAX_PORT": "0"})
+    directory = project("main", ANSWERS)
+    screen = refused(3, "--factory", "main:create_app()", cwd=directory, env={"IOTAX_PORT": "0"})
     assert "--factory" in screen
 
 
@@ -322,7 +326,7 @@ def old_path():
     return [path for path in [environment().get("PYTHONPATH", "")] if path]
 
 
-# ---- exit 4: the address cannot be taken
+# ---- exit 4: the address cannot be opened
 
 
 @pytest.fixture
@@ -344,9 +348,9 @@ def test_port_in_use(taken):
     assert "Traceback" not in text
 
 
-def test_port_in_use_is_said_before_the_import(taken, project):
-    folder = project("main", "raise RuntimeError('imported')")
-    text = refused(4, "main:app", "--port", str(taken), cwd=folder)
+def test_port_in_use_is_reported_before_the_import(taken, project):
+    directory = project("main", "raise RuntimeError('imported')")
+    text = refused(4, "main:app", "--port", str(taken), cwd=directory)
     assert "imported" not in text
 
 
@@ -363,7 +367,8 @@ def test_unknown_host():
 
 
 def drop_right_to_low_ports():
-    """Root may bind them; the bounding set takes the right away over the exec (capabilities(7))."""
+    """Root may bind them; dropping the capability from the bounding set prevents it after the
+    exec (capabilities(7))."""
     drop_from_bounding_set, bind_service = 24, 10
     ctypes.CDLL(None).prctl(drop_from_bounding_set, bind_service, 0, 0, 0)
 
@@ -382,9 +387,9 @@ def test_unix_sockets_that_cannot_be_made(start, tmp_path):
     assert "is in use" in refused(4, "views", "--bind", f"unix:{path}")
     file = tmp_path / "file"
     file.write_text("kept")
-    assert "another kind of file" in refused(4, "views", "--bind", f"unix:{file}")
+    assert "a file of another type" in refused(4, "views", "--bind", f"unix:{file}")
     assert file.read_text() == "kept"
-    assert "no folder" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
+    assert "not found" in refused(4, "views", "--bind", f"unix:{tmp_path}/none/x")
     assert "too long" in refused(4, "views", "--bind", f"unix:{tmp_path}/{'x' * 110}")
 
 

@@ -1,4 +1,4 @@
-"""Calls that hang: what the client and the log get, and what the other requests see."""
+"""Calls that hang: the response, the log, and the effect on other requests."""
 
 import re
 
@@ -13,7 +13,7 @@ LIMIT = "200ms"
 
 @pytest.fixture(params=["1", "8"])
 def serve(request, start, tmp_path):
-    """serve(*arguments) starts a server whose calls may take 200 ms."""
+    """serve(*arguments) starts a server with a request timeout of 200 ms."""
 
     def one(*arguments: str):
         server = start(
@@ -34,7 +34,7 @@ def ask(server, path):
 
 
 def is_answered(server):
-    """Another request sees nothing of it all."""
+    """Other requests are not affected."""
     answer = ask(server, "/")
     assert answer.status == 200
     return answer.text.split()
@@ -45,7 +45,9 @@ def has_timed_out(server, path):
     assert answer.status == 504
     request_id = re.search(r"Request ID: (\S+)", answer.text)[1]
     server.err.wait_for(rf"504 the application gave no answer .*: \"GET {path}\" \({request_id}\)")
-    server.err.wait_for(rf"GET {path} \({request_id}\) has run for .* \(--request-timeout\)")
+    server.err.wait_for(
+        rf"GET {path} \({request_id}\) has produced no output for .* \(--request-timeout\)"
+    )
     return request_id
 
 
@@ -67,14 +69,14 @@ def test_a_view_may_catch_the_exception(serve):
         pass
 
 
-def test_a_call_that_keeps_the_gil_is_answered_without_python(serve):
+def test_call_that_holds_the_gil_gets_a_response_without_python(serve):
     server = serve()
     assert ask(server, "/gil").status == 504
-    while (answer := ask(server, "/")).status != 200:  # until the call gives the interpreter back
+    while (answer := ask(server, "/")).status != 200:  # until the call releases the GIL
         assert answer.status == 503
 
 
-def test_a_hang_behind_the_head_is_visibly_broken(serve):
+def test_hang_after_the_head_visibly_truncates_the_response(serve):
     server = serve()
     with Connection(server.port) as connection:
         connection.get("/head")
@@ -86,7 +88,7 @@ def test_a_hang_behind_the_head_is_visibly_broken(serve):
         pass
 
 
-def test_a_hang_in_close_costs_no_answer_and_is_not_interrupted(serve, tmp_path):
+def test_hang_in_close_keeps_the_response_and_is_not_interrupted(serve, tmp_path):
     server = serve()
     with Connection(server.port) as connection:
         connection.get("/close")
@@ -98,7 +100,7 @@ def test_a_hang_in_close_costs_no_answer_and_is_not_interrupted(serve, tmp_path)
 
 
 def test_a_lost_thread(serve):
-    """One of eight is replaced; the only one is not."""
+    """With eight threads, a lost one is replaced; the only one is not."""
     server = serve("--request-timeout-grace", LIMIT)
     has_timed_out(server, "/lock")
     server.err.wait_for(r"Thread iotax-\d has not come back")
@@ -112,11 +114,11 @@ def test_a_lost_thread(serve):
 
 
 @pytest.mark.parametrize("action", ["log", "answer"])
-def test_actions_that_leave_the_thread_alone(serve, tmp_path, action):
+def test_actions_log_and_answer_do_not_interrupt_the_thread(serve, tmp_path, action):
     server = serve("--request-timeout-action", action)
     with Connection(server.port) as connection:
         connection.get("/catch")
-        server.err.wait_for(r"GET /catch .* has run for")
+        server.err.wait_for(r"GET /catch .* has produced no output for")
         if action == "answer":
             assert connection.answer().status == 504
         (tmp_path / "let-go").touch()
@@ -129,7 +131,7 @@ def test_slow_requests_are_logged(start, tmp_path):
     server = start("hangs", "--workers", "0", "--slow-request", LIMIT, env={"HANGS": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/sleep")
-        server.err.wait_for(r"GET /sleep \(\S+\) has run for .* \(--slow-request\)")
+        server.err.wait_for(r"GET /sleep \(\S+\) has produced no output for .* \(--slow-request\)")
         (tmp_path / "let-go").touch()
         assert connection.answer().status == 200
 
@@ -139,7 +141,7 @@ def test_slow_requests_are_logged(start, tmp_path):
 
 @pytest.fixture
 def supervised(start, tmp_path):
-    """supervised(*arguments): one worker with one thread, and old ones leave soon."""
+    """supervised(*arguments): one worker with one thread, and a short drain of old workers."""
 
     def one(*arguments: str):
         limits = ("--request-timeout", LIMIT, "--graceful-timeout", "1s")
@@ -150,7 +152,7 @@ def supervised(start, tmp_path):
 
 
 def is_replaced(server, why):
-    """The worker that was there leaves, and another one answers."""
+    """The current worker drains, and another one responds."""
     old = server.started()[0]
     server.err.wait_for(rf"Replacing worker \[{old}\]: {why}")
     new = int(server.err.wait_for(rf"Worker \[(\d+)\] replaces \[{old}\]")[1])
@@ -166,7 +168,7 @@ def test_action_replace(supervised):
 
 
 def test_the_only_thread_is_lost(supervised):
-    """What waits for it is told so, and the next worker answers."""
+    """Waiting requests get a 503, and the next worker responds."""
     server = supervised("--request-timeout-grace", LIMIT)
     with Connection(server.port) as one, Connection(server.port) as other:
         one.get("/lock")
@@ -186,14 +188,14 @@ def test_the_gil_is_kept_for_long(supervised):
 
 
 def test_a_debugger_keeps_deadlines_away(tmp_path):
-    """Also the exception, which would end what a person looks at."""
+    """Also the exception, which would end the debugging session."""
     arguments = ("hangs", "--port", "0", "--color", "never", "--request-timeout", LIMIT)
     with Terminal(*arguments, env={"HANGS": str(tmp_path)}) as terminal:
         port = int(terminal.shown.wait_for(LISTENING)["port"])
         with Connection(port) as connection:
             connection.get("/debugged")
             terminal.shown.wait_for(r"\(Pdb\) ")
-            terminal.shown.wait_for(r"No deadlines for GET /debugged \(\S+\): it is debugged")
+            terminal.shown.wait_for(r"A debugger is active in GET /debugged \(\S+\)")
             terminal.type(b"continue\n")
             assert connection.answer().status == 200
         terminal.type(b"\x03")

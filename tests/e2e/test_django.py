@@ -18,7 +18,7 @@ STYLE = PROJECT / "guestbook" / "files" / "style.css"
 
 @pytest.fixture
 def data(tmp_path):
-    """The environment that names a folder with a migrated database."""
+    """Environment variables that name a directory with a migrated database."""
     names = {"SAMPLE_DATA_DIR": str(tmp_path)}
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
     subprocess.run(migrate, cwd=PROJECT, env=environment(names), check=True)
@@ -68,7 +68,7 @@ def test_form(server, session):
     assert sign(session, server, name="Zoë 🔥").json() == {"name": "Zoë 🔥"}
 
 
-def test_form_without_csrf_token_is_refused(server, session):
+def test_form_without_csrf_token_is_rejected(server, session):
     answer = session.post(server.url + "/sign", data={"name": "x"}, timeout=patience.SECONDS)
     assert answer.status_code == 403
 

@@ -1,5 +1,5 @@
-"""Another project that checks its application with iotax: the gate of action.yml in its very steps,
-and a CMake project."""
+"""Another project that checks its application with iotax: the steps of action.yml, and a CMake
+project."""
 
 import os
 import re
@@ -33,17 +33,17 @@ BROKEN_LINE = '    answer.headers["Connection"] = "close"\n'
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """A virtual environment with Flask, pytest and nothing of iotax, and a wheel of it."""
-    folder = tmp_path_factory.mktemp("downstream")
+    directory = tmp_path_factory.mktemp("downstream")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     wheels = ROOT / "build" / "wheel"  # that of build/venv (.ci/setup)
     ours = f"iotax-*-cp{sys.version_info.major}{sys.version_info.minor}-*.whl"
     if not list(wheels.glob(ours)):
-        wheels = folder / "wheels"
+        wheels = directory / "wheels"
         subprocess.run(
             [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True
         )
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
+    python = directory / "venv/bin/python"
     subprocess.run([python, *pip[1:], "install", "flask", "pytest"], check=True)
     (wheel,) = wheels.glob(ours)
     return python, wheel
@@ -51,11 +51,12 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gate(environment):
-    """Runs the steps of action.yml for an application; what the last one said, and its code."""
+    """Run the steps of action.yml for an application. Returns output and exit code of the last
+    one."""
     python, wheel = environment
     action = yaml.safe_load((ROOT / "action.yml").read_text())
 
-    def run(folder, **given):
+    def run(directory, **given):
         inputs = {name: row.get("default", "") for name, row in action["inputs"].items()}
         inputs |= {"app": "shop:app", "python": str(python), **given}
 
@@ -66,10 +67,10 @@ def gate(environment):
         for step in action["runs"]["steps"]:
             done = subprocess.run(
                 ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
-                cwd=folder / filled(step.get("working-directory", ".")),
+                cwd=directory / filled(step.get("working-directory", ".")),
                 env=clean_environment()
                 | {name: filled(value) for name, value in step["env"].items()}
-                | {"GITHUB_WORKSPACE": str(folder)},
+                | {"GITHUB_WORKSPACE": str(directory)},
                 capture_output=True,
                 text=True,
             )
@@ -84,7 +85,7 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_the_gate_passes_a_sound_application_and_fails_a_broken_one_at_its_line(gate, tmp_path):
+def test_gate_passes_a_correct_application_and_fails_a_broken_one_at_its_line(gate, tmp_path):
     shop = tmp_path / "shop.py"
     shop.write_text(APPLICATION)
     passed = gate(tmp_path)
@@ -99,7 +100,7 @@ def test_the_gate_passes_a_sound_application_and_fails_a_broken_one_at_its_line(
     assert f"::error file=shop.py,line={line},title=A-SR-10 MUST NOT::" in failed.stdout
 
 
-def test_the_gate_takes_arguments_and_a_folder(gate, tmp_path):
+def test_the_gate_takes_arguments_and_a_directory(gate, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/shop.py").write_text(APPLICATION)
 
@@ -121,7 +122,7 @@ def test_the_gate_runs_nothing_of_its_arguments(gate, tmp_path):
     assert "quotes have to be in pairs" in gate(tmp_path, arguments="--path '/").stderr
 
 
-def test_the_workflow_of_the_examples_gives_the_action_what_it_takes(gate, tmp_path):
+def test_example_workflow_passes_the_inputs_of_the_action(gate, tmp_path):
     workflow = yaml.safe_load((ROOT / "examples/workflow.yml").read_text())
     (given,) = [
         step["with"] for step in workflow["jobs"]["check"]["steps"] if step.get("uses") == "./iotax"
@@ -163,7 +164,7 @@ def test_a_cmake_project_finds_it_and_adds_tests(environment, gate, tmp_path):
         + "iotax_add_conformance_test(none APP shop:none)\n"
     )
     path = f"{python.parent}:{os.environ['PATH']}"
-    # The default generator of CMake needs make, which the tests install nowhere.
+    # The default generator of CMake needs make, which the tests do not install.
     environ = clean_environment() | {"PATH": path, "CMAKE_GENERATOR": "Ninja"}
     subprocess.run(["cmake", "-B", "build", "."], cwd=tmp_path, env=environ, check=True)
     done = subprocess.run(

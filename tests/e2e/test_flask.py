@@ -1,4 +1,4 @@
-"""The Flask sample: content, forms, uploads (in a browser too), redirects, streams, errors."""
+"""The Flask sample: pages, forms, uploads (in a browser too), redirects, streams, errors."""
 
 import hashlib
 import os
@@ -99,21 +99,21 @@ def test_upload_of_10_mb_with_a_raised_limit(start, session, ten_megabytes):
     assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_upload_of_10_mb_is_refused_by_default(server, ten_megabytes):
-    """A client that reads while it sends sees the 413, and no reset in its place."""
+def test_upload_of_10_mb_is_rejected_by_default(server, ten_megabytes):
+    """A client that reads while it sends gets the 413, and no reset in its place."""
     content = ten_megabytes.read_bytes()
     with Connection(server.port) as connection:
         connection.request("POST", "/upload", f"Content-Length: {len(content)}")
         answer = connection.answer()
         assert answer.status == 413
         assert answer.get("Connection") == "close"
-        connection.send(content[: 2 * MIB])  # it is read and thrown away: no reset
+        connection.send(content[: 2 * MIB])  # the server discards the rest: no reset
         connection.end_sending()
         assert connection.is_closed()
     server.err.wait_for(r"413 body of 10\.5 MB is over --limit-body 1 MiB")
 
 
-def test_small_requests_go_on_after_a_refusal(server, session, ten_megabytes):
+def test_small_requests_work_after_a_rejection(server, session, ten_megabytes):
     with Connection(server.port) as connection:
         connection.request("POST", "/upload", "Content-Length: 10485760")
         assert connection.answer().status == 413
@@ -132,8 +132,8 @@ def test_upload_in_a_browser(start, ten_megabytes, tmp_path):
 
 
 @pytest.mark.browser
-def test_refused_upload_in_a_browser(server, ten_megabytes, tmp_path):
-    """The browser is in the middle of its upload, and still shows the answer."""
+def test_rejected_upload_in_a_browser(server, ten_megabytes, tmp_path):
+    """The browser is in the middle of its upload, and still shows the response."""
     with Browser(tmp_path / "profile") as browser:
         browser.open(server.url + "/form")
         browser.choose_file("input[type=file]", ten_megabytes)
@@ -168,7 +168,7 @@ def test_redirect_of_another_host_name(server, session):
 
 
 def test_stream_is_seen_block_by_block(server, session):
-    """Each line is sent only after the line before has been read."""
+    """Each line is sent only after the previous line was read."""
     with Connection(server.port) as connection:
         connection.get("/feed/news")
         for line in ("first", "second", "third"):
@@ -178,7 +178,7 @@ def test_stream_is_seen_block_by_block(server, session):
             assert connection.chunk() == line.encode() + b"\n"
         session.delete(server.url + "/feed/news", timeout=patience.SECONDS)
         assert connection.chunk() == b""
-        assert connection.ask("/").status == 200  # the connection is kept
+        assert connection.ask("/").status == 200  # the connection stays open
 
 
 def test_server_sent_events(server, session):
@@ -193,8 +193,9 @@ def test_server_sent_events(server, session):
         assert connection.chunk() == b""
 
 
-def test_follower_that_leaves_frees_its_thread(start, session):
-    """Two threads: one follower left, so the next one and the publisher both find a thread."""
+def test_disconnect_from_a_stream_frees_its_thread(start, session):
+    """Two threads: one follower disconnected, so the next one and the publisher both get a
+    thread."""
     server = start("flask_app", "--threads", "2", cwd=SAMPLES)
     for name in ("a", "b", "c"):
         with Connection(server.port) as follower:
@@ -232,7 +233,7 @@ def access_lines(server, path, count):
 
 
 @pytest.mark.smoke
-def test_100_clients_at_once(server):
+def test_100_concurrent_clients(server):
     def client(number):
         with requests.Session() as session:
             session.trust_env = False

@@ -1,5 +1,5 @@
-"""Processes that were stopped and go on: what arrived in time is served, and nobody is blamed for
-time in which nobody ran."""
+"""Stopped processes that continue: input that arrived in time is served, and frozen time counts
+for no timeout."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from support.processes import children, state
 from support.server import Server
 from support.wire import Connection
 
-# A server may take up to half a second of a freeze for time in which it ran. So a request works for
-# half a second, has another one until its limit, and a freeze is longer than that.
+# A server may count up to half a second of a freeze as running time. So a request runs for half a
+# second, has another one until its limit, and a freeze is longer than that.
 LIMIT = "2s"
 FROZEN_SECONDS = 2.6
 
@@ -37,7 +37,7 @@ def app(environ, start_response):
 
 @contextlib.contextmanager
 def frozen(*pids: int, seconds: float = FROZEN_SECONDS) -> Iterator[None]:
-    """They do not run within the block, and for so long behind it."""
+    """The processes are stopped within the block, and for some time after it."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -57,8 +57,8 @@ def all_of(server: Server) -> list[int]:
 @pytest.fixture
 def serve(project, start):
     def one(*arguments: str, **more: object) -> Server:
-        folder = project("main", SLEEPER)
-        return start("main:app", *arguments, cwd=folder, **more)
+        directory = project("main", SLEEPER)
+        return start("main:app", *arguments, cwd=directory, **more)
 
     return one
 
@@ -91,10 +91,10 @@ def test_a_freeze_does_not_count_for_a_call(serve, which):
 
 @pytest.mark.parametrize("which", ["all", "supervisor"])
 def test_a_freeze_does_not_count_for_a_boot(project, which):
-    folder = project("main", SLEEPER)
-    server = Server("main:app", "--boot-timeout", "6s", cwd=folder, env={"IMPORT_SECONDS": "1"})
+    directory = project("main", SLEEPER)
+    server = Server("main:app", "--boot-timeout", "6s", cwd=directory, env={"IMPORT_SECONDS": "1"})
     try:
-        while not (folder / "importing").exists():
+        while not (directory / "importing").exists():
             time.sleep(0.01)
         pids = all_of(server)
         with frozen(*(pids if which == "all" else pids[:1]), seconds=6):

@@ -1,6 +1,7 @@
-"""What an application keeps of a request reaches no other one, whoever uses it and whenever.
+"""Objects that an application keeps after a request affect no other request, from any thread at any
+time.
 
-The small version of tests/kept, which plays this for minutes.
+The short version of tests/kept, which runs for minutes.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Requests leave nothing behind: N and 2N of a kind leave as much alive."""
+"""Requests do not leak: after N and 2N requests of a kind, equally much is alive."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +20,7 @@ WAYS = {
 def connect(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Connection]]:
-    """Over a UNIX socket: its clients have no ports, whose texts the server keeps for a while."""
+    """Over a Unix socket: its clients have no ports, whose texts the server caches."""
     path = tmp_path_factory.mktemp("leaks") / "socket"
     server = Server("mixed", "--workers", "0", "--bind", f"unix:{path}", *WAYS[request.param])
     try:
@@ -31,8 +31,8 @@ def connect(
 
 
 def leaves_nothing(connect: Callable[[], Connection], kind: mixed.Kind, n: int) -> None:
-    """After kn requests and after (k+1)n as much lives, for some k. What leaks with each request
-    adds n to every count, and 16n octets, every time; what fills a cache does so for a while."""
+    """After kn and after (k+1)n requests, equally much is alive, for some k. A leak per request
+    adds n to a count, and 16n bytes, each time; filling a cache does so only at first."""
     bound = {"objects": n // 4, "blocks": n // 4, "octets": n * 8, "descriptors": 0}
     idle = mixed.counts(connect)["descriptors"]
     found: list[dict[str, int]] = []
@@ -58,7 +58,7 @@ def test_calls_that_are_interrupted(start: Callable[..., Server]) -> None:
 
 
 def test_many_requests_of_all_kinds_leave_memory_flat(start: Callable[..., Server]) -> None:
-    """tests/soak in short."""
+    """A short version of tests/soak."""
     server = start("mixed", "--workers", "0", "--threads", "2")
     soaked = mixed.soak(server.port, server.pid, 20_000, seed=1)
     assert soaked.is_flat(), soaked.resident_kib

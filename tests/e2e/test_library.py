@@ -1,4 +1,4 @@
-"""iotax as a library: small programs that a person could have written, run by themselves."""
+"""iotax as a library: small programs, as a user would write them, in processes of their own."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ def app(environ, start_response):
 
 
 def run(program, *, code=0, **more):
-    """Runs `program` behind ASK in the folder of the test applications. Returns what it printed."""
+    """Run `program` after ASK in the directory of the test applications. Returns its output."""
     done = subprocess.run(
         [sys.executable, "-c", ASK + textwrap.dedent(program)],
         cwd=APPS,
@@ -152,7 +152,7 @@ def test_signal_exit_from_a_signal_handler_of_the_application():
 
 @pytest.mark.parametrize("package", ["iotax", "iotaX"])
 def test_run_takes_an_object_and_serve_takes_a_name(package):
-    """Both find the port in use, which shows that host and port are understood."""
+    """Both find the port in use, so host and port are understood."""
     done = run(f"""
         import socket, sys
         from {package} import run, serve
@@ -272,7 +272,8 @@ def test_port_in_use_is_an_oserror():
 
 
 def test_logging_of_the_application_is_not_touched():
-    """The root logger has no handler of ours, and disabling everything does not silence us."""
+    """iotax adds no handler to the root logger, and disabling all loggers does not silence its
+    log."""
     done = run("""
         import logging
         logging.disable(logging.CRITICAL)
@@ -286,7 +287,7 @@ def test_logging_of_the_application_is_not_touched():
 
 
 def test_flask_in_a_test_of_its_user():
-    """The use that background() is made for: an application and a real client in one process."""
+    """The main use of background(): an application and a real client in one process."""
     done = run("""
         import flask
         from iotax import Server

@@ -1,4 +1,4 @@
-"""Every limit and time-out, at the client's end of the connection and in the log."""
+"""Every limit and timeout, from the client's end of the connection and in the log."""
 
 import contextlib
 import hashlib
@@ -35,7 +35,7 @@ def test_limit_body_of_chunks(start):
     server.err.wait_for("WARNING: .*413.*--limit-body")
 
 
-def test_limit_body_answers_before_the_content_is_sent(start):
+def test_limit_body_responds_before_the_body_is_sent(start):
     server = start("views", "--limit-body", "10")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 11")
@@ -118,7 +118,7 @@ def test_receive_timeout_of_content(start):
 
 
 def test_send_timeout(start):
-    """Who takes nothing is cut off."""
+    """A client that reads nothing is disconnected."""
     server = start("views", "--send-timeout", "200ms")
     with Connection(server.port, receive_buffer=SMALL) as connection:
         connection.get("/big?bytes=50000000")
@@ -128,8 +128,8 @@ def test_send_timeout(start):
 
 
 def test_min_rate(start):
-    """Of content that comes in and of an answer that goes out. Its grace of 10 s is no option, so
-    both wait for it together."""
+    """For request bodies and responses. Its grace period of 10 s cannot be set, so both wait for
+    it together."""
     server = start("views", "--min-rate", "1M", "--receive-timeout", "0", "--send-timeout", "0")
     with (
         Connection(server.port, receive_buffer=SMALL) as reader,
@@ -156,7 +156,8 @@ def test_max_queued(start, gates, tmp_path):
     gate.wait_entered()
     for connection in connections[1:3]:
         connection.get("/hello")
-    # What comes behind these two finds the queue full; who sees that asks again until it is so.
+    # Requests after these two find the queue full; a client that sees this repeats its request
+    # until it is so.
     answer = refused_answer(server)
     assert answer.status == 503
     assert int(answer.get("Retry-After")) > 0
@@ -170,10 +171,10 @@ def test_max_queued(start, gates, tmp_path):
 
 
 def refused_answer(server):
-    """The two queued requests were sent before; the server reads connections in any order."""
+    """The two queued requests were sent earlier; the server reads connections in any order."""
     with Connection(server.port) as probe:
         probe.send(b"GET / HTTP/1.1\r\n\r\n")
-        assert probe.answer().status == 400  # so the ones before have been read
+        assert probe.answer().status == 400  # so the earlier ones have been read
     with Connection(server.port) as late:
         return late.ask("/hello")
 
@@ -195,7 +196,7 @@ def test_queue_timeout(start, gates, tmp_path):
 # ---- temporary files
 
 
-def test_bodies_and_answers_beyond_memory(start, tmp_path):
+def test_bodies_and_responses_larger_than_memory(start, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     sizes = ("--body-memory", "1K", "--answer-memory", "1K", "--limit-body", "10M")
@@ -211,7 +212,7 @@ def test_bodies_and_answers_beyond_memory(start, tmp_path):
 def test_spool_max(start):
     sizes = ("--body-memory", "1K", "--spool-max", "100K", "--limit-body", "10M")
     server = start("views", *sizes)
-    with Connection(server.port) as connection:  # more than there will ever be room for
+    with Connection(server.port) as connection:  # more than there will ever be space for
         connection.request("POST", "/digest", "Content-Length: 1000000")
         assert connection.answer().status == 413
     server.err.wait_for("WARNING: .*413.*--spool-max")
@@ -219,17 +220,17 @@ def test_spool_max(start):
         for connection in (first, second):
             connection.request("POST", "/digest", "Content-Length: 90000")
             connection.send(b"x" * 80_000)
-        assert second.answer().status == 503  # the first has its bytes there already
+        assert second.answer().status == 503  # the first one has its space already
     server.err.wait_for("WARNING: .*503.*--spool-max")
     with Connection(server.port) as connection:
         assert connection.ask("/digest", method="POST", body=b"x" * 50_000).status == 200
 
 
-# ---- content that is read while it comes
+# ---- bodies that are read while they arrive
 
 
 def test_no_request_buffering(start):
-    """The application is called when the head is there, and reads what has come so far."""
+    """The application is called after the head, and reads the received part of the body."""
     server = start("reader", "--no-request-buffering")
     with Connection(server.port) as connection:
         connection.request("POST", "/", "Content-Length: 10")
@@ -253,7 +254,7 @@ def test_100_continue_comes_with_the_first_read(start):
         assert connection.answer().body == b"after"
 
 
-def test_client_that_breaks_off_is_an_error_of_the_read(start):
+def test_disconnect_in_the_body_is_an_error_of_the_read(start):
     server = start("reader", "--no-request-buffering")
     with Connection(server.port) as connection:
         connection.request("POST", "/", "Content-Length: 10")
@@ -308,8 +309,8 @@ def test_more_connections_than_the_soft_limit_and_children_that_have_it(start, p
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
 
-    folder = project("main", CHILDREN)
-    server = start("main:app", "--workers", workers, cwd=folder, before_start=limit)
+    directory = project("main", CHILDREN)
+    server = start("main:app", "--workers", workers, cwd=directory, before_start=limit)
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             connection = stack.enter_context(Connection(server.port))

@@ -1,4 +1,4 @@
-"""The load of support/load.py itself: it must see everything that a server can do wrong.
+"""The load of support/load.py itself: it must detect every error of a server.
 
 The servers here are scripts: what they do with the connection and the request of that number.
 """
@@ -16,8 +16,8 @@ from support.wire import Connection
 
 
 class ScriptedServer:
-    """Serves each connection in a thread: `script(connection, token)` for each request of it, until
-    one returns False."""
+    """Serve each connection in a thread: `script(connection, token)` for each of its requests,
+    until one returns False."""
 
     def __init__(self, script):
         self.script = script
@@ -94,7 +94,7 @@ def serve():
 
     yield start
     for server in servers:
-        server.close()  # a second time is no harm
+        server.close()  # calling it twice has no effect
 
 
 def first_failure(port, sorts=(Client,)):
@@ -104,7 +104,7 @@ def first_failure(port, sorts=(Client,)):
 
 
 @pytest.mark.parametrize("write", [answer, chunked])
-def test_right_answers_are_clean(serve, write):
+def test_correct_responses_are_clean(serve, write):
     server = serve(lambda connection, token: connection.sendall(write(token)))
     with Load(server.port, mix(steady=2, fresh=2, pausing=2, streaming=0, uploading=0)) as running:
         running.wait_for_answers(200)
@@ -112,7 +112,7 @@ def test_right_answers_are_clean(serve, write):
     assert running.report.answered >= 200
 
 
-def test_close_that_was_announced_is_no_loss(serve):
+def test_announced_close_is_not_a_loss(serve):
     def script(connection, token):
         connection.sendall(answer(token, "Connection: close"))
         return False
@@ -140,12 +140,12 @@ def test_close_that_was_announced_is_no_loss(serve):
         lambda token: b"\0\0\0\0\r\n\r\n",
     ],
 )
-def test_wrong_answer(serve, write):
+def test_wrong_response(serve, write):
     server = serve(lambda connection, token: connection.sendall(write(token)))
     assert first_failure(server.port).fate is Fate.WRONG
 
 
-def test_bytes_that_nobody_asked_for(serve):
+def test_unrequested_bytes(serve):
     class Waiting(Client):
         def before_next(self):
             sent.wait(patience.SECONDS)
@@ -178,7 +178,7 @@ def test_close_that_was_announced_and_does_not_come(serve, monkeypatch):
         (lambda token: chunked(token, end=False), Fate.BROKEN),
     ],
 )
-def test_connection_ends_instead_of_an_answer(serve, end, written, fate):
+def test_connection_ends_instead_of_a_response(serve, end, written, fate):
     def script(connection, token):
         if token == "1-0-0":
             return connection.sendall(answer(token))
@@ -187,7 +187,7 @@ def test_connection_ends_instead_of_an_answer(serve, end, written, fate):
         return False
 
     failure = first_failure(serve(script).port)
-    # A reset may overtake what was written before it.
+    # A reset may overtake bytes that were written before it.
     assert failure.fate is fate or (end is reset and failure.fate is Fate.UNANSWERED)
     assert failure.reused
     assert failure.worker == 7
@@ -217,7 +217,7 @@ def test_silence(serve, monkeypatch):
     assert failure.fate is Fate.SILENT
 
 
-def test_refusal(serve):
+def test_rejection(serve):
     server = serve(None)
     server.close()
     assert first_failure(server.port).fate is Fate.REFUSED
@@ -226,7 +226,7 @@ def test_refusal(serve):
 # ---- neither
 
 
-def test_refusal_of_a_server_that_stops(serve):
+def test_rejection_by_a_stopping_server(serve):
     def script(connection, token):
         connection.sendall(answer(token, "Connection: close"))
         return False
@@ -238,12 +238,12 @@ def test_refusal_of_a_server_that_stops(serve):
     server.close()
     report = running.join()
     assert report.refused_late == 2
-    # The script does not accept what waits in its queue, as a server has to: that is a reset.
+    # The script does not accept connections in its backlog, as a server has to: they get a reset.
     assert {one.fate for one in report.failures} <= {Fate.UNANSWERED, Fate.REFUSED}, str(report)
 
 
 def test_idle_connection_that_is_closed(serve):
-    """Counted, and the next request goes over a new connection."""
+    """Counted, and the next request uses a new connection."""
 
     class Waiting(Client):
         def before_next(self):

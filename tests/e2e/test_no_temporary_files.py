@@ -1,9 +1,9 @@
-"""A machine on which no temporary file can be made: everything stays in memory, and is said."""
+"""No temporary file can be created: everything stays in memory, and a warning says so."""
 
 from support.wire import Connection
 
 
-def test_without_a_folder_bodies_and_answers_stay_in_memory(start, tmp_path):
+def test_without_a_directory_bodies_and_responses_stay_in_memory(start, tmp_path):
     missing = tmp_path / "missing"
     sizes = ("--body-memory", "1K", "--answer-memory", "1K")
     server = start("views", *sizes, "--spool-dir", str(missing))

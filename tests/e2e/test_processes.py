@@ -1,6 +1,6 @@
-"""No request is lost while workers are replaced and servers stop, shown by load (support/load.py).
+"""No request is lost while workers are replaced and servers stop, under load (support/load.py).
 
-The long form of this is bench/processes.
+bench/processes is the long version.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from support import load
 from support.load import Fate, Load, mix
 from support.processes import threads, wait_for_end
 
-# Few enough for two workers with four threads to answer them in good time under a sanitizer, too.
+# Few enough for two workers with four threads to respond in time, with a sanitizer too.
 MIX = mix(steady=4, fresh=3, pausing=6, streaming=2, uploading=2)
 
 
@@ -26,7 +26,7 @@ def workers(request):
 
 @pytest.fixture
 def serve(start, tmp_path):
-    """serve("--workers", "2"): a server of the load's application that notes each call."""
+    """serve("--workers", "2"): a server with the application of the load, which logs each call."""
 
     def launch(*options, **more):
         ran = str(tmp_path / "ran")
@@ -40,7 +40,7 @@ def serve(start, tmp_path):
 
 @contextlib.contextmanager
 def only_one_thread(pid):
-    """The process has one thread whenever it is looked at, until the end of the block."""
+    """The process always has one thread, until the end of the block."""
     over = threading.Event()
     counts = {threads(pid)}
 
@@ -59,7 +59,8 @@ def only_one_thread(pid):
 
 
 def wait_for_new_workers(server, running, count, *, without):
-    """Until so many live workers that are not in `without` have answered. Returns them."""
+    """Wait until this number of live workers that are not in `without` have responded. Returns
+    them."""
 
     def found():
         return [pid for pid in server.workers() if running.report.workers[pid]]
@@ -105,7 +106,7 @@ def test_term_of_one_worker_loses_nothing(serve, workers):
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
-    """Replacing, recycling, more and fewer workers, at last the end: none waits for another."""
+    """Replacing, recycling, more and fewer workers, and the stop: none waits for another."""
     dice = random.Random(seed)
     server = serve("--workers", 2, "--max-requests", 150, *options)
     running = Load(server.port, MIX, seed=seed).start()
@@ -120,12 +121,14 @@ def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
     running.stopping()
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0
+    print(server.err.text)  # pytest shows it if the test fails
     running.join().must_be_clean()
     assert "ERROR" not in server.err.text
 
 
-def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):
-    """Visibly, and everything else is answered: what waits to be accepted by the next one, too."""
+def test_sigkill_of_one_worker_fails_only_its_own_requests(serve, workers):
+    """Visibly, and everything else gets a response: connections in the backlog too, from the
+    next worker."""
     server = serve("--workers", workers)
     server.wait_for_workers(workers)
     explained = []
@@ -145,7 +148,7 @@ def test_sigkill_of_one_worker_fails_only_what_it_had(serve, workers):
 
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_stop_by_term_loses_nothing(serve, workers, whole_group):
-    """Every client ends since it is refused, and none before."""
+    """Every client ends because it is refused, and none earlier."""
     for seed in range(2):
         server = serve("--workers", workers, new_session=True)
         running = Load(server.port, MIX, seed=seed).start()
@@ -160,9 +163,9 @@ def test_stop_by_term_loses_nothing(serve, workers, whole_group):
         assert running.report.refused_late == len(MIX)
 
 
-def test_stop_by_int_breaks_no_answer(serve, workers):
-    """Connections without a request are closed at once: one that was on its way may have come too
-    late, as with every server (RFC 9112 9.5); nothing else is lost."""
+def test_stop_by_int_truncates_no_response(serve, workers):
+    """Connections without a request are closed immediately: a request that was on its way may be
+    too late, as with every server (RFC 9112 9.5); nothing else is lost."""
     server = serve("--workers", workers)
     running = Load(server.port, MIX).start()
     running.wait_for_answers(100)
@@ -174,7 +177,7 @@ def test_stop_by_int_breaks_no_answer(serve, workers):
 
 
 def test_sigkill_of_the_supervisor_ends_everything(serve, start, workers):
-    """Workers finish what they have, and the port is free."""
+    """Workers finish their requests, and the port is free."""
     server = serve("--workers", workers)
     server.wait_for_workers(workers)
     pids = server.workers()

@@ -1,4 +1,4 @@
-"""The files of examples/ for systemd and containers, tried."""
+"""The files of examples/ for systemd and containers."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def unit():
 
 
 def options(words):
-    """Those of a command line behind its application."""
+    """The options of a command line after its application."""
     assert APP in words
     return words[words.index(APP) + 1 :]
 
@@ -59,7 +59,7 @@ def test_systemd_accepts_the_unit(unit, tmp_path):
     assert "mysite.service" not in done.stderr, done.stderr
 
 
-def test_what_the_unit_does(unit, start, tmp_path):
+def test_systemd_unit_starts_reloads_and_stops(unit, start, tmp_path):
     """Its command, its reload, and the TERM that systemd sends to every process."""
     words = options(shlex.split(unit["ExecStart"]))
     path = tmp_path / "app.sock"
@@ -102,7 +102,8 @@ def test_command_of_the_container(tmp_path):
         with Connection(server.port) as connection:
             while connection.ask("/").get("Connection") != "close":
                 pass
-        while not closed_at_once(server.port):  # by --shutdown-delay; each worker hears in its time
+        # By --shutdown-delay; each worker gets the order in time.
+        while not closed_at_once(server.port):
             pass
         os.kill(first, signal.SIGQUIT)
         server.wait()
@@ -113,7 +114,7 @@ def test_command_of_the_container(tmp_path):
 
 
 def closed_at_once(port):
-    """Whether a new connection is served, and closed behind its first answer."""
+    """Whether a new connection is served, and closed after its first response."""
     with Connection(port) as connection:
         answer = connection.ask("/")
     assert answer.status == 200

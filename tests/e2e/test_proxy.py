@@ -1,4 +1,4 @@
-"""Behind a real nginx and HAProxy: what the application believes, and that nothing is lost."""
+"""With a real nginx and HAProxy: what the application sees, and that no request is lost."""
 
 import hashlib
 import re
@@ -19,7 +19,7 @@ TRUSTED = ("--forwarded-allow-ips", "127.0.0.1")
 
 @pytest.fixture(params=PROXIES)
 def proxy(request, tmp_path):
-    """proxy(upstream) runs one of the two in front of it; it gives the port."""
+    """proxy(upstream) runs one of the two in front of it. Returns the port."""
 
     def put_in_front(upstream, **more):
         return PROXIES[request.param](tmp_path, upstream, **more)
@@ -66,7 +66,7 @@ def test_django_behind_a_trusted_proxy(start, proxy, session):
 
 
 def test_django_form_over_https(start, proxy, session, tmp_path):
-    """Django compares Origin with what it believes the scheme and host to be."""
+    """Django compares Origin with the scheme and host that it sees."""
     server = start("site_config.wsgi", *TRUSTED, cwd=PROJECT)
     with proxy(f"127.0.0.1:{server.port}") as port:
         page = get(session, port, "/sign").text
@@ -94,12 +94,13 @@ def test_untrusted_proxy_changes_nothing_and_gives_one_warning(start, proxy, ses
 
 
 def test_chain_of_proxies(start, proxy, session):
-    """Whoever came before the trusted proxy is the client; what that one claims is not believed."""
+    """The peer of the trusted proxy is the client; addresses that the client claims are not
+    trusted."""
     server = start("flask_app", *TRUSTED, cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port:
         claimed = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
         found = get(session, port, "/where", headers=claimed).json()
-        # The proxy adds 127.0.0.1, which is trusted: the rightmost other one is the client.
+        # The proxy adds 127.0.0.1, which is trusted: the rightmost other address is the client.
         assert found["client"] == "203.0.113.9"
 
 
@@ -131,7 +132,7 @@ def test_upload_through_a_proxy(start, proxy, session):
         assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_refusal_through_a_proxy(start, proxy, session):
+def test_rejection_through_a_proxy(start, proxy, session):
     server = start("flask_app", "--limit-body", "10K", cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port:
         answer = session.post(
@@ -155,7 +156,7 @@ def test_stream_through_a_proxy(start, proxy, session):
         assert connection.chunk() == b""
 
 
-def test_request_id_of_the_proxy_is_taken_over(start, tmp_path, session):
+def test_request_id_of_the_proxy_is_used(start, tmp_path, session):
     server = start("flask_app", "--forwarded-allow-ips", "127.0.0.1", cwd=SAMPLES)
     with nginx(tmp_path, f"127.0.0.1:{server.port}") as port:
         get(session, port, "/")
@@ -163,7 +164,7 @@ def test_request_id_of_the_proxy_is_taken_over(start, tmp_path, session):
 
 
 def test_kept_connections_lose_no_request(start, proxy):
-    """More requests than one connection may carry, on both sides of the proxy."""
+    """More requests than one connection may have, on both sides of the proxy."""
     server = start("views", *TRUSTED, "--threads", "2", "--no-access-log")
 
     def client(_):

@@ -1,4 +1,4 @@
-"""Plain WSGI applications over raw connections: content, framing, errors, logs, request ids."""
+"""Plain WSGI applications over raw connections: bodies, framing, errors, logs, request ids."""
 
 import hashlib
 import json
@@ -84,11 +84,11 @@ def test_error_before_the_first_byte_is_500(start, path, error):
     assert "raised" not in answer.text
     server.err.wait_for(re.escape(error))
     server.out.wait_for(rf'"GET {path} HTTP/1\.1" 500 [A-Za-z ]+ {len(answer.body)}B ')
-    with Connection(server.port) as connection:  # and it goes on
+    with Connection(server.port) as connection:  # and it continues
         assert connection.ask("/close").body == b"complete\n"
 
 
-def test_error_after_the_first_block_breaks_the_answer_visibly(start):
+def test_error_after_the_first_block_visibly_truncates_the_response(start):
     server = start("raises", cwd=SAMPLES)
     with Connection(server.port) as connection:
         answer = connection.ask("/middle")
@@ -98,7 +98,7 @@ def test_error_after_the_first_block_breaks_the_answer_visibly(start):
     server.err.wait_for("RuntimeError: raised after the first block")
 
 
-def test_error_in_close_is_logged_and_the_answer_stays_complete(start):
+def test_error_in_close_is_logged_and_the_response_is_complete(start):
     server = start("raises", cwd=SAMPLES)
     with Connection(server.port) as connection:
         answer = connection.ask("/close")
@@ -107,7 +107,7 @@ def test_error_in_close_is_logged_and_the_answer_stays_complete(start):
     server.err.wait_for(r"RuntimeError: raised in close\(\)")
 
 
-# ---- requests and answers
+# ---- requests and responses
 
 
 def test_connection_is_reused(server, connection):
@@ -115,13 +115,13 @@ def test_connection_is_reused(server, connection):
     assert len(ports) == 1
 
 
-def test_close_is_obeyed_and_said(connection):
+def test_connection_close_is_followed_and_sent(connection):
     answer = connection.ask("/", "Connection: close")
     assert answer.get("Connection") == "close"
     assert connection.is_closed()
 
 
-def test_pipelined_requests_are_answered_in_order(connection):
+def test_pipelined_requests_get_responses_in_order(connection):
     for number in range(30):
         connection.get(f"/environ?{number}")
     queries = [json.loads(connection.answer().text)["QUERY_STRING"] for _ in range(30)]
@@ -132,7 +132,7 @@ def test_head_has_the_fields_of_get_and_no_content(connection):
     get = connection.ask("/hello")
     head = connection.ask("/hello", method="HEAD")
     assert head.get("Content-Length") == get.get("Content-Length") == "14"
-    assert connection.ask("/hello").body == get.body  # nothing is left over on the connection
+    assert connection.ask("/hello").body == get.body  # no bytes are left on the connection
 
 
 def test_head_of_a_stream_has_no_content(start):
@@ -148,14 +148,14 @@ def test_blocks_are_seen_one_by_one(start, gates, tmp_path):
         connection.get("/blocks/a")
         connection.head()
         for block in (b"first\n", b"second\n", b"third\n"):
-            # The block is here while the application is still behind it.
+            # The block arrives while the application has not continued.
             assert connection.chunk() == block
             gate.wait_entered()
             gate.let_go()
         assert connection.chunk() == b""
 
 
-def test_content_that_is_not_read_leaves_the_connection_usable(connection):
+def test_connection_is_usable_after_an_unread_body(connection):
     assert connection.ask("/unread", method="POST", body=b"x" * 100_000).text == "not read\n"
     assert connection.ask("/hello").status == 200
 
@@ -167,14 +167,14 @@ def test_content_of_any_allowed_size_arrives(connection, length):
     assert answer.text == f"{length} {hashlib.sha256(body).hexdigest()}\n"
 
 
-def test_100_continue_comes_before_the_content(connection):
+def test_100_continue_comes_before_the_body(connection):
     connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 3")
     assert connection.head().status == 100
     connection.send(b"abc")
     assert connection.answer().text == f"3 {hashlib.sha256(b'abc').hexdigest()}\n"
 
 
-def test_large_answer_arrives_whole(connection):
+def test_large_response_arrives_completely(connection):
     answer = connection.ask("/big?bytes=30000000")
     assert answer.complete
     assert answer.body == b"x" * 30_000_000
@@ -218,15 +218,15 @@ def test_environ(server, connection):
     assert {key: environ.get(key) for key in expected} == expected
 
 
-def test_several_threads_are_said_in_the_environ(start):
+def test_environ_reports_several_threads(start):
     with Connection(start("views", "--threads", "2").port) as connection:
         assert json.loads(connection.ask("/environ").text)["wsgi.multithread"] is True
 
 
-# ---- request ids, logs and the server's own answers
+# ---- request ids, logs and the server's own responses
 
 
-def test_request_id_of_a_trusted_proxy_is_taken_over(start):
+def test_request_id_of_a_trusted_proxy_is_used(start):
     server = start("views", "--forwarded-allow-ips", "127.0.0.1")
     fields = ("X-Request-ID: from-the.proxy_1", "X-Forwarded-For: 198.51.100.7, 203.0.113.9")
     with Connection(server.port) as connection:
@@ -239,7 +239,7 @@ def test_request_id_of_a_trusted_proxy_is_taken_over(start):
     server.err.wait_for(r"203\.0\.113\.9 - 413 .*GET /huge.*\(from-the\.proxy_1\)$")
 
 
-def test_request_id_of_anybody_is_a_plain_field(server, connection):
+def test_request_id_of_an_untrusted_client_is_a_plain_header(server, connection):
     answer = connection.ask("/environ", "X-Request-ID: of-another-request")
     environ = json.loads(answer.text)
     assert environ["iotax.request_id"] != "of-another-request"
@@ -291,26 +291,26 @@ def test_access_log_in_a_file(start, tmp_path):
     assert server.out.wait_for_end() == ""
 
 
-def test_client_that_left_is_logged_as_499(start, gates, tmp_path):
+def test_disconnected_client_is_logged_as_499(start, gates, tmp_path):
     gate = gates("a")
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
         gate.wait_entered()
         connection.reset()
-    with Connection(server.port) as other:  # its answer shows that the reset has been seen, too
+    with Connection(server.port) as other:  # its response shows that the reset was seen, too
         other.send(b"GET / HTTP/1.1\r\n\r\n")
         assert other.answer().status == 400
     gate.let_go()
     server.out.wait_for(r'"GET /gate/a HTTP/1\.1" 499 ')
 
 
-def test_what_a_view_prints_shows_at_once(server, connection):
+def test_printed_text_of_a_view_appears_immediately(server, connection):
     connection.ask("/print?line=from+the+view")
     server.out.wait_for("^from the view$")
 
 
-def test_what_a_view_writes_to_wsgi_errors_shows(server, connection):
+def test_text_written_to_wsgi_errors_appears(server, connection):
     connection.ask("/log?line=from+wsgi.errors")
     server.err.wait_for("from wsgi.errors$")
 
@@ -328,7 +328,7 @@ def test_traceback_goes_to_the_log_and_not_to_the_client(server, connection):
     server.err.wait_for("RuntimeError: this view always fails")
 
 
-def test_error_in_the_middle_of_an_answer(server, connection):
+def test_error_in_the_middle_of_a_response(server, connection):
     answer = connection.ask("/fail_late")
     assert answer.body == b"a beginning\n"
     assert not answer.complete
@@ -355,7 +355,7 @@ def test_error_in_the_middle_of_an_answer(server, connection):
         ),
     ],
 )
-def test_refusal_says_why_in_the_log(server, connection, request_bytes, status, words):
+def test_rejection_is_explained_in_the_log(server, connection, request_bytes, status, words):
     connection.send(request_bytes)
     answer = connection.answer()
     assert answer.status == status

@@ -1,6 +1,7 @@
 """--reload on a terminal: a debugger in a view, and the page in a browser."""
 
 import signal
+import sys
 
 import pytest
 from support.browser import Browser
@@ -26,10 +27,10 @@ def project(start, tmp_path):
 
 @pytest.mark.parametrize("options", [("--reload",), ()], ids=["reload", "plain"])
 def test_breakpoint_in_a_view(project, options):
-    """A save waits until the debugger is left; the request ends in the code that it began in."""
+    """A save waits until the debugger exits; the request ends in the code that it started in."""
     project.save("main.py", DEBUGGED)
     arguments = ["main:app", "--port", "0", "--color", "never", *options]
-    with Terminal(*arguments, cwd=project.folder) as terminal:
+    with Terminal(*arguments, cwd=project.directory) as terminal:
         shown = terminal.shown
         port = int(shown.wait_for(LISTENING)["port"])
         with Connection(port) as connection:
@@ -38,8 +39,10 @@ def test_breakpoint_in_a_view(project, options):
             if options:
                 project.answers("new")
                 shown.wait_for("A debugger is active in process .*; the reload is delayed")
-            terminal.type(b"next\n")
-            shown.wait_for(r"\(Pdb\) ", 2)
+            # CPython 3.13 and later stop at breakpoint() itself, earlier ones behind it.
+            for step in range(2 if sys.version_info >= (3, 13) else 1):
+                terminal.type(b"next\n")
+                shown.wait_for(r"\(Pdb\) ", step + 2)
             terminal.type(b"p x, 'is x'\n")
             shown.wait_for(r"\(42, 'is x'\)")
             assert "Restarting" not in shown.text
@@ -56,7 +59,7 @@ def test_breakpoint_in_a_view(project, options):
 
 def test_breakpoint_while_the_code_is_imported(project):
     project.save("main.py", "x = 42\nbreakpoint()\n" + DEBUGGED.replace("breakpoint()", "pass"))
-    with Terminal("main:app", "--reload", "--port", "0", cwd=project.folder) as terminal:
+    with Terminal("main:app", "--reload", "--port", "0", cwd=project.directory) as terminal:
         terminal.shown.wait_for(r"\(Pdb\) ")
         terminal.type(b"p x, 'is x'\ncontinue\n")
         terminal.shown.wait_for(r"\(42, 'is x'\)")
@@ -66,7 +69,7 @@ def test_breakpoint_while_the_code_is_imported(project):
 
 
 @pytest.mark.browser
-def test_the_page_of_an_error_loads_itself_again(project, tmp_path):
+def test_error_page_reloads_itself(project, tmp_path):
     project.answers("before")
     project.serve()
     project.save("main.py", "undefined_name\n")
@@ -79,4 +82,5 @@ def test_the_page_of_an_error_loads_itself_again(project, tmp_path):
         browser.wait_for_page_after(lambda: project.answers("whole again"))
         assert browser.text.strip() == "whole again"
     asked = [line for line in project.server.out.text.splitlines() if "HEAD" in line]
-    assert len(asked) <= 2  # the page's questions are not logged, but the one that saw it whole
+    # Requests of the page are not logged, except the one that got the new page.
+    assert len(asked) <= 2

@@ -1,4 +1,5 @@
-"""--reload keeps third-party modules imported: what that may not change, and when it is cold."""
+"""--reload keeps third-party modules imported: what must not change by that, and when it is
+cold."""
 
 import os
 import shutil
@@ -12,10 +13,10 @@ from support.server import SAMPLES
 
 @pytest.fixture
 def installed(tmp_path):
-    """A folder of installed packages."""
-    folder = tmp_path / "venv/site-packages"
-    folder.mkdir(parents=True)
-    return folder
+    """A directory of installed packages."""
+    directory = tmp_path / "venv/site-packages"
+    directory.mkdir(parents=True)
+    return directory
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def project(start, tmp_path, installed):
 
 
 def reload_until_warm(project, save):
-    """Save until the template is there. Returns how each reload went."""
+    """Save until the template is ready. Returns how each reload went."""
     how = []
     while not how or how[-1] in (
         "cold: no module is imported ahead yet",
@@ -72,8 +73,8 @@ def test_environment_and_path_of_one_version_do_not_reach_the_next(project):
     assert project.text() == "(None, False)"
 
 
-def test_a_module_that_depends_on_the_projects_environment_is_imported_anew(project, installed):
-    """It read the variable when it was imported."""
+def test_module_that_depends_on_the_projects_environment_is_imported_again(project, installed):
+    """It read the variable at its import."""
     (installed / "third.py").write_text("import os\nmode = os.environ.get('MODE', 'unset')\n")
 
     def save(number):
@@ -108,7 +109,7 @@ def test_cold_when_an_import_leaves_a_thread(project, installed):
 
 
 @pytest.mark.parametrize("change", ["a module", "a package is installed"])
-def test_cold_when_what_is_installed_has_changed(project, installed, change):
+def test_cold_when_installed_packages_have_changed(project, installed, change):
     (installed / "third.py").write_text("version = 1\n")
 
     def save(number):
@@ -130,7 +131,7 @@ def test_cold_when_what_is_installed_has_changed(project, installed, change):
     assert reload_until_warm(project, save)[-1] == "warm"
 
 
-def test_a_template_that_dies_is_done_without(project, installed):
+def test_reload_works_after_the_template_died(project, installed):
     (installed / "third.py").write_text(
         "import os\nif os.path.exists('/proc/self') and os.environ.get('DIE'): os._exit(3)\n"
     )
@@ -145,8 +146,8 @@ def test_a_template_that_dies_is_done_without(project, installed):
 
 
 def template(project):
-    """The process with one thread that is not the first one, which watches."""
-    while True:  # old workers may still be leaving
+    """The process whose only thread is not its first one: it watches."""
+    while True:  # old workers may still be draining
         project.text()
         others = sorted(children(project.server.pid))[1:]
         found = [pid for pid in others if not has_ended(pid) and threads(pid) == 1]
@@ -161,12 +162,12 @@ def template(project):
 def django(project, tmp_path):
     """The sample project with an application that has a model."""
     pytest.importorskip("django")
-    shutil.copytree(SAMPLES / "django_project", project.folder, dirs_exist_ok=True)
-    settings = project.folder / "site_config/settings.py"
+    shutil.copytree(SAMPLES / "django_project", project.directory, dirs_exist_ok=True)
+    settings = project.directory / "site_config/settings.py"
     settings.write_text(settings.read_text().replace('"guestbook"]', '"guestbook", "shelf"]'))
     project.write("shelf/__init__.py", "")
     project.write("shelf/models.py", MODELS.format(field="title"))
-    urls = project.folder / "site_config/urls.py"
+    urls = project.directory / "site_config/urls.py"
     urls.write_text(
         urls.read_text().replace("urlpatterns = [", 'urlpatterns = [\n    path("shelf", shelf),')
         + "\n"
@@ -200,7 +201,7 @@ def shelf(request):
 
 def test_django_sees_changed_settings_and_models(django):
     assert django.text("/shelf") == "['id', 'title'] None"
-    settings = (django.folder / "site_config/settings.py").read_text()
+    settings = (django.directory / "site_config/settings.py").read_text()
     how = reload_until_warm(
         django, lambda n: django.save("site_config/settings.py", f"{settings}\nSHELF = {n}\n")
     )

@@ -1,4 +1,4 @@
-"""Signals, stopping, forks, and outputs that nobody reads."""
+"""Signals, stopping, forks, and outputs without a reader."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def test_running_request_is_finished(start, gate, tmp_path, number):
 
 
 def wait_until_refused(port):
-    """The listener is closed; whoever was accepted before that is served."""
+    """The listener is closed; connections accepted before that are served."""
     while True:
         try:
             Connection(port).close()
@@ -63,7 +63,7 @@ def wait_until_refused(port):
             return
 
 
-def test_idle_connection_may_ask_once_more_after_term(start):
+def test_idle_connection_gets_one_more_response_after_term(start):
     server = start("views")
     with Connection(server.port) as connection:
         assert connection.ask("/hello").status == 200
@@ -86,7 +86,7 @@ def test_idle_connection_is_closed_by_int(start):
 
 @pytest.mark.smoke
 def test_term_is_obeyed_while_the_only_thread_hangs(start, gate, tmp_path):
-    """The drain is cut at --graceful-timeout, and a line names what was cut."""
+    """The drain ends at --graceful-timeout, and a line names the aborted requests."""
     server = start("views", "--graceful-timeout", "300ms", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -97,21 +97,22 @@ def test_term_is_obeyed_while_the_only_thread_hangs(start, gate, tmp_path):
     server.err.wait_for("WARNING: .*GET /gate/a")
 
 
-def test_second_int_stops_at_once(start, gate, tmp_path):
+def test_second_int_stops_immediately(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
         gate.wait_entered()
         server.send_signal(signal.SIGINT)
         wait_until_refused(server.port)
-        # One within half a second of the first does not count; so they are sent until one does.
+        # A signal within half a second of the first one does not count; so send them until one
+        # does.
         while server.process.poll() is None:
             server.send_signal(signal.SIGINT)
             select.select([connection.socket], [], [], 0.1)
     assert server.wait() == 128 + signal.SIGINT
 
 
-def test_quit_stops_at_once(start, gate, tmp_path):
+def test_quit_stops_immediately(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -121,9 +122,9 @@ def test_quit_stops_at_once(start, gate, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_under_load_breaks_no_answer(start, number):
-    """Who got a connection gets whole answers, until one says close or the connection ends
-    between two of them; who comes later is refused, never reset."""
+def test_stop_under_load_truncates_no_response(start, number):
+    """An accepted connection gets complete responses, until one says close or the connection
+    ends between two of them; later connections are refused, never reset."""
     server = start("views", "--threads", "4", "--no-access-log")
     under_way = threading.Barrier(9)
 
@@ -172,11 +173,11 @@ def test_stop_of_an_unfinished_upload_and_a_slow_reader(start):
         assert server.wait() == 0
 
 
-def test_shutdown_delay_goes_on_accepting(start):
+def test_shutdown_delay_continues_to_accept(start):
     server = start("views", "--shutdown-delay", "1h")
     with Connection(server.port) as connection:
         server.send_signal(signal.SIGTERM)
-        while True:  # answers say close as soon as the signal has arrived
+        while True:  # responses say close as soon as the signal has arrived
             answer = connection.ask("/hello")
             if answer.get("Connection") == "close":
                 break
@@ -202,7 +203,7 @@ def test_ctrl_c_works_after_an_asynchronous_view(start):
 
 
 def log_file(path):
-    """Where the server says that it listens, when standard error is not its log."""
+    """The line with the address, if standard error is not the log."""
     while not (path.exists() and (found := re.search(LISTENING, path.read_text()))):
         time.sleep(0)
     return int(found["port"])
@@ -230,7 +231,7 @@ def test_usr1_reopens_the_logs_of_a_server_without_supervisor(start, tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=" ".join)
-def test_hup_is_refused_without_supervisor(start, options):
+def test_hup_only_warns_without_a_supervisor(start, options):
     server = start("views", "--workers", "0", *options)
     for _ in range(2):
         server.send_signal(signal.SIGHUP)
@@ -259,7 +260,7 @@ def test_other_signals_do_not_stop_a_worker(start, workers, number):
         assert connection.ask("/hello").status == 200
 
 
-# ---- what the launcher left
+# ---- inherited state
 
 MODES = pytest.mark.parametrize(
     "options",
@@ -288,10 +289,10 @@ def block_all():
 
 @MODES
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, number):
-    """Also for what the application starts."""
-    folder = project("main", "IGNORE = False" + STATE)
-    server = start("main:app", *options, cwd=folder, before_start=block_all)
+def test_inherited_signal_mask_is_cleared(start, project, options, number):
+    """Also for processes of the application."""
+    directory = project("main", "IGNORE = False" + STATE)
+    server = start("main:app", *options, cwd=directory, before_start=block_all)
     with Connection(server.port) as connection:
         assert "SigBlk:\t0000000000000000" in connection.ask("/").text
     server.stop(number)
@@ -300,12 +301,12 @@ def test_a_mask_that_the_launcher_left_is_cleared(start, project, options, numbe
 @MODES
 def test_a_launcher_that_ignores_sigchld(start, project, options):
     """Exit codes reach the application, and a worker that dies is replaced."""
-    folder = project("main", "IGNORE = False" + STATE)
+    directory = project("main", "IGNORE = False" + STATE)
 
     def ignore():
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
-    server = start("main:app", *options, cwd=folder, before_start=ignore)
+    server = start("main:app", *options, cwd=directory, before_start=ignore)
     with Connection(server.port) as connection:
         assert connection.ask("/code").text == "1"
     must_be_replaced(server, options)
@@ -313,8 +314,8 @@ def test_a_launcher_that_ignores_sigchld(start, project, options):
 
 @MODES
 def test_an_application_that_ignores_sigchld(start, project, options):
-    folder = project("main", "IGNORE = True" + STATE)
-    server = start("main:app", *options, cwd=folder)
+    directory = project("main", "IGNORE = True" + STATE)
+    server = start("main:app", *options, cwd=directory)
     must_be_replaced(server, options)
     with Connection(server.port) as connection:
         text = connection.ask("/").text
@@ -343,7 +344,7 @@ def test_an_application_that_blocks_signals_can_be_stopped(start, project, optio
 
 
 @MODES
-def test_what_else_is_inherited_stays(start, project, options):
+def test_other_inherited_signal_state_is_kept(start, project, options):
     """Priority, umask, and signals that were ignored: those of nohup and of a script's `&`."""
     text = """
 import os, re, subprocess
@@ -391,7 +392,7 @@ def test_alarm_of_the_application_runs_while_the_server_is_idle(start, gate, tmp
 
 
 def test_alarm_handler_runs_while_the_main_thread_computes(start, gate, tmp_path):
-    """The spare leads, and the handler interrupts the view as in any Python program."""
+    """The spare thread leads, and the handler interrupts the view as in any Python program."""
     server = start("alarms", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/compute")
@@ -419,7 +420,7 @@ def test_alarm_handler_runs_while_another_thread_hangs(start, gates, gate, tmp_p
     assert gate.wait_entered() == b"!"
 
 
-# ---- idleness
+# ---- idle servers
 
 
 def context_switches(pid):
@@ -430,8 +431,8 @@ def context_switches(pid):
 
 @pytest.mark.parametrize("threads", ["1", "4", "16"])
 def test_idle_server_makes_no_wake_ups(start, threads):
-    """After load. Only this test looks at a span of time, in which nothing may happen; it begins
-    when the threads have come to rest."""
+    """After load. Only this test observes a period, in which nothing may happen; it starts when
+    the threads are idle."""
     server = start("views", "--threads", threads)
     with Connection(server.port) as connection:
         for _ in range(50):
@@ -445,7 +446,7 @@ def test_idle_server_makes_no_wake_ups(start, threads):
 
 
 def watch(pid, seconds):
-    """The process must not end within so many seconds."""
+    """The process must not exit within this number of seconds."""
     descriptor = os.pidfd_open(pid)
     try:
         assert not select.select([descriptor], [], [], seconds)[0]
@@ -460,9 +461,9 @@ def test_child_of_a_view_outlives_the_server(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/fork/a", "Connection: close")
-        gate.wait_entered()  # the child is there, with all that it inherited
+        gate.wait_entered()  # the forked process runs, with everything it inherited
         assert connection.answer().text == "Hello, World!\n"
-        assert connection.is_closed()  # though the child has not
+        assert connection.is_closed()  # though the forked process has not
     server.stop()
     with socket.socket() as again:  # the port is free
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -471,7 +472,7 @@ def test_child_of_a_view_outlives_the_server(start, gate, tmp_path):
     gate.let_go()
 
 
-def test_server_goes_on_after_a_view_forked(start, gate, tmp_path):
+def test_server_continues_after_a_view_forked(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         assert connection.ask("/fork/a").status == 200
@@ -484,8 +485,8 @@ def test_server_goes_on_after_a_view_forked(start, gate, tmp_path):
 # ---- outputs
 
 
-def test_standard_output_is_a_pipe_that_nobody_reads(start):
-    """Far more lines than a pipe holds: some are lost, and the server goes on and stops."""
+def test_standard_output_is_a_pipe_without_a_reader(start):
+    """Far more lines than a pipe holds: some are dropped, and the server continues and stops."""
     unread, write_end = os.pipe()
     server = start("views", stdout=write_end)
     os.close(write_end)
@@ -510,8 +511,8 @@ def test_standard_output_is_a_pipe_that_was_closed(start):
     server.stop()
 
 
-def test_lines_are_whole_when_the_reader_is_slow(start):
-    """What is lost is lost as whole lines, and the log says how many."""
+def test_lines_are_complete_when_the_reader_is_slow(start):
+    """Dropped lines are dropped completely, and the log counts them."""
     read_end, write_end = os.pipe()
     server = start("views", "--threads", "4", stdout=write_end)
     os.close(write_end)

@@ -1,8 +1,8 @@
-"""Clients that take and do not give, four for each of four threads, and an honest one beside them.
+"""Clients that use resources without need, four for each of four threads, next to an honest client.
 
-The server's time-outs are an hour here, so none of them is what lets the honest one through. What
-is said of octets that are no request is in conformance/http1; here it is the tables of what other
-servers do that are repeated, against a live server.
+The timeouts of the server are an hour here, so none of them is what serves the honest client. Bytes
+that are not a request are in conformance/http1; this file repeats the tables about other servers
+against a live server.
 """
 
 import contextlib
@@ -24,20 +24,21 @@ FOR_EVER = [
 
 
 HOW = {"buffered": [], "as it comes": ["--no-request-buffering"]}
-# Beside these a thread stays free: where content is read as it comes, some hold theirs; see below.
+# Next to these a thread stays free: if bodies are read as they arrive, some occupy theirs; see
+# below.
 HARMLESS = [
     (how, name)
     for how in HOW
     for name, way in hostile.CLIENTS.items()
     if how == "buffered" or not way.keeps_content
 ]
-DRIPS = "drips its content"  # chunks are complete before the call in any case
+DRIPS = "drips its content"  # chunked bodies are complete before the call in any case
 STOPS = [name for name, way in hostile.CLIENTS.items() if way.keeps_content and not way.goes_on]
 
 
 @pytest.fixture(scope="module", params=list(HOW))
 def patient(request):
-    """Waits for its clients for ever."""
+    """Waits for its clients forever."""
     with running("--threads", str(THREADS), *FOR_EVER, *HOW[request.param]) as server:
         yield server
 
@@ -99,7 +100,8 @@ def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
 
 @pytest.mark.parametrize("name", STOPS)
 def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, name):
-    """Four on each thread: the last of them is over, and the honest client's turn, after four."""
+    """Four on each thread: after four, the last of them has ended, and the honest client is
+    next."""
     server = start(
         "views", "--threads", str(THREADS), "--no-request-buffering", "--receive-timeout", "500ms"
     )
@@ -111,7 +113,7 @@ def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, 
 
 
 def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
-    """For ten seconds, which no option changes: the one test here that takes its time."""
+    """For ten seconds, which no option changes: the only slow test here."""
     server = start("views", "--threads", str(THREADS), "--no-request-buffering")
     with contextlib.ExitStack() as stack:
         for _ in range(THREADS):
@@ -120,14 +122,14 @@ def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
             stack.enter_context(hostile.going_on(hostile.CLIENTS[DRIPS], [connection]))
         ask_honestly(server.port)
     server.err.wait_for(r"408 body: came too slowly .*\(--no-request-buffering 64 KiB/s\)")
-    assert "ERROR" not in server.err.text  # the application has done nothing wrong
+    assert "ERROR" not in server.err.text  # the application did nothing wrong
 
 
 @pytest.mark.parametrize("name", list(hostile.STRICT))
-def test_what_is_no_request_is_refused(server, name):
-    octets, statuses = hostile.STRICT[name]
+def test_invalid_request_is_rejected(server, name):
+    data, statuses = hostile.STRICT[name]
     with Connection(server.port) as connection:
-        connection.send(octets)
+        connection.send(data)
         answer = connection.answer()
         assert answer.status in statuses
         assert answer.get("Connection") == "close"
@@ -136,21 +138,21 @@ def test_what_is_no_request_is_refused(server, name):
 
 
 @pytest.mark.parametrize("phase", hostile.RESETS)
-def test_resets_leave_no_descriptor_behind(patient, phase):
+def test_resets_leave_no_open_descriptor(patient, phase):
     ask_honestly(patient.port)
     (worker,) = patient.workers()
     before = len(sockets(worker))
     for _ in range(20):
         hostile.reset(patient.port, hostile.RESETS[phase])
         ask_honestly(patient.port, rounds=1)
-    for _ in range(1000):  # the last ones may not have been seen yet
+    for _ in range(1000):  # the last ones may not have been counted yet
         if len(sockets(worker)) <= before:
             break
         ask_honestly(patient.port, rounds=1)
     assert len(sockets(worker)) <= before
 
 
-def test_random_octets_from_many_clients(server):
+def test_random_bytes_from_many_clients(server):
     (worker,) = server.workers()
     idle = hostile.descriptors(worker)
     for seed in range(300):
@@ -166,7 +168,7 @@ def test_random_octets_from_many_clients(server):
 
 
 def test_ten_thousand_idle_connections(start):
-    """They cost less than 4 KiB each (1.9 measured), and an honest client is served beside them."""
+    """They use less than 4 KiB each (1.9 measured), and an honest client is served meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(10_000, hard - 500) if hard > 0 else 10_000
 
@@ -187,16 +189,16 @@ def test_ten_thousand_idle_connections(start):
                 assert connection.answer().status == 200
                 if number % 1000 == 0:
                     ask_honestly(server.port, rounds=1)
-            octets = (resident_kib(server.pid) - before) * 1024 / count
-            print(f"{count} idle connections, {octets:.0f} octets each")
+            size = (resident_kib(server.pid) - before) * 1024 / count
+            print(f"{count} idle connections, {size:.0f} bytes each")
             ask_honestly(server.port)
-            assert octets < 4096
+            assert size < 4096
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_idle_connections_keep_nothing_of_what_they_had(start):
-    """Answers to pipelined requests, 300 KB for each connection, have been taken."""
+def test_idle_connections_release_their_buffers(start):
+    """Responses to pipelined requests, 300 KB for each connection, have been read."""
     count, pipelined, size = 100, 20, 15_000
     server = start("views", "--workers", "0", "--no-access-log", *FOR_EVER)
     with contextlib.ExitStack() as stack:
@@ -217,8 +219,8 @@ def test_idle_connections_keep_nothing_of_what_they_had(start):
     assert kib <= 8
 
 
-def test_descriptors_are_left_beside_uploads(start):
-    """Of 256, 64 are the application.s; an upload needs two: a connection and a file."""
+def test_uploads_do_not_use_up_descriptors(start):
+    """Of 256, 64 are for the application; an upload needs two: a connection and a file."""
     limit = (256, 256)
     server = start(
         "views", "--workers", "0", "--no-access-log", "--body-memory", "1K", *FOR_EVER,
@@ -235,7 +237,7 @@ def test_descriptors_are_left_beside_uploads(start):
     server.err.wait_for("503 .*no file descriptor left.*ulimit -n")
 
 
-def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
+def test_full_backlog_is_served_after_a_pause(start):
     server = start("views", "--workers", "0", "--backlog", "4")
     server.send_signal(signal.SIGSTOP)
     try:
@@ -247,19 +249,19 @@ def test_a_full_listen_queue_is_served_when_it_is_looked_at(start):
 
 
 def test_no_room_for_temporary_files(start):
-    """A file may not grow beyond 64 KiB here: to a write that is much like a full folder."""
+    """A file may not grow beyond 64 KiB here: for a write this is similar to a full directory."""
     server = start("views", "--body-memory", "1K", before_start=hostile.small_files)
     one_upload_fails_and_nothing_else(server.port)
 
 
 def test_a_full_file_system(start, tmp_path):
-    """The folder of temporary files is a file system of 128 KiB, where one may be mounted."""
+    """The directory of temporary files is a file system of 128 KiB, where one can be mounted."""
     mount = f'mount -t tmpfs -o size=128k none {tmp_path} && exec "$@"'
     under = ("unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh")
     if why := why_no_namespace(under):
         pytest.skip(f"no file system to be had here: {why}")
     server = start("views", "--body-memory", "1K", "--spool-dir", str(tmp_path), under=under)
-    for _ in range(3):  # its room comes back
+    for _ in range(3):  # its space is free again
         one_upload_fails_and_nothing_else(server.port)
 
 

@@ -1,4 +1,4 @@
-"""The signals of the supervisor: sent to it, to the whole process group, and when it is PID 1."""
+"""The signals of the supervisor: sent to it, to the whole process group, and if it is PID 1."""
 
 import contextlib
 import os
@@ -30,9 +30,9 @@ def gate(gates):
 
 
 @pytest.fixture(params=[os.kill, os.killpg], ids=["alone", "group"])
-def signalled(request):
-    """signalled(server): its signals are sent to the supervisor, or to the whole process group, as
-    a terminal, a service manager or a container's init may do it."""
+def signaled(request):
+    """signaled(server): its signals go to the supervisor, or to the whole process group, as from
+    a terminal, a service manager or a container's init."""
 
     def prepare(server):
         server.send_signal = lambda number: request.param(server.pid, number)
@@ -42,19 +42,19 @@ def signalled(request):
 
 
 @pytest.fixture
-def trouble(signalled, start, tmp_path):
+def trouble(signaled, start, tmp_path):
     """trouble("--workers", "2"): a server of apps/trouble.py."""
 
     def launch(*options):
         options = map(str, options)
         env = {"GATES": str(tmp_path)}
-        return signalled(start("trouble", *options, env=env, new_session=True))
+        return signaled(start("trouble", *options, env=env, new_session=True))
 
     return launch
 
 
 def ask(server, path):
-    """The answer's text, over a connection of its own."""
+    """The body of the response, over a new connection."""
     with Connection(server.port) as connection:
         return connection.ask(path, "Connection: close").text
 
@@ -83,7 +83,7 @@ def test_stop_when_idle(trouble, number, options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_finishes_what_runs_and_says_what_it_waits_for(trouble, gate, number):
+def test_stop_finishes_running_requests_and_logs_them(trouble, gate, number):
     server = trouble("--workers", 2)
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -99,9 +99,9 @@ def test_stop_finishes_what_runs_and_says_what_it_waits_for(trouble, gate, numbe
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_at_once(trouble, gate, number):
-    """By a second signal half a second after the first, or by QUIT; a call that never returns does
-    not stop it."""
+def test_stop_immediately(trouble, gate, number):
+    """By a second signal half a second after the first, or by QUIT; a call that never returns
+    does not prevent it."""
     server = trouble("--workers", 2)
     server.wait_for_workers(2)
     pids = server.workers()
@@ -111,7 +111,8 @@ def test_stop_at_once(trouble, gate, number):
         if number != signal.SIGQUIT:
             server.send_signal(number)
             wait_until_refused(server.port)
-        # One within half a second of the first does not count; so they are sent until one does.
+        # A signal within half a second of the first one does not count; so send them until one
+        # does.
         while server.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 server.send_signal(number)
@@ -158,7 +159,7 @@ def test_hup_replaces_every_worker_once(trouble):
 
 
 def test_ttin_and_ttou(trouble):
-    """One more, one less; one always stays."""
+    """One more, one less; one always remains."""
     server = trouble()
     server.send_signal(signal.SIGTTIN)
     server.wait_for_workers(2)
@@ -178,10 +179,10 @@ def test_ttin_and_ttou(trouble):
     assert len(server.started()) == 3
 
 
-def test_usr1_reopens_the_logs(signalled, tmp_path):
+def test_usr1_reopens_the_logs(signaled, tmp_path):
     error, access = tmp_path / "error.log", tmp_path / "access.log"
     files = ["--error-logfile", str(error), "--access-logfile", str(access)]
-    server = signalled(Server("trouble", "--workers", "2", *files, new_session=True))
+    server = signaled(Server("trouble", "--workers", "2", *files, new_session=True))
     try:
         server.port = int(server.err.wait_for(r"Address: http://127\.0\.0\.1:(\d+)")[1])
         wait_for_text(error, "Listening on")
@@ -191,7 +192,7 @@ def test_usr1_reopens_the_logs(signalled, tmp_path):
         access.rename(tmp_path / "access.1")
         server.send_signal(signal.SIGUSR1)
         while not (access.exists() and access.read_text().count("/after") >= 20):
-            ask(server, "/after")  # by both workers, though perhaps at first into the old file
+            ask(server, "/after")  # by both workers, though possibly first into the old file
         server.send_signal(signal.SIGTTIN)
         wait_for_text(error, "Started server process")
         assert "/before" not in access.read_text()
@@ -200,20 +201,20 @@ def test_usr1_reopens_the_logs(signalled, tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--access-logfile", "access.log")], ids=["named", "link"])
-def test_standard_output_that_is_a_socket_takes_the_access_log(signalled, project, options):
+def test_standard_output_that_is_a_socket_takes_the_access_log(signaled, project, options):
     """As under systemd, where /dev/stdout cannot be opened."""
-    folder = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
-    (folder / "access.log").symlink_to("/dev/stdout")
+    directory = project("main", "def app(e, s):\n    s('200 OK', [])\n    return [b'']\n")
+    (directory / "access.log").symlink_to("/dev/stdout")
     files = options or ("--access-logfile", "/dev/stdout", "--error-logfile", "/dev/fd/2")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        server = Server("main", *files, cwd=folder, stdout=theirs.fileno(), new_session=True)
-        signalled(server).wait_until_listening()
+        server = Server("main", *files, cwd=directory, stdout=theirs.fileno(), new_session=True)
+        signaled(server).wait_until_listening()
         reader = ours.makefile("rb")
         ours.settimeout(patience.SECONDS)
         ask(server, "/before")
         assert b"/before" in reader.readline()
-        server.send_signal(signal.SIGUSR1)  # leaves it alone
+        server.send_signal(signal.SIGUSR1)  # does not change it
         ask(server, "/after")
         assert b"/after" in reader.readline()
         server.stop()
@@ -227,7 +228,7 @@ def wait_for_text(path, text):
         time.sleep(0.01)
 
 
-def test_usr2_says_what_runs(trouble, gate):
+def test_usr2_logs_running_requests(trouble, gate):
     server = trouble("--threads", 2)
     (pid,) = server.workers()
     with Connection(server.port) as connection:
@@ -276,14 +277,14 @@ def test_pid_1_warns_of_a_loopback_address(first_process):
 
 
 def test_pid_1_replaces_and_reaps(first_process, gate):
-    """What the application leaves behind becomes a child of PID 1 and must not stay a zombie."""
+    """Orphaned processes of the application become children of PID 1 and must not stay zombies."""
     server, pid = first_process()
     orphan = ask(server, "/orphan")
     gate.wait_entered()
     before = set(children(pid))
     assert len(before) == 2, orphan
     gate.let_go()
-    while len(children(pid)) == 2:  # its death wakes the supervisor
+    while len(children(pid)) == 2:  # its exit wakes the supervisor
         ask(server, "/")
     (worker,) = children(pid)
     assert state(worker) != "Z"
@@ -302,8 +303,8 @@ def test_pid_1_replaces_and_reaps(first_process, gate):
 CTRL_C = b"\x03"
 
 
-def test_ctrl_c_on_a_terminal_says_what_it_waits_for(gate, tmp_path):
-    """The whole foreground group gets it."""
+def test_ctrl_c_on_a_terminal_prints_pending_requests(gate, tmp_path):
+    """The whole foreground process group gets it."""
     options = ["--workers", "2", "--port", "0", "--color", "never"]
     with Terminal("trouble", *options, env={"GATES": str(tmp_path)}) as terminal:
         port = int(terminal.shown.wait_for(LISTENING)["port"])

@@ -1,4 +1,4 @@
-"""Terminals whose window is closed, and servers in the background of one."""
+"""Closed terminals, and servers in the background of a terminal."""
 
 import os
 import re
@@ -33,7 +33,7 @@ LISTENING_IN_FILE = re.compile(LISTENING)
 
 
 @pytest.fixture
-def folder(project):
+def directory(project):
     return project("main", APP)
 
 
@@ -42,7 +42,7 @@ def arguments(*options):
 
 
 def family(pid):
-    """The process and all below it."""
+    """The process and all of its descendants."""
     found = [pid]
     for one in found:
         found += children(one)
@@ -59,9 +59,9 @@ def started(shown: Lines):
 
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_a_closed_window_ends_the_server(folder, options):
-    """A HUP of a process before that does not."""
-    with Terminal(*arguments(*options), cwd=folder) as terminal:
+def test_a_closed_window_ends_the_server(directory, options):
+    """A HUP from a process before that does not."""
+    with Terminal(*arguments(*options), cwd=directory) as terminal:
         port = started(terminal.shown)
         terminal.process.send_signal(signal.SIGHUP)
         if "0" in options:
@@ -78,10 +78,10 @@ def test_a_closed_window_ends_the_server(folder, options):
 
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_under_nohup_a_closed_window_is_nothing(folder, tmp_path, options):
+def test_under_nohup_a_closed_terminal_has_no_effect(directory, tmp_path, options):
     log = tmp_path / "log"
     with Terminal(
-        *arguments("--error-logfile", str(log), *options), cwd=folder, ignore=[signal.SIGHUP]
+        *arguments("--error-logfile", str(log), *options), cwd=directory, ignore=[signal.SIGHUP]
     ) as terminal:
         processes = family(terminal.process.pid)
         while not (listening := log.exists() and LISTENING_IN_FILE.search(log.read_text())):
@@ -95,11 +95,11 @@ def test_under_nohup_a_closed_window_is_nothing(folder, tmp_path, options):
 
 @pytest.mark.parametrize("job", ["", " &"], ids=["foreground", "background"])
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_the_window_of_a_shell_is_closed(folder, options, job):
+def test_the_window_of_a_shell_is_closed(directory, options, job):
     """The kernel sends the HUP to the shell, and to the server if it is in the foreground; the
     shell sends one to each of its jobs."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
-    with Terminal(cwd=folder, command=SHELL) as terminal:
+    with Terminal(cwd=directory, command=SHELL) as terminal:
         terminal.type(f"{command}{job}\n".encode())
         port = started(terminal.shown)
         assert ask(port)
@@ -111,11 +111,11 @@ def test_the_window_of_a_shell_is_closed(folder, options, job):
 
 
 @pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "0")], ids=" ".join)
-def test_reading_from_the_terminal_in_the_background(folder, options):
-    """The kernel sends TTIN to the whole job: no order for another worker, no endless loop, and no
-    server that stands still."""
+def test_reading_from_the_terminal_in_the_background(directory, options):
+    """The kernel sends TTIN to the whole job: this must not start a worker, loop endlessly, or
+    stop the server."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
-    with Terminal(cwd=folder, command=SHELL) as terminal:
+    with Terminal(cwd=directory, command=SHELL) as terminal:
         terminal.type(f"{command} &\n".encode())
         port = started(terminal.shown)
         assert ask(port, "/read") == "''"
@@ -129,10 +129,10 @@ def test_reading_from_the_terminal_in_the_background(folder, options):
 
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_writing_to_a_terminal_that_stops_background_writers(folder, options):
-    """stty tostop: the kernel sends TTOU to who writes in the background."""
+def test_writing_to_a_terminal_that_stops_background_writers(directory, options):
+    """stty tostop: the kernel sends TTOU to a job that writes in the background."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
-    with Terminal(cwd=folder, command=SHELL) as terminal:
+    with Terminal(cwd=directory, command=SHELL) as terminal:
         terminal.type(f"{command} &\n".encode())
         port = started(terminal.shown)
         terminal.type(b"stty tostop; echo tostop is $?\n")

@@ -1,6 +1,7 @@
-"""Application threads: a call that hangs holds nothing but its own thread.
+"""Application threads: a call that hangs blocks only its own thread.
 
-"Hangs" is a gate that the test opens; so each statement is about order, not about milliseconds.
+A call hangs at a gate that the test opens; so each statement is about order, not about
+milliseconds.
 """
 
 import importlib.util
@@ -32,7 +33,7 @@ def hung(start, gate, tmp_path):
 
 
 @pytest.mark.smoke
-def test_hung_view_does_not_delay_accepting_and_refusing(hung):
+def test_hung_view_does_not_delay_accepting_and_rejecting(hung):
     for _ in range(50):
         with Connection(hung.port) as connection:
             connection.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -40,7 +41,7 @@ def test_hung_view_does_not_delay_accepting_and_refusing(hung):
 
 
 def test_hung_view_does_not_delay_reading(start, gate, tmp_path):
-    """The whole content is read, more than all socket buffers hold, while nothing can run."""
+    """The complete body is read, more than all socket buffers hold, while no call can run."""
     server = start("views", "--limit-body", "100M", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first, Connection(server.port) as second:
         first.get("/gate/a")
@@ -51,15 +52,15 @@ def test_hung_view_does_not_delay_reading(start, gate, tmp_path):
         assert second.answer().text.startswith("50000000 ")
 
 
-def test_hung_view_does_not_delay_time_outs(hung):
+def test_hung_view_does_not_delay_timeouts(hung):
     with Connection(hung.port) as connection:
         connection.send(b"GET / HT")
         assert connection.answer().status == 408
         assert connection.is_closed()
 
 
-def test_hung_view_does_not_delay_answers_already_produced(start, gate, tmp_path):
-    """The answer is larger than all socket buffers; its reader begins when the thread hangs."""
+def test_hung_view_does_not_delay_finished_responses(start, gate, tmp_path):
+    """The response is larger than all socket buffers; its reader starts when the thread hangs."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port, receive_buffer=SMALL) as reader, Connection(server.port) as other:
         reader.get("/big?bytes=50000000")
@@ -77,7 +78,7 @@ def test_hung_view_does_not_hold_up_100_continue(hung):
         assert connection.head().status == 100
 
 
-def test_requests_behind_a_hung_view_are_answered_in_order_afterwards(start, gate, tmp_path):
+def test_requests_pipelined_after_a_hung_view_get_responses_in_order(start, gate, tmp_path):
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as connection:
         connection.get("/gate/a")
@@ -91,13 +92,13 @@ def test_requests_behind_a_hung_view_are_answered_in_order_afterwards(start, gat
 
 
 @pytest.mark.smoke
-def test_eight_threads_run_eight_views_at_once(start, gate, tmp_path):
+def test_eight_threads_run_eight_views_concurrently(start, gate, tmp_path):
     server = start("views", "--threads", "8", env={"GATES": str(tmp_path)})
     connections = [Connection(server.port) for _ in range(9)]
     for connection in connections:
         connection.get("/gate/a")
     gate.wait_entered(8)
-    with Connection(server.port) as connection:  # the ninth has had every chance to come in
+    with Connection(server.port) as connection:  # the ninth has had every chance to start
         connection.send(b"GET / HTTP/1.1\r\n\r\n")
         assert connection.answer().status == 400
     assert gate.is_empty()
@@ -139,7 +140,8 @@ def ask(port, path):
 
 
 def test_ten_thousand_mixed_requests_all_run_in_the_main_thread(start):
-    """One in twenty takes 4 ms, long enough for the spare to take the lead each time."""
+    """One in twenty takes 4 ms, long enough for the spare thread to take over the lead each
+    time."""
     server = start("views", "--no-access-log", "--keep-alive-requests", "0")
 
     def client(number):
@@ -185,15 +187,15 @@ def test_stream_that_blocks_does_not_hold_up_other_threads(start, gate, tmp_path
         assert [reader.chunk() for _ in range(3)] == [b"second\n", b"third\n", b""]
 
 
-def test_client_that_left_the_queue_is_not_run(start, gate, tmp_path):
-    """A reset while the request waits for a thread: the application never sees it."""
+def test_request_of_a_disconnected_client_is_not_run(start, gate, tmp_path):
+    """A reset while the request waits for a thread: the application is not called."""
     server = start("views", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first:
         first.get("/gate/a")
         gate.wait_entered()
         second = Connection(server.port)
         second.get("/print?line=must+not+run")
-        # The answer shows that what was sent before it has been read, too.
+        # The response shows that bytes sent before it were read, too.
         with Connection(server.port) as other:
             other.send(b"GET / HTTP/1.1\r\n\r\n")
             assert other.answer().status == 400
@@ -247,7 +249,7 @@ def app(environ, start_response):
 
 @pytest.fixture(params=PATCHES)
 def patched(request, project):
-    """The folder of an application that patches Python's modules."""
+    """The directory of an application that patches Python's modules."""
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     return project("main", PATCHES[request.param] + PATCHED_APP)
@@ -264,7 +266,7 @@ def patched(request, project):
     ids=" ".join,
 )
 def test_application_threads_are_native_where_threading_is_patched(start, patched, options):
-    """Named threads, each with an event loop of its own, and TERM ends the server."""
+    """Named threads, each with an event loop of its own, and TERM stops the server."""
     server = start("main:app", "--threads", "3", *options, cwd=patched)
     at_once = threading.Barrier(6)
 

@@ -1,4 +1,4 @@
-"""What becomes of a worker: how it starts, dies, is recycled, and what it inherits."""
+"""The life of a worker: its start, exit, recycling, and what it inherits."""
 
 import itertools
 import os
@@ -37,7 +37,7 @@ def trouble(start, tmp_path):
 
 
 def ask(server, path):
-    """The answer's text, over a connection of its own."""
+    """The body of the response, over a new connection."""
     with Connection(server.port) as connection:
         return connection.ask(path, "Connection: close").text
 
@@ -61,7 +61,7 @@ DEATHS = [
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("path", "cause"), DEATHS)
 def test_death_is_one_line_and_the_worker_is_replaced(trouble, workers, path, cause):
-    """With its cause, what it was running, and the age of that; whatever the exit code is."""
+    """With its cause, the request that it ran, and its age, for any exit code."""
     server = trouble("--workers", workers)
     server.wait_for_workers(workers)
     with Connection(server.port) as connection:
@@ -107,7 +107,7 @@ threading.Timer(0.02, os._exit, [7]).start()
 """
 
 
-def test_who_dies_young_again_and_again_is_started_less_often(start, project):
+def test_backoff_grows_while_workers_die_young(start, project):
     server = start("main:app", cwd=project("main", DIES_YOUNG))
     server.err.wait_for(r"ERROR: .*exit code 7", 4)
     server.wait_for_workers(5)
@@ -168,15 +168,15 @@ def app(environ, start_response):
         ("", "main:app"),
     ],
 )
-def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, broken, words):
-    folder = project("main", version(1))
-    server = start("main:app", *way, "--boot-timeout", "2s", cwd=folder)
+def test_hup_with_broken_code_keeps_the_old_code_serving(start, project, way, broken, words):
+    directory = project("main", version(1))
+    server = start("main:app", *way, "--boot-timeout", "2s", cwd=directory)
     old = server.wait_for_answers_of(2 if "2" in way else 1)
     project("main", broken)
     server.send_signal(signal.SIGHUP)
     server.err.wait_for(rf"ERROR: (.|\n)*{re.escape(words)}")
     assert "version 1" in ask(server, "/")
-    assert set(old) <= set(server.workers())  # others are tried again and again
+    assert set(old) <= set(server.workers())  # other workers are tried repeatedly
     project("main", version(2))
     server.send_signal(signal.SIGHUP)
     wait_for_end(*old)
@@ -185,8 +185,8 @@ def test_hup_with_broken_code_leaves_the_old_code_serving(start, project, way, b
 
 
 def test_hup_serves_the_new_code(start, project, way):
-    folder = project("main", version(1))
-    server = start("main:app", *way, cwd=folder)
+    directory = project("main", version(1))
+    server = start("main:app", *way, cwd=directory)
     for number in (2, 3):
         old = server.wait_for_answers_of(2 if "2" in way else 1)
         project("main", version(number))
@@ -196,7 +196,7 @@ def test_hup_serves_the_new_code(start, project, way):
 
 
 def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
-    """And the old worker finishes what it runs."""
+    """And the old worker finishes its requests."""
     server = trouble()
     (old,) = server.workers()
     with Connection(server.port) as slow:
@@ -205,7 +205,7 @@ def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
         listener = listening_inode(server.port)
         server.send_signal(signal.SIGHUP)
         server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
-        while listener in sockets(old):  # until the order has come to it
+        while listener in sockets(old):  # until the order has arrived
             os.sched_yield()
         for _ in range(20):
             assert worker_that_answers(server) != old
@@ -216,14 +216,14 @@ def test_listener_stays_open_while_a_worker_is_replaced(trouble, gate):
     wait_for_end(old)
 
 
-def test_idle_connection_may_ask_once_more_after_hup(trouble):
+def test_idle_connection_gets_one_more_response_after_hup(trouble):
     server = trouble()
     (old,) = server.workers()
     with Connection(server.port) as connection:
         assert connection.ask("/").get("Connection") is None
         server.send_signal(signal.SIGHUP)
         server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
-        while True:  # until the order has come to the old one
+        while True:  # until the order has arrived at the old one
             answer = connection.ask("/")
             assert answer.text.split()[0] == str(old)
             if answer.get("Connection") == "close":
@@ -243,7 +243,7 @@ def test_idle_connection_ends_with_its_keep_alive_after_hup(trouble):
 
 
 def test_worker_that_ends_survives_the_order_to_dump_its_stacks(start, gate, tmp_path):
-    """That of USR2, which comes when it likes: nobody is there any more who could obey it."""
+    """That of USR2, which comes at any time: no process is left that could follow it."""
     dump = signal.SIGRTMAX - 1
     server = start("trouble", env={"GATES": str(tmp_path), "EXIT_GATE": "a"})
     (old,) = server.workers()
@@ -258,7 +258,7 @@ def test_worker_that_ends_survives_the_order_to_dump_its_stacks(start, gate, tmp
 
 
 def masked(pid, name, number):
-    """Whether the signal is in that mask of the process, as proc(5) names it."""
+    """Whether the signal is in this mask of the process, as named in proc(5)."""
     text = Path(f"/proc/{pid}/status").read_text()
     mask = int(re.search(rf"^{name}:\s+(\w+)$", text, re.M)[1], 16)
     return bool(mask >> (number - 1) & 1)
@@ -267,7 +267,7 @@ def masked(pid, name, number):
 # ---- recycling
 
 
-def test_recycling_says_its_numbers(trouble):
+def test_recycling_logs_its_reason(trouble):
     server = trouble("--max-requests", 5, "--max-requests-jitter", 0)
     (old,) = server.workers()
     with Connection(server.port) as connection:
@@ -287,7 +287,7 @@ def test_lifetime_of_a_worker(trouble):
 
 
 def test_memory_of_a_worker(trouble):
-    """The old one drains before the new one starts: there may be no room for two."""
+    """The old one drains before the new one starts: memory may be too short for two."""
     server = trouble("--worker-max-rss", "150M")
     (old,) = server.workers()
     assert ask(server, f"/grow/{200 << 20}")
@@ -323,12 +323,12 @@ def releases(tmp_path):
 @pytest.mark.parametrize("how", ["chdir", "relative chdir", "start directory"])
 def test_a_new_worker_runs_the_release_that_the_link_names(start, releases, how, options):
     current = releases / "current"
-    env, folder, chdir = {}, releases, ()
+    env, directory, chdir = {}, releases, ()
     if how == "start directory":
-        env, folder = {"PWD": str(current)}, current
+        env, directory = {"PWD": str(current)}, current
     else:
         chdir = ("--chdir", str(current) if how == "chdir" else "current")
-    server = start("main:app", "--pythonpath", "lib", *chdir, *options, cwd=folder, env=env)
+    server = start("main:app", "--pythonpath", "lib", *chdir, *options, cwd=directory, env=env)
     assert ask(server, "/").split()[1:] == ["one", "one"]
     (releases / "next").symlink_to("two")
     (releases / "next").rename(current)
@@ -379,7 +379,7 @@ loop = asyncio.new_event_loop()
 """
 
 
-def test_preload_warns_of_what_the_import_left_behind(start, project):
+def test_preload_warns_of_threads_of_the_import(start, project):
     server = start("main:app", "--preload", cwd=project("main", LEAVES_BEHIND))
     warnings = "\n".join(re.findall(r"WARNING: .*", server.err.text))
     assert "collector" in warnings
@@ -437,7 +437,7 @@ def note(word):
 atexit.register(note, "import")
 register(note, "import as a name")
 weakref.finalize(kept, note, "finalizer of the import")
-folder = tempfile.TemporaryDirectory()
+directory = tempfile.TemporaryDirectory()
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -445,12 +445,12 @@ def app(environ, start_response):
         register(note, "worker")
         weakref.finalize(kept, note, "finalizer of the worker")
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{os.getpid()} {os.path.isdir(folder.name)} {folder.name}".encode()]
+    return [f"{os.getpid()} {os.path.isdir(directory.name)} {directory.name}".encode()]
 """
 
 
-def exits(folder):
-    path = folder / "exits"
+def exits(directory):
+    path = directory / "exits"
     return (
         [tuple(line.rsplit(" ", 1)) for line in path.read_text().splitlines()]
         if path.exists()
@@ -459,9 +459,9 @@ def exits(folder):
 
 
 def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, project):
-    """In the template; those that a worker registers in the worker."""
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", "--workers", "2", cwd=folder)
+    """In the template; functions that a worker registers run in the worker."""
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", "--workers", "2", cwd=directory)
     first = server.wait_for_answers_of(2)
     registered = {int(ask(server, "/register").split()[0]) for _ in range(20)}
     os.kill(first[0], signal.SIGTERM)
@@ -469,7 +469,7 @@ def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, projec
     _, is_there, temporary = ask(server, "/").split()
     assert is_there == "True", "the end of a worker has removed what the others use"
     server.stop()
-    found = exits(folder)
+    found = exits(directory)
     imported = [one for one in found if "import" in one[0]]
     assert sorted(word for word, _ in imported) == [
         "finalizer of the import",
@@ -487,26 +487,27 @@ def test_preload_runs_exit_functions_of_the_import_once_at_the_end(start, projec
 def test_exit_functions_of_the_template_run_when_the_whole_group_gets_the_signal(
     start, project, number
 ):
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", cwd=folder, new_session=True)
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=directory, new_session=True)
     os.killpg(server.pid, number)
     assert server.wait() == 0
-    assert len(exits(folder)) == 3
+    assert len(exits(directory)) == 3
 
 
 def test_a_template_ends_with_the_last_of_its_workers(start, project):
-    """HUP: what the exit functions of the former import end is used as long as its workers run."""
-    folder = project("main", EXITS)
-    server = start("main:app", "--preload", cwd=folder)
+    """HUP: resources that exit functions of the former import release are in use as long as its
+    workers run."""
+    directory = project("main", EXITS)
+    server = start("main:app", "--preload", cwd=directory)
     old = int(ask(server, "/").split()[0])
     server.send_signal(signal.SIGHUP)
     server.err.wait_for(rf"Worker \[\d+\] replaces \[{old}\]")
     wait_for_end(old)
-    while len(exits(folder)) < 3:
+    while len(exits(directory)) < 3:
         assert server.process.poll() is None
     assert ask(server, "/").split()[1] == "True"
     server.stop()
-    assert len(exits(folder)) == 6
+    assert len(exits(directory)) == 6
 
 
 HANGING_EXIT = """
@@ -519,8 +520,8 @@ def app(environ, start_response):
 
 
 def test_an_exit_function_of_the_template_that_hangs_is_not_waited_for(start, project):
-    folder = project("main", HANGING_EXIT)
-    server = start("main:app", "--preload", "--graceful-timeout", "100ms", cwd=folder)
+    directory = project("main", HANGING_EXIT)
+    server = start("main:app", "--preload", "--graceful-timeout", "100ms", cwd=directory)
     assert ask(server, "/") == "here"
     server.stop()
 
@@ -537,7 +538,8 @@ def test_template_that_dies_is_replaced(trouble):
 
 
 def test_template_that_dies_before_it_forks(trouble):
-    """The worker that it was to fork never was: neither a replacement nor a stop waits for it."""
+    """The worker that it should fork never existed: neither a replacement nor a stop waits for
+    it."""
     server = trouble("--preload")
     (worker,) = server.workers()
     (template,) = set(children(server.pid)) - {worker}
@@ -577,12 +579,12 @@ native.fork = first
 
 def test_fork_that_fails_in_the_template_is_tried_again(start, project):
     """In the template, and in the process between it and the worker."""
-    folder = project("main", FORK_FAILS)
-    server = start("main:app", "--preload", cwd=folder)
+    directory = project("main", FORK_FAILS)
+    server = start("main:app", "--preload", cwd=directory)
     assert "served" in ask(server, "/")
     assert len(re.findall("ERROR: .*Resource temporarily unavailable", server.err.text)) == 1
     assert "internal error" not in server.err.text
-    assert not (folder / "exited").exists(), "exit functions of the application have run"
+    assert not (directory / "exited").exists(), "exit functions of the application have run"
 
 
 # ---- what a worker inherits
@@ -590,7 +592,7 @@ def test_fork_that_fails_in_the_template_is_tried_again(start, project):
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
 def test_descriptors_of_a_worker(trouble, options):
-    """The listener once; nothing of another worker's."""
+    """The listener once; nothing of another worker."""
     server = trouble("--workers", 3, *options)
     for _ in range(3):
         old = server.wait_for_answers_of(3)
@@ -620,7 +622,7 @@ def test_without_a_supervisor(start):
 
 
 def test_supervisor_waits_for_orphans_of_the_application(trouble, gate):
-    """It is their reaper, so they must not stay as zombies."""
+    """It is their parent, so they must not stay zombies."""
     server = trouble()
     pid = int(ask(server, "/orphan"))
     gate.wait_entered()

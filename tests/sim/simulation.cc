@@ -28,7 +28,7 @@
 #include <utility>
 #include <vector>
 
-#include "driver/poller_poll.h"
+#include "driver/os/poller_poll.h"
 #include "support/answer_reader.h"
 #include "support/watched_rig.h"
 
@@ -46,6 +46,8 @@ using driver::Sent;
 using driver::Stop;
 using support::FakeApplication;
 using support::ScriptedClient;
+using support::ScriptedEnv;
+using support::ScriptedPollEnv;
 using support::ScriptedSys;
 using support::WatchedRig;
 
@@ -97,7 +99,7 @@ struct Plan {
   bool one_request_at_once = false;  // it was sent in one piece, alone
 };
 
-template <class Poller>
+template <driver::Env E>
 class Simulation {
  public:
   explicit Simulation(std::uint64_t seed) : random_(seed * 7919 + 1), rig_(settings(), seed) {
@@ -903,7 +905,7 @@ class Simulation {
   bool has_background_ = false;
   bool signalled_ = false;
   int hung_ = 0;
-  WatchedRig<Poller> rig_;
+  WatchedRig<E> rig_;
   std::uint64_t request_memory_ = 0;
   std::uint64_t response_memory_ = 0;
   Instant begin_{};
@@ -918,8 +920,8 @@ class Simulation {
 }  // namespace
 
 Verdict simulate(std::uint64_t seed) {
-  if (seed % 8 == 7) return Simulation<driver::PollPoller<ScriptedSys>>(seed).run();
-  return Simulation<driver::EpollPoller<ScriptedSys>>(seed).run();
+  if (seed % 8 == 7) return Simulation<ScriptedPollEnv>(seed).run();
+  return Simulation<ScriptedEnv>(seed).run();
 }
 
 }  // namespace iotax::sim

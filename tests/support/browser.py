@@ -25,9 +25,10 @@ COMMANDS, REPLIES = 3, 4
 
 
 class Browser:
-    """One tab. `with Browser(folder) as browser: browser.open(url)`; the profile is in `folder`."""
+    """One tab: `with Browser(directory) as browser: browser.open(url)`. The profile is in
+    `directory`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         assert program, "Chromium is not installed; the set-up script installs it"
         commands_in, self._commands = os.pipe()
@@ -40,7 +41,7 @@ class Browser:
             os.dup2(ends[1], REPLIES)
 
         self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+            [program, *FLAGS, f"--user-data-dir={directory}", "about:blank"],
             env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
             preexec_fn=place_pipes,
             close_fds=False,  # Python's own descriptors are not inherited anyway
@@ -68,7 +69,7 @@ class Browser:
         os.close(self._commands)
         os.close(self._replies)
 
-    # ---- what a person does
+    # ---- actions of a user
 
     def open(self, url: str) -> None:
         self._events.clear()
@@ -76,7 +77,7 @@ class Browser:
         self._wait_for_page()
 
     def wait_for_page_after(self, act: Callable[[], object]) -> None:
-        """Do something that makes the page load itself, or another one, and wait for that."""
+        """Do something that makes the page reload, or load another one, and wait for that."""
         self._events.clear()
         act()
         self._wait_for_page()
@@ -91,7 +92,7 @@ class Browser:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
 
     def click(self, selector: str) -> None:
-        """Click on what leads to another page, and wait for that page."""
+        """Click on a link to another page, and wait for that page."""
         self._events.clear()
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
         self._wait_for_page()

@@ -1,4 +1,4 @@
-"""Redis and memcached, each a server of the test's own on a free port, and what they count."""
+"""Redis and memcached, each a server of the test's own on a free port, and their counters."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from . import patience
 
 @dataclass(frozen=True)
 class Kind:
-    """`question`: what makes the server tell its counts; the answer ends with `end`. `is_open` and
-    `accepted`: what they are called there."""
+    """`question`: the command for its counters; the reply ends with `end`. `is_open` and
+    `accepted`: the names of the counters."""
 
     program: str
     options: tuple[str, ...]
@@ -28,7 +28,7 @@ class Kind:
 
 REDIS = Kind(
     "redis-server",
-    ("--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--dir", "{folder}"),
+    ("--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--dir", "{directory}"),
     b"INFO clients\r\nINFO stats\r\nPING\r\n",
     b"+PONG\r\n",
     b"connected_clients",
@@ -45,7 +45,7 @@ MEMCACHED = Kind(
 
 
 class Cache:
-    """Asked on the connection `asking`, whose own number is not counted."""
+    """Read on the connection `asking`, which is not counted."""
 
     def __init__(self, kind: Kind, port: int, asking: socket.socket) -> None:
         self.port = port
@@ -69,18 +69,18 @@ class Cache:
 
 
 @contextmanager
-def running(kind: Kind, folder: Path) -> Iterator[Cache]:
+def running(kind: Kind, directory: Path) -> Iterator[Cache]:
     path = shutil.which(kind.program, path=f"{os.environ['PATH']}:/usr/sbin")
     assert path, f"{kind.program} is not installed; the set-up script installs it"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [path, *(option.format(port=port, folder=folder) for option in kind.options)]
-    with (folder / kind.program).open("w+b") as said:
+    command = [path, *(option.format(port=port, directory=directory) for option in kind.options)]
+    with (directory / kind.program).open("w+b") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         try:
             while (asking := _connect(port)) is None:
-                assert process.poll() is None, (folder / kind.program).read_text()
+                assert process.poll() is None, (directory / kind.program).read_text()
             with asking:
                 yield Cache(kind, port, asking)
             process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Where a measurement comes from: what docs/evidence says of itself."""
+"""The origin of a measurement: the header of pages in docs/evidence."""
 
 import datetime
 import platform

@@ -1,7 +1,8 @@
-"""A gate: a call of the application says that it is inside, and stays until the test lets it go.
+"""A gate: a call of the application reports that it is inside, and waits until the test opens the
+gate.
 
-Made of two named pipes in a folder that the application knows from the variable GATES, so that no
-test has to guess how long anything takes. The application's side is apps/gate.py.
+Made of two named pipes in a directory that the application knows from the variable GATES, so that
+no test has to guess how long something takes. The application's side is apps/gate.py.
 """
 
 import os
@@ -12,13 +13,13 @@ from . import patience
 
 
 class Gate:
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str) -> None:
         self.name = name
-        self._entered = _pipe(folder / f"{name}.entered")
-        self._go = _pipe(folder / f"{name}.go")
+        self._entered = _pipe(directory / f"{name}.entered")
+        self._go = _pipe(directory / f"{name}.go")
 
     def wait_entered(self, count: int = 1) -> bytes:
-        """Wait for `count` calls to come in. Returns what they wrote, one byte each."""
+        """Wait until `count` calls are inside. Returns what they wrote, one byte each."""
         data = b""
         while len(data) < count:
             if not select.select([self._entered], [], [], patience.SECONDS)[0]:
@@ -27,18 +28,18 @@ class Gate:
         return data
 
     def is_empty(self) -> bool:
-        """Nobody has come in since the last wait_entered()."""
+        """No call has come in since the last wait_entered()."""
         return not select.select([self._entered], [], [], 0)[0]
 
     def let_go(self, count: int = 1) -> None:
         os.write(self._go, b"." * count)
 
     def release(self) -> None:
-        """Let go whoever is inside or still comes."""
+        """Release all calls that are inside or come later."""
         self.let_go(4096)
 
     def close(self) -> None:
-        """When nobody uses the gate any more: opening a pipe without another end never returns."""
+        """When the gate is not used any more: opening a pipe without another end never returns."""
         os.close(self._entered)
         os.close(self._go)
 

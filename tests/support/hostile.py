@@ -1,7 +1,8 @@
-"""Clients that take and do not give, or give what is no request: for tests and for tests/starve.
+"""Clients that use resources without need, or send invalid requests: for tests and for
+tests/starve.
 
-A way to be hostile is a function from a new connection to nothing; who calls it keeps the
-connection open, and calls it again for each step of one that goes on for ever.
+A hostile behavior is a function of a new connection; the caller keeps the connection open, and
+calls it again for each step of an endless one.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
 
 
-def _sends(octets: bytes) -> Way:
-    return lambda connection: connection.send(octets)
+def _sends(data: bytes) -> Way:
+    return lambda connection: connection.send(data)
 
 
 def _half_closes(connection: Connection) -> None:
@@ -40,10 +41,10 @@ def _asks_and_reads_nothing(connection: Connection) -> None:
 @dataclass(frozen=True)
 class Hostile:
     begin: Way
-    goes_on: Way | None = None  # a step that it repeats, without an end
+    goes_on: Way | None = None  # a step that it repeats endlessly
     receive_buffer: int = 0
-    is_over: bool = False  # the server may close it at once
-    keeps_content: bool = False  # a call that reads it waits for more
+    is_over: bool = False  # the server may close it immediately
+    keeps_content: bool = False  # a call that reads the body waits for more
 
 
 CLIENTS: dict[str, Hostile] = {
@@ -78,7 +79,7 @@ CLIENTS: dict[str, Hostile] = {
 
 @contextlib.contextmanager
 def going_on(way: Hostile, connections: Sequence[Connection]) -> Iterator[None]:
-    """Each takes a step every second, if that is its way."""
+    """Each takes a step every second, if it has steps."""
     over = threading.Event()
 
     def steps() -> None:
@@ -95,7 +96,7 @@ def going_on(way: Hostile, connections: Sequence[Connection]) -> Iterator[None]:
         over.set()
 
 
-# What no server must take for a request that it serves: smuggling, and what else peers differ on.
+# Requests that no server may accept: smuggling, and other differences between servers.
 STRICT: dict[str, tuple[bytes, set[int]]] = {
     "TE: gzip": (POST + b"Transfer-Encoding: gzip\r\n\r\n", {400, 501}),
     "TE: identity with CL": (
@@ -118,7 +119,7 @@ STRICT: dict[str, tuple[bytes, set[int]]] = {
 }
 
 
-# What a client has sent when it resets its connection.
+# The bytes of a client before it resets its connection.
 RESETS = {
     "before the first octet": b"",
     "in the head": HEAD,
@@ -132,18 +133,18 @@ RESETS = {
 }
 
 
-def reset(port: int, octets: bytes) -> None:
-    """Send them, begin to read a large answer, and die."""
+def reset(port: int, data: bytes) -> None:
+    """Send them, start to read a large response, and reset the connection."""
     with Connection(port, receive_buffer=SMALL) as connection:
-        connection.send(octets)
-        if b"/big" in octets:
+        connection.send(data)
+        if b"/big" in data:
             connection.head()
         connection.reset()
 
 
 @contextlib.contextmanager
 def crowd(port: int, count: int) -> Iterator[list[socket.socket]]:
-    """So many connections at once. Those that find no room ask the kernel again, by themselves."""
+    """This number of connections at the same time. Those without room are retried by the kernel."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -154,8 +155,8 @@ def crowd(port: int, count: int) -> Iterator[list[socket.socket]]:
 
 
 def ask_all(crowd: Sequence[socket.socket], patience_s: float) -> int:
-    """Each asks as soon as its connection is there, and leaves when it has been answered. How many
-    were answered with 200 in time."""
+    """Each sends a request when its connection is open, and disconnects after the response.
+    Returns how many got a 200 in time."""
     end = time.monotonic() + patience_s
     served = 0
     with selectors.DefaultSelector() as selector:
@@ -177,9 +178,9 @@ def ask_all(crowd: Sequence[socket.socket], patience_s: float) -> int:
 
 
 def noise(seed: int) -> bytes:
-    """Random octets, half of them with the words of a request between."""
+    """Random bytes, half of them with words of a request in between."""
     chance = random.Random(seed)
-    octets = chance.randbytes(chance.randrange(1, 400))
+    data = chance.randbytes(chance.randrange(1, 400))
     words = [
         b"GET ",
         b"POST / ",
@@ -189,8 +190,8 @@ def noise(seed: int) -> bytes:
         b"Content-Length: ",
     ]
     if chance.random() < 0.5:
-        octets = b"".join(chance.choice([*words, chance.randbytes(3)]) for _ in range(12))
-    return octets
+        data = b"".join(chance.choice([*words, chance.randbytes(3)]) for _ in range(12))
+    return data
 
 
 def small_files() -> None:
@@ -209,13 +210,13 @@ def descriptors(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a client saw of a bad application, asked first, with an honest request behind it."""
+    """The client's view of a bad application, requested first, with an honest request after it."""
 
-    status: int  # 0: no answer
+    status: int  # 0: no response
     body: bytes = b""
     complete: bool = False
-    injected: bool = False  # a field that the application smuggled in
-    goes_on: bool = False  # the connection is kept, and the next answer is the next one's
+    injected: bool = False  # a header that the application smuggled in
+    goes_on: bool = False  # the connection stays open, with the response to the next request
 
     def __str__(self) -> str:
         if not self.status:
@@ -227,8 +228,8 @@ class Seen:
 
 
 def ask_badly(port: int, view: str, method: str = "GET", expect: bool = False) -> Seen:
-    """One request to e2e/apps/bad.py. AssertionError: an answer that cannot be read, or one more
-    than there were requests."""
+    """One request to e2e/apps/bad.py. AssertionError: an invalid response, or one more than
+    there were requests."""
     with Connection(port) as connection:
         if expect:
             connection.request("POST", f"/{view}", "Expect: 100-continue", "Content-Length: 5")
@@ -253,21 +254,21 @@ def ask_badly(port: int, view: str, method: str = "GET", expect: bool = False) -
     return Seen(answer.status, answer.body, answer.complete, injected, goes_on)
 
 
-# By row of the table: how it is asked, and what a client has to see.
+# By row of the table: the request, and what a client must see.
 BAD: dict[str, tuple[dict[str, object], Seen]] = {
     "HEAD, and the application returns content": (
         {"view": "content_to_head", "method": "HEAD"},
         Seen(200, b"", True, goes_on=True),
     ),
     "204 with content": ({"view": "content_in_204"}, Seen(204, b"", True, goes_on=True)),
-    "Content-Length 10, 3 octets": ({"view": "too_short"}, Seen(200, b"abc", False)),
-    "Content-Length 3, 10 octets": ({"view": "too_long"}, Seen(200, b"abc", True, goes_on=True)),
+    "Content-Length 10, 3 data": ({"view": "too_short"}, Seen(200, b"abc", False)),
+    "Content-Length 3, 10 data": ({"view": "too_long"}, Seen(200, b"abc", True, goes_on=True)),
     "a field with CR LF": ({"view": "line_end_in_a_field"}, Seen(500)),
     "no start_response": ({"view": "no_start_response"}, Seen(500)),
     "a block of str": ({"view": "text_block"}, Seen(500)),
     "Connection: close of the application": ({"view": "closes"}, Seen(500)),
     "Expect, and the content is never read": (
         {"view": "refuses_content", "expect": True},
-        Seen(403, b"no", True),  # goes on if 100 was sent
+        Seen(403, b"no", True),  # continues if 100 was sent
     ),
 }

@@ -1,7 +1,7 @@
-"""Clients of tests/e2e/apps/keeps_objects.py: they check every byte that they get.
+"""Clients of tests/e2e/apps/keeps_objects.py, which check every byte that they receive.
 
-What a response may hold: its own X-Id, early hints and tokens with the request's own ID, in a body
-that is framed well. Anything else was made for another client.
+A response may contain: its own X-Id, early hints and tokens with the ID of the request, in a body
+with correct framing. Everything else was made for another client.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOT_IN_LOG = re.compile(r"^(WRONG.*|Traceback.*|.*[Cc]heck failed.*|.*AddressSan
 
 @dataclass
 class Played:
-    """What the clients of one server saw."""
+    """The observations of the clients of one server."""
 
     requests: int = 0
     raised: int = 0
@@ -47,7 +47,7 @@ class Played:
 
 
 class Player:
-    """Clients that ask until `requests` were answered, or for `seconds`."""
+    """Clients that send requests until `requests` got a response, or for `seconds`."""
 
     def __init__(self, server: Server, seed: int, requests: int, seconds: float) -> None:
         self.server = server
@@ -104,14 +104,14 @@ class Player:
             self.wrong(f"{type(error).__name__}: {error}")
 
     def one_request(self, connection: Connection, chance: random.Random) -> bool:
-        """False: the server closes the connection, as it does when a body was not read."""
+        """False: the server closes the connection, as it does after an unread body."""
         kind = chance.choice(KINDS)
-        own = f"r{next(self.numbers):011x}"  # no part of a body fits another one
+        own = f"r{next(self.numbers):011x}"  # no part of a body matches another one
         body = (own.encode() * (chance.choice(SIZES) // len(own) + 1))[: chance.choice(SIZES)]
         head = f"POST /{kind}/{own} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         if chance.random() < 0.5:
             connection.send(head.encode() + body)
-        else:  # the end comes later: who reads waits for it
+        else:  # the end arrives later: the application may wait for it
             connection.send(head.encode() + body[: len(body) // 2])
             time.sleep(chance.random() * 0.005)
             connection.send(body[len(body) // 2 :])
@@ -135,7 +135,7 @@ class Player:
 
 
 def play(way: str, seed: int, requests: int = 0, seconds: float = 0) -> Played:
-    """One server of WAYS; stopped, with exit code 0, in the end."""
+    """One server of WAYS; stopped at the end, with exit code 0."""
     server = Server("keeps_objects", "--no-access-log", "--limit-body", "0", *WAYS[way])
     try:
         server.wait_until_listening()

@@ -1,4 +1,4 @@
-"""The lines that a process prints, read as they come and waited for."""
+"""The lines of a process, read as they arrive; tests wait for them."""
 
 import re
 import threading
@@ -8,7 +8,7 @@ from . import patience
 
 
 class Lines:
-    """Reads `stream` to its end in a thread. What was read is kept."""
+    """Reads `stream` to its end in a thread, and keeps the lines."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream, self._name = stream, name

@@ -1,19 +1,19 @@
-"""Load that knows of every request what became of it.
+"""Load that records the outcome of every request.
 
-Many clients at once, each a thread with a plain socket; nothing is tried again behind the test's
-back. Every request has a token of its own, which the application (e2e/apps/echoes.py) puts into the
-answer together with its process id; every answer is checked: status, framing, the whole body,
-nothing behind it, and the close that it announced.
+Many clients, each a thread with a plain socket; nothing is retried without the test. Every request
+has a token of its own, which the application (e2e/apps/echoes.py) puts into the response together
+with its process id; every response is checked: status, framing, the complete body, no bytes after
+it, and the close that it announced.
 
-What counts as lost: a request that was written, whole or in part, and got no whole answer, whatever
-the reason. RFC 9112 9.5 lets a client repeat a GET whose connection was closed under it, but a
-proxy may not repeat a POST, so it counts here too. It can be avoided: a server that closes a
-connection says so in the answer before. So a server that keeps idle connections for one more
-request while it drains loses none, provided that clients do not pause for as long as it waits:
-PAUSE_MS is far below every such time (2 s after TERM, --keep-alive otherwise).
+A request is lost if it was written, completely or in part, and got no complete response, for any
+reason. RFC 9112 9.5 lets a client repeat a GET whose connection was closed under it, but a proxy
+may not repeat a POST, so it counts here too. A server can avoid it: a server that closes a
+connection announces it in the response before. So a server that keeps idle connections for one more
+request while it drains loses none, if clients do not pause for as long as it waits: PAUSE_MS is far
+below every such time (2 s after TERM, --keep-alive otherwise).
 
 Not lost: a connection that was found closed before the first byte of the next request, which then
-goes over a new one (`closed_idle`); a client that is refused after `stopping()` (`refused_late`).
+uses a new one (`closed_idle`); a client that is refused after `stopping()` (`refused_late`).
 """
 
 import collections
@@ -36,20 +36,20 @@ UPLOAD_BYTES = 20_000
 
 
 class Fate(enum.StrEnum):
-    """What can become of a request that is not answered right."""
+    """Outcomes of a request without a correct response."""
 
-    WRONG = "wrong"  # an answer that is not the right one, or bytes that are none
-    BROKEN = "broken"  # an answer began, and the connection ended before its end
-    UNANSWERED = "unanswered"  # the connection ended instead of an answer
-    SILENT = "silent"  # nothing comes, and the connection stays open
-    REFUSED = "refused"  # there was no connection to be had
+    WRONG = "wrong"  # a wrong response, or bytes that are not a response
+    BROKEN = "broken"  # a response started, and the connection ended before its end
+    UNANSWERED = "unanswered"  # the connection ended without a response
+    SILENT = "silent"  # no bytes arrive, and the connection stays open
+    REFUSED = "refused"  # connecting failed
 
 
 @dataclass(frozen=True)
 class Failure:
     fate: Fate
     token: str
-    worker: int | None  # who answered on this connection before, or began to; None: nobody yet
+    worker: int | None  # that sent the last bytes on this connection; None: none
     reused: bool  # not the first request of its connection
     began: float  # time.monotonic() before connecting or writing
     ended: float
@@ -58,12 +58,12 @@ class Failure:
 
 @dataclass
 class Report:
-    """What became of all requests so far."""
+    """The outcomes of all requests so far."""
 
     answered: int = 0
     closed_idle: int = 0
     refused_late: int = 0
-    announced: int = 0  # answers that said close although the client had not asked for it
+    announced: int = 0  # responses that said close although the client had not asked for it
     workers: collections.Counter[int] = field(default_factory=collections.Counter)
     failures: list[Failure] = field(default_factory=list)
 
@@ -79,8 +79,9 @@ class Report:
         return sum(one.fate is fate for one in self.failures)
 
     def explained(self, victim: int, began: float, died: float) -> list[Failure]:
-        """The failures that the death of process `victim` between `began` and `died` explains: they
-        are visible, were under way then, and nobody else had answered on their connection."""
+        """The failures that the exit of process `victim` between `began` and `died` explains:
+        they are visible, were in progress then, and no other process had responded on their
+        connection."""
         visible = (Fate.BROKEN, Fate.UNANSWERED)
         return [
             one
@@ -102,14 +103,15 @@ class Report:
         return "\n".join(lines)
 
     def must_be_clean(self, *, closed_idle: bool = False) -> None:
-        """Everything was answered, and right; `closed_idle`: idle connections may be closed."""
+        """Every request got a correct response; `closed_idle`: idle connections may be closed."""
         assert self.answered, "there was no load"
         assert not self.failures, str(self)
         assert closed_idle or not self.closed_idle, str(self)
 
 
 class Load:
-    """`with Load(port) as load:` asks until the end of the block; `load.report` tells the rest."""
+    """`with Load(port) as load:` sends requests until the end of the block; `load.report` has
+    the outcomes."""
 
     def __init__(
         self, port: int, sorts: "Sequence[type[Client]] | None" = None, *, seed: int = 1
@@ -134,12 +136,12 @@ class Load:
         return self
 
     def stop(self) -> Report:
-        """Let every client finish its request, and tell what became of all."""
+        """Let every client finish its request, and return the report."""
         self._over.set()
         return self.join()
 
     def join(self) -> Report:
-        """Wait for clients that end by themselves, since they are refused after stopping()."""
+        """Wait for clients that end by themselves, because they are refused after stopping()."""
         deadline = time.monotonic() + 2 * patience.SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -154,14 +156,14 @@ class Load:
         self.stop()
 
     def stopping(self) -> None:
-        """From now on the server may refuse connections; a client that is refused ends."""
+        """From now on the server may refuse connections; a refused client ends."""
         self._stopping = True
 
-    # ---- what tests wait for
+    # ---- for tests to wait
 
     def wait_for_answers(self, count: int, *, by: Iterable[int] = ()) -> None:
-        """Until `count` more requests are answered right, by each of the processes `by` if it names
-        some."""
+        """Wait until `count` more requests got a correct response, by each of the processes `by`
+        if given."""
         processes = list(by)
 
         def found() -> list[int]:
@@ -178,13 +180,13 @@ class Load:
         )
 
     def wait_for_workers(self, count: int) -> None:
-        """Until so many processes have answered since the start."""
+        """Wait until this number of processes has responded since the start."""
         self.wait_until(lambda: len(self.report.workers) >= count, f"{count} processes")
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """`condition` is looked at with each thing that happens to a request."""
+        """`condition` is evaluated after each event of a request."""
         with self._changed:
-            # Longer than a client waits, so that silence is seen as what it is.
+            # Longer than a client waits, so that silence is detected as such.
             came = self._changed.wait_for(condition, 2 * patience.SECONDS)
         assert came, f"no {what}: {self.report}"
 
@@ -211,16 +213,16 @@ class Load:
 class Request:
     token: str
     pieces: list[bytes]
-    body: bytes  # of the right answer
-    closes: bool = False  # asks for the end of the connection
+    body: bytes  # of the correct response
+    closes: bool = False  # asks the server to close the connection
 
 
 class _Wrong(Exception):
-    """The answer is not the right one; the text says why."""
+    """The response is not correct; the text says why."""
 
 
 class Client:
-    """One request after the other, as fast as they are answered."""
+    """One request after the other, as fast as responses arrive."""
 
     def __init__(self, load: Load, name: str, dice: random.Random) -> None:
         self.name = name
@@ -228,17 +230,17 @@ class Client:
         self._load = load
         self._numbers = itertools.count()
 
-    # ---- what the sorts differ in
+    # ---- differences between the kinds
 
     def request(self) -> Request:
         token = self.token()
         return Request(token, [_head("GET", f"/echo/{token}")], f"{token}\n".encode())
 
     def before_next(self) -> None:
-        """Between an answer and the next request of the same connection."""
+        """Between a response and the next request of the same connection."""
 
     def keeps(self) -> bool:
-        """Whether the connection is used again after an answer that lets it live."""
+        """Whether the connection is used again after a response that allows it."""
         return True
 
     def token(self) -> str:
@@ -262,7 +264,7 @@ class Client:
                 self._use(connection, began)
 
     def _use(self, connection: Connection, began: float) -> None:
-        """Ask until the connection, which was begun then, is at its end, or the load is."""
+        """Send requests until the connection, opened at that time, or the load ends."""
         worker = None
         for number in itertools.count():
             if number:
@@ -290,14 +292,15 @@ class Client:
             self._load.note(_one_closed_idle)
 
     def _ask(self, connection: Connection, request: Request, exchange: "Exchange") -> bool:
-        """Write the request and judge the answer. Returns whether the connection goes on."""
+        """Write the request and judge the response. Returns whether the connection continues."""
         sent = 0
         try:
             for piece in request.pieces:
                 connection.send(piece)
                 sent += 1
         except (BrokenPipeError, ConnectionResetError):
-            # An answer may be there nevertheless, if the server did not want to read all of it.
+            # A response may still have arrived, if the server did not want to read the whole
+            # request.
             if sent == 0 and exchange.reused:
                 self._load.note(_one_closed_idle)
                 return False
@@ -340,7 +343,7 @@ class Client:
 
 @dataclass
 class Exchange:
-    """One request on its way."""
+    """One request in progress."""
 
     token: str
     began: float
@@ -349,7 +352,7 @@ class Exchange:
 
 
 class Fresh(Client):
-    """A new connection for each request; half of them tell the server so."""
+    """A new connection for each request; half of them announce that to the server."""
 
     def request(self) -> Request:
         token = self.token()
@@ -362,14 +365,14 @@ class Fresh(Client):
 
 
 class Pausing(Client):
-    """Idle most of the time, with a connection that it means to use again."""
+    """Idle most of the time, with a connection that it will use again."""
 
     def before_next(self) -> None:
         self._load.pause(self.dice.uniform(0, PAUSE_MS / 1000))
 
 
 class Streaming(Client):
-    """Answers that take a while, so that there is something to wait for when a worker leaves."""
+    """Responses that take some time, so that a draining worker has to wait."""
 
     def request(self) -> Request:
         token = self.token()
@@ -379,7 +382,7 @@ class Streaming(Client):
 
 
 class Uploading(Client):
-    """Content that comes in two pieces."""
+    """A body in two pieces."""
 
     def request(self) -> Request:
         token = self.token()
@@ -394,7 +397,7 @@ class Uploading(Client):
 def mix(
     *, steady: int = 8, fresh: int = 4, pausing: int = 8, streaming: int = 2, uploading: int = 2
 ) -> list[type[Client]]:
-    """So many clients of each sort."""
+    """This number of clients of each kind."""
     counts = {
         Client: steady,
         Fresh: fresh,
@@ -410,10 +413,10 @@ def _head(method: str, path: str, *fields: str) -> bytes:
 
 
 def _judge(connection: Connection, request: Request, exchange: Exchange) -> bool:
-    """Read the answer to its end. Returns whether the connection goes on.
+    """Read the response to its end. Returns whether the connection continues.
 
-    Errors: Ended, ConnectionResetError, TimeoutError, as the connection has it; _Wrong,
-    AssertionError and ValueError for what is no right answer.
+    Errors: Ended, ConnectionResetError, TimeoutError, as raised by the connection; _Wrong,
+    AssertionError and ValueError for an incorrect response.
     """
     answer = connection.head()
     worker = answer.get("X-Worker")
@@ -447,7 +450,7 @@ def _expect_end(connection: Connection) -> None:
     try:
         more = connection.receive()
     except ConnectionResetError:
-        return  # after the last byte of the answer, as announced
+        return  # after the last byte of the response, as announced
     except TimeoutError:
         raise _Wrong("the close that was announced does not come") from None
     if more:
@@ -463,6 +466,6 @@ def _one_refused_late(report: Report) -> None:
 
 
 def runs(path: object) -> collections.Counter[str]:
-    """How often the application was called for each token, from the file that RAN names."""
+    """The number of calls for each token, from the file that RAN names."""
     with open(str(path)) as lines:
         return collections.Counter(line.split()[0] for line in lines)

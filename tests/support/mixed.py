@@ -1,7 +1,7 @@
 """Requests of every kind, for the application e2e/apps/mixed.py.
 
-A kind is a function that sends one request over a connection, checks what comes of it, and tells
-whether the connection goes on.
+A kind is a function that sends one request over a connection, checks its outcome, and returns
+whether the connection continues.
 """
 
 import json
@@ -30,9 +30,9 @@ def _asks(path: str, status: int = 200, **how: Any) -> Kind:
     return kind
 
 
-def _raw(octets: bytes, status: int, method: str = "GET") -> Kind:
+def _raw(data: bytes, status: int, method: str = "GET") -> Kind:
     def kind(connection: Connection) -> bool:
-        connection.send(octets)
+        connection.send(data)
         answer = connection.answer(method)
         assert answer.status == status, answer
         return answer.get("Connection") != "close"
@@ -46,12 +46,12 @@ def _breaks(connection: Connection) -> bool:
     return False
 
 
-def _leaves(path: str, octets: bytes = b"", *, reset: bool) -> Kind:
-    """Goes away in the middle of its request, or of the answer."""
+def _leaves(path: str, data: bytes = b"", *, reset: bool) -> Kind:
+    """Disconnects in the middle of its request, or of the response."""
 
     def kind(connection: Connection) -> bool:
-        if octets:
-            connection.send(octets)
+        if data:
+            connection.send(data)
         else:
             connection.get(path)
             connection.until(b"\r\n\r\n")
@@ -101,14 +101,14 @@ KINDS: dict[str, Kind] = {
 }
 
 
-# Only of a server with --request-timeout.
+# Only with --request-timeout.
 INTERRUPTED = _asks("/hangs", 504)
 
 
 class Client:
-    """One client that goes from kind to kind, over the same connection as long as it goes on.
+    """One client that sends one kind after the other, over the same connection while it continues.
 
-    `connect` makes a connection: functools.partial(Connection, port).
+    `connect` opens a connection: functools.partial(Connection, port).
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
@@ -129,8 +129,8 @@ class Client:
 
 
 def counts(connect: Callable[[], Connection], descriptors: int | None = None) -> dict[str, int]:
-    """What lives in the server (apps/mixed.py); once it has no more than so many descriptors, when
-    connections that were left behind are to be given back."""
+    """Counts of what is alive in the server (apps/mixed.py), after its descriptors have dropped
+    to the given number, so that abandoned connections are gone."""
     while True:
         with connect() as connection:
             found = dict(json.loads(connection.ask("/counts", "Connection: close").body))
@@ -140,7 +140,7 @@ def counts(connect: Callable[[], Connection], descriptors: int | None = None) ->
 
 @dataclass
 class Soak:
-    """What a worker's resident memory was after each part, and how many requests of each kind."""
+    """A worker's resident memory after each part, and the number of requests of each kind."""
 
     resident_kib: list[int]
     done: dict[str, int]

@@ -1,4 +1,4 @@
-"""How long a test waits for something that must come. Reached only by a test that fails."""
+"""How long a test waits for an expected event. Reached only by a failing test."""
 
 import os
 

@@ -85,7 +85,7 @@ class Edit:
     new: list[str]
 
     def as_branch(self, number: int) -> "Edit":
-        """The same for the bug of this number only."""
+        """The same, but only for the bug of this number."""
         conditions = [IF.fullmatch(" ".join(lines)) for lines in (self.old, self.new)]
         if all(conditions):
             (begin, healthy), (_, planted) = (found.groups() for found in conditions if found)
@@ -99,11 +99,11 @@ IF = re.compile(r"((?:} else )?if \()(.*)\) \{(?: *//.*)?")
 
 
 class PatchedCopy:
-    """The files of the working tree, in `folder`. A file that is the same there already keeps its
-    time, so that little has to be built again."""
+    """The files of the working tree, in `directory`. A file that is the same there already keeps
+    its time, so that little has to be built again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -112,34 +112,34 @@ class PatchedCopy:
         ).stdout
         wanted = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
         for name in wanted:
-            source, target = ROOT / name, folder / name
+            source, target = ROOT / name, directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 shutil.copy(source, target)  # with a new time, so that a build sees it
         # A file that was moved since an earlier run would be compiled and searched as well.
-        for file in sources_below(folder / "src"):
-            if str(file.relative_to(folder)) not in wanted:
+        for file in sources_below(directory / "src"):
+            if str(file.relative_to(directory)) not in wanted:
                 file.unlink()
 
     @contextmanager
     def planted(self, bug: PlantedBug) -> Iterator[None]:
-        """The bug is in the copy within the context. Raises DoesNotApply."""
+        """Within the context, the bug is in the copy. Raises DoesNotApply."""
         with self._edited(self._edits(bug)):
             yield
 
     @contextmanager
     def planted_as_branches(self, bugs: Iterable[PlantedBug]) -> Iterator[None]:
-        """All of them are in the copy within the context, each active if SELECTS is its place in
+        """Within the context, all bugs are in the copy, each active if SELECTS is its index in
         `bugs` (from 0). Raises DoesNotApply."""
         with self._edited(self._branches(bugs)):
             yield
 
     def check(self, bug: PlantedBug) -> None:
-        """Without planting it. Raises DoesNotApply."""
+        """Check without planting it. Raises DoesNotApply."""
         in_order(self._edits(bug))
 
     def check_as_branches(self, bugs: Iterable[PlantedBug]) -> None:
-        """Without planting them. Raises DoesNotApply."""
+        """Check without planting them. Raises DoesNotApply."""
         in_order(self._branches(bugs))
 
     def _edits(self, bug: PlantedBug) -> list[Edit]:
@@ -165,10 +165,10 @@ class PatchedCopy:
                 file.write_text(text, "utf-8")
 
     def _edit(self, change: Change) -> Edit:
-        """Where the lines are that differ in `change.old` and `change.new`."""
+        """The lines that differ in `change.old` and `change.new`."""
         found = [
             (file, place)
-            for file in sources_below(self.folder / change.within)
+            for file in sources_below(self.directory / change.within)
             for place in places(file.read_text("utf-8"), change.old)
         ]
         if len(found) != 1:
@@ -191,7 +191,7 @@ class PatchedCopy:
 
 
 def in_order(edits: list[Edit]) -> list[Edit]:
-    """Raises DoesNotApply when two of them change the same line."""
+    """Raises DoesNotApply if two of them change the same line."""
     edits = sorted(edits, key=lambda edit: (edit.file, edit.first, edit.end))
     for one, other in pairwise(edits):
         if one.file == other.file and one.end > other.first:
@@ -199,8 +199,8 @@ def in_order(edits: list[Edit]) -> list[Edit]:
     return edits
 
 
-def sources_below(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix in SOURCES)
+def sources_below(directory: Path) -> list[Path]:
+    return sorted(file for file in directory.rglob("*") if file.suffix in SOURCES)
 
 
 def lines_of(text: str) -> list[str]:
@@ -209,7 +209,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def alike(one: list[str], other: list[str]) -> int:
-    """How many lines both begin with."""
+    """The number of lines that both begin with."""
     differ = (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differ, min(len(one), len(other)))
 

@@ -1,4 +1,4 @@
-"""Processes as /proc shows them, and their ends waited for."""
+"""Processes as shown in /proc, and waiting for their exit."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from . import patience
 
 
 def children(pid: int) -> list[int]:
-    """Those that live or were not waited for; [] when the process has ended."""
+    """Children that live or were not waited for; [] if the process has exited."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -26,14 +26,14 @@ def threads(pid: int) -> int:
 
 
 def state(pid: int) -> str:
-    """A letter of proc(5): "S" sleeps, "Z" is a zombie; "" when there is no such process."""
+    """A letter of proc(5): "S" sleeps, "Z" is a zombie; "" if the process does not exist."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
 
 
 def sockets(pid: int) -> list[int]:
-    """The inodes of the sockets that the process has open, one for each descriptor."""
+    """The inodes of the open sockets of the process, one for each descriptor."""
     found = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ def sockets(pid: int) -> list[int]:
 
 
 def listening_inode(port: int) -> int:
-    """That of the TCP listener on 127.0.0.1."""
+    """The inode of the TCP listener on 127.0.0.1."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, _, state, *rest = line.split()
         if state == "0A" and local == f"0100007F:{port:04X}":
@@ -52,7 +52,7 @@ def listening_inode(port: int) -> int:
 
 
 def has_ended(pid: int) -> bool:
-    """Dead, though perhaps not waited for by its parent."""
+    """Exited, though possibly not waited for by its parent."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -64,8 +64,8 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_for_end(*pids: int) -> None:
-    """Until each of the processes is dead. They need not be ours; a number that is used anew would
-    be mistaken."""
+    """Wait until each of the processes has exited. They need not be children; a reused process
+    id would be mistaken for them."""
     for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)
@@ -78,11 +78,11 @@ def wait_for_end(*pids: int) -> None:
         assert ended, f"process {pid} does not end"
 
 
-# In front of a command: it is PID 1 of a namespace of its own.
+# Before a command: makes it PID 1 of a namespace of its own.
 NAMESPACE = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
 
 
 def why_no_namespace(command: Sequence[str] = NAMESPACE) -> str:
-    """What the system says when it gives none; empty: it gives one."""
+    """The error of the kernel if it does not allow one; empty: it does."""
     probe = subprocess.run([*command, "true"], capture_output=True, text=True)
     return probe.stderr.strip() or "refused" if probe.returncode else ""

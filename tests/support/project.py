@@ -1,5 +1,5 @@
-"""A project that is served with --reload: its files, saved as an editor saves them, and what the
-server says of it."""
+"""A project that is served with --reload: its files, saved as an editor saves them, and the log
+of the server."""
 
 import os
 import re
@@ -20,34 +20,34 @@ WAITING = r"Waiting for a change\.\.\."
 
 
 class Project:
-    """`folder` with a module main; `start` is the fixture that starts servers."""
+    """`directory` with a module main; `start` is the fixture that starts servers."""
 
-    def __init__(self, folder: Path, start: Callable[..., Server]) -> None:
-        self.folder, self._start = folder, start
-        self.folder.mkdir(exist_ok=True)
+    def __init__(self, directory: Path, start: Callable[..., Server]) -> None:
+        self.directory, self._start = directory, start
+        self.directory.mkdir(exist_ok=True)
         self.reloads = self.failures = 0
         self.server: Server
 
     def write(self, name: str, text: str | bytes) -> None:
-        path = self.folder / name
+        path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     def save(self, name: str, text: str | bytes) -> None:
-        """As an editor does it: beside the file, then in its place."""
+        """Save like an editor: write next to the file, then replace it."""
         self.write(name + ".new", text)
-        os.replace(self.folder / f"{name}.new", self.folder / name)
+        os.replace(self.directory / f"{name}.new", self.directory / name)
 
     def answers(self, value: str, name: str = "main.py", *, ahead: str = "") -> None:
-        """Save a view that answers `value`."""
+        """Save a view that responds with `value`."""
         self.save(name, ahead + VIEW.format(value=value))
 
     def serve(self, app: str = "main:app", *options: str, **more: Any) -> Server:
-        self.server = self._start(app, "--reload", *options, cwd=self.folder, **more)
+        self.server = self._start(app, "--reload", *options, cwd=self.directory, **more)
         return self.server
 
     def reloaded(self) -> str:
-        """Wait for the next reload. Returns how it went: "warm", "cold: …"."""
+        """Wait for the next reload. Returns its kind: "warm", "cold: …"."""
         self.reloads += 1
         return self.server.err.wait_for(RELOADED, self.reloads)["how"]
 
@@ -66,6 +66,6 @@ class Project:
         return answer.text
 
     def lines(self) -> list[str]:
-        """What the server has said so far, without time and process."""
+        """The log of the server so far, without times and process ids."""
         prefix = re.compile(r"^\S+ \[\d+\] ")
         return [prefix.sub("", line) for line in self.server.err.text.splitlines()]

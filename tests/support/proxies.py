@@ -16,24 +16,24 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NGINX = """
 daemon off;
 master_process off;
-pid {folder}/pid;
+pid {directory}/pid;
 error_log stderr warn;
 events {{ }}
 http {{
     access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
 
 {example}
 }}
 """
 
 
-def _nginx_text(folder: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
-    """The example in an http block, on plain HTTP. With a prefix, what the documentation says."""
+def _nginx_text(directory: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
+    """The example in an http block, on plain HTTP. With a prefix, as in the documentation."""
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "    ssl_certificate /etc/nginx/mysite.pem;\n": "",
@@ -47,10 +47,10 @@ def _nginx_text(folder: Path, upstream: str, port: int, scheme: str, prefix: str
             "proxy_pass http://application;": "proxy_pass http://application/;",
             'X-Forwarded-Prefix "";': f'X-Forwarded-Prefix "{prefix}";',
         }
-    return NGINX.format(folder=folder, example=_example("nginx.conf", changes))
+    return NGINX.format(directory=directory, example=_example("nginx.conf", changes))
 
 
-def _haproxy_text(folder: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
+def _haproxy_text(directory: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
     return _example(
         "haproxy.cfg",
         {
@@ -62,7 +62,7 @@ def _haproxy_text(folder: Path, upstream: str, port: int, scheme: str, prefix: s
 
 
 def _example(name: str, changes: Mapping[str, str]) -> str:
-    """The file of examples/, with the ports of this test in it. Nothing else of it is changed."""
+    """The file of examples/, with the ports of this test. Nothing else is changed."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     for old, new in changes.items():
         assert text.count(old) == 1, f"examples/{name} holds {text.count(old)} times {old!r}"
@@ -71,21 +71,23 @@ def _example(name: str, changes: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str, *, scheme: str = "https", prefix: str = "") -> Iterator[int]:
-    """Serves `upstream` ("127.0.0.1:8000" or "unix:PATH"). Gives the port of the proxy."""
+def nginx(
+    directory: Path, upstream: str, *, scheme: str = "https", prefix: str = ""
+) -> Iterator[int]:
+    """Serves `upstream` ("127.0.0.1:8000" or "unix:PATH"). Returns the port of the proxy."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "nginx is not installed; the set-up script installs it"
-    options = ["-p", str(folder), "-c"]
-    with _running(program, options, folder, _nginx_text, upstream, scheme, prefix) as port:
+    options = ["-p", str(directory), "-c"]
+    with _running(program, options, directory, _nginx_text, upstream, scheme, prefix) as port:
         yield port
 
 
 @contextmanager
-def haproxy(folder: Path, upstream: str, *, scheme: str = "https") -> Iterator[int]:
+def haproxy(directory: Path, upstream: str, *, scheme: str = "https") -> Iterator[int]:
     program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "HAProxy is not installed; the set-up script installs it"
     options = ["-db", "-f"]
-    with _running(program, options, folder, _haproxy_text, upstream, scheme, "") as port:
+    with _running(program, options, directory, _haproxy_text, upstream, scheme, "") as port:
         yield port
 
 
@@ -93,20 +95,20 @@ def haproxy(folder: Path, upstream: str, *, scheme: str = "https") -> Iterator[i
 def _running(
     program: str,
     options: list[str],
-    folder: Path,
+    directory: Path,
     make_text: Callable[[Path, str, int, str, str], str],
     upstream: str,
     scheme: str,
     prefix: str,
 ) -> Iterator[int]:
     port = _free_port()
-    file = folder / f"{Path(program).name}.conf"
-    file.write_text(make_text(folder, upstream, port, scheme, prefix))
-    errors = (folder / "errors").open("w+b")
+    file = directory / f"{Path(program).name}.conf"
+    file.write_text(make_text(directory, upstream, port, scheme, prefix))
+    errors = (directory / "errors").open("w+b")
     process = subprocess.Popen([program, *options, str(file)], stdout=errors, stderr=errors)
     try:
         while not _answers(port):
-            assert process.poll() is None, (folder / "errors").read_text()
+            assert process.poll() is None, (directory / "errors").read_text()
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
@@ -123,7 +125,7 @@ def _answers(port: int) -> bool:
 
 
 def _free_port() -> int:
-    """Neither proxy can say which port it got; this one is free now, though not reserved."""
+    """Neither proxy can report its port; this one is free now, though not reserved."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""A server process: started as a person starts it, read until it listens, stopped by a signal.
+"""A server process: started as a user starts it, read until it listens, stopped by a signal.
 
-The variable E2E_COMMAND replaces the command, so that tests can be tried with another server:
-"python -m waitress --listen=127.0.0.1:{port} {app}".
+The variable E2E_COMMAND replaces the command, to run tests with another server: "python -m waitress
+--listen=127.0.0.1:{port} {app}".
 """
 
 import contextlib
@@ -25,7 +25,7 @@ TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
 SAMPLES = TESTS.parent / "sample_apps"
 LISTENING = r"Listening on (?:http://(?P<host>\S+):(?P<port>\d+)|unix:(?P<path>\S+))"
-# What is not the test's own choice must not come from the environment that the tests run in.
+# Settings that a test does not choose must not come from the environment of the tests.
 FOREIGN = re.compile(r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$")
 
 
@@ -37,9 +37,9 @@ def environment(more: Mapping[str, str] = {}) -> dict[str, str]:
 class Server:
     """`python -m iotax ARGUMENTS`, on a free port unless they or PORT in `env` name one.
 
-    `under` goes in front of the command, "unshare ...". `new_session`: the processes of the server
-    make a group of their own.
-    `stdout`, `stderr`: PIPE (read into .out and .err as it comes) or a descriptor of the test's.
+    `under`: put before the command, e.g. "unshare ...". `new_session`: the processes of the server
+    are a process group of their own. `stdout`, `stderr`: PIPE (read into .out and .err as it
+    arrives) or a descriptor of the test.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Server:
         return self
 
     def _wait_for_connection(self) -> None:
-        """For other servers, which print something else."""
+        """For other servers, which print other lines."""
         while self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), patience.SECONDS).close()
@@ -102,23 +102,24 @@ class Server:
         return self.process.pid
 
     def started(self) -> list[int]:
-        """The worker processes that the log names, in this order, also those that have ended."""
+        """The worker processes that the log names, in this order, including exited ones."""
         found = re.findall(r"Started server process \[(\d+)\]", self.err.text)
         return [int(pid) for pid in found]
 
     def workers(self) -> list[int]:
-        """The worker processes that live; the server's own one if there is no supervisor."""
+        """The live worker processes; the server's own process if there is no supervisor."""
         candidates = [self.pid, *children(self.pid)]
         return [pid for pid in self.started() if pid in candidates and not has_ended(pid)]
 
     def wait_for_workers(self, count: int) -> list[int]:
-        """Until so many have been started since the beginning. Returns those that live."""
+        """Wait until this number was started since the beginning. Returns those that live."""
         self.err.wait_for(r"Started server process \[\d+\]", count)
         return self.workers()
 
     def wait_for_answers_of(self, count: int, path: str = "/") -> list[int]:
-        """Until so many workers have answered with their number as the first word; so each of them
-        is ready, which the log does not tell of all. Returns them: nobody else lives."""
+        """Wait until this number of workers has responded with their process id as the first
+        word, so that each of them is ready, which the log does not show. Returns them: no other
+        worker lives."""
         found: set[int] = set()
         while len(found) < count:
             with Connection(self.port) as connection:
@@ -142,9 +143,9 @@ class Server:
             raise AssertionError(f"the server does not end:\n{self.err.text}") from None
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """By a signal, and it ends as one that was asked to."""
+        """By a signal; it must exit like a server that was asked to stop."""
         if OTHER:
-            self.kill()  # how another server ends is not the test's business
+            self.kill()  # how another server exits is not tested
             return
         if self.process.poll() is None:
             self.send_signal(number)
@@ -154,7 +155,7 @@ class Server:
         assert not (left and self._sees_its_numbers), f"workers {left} outlive the server"
 
     def kill(self) -> None:
-        """Whatever is left when a test is over; of another server also its workers."""
+        """Kill everything that remains after a test; of another server also its workers."""
         if OTHER:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -175,7 +176,7 @@ def run_command(
     module: str = "iotax",
     **more: Any,
 ) -> Any:
-    """`python -m iotax ARGUMENTS` that is meant to end by itself: a CompletedProcess with text."""
+    """`python -m iotax ARGUMENTS` that exits by itself: returns a CompletedProcess with text."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,

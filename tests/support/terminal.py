@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, as a person has it."""
+"""A command on a terminal of its own."""
 
 import contextlib
 import fcntl
@@ -19,9 +19,9 @@ from .server import APPS, environment
 
 
 class Terminal:
-    """A pseudo-terminal whose foreground job is the command: what is typed and what is shown.
+    """A pseudo-terminal whose foreground job is the command: for input and output.
 
-    `command`: another one than the server's, e.g. a shell. `ignore`: signals that its session
+    `command`: a command other than the server, e.g. a shell. `ignore`: signals that its session
     ignores, as under nohup.
     """
 
@@ -58,7 +58,7 @@ class Terminal:
         os.write(self._master, text)
 
     def close_window(self) -> None:
-        """Nobody has the other side of the terminal open any more: it hangs up."""
+        """Close the other side of the terminal: the terminal hangs up."""
         self._screen.close()
         self.shown.wait_for_end()
         os.close(self._master)
@@ -77,8 +77,8 @@ class Terminal:
 
 
 class Shown(contextlib.nullcontext[None]):
-    """The other side of a terminal as a stream: it ends when nobody has the terminal open, or by
-    close()."""
+    """The other side of a terminal as a stream: it ends when no process has the terminal open,
+    or with close()."""
 
     def __init__(self, master: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A connection that sends and receives bytes as they are, and answers taken apart strictly."""
+"""A connection that sends and receives raw bytes, and strict parsing of responses."""
 
 import os
 import select
@@ -13,7 +13,8 @@ from . import patience
 
 @dataclass
 class Answer:
-    """One answer. `complete`: its end was seen (length, last chunk, or the close that ends it)."""
+    """One response. `complete`: its end was received (length, last chunk, or the close that ends
+    it)."""
 
     status: int
     reason: str
@@ -32,11 +33,11 @@ class Answer:
         return self.body.decode()
 
 
-# Another server than iotax is asked (support/server.py).
+# A server other than iotax is tested (support/server.py).
 OTHER = "E2E_COMMAND" in os.environ
-ENDS_MS = 50  # how long after its answer such a server may take to close
+ENDS_MS = 50  # time that such a server may take to close after its response
 
-# What went over all connections, for who wants to know of it: ("sent" or "received", octets).
+# The bytes of all connections, for reports: ("sent" or "received", bytes).
 KEPT = 400
 seen: deque[tuple[str, bytes]] = deque(maxlen=50)
 
@@ -44,11 +45,11 @@ SMALL = 32 * 1024  # a receive buffer for clients that read slowly
 
 
 class Ended(AssertionError):
-    """The connection ended in the middle of an answer, or where one had to begin."""
+    """The connection ended in the middle of a response, or where one had to begin."""
 
 
 class Connection:
-    """One TCP connection (or a UNIX one, given a path) with a time-out on everything."""
+    """One TCP connection (or a Unix one, given a path) with a timeout on everything."""
 
     def __init__(
         self, port: int = 0, *, host: str = "127.0.0.1", path: str = "", receive_buffer: int = 0
@@ -67,7 +68,7 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         self.socket.connect(self._address)
         self._received = b""
-        self._may_be_over = False  # there was a whole answer
+        self._may_be_over = False  # there was a complete response
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +80,7 @@ class Connection:
         self.socket.close()
 
     def reset(self) -> None:
-        """Close by a reset, as a client that died does."""
+        """Close with a reset, like a client that crashed."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -91,7 +92,7 @@ class Connection:
         self.socket.sendall(data)
 
     def _has_ended(self) -> bool:
-        """Another server than iotax has closed after its answer, whether or not it said so."""
+        """A server other than iotax has closed after its response, whether announced or not."""
         self._may_be_over = False
         if self._received or not self._is_readable(ENDS_MS):
             return False
@@ -101,7 +102,7 @@ class Connection:
             return True
 
     def _is_readable(self, ms: int) -> bool:
-        """By poll(): a test may have more descriptors than select() takes."""
+        """With poll(): a test may have more descriptors than select() supports."""
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return bool(poll.poll(ms))
@@ -133,7 +134,7 @@ class Connection:
         return bytes(found)
 
     def until(self, mark: bytes) -> bytes:
-        """What comes up to and with `mark`."""
+        """All bytes up to and including `mark`."""
         while mark not in self._received:
             data = self._recv(65536)
             if not data:
@@ -148,7 +149,7 @@ class Connection:
         return bool(self._received)
 
     def rest(self) -> bytes:
-        """Everything up to the end of the connection, however it ends."""
+        """All bytes up to the end of the connection, however it ends."""
         data = b""
         try:
             while more := self.receive():
@@ -158,20 +159,20 @@ class Connection:
         return data
 
     def is_silent(self) -> bool:
-        """Nothing has come that was not received, not even the end."""
+        """No unread bytes have arrived, and no end."""
         silent = not self._received and not self._is_readable(0)
         if not silent and not self._received:
             seen.append(("received", self.socket.recv(KEPT, socket.MSG_PEEK)))
         return silent
 
     def is_closed(self) -> bool:
-        """The next thing is the end."""
+        """The next event is the end."""
         try:
             return not self.receive(1)
         except ConnectionResetError:
             return True
 
-    # ---- whole messages
+    # ---- complete messages
 
     def get(self, path: str, *fields: str, method: str = "GET") -> None:
         self.request(method, path, *fields)
@@ -189,7 +190,7 @@ class Connection:
         return self.answer(method)
 
     def head(self) -> Answer:
-        """The next status line and header fields."""
+        """The next status line and headers."""
         block = self.until(b"\r\n\r\n").decode("latin-1")
         first, *lines = block[:-4].split("\r\n")
         version, status, reason = first.split(" ", 2)
@@ -204,7 +205,7 @@ class Connection:
         return Answer(int(status), reason, fields)
 
     def answer(self, method: str = "GET") -> Answer:
-        """The next answer to its end; one that breaks off has `complete` False."""
+        """The next response up to its end; `complete` is False if it is truncated."""
         answer = self.head()
         length = answer.get("Content-Length")
         if method == "HEAD" or answer.status in (204, 304) or answer.status < 200:
@@ -221,8 +222,8 @@ class Connection:
         return answer
 
     def content(self, answer: Answer, count: int) -> bytes:
-        """`count` bytes of the content of an answer whose head was read, or what there is up to its
-        end; more if a chunk holds more."""
+        """`count` bytes of the body of a response whose head was read, or all bytes up to its
+        end; more if a chunk contains more."""
         chunked = (answer.get("Transfer-Encoding") or "").lower() == "chunked"
         data = bytearray()
         while len(data) < count:
@@ -233,7 +234,7 @@ class Connection:
         return bytes(data)
 
     def chunk(self) -> bytes:
-        """The next chunk of an answer; b"" for the last one."""
+        """The next chunk of a response; b"" for the last one."""
         size = int(self.until(b"\r\n"), 16)
         data = self.exactly(size)
         assert self.exactly(2) == b"\r\n"

@@ -94,7 +94,7 @@ class NotCompressed:
 
 
 class Sized:
-    """Says it has one item."""
+    """Claims to have one item."""
 
     def __init__(self, *blocks):
         self.blocks = blocks
@@ -306,7 +306,7 @@ class BodyWithoutContent:
 
 @pair("A-HTTP-03")
 class FieldsWithoutContent:
-    """Frameworks set both fields of the sound one for every response."""
+    """Frameworks set both headers of the correct application in every response."""
 
     def broken(environ, start_response):
         start_response("204 No Content", [("Content-Length", "5")])
@@ -319,7 +319,7 @@ class FieldsWithoutContent:
 
 @pair("A-ITER-04")
 class LeavesFilesToTheCollector:
-    """Each time, so the client that leaves has nothing to do with it."""
+    """Each time, so the disconnect of the client is not the cause."""
 
     def sound(environ, start_response):
         start_response("200 OK", [TEXT])

@@ -1,7 +1,7 @@
-"""Sound applications that answer two equal requests differently: pages that change by themselves,
-and methods that change what they name. None of that has to do with the manner of the request.
+"""Correct applications that respond differently to two equal requests: pages that change by
+themselves, and methods that change the state. The variation of the request is not the cause.
 
-What changes, changes with the number of calls, so that each run is the same as the one before.
+Changes depend on the number of calls, so that each run is the same.
 """
 
 import io
@@ -75,7 +75,7 @@ for number in (1, 2, 4, 20):
 
 @pair("A-SR-07")
 class ChangesItsFields:
-    """A request id, a new cookie now and then, an ETag that is never the same."""
+    """A request id, sometimes a new cookie, an ETag that is always different."""
 
     calls = itertools.count()
 
@@ -89,7 +89,7 @@ class ChangesItsFields:
 
 @pair("A-CALL-03")
 class EmptiesAQueue:
-    """The first request gets all the news, the later ones have none."""
+    """The first request gets all news, later ones none."""
 
     news = itertools.repeat("news", 1)
 
@@ -110,8 +110,8 @@ class ShowsItsEnviron:
 
 
 def changes_what_it_names(method, first, *later, body="text"):
-    """`first`: the status of the first call, with a body; `later`: those of the next ones, without;
-    the last one stays."""
+    """`first`: the status of the first call, with a body. `later`: those of the next calls,
+    without a body; the last one repeats."""
 
     @pair("A-CALL-03", f"{method} /document", body=body)
     class ChangesWhatItNames:
@@ -144,7 +144,7 @@ changes_what_it_names("PUT", "201 Created", "507 Insufficient Storage")
 
 @pair("A-CALL-03", "PUT /document", body="text")
 class MakesADocumentOnce:
-    """What the second call fails with is a fault, whatever the method changes."""
+    """An error in the second call is a fault, whatever the method changes."""
 
     def broken(environ, start_response, made=[]):  # noqa: B006 that is the point
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -171,7 +171,7 @@ class IsEmptyTheSecondTime:
 
 @pair("A-ENV-05")
 class EndsWithTheFirstRun:
-    """It breaks for good: the plain request fails too from then on."""
+    """It breaks permanently: the plain request fails too from then on."""
 
     def broken(environ, start_response, ended=[]):  # noqa: B006 that is the point
         if ended:

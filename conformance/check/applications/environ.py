@@ -1,4 +1,4 @@
-"""environ, the streams of the server, and what a request may carry."""
+"""environ, the streams of the server, and unusual requests."""
 
 import http
 import os
@@ -169,7 +169,7 @@ class SeeksInInput:
 
 @pair("A-IN-03", severity="warning")
 class SeeksAndShowsAnError:
-    """The error of a missing attribute is shown as a page, as frameworks do."""
+    """The error of a missing attribute is shown as a page, as in frameworks."""
 
     def broken(environ, start_response):
         try:
@@ -274,7 +274,7 @@ class LinksToItself:
         return [b"there"]
 
 
-# ---- sound applications that look suspicious
+# ---- correct applications that look suspicious
 
 
 @pair("A-ENV-02")

@@ -1,10 +1,10 @@
-"""Middleware, which stands between a server and an application: the M- clauses."""
+"""Middleware, between a server and an application: the M- clauses."""
 
 from proof import pair
 
 
 class Passing:
-    """Passes blocks on as they come, changed by `change`, and close()."""
+    """Passes blocks on as they arrive, changed by `change`, and passes on close()."""
 
     def __init__(self, blocks, change=bytes):
         self.blocks, self.iterator, self.change = blocks, iter(blocks), change
@@ -179,7 +179,7 @@ class Chunks:
 
 
 class Late(Passing):
-    """Gives each block when the next one is there."""
+    """Yields each block when the next one is available."""
 
     last = b""
 
@@ -215,7 +215,7 @@ class CollectsAll:
 
 
 class Lines(Passing):
-    """Whole lines only, in capitals."""
+    """Complete lines only, in capitals."""
 
     waits = True
     held = b""

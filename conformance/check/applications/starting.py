@@ -1,4 +1,4 @@
-"""The call, start_response, status and header fields."""
+"""The call, start_response, status and headers."""
 
 import sys
 
@@ -43,7 +43,7 @@ class WorksOnce:
 
 
 class Shared:
-    """Keeps what belongs to one request on itself."""
+    """Keeps objects of one request on itself."""
 
     def __call__(self, environ, start_response):
         self.left = [b"1", b"2"]

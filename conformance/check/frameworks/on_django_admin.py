@@ -10,8 +10,8 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 
 SESSION = "known" * 4
-folder = tempfile.TemporaryDirectory(prefix="database")
-atexit.register(folder.cleanup)
+directory = tempfile.TemporaryDirectory(prefix="database")
+atexit.register(directory.cleanup)
 MIDDLEWARE = "django.contrib.{}.middleware.{}Middleware"
 settings.configure(
     ALLOWED_HOSTS=["*"],
@@ -24,7 +24,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": os.path.join(folder.name, "database"),
+            "NAME": os.path.join(directory.name, "database"),
         }
     },
     INSTALLED_APPS=[
@@ -75,7 +75,7 @@ call_command("migrate", verbosity=0)
 ada = get_user_model().objects.create_superuser("ada", password="secret")
 
 
-# Who sends the cookie is logged in, and sees the pages behind the form.
+# A client with the cookie is logged in, and sees the pages after the login form.
 session = SessionStore(session_key=SESSION)
 session[SESSION_KEY], session[HASH_SESSION_KEY] = str(ada.pk), ada.get_session_auth_hash()
 session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

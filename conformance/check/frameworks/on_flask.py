@@ -1,4 +1,4 @@
-"""A Flask application as there are many: pages, form, JSON, session, file, stream, errors."""
+"""A typical Flask application: pages, form, JSON, session, file, stream, errors."""
 
 from flask import (
     Flask,

@@ -5,8 +5,10 @@ import tempfile
 
 import pypiserver
 
-folder = tempfile.TemporaryDirectory(prefix="packages")
-atexit.register(folder.cleanup)
-with open(f"{folder.name}/chair-1.0.tar.gz", "wb") as package:
+directory = tempfile.TemporaryDirectory(prefix="packages")
+atexit.register(directory.cleanup)
+with open(f"{directory.name}/chair-1.0.tar.gz", "wb") as package:
     package.write(b"not an archive, which pypiserver does not check")
-app = pypiserver.app(roots=[folder.name], disable_fallback=True, authenticate=[], password_file=".")
+app = pypiserver.app(
+    roots=[directory.name], disable_fallback=True, authenticate=[], password_file="."
+)

@@ -49,7 +49,7 @@ def forbidden(request):
 
 
 def no_utf_8(error, request):
-    """Without this view a path or a query that is no UTF-8 is an error that nobody catches."""
+    """Without this view, a path or query that is not valid UTF-8 is an error that is not caught."""
     return HTTPBadRequest()
 
 

@@ -5,13 +5,13 @@ import tempfile
 
 from wsgidav.wsgidav_app import WsgiDAVApp
 
-folder = tempfile.TemporaryDirectory(prefix="files")
-atexit.register(folder.cleanup)
-with open(f"{folder.name}/file.txt", "w") as file:
+directory = tempfile.TemporaryDirectory(prefix="files")
+atexit.register(directory.cleanup)
+with open(f"{directory.name}/file.txt", "w") as file:
     file.write("a file\n" * 100)
 app = WsgiDAVApp(
     {
-        "provider_mapping": {"/": folder.name},
+        "provider_mapping": {"/": directory.name},
         "simple_dc": {"user_mapping": {"*": True}},
         "property_manager": True,
         "lock_storage": True,

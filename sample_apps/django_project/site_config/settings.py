@@ -1,4 +1,4 @@
-"""Settings of the sample project. All that it writes lies in SAMPLE_DATA_DIR, or a new folder."""
+"""Settings of the sample project. It writes into SAMPLE_DATA_DIR, or into a new directory."""
 
 import os
 import tempfile

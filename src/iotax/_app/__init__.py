@@ -1,1 +1,1 @@
-"""The application: found by its name, loaded, and told from other code."""
+"""The application: finding and loading it, and telling its code from other code."""

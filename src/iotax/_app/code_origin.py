@@ -1,8 +1,8 @@
 """Whose code a file is: the server's, the standard library's, an installed package's or the
 application's.
 
-The only module that derives this from paths. A traceback, a stack in the log, a reload and a
-finding of `iotax check` all depend on it.
+The only module that derives this from paths. Tracebacks, stacks in the log, reloads and the
+findings of `iotax check` depend on it.
 """
 
 import os
@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-# The directory of the package iotax, as it stands in co_filename of its modules: not resolved.
+# The directory of the package iotax as in co_filename of its modules: symbolic links not resolved.
 PACKAGE_DIR: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 
@@ -24,8 +24,8 @@ class Origin(Enum):
 
 @cache
 def origin_of(file: str) -> Origin:
-    """`file`: a path, or a name as in co_filename. Code without a file, "<string>", counts as the
-    library's."""
+    """`file`: a path, or a name as in co_filename. Code without a file ("<string>") counts as
+    LIBRARY."""
     if file.startswith("<"):
         return Origin.LIBRARY
     path = os.path.join(_absolute(file), "")
@@ -38,7 +38,7 @@ def origin_of(file: str) -> Origin:
 
 
 def prepare() -> None:
-    """Import now what origin_of() imports when it is first asked."""
+    """Import what the first call of origin_of() would import."""
     _installed()
 
 
@@ -46,13 +46,13 @@ def _absolute(file: str) -> str:
     try:
         return os.path.abspath(file)
     except OSError:
-        return file  # a relative name, and the working directory does not exist any more
+        return file  # a relative name, and the working directory was deleted
 
 
 @cache
 def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The directories of the standard library, and those of packages. sysconfig is imported here
-    because it takes 2 ms, which most processes can do without."""
+    """The directories of the standard library, and those of packages. Imports sysconfig, which
+    takes 2 ms, only when needed."""
     import sysconfig
 
     paths = sysconfig.get_paths()

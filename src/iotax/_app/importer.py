@@ -1,7 +1,7 @@
-"""From `module:attribute` to the application object, or to one screen that says why not.
+"""Load the application named by `module:attribute`, or raise LoadError with a full explanation.
 
-Decides: what counts as an application, the likely fix for each way to fail.
-Knows nothing of sockets or the worker. The application is never called here; a factory is.
+Decides what counts as an application, and the likely fix for each failure. Does not know sockets
+or the worker. Calls a factory, never the application.
 """
 
 import difflib
@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from iotax._app.load_error import LoadError, a_kind, load_error, one_line, trace_of
+from iotax._app.load_error import LoadError, load_error, summary, trace_of, with_article
 from iotax._app.target import Target, TargetError, parse_target
 from iotax._app.working_directory import make_importable
 
@@ -23,17 +23,17 @@ _LIKELY_NAMES = (*_USUAL_NAMES, "wsgi_app", "wsgi", "create_app", "make_app", "g
 
 
 class Loaded(NamedTuple):
-    """`name` is the target with the attribute that was taken, if it was not named."""
+    """`name`: the target, with the attribute that was used."""
 
     application: Callable[..., Any]
     name: str
 
 
 def load(text: str, *, factory: bool = False, reload: bool = False) -> Loaded:
-    """Import the module of `text`, fetch its attribute, call the factory.
+    """Import the module of `text`, get its attribute, call the factory.
 
-    The current folder is importable afterwards. `reload`: a module that is there already is
-    imported anew (importlib.reload).
+    Makes the current directory importable. `reload`: a module that is imported already is imported
+    again (importlib.reload).
     Errors: LoadError. KeyboardInterrupt passes.
     """
     try:
@@ -44,8 +44,8 @@ def load(text: str, *, factory: bool = False, reload: bool = False) -> Loaded:
     if factory and target.call is not None:
         raise load_error(
             target,
-            "--factory calls the attribute, and the parentheses call it too",
-            "leave one of the two out",
+            "--factory and parentheses cannot be combined: each calls the attribute",
+            "leave one of them out",
         )
     make_importable(os.getcwd())
     importlib.invalidate_caches()
@@ -73,9 +73,7 @@ def _import(target: Target, reload: bool) -> types.ModuleType:
         raise _failed_import(target, error) from error
     except KeyboardInterrupt:
         raise
-    except (
-        BaseException
-    ) as error:  # SystemExit too: a module must not end the server by being imported
+    except BaseException as error:  # SystemExit too: importing a module must not end the server
         raise _failed_import(target, error) from error
 
 
@@ -84,9 +82,9 @@ def _no_such_module(target: Target, name: str) -> LoadError:
     attribute = f":{target.text.partition(':')[2]}" if ":" in target.text else ""
     holder = sys.modules.get(parent) if parent else None
     if holder is not None and not hasattr(holder, "__path__"):
-        fix = f"separate module and attribute by a colon: iotax {parent}:{last}"
+        fix = f"separate module and attribute with a colon: iotax {parent}:{last}"
         return load_error(
-            target, f'"{parent}" is a module, not a package: it holds no module "{last}"', fix
+            target, f'"{parent}" is a module, not a package: it has no module "{last}"', fix
         )
     here = _modules_in(list(holder.__path__) if holder is not None else [os.getcwd()])
     close = difflib.get_close_matches(last, here, n=3, cutoff=0.6)
@@ -99,19 +97,19 @@ def _no_such_module(target: Target, name: str) -> LoadError:
             + "?"
         )
     elif here:
-        fix = f"name one that is there: {', '.join(prefix + other for other in here[:8])}"
+        fix = f"name an existing module: {', '.join(prefix + other for other in here[:8])}"
         fix += " …" if len(here) > 8 else ""
     else:
-        fix = "start iotax in the project's folder, or name it: iotax --chdir FOLDER " + target.text
-    return load_error(target, f'there is no module "{name}"', fix)
+        fix = "start iotax in the project's directory, or name it: iotax --chdir DIR " + target.text
+    return load_error(target, f'module "{name}" not found', fix)
 
 
-def _modules_in(folders: list[str]) -> list[str]:
-    """Importable names: modules, packages, and folders with Python files in them."""
-    found = {module.name for module in pkgutil.iter_modules(folders)}
-    for folder in folders:
+def _modules_in(directories: list[str]) -> list[str]:
+    """Importable names: modules, packages, and directories with Python files in them."""
+    found = {module.name for module in pkgutil.iter_modules(directories)}
+    for directory in directories:
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
             found |= {
                 entry.name
                 for entry in entries
@@ -126,7 +124,7 @@ def _modules_in(folders: list[str]) -> list[str]:
 
 def _failed_import(target: Target, error: BaseException) -> LoadError:
     module = target.module
-    problem = f"{module} failed while it was imported: {one_line(error)}"
+    problem = f"importing {module} failed: {summary(error)}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         fix = (
@@ -137,7 +135,8 @@ def _failed_import(target: Target, error: BaseException) -> LoadError:
         fix = "two modules import each other: move one of the imports into a function"
     elif isinstance(error, SystemExit):
         fix = (
-            "the module ends the process: put what starts a server under if __name__ == '__main__':"
+            "the module exits when imported: put the code that starts a server under"
+            " if __name__ == '__main__':"
         )
     elif isinstance(error, SyntaxError):
         fix = f"correct line {error.lineno} of {error.filename}"
@@ -146,7 +145,7 @@ def _failed_import(target: Target, error: BaseException) -> LoadError:
             "set DJANGO_SETTINGS_MODULE, or name the project's wsgi module, e.g. iotax mysite.wsgi"
         )
     else:
-        fix = "correct the error above; the last line of the module that ran is in the traceback"
+        fix = "correct the error above; the traceback ends at the line that failed"
     return load_error(target, problem, fix, trace=trace_of(error))
 
 
@@ -161,9 +160,9 @@ def _find(target: Target, module: types.ModuleType) -> tuple[Target, object]:
         names = " nor ".join(f'"{name}"' for name in _USUAL_NAMES)
         raise load_error(
             target,
-            f"it has neither {names}",
+            f"{target.module} has neither {names}",
             _suggest(f"{target.module}:", module, "app"),
-            tried=f"import {target.module}, then take one of: {', '.join(_USUAL_NAMES)}",
+            tried=f"import {target.module}, then get one of: {', '.join(_USUAL_NAMES)}",
             module=module,
         )
     found: object = module
@@ -176,40 +175,40 @@ def _find(target: Target, module: types.ModuleType) -> tuple[Target, object]:
             if error.obj is not found or error.name != name:
                 raise load_error(
                     target,
-                    f"{path}.{name} failed: {one_line(error)}",
+                    f"{path}.{name} failed: {summary(error)}",
                     "correct the error above",
                     trace=trace_of(error),
                     module=module,
                 ) from error
-            ahead = f"{target.module}:" + "".join(f"{before}." for before in parts[:index])
-            behind = "".join(f".{after}" for after in parts[index + 1 :])
+            prefix = f"{target.module}:" + "".join(f"{before}." for before in parts[:index])
+            suffix = "".join(f".{after}" for after in parts[index + 1 :])
             raise load_error(
                 target,
                 f'{path} has no attribute "{name}"',
-                _suggest(ahead, found, name, behind),
+                _suggest(prefix, found, name, suffix),
                 module=module,
             ) from None
         path = f"{path}.{name}"
     return target, found
 
 
-def _suggest(ahead: str, holder: object, name: str, behind: str = "") -> str:
-    """What to write instead of `name`, which stands between `ahead` and `behind`: the nearest
-    names in `holder`, else those that usually hold an application, else what there is."""
+def _suggest(prefix: str, holder: object, name: str, suffix: str = "") -> str:
+    """What to write instead of `name` between `prefix` and `suffix`: the nearest names in
+    `holder`, else usual names of applications, else all names."""
     names = [other for other in dir(holder) if not other.startswith("_")]
-    fitting = names if behind else [other for other in names if _is_likely(holder, other)]
+    fitting = names if suffix else [other for other in names if _is_likely(holder, other)]
     close = difflib.get_close_matches(name, fitting, n=2, cutoff=0.6)
     likely = close or [other for other in _LIKELY_NAMES if other in fitting]
     if likely:
         spelled = (
-            f"{ahead}{other}{behind}" if "create" not in other else f"'{ahead}{other}()'"
+            f"{prefix}{other}{suffix}" if "create" not in other else f"'{prefix}{other}()'"
             for other in likely
         )
         return "did you mean " + " or ".join(spelled) + "?"
     if fitting:
         listed = ", ".join(fitting[:8]) + (" …" if len(fitting) > 8 else "")
         return f"name one of these: {listed}"
-    return "define the application there, or name the module that does"
+    return "define the application there, or name the module that defines it"
 
 
 def _is_likely(holder: object, name: str) -> bool:
@@ -224,7 +223,7 @@ def _call(target: Target, factory: object, module: types.ModuleType) -> object:
     if not callable(factory):
         raise load_error(
             target,
-            f"{spelled} is {a_kind(factory)}: it cannot be called",
+            f"{spelled} is {with_article(factory)} and not callable",
             f"leave the call out: iotax {spelled}",
             module=module,
         )
@@ -238,13 +237,13 @@ def _call(target: Target, factory: object, module: types.ModuleType) -> object:
             raise load_error(
                 target,
                 f"{target.attribute} does not take these arguments: {error}",
-                f"""give what it takes, as literals: iotax '{spelled}("test")'""",
+                f"""give its arguments as literals, e.g. iotax '{spelled}("test")'""",
                 tried=tried,
                 module=module,
             ) from error
         raise load_error(
             target,
-            f"{target.attribute}() failed: {one_line(error)}",
+            f"{target.attribute}() failed: {summary(error)}",
             "correct the error above",
             tried=tried,
             trace=trace_of(error),
@@ -260,10 +259,10 @@ def _call(target: Target, factory: object, module: types.ModuleType) -> object:
             module=module,
         )
     if not callable(made):
-        what = "None" if made is None else a_kind(made)
+        what = "None" if made is None else with_article(made)
         raise load_error(
             target,
-            f"{target.attribute}() returned {what}, which cannot be called",
+            f"{target.attribute}() returned {what}, which is not callable",
             f"let {target.attribute} return the application",
             tried=tried,
             module=module,
@@ -280,7 +279,8 @@ def _checked(target: Target, found: object, module: types.ModuleType) -> Callabl
             fix = _suggest(f"{target.module}:", module, "app")
         raise load_error(
             target,
-            f"{spelled} is {a_kind(found)}: a WSGI application can be called",
+            f"{spelled} is {with_article(found)} and not callable; a WSGI application must be"
+            " callable",
             fix,
             module=module,
         )
@@ -288,20 +288,19 @@ def _checked(target: Target, found: object, module: types.ModuleType) -> Callabl
         raise load_error(
             target,
             f"{spelled} looks like an ASGI application (its call is async); iotax serves WSGI",
-            "for Django name the project's wsgi module instead of asgi; other frameworks need an"
+            "for Django, name the project's wsgi module instead of asgi; other frameworks need an"
             " ASGI server,\n"
-            "or a wrapper that turns ASGI into WSGI, e.g. a2wsgi.ASGIMiddleware",
+            "or an adapter from ASGI to WSGI, e.g. a2wsgi.ASGIMiddleware",
             module=module,
         )
     return found
 
 
 def _is_async(found: object) -> bool:
-    """An async function, or an object of a class whose __call__ is one: its call can never give an
-    iterable.
+    """Whether `found` is an async function, or an object whose __call__ is one: calling it cannot
+    return an iterable.
 
-    Only the type is looked at, never the object: a WSGI application is called and nothing else (PEP
-    3333, overview).
+    Reads the type, never the object: a server may only call an application (PEP 3333, overview).
     """
     if type(found) is types.FunctionType:
         return inspect.iscoroutinefunction(found)

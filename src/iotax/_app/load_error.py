@@ -1,6 +1,6 @@
-"""The screen that says why an application cannot be loaded: what was tried, from where, the fix.
+"""The report that an application cannot be loaded: what was tried, from where, the fix.
 
-Decides the words that all failures share, and which frames of a traceback are the application's.
+Decides the text that all failures share, and which frames of a traceback are the application's.
 """
 
 import importlib
@@ -24,13 +24,13 @@ class LoadError(Exception):
 
     def __str__(self) -> str:
         lines = [f"Cannot load the application {self.target}", ""]
-        lines += _labelled("Tried", self.tried) + _labelled("From", self.where)
+        lines += _labeled("Tried", self.tried) + _labeled("From", self.where)
         if self.trace:
             lines += ["", *self.trace.rstrip("\n").split("\n"), ""]
-        return "\n".join(lines + _labelled("Problem", self.problem) + _labelled("Fix", self.fix))
+        return "\n".join(lines + _labeled("Problem", self.problem) + _labeled("Fix", self.fix))
 
 
-def _labelled(label: str, text: str) -> list[str]:
+def _labeled(label: str, text: str) -> list[str]:
     first, *others = text.split("\n")
     return [f"{label + ':':<9}{first}", *(" " * 9 + other for other in others)]
 
@@ -46,29 +46,31 @@ def load_error(
 ) -> LoadError:
     if not tried:
         tried = f"import {target.module}" + (
-            f", then take {target.attribute}" if target.attribute else ""
+            f", then get {target.attribute}" if target.attribute else ""
         )
     file = getattr(module, "__file__", None)
     where = (
-        f"{file}\n(the current folder is {working_directory.describe()})"
+        f"{file}\n(the current directory is {working_directory.describe()})"
         if file
-        else f"{working_directory.describe()} (the current folder)"
+        else f"{working_directory.describe()} (the current directory)"
     )
     return LoadError(target.text, tried, where, problem, fix, trace)
 
 
-def one_line(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
+    """Type and message, on one line."""
     return traceback.format_exception_only(error)[-1].strip()
 
 
-def a_kind(found: object) -> str:
+def with_article(found: object) -> str:
+    """The name of its type: "an int"."""
     name = type(found).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback as the application's author would have seen it: without our frames and the
-    import system's, and from the first frame of the project's on if there is one."""
+    """The traceback without frames of iotax and of the import system. If a frame is of the
+    project, it starts there."""
     trace = error.__traceback__
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next

@@ -1,6 +1,6 @@
-"""APP, taken apart: `module`, `module:attribute` or `module:factory("literal")`.
+"""Parse APP: `module`, `module:attribute` or `module:factory("literal")`.
 
-Says what is wrong with another form and what to write instead. Imports nothing.
+For any other form, says what is wrong and what to write instead. Does not import the module.
 """
 
 import ast
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class TargetError(ValueError):
-    """A text that names no application. `fix` says what to write."""
+    """A string that does not name an application. `fix` says what to write."""
 
     def __init__(self, problem: str, fix: str) -> None:
         super().__init__(problem)
@@ -20,8 +20,8 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """APP, taken apart. `attribute` "" means: one of the usual names. `call` is None when nothing
-    is to be called."""
+    """APP, parsed. `attribute`: "" for one of the usual names. `call`: the arguments of a factory;
+    None: the attribute is the application."""
 
     text: str
     module: str
@@ -34,18 +34,18 @@ def parse_target(text: str) -> Target:
     as_path = _from_path(text)
     if as_path:
         raise TargetError(
-            f"{text} is a file; APP is a module and an attribute",
+            f"{text} is a file; expected a module and an attribute",
             f"iotax {as_path}",
         )
     module, colon, expression = text.partition(":")
     if not module or not all(part.isidentifier() for part in module.split(".")):
         raise TargetError(
-            f'"{module}" is no name of a module',
+            f'"{module}" is not a valid module name',
             "name module and attribute, e.g. iotax main:app",
         )
     if colon and not expression:
         raise TargetError(
-            "nothing follows the colon",
+            "the attribute after the colon is missing",
             f"name the attribute, e.g. iotax {module}:app",
         )
     if not colon:
@@ -54,21 +54,21 @@ def parse_target(text: str) -> Target:
 
 
 def _from_path(text: str) -> str:
-    """`module:attribute` for what looks like a file (main.py, ./src/main.py:app), else ""."""
+    """`module:attribute` if `text` looks like a file (main.py, ./src/main.py:app), else ""."""
     path, colon, attribute = text.partition(":")
     if not path.endswith(".py") and os.sep not in path:
         return ""
     parts = [part for part in os.path.normpath(path.removesuffix(".py")).split(os.sep) if part]
     if os.path.isabs(path) or ".." in parts or not all(part.isidentifier() for part in parts):
-        folder, stem = os.path.split(os.path.abspath(path.removesuffix(".py")))
-        return f"--chdir {folder} {stem}:{attribute or 'app'}"
+        directory, stem = os.path.split(os.path.abspath(path.removesuffix(".py")))
+        return f"--chdir {directory} {stem}:{attribute or 'app'}"
     return f"{'.'.join(parts)}{colon}{attribute}" if colon else f"{'.'.join(parts)}:app"
 
 
 def _parse_attribute(
     module: str, expression: str
 ) -> tuple[str, tuple[tuple[Any, ...], dict[str, Any]] | None]:
-    """Dotted names, or a call of one with literal arguments."""
+    """Parse a dotted name, or a call of one with literal arguments."""
     try:
         node = ast.parse(expression, mode="eval").body
     except (SyntaxError, ValueError):
@@ -95,8 +95,8 @@ def _parse_attribute(
         complete = False
     if not complete:
         raise TargetError(
-            f'"{expression}" has an argument that is no literal',
-            "write literals (texts in quotes, numbers, True, None, lists),"
+            f'"{expression}" has an argument that is not a literal',
+            "write literals (strings in quotes, numbers, True, None, lists),"
             f""" e.g. iotax '{module}:create_app("test")'""",
         )
     return ast.unparse(node.func), (positional, named)

@@ -1,8 +1,8 @@
-"""The directory that the application runs in: the start directory, and --chdir from there.
+"""The directory that the application runs in: the start directory, or --chdir relative to it.
 
-It is entered by its name, by the command and again by each worker and template: a release is often
-a directory that a symbolic link names, and once the link names another one, new processes run that.
-Decides what of sys.path goes with it. Knows nothing of the application.
+The command enters it by name, and so does each new worker and template: if a deployment points a
+symbolic link to another release, new processes run that release. Decides which entries of sys.path
+change with it. Does not know the application.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from iotax._config.errors import ConfigError
 
 
 class WorkingDirectory:
-    """`chdir`: the directory to enter, "" for the start directory; `import_from`: directories to
-    import from, relative to it. `environ` is that of the start.
+    """`chdir`: the directory to enter, "" for the start directory. `import_from`: directories to
+    import from, relative to it. `environ`: of the start.
 
-    `path`: its name; "" when it cannot be entered by name, which is tried when the object is made.
+    `path`: its name; "" if it cannot be entered by name, which the constructor tries.
     Errors: ConfigError.
     """
 
@@ -43,15 +43,16 @@ class WorkingDirectory:
         except OSError as error:
             if chdir:
                 raise ConfigError(
-                    f'chdir "{chdir}": {error.strerror}; it takes a folder, e.g. /srv/project'
+                    f'chdir: cannot enter "{chdir}": {error.strerror}; expected a directory, e.g.'
+                    " /srv/project"
                 ) from None
-            self.path = ""  # this process may stay there, though it could not come back
+            self.path = ""  # this process may stay there, but could not enter it again
         try:
             here = os.getcwd()
         except OSError as error:
             raise ConfigError(
-                f"the current folder cannot be named: {error.strerror}; start the server in one"
-                " that exists, or name it, e.g. --chdir /srv/project"
+                f"the current directory has no name: {error.strerror}; start the server in an"
+                " existing one, or name it, e.g. --chdir /srv/project"
             ) from None
         make_importable(here)
         wanted = [os.path.abspath(path) for path in self._import_from]
@@ -59,8 +60,8 @@ class WorkingDirectory:
         self._taken = [here, *wanted, *before]
 
     def enter(self) -> None:
-        """Enter it as it is now. What sys.path had from the former one is taken from this one.
-        Errors: OSError."""
+        """Enter the directory that the name stands for now, and replace the entries of sys.path
+        that belonged to the former one. Errors: OSError."""
         if self.path:
             os.chdir(self.path)
         now = [
@@ -73,8 +74,8 @@ class WorkingDirectory:
         self._taken = now
 
     def _from_the_start_directory(self) -> list[str]:
-        """What Python itself has put on sys.path, as links are now: the directory in which it was
-        started (`python -m`), and relative entries of PYTHONPATH."""
+        """What Python itself put on sys.path, with links resolved now: the directory in which it
+        was started (`python -m`), and relative entries of PYTHONPATH."""
         if not self._start:
             return []
         start = os.path.realpath(self._start)
@@ -82,24 +83,24 @@ class WorkingDirectory:
 
 
 def make_importable(directory: str) -> None:
-    """Put the current `directory` first on sys.path, unless it is on it."""
+    """Put the current `directory` first on sys.path, unless sys.path contains it."""
     if directory not in sys.path and "" not in sys.path:
         sys.path.insert(0, directory)
 
 
 def _start_directory(environ: Mapping[str, str]) -> str:
-    """The current directory by the name that the shell knows it by."""
+    """The current directory by the name that the shell uses ($PWD)."""
     name = environ.get("PWD", "")
     with contextlib.suppress(OSError):
         if os.path.isabs(name) and os.path.samefile(name, "."):
             return name
     with contextlib.suppress(OSError):
         return os.getcwd()
-    return ""  # it has no name any more
+    return ""  # it was deleted
 
 
 class _Current:
-    """That of this process, and of those that it forks."""
+    """The working directory of this process, and of those that it forks."""
 
     directory: WorkingDirectory | None = None
 
@@ -110,13 +111,14 @@ def prepare(chdir: str, import_from: Sequence[str]) -> None:
 
 
 def enter_again() -> None:
-    """By its name, in another process than prepare(). Errors: OSError that names it."""
+    """Enter it by name, in another process than prepare(). Errors: OSError that names it."""
     if _Current.directory is not None:
         _Current.directory.enter()
 
 
 def enter_again_if_gone() -> None:
-    """For a fork that has its code already, and stays with what belongs to it."""
+    """Enter it only if the current directory was deleted: for a fork of a process that has loaded
+    the application, whose files belong to that code."""
     try:
         os.getcwd()
     except OSError:
@@ -125,8 +127,8 @@ def enter_again_if_gone() -> None:
 
 
 def describe() -> str:
-    """The current directory, for people."""
+    """The current directory, as text for messages."""
     try:
         return os.getcwd()
     except OSError:
-        return "a folder that does not exist any more"
+        return "a directory that was deleted"

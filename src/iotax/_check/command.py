@@ -1,7 +1,7 @@
 """The command `iotax check`: reads its arguments, runs the checker, and writes its report.
 
-Exit codes: 0 nothing that counts was found, 1 findings (or a run that shows nothing), 2 usage,
-3 the application cannot be loaded, 5 internal error.
+Exit codes: 0 no findings that count, 1 findings (or a run that proves nothing), 2 usage, 3 the
+application cannot be loaded, 5 internal error.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from iotax._app.load_error import LoadError
 from iotax._check.play.runner import check, planned
-from iotax._check.play.sandbox_process import Died
+from iotax._check.play.sandbox_process import SandboxExited
 from iotax._check.report.findings import Report
 from iotax._check.report.formats import FORMATS, heading, text
 from iotax._check.settings import EXAMPLES, from_command
@@ -33,11 +33,11 @@ QUIET_SECONDS: Final = 10.0
 
 USAGE: Final = "iotax check [options] APP"
 DESCRIPTION: Final = """\
-Play a strict WSGI server for an application, and say which rules of PEP 3333 it breaks.
+Call an application as a strict WSGI server, and report which rules of PEP 3333 it breaks.
 
-APP names the application, as for `iotax`. Its URLs: those that --path names, else /, and the
-routes without parameters that Flask and Django know. Nothing with effects is sent by itself: what
-was found gets GET, HEAD and OPTIONS only, and --exclude '*' leaves it alone."""
+APP names the application, as for `iotax`. Its URLs: those of --path, else /, and the routes of
+Flask and Django without parameters. Nothing with effects is sent unless you ask for it: routes get
+GET, HEAD and OPTIONS only, and with --exclude '*' nothing."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +55,7 @@ class _Named(argparse.Action):
         if self.dest == "path":
             named.append({"text": values, "headers": [], "body": None})
         elif not named:
-            raise ConfigError(f"{option_string} belongs to the --path before it: name one first")
+            raise ConfigError(f"{option_string} belongs to the --path before it; add --path first")
         elif self.dest == "header":
             named[-1]["headers"].append(values)
         else:
@@ -63,16 +63,16 @@ class _Named(argparse.Action):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command with `argv`, what follows `check`. Returns the exit code."""
+    """Run the command with `argv`, the arguments after `check`. Returns the exit code."""
     try:
         return _run(_read(argv))
     except ConfigError as error:
         return _fail(EXIT_USAGE, f"iotax check: {error}")
     except LoadError as error:
         return _fail(EXIT_LOAD, f"\n{error}")
-    except Died as death:
-        what = f"iotax check: the application, while it was imported: {death.how}"
-        return _fail(EXIT_LOAD, f"{death.output}{what}")
+    except SandboxExited as exited:
+        what = f"iotax check: importing the application failed: {exited.how}"
+        return _fail(EXIT_LOAD, f"{exited.output}{what}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception:
@@ -91,7 +91,7 @@ def _read(argv: Sequence[str]) -> argparse.Namespace:
             hint = f"did you mean {close[0]}? " if close else ""
             raise ConfigError(f"unknown option {flag}: {hint}iotax check -h lists all")
     if rest:
-        raise ConfigError(f'"{rest[0]}" is one argument too many: there is one APP')
+        raise ConfigError(f'unexpected argument "{rest[0]}"; expected one APP')
     return given
 
 
@@ -119,17 +119,17 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         "--middleware",
         action="append",
         metavar="TARGET",
-        help="check middleware too: a callable that takes an application and gives one; repeatable,"
-        " and without APP it is all that is checked",
+        help="check middleware too: a callable that takes an application and returns one;"
+        " repeatable; without APP, only middleware is checked",
     )
     group.add_argument("--factory", action="store_const", const=True, help="as for iotax")
-    group.add_argument("--chdir", metavar="FOLDER", help="as for iotax")
-    group.add_argument("--pythonpath", action="append", metavar="FOLDERS", help="as for iotax")
+    group.add_argument("--chdir", metavar="DIR", help="as for iotax")
+    group.add_argument("--pythonpath", action="append", metavar="DIRS", help="as for iotax")
     group.add_argument(
         "--environ",
         action="append",
         metavar="NAME=VALUE",
-        help="a variable that the deployment puts into environ; repeatable",
+        help="a variable that the deployment adds to environ; repeatable",
     )
 
 
@@ -138,30 +138,30 @@ def _add_requests(group: Any) -> None:
         "--path",
         action=_Named,
         metavar="'[METHOD] TARGET'",
-        help="send this, e.g. /items or 'POST /items'; repeatable",
+        help="send this request, e.g. /items or 'POST /items'; repeatable",
     )
     group.add_argument(
-        "-H", "--header", action=_Named, metavar="'NAME: VALUE'", help="of the --path before it"
+        "-H", "--header", action=_Named, metavar="'NAME: VALUE'", help="header for the last --path"
     )
     group.add_argument(
-        "-d", "--data", action=_Named, metavar="BODY", help="of the --path before it"
+        "-d", "--data", action=_Named, metavar="BODY", help="body for the last --path"
     )
-    group.add_argument("--paths", metavar="FILE", help="send what this .http file lists")
-    group.add_argument("--crawl", metavar="N", help="follow up to N links of the pages")
+    group.add_argument("--paths", metavar="FILE", help="send the requests of this .http file")
+    group.add_argument("--crawl", metavar="N", help="follow up to N links of pages")
     group.add_argument(
         "--exclude",
         action="append",
         metavar="PATTERN",
-        help="found URLs to leave alone (default: *logout* *delete*)",
+        help="routes and links to skip (default: *logout* *delete*)",
     )
     group.add_argument(
         "--unsafe-methods",
         action="store_const",
         const=True,
-        help="send POST, PUT, PATCH and DELETE to found URLs too",
+        help="send POST, PUT, PATCH and DELETE to routes and links too",
     )
-    group.add_argument("--timeout", metavar="TIME", help="for each call (default: 10s)")
-    group.add_argument("--list", action="store_true", help="say what would be sent, send nothing")
+    group.add_argument("--timeout", metavar="TIME", help="limit for each call (default: 10s)")
+    group.add_argument("--list", action="store_true", help="print the requests, send none")
 
 
 def _add_findings(group: Any) -> None:
@@ -169,10 +169,10 @@ def _add_findings(group: Any) -> None:
         "--strict",
         action="store_const",
         const=True,
-        help="warnings, and what lies in installed packages, count as errors",
+        help="warnings, and findings in installed packages, count as errors",
     )
     group.add_argument(
-        "--ignore", action="append", metavar="ID", help="accept what breaks this clause; repeatable"
+        "--ignore", action="append", metavar="ID", help="accept findings of this clause; repeatable"
     )
     group.add_argument("--baseline", metavar="FILE", help="accept the findings of this file")
     group.add_argument(
@@ -182,12 +182,12 @@ def _add_findings(group: Any) -> None:
 
 def _add_output(group: Any) -> None:
     group.add_argument(
-        "--format", choices=list(FORMATS), default="text", help="form of the report (default: text)"
+        "--format", choices=list(FORMATS), default="text", help="of the report (default: text)"
     )
-    group.add_argument("-o", "--output", metavar="FILE", help="write it there (default: -)")
+    group.add_argument("-o", "--output", metavar="FILE", help="write the report to it (default: -)")
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     group.add_argument(
-        "-v", "--verbose", action="store_true", help="information and accepted findings too"
+        "-v", "--verbose", action="store_true", help="show information and accepted findings too"
     )
     group.add_argument("-h", "--help", action="help", help="print this and exit")
 
@@ -206,8 +206,8 @@ def _run(given: argparse.Namespace) -> int:
 
 
 class Progress:
-    """What is asked now: on a terminal each request, where the next one replaces it; elsewhere, in
-    a log of CI, a line when nothing was written for QUIET_SECONDS. `clock`: in seconds."""
+    """Shows progress: on a terminal each request, on one line; elsewhere, such as in a CI log, a
+    line if nothing was written for QUIET_SECONDS. `clock`: in seconds."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
@@ -240,7 +240,7 @@ def _write(report: Report, given: argparse.Namespace) -> None:
     try:
         Path(given.output).write_text(written, "utf-8", "backslashreplace")
     except OSError as error:
-        raise ConfigError(f'--output "{given.output}" cannot be written: {error}') from None
+        raise ConfigError(f'--output: cannot write "{given.output}": {error}') from None
 
 
 def _fail(code: int, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Requests as people write them: '/x', 'POST /x', and files in the way of .http files.
+"""Parse requests: '/x', 'POST /x', and files like .http files.
 
     # a comment
     GET /items?page=2
@@ -31,7 +31,7 @@ _EXAMPLE: Final = "e.g. /items or 'POST /items'"
 
 @dataclass(frozen=True)
 class RequestSpec:
-    """One request. `target`: as on the request line. `body` None: none."""
+    """One request. `target`: as on the request line. `body`: None if there is none."""
 
     method: str
     target: str
@@ -51,12 +51,12 @@ class RequestSpec:
 
 
 def parse_request(where: str, text: str) -> RequestSpec:
-    """'[METHOD] TARGET'. `where`: what an error calls the place, e.g. "--path"."""
+    """Parse '[METHOD] TARGET'. `where`: the place for errors, e.g. "--path"."""
     found = _REQUEST.fullmatch(text.strip())
     if found is None:
         raise ConfigError(
-            f'{where} "{text}" is no request: it takes a method (GET, if there is none) and a'
-            f" target that begins with /, without spaces, {_EXAMPLE}"
+            f'{where}: "{text}" is not a valid request; expected [METHOD] TARGET with a target that'
+            f" starts with / and has no spaces, {_EXAMPLE}"
         )
     return RequestSpec(found[1] or "GET", found[2])
 
@@ -74,33 +74,33 @@ def _field(where: str, text: str) -> tuple[str, str]:
     found = _FIELD.fullmatch(text)
     if found is None:
         raise ConfigError(
-            f'{where}: "{text}" is no header: it takes a name, a colon and a value, e.g.'
+            f'{where}: "{text}" is not a valid header; expected a name, a colon and a value, e.g.'
             " 'Accept: text/html'"
         )
     if found[1].lower() in _FRAMING:
         raise ConfigError(
-            f"{where}: {found[1]} is made by the checker, which sends each request in several ways:"
-            " leave it out"
+            f"{where}: {found[1]} is set by the checker, which sends each request in several"
+            " variations; leave it out"
         )
     try:
         found[2].encode("latin-1")
     except UnicodeEncodeError:
         raise ConfigError(
-            f"{where}: the value of {found[1]} holds characters beyond U+00FF, which no header can"
-            " carry: percent-encode them"
+            f"{where}: the value of {found[1]} has characters beyond U+00FF, which a header cannot"
+            " contain; percent-encode them"
         ) from None
     return found[1], found[2].strip()
 
 
 def read_requests(file: str) -> tuple[RequestSpec, ...]:
-    """What a file lists, in its order."""
+    """The requests of a file, in its order."""
     try:
         lines = Path(file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'--paths "{file}" cannot be read: {error}') from None
+        raise ConfigError(f'--paths: cannot read "{file}": {error}') from None
     found = tuple(_requests(file, lines))
     if not found:
-        raise ConfigError(f'--paths "{file}" lists no request: a line of it takes one, {_EXAMPLE}')
+        raise ConfigError(f'--paths: "{file}" has no requests; expected one on a line, {_EXAMPLE}')
     return found
 
 

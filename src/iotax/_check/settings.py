@@ -1,6 +1,6 @@
-"""What is to be checked, and how: from the command line, and from [tool.iotax.check] in the
-pyproject.toml of the current folder. The command line beats the table; entries to ignore, variables
-and middleware add up.
+"""What is checked, and how: from the command line, and from [tool.iotax.check] in the
+pyproject.toml of the current directory. The command line beats the table; entries to ignore,
+variables and middleware add up.
 
     [tool.iotax.check]
     paths = ["/", "POST /items", {method = "POST", path = "/login", body = "name=ada"}]
@@ -21,7 +21,7 @@ from iotax._check.report.baseline import Ignore, compared, ignored, known_clause
 from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.errors import ConfigError
-from iotax._config.option_types import Kind, Text, Time, Whole
+from iotax._config.option_types import Integer, Kind, String, Time
 from iotax._config.sources import nearest
 
 FILE: Final = "pyproject.toml"
@@ -34,13 +34,13 @@ Examples:
 """
 EXCLUDE: Final = ("*logout*", "*delete*")
 _TIMEOUT: Final = Time()
-_CRAWL: Final = Whole(0, 10_000)
+_CRAWL: Final = Integer(0, 10_000)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`target`: the application; empty: only `middleware`, each a target too. `environ`: variables
-    that the deployment sets. `timeout`: seconds for one call."""
+    """`target`: the application; empty: only `middleware`, whose entries are targets too.
+    `environ`: variables that the deployment sets. `timeout`: seconds for one call."""
 
     target: str
     middleware: tuple[str, ...] = ()
@@ -59,8 +59,8 @@ class Settings:
     factory: bool = False
 
     def judge(self, report: Report) -> Report:
-        """`report`, with what is accepted marked, and the baseline written if that was asked
-        for."""
+        """Mark accepted findings in `report`, write the baseline if requested, and return
+        `report`."""
         ignored(report, self.ignore)
         if self.baseline:
             compared(report, self.baseline)
@@ -69,12 +69,12 @@ class Settings:
         return report
 
 
-def from_command(typed: Mapping[str, Any], folder: str = ".") -> Settings:
-    """`typed`: what was given, by the names of the options; None or absent: nothing. `folder`: of
-    the file, and of the baseline that it names."""
-    values = _from_file(Path(folder) / FILE)
+def from_command(typed: Mapping[str, Any], directory: str = ".") -> Settings:
+    """`typed`: values by the names of the options; None or absent: not given. `directory`: of the
+    file, and of the baseline that it names."""
+    values = _from_file(Path(directory) / FILE)
     if "baseline" in values:
-        values["baseline"] = str(Path(folder) / values["baseline"])
+        values["baseline"] = str(Path(directory) / values["baseline"])
     paths = [_named(named) for named in typed.get("paths_named") or ()]
     if file := typed.get("paths"):
         paths += read_requests(file)
@@ -116,7 +116,7 @@ def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise ConfigError(
-            f'--environ "{text}" has no name and value: it takes NAME=VALUE, e.g. MODE=test'
+            f'--environ: "{text}" has no name or no value; expected NAME=VALUE, e.g. MODE=test'
         )
     return name, value
 
@@ -125,7 +125,8 @@ def _value(spelling: str, kind: Kind, given: Any) -> Any:
     try:
         return kind.parse(given) if isinstance(given, str) else kind.accept(given)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f'{spelling} "{given}": {error}; it takes {kind.allowed}') from None
+        wrong = error if isinstance(error, TypeError) else f'"{given}" {error}'
+        raise ConfigError(f"{spelling}: {wrong}; expected {kind.expected}") from None
 
 
 # ---- the file
@@ -137,33 +138,31 @@ def _from_file(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
+        raise ConfigError(f"cannot read {file}: {error}") from None
     found = data.get("tool", {}).get("iotax", {}).get("check", {})
     where = f"{file} [tool.iotax.check]"
     values: dict[str, Any] = {}
     for key, given in found.items():
         if key not in _READERS:
-            raise ConfigError(
-                f"{where}: there is no key {key}; the nearest one is {nearest(key, _READERS)}"
-            )
+            raise ConfigError(f"{where}: unknown key {key}; did you mean {nearest(key, _READERS)}?")
         values[key.replace("-", "_")] = _READERS[key](f"{where} {key}", given)
     return values
 
 
 def _flag(where: str, given: Any) -> bool:
     if not isinstance(given, bool):
-        raise ConfigError(f"{where} is {given!r}: it takes true or false")
+        raise ConfigError(f"{where}: {given!r} is not valid; expected true or false")
     return given
 
 
 def _text(where: str, given: Any) -> str:
-    return str(_value(where, Text("a text", "TEXT"), given))
+    return str(_value(where, String("a string", "TEXT"), given))
 
 
 def _listed(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:
     def read_all(where: str, given: Any) -> tuple[Any, ...]:
         if not isinstance(given, list):
-            raise ConfigError(f'{where} is {given!r}: it takes a list, e.g. ["..."]')
+            raise ConfigError(f'{where}: {given!r} is not valid; expected a list, e.g. ["..."]')
         return tuple(read(where, one) for one in given)
 
     return read_all
@@ -172,11 +171,13 @@ def _listed(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, 
 def _table(where: str, given: Any, known: Iterable[str], example: str) -> dict[str, Any]:
     """A table with these keys only."""
     if not isinstance(given, dict):
-        raise ConfigError(f"{where}: {given!r} is no entry: it takes a text, or e.g. {example}")
+        raise ConfigError(
+            f"{where}: {given!r} is not valid; expected a string or a table, e.g. {example}"
+        )
     for key in given:
         if key not in known:
             raise ConfigError(
-                f"{where}: an entry has no key {key}; the nearest one is {nearest(key, known)}"
+                f"{where}: unknown key {key} in an entry; did you mean {nearest(key, known)}?"
             )
     return given
 
@@ -201,17 +202,21 @@ def _path(where: str, given: Any) -> RequestSpec:
     line = f"{entry.get('method', 'GET')} {entry.get('path', '')}"
     headers = entry.get("headers", {})
     if not isinstance(headers, dict):
-        raise ConfigError(f"{where}: headers are {headers!r}, not a table, e.g. {example}")
+        raise ConfigError(
+            f"{where}: headers {headers!r} are not valid; expected a table, e.g. {example}"
+        )
     fields = [f"{name}: {value}" for name, value in headers.items()]
     body = entry.get("body")
     if body is not None and not isinstance(body, str):
-        raise ConfigError(f"{where}: the body is {body!r}: it takes a text, e.g. {example}")
+        raise ConfigError(f"{where}: body {body!r} is not valid; expected a string, e.g. {example}")
     return with_parts(where, parse_request(where, line), fields, body)
 
 
 def _variables(where: str, given: Any) -> dict[str, str]:
     if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
-        raise ConfigError(f'{where} is {given!r}: it takes a table of texts, e.g. {{A = "b"}}')
+        raise ConfigError(
+            f'{where}: {given!r} is not valid; expected a table of strings, e.g. {{A = "b"}}'
+        )
     return given
 
 

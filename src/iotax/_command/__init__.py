@@ -1,1 +1,1 @@
-"""The command line, and what the command prints when it starts."""
+"""The command line, and the lines that the command prints at its start."""

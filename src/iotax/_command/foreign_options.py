@@ -1,4 +1,4 @@
-"""Habits from other servers: what to do instead of their options."""
+"""Options of other servers, and what to use in their place."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Final
 from iotax._config.options import OPTIONS
 
 # {name} stands for an option.
-_NO_FILE = "there is no configuration file yet, use options or variables IOTAX_NAME"
+_NO_FILE = "no configuration file yet, use options or variables IOTAX_NAME"
 _TIMEOUTS = "use {request-timeout} for calls, {receive-timeout} for clients"
 FOREIGN: Final[Mapping[str, str]] = {
     "--timeout": _TIMEOUTS,
     "-t": _TIMEOUTS,
-    "--worker-class": "use {threads} for calls at once",
-    "-k": "use {threads} for calls at once",
+    "--worker-class": "use {threads} for concurrent calls",
+    "-k": "use {threads} for concurrent calls",
     "--config": _NO_FILE,
     "-c": _NO_FILE,
     "--uds": "use {bind} unix:PATH",
@@ -26,7 +26,7 @@ FOREIGN: Final[Mapping[str, str]] = {
 
 
 def spelled(text: str) -> str:
-    """`text` with each {option} as one types it, and a word where this version does not have it."""
+    """`text` with each {option} as a user types it, and a note if this version does not have it."""
 
     def spell(found: re.Match[str]) -> str:
         missing = "" if found[1].replace("-", "_") in OPTIONS else " (not in this version yet)"

@@ -1,7 +1,6 @@
-"""The command line: its parser, made from the table of options, and what is said of a mistake in
-it.
+"""The parser of the command line, made from the table of options, and its error messages.
 
-Knows nothing of single options: options.py has their table.
+Does not know single options: options.py has their table.
 """
 
 import argparse
@@ -10,12 +9,12 @@ from typing import Final, NoReturn
 
 from iotax import _iotax
 from iotax._command.foreign_options import FOREIGN, spelled
-from iotax._config.option_types import Many, Switch
+from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS
 
 USAGE: Final = "iotax [options] APP\n       iotax check [options] APP"
 EXAMPLES: Final = """\
-APP names the application: module:attribute, a factory call, or a module that holds `application` or
+APP names the application: module:attribute, a factory call, or a module with `application` or
 `app`.
 
 Examples:
@@ -23,11 +22,11 @@ Examples:
   iotax --host 0.0.0.0 --port 80 --threads 8 'mysite.factory:create_app("live")'
 """
 VARIABLES: Final = """\
-Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option beats it."""
+Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option wins."""
 
 
 class UsageError(Exception):
-    """A command line that cannot be obeyed."""
+    """An invalid command line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
         group = groups[row.section]
         flags = [flag for flag in (row.short, row.flag) if flag]
         text = f"{row.help} (default: {row.default_text})".replace("%", "%%")
-        if isinstance(row.kind, Switch):
+        if isinstance(row.kind, Flag):
             group.add_argument(*flags, dest=row.name, action="store_const", const=True, help=text)
             if row.negative:
                 no = f"--no-{row.flag.removeprefix('--')}"
@@ -72,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
                     help=f"the opposite of {row.flag}",
                 )
         else:
-            action = "append" if isinstance(row.kind, Many) else "store"
+            action = "append" if isinstance(row.kind, ListOf) else "store"
             group.add_argument(
                 *flags, dest=row.name, action=action, metavar=row.kind.metavar, help=text
             )
@@ -88,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, dict[str, object]]:
-    """APP, and what was typed for each option that was given. Errors: UsageError."""
+    """Return APP, and the values as typed by the names of their options. Errors: UsageError."""
     try:
         found, rest = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
@@ -97,9 +96,7 @@ def read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, 
         if word.startswith("-") and word != "-":
             raise UsageError(_unknown(word))
     if rest:
-        raise UsageError(
-            f'"{rest[0]}" is one argument too many: there is one APP, e.g. iotax main:app'
-        )
+        raise UsageError(f'unexpected argument "{rest[0]}"; expected one APP, e.g. iotax main:app')
     typed = {
         name: value for name, value in vars(found).items() if name != "app" and value is not None
     }
@@ -111,15 +108,15 @@ def _explain(error: argparse.ArgumentError) -> str:
     row = next((row for row in OPTIONS.values() if row.flag == flag), None)
     if row is None:
         return str(error)
-    if isinstance(row.kind, Switch):
-        return f"{flag} takes no value: it is on when it is named"
-    return f"{flag} needs a value: {row.kind.allowed}, e.g. {flag} {row.example}"
+    if isinstance(row.kind, Flag):
+        return f"{flag} takes no value; the option alone turns it on"
+    return f"{flag} needs a value; expected {row.kind.expected}, e.g. {flag} {row.example}"
 
 
 def _unknown(word: str) -> str:
     flag = word.partition("=")[0] if word.startswith("--") else word[:2]
     if flag in FOREIGN:
-        return f"{flag} is an option of other servers: {spelled(FOREIGN[flag])}"
+        return f"{flag} is an option of other servers; {spelled(FOREIGN[flag])}"
     flags = [row.flag for row in OPTIONS.values()]
     flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
         "--help",

@@ -1,7 +1,6 @@
-"""The start of the command: sockets, the lines that a person sees, and a server without a
-supervisor.
+"""The start of the command: sockets, the lines for the user, and a server without a supervisor.
 
-Decides: words and order of the start.
+Decides text and order of these lines.
 """
 
 import os
@@ -17,7 +16,7 @@ from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
 from iotax._runtime.process_exit import ExitGuard, leave_now
-from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
 
 
@@ -45,13 +44,13 @@ def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
     if config.reload and exposed:
         server_log.warning(
-            "--reload shows tracebacks, with lines of the source, to everybody who can reach"
-            f" {' and '.join(exposed)}: it is for development; --host 127.0.0.1 keeps them on this"
-            " machine"
+            "--reload shows tracebacks with source lines to every client that can reach"
+            f" {' and '.join(exposed)}; use it for development only, or --host 127.0.0.1 to allow"
+            " clients on this machine only"
         )
     if os.getpid() == 1 and all(listener.port and listener.is_local for listener in listeners.all):
         server_log.warning(
-            "Nothing outside this container can reach a loopback address: use --host 0.0.0.0"
+            "A loopback address cannot be reached from outside this container; use --host 0.0.0.0"
         )
     what = "supervisor" if config.workers else "server process"
     server_log.info(f"Started {what} [{os.getpid()}]")
@@ -59,7 +58,7 @@ def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -
 
 def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
     buffer_lines()
-    # As PID 1, TERM without a handler would be lost while the application is imported.
+    # As PID 1, the kernel would ignore TERM without a handler during the import.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     serving: list[Worker] = []
 
@@ -72,29 +71,26 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
     operators.install()
     loaded = load(app, config)
 
-    def at_once(number: int) -> None:
-        server_log.warning(
-            f"Stopped immediately by {signal.Signals(number).name}; requests aborted:"
-            f" {worker.running()}"
-        )
+    def stop_now(number: int) -> None:
+        server_log.warning(describe_immediate_stop(number, worker.running()))
         listeners.close()
         leave_now(128 + number)
 
-    def while_leaving(number: int, _frame: FrameType | None) -> None:
+    def while_exiting(number: int, _frame: FrameType | None) -> None:
         if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
-            at_once(number)
+            stop_now(number)
 
     def ready() -> None:
         tell_ready(listeners, config)
 
     worker = Worker(loaded.application, listeners, config, interactive=terminal.is_terminal())
     serving.append(worker)
-    all_back = worker.run(process="server", at_once=at_once, ready=ready)
+    all_returned = worker.run(process="server", stop_now=stop_now, ready=ready)
     operators.end()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, while_leaving)
+        signal.signal(number, while_exiting)
     listeners.close()
-    if not all_back:
+    if not all_returned:
         leave_now(EXIT_STOPPED)
     ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED

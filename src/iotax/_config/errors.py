@@ -1,10 +1,10 @@
-"""What is wrong with a configuration, in words for the person who wrote it."""
+"""Errors in a configuration, with messages for its author."""
 
 
 class ConfigError(ValueError):
-    """A bad option, variable or argument; the text names it, its value, what is allowed and an
-    example."""
+    """An invalid option, variable or argument. The message names it, its value, what is expected,
+    and an example."""
 
 
 class ConfigTypeError(ConfigError, TypeError):
-    """An argument of a type that the option does not take."""
+    """An argument of the wrong type."""

@@ -1,9 +1,9 @@
-"""The kinds of values that options take: how each is read from text, taken from Python, checked and
+"""The types of option values: how each is parsed from text, accepted from Python, checked and
 shown.
 
-Says nothing about single options (options.py) and nothing about where a value came from: a kind
-answers with a value or with a ValueError or TypeError whose text says what is wrong; the caller
-adds the option, what is allowed and an example.
+Does not know single options (options.py) or where a value came from. The text of a ValueError
+continues `"VALUE" `, that of a TypeError is the end of a sentence; the caller adds the option, what
+is expected and an example.
 """
 
 import ipaddress
@@ -25,34 +25,34 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Kind(ABC):
-    """What one option accepts. `allowed` completes "…: it takes"; `metavar` stands for the value in
-    the help."""
+    """The values of one option. `expected` completes "expected …"; `metavar`: the value in the
+    help."""
 
-    allowed = "a text"
+    expected = "a string"
     metavar = "TEXT"
     empty_is_a_value = False
 
     def parse(self, text: str) -> object:
-        """Read one value from a command line or a variable."""
+        """Parse one value from a command line or a variable."""
         return self.accept(text)
 
     @abstractmethod
     def accept(self, value: object) -> object:
-        """Take one value from Python. Text is read as on the command line."""
+        """Check one value from Python. A string is parsed as on the command line."""
 
     def show(self, value: object) -> str:
         return str(value)
 
 
-class Text(Kind):
-    """Any text without control characters; header fields take visible ASCII and spaces only (RFC
-    9110 section 5.5)."""
+class String(Kind):
+    """A string without control characters. `field`: for a header, so visible ASCII and spaces only
+    (RFC 9110 section 5.5)."""
 
     def __init__(
-        self, allowed: str, metavar: str, *, empty: bool = False, field: bool = False
+        self, expected: str, metavar: str, *, empty: bool = False, field: bool = False
     ) -> None:
-        self.allowed, self.metavar, self.empty_is_a_value, self._field = (
-            allowed,
+        self.expected, self.metavar, self.empty_is_a_value, self._field = (
+            expected,
             metavar,
             empty,
             field,
@@ -62,18 +62,18 @@ class Text(Kind):
         if not isinstance(value, str):
             raise TypeError(f"not {type(value).__name__}")
         if not value and not self.empty_is_a_value:
-            raise ValueError("it is empty")
+            raise ValueError("is empty")
         if not value.isprintable() and any(
             ord(character) < 32 or ord(character) == 127 for character in value
         ):
-            raise ValueError("it holds a control character")
+            raise ValueError("contains a control character")
         if self._field and (not value.isascii() or value != value.strip()):
-            raise ValueError("a header field cannot carry it")
+            raise ValueError("is not a valid header value")
         return value
 
 
-class Host(Text):
-    """Where to listen, without the port. An IPv6 address may stand in brackets."""
+class Host(String):
+    """Where to listen, without the port. An IPv6 address may have brackets."""
 
     def __init__(self) -> None:
         super().__init__("a name, an IP address or *", "HOST")
@@ -82,25 +82,25 @@ class Host(Text):
         return parse_host(super().accept(value))
 
 
-class Whole(Kind):
+class Integer(Kind):
     def __init__(self, minimum: int, maximum: int, metavar: str = "N") -> None:
         self._minimum, self._maximum, self.metavar = minimum, maximum, metavar
-        self.allowed = f"a whole number from {minimum} to {maximum}"
+        self.expected = f"an integer from {minimum} to {maximum}"
 
     def accept(self, value: object) -> int:
         if isinstance(value, str):
             if not re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip(), re.ASCII):
-                raise ValueError("it is not a whole number")
+                raise ValueError("is not an integer")
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
         if not self._minimum <= value <= self._maximum:
-            raise ValueError("it is too small" if value < self._minimum else "it is too large")
+            raise ValueError("is too small" if value < self._minimum else "is too large")
         return value
 
 
 class Size(Kind):
-    """Bytes: a whole number, with K, M or G for powers of 1024."""
+    """Bytes: an integer, with K, M or G for powers of 1024."""
 
     metavar = "SIZE"
 
@@ -108,20 +108,20 @@ class Size(Kind):
         self._minimum, self._maximum = minimum, maximum
         least = "" if minimum == 0 else f", at least {minimum}"
         most = "" if maximum == SIZE_MAX else f", at most {self.show(maximum)}"
-        self.allowed = (
-            f"{unit} as a whole number, with K, M or G for 1024, 1024² and 1024³{least}{most}"
+        self.expected = (
+            f"{unit} as an integer, with K, M or G for 1024, 1024² and 1024³{least}{most}"
         )
 
     def accept(self, value: object) -> int:
         if isinstance(value, str):
             match = _SIZE.fullmatch(value.strip())
             if match is None:
-                raise ValueError("it is not a size")
+                raise ValueError("is not a size")
             value = int(match[1]) * _SIZE_UNITS[match[2].upper()]
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
         if not self._minimum <= value <= self._maximum:
-            raise ValueError("it is too small" if value < self._minimum else "it is too large")
+            raise ValueError("is too small" if value < self._minimum else "is too large")
         return value
 
     def show(self, value: object) -> str:
@@ -133,21 +133,21 @@ class Size(Kind):
 
 
 class Time(Kind):
-    """Seconds as a float. A bare number is seconds; ms, s, m and h may follow it."""
+    """Seconds as a float. Text is a number with ms, s, m or h after it, or without: seconds."""
 
     metavar = "TIME"
-    allowed = "a time from 0 to 365 days with ms, s, m or h behind it, or seconds"
+    expected = "a time from 0 to 365 days with the unit ms, s, m or h, or in seconds"
 
     def accept(self, value: object) -> float:
         if isinstance(value, str):
             match = _TIME.fullmatch(value.strip())
             if match is None:
-                raise ValueError("it is not a time")
+                raise ValueError("is not a time")
             value = float(match[1]) * _TIME_UNITS[match[2]]
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
         if not 0 <= value <= SECONDS_MAX:
-            raise ValueError("it is not a time" if value != value else "it is out of range")
+            raise ValueError("is not a time" if value != value else "is out of range")
         return float(value)
 
     def show(self, value: object) -> str:
@@ -155,16 +155,16 @@ class Time(Kind):
         return f"{value:g} s" if value else "0"
 
 
-class Switch(Kind):
+class Flag(Kind):
     """On or off. On the command line the option's name alone means on."""
 
-    allowed = "on or off (1, true, yes; 0, false, no)"
+    expected = "on or off (1, true, yes; 0, false, no)"
     metavar = ""
 
     def accept(self, value: object) -> bool:
         if isinstance(value, str):
             if value.strip().lower() not in _TRUE + _FALSE:
-                raise ValueError("it is neither on nor off")
+                raise ValueError("is neither on nor off")
             return value.strip().lower() in _TRUE
         if not isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
@@ -177,14 +177,14 @@ class Switch(Kind):
 class Choice(Kind):
     def __init__(self, *choices: str) -> None:
         self.choices = choices
-        self.allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        self.expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
         self.metavar = "|".join(choices)
 
     def accept(self, value: object) -> str:
         if not isinstance(value, str):
             raise TypeError(f"not {type(value).__name__}")
         if value.strip().lower() not in self.choices:
-            raise ValueError("there is no such choice")
+            raise ValueError("is unknown")
         return value.strip().lower()
 
 
@@ -192,35 +192,43 @@ class Mode(Kind):
     """Permissions of a file: octal text, or an int from Python (0o660)."""
 
     metavar = "MODE"
-    allowed = "the permissions of the socket file in octal, 000 to 777"
+    expected = "the permissions of the socket file in octal, 000 to 777"
 
     def accept(self, value: object) -> int | None:
         if value is None:
             return None
         if isinstance(value, str):
             if not re.fullmatch(r"(0o)?[0-7]{1,4}", value.strip(), re.ASCII):
-                raise ValueError("it is not octal")
+                raise ValueError("is not octal")
             value = int(value.strip().removeprefix("0o"), 8)
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
         if not 0 <= value <= 0o777:
-            raise ValueError("it is out of range")
+            raise ValueError("is out of range")
         return value
 
 
-class Many(Kind):
-    """A list of values of another kind. A variable separates them by commas; so does the command
-    line if `split`."""
+class PartError(ValueError):
+    """One value of a list, `part`, is invalid."""
+
+    def __init__(self, part: str, text: str) -> None:
+        super().__init__(text)
+        self.part = part
+
+
+class ListOf(Kind):
+    """A list of values. In a variable they are separated by commas; on the command line too if
+    `split`."""
 
     def __init__(self, *, split: bool) -> None:
         self.split = split
 
     @abstractmethod
     def one(self, text: str) -> object:
-        """Read one of the values."""
+        """Parse one of the values."""
 
     def accept(self, value: object) -> tuple[object, ...]:
-        """From Python: one text, split at commas, or an iterable of texts."""
+        """From Python: one string, split at commas, or an iterable of strings."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",")] if self.split else [value]
         if not isinstance(value, Iterable) or isinstance(value, bytes):
@@ -228,8 +236,14 @@ class Many(Kind):
         parts = list(value)
         for part in parts:
             if not isinstance(part, str):
-                raise TypeError(f"not a list that holds {type(part).__name__}")
-        return tuple(self.one(part) for part in parts if part)
+                raise TypeError(f"not a list that contains {type(part).__name__}")
+        return tuple(self._checked(part) for part in parts if part)
+
+    def _checked(self, part: str) -> object:
+        try:
+            return self.one(part)
+        except ValueError as error:
+            raise PartError(part, str(error)) from None
 
     def parse(self, text: str) -> tuple[object, ...]:
         return self.accept([part.strip() for part in text.split(",")])
@@ -239,70 +253,70 @@ class Many(Kind):
         return ",".join(str(part) for part in value) or "none"
 
 
-class Folders(Many):
-    metavar = "FOLDER[,FOLDER…]"
-    allowed = "folders, separated by commas"
+class Directories(ListOf):
+    metavar = "DIR[,DIR…]"
+    expected = "directories, separated by commas"
 
     def one(self, text: str) -> str:
         if "\0" in text:
-            raise ValueError("a path cannot hold a zero byte")
+            raise ValueError("contains a zero byte")
         return text
 
 
-class Patterns(Many):
-    """Names or paths with wildcards, as fnmatch has them."""
+class Patterns(ListOf):
+    """Names or paths with wildcards, as in fnmatch."""
 
     metavar = "PATTERN[,PATTERN…]"
-    allowed = "names or paths of files, with * and ?, separated by commas"
+    expected = "names or paths of files, with * and ?, separated by commas"
 
     def __init__(self) -> None:
         super().__init__(split=True)
 
     def one(self, text: str) -> str:
         if "\0" in text:
-            raise ValueError("a path cannot hold a zero byte")
+            raise ValueError("contains a zero byte")
         return text.rstrip("/")
 
 
-class Binds(Many):
+class Binds(ListOf):
     metavar = "ADDR"
-    allowed = "host:port, [v6]:port, :port, *:port or unix:PATH"
+    expected = "host:port, [v6]:port, :port, *:port or unix:PATH"
 
     def one(self, text: str) -> Address:
         return parse_address(text)
 
 
-class Peers(Many):
+class Peers(ListOf):
     metavar = "PEERS"
-    allowed = 'IP addresses, networks, "unix" or "*", separated by commas'
+    expected = 'IP addresses, networks, "unix" or "*", separated by commas'
 
     def one(self, text: str) -> str:
         if text in ("unix", "*"):
             return text
         if "%" in text:
-            raise ValueError(f'"{text}" names a zone, which peers are not compared by')
+            raise ValueError("has a zone, and peers are compared without zones")
         try:
             if "/" not in text:
                 return str(ipaddress.ip_address(text))
             loose = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise ValueError(f'"{text}" is neither an address nor a network') from None
+            raise ValueError("is neither an address nor a network") from None
         if str(loose.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
-            raise ValueError(f'"{text}" has bits set behind its prefix, the network is {loose}')
+            raise ValueError(f"has bits set after its prefix, the network is {loose}")
         return str(loose)
 
 
-class Words(Many):
-    """Some of a few words."""
+class Words(ListOf):
+    """A subset of `words`."""
 
     def __init__(self, *words: str) -> None:
         super().__init__(split=True)
         self.words = words
         self.metavar = "WORD[,WORD…]"
-        self.allowed = f"{', '.join(words[:-1])} and {words[-1]}, separated by commas"
+        self.expected = f"{', '.join(words[:-1])} and {words[-1]}, separated by commas"
 
     def one(self, text: str) -> str:
         word = text.strip().lower()
         if word not in self.words:
-            raise ValueError(f'"{text}" is not one of these words')
+            raise ValueError("is unknown")
         return word

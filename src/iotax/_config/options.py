@@ -1,8 +1,8 @@
-"""The options: their one table.
+"""The table of all options: the fields of Config.
 
-The fields of Config are the table. From it come the command's help, the variables IOTAX_NAME, the
-library's keyword arguments, the table in docs/reference and the tests that walk it.
-Says nothing about where values come from (sources.py) or what becomes of them.
+The command's help, the variables IOTAX_NAME, the library's keyword arguments, the table in
+docs/reference and tests are made from it.
+Does not know where values come from (sources.py) or how they are used.
 """
 
 import random
@@ -17,17 +17,17 @@ from iotax._config.option_types import (
     MIB,
     Binds,
     Choice,
-    Folders,
+    Directories,
+    Flag,
     Host,
+    Integer,
     Kind,
     Mode,
     Patterns,
     Peers,
     Size,
-    Switch,
-    Text,
+    String,
     Time,
-    Whole,
     Words,
 )
 
@@ -43,7 +43,7 @@ WORKERS_MAX: Final = 500
 
 @dataclass(frozen=True)
 class Option:
-    """One row of the table. `name` is the keyword; `example` a value as one would type it."""
+    """One row of the table. `name`: the keyword. `example`: a value as a user types it."""
 
     kind: Kind
     default: object
@@ -51,11 +51,11 @@ class Option:
     help: str
     example: str
     short: str = ""  # "-b"
-    shown: str = ""  # the default in words, where the value says too little
+    shown: str = ""  # the default in words, if the value does not explain itself
     variable_too: str = ""  # a second, common variable; IOTAX_NAME beats it
-    for_path_only: bool = False  # speaks of loading: no use to someone who hands over a callable
-    for_command_only: bool = False  # speaks of processes: the library serves in the caller's
-    negative: bool = False  # has a --no-NAME
+    for_path_only: bool = False  # for loading: not for a caller who passes a callable
+    for_command_only: bool = False  # for processes: the library serves in the caller's process
+    negative: bool = False  # --no-NAME exists
     name: str = ""
 
     @property
@@ -79,18 +79,18 @@ def option(default: object, kind: Kind, section: str, example: str, help: str, *
 
 @dataclass(frozen=True)
 class Config:
-    """Every option with its value: bytes, seconds, booleans, texts. Immutable."""
+    """Every option with its value: bytes, seconds, booleans, strings. Immutable."""
 
     # fmt: off
     host: str = option(
         "127.0.0.1", Host(), "Address", "0.0.0.0",
-        "name or address to listen on; localhost binds all that it resolves to, :: takes IPv4"
-        " too, * is every address",
+        "name or address to listen on; localhost: every address that it resolves to, :: also IPv4,"
+        " * every address",
     )
     port: int = option(
-        8000, Whole(0, 65535, "PORT"), "Address", "8001",
-        "port to listen on, 0 for a free one; the variable PORT sets it too, and then the "
-        "host is 0.0.0.0 unless given", variable_too="PORT",
+        8000, Integer(0, 65535, "PORT"), "Address", "8001",
+        "port to listen on; 0: a free one; the variable PORT sets it too, and then the default "
+        "host is 0.0.0.0", variable_too="PORT",
     )
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
@@ -99,50 +99,51 @@ class Config:
     )
     unix_mode: int | None = option(
         None, Mode(), "Address", "660",
-        "permissions of a UNIX socket, in octal", shown="666 & ~umask",
+        "permissions of a Unix socket, in octal", shown="666 & ~umask",
     )
     backlog: int = option(
-        2048, Whole(1, 65535), "Address", "4096",
-        "connections that wait to be accepted, per listener",
+        2048, Integer(1, 65535), "Address", "4096",
+        "connections that the kernel holds until they are accepted, per listener",
     )
 
     factory: bool = option(
-        False, Switch(), "Application", "1",
-        "call the attribute without arguments to get the application, as 'app:create_app()' "
-        "does", for_path_only=True,
+        False, Flag(), "Application", "1",
+        "call the attribute without arguments to get the application, like 'app:create_app()'",
+        for_path_only=True,
     )
     chdir: str = option(
-        "", Text("a folder", "FOLDER"), "Application", "/srv/project",
-        "change to this folder first; relative paths of all options start there",
+        "", String("a directory", "DIR"), "Application", "/srv/project",
+        "change to this directory first; all relative paths start there",
         shown="none", for_path_only=True,
     )
     pythonpath: tuple[str, ...] = option(
-        (), Folders(split=True), "Application", "lib,plugins",
-        "folders to import from, before all others; repeatable", for_path_only=True,
+        (), Directories(split=True), "Application", "lib,plugins",
+        "directories to import from, before all others; repeatable", for_path_only=True,
     )
 
     workers: int = option(
-        1, Whole(0, WORKERS_MAX), "Processes", "4",
+        1, Integer(0, WORKERS_MAX), "Processes", "4",
         "worker processes; 0: no supervisor, serve in this process; the variable "
         "WEB_CONCURRENCY sets it too", short="-w", variable_too="WEB_CONCURRENCY",
         for_command_only=True,
     )
     preload: bool = option(
-        False, Switch(), "Processes", "1",
-        "import the application once, and fork the workers from there", for_command_only=True,
+        False, Flag(), "Processes", "1",
+        "import the application once, and fork the workers from that process",
+        for_command_only=True,
     )
     boot_timeout: float = option(
         60.0, Time(), "Processes", "5m",
-        "longest time to get a worker ready, then give up with exit code 3; 0: no limit",
+        "time to get a worker ready, else give up with exit code 3; 0: no limit",
         for_command_only=True,
     )
     max_requests: int = option(
-        0, Whole(0, 2**63 - 1), "Processes", "10000",
-        "replace a worker after so many requests; 0: never", for_command_only=True,
+        0, Integer(0, 2**63 - 1), "Processes", "10000",
+        "replace a worker after this number of requests; 0: never", for_command_only=True,
     )
     max_requests_jitter: int | None = option(
-        None, Whole(0, 2**63 - 1), "Processes", "500",
-        "up to so many requests more, by chance, so that workers are not replaced all at once",
+        None, Integer(0, 2**63 - 1), "Processes", "500",
+        "random extra requests, at most this number, so that workers are not replaced together",
         shown="10 % of --max-requests", for_command_only=True,
     )
     worker_lifetime: float = option(
@@ -155,55 +156,55 @@ class Config:
     )
 
     reload: bool = option(
-        False, Switch(), "Development", "1",
-        "start again with the new code when a file is saved, and show what is wrong with it as "
-        "a page", for_command_only=True,
+        False, Flag(), "Development", "1",
+        "run the new code after a file is saved, and show its errors as a page",
+        for_command_only=True,
     )
     reload_dir: tuple[str, ...] = option(
-        (), Folders(split=True), "Development", "src,templates",
-        "folders to watch; repeatable", shown="the current folder", for_command_only=True,
+        (), Directories(split=True), "Development", "src,templates",
+        "directories to watch; repeatable", shown="the current directory", for_command_only=True,
     )
     reload_include: tuple[str, ...] = option(
         (), Patterns(), "Development", "*.toml,*.sql",
-        "names or paths of files to watch besides; repeatable",
+        "names or paths of files to watch in addition; repeatable",
         shown=" ".join(RELOAD_INCLUDE), for_command_only=True,
     )
     reload_exclude: tuple[str, ...] = option(
         (), Patterns(), "Development", "*_pb2.py,tests",
-        "names or paths of files and folders to leave out besides; repeatable",
+        "names or paths of files and directories not to watch, in addition; repeatable",
         shown=" ".join(RELOAD_EXCLUDE), for_command_only=True,
     )
     reload_poll: bool = option(
-        False, Switch(), "Development", "1",
-        "look at the files again and again instead of asking the system, for network and "
-        "container mounts", for_command_only=True,
+        False, Flag(), "Development", "1",
+        "poll the files instead of asking the kernel, for network and container mounts",
+        for_command_only=True,
     )
     reload_cold: bool = option(
-        False, Switch(), "Development", "1",
-        "import everything again, not only the project's own modules", for_command_only=True,
+        False, Flag(), "Development", "1",
+        "import all modules again, not only those of the project", for_command_only=True,
     )
 
     threads: int = option(
-        1, Whole(1, 1000), "Capacity", "8",
-        "application calls at once",
+        1, Integer(1, 1000), "Capacity", "8",
+        "concurrent calls of the application",
     )
     max_connections: int = option(
-        0, Whole(0, 10_000_000), "Capacity", "5000",
-        "open connections; 0: the hard limit on descriptors - 64, less the files that bodies need",
+        0, Integer(0, 10_000_000), "Capacity", "5000",
+        "open connections; 0: the hard limit on descriptors - 64, minus the files that bodies need",
         shown="descriptor limit - 64",
     )
     max_queued: int = option(
-        1024, Whole(1, 10_000_000), "Capacity", "256",
-        "requests that wait for a thread; beyond: 503 with Retry-After",
+        1024, Integer(1, 10_000_000), "Capacity", "256",
+        "requests that wait for a thread; requests beyond it get 503 with Retry-After",
     )
     queue_timeout: float = option(
         30.0, Time(), "Capacity", "10s",
-        "longest wait of a request for a thread, then 503; 0: no limit",
+        "time that a request may wait for a thread, else 503; 0: no limit",
     )
 
     limit_head: int = option(
         64 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "128K",
-        "request line and header fields together (431)",
+        "request line and headers together (431)",
     )
     limit_request_line: int = option(
         8 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "16K",
@@ -211,11 +212,11 @@ class Config:
     )
     limit_field: int = option(
         16 * KIB, Size(1, HEAD_BYTES_MAX), "Limits", "32K",
-        "one header field (431)",
+        "one header (431)",
     )
     limit_fields: int = option(
-        100, Whole(1, 10_000), "Limits", "200",
-        "number of header fields (431)",
+        100, Integer(1, 10_000), "Limits", "200",
+        "number of headers (431)",
     )
     limit_body: int = option(
         MIB, Size(0), "Limits", "10M",
@@ -223,118 +224,118 @@ class Config:
     )
 
     keep_alive: float = option(
-        15.0, Time(), "Time-outs", "75s",
-        "idle connections are closed after this time; 0: no limit",
+        15.0, Time(), "Timeouts", "75s",
+        "close idle connections after this time; 0: no limit",
     )
     keep_alive_requests: int = option(
-        100, Whole(0, 2**32 - 1), "Time-outs", "1000",
+        100, Integer(0, 2**32 - 1), "Timeouts", "1000",
         "requests per connection; 0: no limit",
     )
     receive_timeout: float = option(
-        10.0, Time(), "Time-outs", "30s",
-        "time for a whole head (408), and between two reads of a body; 0: no limit",
+        10.0, Time(), "Timeouts", "30s",
+        "time for a complete head (408), and between two reads of a body; 0: no limit",
     )
     send_timeout: float = option(
-        30.0, Time(), "Time-outs", "60s",
-        "longest time in which a reader acknowledges nothing; three times as long while its"
-        " average is above --min-rate; 0: no limit",
+        30.0, Time(), "Timeouts", "60s",
+        "time in which a client may acknowledge nothing; three times as long while its average is"
+        " above --min-rate; 0: no limit",
     )
     min_rate: int = option(
-        500, Size(0, unit="bytes per second"), "Time-outs", "2K",
-        "bytes per second of a body coming in and an answer going out, after a grace of 10 s;"
-        " 0: no limit", shown="500 B/s",
+        500, Size(0, unit="bytes per second"), "Timeouts", "2K",
+        "lowest average rate of request bodies and responses in bytes per second, after a grace"
+        " period of 10 s; 0: no limit", shown="500 B/s",
     )
 
     no_request_buffering: bool = option(
-        False, Switch(), "Bodies and answers", "1",
-        "call the application when the head is there and let it read while data comes, at 64 "
-        "KiB/s or more; a chunked body is complete before the call all the same",
+        False, Flag(), "Bodies and responses", "1",
+        "call the application after the head, and let it read the body as it arrives, at 64 KiB/s"
+        " or more; a chunked body is still received before the call",
     )
     body_memory: int = option(
-        256 * KIB, Size(), "Bodies and answers", "1M",
-        "memory for a request body, 64 MiB or 64 bodies for all together; beyond: an unlinked"
-        " temporary file",
+        256 * KIB, Size(), "Bodies and responses", "1M",
+        "memory for a request body; for all together 64 MiB or 64 bodies; the rest goes to an"
+        " unlinked temporary file",
     )
     answer_memory: int = option(
-        MIB, Size(), "Bodies and answers", "4M",
-        "memory for an unsent answer, 256 MiB or 64 answers for all together; beyond: unlinked"
-        " temporary files",
+        MIB, Size(), "Bodies and responses", "4M",
+        "memory for an unsent response; for all together 256 MiB or 64 responses; the rest goes to"
+        " unlinked temporary files",
     )
     spool_dir: str = option(
-        "", Text("a folder", "FOLDER"), "Bodies and answers", "/var/tmp",
-        "folder of the temporary files", shown="the system's",
+        "", String("a directory", "DIR"), "Bodies and responses", "/var/tmp",
+        "directory of the temporary files", shown="the system's",
     )
     spool_max: int = option(
-        GIB, Size(0), "Bodies and answers", "4G",
-        "size of all temporary files of a worker; a body that can never fit: 413, beyond: 503;"
-        " answers leave a quarter to bodies, and wait",
+        GIB, Size(0), "Bodies and responses", "4G",
+        "total size of temporary files of a worker; requests beyond it get 503, a body larger than"
+        " it 413; responses wait, and leave a quarter to bodies",
     )
     server_header: str = option(
-        "iotax", Text("visible ASCII, or nothing", "TEXT", empty=True, field=True),
-        "Bodies and answers", "web",
-        "Server field of every answer; empty: none",
+        "iotax", String("visible ASCII, or nothing", "TEXT", empty=True, field=True),
+        "Bodies and responses", "web",
+        "Server header of every response; empty: none",
     )
 
     slow_request: float = option(
         0.0, Time(), "Deadlines", "2s",
-        "log where the application is when a request takes longer; 0: never", shown="off",
+        "log the stack of a call that takes longer; 0: never", shown="off",
     )
     request_timeout: float = option(
         0.0, Time(), "Deadlines", "30s",
-        "longest time until the application starts its answer (504), and between two blocks of "
-        "it; 0: no limit", shown="off",
+        "time until the application starts its response (504), and between two blocks of it; 0: no"
+        " limit", shown="off",
     )
     request_timeout_grace: float = option(
         5.0, Time(), "Deadlines", "10s",
-        "a thread that does not come back for so long after that is given up",
+        "give up a thread that does not return within this time after that",
     )
     request_timeout_action: str = option(
         "raise", Choice("log", "answer", "raise", "replace"), "Deadlines", "answer",
-        "what happens then: log the stack; answer, too; raise iotax.RequestTimeout, too; or "
-        "answer and replace the worker",
+        "what follows --request-timeout; log: log the stack; answer: also respond; raise: also "
+        "raise iotax.RequestTimeout; replace: respond and replace the worker",
     )
 
     graceful_timeout: float = option(
         30.0, Time(), "Stopping", "60s",
-        "longest time to finish what runs when asked to stop; 0: none, it is cut off",
+        "time to finish requests in progress when stopping; 0: abort them immediately",
         shown="30 s; 0.5 s with --reload",
     )
     shutdown_delay: float = option(
         0.0, Time(), "Stopping", "5s",
-        "after TERM go on accepting for this time, for load balancers",
+        "continue to accept for this time after TERM, for load balancers",
     )
 
     forwarded_allow_ips: tuple[str, ...] = option(
         (), Peers(split=True), "Behind a proxy", "127.0.0.1,10.0.0.0/8",
-        "peers whose X-Forwarded fields and X-Request-ID are believed: addresses, networks, "
-        "unix, *", variable_too="FORWARDED_ALLOW_IPS",
+        "peers whose X-Forwarded headers and X-Request-ID are trusted: addresses, networks, unix, "
+        "*", variable_too="FORWARDED_ALLOW_IPS",
     )
     forwarded_headers: tuple[str, ...] = option(
         ("for", "proto"), Words("for", "proto", "host", "port", "prefix"), "Behind a proxy",
         "for,proto,host,prefix",
-        "X-Forwarded fields of these peers that are believed: those that the proxy sets itself; "
-        "of for, proto, host, port, prefix",
+        "X-Forwarded headers of these peers that are trusted, those that the proxy sets itself: "
+        "for, proto, host, port, prefix",
     )
 
     log_level: str = option(
         "info", Choice("debug", "info", "warning", "error", "critical"), "Logs", "warning",
-        "least important lines of the server log that are written",
+        "lowest level of the lines in the server log",
     )
     access_log: bool = option(
-        True, Switch(), "Logs", "0",
-        "one line per request", negative=True,
+        True, Flag(), "Logs", "0",
+        "log one line per request", negative=True,
     )
     access_logfile: str = option(
-        "-", Text("a file, or - for standard output", "FILE"), "Logs", "access.log",
-        "where the access log goes; -: standard output",
+        "-", String("a file, or - for standard output", "FILE"), "Logs", "access.log",
+        "file of the access log; -: standard output",
     )
     error_logfile: str = option(
-        "-", Text("a file, or - for standard error", "FILE"), "Logs", "server.log",
-        "where the server log goes; -: standard error",
+        "-", String("a file, or - for standard error", "FILE"), "Logs", "server.log",
+        "file of the server log; -: standard error",
     )
     color: str = option(
         "auto", Choice("auto", "always", "never"), "Logs", "never",
-        "colours; auto: on a terminal, and as NO_COLOR and FORCE_COLOR say",
+        "colors in the log; auto: on a terminal, or as NO_COLOR or FORCE_COLOR says",
     )
     # fmt: on
 
@@ -344,15 +345,15 @@ class Config:
 
     @property
     def watches_workers(self) -> bool:
-        """Whether the supervisor has to look at workers while requests run."""
+        """Whether the supervisor has to watch workers while requests run."""
         return self.worker_max_rss > 0 or self.slow_request > 0 or self.request_timeout > 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of this configuration when the server starts."""
+        """Lines to log at the start: consequences of this configuration."""
         if "*" in self.forwarded_allow_ips and "for" in self.forwarded_headers:
             return (
-                "Whoever connects is believed (--forwarded-allow-ips *): the last address in"
+                "Every peer is trusted (--forwarded-allow-ips *): the last address in"
                 " X-Forwarded-For is the client",
             )
         return ()
@@ -360,8 +361,8 @@ class Config:
     def worker_options(
         self, *, interactive: bool = False, supervised: bool = False
     ) -> dict[str, object]:
-        """The keys of _iotax.Worker's `options`, in its types. Drawn anew for each worker:
-        `max_requests` has its jitter."""
+        """The `options` of _iotax.Worker. Call it for each worker: `max_requests` includes a
+        random jitter."""
         names = [key for key in WORKER_KEYS if key in OPTIONS]
         jitter = self.max_requests // 10
         if self.max_requests_jitter is not None:
@@ -379,7 +380,7 @@ class Config:
             "forwarded_headers": list(self.forwarded_headers),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
-            "multiprocess": supervised,  # a replacement runs beside the worker it replaces
+            "multiprocess": supervised,  # a replacement runs at the same time as the worker
             "interactive": interactive,
             "tells_when_busy": self.watches_workers,
         }

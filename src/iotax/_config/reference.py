@@ -19,7 +19,7 @@ def options_table() -> str:
         )
         default = row.default_text
         if "*" in default or "_" in default:
-            default = f"`{default}`"  # else Markdown would take it for emphasis
+            default = f"`{default}`"  # otherwise Markdown reads it as emphasis
         lines.append(f"| {flags} | {variables} | {default} | {row.help} |")
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
-"""How a configuration is made: from a command line and an environment, or from keyword arguments.
+"""Make a configuration from a command line and an environment, or from keyword arguments.
 
-Decides which source wins, and the words of every error. The options are in options.py.
-Knows nothing of argparse, sockets or the worker.
+Decides which source wins, and the text of every error. The options are in options.py.
+Does not know argparse, sockets or the worker.
 """
 
 import difflib
@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from iotax._config.errors import ConfigError, ConfigTypeError
-from iotax._config.option_types import Many, Switch, Whole
+from iotax._config.option_types import Flag, Integer, ListOf, PartError
 from iotax._config.options import OPTIONS, VARIABLE_PREFIX, Config, Option
 
-# IOTAX_APP belongs to the test that runs the checks against an application of the user's.
+# Belongs to the test that checks an application of the user.
 FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP"})
-# What Kubernetes, and Docker's links, put into each container for a service called "iotax" or
-# "iotax-…": https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+# Set by Kubernetes and Docker's links in each container for a service called "iotax" or "iotax-…":
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _SERVICE_NAME: Final = re.compile(
     r"IOTAX_(\w+_)?"
     r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)",
     re.ASCII,
 )
 _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
-# Who has saved a file wants the new code, not the end of what runs.
+# After a save, the new code matters more than requests in progress.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
 
 
@@ -32,8 +32,8 @@ def from_command(
 ) -> tuple[Config, list[str]]:
     """Flags beat IOTAX_NAME, which beats PORT and FORWARDED_ALLOW_IPS, which beat defaults.
 
-    `flags` maps names of options to what was typed: a text, a list of texts for a repeatable one,
-    True or False for a switch.
+    `flags` maps names of options to what was typed: a string, a list of strings for a repeatable
+    one, True or False for a flag.
     Returns the configuration and a warning for each unknown IOTAX_ variable, and one for those that
     describe a service. Errors: ConfigError.
     """
@@ -58,17 +58,17 @@ def from_command(
         _refuse_what_needs_a_supervisor(given | own)
     if config.reload and config.preload:
         raise ConfigError(
-            "--preload and --reload exclude each other: a preloaded application stays as it was"
-            " when it was imported; leave one of the two out"
+            "--preload and --reload cannot be combined: a preloaded application is not imported"
+            " again; leave one of them out"
         )
     return config, warnings + _unknown_variables(environ)
 
 
 def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
-    """The library's keyword arguments. `path`: the application is named, not handed over, so
-    options on loading make sense.
+    """From the library's keyword arguments. `path`: the application is given by name, so options
+    for loading are accepted.
 
-    Errors: TypeError for an unknown name or a wrong type, ConfigError (a ValueError) for a bad
+    Errors: TypeError for an unknown name or a wrong type, ConfigError (a ValueError) for an invalid
     value.
     """
     values: dict[str, object] = {}
@@ -77,14 +77,10 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
         if row is None:
             raise TypeError(f"unknown argument {name}: did you mean {nearest(name, OPTIONS)}?")
         if row.for_command_only:
-            raise TypeError(
-                f"{name} speaks of worker processes, which only the command `iotax APP` has: leave"
-                f" {name} out"
-            )
+            raise TypeError(f"{name} is supported by the command `iotax APP` only")
         if row.for_path_only and not path:
             raise TypeError(
-                f"{name} speaks of loading an application, but a loaded one was given: leave"
-                f" {name} out"
+                f"{name} is for loading an application, but a loaded one was given; leave it out"
             )
         values[name] = _value(row, name, value, f"{name}={_as_argument(row)}", row.kind.accept)
     _refuse_two_addresses(values, lambda row: row.name)
@@ -96,8 +92,8 @@ def _refuse_what_needs_a_supervisor(given: Mapping[str, object]) -> None:
         row = OPTIONS[name]
         if row.for_command_only and name != "workers" and value != row.default:
             raise ConfigError(
-                f"{row.flag} needs a supervisor that starts and replaces workers, and --workers 0"
-                f" serves without one: leave one of the two out"
+                f"{row.flag} needs a supervisor, and --workers 0 serves without one; leave one of"
+                " them out"
             )
 
 
@@ -113,8 +109,8 @@ def _config(values: dict[str, Any]) -> Config:
 def _from_environment(
     environ: Mapping[str, str], variables: Mapping[str, str], taken: Mapping[str, object]
 ) -> dict[str, object]:
-    """What `variables` (by option) hold, except for options that a stronger source has set. An
-    empty one counts as unset."""
+    """The values of `variables` (by option), without options that a stronger source has set. An
+    empty variable counts as unset."""
     found: dict[str, object] = {}
     for name, variable in variables.items():
         row = OPTIONS[name]
@@ -125,8 +121,8 @@ def _from_environment(
 
 
 def _from_flag(row: Option, typed: object) -> object:
-    example = row.flag if isinstance(row.kind, Switch) else f"{row.flag} {row.example}"
-    if isinstance(row.kind, Many) and isinstance(typed, list):
+    example = row.flag if isinstance(row.kind, Flag) else f"{row.flag} {row.example}"
+    if isinstance(row.kind, ListOf) and isinstance(typed, list):
         return tuple(part for text in typed for part in _parts(row, text, example))
     return _value(
         row, row.flag, typed, example, row.kind.parse if isinstance(typed, str) else row.kind.accept
@@ -144,11 +140,12 @@ def _value(row: Option, spelling: str, value: Any, example: str, read: Any) -> o
         return read(value)
     except TypeError as error:
         raise ConfigTypeError(
-            f"{spelling} takes {row.kind.allowed}, {error}; e.g. {example}"
+            f"{spelling}: expected {row.kind.expected}, {error}; e.g. {example}"
         ) from None
     except ValueError as error:
+        wrong = _quoted(error.part if isinstance(error, PartError) else value)
         raise ConfigError(
-            f"{spelling} {_quoted(value)}: {error}; it takes {row.kind.allowed}, e.g. {example}"
+            f"{spelling}: {wrong} {error}; expected {row.kind.expected}, e.g. {example}"
         ) from None
 
 
@@ -158,8 +155,8 @@ def _quoted(value: object) -> str:
 
 
 def _as_argument(row: Option) -> str:
-    number = isinstance(row.kind, Whole) and row.example.isdigit()
-    return "True" if isinstance(row.kind, Switch) else row.example if number else f'"{row.example}"'
+    number = isinstance(row.kind, Integer) and row.example.isdigit()
+    return "True" if isinstance(row.kind, Flag) else row.example if number else f'"{row.example}"'
 
 
 def _refuse_two_addresses(values: Mapping[str, object], spell: Callable[[Option], str]) -> None:
@@ -167,14 +164,14 @@ def _refuse_two_addresses(values: Mapping[str, object], spell: Callable[[Option]
     for name in ("host", "port"):
         if values.get("bind") and name in values:
             raise ConfigError(
-                f"{bind} and {spell(OPTIONS[name])} exclude each other: {bind} holds host and port,"
-                f" e.g. {OPTIONS['bind'].example}"
+                f"{bind} and {spell(OPTIONS[name])} cannot be combined; {bind} contains host and"
+                f" port, e.g. {OPTIONS['bind'].example}"
             )
 
 
 def _without_services(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
-    """`environ` without the variables that describe a service of the cluster, and one warning if
-    there were any."""
+    """`environ` without the variables that describe a service of the cluster, and one warning for
+    all of them."""
     found = sorted(
         name
         for name, value in environ.items()
@@ -192,8 +189,8 @@ def _without_services(environ: Mapping[str, str]) -> tuple[Mapping[str, str], li
     )
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return {name: value for name, value in environ.items() if name not in found}, [
-        f"{named}{more} describe a service of the cluster, not options of this server, and are"
-        " ignored; enableServiceLinks: false in the pod leaves them out"
+        f"Ignoring {named}{more}: they describe a service of the cluster, not options of this"
+        " server; to avoid them, set enableServiceLinks: false in the pod"
     ]
 
 
@@ -205,7 +202,7 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
         if variable.startswith(VARIABLE_PREFIX) and variable not in FOREIGN_VARIABLES
     ]
     return [
-        f"unknown variable {VARIABLE_PREFIX}{name} is ignored: the nearest known one is"
+        f"Ignoring the unknown variable {VARIABLE_PREFIX}{name}; the nearest known one is"
         f" {VARIABLE_PREFIX}{nearest(name, known)}"
         for name in unknown
         if name not in known

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 
 class ServerOptions(TypedDict, total=False):
-    """The options of Config that concern a loaded application; sizes and times also as text ("10M",
+    """The options of Config for a loaded application; sizes and times also as strings ("10M",
     "30s")."""
 
     bind: str | Sequence[str]
@@ -47,7 +47,7 @@ class ServerOptions(TypedDict, total=False):
 
 
 class PathOptions(ServerOptions, total=False):
-    """Those that concern loading too."""
+    """Also the options for loading an application."""
 
     factory: bool
     chdir: str

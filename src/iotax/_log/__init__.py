@@ -1,1 +1,1 @@
-"""The server's log, and what a person at a terminal reads."""
+"""The server's log, and lines for a user at a terminal."""

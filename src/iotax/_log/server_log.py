@@ -1,8 +1,7 @@
-"""The server's own log: a thin layer over the extension's sink, which writes without ever blocking
-the server.
+"""The server's own log, on the extension's sink, which never blocks the server.
 
-Decides: which descriptors, colours and prefixes. Never touches the `logging` module: the
-application's configuration of it neither changes nor silences these lines.
+Decides descriptors, colors and prefixes. Does not use the `logging` module, so the application's
+logging configuration neither changes nor silences these lines.
 """
 
 import fcntl
@@ -16,7 +15,7 @@ from iotax._config.errors import ConfigError
 from iotax._config.options import Config
 
 _STDOUT, _STDERR = 1, 2
-# Names of a descriptor of this process. A socket, as under systemd, cannot be opened by them.
+# Names of descriptors. A socket, as under systemd, cannot be opened by such a name.
 _DESCRIPTOR = re.compile(r"/dev/fd/([0-9]{1,9})|/proc/(?:self|thread-self|[0-9]+)/fd/([0-9]{1,9})")
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
@@ -25,8 +24,8 @@ _opened: list[int] = []
 
 def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True) -> None:
     """Open the sink for this process, as `config` says. Without `threads`, for a process that
-    forks, each line is written at once, or dropped when nobody takes it. Errors: ConfigError that
-    names the option and the file."""
+    forks, each line is written immediately, or dropped if the descriptor is not ready. Errors:
+    ConfigError that names the option and the file."""
     files: list[int] = []
     try:
         error_fd = _descriptor("--error-logfile", config.error_logfile, _STDERR, files)
@@ -48,7 +47,7 @@ def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True
 
 
 def reopen() -> None:
-    """Somebody has moved the files away."""
+    """Open the log files again by their names: the old ones were renamed."""
     _iotax.reopen_log()
 
 
@@ -65,13 +64,13 @@ def error(text: str) -> None:
 
 
 def flush(seconds: float = 1.0) -> bool:
-    """Wait for what was logged, at most `seconds`. False: some of it is still unwritten."""
+    """Wait at most `seconds` until all lines are written. False: some are not."""
     return _iotax.flush_log(seconds)
 
 
 def descriptor_named_by(path: str) -> int | None:
-    """The descriptor of this process that `path` stands for: /dev/stdout, /dev/stderr, /dev/fd/N,
-    /proc/self/fd/N, or a link to one of them, as container images have it. None: it is a file."""
+    """The descriptor of this process that `path` names: /dev/stdout, /dev/stderr, /dev/fd/N,
+    /proc/self/fd/N, or a link to one of them, as in container images. None: it is a file."""
     for _ in range(_LINKS_MAX):
         path = os.path.abspath(path)
         if path in _STANDARD:
@@ -83,19 +82,19 @@ def descriptor_named_by(path: str) -> int | None:
         try:
             path = os.path.join(os.path.dirname(path), os.readlink(path))
         except OSError:
-            return None  # no link, or nothing is there yet
+            return None  # not a link, or it does not exist
     return None
 
 
 def _path(file: str) -> bytes:
-    """Of the file that is opened anew when somebody has moved it away; empty: there is none."""
+    """The file to open again after log rotation; empty: none."""
     if file == "-" or descriptor_named_by(file) is not None:
         return b""
     return os.fsencode(os.path.abspath(file))
 
 
 def _is_writable(descriptor: int) -> bool:
-    """Errors: OSError when it is not open."""
+    """Errors: OSError if it is not open."""
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
@@ -107,11 +106,11 @@ def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
             writable = _is_writable(named)
         except OSError:
             raise ConfigError(
-                f'{flag} "{path}" is descriptor {named}, which is not open; e.g. {flag} -'
+                f'{flag}: "{path}" is descriptor {named}, which is not open; e.g. {flag} -'
             ) from None
         if not writable:
             raise ConfigError(
-                f'{flag} "{path}" is descriptor {named}, which is open for reading only; e.g.'
+                f'{flag}: "{path}" is descriptor {named}, which is open for reading only; e.g.'
                 f" {flag} -"
             )
         return named
@@ -119,17 +118,17 @@ def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise ConfigError(
-            f'{flag} "{path}" cannot be opened: {error.strerror}; e.g. {flag} /var/log/iotax.log'
+            f'{flag}: cannot open "{path}": {error.strerror}; e.g. {flag} /var/log/iotax.log'
         ) from None
     files.append(opened)
     if stat.S_ISDIR(os.fstat(opened).st_mode):
-        raise ConfigError(f'{flag} "{path}" is a folder; e.g. {flag} /var/log/iotax.log')
+        raise ConfigError(f'{flag}: "{path}" is a directory; e.g. {flag} /var/log/iotax.log')
     return opened
 
 
 def colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:
-    """no-color.org and force-color.org: a set, non-empty variable decides; an explicit choice beats
-    both."""
+    """Whether to use colors. NO_COLOR and FORCE_COLOR count if they are not empty (no-color.org,
+    force-color.org); a `choice` other than auto overrides both."""
     if choice != "auto":
         return choice == "always"
     if environ.get("NO_COLOR"):

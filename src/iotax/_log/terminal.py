@@ -1,4 +1,4 @@
-"""Lines for the person who started the command, and the standard streams that they go to."""
+"""Lines for the user who started the command, and their standard streams."""
 
 import os
 import sys
@@ -9,15 +9,14 @@ _STDERR = 2
 
 
 def say(text: str) -> None:
-    """Lines for the person who started the command, on standard error: no level, no prefix. Never
-    fails."""
+    """Print lines for the user on standard error, without level and prefix. Never fails."""
     flush()
     left = memoryview(f"{text}\n".encode(errors="backslashreplace"))
     try:
         while left:
             left = left[os.write(_STDERR, left) :]
     except OSError:
-        return  # nobody reads: the start goes on
+        return  # the reader is gone: continue with the start
 
 
 def is_terminal() -> bool:
@@ -25,8 +24,8 @@ def is_terminal() -> bool:
 
 
 def open_missing_standard_streams() -> None:
-    """Open descriptors 0 to 2 on /dev/null when they are closed, so that no socket takes their
-    place."""
+    """Open /dev/null for each closed descriptor of 0 to 2, so that a socket does not get its
+    number."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)

@@ -1,9 +1,8 @@
-"""Opening and closing the sockets that iotax listens on, and saying plainly why one cannot be
-opened.
+"""Open and close the listening sockets, and explain why one cannot be opened.
 
-Decides: which addresses a name stands for, socket options, who may remove the file of a UNIX
-socket.
-Knows nothing of requests, options' spellings (the caller passes an example) or the worker.
+Decides which addresses a name stands for, the socket options, and which process removes the file
+of a Unix socket. Does not know requests, the worker or the spelling of options: the caller passes
+an example.
 """
 
 import errno
@@ -26,7 +25,7 @@ from iotax._log import server_log
 
 
 class BindError(OSError):
-    """An address cannot be opened. The message says why; `errno` is that of the system call."""
+    """Listening on an address failed. The message says why; `errno` is that of the system call."""
 
     def __init__(self, number: int, text: str) -> None:
         super().__init__(number, text)
@@ -48,7 +47,7 @@ class Listener:
 
     @property
     def mode(self) -> int:
-        """Permissions of the UNIX socket's file as bind() made it."""
+        """Permissions of the Unix socket's file after bind()."""
         return stat.S_IMODE(self._made.st_mode) if self._made else 0
 
     @property
@@ -57,7 +56,7 @@ class Listener:
 
     @property
     def clickable(self) -> str:
-        """A URL that works in a browser on this machine, if its own does not; else ""."""
+        """A URL for a browser on this machine, if `url` does not work there; else ""."""
         host, _, port = self.label.rpartition(":")
         return f"http://127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") and not self._made else ""
 
@@ -76,8 +75,7 @@ class Listener:
         self.socket.close()
 
     def remove_file(self) -> None:
-        """Remove the UNIX socket's file, in the process that made it and if it is still the same
-        file."""
+        """Remove the Unix socket's file if this process made it and it is still the same file."""
         if self._made is None or os.getpid() != self._maker:
             return
         path = self.label.removeprefix("unix:")
@@ -86,7 +84,7 @@ class Listener:
             if (now.st_dev, now.st_ino) == (self._made.st_dev, self._made.st_ino):
                 os.unlink(path)
         except OSError:
-            return  # gone already, or its folder is: nothing of ours is left there
+            return  # it, or its directory, was removed already
 
 
 class Listeners:
@@ -107,18 +105,19 @@ class Listeners:
         return next((listener.port for listener in self.all if listener.port), 0)
 
     def announce(self, notes: Iterable[str] = ()) -> None:
-        """Log where requests are served from now on, and `notes`."""
+        """Log the addresses, then `notes`."""
         for listener in self.all:
             server_log.info(f"Listening on {listener.url}")
         for note in notes:
             server_log.info(note)
 
     def descriptors(self) -> list[tuple[int, str]]:
-        """With the labels as the log shows them: a path that is not UTF-8 has \\xNN there."""
+        """Descriptors with labels for the log: a path that is not valid UTF-8 has \\xNN."""
         return [(one.socket.fileno(), _printable(one.label)) for one in self.all]
 
     def hand_over(self) -> None:
-        """Close the descriptors, because a worker has duplicates; files of UNIX sockets stay."""
+        """Close the descriptors, of which a worker has duplicates. Keep the files of Unix
+        sockets."""
         for listener in self.all:
             listener.close()
 
@@ -135,10 +134,8 @@ def open_listeners(
     unix_mode: int | None,
     example: Callable[[TcpAddress], str],
 ) -> Listeners:
-    """Bind and listen on every address; all or none. `example` writes an address as the caller's
-    user would.
-
-    Errors: BindError.
+    """Bind and listen on every address, all or none. `example`: formats an address as the user
+    would type it. Errors: BindError.
     """
     found: list[Listener] = []
     asked = list(addresses)
@@ -154,7 +151,7 @@ def open_listeners(
         own = [one.label for one in found if one.port and f":{one.port} " in error.text]
         if error.errno == errno.EADDRINUSE and own:
             text = error.text.partition(" is in use")[0]
-            text += f" is taken by another address of this server, {own[0]}: leave one of them out"
+            text += f" is in use by another address of this server, {own[0]}; leave one of them out"
             raise BindError(error.errno, text) from None
         raise
     except BaseException:
@@ -169,8 +166,8 @@ def _open_tcp(
     backlog: int,
     example: Callable[[TcpAddress], str],
 ) -> list[Listener]:
-    """A listener for each address that the host stands for, all on one port. "::" takes IPv4 too,
-    unless IPv4 has a listener of its own on that port, among these or the `others`."""
+    """Open a listener for each address of the host, all on one port. "::" accepts IPv4 too, unless
+    one of these or of the `others` listens on IPv4 on that port."""
     hosts = _resolve(address)
     v6_only = len(hosts) > 1 or any(
         isinstance(other, TcpAddress) and other.port == address.port != 0 and ":" not in other.host
@@ -183,8 +180,8 @@ def _open_tcp(
         try:
             listener = _listen_tcp(family, host, port, backlog, v6_only=v6_only or host != "::")
         except OSError as error:
-            # A name such as localhost may stand for ::1 on a machine without IPv6: one address that
-            # exists is enough.
+            # A name such as localhost may resolve to ::1 on a machine without IPv6. One existing
+            # address is enough.
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and len(hosts) > 1:
                 missing = error
                 continue
@@ -199,21 +196,21 @@ def _open_tcp(
 
 def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, str]]:
     try:
-        answers = socket.getaddrinfo(
+        resolved = socket.getaddrinfo(
             None if address.host == EVERY_HOST else address.host,
             address.port,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else "it is no host name"
+        reason = error.strerror if isinstance(error, socket.gaierror) else "invalid host name"
         raise BindError(
             errno.EADDRNOTAVAIL,
-            f"{address} cannot be listened on: the name {address.host} does not resolve ({reason});"
-            " take an address of this machine, e.g. 127.0.0.1 or 0.0.0.0",
+            f"cannot listen on {address}: the name {address.host} does not resolve ({reason});"
+            " use an address of this machine, e.g. 127.0.0.1 or 0.0.0.0",
         ) from None
     hosts: list[tuple[socket.AddressFamily, str]] = []
-    for family, _, _, _, where in answers:
+    for family, _, _, _, where in resolved:
         host = str(where[0])
         if len(where) == 4 and where[3]:  # the zone of a link-local address
             host += f"%{socket.if_indextoname(where[3])}"
@@ -253,13 +250,13 @@ def _tcp_error(
     elif error.errno in (errno.EACCES, errno.EPERM):
         text = (
             f"{address} is not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE;"
-            f" take a higher port, e.g. {example(TcpAddress(address.host, 8000))}"
+            f" use a higher port, e.g. {example(TcpAddress(address.host, 8000))}"
         )
     elif error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        fix = "take one that is, e.g. 127.0.0.1 or 0.0.0.0 for all"
-        text = f"{address} is not an address of this machine: {fix}"
+        fix = "use one of its addresses, e.g. 127.0.0.1, or 0.0.0.0 for all"
+        text = f"{address} is not an address of this machine; {fix}"
     else:
-        text = f"{address} cannot be listened on: {error.strerror}"
+        text = f"cannot listen on {address}: {error.strerror}"
     return BindError(error.errno or 0, text)
 
 
@@ -271,7 +268,7 @@ def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener
     if len(os.fsencode(address.path)) > UNIX_PATH_BYTES_MAX:
         raise BindError(
             errno.ENAMETOOLONG,
-            f"{address} is too long: a socket's path takes at most {UNIX_PATH_BYTES_MAX} bytes,"
+            f"{address} is too long; expected a path of at most {UNIX_PATH_BYTES_MAX} bytes,"
             " e.g. unix:/run/iotax.sock",
         )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -281,8 +278,7 @@ def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener
         sock.setblocking(False)
         sock.bind(address.path)
         listener = Listener(sock, str(address), made=os.lstat(address.path))
-        # bind() made it 777 & ~umask. Nobody can connect before listen(), so the mode is set in
-        # time.
+        # bind() made it 777 & ~umask. Clients cannot connect before listen(), so this is in time.
         os.chmod(address.path, listener.mode & 0o666 if mode is None else mode)
         sock.listen(backlog)
     except OSError as error:
@@ -294,8 +290,8 @@ def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener
 
 
 def _remove_stale(address: UnixAddress) -> None:
-    """Make way for a new socket: a file that nobody listens on any more is removed, everything else
-    is left alone."""
+    """Remove the file of a socket on which no process listens. Keep everything else. Errors:
+    BindError, OSError."""
     try:
         found = os.lstat(address.path)
     except FileNotFoundError:
@@ -303,7 +299,7 @@ def _remove_stale(address: UnixAddress) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise BindError(
             errno.EEXIST,
-            f"{address}: the path holds another kind of file, which is left alone; take another"
+            f"{address}: the path is a file of another type, which is not removed; use another"
             " path",
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -314,19 +310,19 @@ def _remove_stale(address: UnixAddress) -> None:
             os.unlink(address.path)
             return
         except BlockingIOError:
-            pass  # its queue is full: somebody listens
+            pass  # its backlog is full: a process listens
         raise _unix_error(OSError(errno.EADDRINUSE, ""), address)
 
 
 def _unix_error(error: OSError, address: UnixAddress) -> BindError:
-    folder = os.path.dirname(os.path.abspath(address.path))
+    directory = os.path.dirname(os.path.abspath(address.path))
     if error.errno == errno.EADDRINUSE:
         text = f"{address} is in use: stop the other process or take another path, e.g. {address}.2"
     elif error.errno in (errno.EACCES, errno.EPERM):
-        reason = f"this user may not make files in {folder}, or not use the socket there"
+        reason = f"this user may not create files in {directory}, or not use the socket there"
         text = f"{address} is not permitted: {reason}"
     elif error.errno in (errno.ENOENT, errno.ENOTDIR):
-        text = f"{address}: there is no folder {folder}; make it first, or take another path"
+        text = f"{address}: directory {directory} not found; create it, or use another path"
     else:
-        text = f"{address} cannot be listened on: {error.strerror}"
+        text = f"cannot listen on {address}: {error.strerror}"
     return BindError(error.errno or 0, text)

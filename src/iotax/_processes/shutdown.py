@@ -17,7 +17,7 @@ from iotax._processes.lifecycle import FOREVER, Event
 from iotax._processes.pool import Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
-from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS
+from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 
 # For how long after a HUP it may have been about the end of the terminal.
 TERMINAL_SECONDS: Final = 1.0
@@ -60,7 +60,7 @@ class Shutdown:
             self._order_all(order)
         elif self.stop is None or self._is_second(number, now, self.stop):
             aborted = sum(len(self._calls.of(worker.seat)) for worker in self._pool.workers)
-            server_log.warning(f"Stopped immediately by {number.name}; requests aborted: {aborted}")
+            server_log.warning(describe_immediate_stop(number, aborted))
             self.stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
             self._order_all(Order.NOW)
 

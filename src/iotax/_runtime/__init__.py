@@ -1,1 +1,1 @@
-"""One worker in this process: its threads, its stop signals, its end, calls that are overdue."""
+"""One worker in this process: its threads, stop signals, exit, and overdue calls."""

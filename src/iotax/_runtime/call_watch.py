@@ -1,9 +1,8 @@
-"""Calls that last too long: their stacks in the log, the exception in the thread, threads for lost
-ones.
+"""Overdue calls: logs their stacks, raises the exception in their threads, replaces lost threads.
 
-Decides: what is logged of a call, when a debugger keeps deadlines away. Knows nothing of clocks and
-answers: the extension says when a call is slow, overdue or lost (src/driver/deadlines.h), and
-answers by itself when Python does not come to it in time.
+Decides what is logged of a call, and when a debugger suspends deadlines. Does not know clocks or
+responses: the extension decides when a call is slow, overdue or lost, and responds by itself if
+Python does not act in time.
 """
 
 import contextlib
@@ -25,7 +24,8 @@ FRAMES_MAX: Final = 50
 
 
 class Event(NamedTuple):
-    """Of a call. `token` names it, and the moment in it, to the extension."""
+    """An event of a call. `token`: identifies the call and its current deadline for the
+    extension."""
 
     kind: str  # "slow", "overdue" or "lost"
     thread: int
@@ -38,10 +38,9 @@ class Event(NamedTuple):
 
 
 class Watch:
-    """The thread "iotax-watch". It waits in the extension, without the GIL, until there is
-    something to do.
+    """The thread "iotax-watch", which waits for events in the extension, without the GIL.
 
-    `start_thread` starts the application thread of a number, in place of a lost one.
+    `start_thread`: starts the application thread of a number, in place of a lost one.
     """
 
     def __init__(
@@ -60,26 +59,25 @@ class Watch:
         self._thread.start()
 
     def join(self, seconds: float) -> bool:
-        """Whether the thread has ended; it does when the worker has stopped."""
+        """Wait for the thread, which ends when the worker has stopped. Returns whether it has
+        ended."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        """An exception ends the handling of one event, never the watching. BaseException, because
-        code of the application runs here too: the loader that reads a source file, a patched
+        """An exception ends the handling of one event, not the thread. BaseException, because
+        code of the application runs here too: a loader that reads a source file, a patched
         Thread.start()."""
         while True:
             try:
-                event = self._worker.watch()  # takes the event, also when it raises MemoryError
+                event = self._worker.watch()  # removes the event even if it raises MemoryError
                 if event is None:
                     return
                 self.handle(Event(*event))
             except BaseException as error:
                 with contextlib.suppress(BaseException):
-                    server_log.error(
-                        f"The watch of the deadlines failed: {_summary(error)}; it continues"
-                    )
+                    server_log.error(f"Watching calls failed: {_summary(error)}; it continues")
 
     def handle(self, event: Event) -> None:
         if event.kind == "lost":
@@ -92,7 +90,8 @@ class Watch:
             if event.request_id not in self._debugged:
                 self._debugged.add(event.request_id)
                 server_log.info(
-                    f"No deadlines for {event.line} ({event.request_id}): it is debugged"
+                    f"A debugger is active in {event.line} ({event.request_id}); its deadlines are"
+                    " suspended"
                 )
             return
         answered = (
@@ -102,8 +101,8 @@ class Watch:
         )
         option = "--slow-request" if event.kind == "slow" else "--request-timeout"
         server_log.warning(
-            f"{event.line} ({event.request_id}) has run for {event.age:.1f} s without a word"
-            f" ({option}); iotax-{event.thread} is at:\n{stack(frame)}"
+            f"{event.line} ({event.request_id}) has produced no output for {event.age:.1f} s"
+            f" ({option}); stack of iotax-{event.thread}:\n{stack(frame)}"
         )
         if event.kind == "slow" or self._action == "log":
             return
@@ -115,18 +114,18 @@ class Watch:
             )
 
     def _replace(self, event: Event) -> None:
-        """Start a thread in the place of a lost one; where that fails, the worker has one less."""
+        """Start a thread in place of a lost one. If that fails, the worker has one thread less."""
         try:
             self._start_thread(event.replacement)
         except BaseException as error:
             self._worker.replacement_failed(event.thread, event.replacement)
             server_log.error(
-                f"No thread can be started in the place of iotax-{event.thread}: {_summary(error)}"
+                f"Cannot start a thread in place of iotax-{event.thread}: {_summary(error)}"
             )
 
 
 def _summary(error: BaseException) -> str:
-    """In one line, and without a look at source files: that may be what failed."""
+    """On one line, without reading source files, which may be what failed."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:
@@ -145,8 +144,8 @@ def is_debugged(frame: FrameType | None) -> bool:
 
 
 def stack(frame: FrameType | None) -> str:
-    """The innermost frames, as in a traceback, from the application's first on. Without source
-    lines where reading them fails: a loader of the application may raise anything."""
+    """The innermost frames, formatted as in a traceback, from the application's first frame on.
+    Without source lines if reading them fails: a loader of the application may raise anything."""
     try:
         return _stack(traceback.extract_stack(frame, FRAMES_MAX) if frame is not None else [])
     except BaseException as error:
@@ -155,13 +154,13 @@ def stack(frame: FrameType | None) -> str:
             traceback.FrameSummary(f.f_code.co_filename, line, f.f_code.co_name, line="")
             for f, line in found
         ]
-        return f"{_stack(places)}\n  (its source cannot be read: {_summary(error)})"
+        return f"{_stack(places)}\n  (cannot read its source: {_summary(error)})"
 
 
 def _stack(frames: list[traceback.FrameSummary]) -> str:
     ours = [origin_of(entry.filename) is Origin.IOTAX for entry in frames]
     while ours and ours[-1]:
-        ours.pop()  # it has just come back
+        ours.pop()  # the call has just returned
     start = max((place for place, own in enumerate(ours) if own), default=-1) + 1
     return (
         "".join(traceback.format_list(frames[start : len(ours)])).rstrip("\n")

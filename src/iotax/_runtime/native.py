@@ -1,8 +1,8 @@
-"""Threads, locks and forks of the operating system, whatever has been put into Python's modules.
+"""Native threads, locks and forks, in a program that patches Python's modules.
 
-gevent and eventlet replace parts of threading, _thread, select, os and others by cooperative ones,
-in which nothing happens while another thread has to be waited for. What the server itself starts
-and waits for must not become that. Decides how a thread is started. Knows nothing of what it runs.
+gevent and eventlet replace parts of threading, _thread, select, os and others by cooperative
+versions, in which a blocked thread stops all others. The server's own threads must not become
+cooperative. Decides how a thread is started. Does not know what it runs.
 """
 
 import importlib
@@ -17,8 +17,7 @@ from typing import Any, Final, Protocol
 
 
 def _pristine(name: str) -> Any:
-    """A copy of a compiled module, as Python made it. It does not matter what has been changed in
-    the one that all share, or when."""
+    """A private copy of a compiled module, independent of patches to the shared one."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.loader is not None
@@ -50,23 +49,23 @@ def in_main_thread() -> bool:
 
 
 def thread(target: Callable[..., object], name: str, args: Sequence[Any] = ()) -> threading.Thread:
-    """A daemon thread of the operating system, to be started."""
+    """Make a native daemon thread. The caller starts it."""
     made: type[threading.Thread] = threading.Thread
     if _starts_something_else():
         _make_imports_native()
         made = _NativeThread
-        if not issubclass(made, threading.Thread):  # it has been replaced by a class of its own
+        if not issubclass(made, threading.Thread):  # it was replaced by another class
             made = type("NativeThread", (_NativeThread, threading.Thread), {})
     return made(target=target, name=name, args=args, daemon=True)
 
 
 def ident_of(one: threading.Thread) -> int | None:
-    """As in sys._current_frames()."""
+    """The thread's key in sys._current_frames()."""
     return one.native_ident if isinstance(one, _NativeThread) else one.ident
 
 
 def reinit_in_child() -> None:
-    """After fork(): an event loop of gevent is made again, which os.fork() would have done."""
+    """After fork(): make gevent's event loop again, as os.fork() would have done."""
     gevent: Any = sys.modules.get("gevent")
     if gevent is not None and os.fork is not fork:
         gevent.reinit()
@@ -74,12 +73,12 @@ def reinit_in_child() -> None:
 
 # Since CPython 3.13, and before.
 _STARTS: Final = ("_start_joinable_thread", "_start_new_thread")
-# A debugger puts functions of its own there, which start a thread of the operating system.
+# A debugger replaces these functions by its own, which start a native thread.
 _DEBUGGERS: Final = ("_pydev", "pydevd")
 
 
 def _starts_something_else() -> bool:
-    """Whether threading.Thread does not start a thread of the operating system."""
+    """Whether threading.Thread does not start a native thread."""
     start = next(getattr(threading, name) for name in _STARTS if hasattr(threading, name))
     module = str(getattr(start, "__module__", ""))
     is_compiled = isinstance(start, types.BuiltinFunctionType) and module == "_thread"
@@ -87,8 +86,8 @@ def _starts_something_else() -> bool:
 
 
 def _make_imports_native() -> None:
-    """With cooperative locks, two threads of the operating system that import at the same time wait
-    for each other for good (gevent; eventlet does the same as this by itself)."""
+    """With cooperative locks, two native threads that import at the same time can deadlock
+    (gevent; eventlet does the same as this by itself)."""
     importlib._bootstrap._thread = _thread  # type: ignore[attr-defined]
 
 
@@ -117,7 +116,7 @@ class _Flag:
 
 
 class _NativeThread(threading.Thread):
-    """One of the operating system for a program in which threading.Thread starts something else.
+    """A native thread for a program in which threading.Thread starts something else.
     threading.current_thread() and enumerate() know it."""
 
     def __init__(self, **given: Any) -> None:
@@ -135,7 +134,7 @@ class _NativeThread(threading.Thread):
     def _run_native(self) -> None:
         self.native_ident = get_ident()
         self._native_id = _thread.get_native_id()
-        # What this program takes for the number of a thread.
+        # What this program uses as the id of a thread.
         self._ident = number = threading.get_ident()
         threading._active[number] = self  # type: ignore[attr-defined]
         self._started.set()
@@ -159,7 +158,7 @@ class _NativeThread(threading.Thread):
     def is_alive(self) -> bool:
         return self._started.is_set() and not self._over.is_set()
 
-    # What threading calls in the child of a fork, up to CPython 3.12, and since 3.13.
+    # Called by threading in the child of a fork, up to CPython 3.12, and since 3.13.
 
     def _reset_internal_locks(self, is_alive: bool) -> None:
         self._after_fork(self._ident if is_alive else None)
@@ -168,7 +167,7 @@ class _NativeThread(threading.Thread):
         self._over.set()
 
     def _after_fork(self, new_ident: int | None = None) -> None:
-        """`new_ident`: of the thread that has forked, the only one that is left."""
+        """`new_ident`: of the thread that forked, the only one that remains."""
         if new_ident is None:
             self._over.set()
         else:

@@ -1,4 +1,4 @@
-"""How this process ends when Python's own way takes too long, or is not safe."""
+"""Exit of this process when Python's own exit takes too long, or is not safe."""
 
 import os
 import threading
@@ -8,12 +8,12 @@ from iotax import _iotax
 from iotax._log import server_log
 from iotax._runtime import native
 
-# For what was printed, before the process is ended.
+# To write buffered standard output before the exit.
 FLUSH_SECONDS: Final = 0.5
 
 
 class ExitGuard:
-    """Ends the process when leaving takes too long: a call, the application's own threads or its
+    """Ends the process if its exit takes too long: a call, the application's own threads or its
     atexit functions may hang.
 
     A daemon thread can do this: Python waits for threads and runs atexit functions before it stops
@@ -26,15 +26,15 @@ class ExitGuard:
         self._waiting.acquire()
 
     def cancel(self) -> None:
-        """Once."""
+        """Call it at most once."""
         self._waiting.release()
 
     def start(self) -> None:
-        """Without room for one more thread nothing bounds the exit, which goes on all the same."""
+        """If the thread cannot be started, the exit continues without a limit."""
         try:
             native.thread(self._run, "iotax-exit").start()
         except RuntimeError as error:
-            server_log.warning(f"The time to exit is not limited: {error}")
+            server_log.warning(f"Exiting without a time limit: {error}")
 
     def _run(self) -> None:
         if self._waiting.acquire(timeout=self._seconds):
@@ -45,14 +45,14 @@ class ExitGuard:
             for thread in threading.enumerate()
             if thread not in ours and (not thread.daemon or thread.name.startswith("iotax-"))
         ]
-        what = f"threads {', '.join(others)}" if others else "what the application does at exit"
-        server_log.warning(f"Leaving without waiting any longer for {what}")
+        what = f"threads: {', '.join(others)}" if others else "the application's exit functions"
+        server_log.warning(f"Exiting without waiting for {what}")
         leave_now(self._code)
 
 
 def leave_now(code: int) -> None:
-    """End the process without finalising Python: a thread that the application holds would abort
-    that. What was logged and printed before is written, if that is possible within seconds."""
+    """End the process without finalizing Python, which could crash while a thread of the
+    application runs. Write the log and standard output first, within a time limit."""
     server_log.flush()
     _iotax.flush_standard_streams(FLUSH_SECONDS)
     os._exit(code)

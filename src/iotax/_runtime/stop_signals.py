@@ -1,5 +1,5 @@
-"""Signals that stop a worker in this process: which are taken, what they do, how they are given
-back."""
+"""Signals that stop a worker in this process: which are handled, their effect, and how the former
+handlers are restored."""
 
 import signal
 import time
@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 from iotax import _iotax
 
-# A second signal counts as "now" only when this much later: one Ctrl-C can reach a process twice
-# (group and wrapper).
+# A second signal means "now" only after this time: one Ctrl-C can reach a process twice (from the
+# process group and from a wrapper).
 SECOND_SIGNAL_SECONDS: Final = 0.5
 
 Process = Literal["application", "server", "worker"]
@@ -22,24 +22,30 @@ _TAKEN: Final[Mapping[Process, Sequence[signal.Signals]]] = {
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
-class StopSignals:
-    """INT and TERM while a worker runs in the main thread; the former handlers come back
-    afterwards.
+def describe_immediate_stop(number: int, requests: int) -> str:
+    """The log line for a stop that does not wait for `requests` requests in progress."""
+    count = "1 request" if requests == 1 else f"{requests} requests"
+    return f"Stopped immediately by {signal.Signals(number).name}; {count} aborted"
 
-    signal.signal() first, so that getsignal() shows this object and asyncio's runner leaves it
-    alone; then the extension's sigaction() on top, which reaches the loop even while Python code or
-    a library holds the main thread.
+
+class StopSignals:
+    """Handles INT and TERM while a worker runs in the main thread, then restores the former
+    handlers.
+
+    signal.signal() first, so that getsignal() returns this handler and asyncio's runner keeps it;
+    then the extension's sigaction(), which reaches the loop even while Python code or a library
+    runs in the main thread.
     """
 
     def __init__(
         self,
         worker: _iotax.Worker,
         stop: Callable[[str], None],
-        at_once: Callable[[int], None] | None,
+        stop_now: Callable[[int], None] | None,
         *,
         process: Process,
     ) -> None:
-        self._worker, self._stop, self._at_once = worker, stop, at_once
+        self._worker, self._stop, self._stop_now = worker, stop, stop_now
         self._process: Process = process
         self._former: dict[int, _Handler] = {}
         self._former_wakeup_fd = -1
@@ -47,7 +53,7 @@ class StopSignals:
 
     def install(self) -> None:
         numbers = _TAKEN[self._process]
-        if self._process != "application":  # a guest leaves the mask to its host
+        if self._process != "application":  # the signal mask belongs to the process
             signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         self._former = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
@@ -61,17 +67,17 @@ class StopSignals:
         signal.set_wakeup_fd(self._former_wakeup_fd)
         self._worker.restore_stop_signals()
         for number, handler in self._former.items():
-            if handler is not None:  # None: not installed from Python, and not ours to name
+            if handler is not None:  # None: not installed from Python; cannot be set from it
                 signal.signal(number, handler)
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         if self._process == "worker":
-            return  # the extension's handler has told the supervisor
+            return  # the extension's handler has notified the supervisor
         now = time.monotonic()
         if number != signal.SIGQUIT and self._first is None:
             self._first = now
             self._stop("prompt" if number == signal.SIGINT else "drain")
         elif number == signal.SIGQUIT or now - (self._first or now) >= SECOND_SIGNAL_SECONDS:
             self._stop("now")
-            if self._at_once is not None:
-                self._at_once(number)
+            if self._stop_now is not None:
+                self._stop_now(number)

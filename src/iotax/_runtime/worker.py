@@ -1,7 +1,7 @@
-"""One worker in this process, from its first thread to its last.
+"""One worker in this process: starts its threads and joins them.
 
-Decides: how long its threads are waited for. Knows nothing of how the application was found or
-where the listeners came from. The loop, the drain and its time limit are the extension's.
+Decides how long to wait for its threads. Does not know how the application was loaded or where the
+listeners came from. The loop, draining and its timeout are in the extension.
 """
 
 import os
@@ -17,19 +17,19 @@ from iotax._runtime import native
 from iotax._runtime.call_watch import Watch
 from iotax._runtime.stop_signals import Process, StopSignals
 
-# Threads come back as soon as the worker has stopped, unless the application holds them.
+# Threads return when the worker has stopped, unless they are in a call of the application.
 JOIN_SECONDS: Final = 2.0
 
 
 class ThreadsNotStarted(RuntimeError):
-    """The system has no room for the threads of a worker; says how many there are."""
+    """The operating system refused to start the threads of a worker. Says how many run."""
 
 
 class Worker:
-    """Runs `application` on `listeners`, whose sockets it takes over; their files stay theirs.
+    """Runs `application` on the sockets of `listeners`, which keep their files.
 
-    `channel` is the descriptor of one to a supervisor, who reads the worker's `seat` of `page`;
-    -1: there is none.
+    `channel`: a descriptor of the channel to a supervisor, which reads the worker's `seat` of
+    `page`; -1: none.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class Worker:
         self,
         *,
         process: Process = "application",
-        at_once: Callable[[int], None] | None = None,
+        stop_now: Callable[[int], None] | None = None,
         ready: Callable[[], None] | None = None,
     ) -> bool:
-        """Serve in this thread until stopped; in the main thread signals stop it meanwhile.
+        """Serve in this thread until stopped. In the main thread, signals stop it too.
 
-        `process` says whose the process is. The application's: INT and TERM. The server's: QUIT
-        too, and a call that outlasts the graceful time-out ends the process. A worker's, under a
-        supervisor: it does as it is told, and reports TERM. `at_once` is called in the main thread
-        by a second signal or QUIT, with its number; `ready` before the first request.
-        Returns whether every application thread has come back. Errors: OSError when the loop cannot
+        `process`: whose process it is. "application": INT and TERM stop the worker. "server": also
+        QUIT, and a call that outlasts the graceful timeout ends the process. "worker", under a
+        supervisor: it follows orders, and reports TERM. `stop_now`: called in the main thread with
+        the number of a second signal or QUIT. `ready`: called before the first request.
+        Returns whether every application thread has returned. Errors: OSError when the loop cannot
         be set up, ThreadsNotStarted.
         """
         threads = [self._make_thread(number) for number in range(1, self._config.threads)]
@@ -79,7 +79,7 @@ class Worker:
 
         watch = Watch(self._worker, self._config, replace_lost)
         signals = (
-            StopSignals(self._worker, self.stop, at_once, process=process)
+            StopSignals(self._worker, self.stop, stop_now, process=process)
             if native.in_main_thread()
             else None
         )
@@ -110,8 +110,9 @@ class Worker:
         except RuntimeError as error:
             raise ThreadsNotStarted(
                 f"only {started} of {len(threads) + 1} application threads"
-                f"{' and no watch of the deadlines' if watch else ''} could be started: {error};"
-                " take fewer (--threads), or raise the limit of processes (ulimit -u, TasksMax)"
+                f"{', and not the thread that watches calls,' if watch else ''} could be started:"
+                f" {error}; use fewer (--threads), or raise the limit on processes (ulimit -u,"
+                " TasksMax)"
             ) from error
 
     def _make_thread(self, number: int) -> threading.Thread:
@@ -127,8 +128,8 @@ class Worker:
         return time.monotonic() - (self.stop_asked_at or time.monotonic())
 
     def seconds_left(self) -> float:
-        """What is left of the graceful time-out for the application's own threads and exit
-        functions; at least 1."""
+        """The rest of the graceful timeout, for the application's own threads and exit functions;
+        at least 1."""
         return max(1.0, self._config.graceful_timeout - self.seconds_since_stop())
 
     def running(self) -> int:
@@ -143,5 +144,5 @@ def _join(threads: list[threading.Thread]) -> bool:
     return not any(thread.is_alive() for thread in threads)
 
 
-# A child that the application forks must not hold the port or answer for its parent.
+# A process that the application forks must not keep the port open or serve its parent's clients.
 os.register_at_fork(after_in_child=_iotax.after_fork_in_child)

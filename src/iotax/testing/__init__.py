@@ -2,14 +2,14 @@
 
     client = Client(app)                   # or Client("main:app")
     assert client.get("/").status == 200
-    client.send(b"GET / HTTP/1.1\\r\\n\\r\\n")  # raw bytes: what comes back is what a server says
+    client.send(b"GET / HTTP/1.1\\r\\n\\r\\n")  # raw bytes; returns the server's responses
 
-    with serve(app) as server:             # a live one, on a port of its own
+    with serve(app) as server:             # a live server on a free port
         urllib.request.urlopen(server.url)
 
-Client runs the core and the bridge of the server in the calling thread: parsing, limits, environ,
-framing and refusals are the real ones. What needs a network or time is not there: time-outs,
-threads, workers.
+Client runs core and bridge of the server in the calling thread, so parsing, limits, environ,
+framing and rejections are those of the server. It has no network and no clock: no timeouts,
+threads or workers.
 """
 
 from iotax.testing._client import Client, LiveServer, serve

@@ -1,4 +1,4 @@
-"""Client, which runs the core and the bridge of the server in the calling thread, and serve()."""
+"""Client, which runs core and bridge of the server in the calling thread, and serve()."""
 
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Application = Callable[..., Any]
 
 @dataclass
 class _Call:
-    """Of the application. `begun`: bytes of answers, not yet parsed, that were out before it."""
+    """A call of the application. `begun`: bytes of unparsed output before it."""
 
     begun: int
     method: str
@@ -27,12 +27,12 @@ class _Call:
 
 
 class Client:
-    """A client of `app`, an application or its name as the command takes it.
+    """A client of `app`, an application or its name as for the command.
 
     It uses one connection as long as the server keeps it open. `raise_exceptions`: a request raises
     the exception of its application; otherwise the exception is in Response.error.
     KeyboardInterrupt and others that are not subclasses of Exception are always raised. `options`
-    are those of Server. What the server logs, and wsgi.errors, goes to sys.stderr.
+    are those of Server. The server's log and wsgi.errors go to sys.stderr.
     Errors: TypeError and ValueError that name the argument; LoadError.
     """
 
@@ -51,7 +51,7 @@ class Client:
         self._open()
 
     def _open(self) -> None:
-        this = weakref.ref(self)  # the garbage collector does not see what the connection holds
+        this = weakref.ref(self)  # the garbage collector cannot see references of the connection
 
         def application(environ: dict[str, Any], start_response: Any) -> Any:
             client = this()
@@ -73,10 +73,10 @@ class Client:
         json: object = None,
         form: Pairs | None = None,
     ) -> Response:
-        """`target` as on the request line. Of `body`, `json` and `form` at most one; an iterable of
-        bytes is sent in chunks. Host, Content-Length and Content-Type are set unless `headers` has
-        them. Errors: TypeError and ValueError that name the argument; ProtocolError when the server
-        sees no request, or several."""
+        """`target`: as on the request line. At most one of `body`, `json` and `form`; an iterable
+        of bytes is sent in chunks. Host, Content-Length and Content-Type are set unless `headers`
+        has them. Errors: TypeError and ValueError that name the argument; ProtocolError if the
+        server does not respond exactly once."""
         kind, content = content_of(body, json, form)
         found = self.send(
             encoded(method, target, pairs_of("headers", headers or ()), kind, content)
@@ -84,7 +84,7 @@ class Client:
         if len(found) == 1:
             return found[0]
         self._open()
-        seen = f"{len(found)} answers" if found else "no answer: the server waits for more of it"
+        seen = f"{len(found)} responses" if found else "no response: the server expects more bytes"
         raise ProtocolError(f"{method} {target} got {seen}")
 
     def get(self, target: str, **more: Unpack[Content]) -> Response:
@@ -114,7 +114,7 @@ class Client:
         call. `eof`: the client shuts down its sending side after the bytes."""
         if not isinstance(data, bytes):
             raise TypeError(
-                f"data is {type(data).__name__}, not bytes: encode it, e.g. b'GET / ...'"
+                f"data must be bytes, not {type(data).__name__}; encode it, e.g. b'GET / ...'"
             )
         self._calls = []
         self._connection.receive(data)
@@ -138,22 +138,22 @@ class Client:
         found: list[Response] = []
 
         def call_before(limit: int) -> _Call | None:
-            """The one whose answer begins at `at`; None: the server answers by itself."""
+            """The call whose response begins at `at`; None: the response is the server's own."""
             return next((call for call in self._calls if at <= call.begun < limit), None)
 
         def to_head(begin: int, head_end: int) -> bool:
             call = call_before(begin + 1)
-            if call is None:  # a refusal closes behind it
+            if call is None:  # the connection closes after a rejection
                 return end is not None and head_end == len(data)
             return call.method == "HEAD"
 
         while parsed := parse_response(data, at, to_head=to_head, end=end):
-            response, behind = parsed
-            call = call_before(behind)
+            response, after = parsed
+            call = call_before(after)
             response.error = call.error if call is not None else None
-            response.closed = end is not None and behind == len(data)
+            response.closed = end is not None and after == len(data)
             found.append(response)
-            at = behind
+            at = after
         if end is None:
             self._unparsed = data[at:]
         return found
@@ -161,14 +161,14 @@ class Client:
     def _receive(self) -> None:
         self._unparsed += self._connection.take_output()
 
-    # ---- the application, looked at from outside
+    # ---- the application
 
     def _called(self, environ: dict[str, Any], start_response: Any) -> Any:
         self._receive()
         call = _Call(len(self._unparsed), environ["REQUEST_METHOD"])
         self._calls.append(call)
         wrapper = environ["wsgi.file_wrapper"]
-        with _noting(call):
+        with _recording_error(call):
             result = self._app(environ, start_response)
         if type(result) in (list, tuple, wrapper):
             return result
@@ -176,7 +176,7 @@ class Client:
 
 
 @contextmanager
-def _noting(call: _Call) -> Iterator[None]:
+def _recording_error(call: _Call) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
@@ -185,7 +185,7 @@ def _noting(call: _Call) -> Iterator[None]:
 
 
 class _Watched:
-    """An iterable whose errors the client wants to know of."""
+    """Records the error of an iterable for the client."""
 
     def __init__(self, result: Any, call: _Call) -> None:
         self._result = result
@@ -193,7 +193,7 @@ class _Watched:
         self._iterator: Iterator[Any] | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        with _noting(self._call):
+        with _recording_error(self._call):
             self._iterator = iter(self._result)
         return self
 
@@ -210,13 +210,13 @@ class _Watched:
     def close(self) -> None:
         close = getattr(self._result, "close", None)
         if close is not None:
-            with _noting(self._call):
+            with _recording_error(self._call):
                 close()
 
 
 @dataclass(frozen=True)
 class LiveServer:
-    """A running server. `url` has no slash at its end."""
+    """A running server. `url`: without a trailing slash."""
 
     host: str
     port: int
@@ -242,7 +242,6 @@ def _loaded(app: Application | str) -> Application:
         return importer.load(app).application
     if not callable(app):
         raise TypeError(
-            f"app is {type(app).__name__}, which cannot be called: give an application, or its name"
-            ' such as "main:app"'
+            f'app must be an application or a name such as "main:app", not {type(app).__name__}'
         )
     return app

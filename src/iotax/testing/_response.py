@@ -1,7 +1,7 @@
-"""Answers as a client sees them: from bytes, strictly, to Response. RFC 9112.
+"""Parse responses strictly, from bytes to Response. RFC 9112.
 
-Knows nothing of where the bytes come from. What is no HTTP is a ProtocolError: the server has said
-something that it never may.
+Does not know where the bytes come from. Raises ProtocolError for bytes that a server may never
+send.
 """
 
 import json
@@ -40,7 +40,7 @@ class Headers(Mapping[str, str]):
         return [value for one, value in self.fields if one.lower() == name.lower()]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, each once, as it was first spelled."""
+        """The names, each once, in the spelling of its first header."""
         spelled: dict[str, str] = {}
         for name, _ in self.fields:
             spelled.setdefault(name.lower(), name)
@@ -73,7 +73,7 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body, in the charset of its Content-Type, else UTF-8."""
+        """The body, decoded in the charset of its Content-Type, else as UTF-8."""
         found = re.search(r"charset=\"?([^\s;\"]+)", self.headers.get("Content-Type") or "")
         return self.body.decode(found[1] if found else "utf-8")
 
@@ -83,8 +83,8 @@ class Response:
 
 @dataclass(frozen=True)
 class End:
-    """Nothing comes any more. `reset`: the connection broke, so content that its close delimits is
-    not complete."""
+    """The end of the connection. `reset`: it was reset, so a body that ends with the connection is
+    truncated."""
 
     reset: bool = False
 
@@ -92,10 +92,10 @@ class End:
 def parse_response(
     data: bytes, at: int, *, to_head: Callable[[int, int], bool], end: End | None
 ) -> tuple[Response, int] | None:
-    """The answer that begins at `at`, and where it ends. None: it has not come.
+    """The response that begins at `at`, and its end. None: it is not complete yet.
 
-    `to_head`: whether the answer whose final head lies between these two answers HEAD. `end`: of
-    the connection; None: more may come. Errors: ProtocolError.
+    `to_head`: whether the response whose final head is between these offsets is one to HEAD. `end`:
+    of the connection; None: more bytes may follow. Errors: ProtocolError.
     """
     interim: list[Response] = []
     begin = at
@@ -103,7 +103,7 @@ def parse_response(
         head_end = data.find(b"\r\n\r\n", begin) + 4
         if head_end < 4:
             if end is not None and begin < len(data):
-                raise ProtocolError(f"a head without end: {data[begin : begin + 80]!r}")
+                raise ProtocolError(f"truncated response head: {data[begin : begin + 80]!r}")
             return None
         response = _head(data[begin : head_end - 4])
         if response.status >= 200:
@@ -112,23 +112,23 @@ def parse_response(
         interim.append(response)
         begin = head_end
     response.interim = interim
-    behind = _take_body(response, data, head_end, to_head(begin, head_end), end)
+    after = _take_body(response, data, head_end, to_head(begin, head_end), end)
     if not response.complete and end is None:
         return None
-    response.raw = data[at:behind]
-    return response, behind
+    response.raw = data[at:after]
+    return response, after
 
 
 def _head(head: bytes) -> Response:
     first, *lines = head.split(b"\r\n")
     status = _STATUS_LINE.fullmatch(first)
     if status is None:
-        raise ProtocolError(f"no status line: {first[:80]!r}")
+        raise ProtocolError(f"invalid status line: {first[:80]!r}")
     fields = []
     for line in lines:
         found = _FIELD.fullmatch(line)
         if found is None:
-            raise ProtocolError(f"no field: {line[:80]!r}")
+            raise ProtocolError(f"invalid header: {line[:80]!r}")
         fields.append((found[1].decode("ascii"), found[2].decode("latin-1")))
     version = f"HTTP/1.{status[1].decode()}"
     reason = status[3].decode("latin-1")
@@ -136,7 +136,7 @@ def _head(head: bytes) -> Response:
 
 
 def _take_body(response: Response, data: bytes, at: int, to_head: bool, end: End | None) -> int:
-    """RFC 9112 section 6.3. Where it ends."""
+    """Read the body (RFC 9112 section 6.3). Returns its end."""
     lengths = set(response.headers.get_all("Content-Length"))
     coding = response.headers.get("Transfer-Encoding")
     if to_head or response.status in _WITHOUT_BODY:
@@ -144,12 +144,14 @@ def _take_body(response: Response, data: bytes, at: int, to_head: bool, end: End
         return at
     if coding is not None:
         if coding != "chunked" or lengths:
-            raise ProtocolError(f"Transfer-Encoding {coding!r}, Content-Length {lengths!r}")
+            raise ProtocolError(
+                f"invalid framing: Transfer-Encoding {coding!r}, Content-Length {lengths!r}"
+            )
         return _take_chunks(response, data, at)
     if lengths:
         (length,) = lengths if len(lengths) == 1 else ("",)
         if not re.fullmatch("[0-9]+", length):
-            raise ProtocolError(f"Content-Length {lengths!r}")
+            raise ProtocolError(f"invalid Content-Length: {lengths!r}")
         response.body = data[at : at + int(length)]
         response.complete = len(response.body) == int(length)
         return at + len(response.body)
@@ -173,6 +175,6 @@ def _take_chunks(response: Response, data: bytes, at: int) -> int:
             break
     else:
         if not _CHUNK_BEGUN.fullmatch(data, at):
-            raise ProtocolError(f"no chunk: {data[at : at + 80]!r}")
+            raise ProtocolError(f"invalid chunk: {data[at : at + 80]!r}")
     response.body = b"".join(chunks)
     return at if response.complete else len(data)

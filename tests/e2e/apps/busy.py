@@ -1,4 +1,4 @@
-"""An application with a Python thread that computes for ever."""
+"""An application with a Python thread that computes forever."""
 
 import threading
 

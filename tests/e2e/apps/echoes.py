@@ -1,4 +1,4 @@
-"""The application under tests/support/load.py: every answer names its request and its process.
+"""The application for tests/support/load.py: every response names its request and its process.
 
 The variable RAN names a file that gets one line for each call, before anything else happens in it.
 """

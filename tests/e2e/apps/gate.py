@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def stay(name, mark=b"."):
-    """Tell the test that this call is at gate `name`, and stay until it is let go."""
-    folder = Path(os.environ["GATES"])
-    with (folder / f"{name}.entered").open("wb", buffering=0) as entered:
+    """Report that this call is at gate `name`, and wait until the test opens the gate."""
+    directory = Path(os.environ["GATES"])
+    with (directory / f"{name}.entered").open("wb", buffering=0) as entered:
         entered.write(mark)
-    with (folder / f"{name}.go").open("rb", buffering=0) as go:
+    with (directory / f"{name}.go").open("rb", buffering=0) as go:
         go.read(1)

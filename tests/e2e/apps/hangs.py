@@ -1,4 +1,4 @@
-"""Views that hang, each in its own way, until they are let go or interrupted."""
+"""Views that hang, each in its own way, until the test releases or interrupts them."""
 
 import ctypes
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import iotax
 
-FOLDER = Path(os.environ.get("HANGS", "."))
-PYTHON = ctypes.PyDLL(None)  # its calls keep the GIL
+DIR = Path(os.environ.get("HANGS", "."))
+PYTHON = ctypes.PyDLL(None)  # its calls hold the GIL
 seen: list[str] = []
 
 
@@ -25,7 +25,7 @@ class Closing:
 
 
 def hang_in_python():
-    while not (FOLDER / "let-go").exists():
+    while not (DIR / "let-go").exists():
         time.sleep(0.01)
 
 

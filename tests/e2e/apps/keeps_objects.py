@@ -1,9 +1,9 @@
 """Keeps all objects of its requests, and has a dozen threads use them at random moments.
 
-Every request names itself in its path: /KIND/ID, with an ID of 12 characters. All that is written
-or sent for it holds its ID, so a client sees what is not its own. A body is nothing but its ID,
-again and again, so a thread sees when it has read what is another's. Wrong things are lines of
-standard error that begin with WRONG.
+Every request names itself in its path: /KIND/ID, with an ID of 12 characters. Everything written or
+sent for it contains its ID, so a client detects bytes of another request. A body is its ID,
+repeated, so a thread detects bytes of another body. Errors are lines on standard error that begin
+with WRONG.
 """
 
 import collections
@@ -39,7 +39,7 @@ class Kept:
     def token(self, text):
         return f"[{self.id} {text}]".encode()
 
-    # ---- what the threads do
+    # ---- the threads
 
     def late_write(self):
         if self.write is not None:
@@ -80,7 +80,7 @@ class Kept:
                 self.environ["wsgi.file_wrapper"](source).close()
 
     def check(self, data):
-        """Part of the body of this request, and of no other."""
+        """Whether the bytes are a part of the body of this request."""
         start = self.pattern.find(data[:ID_BYTES])
         whole = self.pattern * (len(data) // len(self.pattern) + 2)
         if data and (start < 0 or not whole[start:].startswith(data)):
@@ -114,7 +114,7 @@ def use_for_ever(seed):
     while True:
         try:
             one = kept[-1] if chance.random() < 0.6 else chance.choice(kept)
-        except IndexError:  # nothing is kept yet
+        except IndexError:  # no objects are kept yet
             time.sleep(0.001)
             continue
         ended = one.ended
@@ -123,7 +123,7 @@ def use_for_ever(seed):
             use(one)
         except RuntimeError:
             counts["raised"] += 1
-        except (OSError, ValueError):  # of a client that is gone, or its own late exc_info
+        except (OSError, ValueError):  # the client disconnected, or it is its own late exc_info
             pass
         else:
             counts["in time"] += 1
@@ -162,7 +162,7 @@ def reads(one):
 
 
 def reads_and_returns_nothing(one):
-    """The next request may run before a thread that waited for its turn has come to it."""
+    """The next request may run before a thread that waited for its turn has continued."""
     one.check(one.environ["wsgi.input"].read())
     return []
 

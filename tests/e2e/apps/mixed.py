@@ -1,4 +1,4 @@
-"""An application with a view for each way that a request can go, and one that counts what lives."""
+"""An application with a view for each course of a request, and one that counts what is alive."""
 
 import ctypes
 import gc
@@ -86,7 +86,7 @@ def hangs(_environ, start_response):
 
 
 class Mallinfo(ctypes.Structure):
-    """struct mallinfo2 of malloc.h; the eighth are the octets in use."""
+    """struct mallinfo2 of malloc.h; the eighth member counts the bytes in use."""
 
     _fields_ = [("sizes", ctypes.c_size_t * 10)]
 
@@ -96,8 +96,8 @@ LIBC.mallinfo2.restype = Mallinfo
 
 
 def counts(_environ, start_response):
-    """What lives now: objects that the collector knows, blocks of Python, octets of malloc, and
-    open descriptors."""
+    """Counts of what is alive: objects of the garbage collector, blocks of Python, bytes of
+    malloc, open descriptors."""
     gc.collect()
     found = {
         "objects": len(gc.get_objects()),

@@ -14,7 +14,7 @@ PORT = os.environ["CACHE_PORT"]
 
 
 class Memcached(PyMemcacheCache):
-    """Django's own closes its connections after each request."""
+    """Django closes the connections of its own caches after each request."""
 
     def close(self, **_):
         pass

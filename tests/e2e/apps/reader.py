@@ -1,4 +1,4 @@
-"""Sends back each piece of its content as soon as one can be read."""
+"""Sends back each piece of the body as soon as it can be read."""
 
 
 def application(environ, start_response):

@@ -1,4 +1,5 @@
-"""Answers with the thread of the call and of each block; close() prints whether it was the same."""
+"""Responds with the thread of the call and of each block; close() prints whether it was the
+same."""
 
 import contextvars
 import sys
@@ -20,7 +21,7 @@ class Blocks:
         if self.left == 0:
             raise StopIteration
         self.left -= 1
-        time.sleep(0.002)  # long enough for the spare to take the lead
+        time.sleep(0.002)  # long enough for the spare thread to take over the lead
         same_context = place.get(None) is self
         return f"{threading.get_ident() if same_context else 'another context'}\n".encode()
 

@@ -1,4 +1,4 @@
-"""What ends a worker, makes it large, or shows what it shares with others."""
+"""Views that end a worker, make it large, or show what it shares with others."""
 
 import atexit
 import ctypes
@@ -34,7 +34,7 @@ def application(environ, start_response):
 
 
 def orphan():
-    """A process whose parent is gone; it ends at once when gate a lets it go. Returns its id."""
+    """An orphaned process, which exits when the test opens gate a. Returns its id."""
     read_end, write_end = os.pipe()
     middle = os.fork()
     if middle == 0:

@@ -34,13 +34,13 @@ def hello(environ, start_response):
 
 
 def gated(environ, start_response, name):
-    """Answers when the test lets it go."""
+    """Responds when the test opens the gate."""
     stay(name)
     return text(start_response, "let go\n")
 
 
 def blocks(environ, start_response, name):
-    """Three blocks, with the gate behind each one."""
+    """Three blocks, with the gate after each one."""
     start_response("200 OK", [("Content-Type", "text/plain")])
 
     def produce():
@@ -52,14 +52,14 @@ def blocks(environ, start_response, name):
 
 
 def thread(environ, start_response):
-    """Which thread ran this: "main", or its name. `?ms=4` takes some time first."""
+    """The thread that ran this: "main", or its name. `?ms=4` sleeps first."""
     time.sleep(float(query(environ, "ms", "0")) / 1000)
     here = threading.current_thread()
     return text(start_response, "main" if here is threading.main_thread() else here.name)
 
 
 def digest(environ, start_response):
-    """Reads the whole content."""
+    """Reads the complete body."""
     found, length = hashlib.sha256(), 0
     while block := environ["wsgi.input"].read(65536):
         found.update(block)
@@ -68,12 +68,12 @@ def digest(environ, start_response):
 
 
 def unread(environ, start_response):
-    """Answers without looking at the content."""
+    """Responds without reading the body."""
     return text(start_response, "not read\n")
 
 
 def big(environ, start_response):
-    """As many bytes as asked for, in one list of blocks of 64 KiB."""
+    """As many bytes as requested, in one list of blocks of 64 KiB."""
     length = int(query(environ, "bytes"))
     start_response("200 OK", [("Content-Length", str(length))])
     whole, rest = divmod(length, 65536)
@@ -88,7 +88,7 @@ def file(environ, start_response):
 
 
 def show_environ(environ, start_response, *_rest):
-    """The environ as JSON, without what is no text."""
+    """The strings in environ as JSON."""
     shown = {key: value for key, value in environ.items() if isinstance(value, str | bool | int)}
     return text(start_response, json.dumps(shown))
 
@@ -104,7 +104,7 @@ def log_line(environ, start_response):
 
 
 def fork(environ, start_response, name):
-    """Leaves a child behind that stays at the gate."""
+    """Forks a process that waits at the gate."""
     if os.fork() == 0:
         stay(name)
         os._exit(0)
@@ -115,7 +115,7 @@ held = []
 
 
 def exhaust(environ, start_response):
-    """Takes every descriptor that the process may have."""
+    """Uses up all file descriptors of the process."""
     try:
         while True:
             held.append(os.open(os.devnull, os.O_RDONLY))

@@ -1,78 +1,10 @@
-"""The bridge over a scripted exchange: one request at a time, and all that it was told."""
+"""Fixtures that run one request through a bridge of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from _iotax_test import Harness
-
-DEBUG, INFO, WARNING, ERROR, CRITICAL = range(5)
-APPLICATION = 9  # what it has written to wsgi.errors, which has no level
-
-
-@dataclass
-class Answer:
-    """What one request led to. `events` is in order; tests put their own events among them."""
-
-    events: list[Any]
-    log: list[tuple[int, str]] = field(default_factory=list)
-
-    def of(self, kind: str) -> list[Any]:
-        return [event for event in self.events if event[0] == kind]
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event[0] for event in self.events]
-
-    @property
-    def status(self) -> str | None:
-        """Of the head that was sent; None when there was none."""
-        heads = self.of("respond")
-        assert len(heads) <= 1
-        return heads[0][1].decode("latin-1") if heads else None
-
-    @property
-    def fields(self) -> list[tuple[bytes, bytes]]:
-        (head,) = self.of("respond")
-        return head[2]
-
-    @property
-    def content_bytes(self) -> int | None:
-        (head,) = self.of("respond")
-        return head[3]
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(event[1] for event in self.of("body"))
-
-    @property
-    def failed(self) -> bool:
-        """The server's own 500 went out instead of anything of the application's."""
-        return self.kinds[-1:] == ["fail"] and not self.of("respond")
-
-    def errors(self) -> list[str]:
-        return [text for level, text in self.log if level == ERROR]
-
-    def written(self) -> str:
-        """What the application has written to wsgi.errors, as it came."""
-        return "".join(text for level, text in self.log if level == APPLICATION)
-
-    def warnings(self) -> list[str]:
-        return [text for level, text in self.log if level == WARNING]
-
-
-class Bridge:
-    """An application behind the bridge."""
-
-    def __init__(self, app: Any, threads: int = 1, **options: Any) -> None:
-        self.harness = Harness(app, threads, options)
-
-    def request(self, events: list[Any] | None = None, thread: int = 0, **request: Any) -> Answer:
-        events = [] if events is None else events
-        ends = self.harness.run(request, events, thread)
-        assert ends == 1, "exactly one of finish(), fail() and abort()"
-        return Answer(events, self.harness.take_log())
+from scripted_bridge import Answer, Bridge
 
 
 @pytest.fixture
@@ -87,7 +19,7 @@ def ask() -> Callable[..., Answer]:
 
 @pytest.fixture
 def environ_of(ask: Callable[..., Answer]) -> Callable[..., dict[str, Any]]:
-    """environ_of(**request) is the environ that an application got; `options` are the server's."""
+    """environ_of(**request) returns the environ of the application; `options` are the server's."""
 
     def one(options: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
         seen: dict[str, Any] = {}

@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import ERROR, Bridge
+from scripted_bridge import ERROR, Bridge
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -21,7 +21,7 @@ def start(start_response: Any, *headers: tuple[str, str], status: str = "200 OK"
 
 
 class Blocks:
-    """An iterable that counts close() and puts what happens among the events."""
+    """An iterable that counts calls of close() and records events."""
 
     def __init__(self, events: list[Any], *blocks: Any) -> None:
         self.events, self.blocks = events, iter(blocks)
@@ -57,7 +57,7 @@ def answer_with(
 
 
 class Recorder:
-    """Notes every attribute that is looked up on it."""
+    """Records every attribute that is looked up on it."""
 
     def __init__(self, blocks: Any = (b"x",)) -> None:
         object.__setattr__(self, "names", [])
@@ -112,7 +112,7 @@ class InstanceIsIterable:
 
 
 class CallsAs:
-    """Called through a C function: operator.methodcaller takes no keywords of its own."""
+    """Called through a C function: operator.methodcaller passes no keywords of its own."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         return operator.call(Callables.static, environ, start_response)
@@ -222,7 +222,7 @@ def test_s_buf_01_02_03_each_block_is_delivered_before_the_next_is_asked_for(ask
     ]
 
 
-def test_s_buf_02_the_answer_is_delivered_before_close(ask: Any) -> None:
+def test_s_buf_02_the_response_is_delivered_before_close(ask: Any) -> None:
     answer = answer_with(ask, b"abc", headers=[("Content-Length", "3")])
     assert answer.kinds == ["next", "respond", "body", "finish", "deliver", "close"]
 
@@ -299,7 +299,7 @@ def test_subclasses_of_bytes_are_bytes(ask: Any) -> None:
 
 @pytest.mark.parametrize("blocks", [[b"abcdef"], [b"ab", b"cd", b"ef"]])
 @pytest.mark.parametrize("kind", [list, tuple, iter])
-def test_s_cl_01_more_than_the_length_is_cut_and_logged(ask: Any, blocks: Any, kind: Any) -> None:
+def test_s_cl_01_surplus_bytes_are_dropped_and_logged(ask: Any, blocks: Any, kind: Any) -> None:
     answer = ask(lambda _, sr: start(sr, ("Content-Length", "3")) and kind(blocks))
     assert answer.kinds[-1] == "finish"
     assert answer.of("body")[-1][2] == "over_length"
@@ -357,7 +357,7 @@ def test_s_uni_04_a_later_block_of_another_type(ask: Any) -> None:
         ({"a": 1}, "gave str: a block must be bytes"),
     ],
 )
-def test_beyond_4_4_wrong_results_say_what_to_return(ask: Any, result: Any, words: str) -> None:
+def test_beyond_4_4_invalid_results_are_explained(ask: Any, result: Any, words: str) -> None:
     answer = ask(lambda _, sr: (start(sr), result)[1])
     assert answer.failed
     assert words in answer.errors()[0]
@@ -396,7 +396,7 @@ class Base(BaseException):
 @pytest.mark.parametrize(
     "error", [ValueError("x"), SystemExit(3), GeneratorExit(), KeyboardInterrupt(), Base()]
 )
-def test_s_close_02_s_exc_01_02_an_exception_at_once_gives_500(
+def test_s_close_02_s_exc_01_02_an_exception_before_the_first_block_gives_500(
     ask: Any, error: BaseException
 ) -> None:
     for blocks in [(error,), (b"", error)]:
@@ -448,7 +448,7 @@ def test_s_close_02_a_bad_header_inside_the_iteration(ask: Any) -> None:
 
 
 @pytest.mark.parametrize("gone", [{"gone_after": 2500}, {}])
-def test_s_close_03_a_client_that_leaves_ends_the_iteration(ask: Any, gone: Any) -> None:
+def test_s_close_03_disconnect_ends_the_iteration(ask: Any, gone: Any) -> None:
     left: list[Any] = []
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -468,7 +468,7 @@ def test_s_close_03_a_client_that_leaves_ends_the_iteration(ask: Any, gone: Any)
     assert answer.log == []
 
 
-def test_beyond_5_4_write_to_a_client_that_left_raises_connection_error(ask: Any) -> None:
+def test_beyond_5_4_write_after_a_disconnect_raises_connection_error(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> Any:
         write = start(start_response)
         with pytest.raises(ConnectionError) as caught:
@@ -571,7 +571,7 @@ def test_s_exc_02_after_start_response_the_500_replaces_the_stored_head(ask: Any
     assert ask(app).kinds == ["fail"]
 
 
-def test_s_exc_03_after_write_the_answer_is_aborted(ask: Any) -> None:
+def test_s_exc_03_after_write_the_response_is_aborted(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> Any:
         start(start_response)(b"part")
         raise ValueError
@@ -579,7 +579,7 @@ def test_s_exc_03_after_write_the_answer_is_aborted(ask: Any) -> None:
     assert ask(app).kinds == ["respond", "body", "deliver", "abort"]
 
 
-def test_the_worker_goes_on_after_any_failure() -> None:
+def test_worker_continues_after_any_failure() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         if environ["PATH_INFO"] == "/bad":
             raise SystemExit(1)
@@ -610,7 +610,7 @@ def test_the_message_of_an_exception_may_be_any_text(ask: Any) -> None:
     assert "\u20ac \U0001f600 \\udc80" in ask(app).errors()[0]
 
 
-def test_beyond_5_5_a_keyboard_interrupt_while_stopping_is_no_failure_of_the_application() -> None:
+def test_beyond_5_5_keyboard_interrupt_while_stopping_is_not_an_application_error() -> None:
     def app(*_: Any) -> Any:
         raise KeyboardInterrupt
 
@@ -694,8 +694,8 @@ def test_beyond_5_10_call_iteration_and_close_run_in_the_context_of_the_thread()
 
 @pytest.mark.parametrize("way", ["call", "iteration", "close", "exception"])
 def test_a_context_variable_survives_to_the_next_request_of_its_thread_only(way: str) -> None:
-    """What an application keeps in a context variable, e.g. a cache client, is made once for each
-    thread, wherever in a request it is made and however the request ends."""
+    """Objects that an application keeps in a context variable, e.g. a cache client, are created
+    once for each thread, at any point of a request and however it ends."""
     kept: contextvars.ContextVar[object] = contextvars.ContextVar("kept")
     made: list[int] = []
 
@@ -732,11 +732,11 @@ def test_a_context_variable_survives_to_the_next_request_of_its_thread_only(way:
     for thread in threads:
         thread.join()
     assert len(made) == 2
-    assert kept.get(None) is None  # the thread that made the bridge has a context of its own
+    assert kept.get(None) is None  # the thread that created the bridge has a context of its own
 
 
 def test_a_request_sees_what_its_thread_set_before() -> None:
-    """E.g. what the import of the application set in the main thread."""
+    """E.g. variables set by the import of the application in the main thread."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("imported")
     seen: list[str] = []

@@ -23,7 +23,7 @@ def bodies(output):
     return [answer.partition(b"\r\n\r\n")[2] for answer in output.split(b"HTTP/1.1 ")[1:]]
 
 
-def test_answers_come_in_order_for_requests_cut_anywhere():
+def test_responses_are_in_order_for_requests_cut_anywhere():
     connection = connect(echo)
 
     for octet in GET % b"one" + POST + b"abcdef" + GET % b"two":
@@ -47,7 +47,7 @@ def test_the_application_is_called_when_the_request_is_complete():
     assert called == [1]
 
 
-def test_a_refusal_closes_the_connection():
+def test_rejection_closes_the_connection():
     connection = connect(echo)
 
     connection.receive(b"GET / HTTP/1.1\r\n\r\n" + GET % b"")
@@ -86,7 +86,7 @@ def test_content_that_has_not_arrived_never_does():
     assert bodies(connection.take_output()) == [b"read"]
 
 
-def test_a_client_that_leaves_ends_the_iteration():
+def test_disconnect_ends_the_iteration():
     closed = []
 
     def stream(environ, start_response):
@@ -106,7 +106,7 @@ def test_a_client_that_leaves_ends_the_iteration():
     assert connection.closing == "reset"
 
 
-def test_a_file_comes_whole(tmp_path):
+def test_file_is_sent_completely(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"0123456789" * 20_000)
 
@@ -120,7 +120,7 @@ def test_a_file_comes_whole(tmp_path):
     assert bodies(connection.take_output()) == [file.read_bytes()]
 
 
-def test_a_failure_is_answered_500():
+def test_failure_gets_a_500():
     def fail(environ, start_response):
         raise ValueError("no")
 

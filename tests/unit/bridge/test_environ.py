@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.util import request_uri
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 HOST = [("Host", "example.test")]
 

@@ -205,7 +205,7 @@ def test_s_fw_06_10_other_objects_are_iterated(ask: Any, path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("buffering", [0, -1])
-def test_a_file_whose_size_is_not_what_it_holds_is_read(
+def test_file_with_another_size_than_its_content_is_read(
     ask: Any, name: str, buffering: int
 ) -> None:
     if not os.path.exists(name):

@@ -1,5 +1,5 @@
-"""--forwarded-allow-ips and --forwarded-headers: whose X-Forwarded-* fields, and which of them,
-change environ and name the client in the logs (S-ENV-26; beyond 3.4)."""
+"""--forwarded-allow-ips and --forwarded-headers: from which peers X-Forwarded-* headers are
+trusted, and which of them change environ and the client in the logs (S-ENV-26; beyond 3.4)."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _iotax_test import client_of, ip_bytes, is_ip, trusts
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 PROXY = ("10.0.0.2", "40000", "10.0.0.1", "8000")
 BELIEVED = ["for", "proto", "host", "port", "prefix"]
@@ -23,7 +23,7 @@ ALL = [
 
 @pytest.fixture
 def behind(environ_of: Any) -> Any:
-    """behind(*headers) is the environ of a request that came through a trusted proxy."""
+    """behind(*headers) returns the environ of a request from a trusted proxy."""
     return lambda *headers, **request: environ_of(
         **{"options": TRUSTED, "peer": PROXY, **request}, headers=[("Host", "inner"), *headers]
     )
@@ -322,10 +322,11 @@ def test_unix_sockets_and_everybody(environ_of: Any) -> None:
         (["*", "unix"], "1.1.1.1, 2.2.2.2", "2.2.2.2"),
     ],
 )
-def test_everybody_is_whoever_connects_and_no_further_hop(
+def test_wildcard_trusts_the_peer_and_no_further_hop(
     environ_of: Any, trusted: list[str], chain: str, address: str
 ) -> None:
-    """Else the client chooses its address: everything in the field would be a trusted hop."""
+    """Otherwise the client chooses its address: each address in the header would be a trusted
+    hop."""
     fields = [("X-Forwarded-For", chain)]
     environ = environ_of(options={"trusted": trusted}, headers=fields, peer=PROXY)
     assert environ["REMOTE_ADDR"] == address
@@ -381,7 +382,7 @@ def test_networks(network: str, inside: list[str], outside: list[str]) -> None:
         "10.0.0.256",
     ],
 )
-def test_entries_that_are_nothing_are_refused(entry: str) -> None:
+def test_invalid_entries_are_rejected(entry: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(entry)}$"):
         trusts([entry], "1.2.3.4")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ERROR, INFO, Bridge
+from scripted_bridge import ERROR, INFO, Bridge
 
 BODY = b"line1\nline2\n\nend"
 
@@ -24,7 +24,7 @@ def cut(body: bytes, size: int) -> list[bytes]:
     return [body[at : at + size] for at in range(0, len(body), size)]
 
 
-# The same content in memory, stored with a known size, and arriving with an unknown one.
+# The same body in memory, stored with a known size, and arriving with an unknown one.
 FORMS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "memory": lambda body: {"body": body},
     "stored": lambda body: {"body": body, "stored": True},
@@ -48,7 +48,7 @@ ARRIVING = [form for form in FORMS if form not in KEPT]
 
 
 def asked(form: dict[str, Any], use: Callable[[Any], Any]) -> Any:
-    """What `use(wsgi.input)` gives in a request with that body."""
+    """The result of `use(wsgi.input)` in a request with that body."""
     results: list[Any] = []
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -67,7 +67,7 @@ def result_of(form: str, body: bytes, use: Callable[[Any], Any]) -> Any:
 
 @pytest.fixture(params=FORMS)
 def read(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """read(body, f) gives f(wsgi.input) of a request with that body."""
+    """read(body, f) returns f(wsgi.input) of a request with that body."""
 
     def one(body: bytes, use: Callable[[Any], Any]) -> Any:
         return result_of(request.param, body, use)
@@ -192,7 +192,7 @@ def test_any_mix_of_reads_and_moves_is_that_of_bytesio(form: str, seed: int) -> 
 
 
 @pytest.mark.parametrize("form", ARRIVING)
-def test_beyond_1_4_what_arrives_has_no_positions(form: str) -> None:
+def test_beyond_1_4_unbuffered_body_has_no_positions(form: str) -> None:
     def use(stream: Any) -> bytes:
         assert stream.seekable() is False
         for call in (stream.tell, lambda: stream.seek(0), lambda: stream.seek(0, 1)):
@@ -225,10 +225,10 @@ def test_read1_waits_for_nothing_that_it_can_do_without() -> None:
 
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="it ends the process")
 def test_line_without_memory_is_an_exception_and_can_be_read_in_pieces() -> None:
-    """An address space that has no room for the line twice."""
+    """The address space is too small for a second copy of the line."""
     script = """
         import resource, sys
-        from conftest import Bridge
+        from scripted_bridge import Bridge
         size = 100_000_000
         seen = []
         def app(environ, start_response):
@@ -429,7 +429,7 @@ def test_beyond_1_3_a_body_that_ends_early_raises_now_and_later(
 
 
 @pytest.mark.parametrize("error", ["disconnected", "timed_out", "malformed"])
-def test_what_the_client_did_is_no_error_of_an_application_that_lets_it_pass(error: str) -> None:
+def test_client_failure_is_not_logged_as_an_application_error(error: str) -> None:
     def app(environ: Any, _start_response: Any) -> list[bytes]:
         return [environ["wsgi.input"].read()]
 
@@ -510,7 +510,7 @@ def test_a_body_may_be_read_from_another_thread() -> None:
         assert Bridge(app).request(method="POST", **form(BODY)).body == BODY
 
 
-def test_threads_that_read_at_once_get_each_byte_once() -> None:
+def test_concurrent_reads_get_each_byte_once() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def slow() -> bytes:

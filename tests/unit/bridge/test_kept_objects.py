@@ -1,8 +1,8 @@
 """Objects of a request that other threads use while it ends, and afterwards (beyond 5.11).
 
-A thread that waits in a call of such an object comes to its turn when the next request runs in the
-same application thread: it has to raise, and to change nothing. The threads change places only
-where one of them waits, so each test is one order of events.
+If a thread waits in a call of such an object, and the next request runs in the same application
+thread before the call continues, the call has to raise, and to change nothing. Threads switch only
+where one of them waits, so each test has one order of events.
 """
 
 import gc
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 PATIENCE = 30
 
@@ -27,7 +27,7 @@ def no_forced_switches() -> Iterator[None]:
 
 
 class Late:
-    """Calls `use` in a thread of its own, after `go_on` was set; `tried` is set just before."""
+    """Calls `use` in a thread of its own after `go_on` is set; `tried` is set just before."""
 
     def __init__(self, use: Callable[[], Any], go_on: bool = True) -> None:
         self.go_on, self.tried = threading.Event(), threading.Event()
@@ -76,7 +76,7 @@ WAITING: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def first_application(use: Any, late: list[Late], kept: list[Any]) -> Any:
-    """Answers while a thread waits in `use` for its turn."""
+    """Respond while a thread waits in `use`."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         writes = start_response("200 OK", [])
@@ -132,8 +132,8 @@ def test_call_that_waits_while_the_server_is_destroyed_raises(use: Any) -> None:
     assert "was used after its request had ended" in str(late[0].raised)
 
 
-def test_start_response_that_is_held_up_does_not_reach_the_next_request() -> None:
-    """Replacing a status drops the old one, whose finalizer may run for as long as it likes."""
+def test_delayed_start_response_does_not_affect_the_next_request() -> None:
+    """Replacing a status drops the old one, whose finalizer may run for any time."""
     inside, go_on = threading.Event(), threading.Event()
     late: list[Late] = []
 
@@ -196,8 +196,8 @@ def test_every_kept_object_raises_after_the_end(body: dict[str, Any]) -> None:
     assert bridge.harness.take_log() == []
 
 
-def test_end_of_a_request_is_not_put_off_by_threads_that_come_later() -> None:
-    """Whoever uses the exchange ends its call; those who wait behind it raise."""
+def test_late_threads_do_not_delay_the_end_of_a_request() -> None:
+    """A call that is using the exchange completes; calls that wait for it raise."""
     inside, go_on = threading.Event(), threading.Event()
     late: list[Late] = []
 
@@ -242,8 +242,8 @@ def test_objects_of_a_thread_are_used_again_after_kept_ones_were_replaced() -> N
 
 
 def test_file_wrapper_takes_the_descriptor_that_it_has_asked_for(tmp_path: Path) -> None:
-    """Another thread closes the file while the server looks at it: the number may then be that of
-    a file of another request."""
+    """Another thread closes the file while the server reads its attributes: the descriptor may then
+    be that of a file of another request."""
     (tmp_path / "own").write_bytes(b"own")
     (tmp_path / "other").write_bytes(b"of another client")
     others: list[Any] = []

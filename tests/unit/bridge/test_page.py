@@ -1,4 +1,4 @@
-"""_iotax.Page: what a worker does, seen from another process."""
+"""_iotax.Page: what a worker does, read from another process."""
 
 import os
 import signal

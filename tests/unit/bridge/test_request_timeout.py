@@ -1,4 +1,4 @@
-"""iotax.RequestTimeout reaches the application that is overdue, and nobody else."""
+"""iotax.RequestTimeout reaches the overdue application, and no other code."""
 
 import sys
 import threading
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 from iotax import _iotax
 
@@ -17,7 +17,7 @@ INTERRUPTED = 20
 
 @pytest.fixture
 def often() -> Iterator[None]:
-    """The interpreter changes hands as often as it can."""
+    """Python switches threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -92,8 +92,8 @@ def test_only_the_call_and_next_ever_see_it() -> None:
     assert not bridge.harness.interrupt(0), "nothing runs"
 
 
-def test_what_comes_too_late_is_seen_by_nobody() -> None:
-    """Armed when next() has nothing more to do: neither close() nor the next request gets it."""
+def test_late_response_is_discarded() -> None:
+    """Raised when next() has finished: neither close() nor the next request gets it."""
     closed = 0
 
     class Result:
@@ -118,6 +118,6 @@ def test_what_comes_too_late_is_seen_by_nobody() -> None:
     assert closed == NEAR_MISSES // 2
 
 
-def test_it_is_no_exception_that_frameworks_catch() -> None:
+def test_request_timeout_is_not_caught_by_frameworks() -> None:
     assert issubclass(_iotax.RequestTimeout, BaseException)
     assert not issubclass(_iotax.RequestTimeout, Exception)

@@ -7,13 +7,13 @@ import weakref
 from typing import Any
 
 import pytest
-from conftest import Bridge
+from scripted_bridge import Bridge
 
 TEXT = [("Content-Type", "text/plain")]
 
 
 def refused(ask: Any, *arguments: Any) -> tuple[BaseException, Any]:
-    """What start_response raises for `arguments`, and the answer when the application lets it
+    """The exception of start_response for `arguments`, and the response if the application lets it
     pass."""
     raised: list[BaseException] = []
 
@@ -54,7 +54,7 @@ def test_exc_info_by_name(ask: Any) -> None:
     assert "no argument 'other'" in answer.errors()[0]
 
 
-def test_exc_info_of_another_form_is_refused(ask: Any) -> None:
+def test_exc_info_of_another_form_is_rejected(ask: Any) -> None:
     for wrong in (ValueError(), (ValueError, ValueError()), [None, None, None]):
         assert isinstance(refused(ask, "200 OK", TEXT, wrong)[0], TypeError)
 
@@ -107,7 +107,7 @@ def test_write_takes_one_argument(ask: Any, arguments: Any) -> None:
     assert ask(lambda _, sr: [sr("200 OK", TEXT)(data=b"a")]).failed
 
 
-def test_s_wr_02_an_empty_write_leaves_the_way_to_an_error_page_open(ask: Any) -> None:
+def test_s_wr_02_error_page_is_possible_after_an_empty_write(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", TEXT)(b"")
         try:
@@ -201,7 +201,7 @@ def test_s_sr_04_15_start_response_may_come_during_iteration(ask: Any) -> None:
         None,
     ],
 )
-def test_s_sr_06_an_invalid_status_is_refused(ask: Any, status: Any) -> None:
+def test_s_sr_06_an_invalid_status_is_rejected(ask: Any, status: Any) -> None:
     error, answer = refused(ask, status, TEXT)
     assert isinstance(error, (TypeError, ValueError))
     assert "status" in str(error)
@@ -242,7 +242,7 @@ def test_s_sr_09_later_changes_of_the_list_change_nothing(ask: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\r\nb", "a\0b", "a\x01b", "a\x7fb", "\x1f"])
-def test_s_sr_10_control_characters_in_values_are_refused(ask: Any, value: str) -> None:
+def test_s_sr_10_control_characters_in_values_are_rejected(ask: Any, value: str) -> None:
     error, _ = refused(ask, "200 OK", [("X-Name", value)])
     assert isinstance(error, ValueError)
     assert "X-Name" in str(error)
@@ -250,7 +250,7 @@ def test_s_sr_10_control_characters_in_values_are_refused(ask: Any, value: str) 
 
 
 @pytest.mark.parametrize("name", ["", "X A", "X-A:", "X\r\nY", "X-\xe9", "X-\0", "(x)"])
-def test_s_sr_10_names_that_are_no_token_are_refused(ask: Any, name: str) -> None:
+def test_s_sr_10_names_that_are_not_tokens_are_rejected(ask: Any, name: str) -> None:
     assert isinstance(refused(ask, "200 OK", [(name, "v")])[0], ValueError)
 
 
@@ -295,7 +295,7 @@ def test_s_http_01_order_and_spelling_are_kept(ask: Any) -> None:
         "CONNECTION",
     ],
 )
-def test_s_sr_12_13_hop_by_hop_headers_are_refused(ask: Any, name: str) -> None:
+def test_s_sr_12_13_hop_by_hop_headers_are_rejected(ask: Any, name: str) -> None:
     error, answer = refused(ask, "200 OK", [(name, "close")])
     assert str(error) == (
         f"'{name}' is a hop-by-hop header (PEP 3333); the server manages the connection: "
@@ -333,7 +333,7 @@ def test_s_sr_15_17_05_an_error_replaces_the_stored_head_completely(ask: Any) ->
     assert answer.of("finish") == [("finish", "ok")]
 
 
-def test_s_sr_18_19_after_the_head_the_exception_comes_back(ask: Any) -> None:
+def test_s_sr_18_19_after_the_head_the_exception_is_raised_again(ask: Any) -> None:
     caught: list[BaseException] = []
     boom = ValueError("boom")
 
@@ -368,7 +368,7 @@ def test_s_sr_18_exc_info_without_exception_after_the_head_raises(ask: Any) -> N
     assert ask(app).kinds[-1] == "abort"
 
 
-def test_s_sr_20_a_second_call_is_refused_and_the_first_answer_stands(ask: Any) -> None:
+def test_s_sr_20_a_second_call_is_rejected_and_the_first_response_counts(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", TEXT)
         for more in ((), (None,)):
@@ -382,7 +382,7 @@ def test_s_sr_20_a_second_call_is_refused_and_the_first_answer_stands(ask: Any) 
     assert "GET / (id-1)" in answer.warnings()[0]
 
 
-def test_s_sr_20_after_a_first_call_that_failed_a_second_one_is_refused_too(ask: Any) -> None:
+def test_s_sr_20_after_a_first_call_that_failed_a_second_one_is_rejected_too(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         with pytest.raises(ValueError, match="hop-by-hop"):
             start_response("200 OK", [("Connection", "close")])
@@ -395,7 +395,7 @@ def test_s_sr_20_after_a_first_call_that_failed_a_second_one_is_refused_too(ask:
     assert "start_response had refused" in answer.errors()[0]
 
 
-def test_after_a_refused_call_an_error_page_can_be_sent(ask: Any) -> None:
+def test_after_a_rejected_call_an_error_page_can_be_sent(ask: Any) -> None:
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         try:
             start_response("200 OK", [("Connection", "close")])
@@ -455,11 +455,11 @@ def test_s_cl_03_writing_past_the_length_raises(ask: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "+3", "3.0", "", "0x3", "9" * 30, "3, 3"])
-def test_s_cl_05_an_unusable_length_is_refused(ask: Any, value: str) -> None:
+def test_s_cl_05_an_invalid_length_is_rejected(ask: Any, value: str) -> None:
     assert "Content-Length" in str(refused(ask, "200 OK", [("Content-Length", value)])[0])
 
 
-def test_s_cl_05_lengths_that_differ_are_refused(ask: Any) -> None:
+def test_s_cl_05_lengths_that_differ_are_rejected(ask: Any) -> None:
     refused(ask, "200 OK", [("Content-Length", "3"), ("content-length", "2")])
     same = [("Content-Length", "3"), ("content-length", " 3 ")]
     assert ask(lambda _, sr: [sr("200 OK", same) and b"abc"]).of("finish") == [("finish", "ok")]
@@ -474,7 +474,7 @@ def test_s_cl_05_lengths_that_differ_are_refused(ask: Any) -> None:
         ("200 \udc80", []),
     ],
 )
-def test_s_uni_03_text_outside_latin_1_is_refused(ask: Any, status: str, headers: Any) -> None:
+def test_s_uni_03_text_outside_latin_1_is_rejected(ask: Any, status: str, headers: Any) -> None:
     error, _ = refused(ask, status, headers)
     assert isinstance(error, ValueError)
     assert "Latin-1" in str(error)

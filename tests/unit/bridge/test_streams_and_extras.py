@@ -1,4 +1,4 @@
-"""wsgi.errors, wsgi.early_hints, iotax.client_disconnected, and what lives how long.
+"""wsgi.errors, wsgi.early_hints, iotax.client_disconnected, and the lifetime of objects.
 
 S-ENV-28, S-ERR; beyond 4.12, 5.4.
 """
@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 import pytest
-from conftest import APPLICATION, Answer, Bridge
+from scripted_bridge import APPLICATION, Answer, Bridge
 
 
 def errors_of(use: Any) -> Answer:
@@ -43,7 +43,7 @@ def test_s_err_01_a_last_line_is_ended() -> None:
     assert errors_of(lambda stream: stream.flush()).log == []
 
 
-def test_lines_leave_whole_and_together() -> None:
+def test_lines_are_written_complete_and_together() -> None:
     parts = errors_of(lambda stream: [stream.write(part) for part in ("a", "b\nc", "d\n")])
     assert [text for _, text in parts.log] == ["ab\n", "cd\n"]
     assert [text for _, text in errors_of(lambda s: s.write("a\n\nb\n")).log] == ["a\n\nb\n"]
@@ -175,7 +175,7 @@ def test_extras_that_are_kept_do_not_reach_the_next_request() -> None:
         assert answer.log == []
 
 
-def test_objects_are_used_again_when_nobody_keeps_them() -> None:
+def test_unreferenced_objects_are_reused() -> None:
     ids: list[set[int]] = []
 
     def app(environ: Any, start_response: Any) -> list[bytes]:

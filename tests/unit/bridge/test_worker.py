@@ -33,7 +33,7 @@ def listening() -> Iterator[socket.socket]:
 
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[tuple[Any, int]]:
-    """A worker with its threads, and its port; stopped and joined when the block is left."""
+    """A worker with its threads, and its port; stopped and joined at the end of the block."""
     with listening() as listener:
         port = listener.getsockname()[1]
         worker = _iotax.Worker(
@@ -57,7 +57,7 @@ def serving(app: Any, **options: Any) -> Iterator[tuple[Any, int]]:
 
 
 def ask(port: int, path: str = "/", connection: socket.socket | None = None) -> bytes:
-    """The content of the answer to one GET; on a connection of its own unless one is given."""
+    """The body of the response to one GET, on a new connection unless one is given."""
     own = connection is None
     connection = connection or socket.create_connection(("127.0.0.1", port))
     try:
@@ -141,7 +141,7 @@ def test_thread_state_and_locals_survive_to_the_next_request(threads: int) -> No
     assert len(counts) <= threads
 
 
-def test_what_a_signal_handler_raises_comes_out_of_run() -> None:
+def test_exception_of_a_signal_handler_is_raised_by_run() -> None:
     class Asked(Exception):
         pass
 
@@ -153,7 +153,7 @@ def test_what_a_signal_handler_raises_comes_out_of_run() -> None:
         worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
 
     def ask_then_kill(port: int) -> None:
-        ask(port)  # so run() has begun
+        ask(port)  # run() has started
         os.kill(os.getpid(), signal.SIGUSR1)
 
     former = signal.signal(signal.SIGUSR1, handler)
@@ -168,7 +168,7 @@ def test_what_a_signal_handler_raises_comes_out_of_run() -> None:
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    """Runs `script` in a process of its own, with the helpers of this module."""
+    """Run `script` in a process of its own, with the helpers of this module."""
     return subprocess.run(
         [
             sys.executable,
@@ -223,7 +223,7 @@ def test_a_hung_call_does_not_keep_the_process(number: int, code: int) -> None:
     assert ended.returncode == code, ended.stderr
 
 
-def test_the_former_handlers_come_back() -> None:
+def test_former_handlers_are_restored() -> None:
     ended = run(
         """
         calls = []
@@ -243,7 +243,7 @@ def test_the_former_handlers_come_back() -> None:
     assert ended.returncode == 0
 
 
-def test_a_child_that_the_application_forks_leaves_the_port_and_the_signals() -> None:
+def test_forked_process_of_the_application_releases_port_and_signals() -> None:
     ended = run(
         """
         os.register_at_fork(after_in_child=_iotax.after_fork_in_child)

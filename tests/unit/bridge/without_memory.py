@@ -1,9 +1,9 @@
-"""Python's memory fails once, at each allocation of a request: run as a program of its own.
+"""Python's memory fails once, at each allocation of a request. Run it as a program:
 
     without_memory.py APPLICATION
 
-Each request ends its exchange once, whatever fails; the next one, with memory, is answered as
-ever. Prints how many allocations failed.
+Each request ends its exchange once, whichever allocation fails; the next one, with memory, gets the
+usual response. Prints the number of failed allocations.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import Any
 from _iotax_test import Harness
 
 ALLOCATIONS_MAX = 2000
-CALM = 50  # so many requests in a row as ever: there was nothing left to fail
+CALM = 50  # this many requests in a row without a failure: no allocation was left
 TEXT = [("Content-Type", "text/plain"), ("X-Own", "value")]
 
 
@@ -80,7 +80,7 @@ REQUEST = {
 
 
 def said(harness: Harness) -> list[str]:
-    """What was logged, without the traceback's numbers."""
+    """Logged text, without the numbers in tracebacks."""
     return [text.splitlines()[-1] for _, text in harness.take_log()]
 
 

@@ -32,12 +32,12 @@ TEST(Diagram, DocumentationShowsTheTables) {
 
 TEST(Diagram, HasAnArrowForEveryPairOfStatesInTheTables) {
   const std::string text = state_diagram();
-  for (const PeerRow& row : kPeerRows)
-    EXPECT_NE(text.find("peer_" + std::string(name_of(row.from)) + " --> peer_" +
+  for (const RequestRow& row : kRequestRows)
+    EXPECT_NE(text.find("request_" + std::string(name_of(row.from)) + " --> request_" +
                         std::string(name_of(row.to)) + " : "),
               std::string::npos);
-  for (const UsRow& row : kUsRows)
-    EXPECT_NE(text.find("us_" + std::string(name_of(row.from)) + " --> us_" +
+  for (const ResponseRow& row : kResponseRows)
+    EXPECT_NE(text.find("response_" + std::string(name_of(row.from)) + " --> response_" +
                         std::string(name_of(row.to)) + " : "),
               std::string::npos);
 }

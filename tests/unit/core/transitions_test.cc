@@ -1,5 +1,5 @@
-// Every state with every input, against lists that are written down here a second time; and every
-// triple of settle().
+// Every state with every event, against lists that are written down here a second time; and every
+// triple of next_step().
 #include "core/transitions.h"
 
 #include <gtest/gtest.h>
@@ -13,24 +13,38 @@ namespace {
 template <class State, class Input>
 using Expected = std::map<std::pair<State, Input>, State>;
 
-const Expected<Peer, Saw> kPeer{
-    {{Peer::idle, Saw::begin}, Peer::head},    {{Peer::idle, Saw::eof}, Peer::closed},
-    {{Peer::idle, Saw::fault}, Peer::refused}, {{Peer::head, Saw::head}, Peer::body},
-    {{Peer::head, Saw::fault}, Peer::refused}, {{Peer::body, Saw::data}, Peer::body},
-    {{Peer::body, Saw::end}, Peer::done},      {{Peer::body, Saw::fault}, Peer::refused},
-    {{Peer::done, Saw::next}, Peer::idle},     {{Peer::done, Saw::eof}, Peer::closed},
+const Expected<RequestState, RequestEvent> kRequest{
+    {{RequestState::idle, RequestEvent::begin}, RequestState::head},
+    {{RequestState::idle, RequestEvent::eof}, RequestState::half_closed},
+    {{RequestState::idle, RequestEvent::fault}, RequestState::rejected},
+    {{RequestState::head, RequestEvent::head}, RequestState::body},
+    {{RequestState::head, RequestEvent::fault}, RequestState::rejected},
+    {{RequestState::body, RequestEvent::data}, RequestState::body},
+    {{RequestState::body, RequestEvent::end}, RequestState::complete},
+    {{RequestState::body, RequestEvent::fault}, RequestState::rejected},
+    {{RequestState::complete, RequestEvent::next}, RequestState::idle},
+    {{RequestState::complete, RequestEvent::eof}, RequestState::half_closed},
 };
 
-const Expected<Us, Did> kUs{
-    {{Us::idle, Did::take}, Us::owed},       {{Us::idle, Did::refuse}, Us::last},
-    {{Us::idle, Did::close}, Us::last},      {{Us::owed, Did::inform}, Us::owed},
-    {{Us::owed, Did::hold}, Us::held},       {{Us::owed, Did::head}, Us::open},
-    {{Us::owed, Did::answer}, Us::answered}, {{Us::owed, Did::refuse}, Us::last},
-    {{Us::owed, Did::abort}, Us::last},      {{Us::held, Did::head}, Us::open},
-    {{Us::held, Did::refuse}, Us::last},     {{Us::held, Did::abort}, Us::last},
-    {{Us::open, Did::data}, Us::open},       {{Us::open, Did::finish}, Us::answered},
-    {{Us::open, Did::abort}, Us::last},      {{Us::open, Did::reset}, Us::broken},
-    {{Us::answered, Did::next}, Us::idle},   {{Us::answered, Did::close}, Us::last},
+const Expected<ResponseState, ResponseEvent> kResponse{
+    {{ResponseState::idle, ResponseEvent::take}, ResponseState::pending},
+    {{ResponseState::idle, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::idle, ResponseEvent::close}, ResponseState::final},
+    {{ResponseState::pending, ResponseEvent::inform}, ResponseState::pending},
+    {{ResponseState::pending, ResponseEvent::defer}, ResponseState::head_deferred},
+    {{ResponseState::pending, ResponseEvent::head}, ResponseState::in_progress},
+    {{ResponseState::pending, ResponseEvent::answer}, ResponseState::complete},
+    {{ResponseState::pending, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::pending, ResponseEvent::abort}, ResponseState::final},
+    {{ResponseState::head_deferred, ResponseEvent::head}, ResponseState::in_progress},
+    {{ResponseState::head_deferred, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::head_deferred, ResponseEvent::abort}, ResponseState::final},
+    {{ResponseState::in_progress, ResponseEvent::data}, ResponseState::in_progress},
+    {{ResponseState::in_progress, ResponseEvent::finish}, ResponseState::complete},
+    {{ResponseState::in_progress, ResponseEvent::abort}, ResponseState::final},
+    {{ResponseState::in_progress, ResponseEvent::reset}, ResponseState::truncated},
+    {{ResponseState::complete, ResponseEvent::next}, ResponseState::idle},
+    {{ResponseState::complete, ResponseEvent::close}, ResponseState::final},
 };
 
 template <class State, class Input>
@@ -53,44 +67,53 @@ void walk(const Expected<State, Input>& expected, std::size_t states, std::size_
   EXPECT_EQ(found, expected.size());
 }
 
-TEST(Transitions, EveryStateOfThePeerWithEveryInput) { walk(kPeer, kPeers, kSaws); }
-TEST(Transitions, EveryStateOfOursWithEveryInput) { walk(kUs, kUses, kDids); }
-
-TEST(TransitionsDeathTest, AnOrderThatIsNoRowNamesThePairAndEndsTheProcess) {
-  EXPECT_DEATH(static_cast<void>(next(Peer::done, Saw::data)),
-               "peer: no row for data in state done");
-  EXPECT_DEATH(static_cast<void>(next(Us::owed, Did::finish)),
-               "us: no row for finish in state owed");
+TEST(Transitions, EveryRequestStateWithEveryEvent) {
+  walk(kRequest, kRequestStates, kRequestEvents);
+}
+TEST(Transitions, EveryResponseStateWithEveryEvent) {
+  walk(kResponse, kResponseStates, kResponseEvents);
 }
 
-TEST(Transitions, SettleOfEveryTriple) {
-  for (std::size_t p = 0; p < kPeers; ++p) {
-    for (std::size_t u = 0; u < kUses; ++u) {
+TEST(TransitionsDeathTest, AnOrderThatIsNoRowNamesThePairAndEndsTheProcess) {
+  EXPECT_DEATH(static_cast<void>(next(RequestState::complete, RequestEvent::data)),
+               "request: no row for data in state complete");
+  EXPECT_DEATH(static_cast<void>(next(ResponseState::pending, ResponseEvent::finish)),
+               "response: no row for finish in state pending");
+}
+
+TEST(Transitions, NextStepOfEveryTriple) {
+  for (std::size_t q = 0; q < kRequestStates; ++q) {
+    for (std::size_t r = 0; r < kResponseStates; ++r) {
       for (const bool persists : {false, true}) {
-        const auto peer = static_cast<Peer>(p);
-        const auto us = static_cast<Us>(u);
-        Settled expected = Settled::wait;
-        if (us == Us::answered) {
-          const bool over = !persists || peer == Peer::closed || peer == Peer::refused;
-          expected = over ? Settled::close : peer == Peer::done ? Settled::next : Settled::drain;
-        } else if (us == Us::idle && (peer == Peer::closed || (peer == Peer::idle && !persists))) {
-          expected = Settled::close;
+        const auto request = static_cast<RequestState>(q);
+        const auto response = static_cast<ResponseState>(r);
+        NextStep expected = NextStep::wait;
+        if (response == ResponseState::complete) {
+          const bool over = !persists || request == RequestState::half_closed ||
+                            request == RequestState::rejected;
+          expected = over                                ? NextStep::close
+                     : request == RequestState::complete ? NextStep::next_request
+                                                         : NextStep::discard;
+        } else if (response == ResponseState::idle &&
+                   (request == RequestState::half_closed ||
+                    (request == RequestState::idle && !persists))) {
+          expected = NextStep::close;
         }
-        EXPECT_EQ(settle(peer, us, persists), expected)
-            << name_of(peer) << ", " << name_of(us) << ", " << persists;
+        EXPECT_EQ(next_step(request, response, persists), expected)
+            << name_of(request) << ", " << name_of(response) << ", " << persists;
       }
     }
   }
 }
 
 TEST(Transitions, NothingLeavesTheLastStates) {
-  for (std::size_t i = 0; i < kSaws; ++i) {
-    EXPECT_FALSE(allowed(Peer::refused, static_cast<Saw>(i)));
-    EXPECT_FALSE(allowed(Peer::closed, static_cast<Saw>(i)));
+  for (std::size_t i = 0; i < kRequestEvents; ++i) {
+    EXPECT_FALSE(allowed(RequestState::rejected, static_cast<RequestEvent>(i)));
+    EXPECT_FALSE(allowed(RequestState::half_closed, static_cast<RequestEvent>(i)));
   }
-  for (std::size_t i = 0; i < kDids; ++i) {
-    EXPECT_FALSE(allowed(Us::last, static_cast<Did>(i)));
-    EXPECT_FALSE(allowed(Us::broken, static_cast<Did>(i)));
+  for (std::size_t i = 0; i < kResponseEvents; ++i) {
+    EXPECT_FALSE(allowed(ResponseState::final, static_cast<ResponseEvent>(i)));
+    EXPECT_FALSE(allowed(ResponseState::truncated, static_cast<ResponseEvent>(i)));
   }
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "driver/running_time.h"
+#include "driver/os/running_time.h"
 #include "support/fake_application.h"
 #include "support/watched_rig.h"
 #include "support/words_in.h"

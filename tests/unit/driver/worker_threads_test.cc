@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "driver/log_sink.h"
-#include "driver/sys.h"
-#include "driver/unique_fd.h"
+#include "driver/log/log_sink.h"
+#include "driver/os/sys.h"
+#include "driver/os/unique_fd.h"
 #include "driver/worker.h"
 #include "support/answer_reader.h"
 #include "support/fake_application.h"
@@ -239,7 +239,7 @@ class Served {
   Config config_;
   UniqueFd errors_;
   UniqueFd lines_;
-  driver::LogSink<Sys> log_;
+  driver::LogSink<driver::NativeEnv> log_;
   std::vector<std::thread> threads_;
 
  public:
@@ -370,12 +370,12 @@ TEST(HungThreads, AreAnsweredFor) {
   config.timeout_grace = std::chrono::seconds{120};
   Served served(config);
   std::thread watch([&] {
-    while (const auto event = served.worker.watch_calls()) {
+    while (const auto event = served.worker.overdue().next_event()) {
       served.app.enter(0);
-      served.worker.interpreter_had();
+      served.worker.overdue().app_lock_acquired();
       // The others are left to the leader.
       if (driver::call_of(event->word) % 2 == 0)
-        (void)served.worker.expire(event->thread, event->word);
+        (void)served.worker.overdue().expire(event->thread, event->word);
       served.app.leave(0);
     }
   });

@@ -50,7 +50,7 @@ def guards_its_stack(path: Path) -> bool:
     return (False, "__stack_chk_fail") in symbols(path)
 
 
-def names_no_folder(path: Path) -> bool:
+def names_no_directory(path: Path) -> bool:
     """Where libraries are looked for is the machine's own matter."""
     return not re.search(r"\((RPATH|RUNPATH|TEXTREL)\)", readelf(path, "--dynamic"))
 
@@ -61,7 +61,7 @@ CHECKS = [
     has_no_executable_stack,
     is_fortified,
     guards_its_stack,
-    names_no_folder,
+    names_no_directory,
 ]
 
 

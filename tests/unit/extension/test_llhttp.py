@@ -49,10 +49,10 @@ def test_an_archive_that_no_shared_object_can_be_made_of_is_passed_over(
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler
     system, upstream = tmp_path / "system", tmp_path / "upstream"
-    for folder in (system / "include", system / "lib", upstream / "include", upstream / "src"):
-        folder.mkdir(parents=True)
-    for folder in (system, upstream):
-        (folder / "include/llhttp.h").write_text(HEADER)
+    for directory in (system / "include", system / "lib", upstream / "include", upstream / "src"):
+        directory.mkdir(parents=True)
+    for directory in (system, upstream):
+        (directory / "include/llhttp.h").write_text(HEADER)
     (tmp_path / "llhttp.c").write_text(SOURCE)
     (upstream / "src/llhttp.c").write_text(SOURCE)
     for name in ("api.c", "http.c"):

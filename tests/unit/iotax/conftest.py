@@ -1,4 +1,4 @@
-"""A scripted extension for tests of the Python half: no loop, no threads of its own.
+"""Fixtures for tests of the Python half, over the scripted extension.
 
 `worker` replaces _iotax.Worker; what a test puts into `worker.script` runs in place of the loop.
 """
@@ -6,125 +6,26 @@
 import importlib
 import os
 import sys
-import threading
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def _is_built() -> bool:
-    try:
-        return importlib.import_module("iotax._iotax") is not None
-    except ImportError:
-        return False
-
-
-def _stand_in() -> types.ModuleType:
-    """What `import iotax` needs of an extension that has not been built."""
-    module = types.ModuleType("iotax._iotax")
-    vars(module).update(
-        __version__="0.0.0",
-        ClientDisconnected=type("ClientDisconnected", (ConnectionError,), {}),
-        BodyTimedOut=type("BodyTimedOut", (ConnectionError,), {}),
-        BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),
-        RequestTimeout=type("RequestTimeout", (BaseException,), {}),
-        Worker=object,
-        Page=object,
-        open_log=lambda *_, **__: None,
-        log=lambda *_: None,
-        flush_log=lambda _: True,
-        flush_standard_streams=lambda _: True,
-        after_fork_in_child=lambda: None,
-    )
-    return module
-
-
-if not _is_built():
-    for name in [name for name in sys.modules if name.partition(".")[0] == "iotax"]:
-        del sys.modules[name]
-    sys.path.insert(0, str(ROOT / "src"))
-    sys.modules["iotax._iotax"] = _stand_in()
-
-_iotax = importlib.import_module("iotax._iotax")
-
-
-class ScriptedWorker:
-    """Serves nothing: runs `script` in run(), then waits until it is told to stop."""
-
-    script: Callable[["ScriptedWorker"], None]
-    made: list["ScriptedWorker"]
-
-    def __init__(
-        self,
-        application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str]],
-        options: Mapping[str, object],
-        *,
-        channel: int = -1,
-        page: object = None,
-        seat: int = 0,
-    ) -> None:
-        self.supervision = (channel, page, seat)
-        self.application, self.options = application, dict(options)
-        self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
-        self.calls: list[str] = []
-        self.threads: list[str] = []
-        self.stopped = threading.Event()
-        self.held = threading.Event()  # while clear and `hold` is set, run_thread() does not return
-        self.hold = False
-        self.wakeup_fd = os.open(os.devnull, os.O_WRONLY | os.O_NONBLOCK)
-        type(self).made.append(self)
-
-    def run(self) -> None:
-        try:
-            type(self).script(self)
-            self.stopped.wait()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        for descriptor, _ in self.listeners:
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.listeners = [(-1, label) for _, label in self.listeners]
-
-    def run_thread(self, number: int) -> None:
-        self.threads.append(f"{number} {threading.current_thread().name}")
-        self.stopped.wait()
-        if self.hold:
-            self.held.wait()
-
-    def stop(self, how: str) -> None:
-        self.calls.append(how)
-        self.stopped.set()
-
-    def install_stop_signals(self, process: str) -> None:
-        self.calls.append("install own" if process == "server" else "install")
-
-    def restore_stop_signals(self) -> None:
-        self.calls.append("restore")
-
-    def status(self) -> dict[str, int]:
-        return {"connections": 0, "running": 2, "queued": 0, "requests": 0, "threads": 1}
+from scripted_extension import ScriptedWorker, extension
 
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
-    """The class that stands for _iotax.Worker; `made` lists its objects.
+    """The class in place of _iotax.Worker; `made` lists its objects.
 
-    By default it stops at once.
+    By default it stops immediately.
     """
 
     class Fresh(ScriptedWorker):
         script = staticmethod(lambda worker: worker.stop("script"))
 
     Fresh.made = []
-    monkeypatch.setattr(_iotax, "Worker", Fresh)
+    monkeypatch.setattr(extension, "Worker", Fresh)
     yield Fresh
     for made in Fresh.made:
         made.held.set()
@@ -134,19 +35,19 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was logged, as "level: text"; opening the log is there as "open: …"."""
+    """Logged lines as "level: text"; opening the log is "open: …"."""
     lines: list[str] = []
-    monkeypatch.setattr(_iotax, "log", lambda level, text: lines.append(f"{level}: {text}"))
-    monkeypatch.setattr(_iotax, "flush_log", lambda _seconds: True)
+    monkeypatch.setattr(extension, "log", lambda level, text: lines.append(f"{level}: {text}"))
+    monkeypatch.setattr(extension, "flush_log", lambda _seconds: True)
     monkeypatch.setattr(
-        _iotax, "open_log", lambda *fds, **how: lines.append(f"open: {[*fds]} {how}")
+        extension, "open_log", lambda *fds, **how: lines.append(f"open: {[*fds]} {how}")
     )
     return lines
 
 
 @pytest.fixture(autouse=True)
 def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Each test runs in a folder of its own; variables and modules go away."""
+    """Run each test in a directory of its own; restore variables and modules."""
     for variable in [*os.environ]:
         if variable.startswith("IOTAX_") or variable in (
             "PORT",
@@ -170,7 +71,7 @@ def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The current folder of the test."""
+    """The current directory of the test."""
     return tmp_path / "project"
 
 

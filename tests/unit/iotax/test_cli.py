@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 from iotax import cli
 from iotax._command import start
@@ -20,8 +20,8 @@ APP = "def app(environ, start_response):\n    return []\n"
 
 @pytest.fixture(autouse=True)
 def _signals_and_leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command serves in this process, and keeps its signal handlers and its exit guard; here
-    the test ends first."""
+    """The command serves in this process, and keeps its signal handlers and its exit guard; in
+    these tests it returns first."""
     monkeypatch.setenv("IOTAX_WORKERS", "0")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
     former = {number: signal.getsignal(number) for number in numbers}
@@ -57,35 +57,38 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
     ("arguments", "text"),
     [
         (["--port", "80"], "iotax: APP is missing, e.g. iotax main:app"),
-        (["main:app", "x"], '"x" is one argument too many: there is one APP'),
-        (["--port"], "--port needs a value: a whole number from 0 to 65535, e.g. --port 8001"),
-        (["main:app", "--bind"], "--bind needs a value: host:port, [v6]:port, :port, *:port or"),
-        (["main:app", "--factory=1"], "--factory takes no value: it is on when it is named"),
+        (["main:app", "x"], 'unexpected argument "x"; expected one APP'),
+        (["--port"], "--port needs a value; expected an integer from 0 to 65535, e.g. --port 8001"),
+        (
+            ["main:app", "--bind"],
+            "--bind needs a value; expected host:port, [v6]:port, :port, *:port or",
+        ),
+        (["main:app", "--factory=1"], "--factory takes no value; the option alone turns it on"),
         (["main:app", "--prot", "80"], "unknown option --prot: did you mean --port?"),
         (["main:app", "--limit-bdy=1"], "unknown option --limit-bdy: did you mean --limit-body?"),
         (["main:app", "--thread", "2"], "unknown option --thread: did you mean --threads?"),
         (["main:app", "--acces-log"], "unknown option --acces-log: did you mean --access-log?"),
         (["main:app", "--qqqqqqqqqq"], "unknown option --qqqqqqqqqq: iotax -h lists all"),
         (["main:app", "-z"], "unknown option -z: iotax -h lists all"),
-        (["main:app", "--port", "80a"], '--port "80a": it is not a whole number; it takes a'),
-        (["main:app", "-b", ":1", "--port", "2"], "--bind and --port exclude each other"),
-        (["main:app", "--chdir", "nowhere"], 'chdir "nowhere": No such file or directory'),
-        (["main:app", "--error-logfile", "no/x"], '--error-logfile "no/x" cannot be opened: No'),
-        (["main:app", "--access-logfile", "."], '--access-logfile "." cannot be opened: Is a'),
-        (["--port", "1", "check"], "check comes first, e.g. iotax check main:app"),
+        (["main:app", "--port", "80a"], '--port: "80a" is not an integer; expected a'),
+        (["main:app", "-b", ":1", "--port", "2"], "--bind and --port cannot be combined"),
+        (["main:app", "--chdir", "nowhere"], 'chdir: cannot enter "nowhere": No such file'),
+        (["main:app", "--error-logfile", "no/x"], '--error-logfile: cannot open "no/x": No'),
+        (["main:app", "--access-logfile", "."], '--access-logfile: cannot open ".": Is a'),
+        (["--port", "1", "check"], "check must come first, e.g. iotax check main:app"),
         (
             ["main:app", "--timeout", "30"],
-            "--timeout is an option of other servers: use --request-timeout for calls,"
+            "--timeout is an option of other servers; use --request-timeout for calls,"
             " --receive-timeout for clients",
         ),
-        (["main:app", "-t30"], "-t is an option of other servers: use --request-timeout"),
-        (["main:app", "-k", "gthread"], "-k is an option of other servers: use --threads for"),
-        (["main:app", "--worker-class=x"], "--worker-class is an option of other servers: use"),
-        (["main:app", "--uds", "/x"], "--uds is an option of other servers: use --bind unix:PATH"),
+        (["main:app", "-t30"], "-t is an option of other servers; use --request-timeout"),
+        (["main:app", "-k", "gthread"], "-k is an option of other servers; use --threads for"),
+        (["main:app", "--worker-class=x"], "--worker-class is an option of other servers; use"),
+        (["main:app", "--uds", "/x"], "--uds is an option of other servers; use --bind unix:PATH"),
         (["main:app", "--limit-max-requests", "1"], "use --max-requests"),
         (["main:app", "--timeout-keep-alive", "5"], "use --keep-alive"),
-        (["main:app", "-c", "x.py"], "there is no configuration file yet"),
-        (["main:app", "--config=x.py"], "there is no configuration file yet"),
+        (["main:app", "-c", "x.py"], "no configuration file yet"),
+        (["main:app", "--config=x.py"], "no configuration file yet"),
         (["main:app", "--interface", "wsgi"], "WSGI is the only interface, leave it out"),
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),
     ],
@@ -104,7 +107,7 @@ def test_bad_variable(
 ) -> None:
     monkeypatch.setenv("IOTAX_LIMIT_BODY", "lots")
     err = error_of(capfd, "main:app", code=2)
-    assert err.startswith('iotax: IOTAX_LIMIT_BODY "lots": it is not a size; it takes bytes as a')
+    assert err.startswith('iotax: IOTAX_LIMIT_BODY: "lots" is not a size; expected bytes as a')
     assert err.endswith("e.g. IOTAX_LIMIT_BODY=10M\n")
 
 
@@ -181,7 +184,7 @@ def test_a_wildcard_comes_with_an_address_to_click(
     )
 
 
-def test_the_attribute_that_was_taken_is_said(
+def test_usual_attribute_that_was_used_is_printed(
     main_py: None, log: list[str], worker: type[ScriptedWorker]
 ) -> None:
     assert cli.main(["--port", "0", "main"]) == 0
@@ -194,7 +197,7 @@ def test_unknown_variable_is_a_warning(
     monkeypatch.setenv("IOTAX_PROT", "80")
     assert cli.main(["--port", "0", "main:app"]) == 0
     assert (
-        "warning: unknown variable IOTAX_PROT is ignored: the nearest known one is IOTAX_PORT"
+        "warning: Ignoring the unknown variable IOTAX_PROT; the nearest known one is IOTAX_PORT"
         in log
     )
 
@@ -210,7 +213,7 @@ def test_pid_1_on_loopback_is_a_warning(
 ) -> None:
     monkeypatch.setattr(cli.os, "getpid", lambda: 1)
     assert cli.main(["--host", host, "--port", "0", "main:app"]) == 0
-    assert any("Nothing outside this container" in line for line in log) == warned
+    assert any("cannot be reached from outside this container" in line for line in log) == warned
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_every_address_is_greeted_with_one_link(
     ]
 
 
-def test_on_a_terminal_it_says_how_to_stop(
+def test_start_on_a_terminal_prints_how_to_stop(
     main_py: None,
     worker: type[ScriptedWorker],
     monkeypatch: pytest.MonkeyPatch,
@@ -312,7 +315,7 @@ def test_a_signal_stops_with_code_0(
 
 
 class _LeftError(Exception):
-    """In place of the end of the process."""
+    """In place of the exit of the process."""
 
 
 @pytest.fixture
@@ -328,7 +331,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_half_a_second_later_stops_at_once(
+def test_second_signal_half_a_second_later_stops_immediately(
     main_py: None,
     log: list[str],
     worker: type[ScriptedWorker],
@@ -353,11 +356,13 @@ def test_a_second_signal_half_a_second_later_stops_at_once(
         cli._run(["-b", f"unix:{path}", "main:app"])
     assert seen == [[]]
     assert left == [128 + second]
-    assert f"warning: Stopped immediately by {second.name}; requests aborted: 2" in log
+    assert f"warning: Stopped immediately by {second.name}; 2 requests aborted" in log
     assert not path.exists()
 
 
-def test_quit_stops_at_once(main_py: None, worker: type[ScriptedWorker], left: list[int]) -> None:
+def test_quit_stops_immediately(
+    main_py: None, worker: type[ScriptedWorker], left: list[int]
+) -> None:
     worker.script = staticmethod(lambda _: signal.raise_signal(signal.SIGQUIT))
     with pytest.raises(_LeftError):
         cli._run(["--port", "0", "main:app"])

@@ -1,4 +1,4 @@
-"""What users may rely on is what public_api.txt lists, which a commit changes on purpose:
+"""The public API is listed in public_api.txt, which a commit changes on purpose:
 
 python tests/unit/iotax/test_public_api.py    # writes the file
 """
@@ -60,7 +60,7 @@ def names_of(module: types.ModuleType) -> Iterator[str]:
 
 
 def members(found: type) -> Iterator[str]:
-    """Of its own, not those of its bases."""
+    """Members of the class itself, without those of its bases."""
     if "__init__" in vars(found):
         yield f"__init__{parameters(found.__init__)}"  # type: ignore[misc]
     fields = (
@@ -78,8 +78,8 @@ def members(found: type) -> Iterator[str]:
 
 
 def parameters(function: object) -> str:
-    """Names, kinds and defaults; types are the type checker's, and written in other words by each
-    version of Python."""
+    """Names, kinds and defaults of parameters, without types: versions of Python format them
+    differently, and the type checker checks them."""
     signature = inspect.signature(function)  # type: ignore[arg-type]
     empty = inspect.Signature.empty
     bare = [one.replace(annotation=empty) for one in signature.parameters.values()]
@@ -97,7 +97,7 @@ def entry_points() -> Iterator[str]:
             yield f"{group}: {name} = {target}"
 
 
-def test_public_api_is_what_the_list_says() -> None:
+def test_public_api_matches_the_list() -> None:
     if not hasattr(importlib.import_module("iotax._iotax"), "Connection"):
         pytest.skip("the extension is not built")
     assert described() == LIST.read_text("utf-8"), f"meant so? python {Path(__file__).name}"

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 import iotax
 from iotax import server as module
@@ -98,7 +98,7 @@ def test_background_raises_what_serving_raises(worker: type[ScriptedWorker]) -> 
         begun.wait()
 
 
-def test_background_refuses_a_port_in_use_at_once() -> None:
+def test_background_reports_a_port_in_use_immediately() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         server = Server(app, port=port)
@@ -110,7 +110,7 @@ def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server = Server(app, port=0)
 
     def script(made: ScriptedWorker) -> None:
-        with pytest.raises(RuntimeError, match="serving already"):
+        with pytest.raises(RuntimeError, match="already serving"):
             server.serve()
         made.stop("script")
 
@@ -118,7 +118,7 @@ def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server.serve()
 
 
-def test_a_signal_stops_serve_and_a_second_one_breaks_what_runs(
+def test_signal_stops_serve_and_a_second_one_interrupts_the_call(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([100.0, 100.0])
@@ -162,11 +162,11 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
     assert left == [128 + signal.SIGINT]
 
 
-def test_background_leaves_a_request_behind_that_does_not_return(
+def test_background_abandons_a_request_that_does_not_return(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
-    monkeypatch.setattr(module._Leaving, "behind", [])
+    monkeypatch.setattr(module._AtExit, "abandoned", [])
     codes: list[int] = []
     monkeypatch.setattr(module, "leave_now", codes.append)
     hung, begun = threading.Event(), threading.Event()
@@ -179,16 +179,16 @@ def test_background_leaves_a_request_behind_that_does_not_return(
     with Server(app, port=0, graceful_timeout=0).background():
         begun.wait()
         (thread,) = [thread for thread in threading.enumerate() if thread.name == "iotax-0"]
-    assert "warning: A request does not return: its thread is left behind" in log
-    module._leave()
+    assert "warning: A request did not finish; its thread was abandoned" in log
+    module._exit_with_threads()
     assert codes == [1]
     hung.set()
     thread.join()
-    module._leave()
+    module._exit_with_threads()
     assert codes == [1]
 
 
-def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> None:
+def test_foreign_keyboard_interrupt_passes(worker: type[ScriptedWorker]) -> None:
     def script(made: ScriptedWorker) -> None:
         raise KeyboardInterrupt
 
@@ -198,11 +198,11 @@ def test_an_interrupt_of_somebody_else_passes(worker: type[ScriptedWorker]) -> N
 
 
 def test_serve_binds_then_loads(worker: type[ScriptedWorker], project: Path) -> None:
-    folder = project / "inner"
-    folder.mkdir()
+    directory = project / "inner"
+    directory.mkdir()
     text = "def create():\n    return lambda e, s: []\n"
-    (folder / "main_x.py").write_text(text, encoding="utf-8")
-    serve("main_x:create", port=0, chdir=str(folder), factory=True, threads=3)
+    (directory / "main_x.py").write_text(text, encoding="utf-8")
+    serve("main_x:create", port=0, chdir=str(directory), factory=True, threads=3)
     assert worker.made[0].options["threads"] == 3
     with socket.create_server(("127.0.0.1", 0)) as other:
         with pytest.raises(iotax.BindError):
@@ -218,21 +218,21 @@ def test_run_serves_an_object(worker: type[ScriptedWorker]) -> None:
 
 
 def test_bad_arguments_are_named() -> None:
-    with pytest.raises(TypeError, match=r"^app is str, which cannot be called"):
+    with pytest.raises(TypeError, match=r"^app must be callable, not str"):
         run("main:app")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"^app is function, not a text"):
+    with pytest.raises(TypeError, match=r"^app must be a string"):
         serve(app)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"^path is int, not a text"):
+    with pytest.raises(TypeError, match=r"^path must be a string"):
         load_app(5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r'^port "70000": it is too large'):
+    with pytest.raises(ValueError, match=r'^port: "70000" is too large'):
         run(app, port=70000)
-    with pytest.raises(TypeError, match=r"^port takes a whole number .*, not float; e\.g\. port="):
+    with pytest.raises(TypeError, match=r"^port: expected an integer .*, not float; e\.g\. port="):
         run(app, port=80.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^bind and port exclude each other"):
+    with pytest.raises(ValueError, match=r"^bind and port cannot be combined"):
         Server(app, port=80, bind=":80")
     with pytest.raises(TypeError, match=r"unknown argument prot: did you mean port\?"):
         Server(app, prot=80)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"^factory speaks of loading"):
+    with pytest.raises(TypeError, match=r"^factory is for loading"):
         run(app, factory=True)  # type: ignore[call-arg]
 
 
@@ -244,14 +244,14 @@ def test_load_app_reloads_on_demand(project: Path) -> None:
     assert load_app("main_y:app", True) is not first
 
 
-def test_a_held_thread_makes_the_exit_hard(
+def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)
-    monkeypatch.setattr(module._Leaving, "hard", False)
+    monkeypatch.setattr(module._AtExit, "has_lost_thread", False)
     codes: list[int] = []
     monkeypatch.setattr(module, "leave_now", codes.append)
-    module._leave()
+    module._exit_with_threads()
     assert codes == []
 
     def script(made: ScriptedWorker) -> None:
@@ -260,7 +260,7 @@ def test_a_held_thread_makes_the_exit_hard(
 
     worker.script = staticmethod(script)
     Server(app, port=0, threads=2).serve()
-    module._leave()
+    module._exit_with_threads()
     assert codes == [0]
 
 
@@ -286,7 +286,7 @@ def test_the_old_spelling_gives_the_same_objects() -> None:
 
 @pytest.mark.parametrize("name", ["_config", "_config.sources", "check.findings", "unknown"])
 def test_the_old_spelling_has_public_modules_only(name: str) -> None:
-    """Another one would be a second copy, with classes of its own."""
+    """Another module would be a second copy, with other classes."""
     importlib.import_module("iotaX")
     with pytest.raises(ModuleNotFoundError, match="have the old spelling") as caught:
         importlib.import_module(f"iotaX.{name}")

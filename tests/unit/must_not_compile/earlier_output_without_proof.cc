@@ -1,12 +1,12 @@
 // Earlier output is the leader's, or is touched under the mutex.
 #include <string>
 
-#include "driver/session.h"
-#include "driver/sys.h"
+#include "driver/env.h"
+#include "driver/session/session.h"
 
 using namespace iotax::driver;
 
-bool look(const Lead& lead, const Session<Sys>& s) {
+bool look(const Lead& lead, const Session<NativeEnv>& s) {
 #ifdef IOTAX_MUST_NOT_COMPILE
   (void)lead;
   return s.earlier.empty();

@@ -7,7 +7,7 @@ using namespace iotax::driver;
 
 bool empty(LeadOrLocked proof);
 
-bool look(StateMutex<std::mutex>& mutex) {
+bool look(StateMutex<NativeEnv>& mutex) {
 #ifdef IOTAX_MUST_NOT_COMPILE
   const std::lock_guard lock(mutex);
   return empty(Locked{});

@@ -1,12 +1,12 @@
 // The thread that runs a request makes no outbox while the leader may look for one.
 #include <string>
 
-#include "driver/outgoing.h"
-#include "driver/sys.h"
+#include "driver/env.h"
+#include "driver/session/sender.h"
 
 using namespace iotax::driver;
 
-void make(const Lead& lead, Session<Sys>& s, Sys& sys, StorageBudget& budget,
+void make(const Lead& lead, Session<NativeEnv>& s, Sys& sys, StorageBudget& budget,
           const iotax::core::Limits& limits) {
   const std::string dir;
 #ifdef IOTAX_MUST_NOT_COMPILE

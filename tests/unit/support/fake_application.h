@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/head.h"
+#include "core/field_rules.h"
 #include "support/scripted_worker.h"
 
 namespace iotax::support {
@@ -126,10 +126,10 @@ class FakeApplication final : public driver::Application {
 
 /// A worker, its application threads and one listener. Script the clients with at() and after(),
 /// then run().
-template <class Poller = driver::EpollPoller<ScriptedSys>>
+template <driver::Env E = ScriptedEnv>
 class Rig {
  public:
-  using Worker = ScriptedWorker<Poller>;
+  using Worker = driver::BasicWorker<E>;
 
   explicit Rig(driver::Config settings = {}, std::uint64_t seed = 1)
       : sys(seed), config(std::move(settings)), app(sys) {

@@ -26,7 +26,7 @@
 #include <string_view>
 #include <vector>
 
-#include "driver/sys.h"
+#include "driver/os/sys.h"
 #include "support/scripted_scheduler.h"
 
 namespace iotax::support {

@@ -2,23 +2,14 @@
 // scripted_worker_epoll.cc and scripted_worker_poll.cc, and not in each test: that takes 20 s.
 #pragma once
 
-#include "driver/poller_epoll.h"
-#include "driver/poller_poll.h"
 #include "driver/worker.h"
-#include "support/scripted_sys.h"
-
-namespace iotax::support {
-
-template <class Poller>
-using ScriptedWorker = driver::BasicWorker<ScriptedSys, Poller>;
-
-}  // namespace iotax::support
+#include "support/scripted_env.h"
 
 namespace iotax::driver {
 
-extern template class Loop<support::ScriptedSys, EpollPoller<support::ScriptedSys>>;
-extern template class Loop<support::ScriptedSys, PollPoller<support::ScriptedSys>>;
-extern template class BasicWorker<support::ScriptedSys, EpollPoller<support::ScriptedSys>>;
-extern template class BasicWorker<support::ScriptedSys, PollPoller<support::ScriptedSys>>;
+extern template class Loop<support::ScriptedEnv>;
+extern template class Loop<support::ScriptedPollEnv>;
+extern template class BasicWorker<support::ScriptedEnv>;
+extern template class BasicWorker<support::ScriptedPollEnv>;
 
 }  // namespace iotax::driver

@@ -2,7 +2,7 @@
 
 namespace iotax::driver {
 
-template class Loop<support::ScriptedSys, EpollPoller<support::ScriptedSys>>;
-template class BasicWorker<support::ScriptedSys, EpollPoller<support::ScriptedSys>>;
+template class Loop<support::ScriptedEnv>;
+template class BasicWorker<support::ScriptedEnv>;
 
 }  // namespace iotax::driver

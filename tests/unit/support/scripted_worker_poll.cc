@@ -2,7 +2,7 @@
 
 namespace iotax::driver {
 
-template class Loop<support::ScriptedSys, PollPoller<support::ScriptedSys>>;
-template class BasicWorker<support::ScriptedSys, PollPoller<support::ScriptedSys>>;
+template class Loop<support::ScriptedPollEnv>;
+template class BasicWorker<support::ScriptedPollEnv>;
 
 }  // namespace iotax::driver

@@ -8,15 +8,15 @@
 
 namespace iotax::support {
 
-template <class Poller = driver::EpollPoller<ScriptedSys>>
-class WatchedRig : public Rig<Poller> {
+template <driver::Env E = ScriptedEnv>
+class WatchedRig : public Rig<E> {
  public:
-  using Rig<Poller>::Rig;
+  using Rig<E>::Rig;
 
   void run() {
     ScriptedSys::Thread watch =
         std::move(*this->sys.start_thread("watch", [this] { this->watch(); }));
-    Rig<Poller>::run();
+    Rig<E>::run();
     watch.join();
     for (ScriptedSys::Thread& thread : started) thread.join();
   }
@@ -30,17 +30,17 @@ class WatchedRig : public Rig<Poller> {
   static constexpr unsigned kWatch = 99;
 
   void watch() {
-    while (auto event = this->worker->watch_calls()) {
+    while (auto event = this->worker->overdue().next_event()) {
       this->app.enter(kWatch);
-      this->worker->interpreter_had();
+      this->worker->overdue().app_lock_acquired();
       events.push_back(*event);
       if (event->kind == driver::WatchKind::overdue && answers) {
-        (void)this->worker->expire(event->thread, event->word);
+        (void)this->worker->overdue().expire(event->thread, event->word);
       }
       if (event->replacement >= 0) {
         const auto number = static_cast<unsigned>(event->replacement);
         if (!can_start) {
-          this->worker->replacement_failed(event->thread, number);
+          this->worker->overdue().replacement_failed(event->thread, number);
           this->app.leave(kWatch);
           continue;
         }

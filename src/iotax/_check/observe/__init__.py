@@ -1,1 +1,1 @@
-"""What is seen of one call: its start, its response, its streams, its failures."""
+"""Observing one call: its start, its response, its streams, its failures."""

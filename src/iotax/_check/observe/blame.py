@@ -1,9 +1,9 @@
-"""Where something was done: the application's own lines, told from those of installed packages, of
-the standard library and of the checker.
+"""Source locations for findings: distinguishes the application's lines from those of installed
+packages, the standard library and the checker.
 
-Decides what is blamed. What an application does itself (a call, a block) is its line. What it only
-caused (a header field that a framework sends for it) is looked for in its functions that ran
-before: the line that holds the word in question, else where the last of them returned.
+Decides which line is blamed. For what an application does itself (a call, a block), its line. For
+what it only caused (a header that a framework sends), the line of its functions that contains the
+word in question, else the line where the last function returned.
 """
 
 import dis
@@ -21,8 +21,8 @@ from iotax._app.code_origin import PACKAGE_DIR, Origin, origin_of
 from iotax._check.report.findings import Place
 
 _TRAIL_MAX = 200
-# What lies outside of it has started the checker, and is not what is checked.
-PLAYER: Final = os.path.join(PACKAGE_DIR, "_check", "play", "strict_server.py")
+# Frames outside of it belong to the program that started the checker.
+STRICT_SERVER: Final = os.path.join(PACKAGE_DIR, "_check", "play", "strict_server.py")
 
 
 def place(code: CodeType, line: int | None) -> Place:
@@ -35,10 +35,9 @@ def place(code: CodeType, line: int | None) -> Place:
 
 
 def of_caller() -> Place | None:
-    """The line of the application, or of a package, that called into the checker. The application's
-    own beats a package's only where it is nearer."""
+    """The innermost line of the application or of a package that called the checker."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename != PLAYER:
+    while frame is not None and frame.f_code.co_filename != STRICT_SERVER:
         if origin_of(frame.f_code.co_filename) in (Origin.APPLICATION, Origin.PACKAGE):
             return place(frame.f_code, frame.f_lineno)
         frame = frame.f_back
@@ -46,7 +45,7 @@ def of_caller() -> Place | None:
 
 
 def of_error(error: BaseException) -> Place | None:
-    """Where it was raised: the innermost line of the application's own, else of a package."""
+    """Where `error` was raised: the innermost line of the application, else of a package."""
     found: Place | None = None
     for code, line in _lines_of(error.__traceback__):
         origin = origin_of(code.co_filename)
@@ -63,7 +62,8 @@ def _lines_of(trace: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
 
 
 def of_object(found: object) -> Place | None:
-    """Where a generator stands, or a function or class begins; nothing for other objects."""
+    """The current line of a generator, or the first line of a function or class; None for other
+    objects."""
     frame = getattr(found, "gi_frame", None)
     if isinstance(frame, FrameType):
         return place(frame.f_code, frame.f_lineno)
@@ -77,7 +77,7 @@ def of_object(found: object) -> Place | None:
 
 
 class Trail:
-    """The application's own functions that returned, or yielded, while this was entered; and the
+    """A context manager that records the application's functions that return or yield, and the
     last one of a package."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Trail:
         self._in_package: tuple[CodeType, int] | None = None
 
     def clear(self) -> None:
-        """Another call begins."""
+        """Forget all: another call begins."""
         self._returns.clear()
         self._in_package = None
 
@@ -106,8 +106,8 @@ class Trail:
             self._in_package = (frame.f_code, frame.f_lineno)
 
     def blame(self, words: Iterable[object] = ()) -> Place | None:
-        """The line that holds the first of `words` that any function has, the last function first;
-        else where the last one returned, or the last one of a package."""
+        """The line that contains one of `words`, in order, the last function first; else the line
+        where the last function returned, or the last one of a package."""
         for word in words:
             for code, _ in reversed(self._returns):
                 if line := _line_with(code, word):
@@ -135,9 +135,9 @@ def _holds(constant: object, word: object) -> bool:
 @cache
 def _distribution(file: str) -> tuple[str, str]:
     """Name and version of the installed distribution that a file belongs to."""
-    for folder in Path(file).parents:
-        if folder.name in ("site-packages", "dist-packages"):
-            top = Path(file).relative_to(folder).parts[0].removesuffix(".py")
+    for directory in Path(file).parents:
+        if directory.name in ("site-packages", "dist-packages"):
+            top = Path(file).relative_to(directory).parts[0].removesuffix(".py")
             names = _distributions().get(top, [top])
             try:
                 return names[0], metadata.version(names[0])
@@ -147,7 +147,7 @@ def _distribution(file: str) -> tuple[str, str]:
 
 
 def prepare() -> None:
-    """Read what place() needs to know of the installed packages, which may take a second."""
+    """Read the metadata of installed packages for place(), which may take a second."""
     _distributions()
 
 

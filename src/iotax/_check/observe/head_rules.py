@@ -1,8 +1,7 @@
-"""What may stand in a status and in header fields: A-STR, A-SR-04 to A-SR-10, A-UNI, A-TE-01,
-A-HTTP-01.
+"""Rules for status and headers: A-STR, A-SR-04 to A-SR-10, A-UNI, A-TE-01, A-HTTP-01.
 
-Each rule that is broken is reported once, and mended, so that the call can go on as on a server
-that has let it pass.
+A violation is reported once, and repaired, so that the call continues as on a server that does not
+check.
 """
 
 import re
@@ -31,7 +30,7 @@ _IN_FIELD: Final = ("A-SR-08", "A-SR-09", "A-SR-10", "A-TE-01")
 
 
 def checked_status(record: Record, status: object) -> str:
-    """A status that a server can send. `status`: as the application gave it."""
+    """Check `status`, as the application passed it. Returns a status that can be sent."""
     record.exercise(*_IN_STATUS)
     words = [status]
     if not isinstance(status, str):
@@ -42,13 +41,13 @@ def checked_status(record: Record, status: object) -> str:
         _report_subclass(record, "The status", status, words, "The status")
         status = str(status)
     if _CONTROL.search(status):
-        what = f"The status {shown(status)} holds a control character."
-        kind = "The status holds a control character."
+        what = f"The status {shown(status)} contains a control character."
+        kind = "The status contains a control character."
         record.report("A-SR-05", what, words=words, kind=kind)
         status = _CONTROL.sub("", status).strip()
     if not _is_latin_1(status):
-        what = f"The status {shown(status)} holds characters beyond U+00FF."
-        kind = "The status holds characters beyond U+00FF."
+        what = f"The status {shown(status)} contains characters beyond U+00FF."
+        kind = "The status contains characters beyond U+00FF."
         record.report("A-UNI-03", what, words=words, kind=kind)
         status = status.encode("latin-1", "replace").decode("latin-1")
     if _CODE_ALONE.fullmatch(status):
@@ -63,18 +62,18 @@ def checked_status(record: Record, status: object) -> str:
         return MENDED_STATUS
     if status.startswith("1"):
         what = (
-            f"The status is {shown(status)}: the client takes it for an interim answer, and waits"
-            " for another one."
+            f"The status is {shown(status)}: the client reads it as an interim response, and waits"
+            " for the final one."
         )
         record.report(
-            "A-HTTP-01", what, words=words, kind="The status is one of an interim answer."
+            "A-HTTP-01", what, words=words, kind="The status is one of an interim response."
         )
         return MENDED_STATUS
     return status
 
 
 def checked_fields(record: Record, headers: object) -> list[tuple[str, str]]:
-    """Header fields that a server can send. `headers`: as the application gave them."""
+    """Check `headers`, as the application passed them. Returns headers that can be sent."""
     record.exercise("A-SR-06")
     if type(headers) is not list:
         what = f"response_headers is {a_type(headers)}, not list."
@@ -89,7 +88,7 @@ def checked_fields(record: Record, headers: object) -> list[tuple[str, str]]:
 
 
 def _checked_field(record: Record, item: object) -> tuple[str, str] | None:
-    """None: a server could not send it."""
+    """None: it cannot be sent."""
     if type(item) is not tuple or len(item) != 2:
         wrong = f"is {a_type(item)}, not a tuple of name and value."
         if isinstance(item, tuple):
@@ -109,7 +108,7 @@ def _checked_field(record: Record, item: object) -> tuple[str, str] | None:
 def _checked_text(
     record: Record, text: object, what: str, words: list[object], kind: str = ""
 ) -> str:
-    """`kind`: `what` without values, if it has any."""
+    """`kind`: `what` without values; empty: it has none."""
     kind = kind or what
     if not isinstance(text, str):
         wrong = f"is {a_type(text)}, not str."
@@ -118,7 +117,7 @@ def _checked_text(
     if type(text) is not str:
         _report_subclass(record, what, text, words, kind)
     if not _is_latin_1(text):
-        wrong = "holds characters beyond U+00FF."
+        wrong = "contains characters beyond U+00FF."
         record.report("A-UNI-03", f"{what} {wrong}", words=words, kind=f"{kind} {wrong}")
     return text.encode("latin-1", "replace").decode("latin-1")
 
@@ -128,28 +127,28 @@ def _checked_name_and_value(
 ) -> tuple[str, str] | None:
     if not _NAME.fullmatch(name):
         if not record.has("A-UNI-03"):
-            record.report("A-SR-08", f"{shown(name)} is no name of a header.", words=words)
+            record.report("A-SR-08", f"{shown(name)} is not a valid header name.", words=words)
         return None
     if not _USUAL_NAME.fullmatch(name):
-        what = f"The header name {shown(name)} is one that some software refuses."
+        what = f"The header name {shown(name)} is rejected by some software."
         record.report("A-SR-08", what, severity="warning", words=words)
     if _CONTROL.search(value.replace("\t", "")):
-        what = f"The value of header {name} holds a control character: {shown(value)}."
-        kind = f"The value of header {name} holds a control character."
+        what = f"The value of header {name} contains a control character: {shown(value)}."
+        kind = f"The value of header {name} contains a control character."
         record.report("A-SR-09", what, words=words, kind=kind)
         value = _CONTROL.sub("", value)
     elif "\t" in value:
-        what = f"The value of header {name} holds a tab."
+        what = f"The value of header {name} contains a tab."
         record.report("A-SR-09", what, severity="warning", words=words)
     if name.lower() == "transfer-encoding":
         record.report("A-TE-01", "It sets Transfer-Encoding.", words=words)
         return None
     if name.lower() in HOP_BY_HOP:
-        what = f"It sets {name}, a header of the connection, which is the server's."
+        what = f"It sets {name}, a header of the connection, which only the server may set."
         record.report("A-SR-10", what, words=words)
         return None
     if _ENCODED_WORD.search(value) and not _is_encoded_well(value):
-        what = f"The value of header {name} has an encoded word that cannot be decoded."
+        what = f"The value of header {name} contains an encoded word that cannot be decoded."
         record.report("A-UNI-02", what, words=words)
     return name, value
 

@@ -1,4 +1,4 @@
-"""What one call of the application shows: findings, and the clauses that it put to the test."""
+"""The record of one call: findings, and the clauses that it exercised."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from iotax._check.report.findings import Finding, Place, Severity, default_sever
 
 
 class Record:
-    """`request`: what people call the request, e.g. "GET /x". `trail`: what ran in the call."""
+    """`request`: as text, e.g. "GET /x". `trail`: the functions that ran in the call."""
 
     def __init__(self, request: str, trail: Trail) -> None:
         self.request = request
         self.trail = trail
         self.findings: list[Finding] = []
         self.exercised: set[str] = set()
-        self.for_good = False  # from this call on the application does not work any more
+        self.for_good = False  # since this call, the application does not work any more
 
     def exercise(self, *ids: str) -> None:
         self.exercised.update(ids)
@@ -30,9 +30,9 @@ class Record:
         words: Sequence[object] | None = None,
         kind: str = "",
     ) -> None:
-        """`kind`: as of a Finding; given wherever `what` holds a value. `place`: if it is known;
-        else it is the line that called into the checker. `words`: the application may only have
-        caused it; they stand in the line that did."""
+        """`kind`: as in Finding; required if `what` contains a value. `place`: default: the line
+        that called the checker. `words`: for something that the application may only have caused;
+        the line that contains one of them is blamed."""
         self.exercise(clause)
         place = place or of_caller()
         if words is not None and (place is None or place.package):
@@ -44,16 +44,16 @@ class Record:
         self.findings.append(found)
 
     def forget(self, clause: str) -> None:
-        """What was reported of `clause` is told better elsewhere."""
+        """Drop the findings for `clause`; another finding describes the problem better."""
         self.findings = [finding for finding in self.findings if finding.clause != clause]
 
     def has(self, *ids: str) -> bool:
-        """Whether one of these clauses was found broken."""
+        """Whether there is a finding for one of these clauses."""
         return any(finding.clause in ids for finding in self.findings)
 
 
 def shown(value: object, length: int = 60) -> str:
-    """`value` as it may stand in a finding: on one line, cut off."""
+    """Format `value` for a finding: on one line, truncated."""
     try:
         text = repr(value)
     except Exception:

@@ -1,5 +1,5 @@
-"""The whole answer of a call: its length, its coding, whether it may have a body, how it is cut
-into blocks. A-CL-01, A-TE-01, A-ITER-02, A-ITER-03, A-HTTP-03, A-HTTP-05, A-BUF.
+"""Rules for the complete response: its length, its coding, whether it may have a body, the sizes of
+its blocks. A-CL-01, A-TE-01, A-ITER-02, A-ITER-03, A-HTTP-03, A-HTTP-05, A-BUF.
 """
 
 import re
@@ -18,7 +18,8 @@ _CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
 def with_one_length(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`fields` as a server can send them: without Content-Length if that is none, or not one."""
+    """`fields` without Content-Length if its values differ or are invalid, so that they can be
+    sent."""
     lengths = {value for name, value in fields if name.lower() == "content-length"}
     if len(lengths) <= 1 and all(re.fullmatch("[0-9]{1,18}", value) for value in lengths):
         return fields
@@ -29,13 +30,13 @@ def values(call: Outcome, name: str) -> list[str]:
     return [value for field, value in call.fields if field.lower() == name]
 
 
-def look_at_answer(record: Record, call: Outcome) -> None:
+def check_response(record: Record, call: Outcome) -> None:
     if not call.started:
         return
     lengths = values(call, "content-length")
-    _look_at_length(record, call, lengths)
+    _check_length(record, call, lengths)
     if call.code in WITHOUT_BODY:
-        _look_at_missing_body(record, call, lengths)
+        _check_missing_body(record, call, lengths)
     if not call.complete:
         return
     if call.length is not None:
@@ -45,12 +46,12 @@ def look_at_answer(record: Record, call: Outcome) -> None:
             kind = "len() of its iterable is not the number of its items."
             record.report("A-ITER-03", what, words=(), kind=kind)
     if call.has_whole_body:
-        _look_at_blocks(record, call)
-        if call.bytes == len(call.body):
-            _look_at_coding(record, call)
+        _check_blocks(record, call)
+        if call.body_bytes == len(call.body):
+            _check_coding(record, call)
 
 
-def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
+def _check_length(record: Record, call: Outcome, lengths: list[str]) -> None:
     if not lengths:
         return
     record.exercise("A-CL-01")
@@ -63,17 +64,19 @@ def _look_at_length(record: Record, call: Outcome, lengths: list[str]) -> None:
     elif len(lengths) > 1:
         what = f"It sets Content-Length {len(lengths)} times."
         record.report("A-CL-01", what, severity="error", words=words)
-    elif call.has_whole_body and call.bytes != int(lengths[0]):
-        what = f"Content-Length is {lengths[0]}, and the body has {call.bytes} bytes."
+    elif call.has_whole_body and call.body_bytes != int(lengths[0]):
+        what = f"Content-Length is {lengths[0]}, and the body has {call.body_bytes} bytes."
         kind = "Content-Length is not the length of the body."
         record.report("A-CL-01", what, severity="error", words=words, kind=kind)
 
 
-def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
+def _check_missing_body(record: Record, call: Outcome, lengths: list[str]) -> None:
     record.exercise("A-HTTP-03")
-    if call.bytes:
-        what = f"It gives a body of {call.bytes} bytes with {call.code}, which never has one."
-        kind = f"It gives a body with {call.code}."
+    if call.body_bytes:
+        what = (
+            f"It returns a body of {call.body_bytes} bytes with {call.code}, which never has one."
+        )
+        kind = f"It returns a body with {call.code}."
         record.report("A-HTTP-03", what, words=[call.status], kind=kind)
     elif call.code == 204 and any(length.strip("0") for length in lengths):
         # Not Content-Type, nor a length of 0: frameworks set both for every response, and neither
@@ -83,7 +86,7 @@ def _look_at_missing_body(record: Record, call: Outcome, lengths: list[str]) -> 
         record.report("A-HTTP-03", what, words=["Content-Length", call.status], kind=kind)
 
 
-def _look_at_coding(record: Record, call: Outcome) -> None:
+def _check_coding(record: Record, call: Outcome) -> None:
     body = bytes(call.body)
     coding = "".join(values(call, "content-encoding")).lower()
     record.exercise("A-ITER-02", "A-TE-01")
@@ -97,19 +100,19 @@ def _look_at_coding(record: Record, call: Outcome) -> None:
         except zlib.error:
             broken = coding != "deflate" or not _is_raw_deflate(body)
         if broken:
-            what = f"Content-Encoding is {coding}, and the body cannot be decompressed so."
+            what = f"Content-Encoding is {coding}, and the body cannot be decoded with it."
             record.report("A-ITER-02", what, words=["Content-Encoding", coding])
     elif not coding:
-        _look_at_text(record, call, body)
+        _check_text(record, call, body)
 
 
-def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
+def _check_text(record: Record, call: Outcome, body: bytes) -> None:
     kind = "".join(values(call, "content-type"))
     if charset := _CHARSET.search(kind):
         try:
             body.decode(charset[1])
         except (UnicodeDecodeError, LookupError):
-            what = f"Content-Type says charset {charset[1]}, and the body is not in it."
+            what = f"Content-Type says charset {charset[1]}, and the body is not valid in it."
             record.report("A-ITER-02", what, words=["Content-Type", kind])
     if _is_chunked(body):
         what = "The body looks like chunks with their sizes, which is the server's framing."
@@ -122,19 +125,19 @@ def _look_at_text(record: Record, call: Outcome, body: bytes) -> None:
             record.report("A-HTTP-05", what, severity="information", words=(), kind=kind)
 
 
-def _look_at_blocks(record: Record, call: Outcome) -> None:
+def _check_blocks(record: Record, call: Outcome) -> None:
     record.exercise("A-BUF-01", "A-BUF-02")
-    if call.blocks > MANY_BLOCKS and call.bytes < SMALL_BLOCK_BYTES * call.blocks:
-        what = f"The body comes in {call.blocks} blocks of {call.bytes // call.blocks} bytes."
+    if call.blocks > MANY_BLOCKS and call.body_bytes < SMALL_BLOCK_BYTES * call.blocks:
+        what = f"The body comes in {call.blocks} blocks of {call.body_bytes // call.blocks} bytes."
         record.report("A-BUF-01", what, words=(), kind="The body comes in many small blocks.")
-    elif call.blocks > 1 and call.bytes < FITS_IN_MEMORY_BYTES and not call.pauses:
-        what = f"A body of {call.bytes} bytes comes in {call.blocks} blocks."
+    elif call.blocks > 1 and call.body_bytes < FITS_IN_MEMORY_BYTES and not call.pauses:
+        what = f"A body of {call.body_bytes} bytes comes in {call.blocks} blocks."
         kind = "A short body comes in several blocks."
         record.report("A-BUF-02", what, severity="information", words=(), kind=kind)
 
 
 def _is_chunked(body: bytes) -> bool:
-    """Whether the whole is chunks, the last one empty. RFC 9112 section 7.1."""
+    """Whether `body` consists of chunks, the last one empty. RFC 9112 section 7.1."""
     rest = body
     while found := re.match(rb"([0-9A-Fa-f]{1,8})\r\n", rest):
         size = int(found[1], 16)

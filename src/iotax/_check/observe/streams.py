@@ -1,5 +1,5 @@
-"""wsgi.input, wsgi.errors and wsgi.file_wrapper as the application sees them: what PEP 3333 lists
-and nothing else. A-IN, A-ERR, A-FW.
+"""wsgi.input, wsgi.errors and wsgi.file_wrapper for the application, with exactly the methods that
+PEP 3333 lists. A-IN, A-ERR, A-FW.
 """
 
 import dis
@@ -16,8 +16,8 @@ FILE_BLOCK_BYTES = 8192
 
 
 class _Stream:
-    """A stream of the server's. `_used`: attributes that it does not have and that a line used, by
-    name; asking with hasattr() or getattr() is no use."""
+    """A stream of the server. `_used`: missing attributes that a line used, by name; hasattr() and
+    getattr() do not count as use."""
 
     name = "stream"
 
@@ -34,7 +34,7 @@ class _Stream:
         if origin_of(caller.f_code.co_filename) is not Origin.LIBRARY and _is_a_use(caller):
             self._used[name] = of_caller()
         raise AttributeError(
-            f"{self.name} has no {name!r}: PEP 3333 does not give it one", name=name, obj=self
+            f"{self.name} has no {name!r}, which PEP 3333 does not require", name=name, obj=self
         )
 
     def __enter__(self) -> Any:
@@ -48,9 +48,9 @@ class _Stream:
         self._record.report("A-IN-04", f"It closes {self.name}.")
 
     def at_end(self, raised: BaseException | None, *, failed: bool) -> None:
-        """`raised`: what came out of the call. `failed`: that, or an answer that says so. What was
-        used and is not there is an error if its AttributeError came out, and may be the cause if
-        the call failed otherwise; an application that went on has a way out."""
+        """`raised`: the exception of the call. `failed`: the call raised one, or responded with an
+        error. Using a missing attribute is an error if its AttributeError ended the call, and a
+        warning if the call failed otherwise; if it succeeded, the application has a fallback."""
         self._record.exercise("A-IN-03", "A-IN-04")
         if isinstance(raised, AttributeError) and raised.obj is self:
             what = f"It uses {self.name}.{raised.name}, which servers need not have."
@@ -62,14 +62,13 @@ class _Stream:
 
 
 def _is_a_use(frame: FrameType) -> bool:
-    """Whether a line reads the attribute itself (x.seek), and does not only ask for it
-    (hasattr(x, "seek"))."""
+    """Whether a line reads the attribute (x.seek) instead of asking for it (hasattr(x, "seek"))."""
     opcode = frame.f_code.co_code[frame.f_lasti]
     return dis.opname[opcode] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 class GuardedInput(_Stream):
-    """`left`: the bytes that are still to come, if reading beyond them is forbidden."""
+    """`left`: bytes not read yet, if reading beyond them is forbidden; else None."""
 
     name = "wsgi.input"
 
@@ -106,8 +105,8 @@ class GuardedInput(_Stream):
             self._record.exercise("A-IN-01")
             if asked > self._left or (self._left == 0 and not size):
                 left, self._left = self._left, None
-                what = f"It asks wsgi.input for {asked or 'more'} bytes when {left} are left."
-                kind = "It asks wsgi.input for more bytes than are left."
+                what = f"It reads {asked or 'more'} bytes from wsgi.input when {left} are left."
+                kind = "It reads more bytes from wsgi.input than are left."
                 self._record.report("A-IN-01", what, kind=kind)
             else:
                 self._left -= len(data)
@@ -129,7 +128,7 @@ class GuardedErrors(_Stream):
             self._record.report("A-ERR-01", what)
             text = str(text, "latin-1") if isinstance(text, bytes) else str(text)
         elif "\r\n" in text:
-            self._record.report("A-ERR-01", "It ends a line of wsgi.errors with CR LF.")
+            self._record.report("A-ERR-01", "It ends a line in wsgi.errors with CR LF.")
         self._unflushed = True
         self._stream.write(text)
         return len(text)
@@ -151,7 +150,7 @@ class GuardedErrors(_Stream):
 
 
 class GuardedFileWrapper:
-    """What wsgi.file_wrapper gives: blocks of the file."""
+    """The result of wsgi.file_wrapper: yields blocks of the file."""
 
     def __init__(self, record: Record, file: Any, block_bytes: int) -> None:
         self._record = record
@@ -167,7 +166,8 @@ class GuardedFileWrapper:
         block = self._file.read(self._block_bytes)
         if not isinstance(block, bytes):
             what = (
-                f"read() of the file given to wsgi.file_wrapper gives {a_type(block)}, not bytes."
+                f"read() of the file passed to wsgi.file_wrapper returns {a_type(block)}, not"
+                " bytes."
             )
             self._record.report("A-FW-02", what, words=())
             block = str(block).encode()
@@ -180,7 +180,7 @@ def file_wrapper(record: Record) -> Callable[..., GuardedFileWrapper]:
     def wrap(file: Any, block_size: int = FILE_BLOCK_BYTES) -> GuardedFileWrapper:
         record.exercise("A-FW-01", "A-FW-02")
         if not callable(getattr(file, "read", None)):
-            what = f"It gives wsgi.file_wrapper {a_type(file)}, which has no read()."
+            what = f"It passes {a_type(file)} to wsgi.file_wrapper, which has no read()."
             record.report("A-FW-02", what)
             file = _Empty()
         return GuardedFileWrapper(record, file, block_size)
@@ -194,7 +194,7 @@ class _Empty:
 
 
 class Untouchable:
-    """Can be called, and notes what else is done with it: A-CALL-01."""
+    """Can be called, and reports every other use: A-CALL-01."""
 
     def __init__(self, call: Callable[..., Any], touched: Callable[[str], None]) -> None:
         object.__setattr__(self, "_call", call)
@@ -209,4 +209,4 @@ class Untouchable:
 
     def __setattr__(self, name: str, _: object) -> NoReturn:
         object.__getattribute__(self, "_touched")(name)
-        raise AttributeError(f"start_response takes no attribute {name!r}")
+        raise AttributeError(f"cannot set attribute {name!r} of start_response")

@@ -1,1 +1,1 @@
-"""What is done with an application: requests, each in every way that PEP 3333 leaves open."""
+"""Sending requests to an application, in every variation that PEP 3333 allows."""

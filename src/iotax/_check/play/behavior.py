@@ -1,6 +1,4 @@
-"""How an application answers a request that is sent as it is, and what counts as a difference from
-that.
-"""
+"""How an application responds to a plain request, and what counts as a difference from that."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,8 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from iotax._check.observe.blame import of_error
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import TimeIsUp
+from iotax._check.observe.outcome import Outcome, TimeIsUp
 from iotax._check.observe.record import shown
 from iotax._check.report.findings import Severity
 from iotax._check.requests import RequestSpec
@@ -18,13 +15,13 @@ TIMES: Final = 3
 SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH")
 NOT_NOW: Final = (502, 503, 504, 507)  # RFC 9110 section 15.6, RFC 4918 section 11.5
 
-Send = Callable[[RequestSpec], GuardedCall]
+Send = Callable[[RequestSpec], Outcome]
 
 
 @dataclass(frozen=True)
 class Difference:
     """`said`: the end of a sentence. `kind`: the same without values that may differ from call to
-    call. `fails`: the client does not get its answer, through a fault of the application."""
+    call. `fails`: through an error of the application, the client does not get its response."""
 
     said: str
     kind: str
@@ -33,40 +30,40 @@ class Difference:
 
 @dataclass
 class Behavior:
-    """How the application answers a request that is sent as it is. `steady`: the same each time.
-    `names`: of the header fields that it always has, in lower case."""
+    """How the application responds to a plain request. `steady`: always the same. `names`: of the
+    headers that are always sent, in lower case."""
 
-    call: GuardedCall
+    call: Outcome
     steady: bool
     names: frozenset[str] = frozenset()
 
     def differs(
-        self, other: GuardedCall, added: Iterable[object] = (), removed: Iterable[str] = ()
+        self, other: Outcome, added: Iterable[object] = (), removed: Iterable[str] = ()
     ) -> Difference | None:
-        """What is different in `other`; None: nothing. `added`: values that its environ has and the
-        former did not; `removed`: names that it has not."""
+        """The difference of `other`; None: there is none. `added`: values that only its environ
+        contains; `removed`: names that are missing from it."""
         before = self.call
         if other.raised is not None:
             return difference_of(other.raised) if before.raised is None else None
         if other.code != before.code:
-            said = f"it answers {other.status or 'nothing'!r} instead of {before.status!r}"
-            kind = f"it answers {other.code} instead of {before.code}"
+            said = f"it responds with {other.status or 'nothing'!r} instead of {before.status!r}"
+            kind = f"it responds with {other.code} instead of {before.code}"
             return Difference(said, kind, _is_fault(other))
         if not self.steady or other.cut_off or other.body == before.body:
             return None
         now, then = bytes(other.body), bytes(before.body)
         echoes = any(str(value).encode("latin-1", "replace") in now for value in added if value)
         echoes = echoes or any(name.encode("latin-1", "replace") in then for name in removed)
-        said = "its body is another one"
-        return None if echoes else Difference(said, said, fails=not other.bytes)
+        said = "its body is different"
+        return None if echoes else Difference(said, said, fails=not other.body_bytes)
 
-    def fails(self, other: GuardedCall) -> Difference | None:
-        """As differs(), but only where a client would not get what it asked for."""
+    def fails(self, other: Outcome) -> Difference | None:
+        """Like differs(), but only if the client gets an error in place of a response."""
         is_worse = other.raised is not None or other.code >= 400
         return self.differs(other) if is_worse and self.call.code < 400 else None
 
-    def lacks_fields(self, other: GuardedCall) -> Difference | None:
-        """As differs(), and header fields that are missing."""
+    def lacks_fields(self, other: Outcome) -> Difference | None:
+        """Like differs(), and also for missing headers."""
         if found := self.differs(other):
             return found
         said = "headers are missing"
@@ -79,19 +76,19 @@ def difference_of(error: BaseException) -> Difference:
     return Difference(f"{kind}: {shown(str(error))}", kind, fails=True)
 
 
-def _is_fault(call: GuardedCall) -> bool:
+def _is_fault(call: Outcome) -> bool:
     """Whether the response reports a failure of the application itself: not an overload, a full
     disk or a failure of another server."""
     return call.raised is not None or (call.code >= 500 and call.code not in NOT_NOW)
 
 
-def _names_of(call: GuardedCall) -> frozenset[str]:
+def _names_of(call: Outcome) -> frozenset[str]:
     return frozenset(name.lower() for name, _ in call.fields)
 
 
 def learn(send: Send, spec: RequestSpec) -> Behavior:
-    """Send `spec` several times, and report where it does not work again. A-CALL-03."""
-    calls: list[GuardedCall] = []
+    """Send `spec` several times, and report if it does not work again. A-CALL-03."""
+    calls: list[Outcome] = []
     for _ in range(TIMES if spec.method == "GET" else 2):
         calls.append(send(spec))
         if isinstance(calls[-1].raised, TimeIsUp):
@@ -107,20 +104,21 @@ def learn(send: Send, spec: RequestSpec) -> Behavior:
         for one, two in pairwise(calls)
     )
     names = frozenset.intersection(*map(_names_of, calls))
-    # A method that changes something has done so in the first call: PUT makes, then replaces.
+    # The first call of an unsafe method changes the state: PUT creates, then replaces.
     usual = first if spec.method in SAFE or _is_fault(calls[-1]) else calls[-1]
     return Behavior(usual, steady and len(calls) >= TIMES, names)
 
 
-def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
-    """Why the response to the second of two equal requests shows that the application works only
-    once; None: it does not. The state of the resource may have changed: PUT gets 201 and then 204,
+def _worse(first: Outcome, again: Outcome) -> Difference | None:
+    """Why the second of two equal requests shows that the application works only once; None: it
+    does not show that. The state of the resource may have changed: PUT gets 201 and then 204,
     DELETE gets 204 and then 404 (RFC 9110 section 9.3)."""
-    if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # C-TIME-01 tells of the latter
+    if _is_fault(first) or isinstance(again.raised, TimeIsUp):  # the latter is C-TIME-01
         return None
     if _is_fault(again):
         return Behavior(first, steady=False).differs(again)
-    is_empty = first.bytes and again.complete and not again.bytes and again.code == first.code
+    is_empty = first.body_bytes and again.complete and not again.body_bytes
+    is_empty = is_empty and again.code == first.code
     said = "its body is empty"
     is_same_iterable = first.gives_same_iterable(again)
     if is_empty and (first.method == "GET" or is_same_iterable):
@@ -128,8 +126,8 @@ def _worse(first: GuardedCall, again: GuardedCall) -> Difference | None:
     return None
 
 
-def _stays_worse(send: Send, spec: RequestSpec, calls: list[GuardedCall]) -> bool:
-    """Whether every later call is worse too: one that only sometimes is proves nothing."""
+def _stays_worse(send: Send, spec: RequestSpec, calls: list[Outcome]) -> bool:
+    """Whether every later call is worse too: sometimes is not enough."""
     first, *others = calls
     at = next(number for number, call in enumerate(others) if _worse(first, call))
     others = others[at:]
@@ -139,11 +137,11 @@ def _stays_worse(send: Send, spec: RequestSpec, calls: list[GuardedCall]) -> boo
     return all(_worse(first, call) for call in others)
 
 
-def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[GuardedCall]) -> None:
+def _blame_repetition(first: Outcome, call: Outcome, calls: list[Outcome]) -> None:
     for later in calls:
         later.record.forget("A-EXC-01")
     if difference := _worse(first, call):
-        # A queue that was read is empty as well. An iterable that is returned twice is an error.
+        # A queue that was read is empty too. An iterable that is returned twice is an error.
         severity: Severity = "error" if difference.fails else "warning"
         report_difference(
             call, "A-CALL-03", "Called again with the same request", difference, severity
@@ -151,15 +149,15 @@ def _blame_repetition(first: GuardedCall, call: GuardedCall, calls: list[Guarded
 
 
 def report_difference(
-    call: GuardedCall,
+    call: Outcome,
     clause: str,
     how: str,
     difference: Difference,
     severity: Severity | None = None,
     more: str = "",
 ) -> None:
-    """The way a request was sent made the difference: what the call itself reports of its failure
-    is that."""
+    """Report that a variation caused the difference. Replaces the call's own report of its
+    failure."""
     call.record.forget("A-EXC-01")
     if call.record.has(clause):
         return

@@ -1,7 +1,7 @@
-"""What middleware owes to its server and to the application behind it: the M- clauses.
+"""Obligations of middleware toward its server and its application: the M- clauses.
 
-The middleware is put before a probe (probe.py) and called under guard (guarded_call.py): what the
-guard sees is its side toward the server, what the probe sees its side toward the application.
+The middleware wraps a probe (probe.py) and is called through guarded_call.py: the latter checks its
+side toward the server, the probe its side toward the application.
 """
 
 import gc
@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from iotax._check.observe.blame import of_object
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Variation
+from iotax._check.observe.outcome import Outcome, Variation
 from iotax._check.observe.record import shown
 from iotax._check.play.probe import Conduct, Probe, ProbeError
 from iotax._check.play.sender import Sender
@@ -22,7 +21,7 @@ TOKENS: Final = ("iotaxone", "iotaxtwo")
 LINES: Final = Conduct()
 FRAGMENTS: Final = Conduct(blocks=(b"fir", b"st li", b"ne\nsec", b"ond", b"\n"))
 EMPTIES: Final = Conduct(blocks=(b"first\n", b"", b"second\n", b"", b"third\n"))
-# What a broken rule of applications means for middleware that breaks it before a sound one.
+# The clause for middleware that breaks a rule of applications although its application is correct.
 FOR_MIDDLEWARE: Final[Mapping[str, str]] = {
     "A-SR-10": "M-SR-01",
     "A-TE-01": "M-TE-01",
@@ -33,7 +32,7 @@ FOR_MIDDLEWARE: Final[Mapping[str, str]] = {
 
 
 class Bench:
-    """One middleware, and what it is put before."""
+    """One middleware, and the probes that it wraps."""
 
     def __init__(self, sender: Sender, middleware: Callable[..., Any]) -> None:
         self.sender = sender
@@ -41,8 +40,8 @@ class Bench:
 
     def send(
         self, conduct: Conduct, variation: Variation | None = None, spec: RequestSpec = REQUEST
-    ) -> tuple[Probe, GuardedCall]:
-        """One request through the middleware, and what came of it."""
+    ) -> tuple[Probe, Outcome]:
+        """Send one request through the middleware."""
         probe = Probe(conduct)
         wrapped = self._middleware(probe.application)
         call = self.sender.send(spec, variation, application=wrapped, before=probe.meet)
@@ -53,12 +52,12 @@ class Bench:
         call.record.exercise("M-GEN-01", "M-GEN-03")
         return probe, call
 
-    def report(self, call: GuardedCall, clause: str, what: str) -> None:
+    def report(self, call: Outcome, clause: str, what: str) -> None:
         call.record.report(clause, what, place=of_object(self._middleware), words=())
 
 
-def _translate(call: GuardedCall, probe: Probe) -> None:
-    """What the guard saw, as it is called for middleware."""
+def _translate(call: Outcome, probe: Probe) -> None:
+    """Replace the findings for applications by those for middleware."""
     record = call.record
     found, record.findings = record.findings, []
     for one in found:
@@ -75,7 +74,7 @@ def _translate(call: GuardedCall, probe: Probe) -> None:
 
 
 def blocks(bench: Bench) -> None:
-    """M-BLK-01 to -05, M-BUF-01: each block goes on before the next one is asked for."""
+    """M-BLK-01 to -05, M-BUF-01: each block is passed on before the next one is requested."""
     for conduct, clause in (
         (LINES, "M-BLK-01"),
         (FRAGMENTS, "M-BLK-02"),
@@ -84,19 +83,19 @@ def blocks(bench: Bench) -> None:
         probe, call = bench.send(conduct)
         call.record.exercise("M-BLK-01", "M-BLK-02", "M-BLK-03", "M-BLK-04", "M-BLK-05")
         if probe.at_return:
-            what = f"It asks for {probe.at_return} blocks before it has returned its iterable."
+            what = f"It requests {probe.at_return} blocks before it returns its iterable."
             bench.report(call, "M-BLK-04", what)
             return
-        at_once = max(Counter(probe.asked).values(), default=0)
-        if at_once > 1:
-            what = f"It asks for {at_once} blocks before it gives one."
+        in_a_row = max(Counter(probe.asked).values(), default=0)
+        if in_a_row > 1:
+            what = f"It requests {in_a_row} blocks before it yields one."
             bench.report(call, clause, what)
             return
     _delays(bench)
 
 
 def _delays(bench: Bench) -> None:
-    """Blocks that go on unchanged, but late."""
+    """Blocks that are passed on unchanged, but late."""
     probe, call = bench.send(LINES)
     call.record.exercise("M-BUF-01")
     late = [
@@ -104,11 +103,11 @@ def _delays(bench: Bench) -> None:
         for number, given in enumerate(probe.given)
     ]
     if any(late) and bytes(call.body) == probe.body:
-        bench.report(call, "M-BUF-01", "It gives a block on only after it has asked for the next.")
+        bench.report(call, "M-BUF-01", "It passes a block on only after it requested the next.")
 
 
 def length(bench: Bench) -> None:
-    """M-GEN-02: Content-Length is that of the body that goes out."""
+    """M-GEN-02: Content-Length is the length of the body that is sent."""
     _, call = bench.send(Conduct(gives_length=True))
     call.record.exercise("M-GEN-02", "M-SR-01", "M-TE-01")
 
@@ -118,33 +117,33 @@ def start_response(bench: Bench) -> None:
     bench.send(Conduct(third_argument="none"))
     probe, call = bench.send(Conduct(written=(b"written\n",), blocks=(b"given\n",)))
     call.record.exercise("M-BLK-06")
-    if not call.bytes and call.raised is None:
-        bench.report(call, "M-GEN-03", "What the application gives to write() gets lost.")
+    if not call.body_bytes and call.raised is None:
+        bench.report(call, "M-GEN-03", "It loses what the application passes to write().")
     probe, call = bench.send(Conduct(third_argument="exc_info"))
     call.record.exercise("M-EXC-01", "M-SR-02")
     if isinstance(call.raised, ProbeError) or call.record.has("M-GEN-03"):
         return
     if call.code < 400:
-        what = f"An application that changes its answer to 500 is answered {shown(call.status)}."
+        what = f"The application changes its status to 500, but it sends {shown(call.status)}."
         bench.report(call, "M-GEN-03", what)
-    call.let_go()
+    call.result = None
     gc.collect()
     if probe.error is not None and probe.error() is not None:
         bench.report(call, "M-SR-02", "It keeps exc_info after the call of start_response.")
 
 
 def close(bench: Bench) -> None:
-    """M-GEN-04: close() of the application's iterable, once, in whatever way it ends."""
+    """M-GEN-04: close() of the application's iterable is called once, however it ends."""
     several = {
         "read to its end": (LINES, Variation("read to the end")),
-        "not read at all": (LINES, Variation("the client leaves at once", blocks_max=0)),
-        "left in the middle": (LINES, Variation("the client leaves", blocks_max=1)),
-        "broken by an error": (Conduct(raises_after=1), Variation("an error in the middle")),
+        "not read": (LINES, Variation("the client disconnects immediately", blocks_max=0)),
+        "read partly": (LINES, Variation("the client disconnects", blocks_max=1)),
+        "ended by an error": (Conduct(raises_after=1), Variation("an error in the middle")),
     }
     for how, (conduct, variation) in several.items():
         probe, call = bench.send(conduct, variation)
         call.record.exercise("M-GEN-04")
-        call.let_go()
+        call.result = None
         if probe.calls and probe.closed != 1:
             times = "not closed" if probe.closed == 0 else f"closed {probe.closed} times"
             what = f"The application's iterable, {how}, is {times}."
@@ -157,11 +156,11 @@ def introspection(bench: Bench) -> None:
     probe, call = bench.send(LINES, Variation("start_response is an object", untouchable=True))
     call.record.exercise("M-CALL-01")
     for name in dict.fromkeys(probe.touched):
-        bench.report(call, "M-CALL-01", f"It looks at {name} of the application.")
+        bench.report(call, "M-CALL-01", f"It accesses {name} of the application.")
 
 
 def extensions(bench: Bench) -> None:
-    """M-EXT-01: what it offers to the application follows what the application makes of
+    """M-EXT-01: its extensions to environ respect changes that the application makes to
     environ."""
     calls = []
     for token in TOKENS:
@@ -173,7 +172,7 @@ def extensions(bench: Bench) -> None:
         call = calls[0][2]
         call.record.exercise("M-EXT-01")
         if all(_holds(probe.environ.get(name), token) for token, probe, _ in calls):
-            what = f"It puts what it has read of the request into environ, as {name}."
+            what = f"It stores what it read from the request in environ, as {name}."
             bench.report(call, "M-EXT-01", what)
 
 

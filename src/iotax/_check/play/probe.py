@@ -1,6 +1,6 @@
-"""An application to put behind middleware: it does what it is told to, keeps every rule itself, and
-notes what the middleware does with it. It is also the server's side that middleware has to keep
-toward an application."""
+"""A correct application for testing middleware: behaves as configured, and records what the
+middleware does with it. Also checks the obligations of a server that middleware has toward an
+application."""
 
 import sys
 import weakref
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from iotax._check.observe.guarded_call import GuardedCall
+from iotax._check.observe.outcome import Outcome
 from iotax._check.observe.streams import Untouchable
 
 TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
@@ -20,29 +20,29 @@ REQUIRED: Final = (
 
 
 class ProbeError(Exception):
-    """What the probe raises."""
+    """The exception that the probe raises."""
 
 
 @dataclass(frozen=True)
 class Conduct:
-    """`raises_after`: at that block, counted from 0. `exc_info`: the third argument is given, of
-    an error that it has handled; `none`: it is None. `gives_length`: it sets Content-Length."""
+    """`raises_after`: raise at this block, counted from 0. `third_argument`: "exc_info": of an
+    error that it has handled; "none": None; "": not passed. `gives_length`: set Content-Length."""
 
     blocks: tuple[bytes, ...] = (b"first\n", b"second\n", b"third\n")
     written: tuple[bytes, ...] = ()
     raises_after: int | None = None
-    third_argument: str = ""  # "none", "exc_info"
+    third_argument: str = ""
     gives_length: bool = False
 
 
 class Probe:
-    """`outer`: the call of the middleware. `asked`: how many blocks the middleware had given when
-    each block was asked for, and `given` how many bytes; `at_return`: how many were asked for
-    before it had returned its iterable. `wrong`: what it does that no server may."""
+    """`outer`: the call of the middleware. For each requested block, `asked` has the number of
+    blocks that the middleware had yielded, and `given` their bytes. `at_return`: blocks requested
+    before it returned its iterable. `wrong`: what it does that a server may not."""
 
     def __init__(self, conduct: Conduct) -> None:
         self.conduct = conduct
-        self.outer: GuardedCall | None = None
+        self.outer: Outcome | None = None
         self.calls = 0
         self.closed = 0
         self.asked: list[int] = []
@@ -58,25 +58,25 @@ class Probe:
     def body(self) -> bytes:
         return b"".join((*self.conduct.written, *self.conduct.blocks))
 
-    def meet(self, outer: GuardedCall) -> None:
+    def meet(self, outer: Outcome) -> None:
         self.outer = outer
 
     def _called(self, *args: Any, **named: Any) -> "_Blocks":
         self.calls += 1
         if named or len(args) != 2:
-            self.wrong.append("calls the application with other than two positional arguments")
+            self.wrong.append("does not call the application with two positional arguments")
             args = (*args, *named.values())[:2]
         environ, start_response = args
-        self._look_at_environ(environ)
+        self._check_environ(environ)
         write = self._start(start_response)
         for block in self.conduct.written:
             if callable(write):
                 write(block)
         if not callable(write):
-            self.wrong.append("gives back no write() from start_response")
+            self.wrong.append("does not return a write() from start_response")
         return _Blocks(self)
 
-    def _look_at_environ(self, environ: Any) -> None:
+    def _check_environ(self, environ: Any) -> None:
         if type(environ) is not dict:
             self.wrong.append(f"passes an environ that is {type(environ).__name__}, not dict")
         self.environ = dict(environ)
@@ -97,7 +97,7 @@ class Probe:
             return start_response("200 OK", fields, *third)
         except TypeError as error:
             if _raised_here(error):
-                self.wrong.append(f"has a start_response that cannot be called: {error}")
+                self.wrong.append(f"has a start_response that is not callable: {error}")
                 started = self.conduct.third_argument == "exc_info"
                 return bytes if started else start_response("200 OK", fields)
             raise
@@ -128,7 +128,7 @@ class _Blocks:
         self._next += 1
         if probe.outer is not None:
             probe.asked.append(probe.outer.items)
-            probe.given.append(probe.outer.bytes)
+            probe.given.append(probe.outer.body_bytes)
             probe.at_return += not probe.outer.returned
         return probe.conduct.blocks[at]
 
@@ -137,7 +137,7 @@ class _Blocks:
 
 
 def _raised_here(error: BaseException) -> bool:
-    """By the call itself: what was called did not take its arguments."""
+    """Whether the call itself failed: the callee did not accept its arguments."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,8 +1,8 @@
-"""Which requests are sent: those that were named, the application's own routes, and links of its
-pages.
+"""Which requests are sent: those that the user named, the routes of the application, and the links
+of its pages.
 
-Nothing with effects is sent by itself: what was found gets GET, HEAD and OPTIONS only, unless
-unsafe methods were asked for; what looks like it has effects, by the patterns to exclude, nothing.
+Without a request of the user, nothing with effects is sent: routes and links get GET, HEAD and
+OPTIONS only, and those that match a pattern to exclude get nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,12 +35,12 @@ class Plan:
             self._add_found(path)
 
     def __iter__(self) -> Iterator[RequestSpec]:
-        """Goes on with what is found meanwhile."""
+        """Includes requests that are added during the iteration."""
         while self._waiting:
             yield self._waiting.pop(0)
 
     def found(self, links: Iterable[str]) -> None:
-        """Links of a page, followed as far as was asked for."""
+        """Add links of a page, up to the limit of --crawl."""
         for target in links:
             if self._crawled < self._settings.crawl and self._add_found(target):
                 self._crawled += 1
@@ -50,7 +50,7 @@ class Plan:
         return list(self._waiting)
 
     def in_words(self) -> str:
-        """What will be sent, in one line."""
+        """The plan on one line."""
         methods = sorted({spec.method for spec in self._waiting})
         times = sum(len(scenarios_for(spec)) for spec in self._waiting)
         targets = {spec.target for spec in self._waiting}
@@ -80,7 +80,7 @@ class Plan:
 
 
 def _with_bodies(spec: RequestSpec) -> Iterator[RequestSpec]:
-    """A method with a body, for which none was given: with a form, and with JSON."""
+    """If the method has a body and `spec` has none: a form, and JSON."""
     if spec.method in WITH_BODY and spec.body is None:
         for fields, body in _BODIES:
             kept = [field for field in spec.headers if field[0].lower() != "content-type"]

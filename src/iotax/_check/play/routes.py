@@ -1,6 +1,6 @@
-"""URLs of an application: what its framework knows of (Flask, Django), and what its pages link to.
+"""URLs of an application: the routes of its framework (Flask, Django), and the links of its pages.
 
-Only routes without parameters, and only what GET is meant for.
+Only routes without parameters, and only for GET.
 """
 
 import sys
@@ -19,7 +19,7 @@ _LINKS: Final = {"a": "href", "link": "href", "area": "href", "iframe": "src", "
 
 
 def routes_of(application: object) -> list[str]:
-    """Paths, sorted. The application may stand inside of middleware that keeps it as an
+    """Paths, sorted. The application may be wrapped by middleware that keeps it as an
     attribute."""
     found: set[str] = set()
     for layer in _layers(application):
@@ -72,7 +72,7 @@ def _patterns(patterns: Any, ahead: str) -> Iterator[str]:
 
 
 def _literal(pattern: Any) -> str | None:
-    """What a path() pattern without parameters matches; also a re_path() without metacharacters."""
+    """The path that a path() without parameters matches, or a re_path() without metacharacters."""
     if getattr(pattern, "converters", None) or "<" in str(pattern):
         return None
     text = str(pattern)
@@ -93,7 +93,7 @@ class _Links(HTMLParser):
 
 
 def links_in(call: Outcome, spec: RequestSpec) -> list[str]:
-    """Targets on the same application: of links in an HTML page, and of a redirect."""
+    """Targets on the same application: of the links of an HTML page, and of a redirect."""
     texts = values(call, "location")
     if "html" in "".join(values(call, "content-type")):
         parser = _Links()

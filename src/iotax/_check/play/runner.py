@@ -1,5 +1,5 @@
-"""A whole check: sends one request in one variation after the other to the process that has the
-application, collects what it saw, and starts another process when the application has ended it.
+"""A complete check: sends all requests in all variations to the sandbox process, collects their
+findings, and starts another process if the application ends it.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from iotax._app.code_origin import Origin, origin_of
 from iotax._check.play.middleware import CHECKS
 from iotax._check.play.request_plan import Plan
-from iotax._check.play.sandbox_process import Died, PlayerProcess
+from iotax._check.play.sandbox_process import SandboxExited, SandboxProcess
 from iotax._check.play.scenarios import scenarios_for
 from iotax._check.report.findings import Finding, Place, Report, merged
 from iotax._check.requests import RequestSpec
@@ -21,9 +21,10 @@ _DUMPED = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<funct
 
 
 def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Check what `settings` name. `progress`: told of each request, and each second that one lasts.
+    """Check the targets of `settings`. `progress`: called for each request, and each second while
+    one lasts.
 
-    Errors: LoadError; Died when the application ends the process while it is imported.
+    Errors: LoadError; SandboxExited if importing the application ends the process.
     """
     run = _Run(settings, progress)
     if settings.target:
@@ -34,11 +35,11 @@ def check(settings: Settings, progress: Callable[[str], None] = lambda _: None) 
 
 
 def planned(settings: Settings) -> Plan:
-    """What check() would send to the application; sends nothing. Errors: as check()."""
-    player = PlayerProcess(settings)
-    player.start()
-    player.close()
-    return Plan(settings, player.routes)
+    """The requests that check() would send. Sends none. Errors: as for check()."""
+    sandbox = SandboxProcess(settings)
+    sandbox.start()
+    sandbox.close()
+    return Plan(settings, sandbox.routes)
 
 
 class _Run:
@@ -47,36 +48,36 @@ class _Run:
         self._progress = progress
         self._began = time.monotonic()
         self._findings: list[Finding] = []
-        self._left: set[str] = set()  # targets that are not asked again
+        self._left: set[str] = set()  # targets that get no more requests
         sides = {"application": settings.target, "middleware": settings.middleware}
         asked = tuple(side for side, target in sides.items() if target)
         self._report = Report("", strict=settings.strict, sides=asked)
 
     def application(self) -> None:
-        player = PlayerProcess(self._settings, progress=self._tell)
-        player.start()
+        sandbox = SandboxProcess(self._settings, progress=self._tell)
+        sandbox.start()
         report = self._report
-        report.target = player.name
+        report.target = sandbox.name
         try:
-            plan = Plan(self._settings, player.routes)
+            plan = Plan(self._settings, sandbox.routes)
             report.plan = plan.in_words()
             for spec in plan:
                 report.routes += [spec.target] if spec.target not in report.routes else []
-                self._play_all(player, plan, spec)
+                self._play_all(sandbox, plan, spec)
         finally:
-            player.close()
+            sandbox.close()
         if not any(200 <= code < 400 for code in report.statuses):
-            report.problem = "no request got a 2xx or 3xx answer, so little was checked"
+            report.problem = "no request got a 2xx or 3xx response, so little was checked"
 
     def middleware(self, target: str) -> None:
-        player = PlayerProcess(self._settings, target, self._tell)
-        player.start()
-        self._report.target = ", ".join(filter(None, (self._report.target, player.name)))
+        sandbox = SandboxProcess(self._settings, target, self._tell)
+        sandbox.start()
+        self._report.target = ", ".join(filter(None, (self._report.target, sandbox.name)))
         try:
             for check in CHECKS:
-                self._take(player, player.play_middleware, check)
+                self._take(sandbox, sandbox.play_middleware, check)
         finally:
-            player.close()
+            sandbox.close()
 
     def _tell(self, what: str) -> None:
         requests = self._report.requests
@@ -88,32 +89,34 @@ class _Run:
         self._report.seconds = time.monotonic() - self._began
         return self._report
 
-    def _play_all(self, player: PlayerProcess, plan: Plan, spec: RequestSpec) -> None:
+    def _play_all(self, sandbox: SandboxProcess, plan: Plan, spec: RequestSpec) -> None:
         called = f"{spec.method} {spec.target}"
         if spec.target in self._left:
             return
         for scenario in scenarios_for(spec):
             self._report.ways += 1
-            seen = self._take(player, player.play, scenario, spec)
+            seen = self._take(sandbox, sandbox.play, scenario, spec)
             if seen is None or seen["leave"]:
                 self._left.add(spec.target)
-                how = seen["leave"] if seen else "it ends the process, or holds it"
-                self._report.notes.append(f"After {called} {spec.target} was left: {how}.")
+                why = seen["leave"] if seen else "it ends or blocks the process"
+                self._report.notes.append(
+                    f"No more requests to {spec.target} after {called}: {why}."
+                )
                 return
             plan.found(seen["links"])
 
     def _take(
-        self, player: PlayerProcess, play: Callable[..., Mapping[str, Any]], *order: object
+        self, sandbox: SandboxProcess, play: Callable[..., Mapping[str, Any]], *order: object
     ) -> Mapping[str, Any] | None:
-        """What play(*order) saw goes into the report. None: the player died of it, and another one
-        stands ready."""
+        """Add the findings of play(*order) to the report. None: the sandbox exited, and was started
+        again."""
         report = self._report
         report.exercised.update(("C-TIME-01", "C-LIVE-01"))
         try:
             seen = play(*order)
-        except Died as death:
-            self._findings.append(_of_death(death, player.request))
-            player.start()
+        except SandboxExited as exited:
+            self._findings.append(_of_exit(exited, sandbox.request))
+            sandbox.start()
             return None
         self._findings += [Finding.from_dict(one) for one in seen["findings"]]
         report.exercised.update(seen["exercised"])
@@ -122,15 +125,15 @@ class _Run:
         return seen
 
 
-def _of_death(death: Died, request: str) -> Finding:
-    clause = "C-TIME-01" if death.hung else "C-LIVE-01"
-    what = f"{death.how[0].upper()}{death.how[1:]}."
+def _of_exit(exited: SandboxExited, request: str) -> Finding:
+    clause = "C-TIME-01" if exited.hung else "C-LIVE-01"
+    what = f"{exited.how[0].upper()}{exited.how[1:]}."
     kind = what.partition(":")[0]  # an exit code may differ from call to call
-    return Finding(clause, "error", what, (request,), _dumped_place(death.output), kind=kind)
+    return Finding(clause, "error", what, (request,), _dumped_place(exited.output), kind=kind)
 
 
 def _dumped_place(output: str) -> Place | None:
-    """The innermost line of the application's own in what faulthandler wrote."""
+    """The innermost line of the application in the output of faulthandler."""
     for found in _DUMPED.finditer(output):
         if origin_of(found["file"]) is Origin.APPLICATION:
             here = os.path.join(os.getcwd(), "")

@@ -1,8 +1,8 @@
-"""The process of its own in which one application is called: what it prints, ends or crashes hurts
-nobody else.
+"""The process in which one application is called, so that its output, exits and crashes do not
+affect the checker.
 
-It reads one order at a time from the checker (sandbox_process.py) and answers with what was seen;
-both are lines of JSON.
+Reads one order at a time from the checker (sandbox_process.py) and replies with its findings; both
+are lines of JSON.
 """
 
 import faulthandler
@@ -18,7 +18,7 @@ from iotax._app import importer, working_directory
 from iotax._app.load_error import LoadError
 from iotax._check.observe.outcome import TimeIsUp
 from iotax._check.play.routes import routes_of
-from iotax._check.play.strict_server import Player
+from iotax._check.play.strict_server import StrictServer
 from iotax._check.requests import RequestSpec
 
 
@@ -40,16 +40,16 @@ def main() -> None:
     except LoadError as error:
         tell({"load_error": vars(error)})
         return
-    player = Player(loaded.application, start["environ"], start["timeout"], tell)
+    server = StrictServer(loaded.application, start["environ"], start["timeout"], tell)
     routes = [] if start["is_middleware"] else routes_of(loaded.application)
     tell({"loaded": loaded.name, "routes": routes})
     for line in orders:
         order = json.loads(line)
         if "middleware" in order:
-            tell(player.play_middleware(order["middleware"]))
+            tell(server.play_middleware(order["middleware"]))
         else:
-            tell(player.play(order["scenario"], RequestSpec.from_json(order["request"])))
-    os._exit(0)  # the application's own threads are nobody's business any more
+            tell(server.play(order["scenario"], RequestSpec.from_json(order["request"])))
+    os._exit(0)  # do not wait for threads of the application
 
 
 def install_alarm() -> None:

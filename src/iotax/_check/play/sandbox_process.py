@@ -1,4 +1,4 @@
-"""The process that has the application (sandbox.py), as the checker sees it."""
+"""The checker's side of the process that runs the application (sandbox.py)."""
 
 import json
 import os
@@ -22,8 +22,8 @@ _OUTPUT_BYTES: Final = 4000
 _TICK_SECONDS: Final = 1.0
 
 
-class Died(Exception):
-    """The player is gone. `hung`: it was killed, since it did not answer."""
+class SandboxExited(Exception):
+    """The sandbox process exited. `hung`: it was killed because it did not reply."""
 
     def __init__(self, hung: bool, status: int, output: str) -> None:
         super().__init__(output)
@@ -32,14 +32,14 @@ class Died(Exception):
     @property
     def how(self) -> str:
         if self.hung:
-            return "it does not answer, and cannot be interrupted"
+            return "it does not return, and cannot be interrupted"
         name = signal.Signals(-self.status).name if self.status < 0 else ""
         return f"it ends the process: {name or f'exit code {self.status}'}"
 
 
-class PlayerProcess:
-    """Errors of all its calls: Died; of start() LoadError too. `progress`: told what it is at, when
-    that changes and each second while nothing else does."""
+class SandboxProcess:
+    """All methods raise SandboxExited; start() also LoadError. `progress`: called with the current
+    request when it changes, and each second while it lasts."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PlayerProcess:
         self._progress = progress
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes]
-        self.request = ""  # what it is at
+        self.request = ""  # the current one
         self.routes: list[str] = []
         self.name = ""
 
@@ -104,7 +104,7 @@ class PlayerProcess:
         return said
 
     def close(self) -> None:
-        """Let it go, whatever it does."""
+        """Kill it."""
         if self._process is not None:
             os.close(self._orders)
             os.close(self._reports)
@@ -117,14 +117,14 @@ class PlayerProcess:
         try:
             os.write(self._orders, json.dumps(what).encode() + b"\n")
         except BrokenPipeError:
-            raise self._died(hung=False) from None
+            raise self._exited(hung=False) from None
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         began = time.monotonic()
         while b"\n" not in self._rest:
             waited = time.monotonic() - began
             if waited >= seconds:
-                raise self._died(hung=True)
+                raise self._exited(hung=True)
             slice_seconds = min(_TICK_SECONDS, seconds - waited)
             if not select.select([self._reports], [], [], slice_seconds)[0]:
                 what = self.request or "the import of the application"
@@ -132,16 +132,16 @@ class PlayerProcess:
                 continue
             data = os.read(self._reports, 1 << 16)
             if not data:
-                raise self._died(hung=False)
+                raise self._exited(hung=False)
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def _died(self, *, hung: bool) -> Died:
+    def _exited(self, *, hung: bool) -> SandboxExited:
         assert self._process is not None
         if hung:
-            self._process.send_signal(signal.SIGABRT)  # faulthandler says where it is
+            self._process.send_signal(signal.SIGABRT)  # faulthandler prints its stack
             try:
                 self._process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
@@ -151,4 +151,4 @@ class PlayerProcess:
         self._output.seek(max(0, self._output.tell() - _OUTPUT_BYTES))
         output = self._output.read().decode("utf-8", "replace")
         self.close()
-        return Died(hung, status, output)
+        return SandboxExited(hung, status, output)

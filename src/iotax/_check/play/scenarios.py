@@ -1,11 +1,10 @@
-"""What is done with one request: sent as it is, and sent in every variation that PEP 3333 leaves to
-a server. Each scenario blames a clause where the application behaves differently from before.
+"""Scenarios for one request: sent plainly, and in each variation that PEP 3333 allows a server.
+Each scenario blames a clause if the application behaves differently.
 
-A difference is an exception or another status; another body too, where the body is the same each
-time and does not simply show what was changed. It counts only if it is the variation that makes it:
-the request is sent again several times as it is and in that variation by turns (see caused()), so
-that a page with a clock, a counter or an advertisement, or one behind a limit of requests, is not
-blamed.
+A difference is an exception or another status; also another body, if the body is always the same
+and does not just show what was changed. It counts only if the variation causes it: the plain
+request and the variation are sent alternately several times (see caused()), so that pages with a
+clock, a counter or advertisements, or with rate limits, are not blamed.
 """
 
 import gc
@@ -15,15 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import MAY_BE_EMPTY, TimeIsUp, Variation
+from iotax._check.observe.outcome import MAY_BE_EMPTY, Outcome, TimeIsUp, Variation
 from iotax._check.observe.record import shown
 from iotax._check.play.behavior import TIMES, Behavior, Difference, difference_of, report_difference
 from iotax._check.play.sender import Sender
 from iotax._check.report.findings import Severity
 from iotax._check.requests import HERE, RequestSpec
 
-# A page that shows one of two things at random is taken for a difference once in 4,000 times.
+# A page that shows one of two things at random is blamed wrongly once in 4,000 times.
 ROUNDS: Final = 6
 GUARANTEED: Final = frozenset(
     {
@@ -33,7 +31,7 @@ GUARANTEED: Final = frozenset(
 )
 HOP_BY_HOP: Final[Mapping[str, Mapping[str, object]]] = {
     "connection close": {"HTTP_CONNECTION": "close", "HTTP_TE": "trailers"},
-    # Not to websocket: who answers that has an extension of its server's.
+    # Not websocket: applications that support it rely on an extension of their server.
     "upgrade": {"HTTP_CONNECTION": "Upgrade, HTTP2-Settings", "HTTP_UPGRADE": "h2c"},
     "keep-alive": {"HTTP_CONNECTION": "keep-alive", "HTTP_KEEP_ALIVE": "timeout=5"},
     "chunked already decoded": {"HTTP_TRANSFER_ENCODING": "chunked"},
@@ -42,32 +40,32 @@ STRANGE_TEXT: Final = "caf%C3%A9%FF"
 STRANGE_BYTES: Final = "caf\xc3\xa9\xff"
 
 
-Judge = Callable[[GuardedCall], Difference | None]
+Judge = Callable[[Outcome], Difference | None]
 
 
 @dataclass(frozen=True)
 class Caused:
-    """A difference that a variation makes, the first call that showed it, and the later ones that
-    say the same. `for_good`: the application fails from then on, whatever the variation."""
+    """A difference caused by a variation, the first call that showed it, and later ones that
+    confirm it. `for_good`: since then, the application fails without the variation too."""
 
-    call: GuardedCall
+    call: Outcome
     difference: Difference
-    later: tuple[GuardedCall, ...]
+    later: tuple[Outcome, ...]
     for_good: bool
 
 
 def caused(
     before: Behavior,
-    usual: Callable[[], GuardedCall],
-    other: Callable[[], GuardedCall],
+    usual: Callable[[], Outcome],
+    other: Callable[[], Outcome],
     judge: Judge,
 ) -> Caused | None:
-    """What `judge` finds different in other(), if other() is what makes it so; None: it finds
-    nothing, or it comes and goes by itself.
+    """The difference that `judge` finds in other(), if other() causes it; None: there is none, or
+    it occurs without other() too.
 
-    Both are sent by turns, ROUNDS times. other() makes the difference if it has it each time and
-    usual() never has. The other way to make it is to break something for good: then both fail from
-    there on. Where usual() has changed by itself, bodies are not compared any more.
+    Both are sent alternately, ROUNDS times. other() causes the difference if it always shows it and
+    usual() never does, or if both always fail from then on: it broke something permanently. If
+    usual() changes by itself, bodies are not compared any more.
     """
     first = other()
     difference = judge(first)
@@ -94,24 +92,24 @@ def caused(
 
 
 def plain(sender: Sender, spec: RequestSpec) -> None:
-    """The request as it is, several times. A-CALL-03."""
+    """The plain request, several times. A-CALL-03."""
     sender.behavior(spec)
 
 
 def interleaved(sender: Sender, spec: RequestSpec) -> None:
-    """Two requests, the second begun before the first is iterated. A-CALL-03."""
+    """Two requests; the second starts before the first is iterated. A-CALL-03."""
     before = sender.behavior(spec)
     if not before.steady or before.call.raised is not None:
         return
 
-    def both() -> GuardedCall:
+    def both() -> Outcome:
         first, second = sender.send_interleaved(spec)
         for call in (first, second):
             call.record.exercise("A-CALL-03")
         return first if before.differs(first) else second
 
     found = caused(before, lambda: sender.send(spec), both, before.differs)
-    _blame_cause(found, "A-CALL-03", "While another request is answered in the same thread")
+    _blame_cause(found, "A-CALL-03", "While another request is in progress in the same thread")
 
 
 def empty_and_absent(sender: Sender, spec: RequestSpec) -> None:
@@ -121,10 +119,10 @@ def empty_and_absent(sender: Sender, spec: RequestSpec) -> None:
     for left_out in [[name] for name in names] + [names]:
         listed = " and ".join(left_out)
 
-        def empty(left_out: list[str] = left_out) -> GuardedCall:
+        def empty(left_out: list[str] = left_out) -> Outcome:
             return sender.send(spec, Variation("empty", environ=dict.fromkeys(left_out, "")))
 
-        def absent(left_out: list[str] = left_out) -> GuardedCall:
+        def absent(left_out: list[str] = left_out) -> Outcome:
             call = sender.send(spec, Variation("absent", environ=dict.fromkeys(left_out)))
             call.record.exercise("A-ENV-02")
             return call
@@ -141,22 +139,25 @@ def empty_and_absent(sender: Sender, spec: RequestSpec) -> None:
 
 
 def minimal(sender: Sender, spec: RequestSpec) -> None:
-    """A-ENV-03: only what every server has. A-CFG-01: without what the deployment sets."""
+    """A-ENV-03: only variables that every server sets. A-CFG-01: without those that the deployment
+    sets."""
     before = sender.behavior(spec)
-    gone = [name for name in sender.names_seen if name not in GUARANTEED and name.isupper()]
+    optional = [name for name in sender.names_seen if name not in GUARANTEED and name.isupper()]
 
-    def needs_a_name(call: GuardedCall) -> Difference | None:
+    def needs_a_name(call: Outcome) -> Difference | None:
         return before.differs(call) if isinstance(call.raised, KeyError) else None
 
-    def send(clause: str, variation: str, left_out: Iterable[str]) -> GuardedCall:
+    def send(clause: str, variation: str, left_out: Iterable[str]) -> Outcome:
         call = sender.send(spec, Variation(variation, environ=dict.fromkeys(left_out)))
         call.record.exercise(clause)
         return call
 
-    def usual() -> GuardedCall:
+    def usual() -> Outcome:
         return sender.send(spec)
 
-    found = caused(before, usual, lambda: send("A-ENV-03", "minimal environ", gone), needs_a_name)
+    found = caused(
+        before, usual, lambda: send("A-ENV-03", "minimal environ", optional), needs_a_name
+    )
     _blame_cause(found, "A-ENV-03", "Without variables that servers need not set")
     if not sender.environ:
         return
@@ -168,17 +169,17 @@ def minimal(sender: Sender, spec: RequestSpec) -> None:
 
 
 def flags(sender: Sender, spec: RequestSpec) -> None:
-    """A-ENV-04: the flags are looked at for truth. A-ENV-05: run_once promises nothing."""
+    """A-ENV-04: flags are tested for truth only."""
     names = ("wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once")
     for true, false in ((1, 0), ("yes", "")):
         for yes in (True, False):
             usual = dict(zip(names, (yes, yes, False), strict=True))
             other = {name: true if value else false for name, value in usual.items()}
 
-            def send_usual(environ: Mapping[str, object] = usual) -> GuardedCall:
+            def send_usual(environ: Mapping[str, object] = usual) -> Outcome:
                 return sender.send(spec, Variation("flags", environ=environ))
 
-            def send_other(environ: Mapping[str, object] = other) -> GuardedCall:
+            def send_other(environ: Mapping[str, object] = other) -> Outcome:
                 call = sender.send(spec, Variation("flags of another type", environ=environ))
                 call.record.exercise("A-ENV-04")
                 return call
@@ -186,7 +187,7 @@ def flags(sender: Sender, spec: RequestSpec) -> None:
             before = Behavior(send_usual(), sender.behavior(spec).steady)
 
             def judge(
-                call: GuardedCall, before: Behavior = before, added: object = true
+                call: Outcome, before: Behavior = before, added: object = true
             ) -> Difference | None:
                 return before.differs(call, [added])
 
@@ -197,9 +198,10 @@ def flags(sender: Sender, spec: RequestSpec) -> None:
 
 
 def run_once(sender: Sender, spec: RequestSpec) -> None:
+    """A-ENV-05: wsgi.run_once is only a hint."""
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         call = sender.send(spec, Variation("run_once", environ={"wsgi.run_once": True}))
         call.record.exercise("A-ENV-05")
         return call
@@ -214,10 +216,10 @@ def run_once(sender: Sender, spec: RequestSpec) -> None:
 
 
 def header_list(sender: Sender, spec: RequestSpec) -> None:
-    """A-SR-07: the list that start_response was given is the server's."""
+    """A-SR-07: the list that was passed to start_response belongs to the server."""
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         """Twice, since the first call has its headers before the list is emptied."""
         variation = Variation("the server empties the list", takes_headers=True)
         first, second = sender.send(spec, variation), sender.send(spec, variation)
@@ -236,7 +238,7 @@ def untouchable(sender: Sender, spec: RequestSpec) -> None:
     """A-CALL-01: start_response is only called."""
     before = sender.behavior(spec)
 
-    def send() -> GuardedCall:
+    def send() -> Outcome:
         call = sender.send(spec, Variation("start_response is an object", untouchable=True))
         call.record.exercise("A-CALL-01")
         return call
@@ -246,16 +248,16 @@ def untouchable(sender: Sender, spec: RequestSpec) -> None:
 
 
 def hop_by_hop(sender: Sender, spec: RequestSpec) -> None:
-    """A-HTTP-02: fields of the connection say nothing to the application."""
+    """A-HTTP-02: headers of the connection do not concern the application."""
     before = sender.behavior(spec)
     for name, environ in HOP_BY_HOP.items():
 
-        def send(name: str = name, environ: Mapping[str, object] = environ) -> GuardedCall:
+        def send(name: str = name, environ: Mapping[str, object] = environ) -> Outcome:
             call = sender.send(spec, Variation(name, environ=environ))
             call.record.exercise("A-HTTP-02")
             return call
 
-        def judge(call: GuardedCall, environ: Mapping[str, object] = environ) -> Difference | None:
+        def judge(call: Outcome, environ: Mapping[str, object] = environ) -> Difference | None:
             return before.differs(call, [*environ, *environ.values()])
 
         found = caused(before, lambda: sender.send(spec), send, judge)
@@ -264,7 +266,8 @@ def hop_by_hop(sender: Sender, spec: RequestSpec) -> None:
 
 
 def strange_text(sender: Sender, spec: RequestSpec) -> None:
-    """A-UNI-01: bytes that are no UTF-8 come as Latin-1, wherever a client can put them."""
+    """A-UNI-01: bytes that are not valid UTF-8 arrive as Latin-1, wherever a client can send
+    them."""
     path, _, query = spec.target.partition("?")
     several = [
         replace(spec, target=f"{path.rstrip('/')}/{STRANGE_TEXT}"),
@@ -274,19 +277,19 @@ def strange_text(sender: Sender, spec: RequestSpec) -> None:
         value = f"a={STRANGE_BYTES}" if name == "Cookie" else STRANGE_BYTES
         several.append(replace(spec, headers=(*spec.headers, (name, value))))
 
-    def cannot_decode(call: GuardedCall) -> Difference | None:
+    def cannot_decode(call: Outcome) -> Difference | None:
         return difference_of(call.raised) if isinstance(call.raised, UnicodeError) else None
 
     for one in several:
 
-        def send(one: RequestSpec = one) -> GuardedCall:
+        def send(one: RequestSpec = one) -> Outcome:
             call = sender.send(one)
             call.record.exercise("A-UNI-01")
             return call
 
         found = caused(sender.behavior(spec), lambda: sender.send(spec), send, cannot_decode)
         if found and not isinstance(sender.behavior(spec).call.raised, UnicodeError):
-            _blame_cause(found, "A-UNI-01", "With text that is no UTF-8")
+            _blame_cause(found, "A-UNI-01", "With text that is not valid UTF-8")
 
 
 def client_leaves(sender: Sender, spec: RequestSpec) -> None:
@@ -295,10 +298,10 @@ def client_leaves(sender: Sender, spec: RequestSpec) -> None:
     if before.call.raised is not None:
         return
     for blocks in sorted({0, 1, before.call.items // 2}):
-        variation = Variation(f"the client leaves after {blocks} blocks", blocks_max=blocks)
+        variation = Variation(f"the client disconnects after {blocks} blocks", blocks_max=blocks)
         call, unclosed = _left_open(sender, spec, variation)
         call.record.exercise("A-ITER-04")
-        # What the whole answer leaves open too has nothing to do with leaving early.
+        # What the complete response leaves open too is not caused by closing early.
         if unclosed and not _left_open(sender, spec, Variation())[1]:
             what = f"Closed early, it leaves something open: {shown(unclosed[0])}."
             kind = "Closed early, it leaves something open."
@@ -308,19 +311,19 @@ def client_leaves(sender: Sender, spec: RequestSpec) -> None:
 
 def _left_open(
     sender: Sender, spec: RequestSpec, variation: Variation
-) -> tuple[GuardedCall, list[str]]:
-    """A call, and what Python says of files and sockets that were left to the garbage collector."""
-    gc.collect()  # what former calls left
+) -> tuple[Outcome, list[str]]:
+    """A call, and Python's warnings about files and sockets that it did not close."""
+    gc.collect()  # leftovers of earlier calls
     with warnings.catch_warnings(record=True) as unclosed:
         warnings.simplefilter("always", ResourceWarning)
         call = sender.send(spec, variation)
-        call.let_go()
+        call.result = None
         gc.collect()
     return call, [str(one.message) for one in unclosed if issubclass(one.category, ResourceWarning)]
 
 
 def without_file_wrapper(sender: Sender, spec: RequestSpec) -> None:
-    """A-FW-01: it need not be there."""
+    """A-FW-01: wsgi.file_wrapper is optional."""
     before = sender.behavior(spec)
     if "A-FW-01" not in before.call.record.exercised:
         return
@@ -335,7 +338,7 @@ def without_file_wrapper(sender: Sender, spec: RequestSpec) -> None:
 
 
 def cache_and_range(sender: Sender, spec: RequestSpec) -> None:
-    """A-HTTP-04: validators. A-HTTP-06: ranges. A-URL-01: links to itself."""
+    """A-HTTP-04: validators. A-HTTP-06: ranges. A-URL-01: URLs of the application itself."""
     before = sender.behavior(spec).call
     fields = {name.lower(): value for name, value in before.fields}
     if HERE in fields.get("location", "") or HERE.encode() in before.body:
@@ -353,18 +356,18 @@ def cache_and_range(sender: Sender, spec: RequestSpec) -> None:
         now = {name.lower(): value for name, value in call.fields}
         is_same = all(now.get(name) == fields.get(name) for name in ("etag", "last-modified"))
         if call.code == 200 and is_same:
-            what = "It answers 200, with the body, to a client that has the very same version."
+            what = "It responds with 200 and the body to a client that has the same version."
             call.record.report("A-HTTP-04", what, severity="information", words=())
     if "bytes" in fields.get("accept-ranges", ""):
         call = sender.send(replace(spec, headers=(*spec.headers, ("Range", "bytes=0-0"))))
         call.record.exercise("A-HTTP-06")
         if call.code not in (206, 416):
-            what = f"It says Accept-Ranges: bytes, and answers {call.code} to a range."
+            what = f"It sends Accept-Ranges: bytes, and responds to a range with {call.code}."
             call.record.report("A-HTTP-06", what, severity="information", words=("Accept-Ranges",))
 
 
 def bounded_input(sender: Sender, spec: RequestSpec) -> None:
-    """A-IN-01: where wsgi.input need not end, not a byte more than CONTENT_LENGTH is read."""
+    """A-IN-01: if wsgi.input may not end, at most CONTENT_LENGTH bytes are read."""
     before = sender.behavior(spec)
     variation = Variation("wsgi.input does not end", input_ends=False)
     found = caused(
@@ -374,20 +377,20 @@ def bounded_input(sender: Sender, spec: RequestSpec) -> None:
 
 
 def while_it_arrives(sender: Sender, spec: RequestSpec) -> None:
-    """The body has no length that the server knows, or only half of it comes and the client
-    leaves."""
-    # iotax counts a chunked body before the call; other servers call without CONTENT_LENGTH.
+    """The length of the body is unknown, or the client disconnects after half of it."""
+    # iotax reads a chunked body before the call; other servers call without CONTENT_LENGTH.
     variation = Variation(
         "a chunked body, without CONTENT_LENGTH", environ={"CONTENT_LENGTH": None}
     )
     sender.send(spec, variation, chunked=True, buffered=False)
-    call = sender.send(spec, Variation("the client leaves in the body"), buffered=False, half=True)
+    variation = Variation("the client disconnects in the body")
+    call = sender.send(spec, variation, buffered=False, half=True)
     if isinstance(call.raised, OSError):
         call.record.forget("A-EXC-01")
 
 
 def configuration(sender: Sender, spec: RequestSpec) -> None:
-    """A-CFG-02: files that the deployment's variables name are read once, not in every call."""
+    """A-CFG-02: files named by variables of the deployment are read once, not in every call."""
     files = {os.path.abspath(text) for text in sender.environ.values() if os.path.isfile(text)}
     if not files:
         return
@@ -429,7 +432,7 @@ SCENARIOS: Final = {**FOR_ANY, **FOR_SAFE, **FOR_BODIES}
 
 
 def scenarios_for(spec: RequestSpec) -> Mapping[str, Scenario]:
-    """Those that are played for a request: all for GET, few where a call may change something."""
+    """The scenarios for a request: all for GET, few if a call may change something."""
     if spec.method == "GET" and not spec.body:
         return FOR_SAFE
     return FOR_BODIES if spec.body else FOR_ANY
@@ -449,7 +452,7 @@ def _blame_cause(
     *,
     severity: Severity | None = None,
 ) -> bool:
-    """`found` is told as "HOW DIFFERENCE MORE.". False: there is nothing to tell."""
+    """Report `found` as "HOW DIFFERENCE MORE.". Returns False if it is None."""
     if found is None:
         return False
     for call in found.later:
@@ -460,7 +463,7 @@ def _blame_cause(
 
 
 def opens_counted(files: set[str], counts: dict[str, int]) -> Callable[[str, Any], None]:
-    """For sys.addaudithook()."""
+    """A hook for sys.addaudithook() that counts how often each of `files` is opened."""
 
     def saw(event: str, args: Any) -> None:
         if event == "open" and isinstance(args[0], str):

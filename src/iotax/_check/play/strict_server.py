@@ -1,5 +1,5 @@
-"""Plays the server for one application: calls it, request by request, in the main thread, through
-the extension's core and bridge.
+"""A strict server for one application: calls it, request by request, in the main thread, through
+core and bridge of the extension.
 """
 
 import signal
@@ -12,7 +12,7 @@ from iotax import _iotax
 from iotax._check.observe import blame
 from iotax._check.observe.blame import Trail, of_error
 from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Application, TimeIsUp, Variation
+from iotax._check.observe.outcome import Application, Outcome, TimeIsUp, Variation
 from iotax._check.observe.record import Record
 from iotax._check.play.behavior import Behavior, learn
 from iotax._check.play.middleware import CHECKS, Bench
@@ -25,16 +25,15 @@ from iotax._config.sources import from_arguments
 
 CHUNK_BYTES = 7
 LISTS_MAX = 1000
-# A URL whose answer has begun and did not end in time is a stream. Each further request of it ends
+# A response that has begun and does not end in time is a stream. Further requests to its URL end
 # after this time: there are dozens.
 STREAM_SECONDS = 1.0
-# After these a request shows nothing more.
-LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work again and again"}
+# After these findings, more requests are useless.
+LEFT = {"C-TIME-01": "it takes too long", "A-CALL-03": "it does not work repeatedly"}
 
 
-class Player:
-    """`environ`: variables that the deployment sets. `timeout`: seconds for one call. `tell`: takes
-    what the checker should know at once."""
+class StrictServer:
+    """A Sender. `timeout`: seconds for one call. `tell`: sends a message to the checker."""
 
     def __init__(
         self,
@@ -51,45 +50,44 @@ class Player:
         self._lists: list[Any] = []
         self._behaviors: dict[RequestSpec, Behavior] = {}
         self._records: list[Record] = []
-        self._answers: list[GuardedCall] = []
+        self._outcomes: list[Outcome] = []
         self._streams: set[str] = set()  # targets
         self._connections = {buffered: _Connector(buffered=buffered) for buffered in (True, False)}
         self.names_seen: dict[str, None] = {}
-        clauses()  # now: it takes time, which is not the application's
+        clauses()  # before the first call, so that it does not count as the application's time
         blame.prepare()
 
     def play(self, scenario: str, spec: RequestSpec) -> dict[str, Any]:
-        """What a scenario showed, for the checker."""
+        """Run a scenario. Returns its findings, for the checker."""
         seen = self._seen(lambda: SCENARIOS[scenario](self, spec))
         if scenario == "plain":
             seen["links"] = links_in(self._behaviors[spec].call, spec)
         return seen
 
     def play_middleware(self, check: str) -> dict[str, Any]:
-        """The same for middleware, which the player was given in the application's place."""
+        """The same for middleware, which was passed as `application`."""
         bench = Bench(self, self._application)
         return self._seen(lambda: CHECKS[check](bench))
 
     def _seen(self, run: Callable[[], None]) -> dict[str, Any]:
-        self._records, self._answers = [], []
+        self._records, self._outcomes = [], []
         run()
         findings = [finding for record in self._records for finding in record.findings]
         return {
             "findings": [asdict(finding) for finding in findings],
             "exercised": sorted(set().union(*(record.exercised for record in self._records))),
-            "statuses": [call.code for call in self._answers],
+            "statuses": [call.code for call in self._outcomes],
             "leave": self._why_to_leave(findings),
             "links": [],
         }
 
     def _why_to_leave(self, findings: Sequence[Finding]) -> str:
-        """Empty: the request can show more."""
+        """Why more requests are useless; empty: they are not."""
         if any(record.for_good for record in self._records):
             return "it does not work any more"
         return next((LEFT[one.clause] for one in findings if one.clause in LEFT), "")
 
     def behavior(self, spec: RequestSpec) -> Behavior:
-        """How the application answers `spec`, learnt once."""
         if spec not in self._behaviors:
             self._behaviors[spec] = learn(self.send, spec)
         return self._behaviors[spec]
@@ -105,25 +103,21 @@ class Player:
         buffered: bool = True,
         half: bool = False,
         application: Application | None = None,
-        before: Callable[[GuardedCall], None] | None = None,
-    ) -> GuardedCall:
-        """One request on a connection of its own. `half`: the client leaves in the middle of the
-        body. `application`: another one than the player's. `before`: is given the call before it
-        begins."""
+        before: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
         call = self._call(spec, variation or Variation(), application)
         if before is not None:
-            before(call)
+            before(call.outcome)
 
         def called(environ: dict[str, Any], start_response: Any) -> GuardedCall:
             call.begin(environ, start_response)
             return call
 
-        request = octets(spec, chunked=chunked)
+        request = encoded(spec, chunked=chunked)
         self._exchange(spec, call, called, request, buffered=buffered, half=half)
-        return call
+        return call.outcome
 
-    def send_interleaved(self, spec: RequestSpec) -> tuple[GuardedCall, GuardedCall]:
-        """Start one, start another, finish the first, finish the other."""
+    def send_interleaved(self, spec: RequestSpec) -> tuple[Outcome, Outcome]:
         first, second = (
             self._call(spec, Variation("interleaved", collected=True)) for _ in range(2)
         )
@@ -142,21 +136,19 @@ class Player:
 
         def called_first(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             first.begin(environ, start_response)
-            self._exchange(spec, second, called_second, octets(spec))
-            if not first.at_end and first.raised is None:
+            self._exchange(spec, second, called_second, encoded(spec))
+            if not first.outcome.at_end and first.outcome.raised is None:
                 finish_first()
             return blocks
 
-        self._exchange(spec, first, called_first, octets(spec))
-        return first, second
+        self._exchange(spec, first, called_first, encoded(spec))
+        return first.outcome, second.outcome
 
     def record(self, spec: RequestSpec) -> Record:
-        """For what is known of a request without sending it again."""
         self._records.append(Record(f"{spec.method} {spec.target}", self._trail))
         return self._records[-1]
 
     def count_opens(self, files: set[str], run: Callable[[], object]) -> Mapping[str, int]:
-        """How often each of `files` was opened in run()."""
         counts: dict[str, int] = {}
         sys.addaudithook(opens_counted(files, counts))
         run()
@@ -182,15 +174,16 @@ class Player:
         buffered: bool = True,
         half: bool = False,
     ) -> None:
-        self._tell({"begins": call.record.request})
+        outcome = call.outcome
+        self._tell({"begins": outcome.record.request})
         head, body = request
 
         def application(environ: dict[str, Any], start_response: Any) -> Any:
             self.names_seen.update(dict.fromkeys(environ))
             try:
                 return called(environ, start_response)
-            except TimeIsUp as error:  # perhaps outside of the application
-                call.raised = call.raised or error
+            except TimeIsUp as error:  # possibly outside of the application
+                outcome.raised = outcome.raised or error
                 raise
 
         connection = self._connections[buffered].connect(application)
@@ -205,17 +198,17 @@ class Player:
                 connection.receive(head + body)
             call.close()
         except TimeIsUp as error:
-            call.raised = call.raised or error
+            outcome.raised = outcome.raised or error
         finally:
             signal.setitimer(signal.ITIMER_REAL, *former)
-        self._answers.append(call)
-        if not isinstance(call.raised, TimeIsUp):
+        self._outcomes.append(outcome)
+        if not isinstance(outcome.raised, TimeIsUp):
             return
-        if call.started and call.items:
+        if outcome.started and outcome.items:
             self._streams.add(spec.target)
         elif not is_stream:
-            what = f"It has not begun its answer after {self._timeout:g} s."
-            call.record.report("C-TIME-01", what, place=of_error(call.raised))
+            what = f"It has not started its response after {self._timeout:g} s."
+            outcome.record.report("C-TIME-01", what, place=of_error(outcome.raised))
 
 
 class _Connector:
@@ -228,8 +221,8 @@ class _Connector:
         return _iotax.Connection(application, self._options)
 
 
-def octets(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
-    """Head and body on the wire. RFC 9112."""
+def encoded(spec: RequestSpec, *, chunked: bool = False) -> tuple[bytes, bytes]:
+    """Head and body as bytes. RFC 9112."""
     names = {name.lower() for name, _ in spec.headers}
     fields = list(spec.headers)
     if "host" not in names:

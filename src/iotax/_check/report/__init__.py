@@ -1,1 +1,1 @@
-"""What is reported: clauses, findings, and the formats that they are printed in."""
+"""The report: clauses, findings, and the formats that they are printed in."""

@@ -1,9 +1,8 @@
 """Findings that do not count: entries to ignore, and the baseline.
 
-A baseline is JSON that people can read in a diff: what was found, without line numbers, so that it
-survives edits elsewhere in the file, and without values that may differ from call to call. A
-finding is the same as an entry if clause, type and place are; the request matters only where no
-place is known.
+A baseline is JSON that is readable in a diff: findings without line numbers, so that it survives
+edits elsewhere in the file, and without values that may differ from call to call. A finding matches
+an entry if clause, type and place are the same; the request counts only if the place is unknown.
 """
 
 import json
@@ -42,16 +41,14 @@ class Ignore:
 
 
 def path_of(request: str) -> str:
-    """Of "GET /x?y (variation)": /x."""
+    """The path of a request such as "GET /x?y (variation)": "/x"."""
     return request.split(" ")[1].partition("?")[0] if " " in request else ""
 
 
 def known_clause(where: str, id: str) -> str:
-    """`id`. Errors: ConfigError when there is none of that name."""
+    """Return `id`. Errors: ConfigError if it is unknown."""
     if id not in clauses():
-        raise ConfigError(
-            f'{where}: there is no clause "{id}"; the nearest one is {nearest(id, clauses())}'
-        )
+        raise ConfigError(f'{where}: unknown clause "{id}"; did you mean {nearest(id, clauses())}?')
     return id
 
 
@@ -80,12 +77,13 @@ def _entry(finding: Finding) -> Entry:
 
 
 def _portable(file: str) -> str:
-    """Of a file in an installed package the part that is the same on every machine."""
+    """For a file of an installed package, the part of the path that is the same on every
+    machine."""
     return _INSTALLED.sub("", file.replace(os.sep, "/"))
 
 
 def _identity(entry: Entry) -> tuple[str, ...]:
-    """What has to be equal for two entries to be the same."""
+    """The parts that must be equal for two entries to match."""
     clause, what, file, function, request = entry
     return (clause, what, _portable(file), function) if file else (clause, what, request)
 
@@ -99,31 +97,31 @@ def write_baseline(file: str, report: Report) -> None:
     try:
         Path(file).write_text(text, "utf-8")
     except OSError as error:
-        raise ConfigError(f'--write-baseline "{file}" cannot be written: {error}') from None
+        raise ConfigError(f'--write-baseline: cannot write "{file}": {error}') from None
 
 
 def read_baseline(file: str) -> frozenset[Entry]:
     """Errors: ConfigError."""
-    again = f"write it anew with --write-baseline {file}"
+    again = f"write it again with --write-baseline {file}"
     try:
         found: Any = json.loads(Path(file).read_text("utf-8"))
         if found["format"] != FORMAT:
             raise ConfigError(
-                f'--baseline "{file}" has format {found["format"]}, and this version reads'
-                f" {FORMAT}: {again}"
+                f'--baseline: "{file}" has format {found["format"]}, and this version reads'
+                f" {FORMAT}; {again}"
             )
         entries = [tuple(str(one[key]) for key in _KEYS) for one in found["findings"]]
     except OSError as error:
-        raise ConfigError(f'--baseline "{file}" cannot be read: {error}; {again}') from None
+        raise ConfigError(f'--baseline: cannot read "{file}": {error}; {again}') from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'--baseline "{file}" is no baseline ({error!r}): {again}') from None
+        raise ConfigError(f'--baseline: "{file}" is not a baseline ({error!r}); {again}') from None
     for entry in entries:
-        known_clause(f'--baseline "{file}"', entry[0])
+        known_clause(f'--baseline: "{file}"', entry[0])
     return frozenset(entries)  # type: ignore[arg-type]
 
 
 def compared(report: Report, file: str) -> None:
-    """Accept what the baseline holds, and tell what it holds in vain."""
+    """Accept findings in the baseline, and report entries that were not found."""
     entries = read_baseline(file)
     known = {_identity(entry) for entry in entries}
     seen = {_identity(_entry(one)) for one in report.findings}

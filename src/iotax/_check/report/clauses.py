@@ -1,9 +1,8 @@
-"""What is checked: the obligations of PEP 3333 for applications and middleware, and what is said to
-who breaks one.
+"""What is checked: the obligations of PEP 3333 for applications and middleware, with advice.
 
 obligations.toml  all obligations of the PEP: id, level, text; written for the whole project
 advice.toml       for each one that is checked: why it matters, what to write instead, what other
-                  servers make of it; and the few rules of the checker's own (C-)
+                  servers do with it; and the few rules of the checker's own (C-)
 """
 
 import tomllib
@@ -21,9 +20,9 @@ OWN_SECTION = "Beyond the PEP"
 @dataclass(frozen=True)
 class Clause:
     """`side`: "application" or "middleware". `level`: MUST, MUST_NOT, SHOULD, SHOULD_NOT or MAY.
-    `why`, `instead`, `others`: one sentence each. `not_checkable`: why no run can show it; empty:
-    it can. `warns_in`: the minor release that brings the check, "0.2": there it only warns, so that
-    an update fails nobody's tests."""
+    `why`, `instead`, `others`: one sentence each. `not_checkable`: why no run can check it; empty:
+    it can be checked. `warns_in`: the minor release that adds the check, "0.2": in it the clause
+    only warns, so that an update does not break tests."""
 
     id: str
     side: str
@@ -47,7 +46,7 @@ class Clause:
 
 @cache
 def clauses() -> Mapping[str, Clause]:
-    """By id, in the order of the PEP; the checker's own come last."""
+    """All clauses by id, in the order of the PEP, then the checker's own."""
     found: dict[str, Clause] = {}
     advice = _table("_check/report/advice.toml")["clause"]
     for entry in _table("obligations.toml")["obligation"]:

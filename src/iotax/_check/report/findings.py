@@ -1,5 +1,5 @@
-"""What a check found, and what comes of it: places, findings, the result of every clause, the exit
-code. Knows nothing of how it was found (observe, play) or how it is printed (reports).
+"""The result of a check: source locations, findings, the result of each clause, the exit code. Does
+not know how findings are made (observe, play) or printed (the other modules of this package).
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from iotax._check.report.clauses import Clause, clauses
 
 Severity = Literal["error", "warning", "information"]
-Outcome = Literal["pass", "fail", "not exercised", "not checkable"]
+ClauseOutcome = Literal["pass", "fail", "not exercised", "not checkable"]
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -19,8 +19,8 @@ _REQUESTS_SHOWN: Final = 3
 
 @dataclass(frozen=True)
 class Place:
-    """A line of Python. `file`: relative to the current folder when it lies below it. `package` and
-    `version`: of the distribution that the file belongs to; empty: it is no installed one's."""
+    """A line of Python. `file`: relative to the current directory when it is below it. `package`
+    and `version`: of the distribution that the file belongs to; empty: of none."""
 
     file: str
     line: int
@@ -34,11 +34,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was seen, at one place, with one clause. `what`: a sentence. `requests`: those
-    that showed it, as people read them ("GET /x"), the first one first. `times`: how often.
-    `accepted`: why it does not count (an entry of the settings or the baseline); empty: it
-    counts. `kind`: `what` without the values that may differ from call to call, such as the text
-    of an exception; empty: `what` has none."""
+    """One violation of a clause at one place. `what`: a sentence. `requests`: those that showed it,
+    as text ("GET /x"), in order. `times`: how often. `accepted`: why it does not count (an entry of
+    the settings or the baseline); empty: it counts. `kind`: `what` without values that may differ
+    from call to call, such as the text of an exception; empty: `what` has no such values."""
 
     clause: str
     severity: Severity
@@ -51,19 +50,19 @@ class Finding:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Finding":
-        """What asdict() made of one."""
+        """The inverse of asdict()."""
         place = given["place"] and Place(**given["place"])
         return cls(**{**given, "requests": tuple(given["requests"]), "place": place})
 
     @property
     def type(self) -> str:
-        """With clause and place the identity of a finding, in this run and in the next one."""
+        """Together with clause and place, identifies a finding across runs."""
         return self.kind or self.what
 
     @property
     def asked(self) -> str:
-        """The requests in words, each once: in what variation one was sent matters only if it was
-        seen in no other; the first few."""
+        """The first few requests, each once. A variation is named only if the plain request did
+        not show the finding."""
         found: dict[str, str] = {}
         for request in self.requests:
             plain = request.partition(" (")[0]
@@ -86,24 +85,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClauseResult:
-    """`outcome` "fail": there is a finding, of any severity but information, that is not
-    accepted."""
+    """`outcome`: "fail" if a finding other than information is not accepted."""
 
     clause: Clause
-    outcome: Outcome
+    outcome: ClauseOutcome
     findings: tuple[Finding, ...] = ()
 
 
 @dataclass
 class Report:
-    """Everything that a form of the report needs.
+    """The data of a report, in any format.
 
-    `sides`: whose clauses were asked for. `plan`: what is sent, in one line. `ways`: in how many
-    ways URLs were asked, each of them with one request or more, which `requests` counts.
-    `statuses`: how many answers of each status there were.
-    `routes`: paths that were asked. `notes`: what else a person should know, e.g. a URL that took
-    too long. `problem`: why the run shows nothing, e.g. that no request got a 2xx or 3xx; empty: it
-    does. `gone`: entries of the baseline that were not seen again.
+    `sides`: whose clauses were checked. `plan`: what is sent, in one line. `ways`: number of
+    scenarios, each of them with one request or more, which `requests` counts. `statuses`: number of
+    responses by status. `routes`: paths that were requested. `notes`: other information, e.g. about
+    a URL that took too long. `problem`: why the run proves nothing, e.g. because no request got a
+    2xx or 3xx; empty: none. `gone`: entries of the baseline that were not found again.
     """
 
     target: str
@@ -123,12 +120,12 @@ class Report:
 
     @property
     def results(self) -> list[ClauseResult]:
-        """One for each clause that was asked for, in the order of the PEP."""
+        """A result for each checked clause, in the order of the PEP."""
         return [self._result(clause) for clause in clauses().values() if clause.side in self.sides]
 
     def _result(self, clause: Clause) -> ClauseResult:
         found = tuple(finding for finding in self.findings if finding.clause == clause.id)
-        outcome: Outcome
+        outcome: ClauseOutcome
         if any(one.severity != "information" and not one.accepted for one in found):
             outcome = "fail"
         elif clause.id in self.exercised or found:
@@ -142,7 +139,7 @@ class Report:
         return sum(one.severity == severity and not one.accepted for one in self.findings)
 
     def count_in_packages(self, severity: Severity) -> int:
-        """Of these, those that lie in installed packages, unless `strict`: there they count as the
+        """Those of count() that are in installed packages; 0 if `strict`, which counts them as the
         application's own."""
         if self.strict:
             return 0
@@ -158,8 +155,8 @@ class Report:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """The same thing at the same place once, with all the requests that showed it; in the order of
-    the clauses, the gravest first."""
+    """Merge findings of the same type and place, with all their requests. Sorted by severity, then
+    by clause."""
     found: dict[tuple[object, ...], Finding] = {}
     for one in findings:
         key = (one.clause, one.severity, one.type, one.place)
@@ -175,5 +172,5 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def default_severity(clause: Clause) -> Severity:
-    """Of a finding whose check says nothing else."""
+    """The severity of a finding unless its check sets another."""
     return "error" if clause.is_must else "warning"

@@ -1,4 +1,4 @@
-"""The report in its forms: for people, for programs, for code hosts."""
+"""The formats of the report, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: a table by section, with filters by result and words."""
+"""The report as one HTML page without other files: a table by section, with filters."""
 
 import html
 from collections import Counter
@@ -15,7 +15,7 @@ _RESULTS: Final = ("fail", "pass", "not exercised", "not checkable")
 
 @dataclass(frozen=True)
 class Row:
-    """`evidence`: lines that are shown when they are asked for; empty: none."""
+    """`evidence`: lines that a click shows; empty: none."""
 
     section: str
     id: str
@@ -34,7 +34,7 @@ def page(report: Report) -> str:
         "checked": f"{report.target}: {report.plan}" if report.plan else report.target,
         "by": f"iotax {_iotax.__version__}",
         "requests": _counted(report),
-        "answers": ", ".join(f"{n} x {code}" for code, n in sorted(report.statuses.items())),
+        "responses": ", ".join(f"{n} x {code}" for code, n in sorted(report.statuses.items())),
         "problem": report.problem,
         "notes": " ".join(report.notes),
         "no longer found": "; ".join(report.gone),
@@ -61,8 +61,8 @@ def _row(result: ClauseResult) -> Row:
 def html_page(
     title: str, about: Mapping[str, str], results: Sequence[str], rows: Sequence[Row]
 ) -> str:
-    """`about`: what stands above the tables; what is empty is left out. `results`: those that a row
-    can have, the first one is what a reader looks for."""
+    """`about`: names and values above the tables; empty values are left out. `results`: all that a
+    row can have; the first one is highlighted."""
     counts = Counter(row.result for row in rows)
     filters = "".join(
         f'<label><input type="checkbox" checked value="{_class(result)}">'
@@ -105,7 +105,7 @@ def _tables(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _text(said: str) -> str:
-    """For a browser, without what it would not show."""
+    """Escape for HTML, and escape characters that browsers do not show."""
     shown = "".join(one if one == "\n" or one.isprintable() else repr(one)[1:-1] for one in said)
     return html.escape(shown)
 

@@ -55,7 +55,8 @@ def as_json(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """A clause fails with what counts; what was not exercised is skipped."""
+    """A test case for each clause: it fails with findings that count, and is skipped if the clause
+    was not exercised."""
     results = report.results
     failures = [_failing(result, report) for result in results]
     suite = ElementTree.Element(
@@ -95,7 +96,7 @@ def _failing(result: ClauseResult, report: Report) -> list[Finding]:
 
 
 def in_words(finding: Finding) -> str:
-    """A finding as lines of text: what, where, which requests, what to do."""
+    """A finding as lines of text: what, where, which requests, advice."""
     clause = clauses()[finding.clause]
     lines = [finding.what]
     if finding.place is not None:
@@ -161,7 +162,7 @@ def _annotation(finding: Finding, report: Report) -> str:
 
 
 def _in_repository(file: str) -> str:
-    """Relative to the repository, which GitHub tells."""
+    """Relative to the repository, which GITHUB_WORKSPACE names."""
     root = os.environ.get("GITHUB_WORKSPACE", "")
     path = os.path.abspath(file)
     inside = root and path.startswith(os.path.join(os.path.abspath(root), ""))

@@ -1,4 +1,4 @@
-"""The report for a terminal: what was sent, each finding with what to do about it, a summary."""
+"""The report for a terminal: the plan, each finding with advice, a summary."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _WIDTH: Final = 100
 
 
 def text(report: Report, *, color: bool = False, verbose: bool = False) -> str:
-    """`verbose`: with what is information, and what was accepted."""
+    """`verbose`: include information and accepted findings."""
     lines = [heading(report.target, report.plan)]
     for finding in report.findings:
         if verbose or not (finding.accepted or finding.severity == "information"):
@@ -58,13 +58,13 @@ def _finding(finding: Finding, color: bool) -> Iterator[str]:
 def _summary(report: Report, verbose: bool) -> Iterator[str]:
     yield from (_visible(note) for note in report.notes)
     for entry in report.gone:
-        yield f"no longer found, take it out of the baseline: {_visible(entry)}"
+        yield f"no longer found, remove it from the baseline: {_visible(entry)}"
     statuses = ", ".join(f"{count} x {code}" for code, count in sorted(report.statuses.items()))
     routes = "1 URL" if len(report.routes) == 1 else f"{len(report.routes)} URLs"
     ways = "1 way" if report.ways == 1 else f"{report.ways} ways"
     asked = f"{report.requests} requests" + (f", in {ways}," if report.ways else "")
     asked += f" to {routes}" if report.routes else ""
-    yield f"{asked} in {report.seconds:.1f} s: {statuses or 'no answers'}"
+    yield f"{asked} in {report.seconds:.1f} s: {statuses or 'no responses'}"
     outcomes = Counter(result.outcome for result in report.results)
     counts = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in ("pass", "fail"))
     missing = [one.clause.id for one in report.results if one.outcome == "not exercised"]
@@ -80,7 +80,7 @@ def _verdict(report: Report, verbose: bool) -> str:
     information = report.count("information")
     counts = {
         "error" if errors == 1 else "errors": errors,
-        # They do not fail the run, and are not the application's to mend.
+        # They do not fail the run: the application cannot fix them.
         f"{'error' if in_packages == 1 else 'errors'} in packages": in_packages,
         "warning" if warnings == 1 else "warnings": warnings,
         "accepted": accepted,
@@ -95,5 +95,5 @@ def _verdict(report: Report, verbose: bool) -> str:
 
 
 def _visible(said: str) -> str:
-    """On one line, and without what would do something to a terminal."""
+    """On one line, with control characters escaped."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in said)

@@ -1,5 +1,5 @@
-"""Whose code a file is, and everything that depends on it: frames of every sub-package are told
-from those of the application."""
+"""Whose code a file is, and everything that depends on it: frames of every sub-package are
+distinguished from those of the application."""
 
 import pkgutil
 import sys
@@ -28,7 +28,7 @@ def directory_of(package: str) -> Path:
 
 
 def function(file: Path, text: str) -> Callable[..., object]:
-    """The function `f` that `text` defines, as if it stood in `file`."""
+    """The function `f` defined by `text`, compiled as if it were in `file`."""
     scope: dict[str, Callable[..., object]] = {}
     exec(compile(text, str(file), "exec"), scope)
     return scope["f"]
@@ -41,7 +41,7 @@ def through(package: str, inner: Callable[..., object]) -> Callable[..., object]
 
 
 def through_all(inner: Callable[..., object]) -> Callable[..., object]:
-    """Calls `inner` through a frame of every sub-package."""
+    """Call `inner` through a frame of every sub-package."""
     for package in PACKAGES:
         inner = through(package, inner)
     return inner
@@ -59,7 +59,7 @@ def test_code_of_every_sub_package_is_iotax() -> None:
 
 
 @pytest.mark.parametrize("beside", [".py", "_app/main.py", "_pytest.py"])
-def test_code_beside_the_package_is_not_iotax(beside: str) -> None:
+def test_code_next_to_the_package_is_not_iotax(beside: str) -> None:
     assert origin_of(f"{PACKAGE_DIR}{beside}") is not Origin.IOTAX
 
 
@@ -104,7 +104,7 @@ def test_load_error_shows_no_frame_of_any_sub_package(tmp_path: Path) -> None:
     assert f'File "{tmp_path / "main.py"}", line 2, in f' in text
 
 
-def test_stack_in_the_log_begins_behind_the_frames_of_every_sub_package(tmp_path: Path) -> None:
+def test_stack_in_the_log_begins_after_the_frames_of_every_sub_package(tmp_path: Path) -> None:
     frames: list[FrameType] = []
     view = function(tmp_path / "main.py", "def f(see):\n    see()\n")
 
@@ -136,7 +136,7 @@ def test_project_around_the_package_does_not_own_it() -> None:
         assert not project.owns(str(directory_of(package) / "module.py"))
 
 
-def test_finding_is_blamed_on_the_application_behind_any_sub_package(tmp_path: Path) -> None:
+def test_finding_is_blamed_on_the_application_through_any_sub_package(tmp_path: Path) -> None:
     view = function(tmp_path / "main.py", "def f(see):\n    return see()\n")
     for package in PACKAGES:
         found = view(through(package, blame.of_caller))

@@ -1,4 +1,4 @@
-"""Loading: every form of APP, and the screen for every way to fail."""
+"""Loading: every form of APP, and the report of every failure."""
 
 import importlib
 import sys
@@ -12,9 +12,9 @@ from iotax._app.load_error import LoadError
 APP = "def {}(environ, start_response):\n    return []\n"
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
+def write(directory: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
@@ -88,7 +88,9 @@ def test_factory_call_with_literals(
 def test_factory_option(project: Path) -> None:
     write(project, {"main_d.py": FACTORY})
     assert load("main_d:create_app", factory=True).application.made_with == ((), {})  # type: ignore[attr-defined]
-    assert "the parentheses call it too" in screen("main_d:create_app()", factory=True)
+    assert "--factory and parentheses cannot be combined" in screen(
+        "main_d:create_app()", factory=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_any_callable_is_an_application(project: Path, made: str) -> None:
     assert load("main_e:app").application is sys.modules["main_e"].app
 
 
-def test_the_object_itself_is_not_looked_into(project: Path) -> None:
+def test_loading_does_not_access_attributes_of_the_application(project: Path) -> None:
     text = """
 seen = []
 class App:
@@ -123,7 +125,7 @@ app = App()
     assert sys.modules["main_f"].seen == []
 
 
-def test_reload_imports_anew_in_the_same_module(project: Path) -> None:
+def test_reload_imports_again_into_the_same_module(project: Path) -> None:
     write(project, {"main_g.py": "import itertools\n" + APP.format("app")})
     first = load("main_g:app").application
     assert load("main_g:app").application is first
@@ -136,28 +138,28 @@ def test_reload_imports_anew_in_the_same_module(project: Path) -> None:
 # ---- failures
 
 
-def test_no_such_module_names_the_nearest(project: Path) -> None:
+def test_missing_module_names_the_nearest(project: Path) -> None:
     write(project, {"mainpage.py": "", "unlike.py": ""})
     text = screen("mainpag:app")
-    assert 'there is no module "mainpag"' in text
+    assert 'module "mainpag" not found' in text
     assert "did you mean mainpage:app?" in text
-    assert f"From:    {project} (the current folder)" in text
+    assert f"From:    {project} (the current directory)" in text
     assert "Traceback" not in text
 
 
-def test_no_such_module_lists_what_is_there(project: Path) -> None:
+def test_missing_module_lists_existing_modules(project: Path) -> None:
     write(project, {"shop/__init__.py": "", "space/views.py": ""})
-    assert "name one that is there: shop, space" in screen("qqq:app")
+    assert "name an existing module: shop, space" in screen("qqq:app")
 
 
-def test_no_such_module_in_an_empty_folder(project: Path) -> None:
-    assert "iotax --chdir FOLDER qqq:app" in screen("qqq:app")
+def test_missing_module_in_an_empty_directory(project: Path) -> None:
+    assert "iotax --chdir DIR qqq:app" in screen("qqq:app")
 
 
-def test_no_such_module_in_a_package(project: Path) -> None:
+def test_missing_module_in_a_package(project: Path) -> None:
     write(project, {"pack_i/__init__.py": "", "pack_i/wsgi.py": ""})
     text = screen("pack_i.wsig:app")
-    assert 'there is no module "pack_i.wsig"' in text
+    assert 'module "pack_i.wsig" not found' in text
     assert "did you mean pack_i.wsgi:app?" in text
     assert "did you mean pack_i.wsgi:app?" in screen("pack_j.wsgi:app")
 
@@ -166,7 +168,7 @@ def test_dot_for_colon(project: Path) -> None:
     write(project, {"main_j.py": APP.format("app")})
     text = screen("main_j.app")
     assert '"main_j" is a module, not a package' in text
-    assert "separate module and attribute by a colon: iotax main_j:app" in text
+    assert "separate module and attribute with a colon: iotax main_j:app" in text
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_dot_for_colon(project: Path) -> None:
         ("/srv/shop/main.py", "iotax --chdir /srv/shop main:app"),
     ],
 )
-def test_a_file_in_place_of_a_module(project: Path, target: str, fix: str) -> None:
+def test_file_in_place_of_a_module(project: Path, target: str, fix: str) -> None:
     text = screen(target)
     assert f"{target} is a file" in text
     assert text.endswith(f"Fix:     {fix}")
@@ -188,18 +190,18 @@ def test_a_file_in_place_of_a_module(project: Path, target: str, fix: str) -> No
 @pytest.mark.parametrize(
     ("target", "problem", "fix"),
     [
-        (":app", '"" is no name of a module', "iotax main:app"),
-        ("my-app:app", '"my-app" is no name of a module', "iotax main:app"),
-        ("main:", "nothing follows the colon", "iotax main:app"),
+        (":app", '"" is not a valid module name', "iotax main:app"),
+        ("my-app:app", '"my-app" is not a valid module name', "iotax main:app"),
+        ("main:", "the attribute after the colon is missing", "iotax main:app"),
         ("main:1+1", '"1+1" is neither an attribute nor a call of one', "'main:create_app()'"),
         ("main:a b", '"a b" is neither', "iotax main:app"),
-        ("main:f(x)", '"f(x)" has an argument that is no literal', "write literals"),
-        ("main:f(**{})", "has an argument that is no literal", "write literals"),
-        ("main:f({[]: 1})", "has an argument that is no literal", "write literals"),
+        ("main:f(x)", '"f(x)" has an argument that is not a literal', "write literals"),
+        ("main:f(**{})", "has an argument that is not a literal", "write literals"),
+        ("main:f({[]: 1})", "has an argument that is not a literal", "write literals"),
         ("main:f()()", "is neither an attribute nor a call of one", "'main:create_app()'"),
     ],
 )
-def test_a_text_that_names_nothing(project: Path, target: str, problem: str, fix: str) -> None:
+def test_invalid_target_is_explained(project: Path, target: str, problem: str, fix: str) -> None:
     text = screen(target)
     assert problem in text
     assert fix in text.rpartition("Fix:")[2]
@@ -223,7 +225,7 @@ def test_a_text_that_names_nothing(project: Path, target: str, problem: str, fix
 def test_error_inside_the_module(project: Path, module: str, problem: str, fix: str) -> None:
     write(project, {"main_k.py": module})
     text = screen("main_k:app")
-    assert "main_k failed while it was imported: " in text
+    assert "importing main_k failed: " in text
     assert problem in text
     assert fix in text.rpartition("Fix:")[2]
     assert f'File "{project / "main_k.py"}", line ' in text
@@ -240,7 +242,7 @@ def test_traceback_begins_with_the_application(project: Path) -> None:
     ]
 
 
-def test_no_such_attribute(project: Path) -> None:
+def test_missing_attribute_names_the_nearest(project: Path) -> None:
     write(project, {"main_m.py": APP.format("application") + "async def applicatio(s): ...\n"})
     text = screen("main_m:aplication")
     assert 'main_m has no attribute "aplication"' in text
@@ -248,15 +250,15 @@ def test_no_such_attribute(project: Path) -> None:
     assert "did you mean main_m:application?" in text
 
 
-def test_no_such_attribute_in_the_middle(project: Path) -> None:
+def test_missing_attribute_in_a_dotted_name(project: Path) -> None:
     write(project, {"main_n.py": "class ns:\n    class inner:\n        app = print\n"})
     assert "did you mean main_n:ns.inner.app?" in screen("main_n:ns.iner.app")
 
 
-def test_no_usual_attribute(project: Path) -> None:
+def test_missing_usual_attributes_are_named(project: Path) -> None:
     write(project, {"main_o.py": "def create_app(): ...\n", "main_p.py": "def index(): ...\n"})
     text = screen("main_o")
-    assert 'it has neither "application" nor "app"' in text
+    assert 'has neither "application" nor "app"' in text
     assert "did you mean 'main_o:create_app()'?" in text
     assert "name one of these: index" in screen("main_p")
     write(project, {"main_q.py": ""})
@@ -273,7 +275,7 @@ def test_attribute_that_fails(project: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("{}", "main_s:app is a dict: a WSGI application can be called"),
+        ("{}", "main_s:app is a dict and not callable; a WSGI"),
         ("None", "main_s:app is a NoneType"),
         ("1", "main_s:app is an int"),
         ("sys", "main_s:app is a module"),
@@ -306,12 +308,12 @@ def test_asgi(project: Path, value: str) -> None:
         ("needs()", "needs does not take these arguments: needs() missing 1", 'needs("test")\''),
         (
             "nothing()",
-            "nothing() returned None, which cannot be",
+            "nothing() returned None, which is not",
             "let nothing return the application",
         ),
         ("later()", "later is an async function", "make the factory a plain function"),
-        ("text()", "main_u:text is a str: it cannot be called", "iotax main_u:text"),
-        ("number()", "number() returned an int, which cannot be called", "let number return"),
+        ("text()", "main_u:text is a str and not callable", "iotax main_u:text"),
+        ("number()", "number() returned an int, which is not callable", "let number return"),
     ],
 )
 def test_factory_that_fails(project: Path, call: str, problem: str, fix: str) -> None:

@@ -1,4 +1,4 @@
-"""The working directory by its name: entered, entered again, gone."""
+"""The working directory by name: entered, entered again, deleted."""
 
 import os
 import shutil
@@ -18,16 +18,16 @@ from iotax._processes.worker_process import load as load_in_worker
 APP = "def app(environ, start_response):\n    return []\n"
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
+def write(directory: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
 def releases(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the releases one and two, and `current`, which names one."""
+    """A directory with the releases one and two, and the link `current` to one."""
     monkeypatch.setattr(working_directory._Current, "directory", None)
     for name in ("one", "two"):
         write(tmp_path, {f"{name}/main.py": APP, f"{name}/lib/part.py": f"name = {name!r}\n"})
@@ -40,7 +40,7 @@ def switch(releases: Path) -> None:
     (releases / "next").rename(releases / "current")
 
 
-def test_prepare_changes_folder_and_path(project: Path, tmp_path: Path) -> None:
+def test_prepare_changes_directory_and_path(project: Path, tmp_path: Path) -> None:
     write(tmp_path, {"other/main_h.py": "import lib_h\n" + APP})
     write(tmp_path, {"lib/lib_h.py": ""})
     prepare(str(tmp_path / "other"), ["../lib"])
@@ -62,8 +62,8 @@ def test_chdir_is_entered_again_by_its_name(releases: Path) -> None:
 def test_start_directory_is_known_by_the_name_that_the_shell_gave(
     releases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what Python itself puts on its path: the directory in which it starts, and relative
-    entries of PYTHONPATH."""
+    """With the entries that Python puts on sys.path: its start directory, and relative entries of
+    PYTHONPATH."""
     monkeypatch.chdir(releases / "current")
     monkeypatch.setattr(sys, "path", [str(releases / "one"), str(releases / "one/lib"), "/else"])
     directory = WorkingDirectory(
@@ -94,7 +94,7 @@ def test_pwd_that_names_another_directory_does_not_count(
     assert WorkingDirectory("", [], {"PWD": name}).path == str(releases / "one")
 
 
-def test_directory_that_is_gone_is_named(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(releases / "one")
     prepare("", [])
     shutil.rmtree(releases / "one")
@@ -105,12 +105,12 @@ def test_directory_that_is_gone_is_named(releases: Path, monkeypatch: pytest.Mon
     assert "Fix:     make the folder again" in text
 
 
-def test_start_in_a_directory_that_is_gone_is_refused(
+def test_start_in_a_deleted_directory_is_rejected(
     releases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(releases / "one")
     shutil.rmtree(releases / "one")
-    with pytest.raises(ConfigError, match="the current folder cannot be named: No such file"):
+    with pytest.raises(ConfigError, match="the current directory has no name: No such file"):
         WorkingDirectory("", [])
     WorkingDirectory(str(releases / "two"), [])
     assert Path.cwd() == releases / "two"

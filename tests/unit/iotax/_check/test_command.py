@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from iotax._check import command
-from iotax._check.play.sandbox_process import PlayerProcess
+from iotax._check.play.sandbox_process import SandboxProcess
 from iotax._check.report.clauses import clauses
 from iotax._check.requests import RequestSpec
 from iotax._check.settings import Settings
@@ -30,7 +30,7 @@ def app(environ, start_response):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Writes main.py into the current folder."""
+    """Write main.py into the current directory."""
     monkeypatch.chdir(tmp_path)
 
     def write(source):
@@ -66,17 +66,17 @@ def test_findings_are_1_and_the_application_stays_out_of_the_report(project, cap
     ("argv", "code", "said"),
     [
         ([], 2, "APP is missing"),
-        (["main:app", "x"], 2, "one argument too many"),
+        (["main:app", "x"], 2, "unexpected argument"),
         (["main:app", "--pth", "/"], 2, "unknown option --pth: did you mean --path?"),
         (["main:app", "-d", "x"], 2, "-d belongs to the --path before it"),
-        (["main:app", "--path", "x"], 2, "is no request"),
+        (["main:app", "--path", "x"], 2, "is not a valid request"),
         (["main:app", "--format", "pdf"], 2, "invalid choice"),
-        (["main:app", "--baseline", "none.json"], 2, "cannot be read"),
+        (["main:app", "--baseline", "none.json"], 2, "cannot read"),
         (["main:nope"], 3, "did you mean main:app?"),
-        (["nope:app"], 3, 'there is no module "nope"'),
+        (["nope:app"], 3, 'module "nope" not found'),
     ],
 )
-def test_what_is_wrong_is_told(project, capfd, argv, code, said):
+def test_usage_error_is_reported(project, capfd, argv, code, said):
     project(SOUND)
 
     assert command.main(argv) == code
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told(project, capfd, argv, code, said):
     [
         ("import os; os._exit(7)", "it ends the process: exit code 7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it ends the process: SIGKILL"),
-        ("raise SystemExit", "the module ends the process"),
+        ("raise SystemExit", "the module exits when imported"),
     ],
 )
 def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
@@ -103,16 +103,16 @@ def test_an_application_that_ends_the_process_at_import_cannot_be_loaded(
     assert said in capfd.readouterr().err
 
 
-def test_list_says_what_would_be_sent_and_calls_nothing(project, capfd):
-    folder = project("def app(environ, start_response):\n    open('called', 'w')")
+def test_list_prints_the_requests_and_sends_none(project, capfd):
+    directory = project("def app(environ, start_response):\n    open('called', 'w')")
 
     assert command.main(["main:app", "--list", "--path", "POST /items"]) == 0
 
     assert capfd.readouterr().out.splitlines()[1:] == ["  POST /items"] * 3
-    assert not (folder / "called").exists()
+    assert not (directory / "called").exists()
 
 
-def test_nothing_unsafe_is_sent_by_itself(project):
+def test_unsafe_methods_are_not_sent_without_the_option(project):
     source = """
 def app(environ, start_response):
     with open("methods", "a") as file:
@@ -120,11 +120,11 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/html")])
     return [b'<a href="/next"></a><a href="/logout">x</a><a href="http://other.test/"></a>']
 """
-    folder = project(source)
+    directory = project(source)
 
     assert command.main(["main:app", "--crawl", "5"]) == 0
 
-    lines = (folder / "methods").read_text().splitlines()
+    lines = (directory / "methods").read_text().splitlines()
     assert {line.split()[0] for line in lines} == {"GET", "HEAD", "OPTIONS"}
     assert {"GET /next"} <= set(lines)
     assert not any("logout" in line for line in lines)
@@ -142,25 +142,25 @@ def app(environ, start_response):
     project(source)
 
     argv = ["main:app", "--path", "POST /", "-H", "A: b", "-d", "x=1", "--strict"]
-    assert command.main(argv) == 1  # chunked, there is no CONTENT_LENGTH
+    assert command.main(argv) == 1  # chunked, so there is no CONTENT_LENGTH
     project(source.replace('read(int(environ.get("CONTENT_LENGTH") or 0))', "read()"))
     assert command.main(argv) == 0
 
 
-def test_no_answer_that_shows_anything_is_1(project, capfd):
+def test_run_without_2xx_or_3xx_exits_with_1(project, capfd):
     project("def app(e, s):\n    s('404 Not Found', [])\n    return []")
 
     assert command.main(["main:app"]) == 1
-    assert "FAILED: no request got a 2xx or 3xx answer" in capfd.readouterr().out
+    assert "FAILED: no request got a 2xx or 3xx response" in capfd.readouterr().out
 
 
 def test_the_report_goes_to_a_file(project, capfd):
-    folder = project(BROKEN)
+    directory = project(BROKEN)
 
     assert command.main(["main:app", "--format", "json", "-o", "report.json"]) == 1
 
     assert capfd.readouterr().out == ""
-    assert json.loads((folder / "report.json").read_text())["exit_code"] == 1
+    assert json.loads((directory / "report.json").read_text())["exit_code"] == 1
     assert command.main(["main:app", "-o", "none/report"]) == 2
 
 
@@ -186,7 +186,7 @@ def test_a_call_that_ends_the_process_is_a_finding_and_the_rest_is_checked(proje
 
     out = capfd.readouterr().out
     assert "error  C-LIVE-01 MUST: It ends the process: exit code 9." in out
-    assert "After GET /end /end was left" in out
+    assert "No more requests to /end after GET /end" in out
     assert " x 200" in out
 
 
@@ -196,7 +196,7 @@ def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
     assert command.main(["main:app", "--timeout", "100ms"]) == 1
 
     out = capfd.readouterr().out
-    assert "C-TIME-01 MUST: It has not begun its answer after 0.1 s." in out
+    assert "C-TIME-01 MUST: It has not started its response after 0.1 s." in out
     assert "  at       main.py:3, in app" in out
 
 
@@ -205,7 +205,7 @@ def test_a_call_that_hangs_is_a_finding_with_its_line(project, capfd):
     ["while True:\n        yield b'data'", "yield b'data'\n    threading.Event().wait()"],
     ids=["endless", "waits"],
 )
-def test_a_body_without_an_end_is_no_finding(project, capfd, body):
+def test_endless_body_is_not_a_finding(project, capfd, body):
     start = "    s('200 OK', [('Content-Type', 'text/event-stream')])\n"
     project(f"import threading\ndef app(e, s):\n{start}    {body}\n")
 
@@ -223,7 +223,7 @@ def test_an_internal_error_is_5(project, capfd, monkeypatch):
     assert err.endswith("internal error, please report the lines above\n")
 
 
-def test_ctrl_c_ends_the_checker_and_its_player(project, tmp_path):
+def test_ctrl_c_ends_the_checker_and_its_sandbox(project, tmp_path):
     project(
         "import os\nopen('pid', 'w').write(str(os.getpid()))\n"
         "import threading\ndef app(e, s):\n"
@@ -296,7 +296,7 @@ def test_a_log_gets_a_line_when_nothing_was_written_for_a_while():
     assert out.getvalue() == line.format(10) + line.format(20)
 
 
-def test_a_request_that_is_silent_for_long_is_told_each_second(project):
+def test_slow_request_is_reported_each_second(project):
     project("""
 import threading
 
@@ -306,12 +306,12 @@ def app(environ, start_response):
     threading.Event().wait()
 """)
     told = []
-    player = PlayerProcess(Settings("main:app", timeout=2.5), progress=told.append)
-    player.start()
+    sandbox = SandboxProcess(Settings("main:app", timeout=2.5), progress=told.append)
+    sandbox.start()
     try:
-        seen = player.play("plain", RequestSpec("GET", "/events"))
+        seen = sandbox.play("plain", RequestSpec("GET", "/events"))
     finally:
-        player.close()
+        sandbox.close()
 
     assert [line for line in told if "import" not in line][:3] == [
         "GET /events",

@@ -17,15 +17,15 @@ BROKEN = SOUND.replace('b"hello"', '"hello"')
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs pytest in a folder with this main.py; its exit code and what it printed. Installed, the
-    plugin needs no -p (tests/e2e/test_downstream.py)."""
+    """Run pytest in a directory with this main.py. Returns its exit code and output. If the plugin
+    is installed, it needs no -p (tests/e2e/test_downstream.py)."""
 
-    def run(source, *arguments, folder="."):
+    def run(source, *arguments, directory="."):
         (tmp_path / "main.py").write_text(source)
         plugins = ["-p", "iotax_pytest", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, "-rs", *arguments],
-            cwd=tmp_path / folder,
+            cwd=tmp_path / directory,
             env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
@@ -44,7 +44,7 @@ def test_each_clause_is_a_test(run):
     assert " passed, " in said
 
 
-def test_a_broken_clause_fails_with_what_to_do(run):
+def test_broken_clause_fails_with_advice(run):
     code, said = run(BROKEN, "--iotax-check", "main:app")
 
     assert code == 1
@@ -61,7 +61,7 @@ def test_a_warning_passes_unless_it_is_strict(run):
     assert run(source, "--iotax-check", "main:app", "--iotax-strict")[0] == 1
 
 
-def test_an_application_that_cannot_be_loaded_is_told_once(run):
+def test_load_error_is_reported_once(run):
     code, said = run("", "--iotax-check", "main:app")
 
     assert code == 1
@@ -75,14 +75,14 @@ def test_settings_come_from_pyproject(run, tmp_path):
     assert run(BROKEN, "--iotax-check", "main:app")[0] == 0
 
 
-def test_a_setting_that_is_wrong_is_a_usage_error(run, tmp_path):
+def test_invalid_setting_is_a_usage_error(run, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.iotax.check]\nstrikt = true\n")
 
     code, said = run(SOUND, "--iotax-check", "main:app")
 
     assert code == 4
     assert "ERROR: --iotax-check main:app: " in said
-    assert "there is no key strikt; the nearest one is strict" in said
+    assert "unknown key strikt; did you mean strict?" in said
 
 
 def test_middleware_of_the_settings_is_checked_too(run, tmp_path):
@@ -95,14 +95,14 @@ def test_middleware_of_the_settings_is_checked_too(run, tmp_path):
     assert re.search("::M-[A-Z0-9-]+ MUST(_NOT)? FAILED", said)
 
 
-def test_it_works_from_a_folder_below_and_with_the_folders_of_pytest(run, tmp_path):
+def test_it_works_from_a_directory_below_and_with_the_directories_of_pytest(run, tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = lib\n")
-    for folder in ("lib", "tests"):
-        (tmp_path / folder).mkdir()
+    for directory in ("lib", "tests"):
+        (tmp_path / directory).mkdir()
     (tmp_path / "lib/library.py").write_text("body = b'hello'\n")
     source = "from library import body\n" + SOUND.replace('b"hello"', "body")
 
-    assert run(source, "--iotax-check", "main:app", folder="tests")[0] == 0
+    assert run(source, "--iotax-check", "main:app", directory="tests")[0] == 0
 
 
 def test_clauses_are_chosen_as_tests_are(run):
@@ -112,7 +112,7 @@ def test_clauses_are_chosen_as_tests_are(run):
     assert "1 failed, 1 passed" in said
 
 
-def test_an_application_that_ends_its_import_is_told_once(run):
+def test_exit_during_the_import_is_reported_once(run):
     code, said = run("import os\nos._exit(3)\n", "--iotax-check", "main:app")
 
     assert code == 1

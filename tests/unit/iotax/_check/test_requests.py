@@ -1,4 +1,4 @@
-"""Requests as people write them."""
+"""Parsing requests of the command line and of files."""
 
 import pytest
 
@@ -20,8 +20,8 @@ def test_a_request_is_a_method_and_a_target(text, spec):
 
 
 @pytest.mark.parametrize("text", ["", "x", "GET", "GET x", "GET /a b", "GE,T /", "/\x00", "/\xe9"])
-def test_what_is_none_is_named_with_an_example(text):
-    with pytest.raises(ConfigError, match=r"--path .* is no request: .*e\.g\. /items"):
+def test_invalid_request_is_reported_with_an_example(text):
+    with pytest.raises(ConfigError, match=r"--path: .* is not a valid request; .*e\.g\. /items"):
         parse_request("--path", text)
 
 
@@ -34,15 +34,15 @@ def test_parts_are_added():
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("A", "no header"),
-        ("A b: c", "no header"),
-        ("A: b\r\nC: d", "no header"),
-        ("Content-Length: 3", "made by the checker"),
-        ("transfer-encoding: chunked", "made by the checker"),
+        ("A", "not a valid header"),
+        ("A b: c", "not a valid header"),
+        ("A: b\r\nC: d", "not a valid header"),
+        ("Content-Length: 3", "set by the checker"),
+        ("transfer-encoding: chunked", "set by the checker"),
         ("A: \u20ac", "beyond U"),
     ],
 )
-def test_a_header_that_cannot_be_sent_is_refused(header, said):
+def test_header_that_cannot_be_sent_is_rejected(header, said):
     with pytest.raises(ConfigError, match=said):
         with_parts("-H", RequestSpec("GET", "/"), [header], None)
 
@@ -68,12 +68,12 @@ def test_a_file_lists_requests(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "lists no request"),
-        ("items\n", r"requests.http:1 .* is no request"),
-        ("/\nnothing\n", r"requests.http:2: .* is no header"),
+        ("", "has no requests"),
+        ("items\n", r"requests.http:1: .* is not a valid request"),
+        ("/\nnothing\n", r"requests.http:2: .* is not a valid header"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, text, said):
+def test_error_in_a_file_is_reported_with_its_line(tmp_path, text, said):
     file = tmp_path / "requests.http"
     file.write_text(text)
 
@@ -81,8 +81,8 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(tmp_path, text, said):
         read_requests(str(file))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
         read_requests(str(tmp_path / "none"))
 
 

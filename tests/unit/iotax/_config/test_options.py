@@ -1,4 +1,4 @@
-"""The table of options against everything that is made from it."""
+"""The table of options, compared with everything that is made from it."""
 
 import re
 import typing
@@ -10,7 +10,7 @@ from iotax import _iotax
 from iotax._command.foreign_options import FOREIGN
 from iotax._command.parser import make_parser
 from iotax._config.errors import ConfigError
-from iotax._config.option_types import Many, Switch
+from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax._config.reference import options_table
 from iotax._config.sources import from_arguments, from_command
@@ -31,7 +31,7 @@ CONTRACT = {
     "--worker-lifetime": "0",
     "--worker-max-rss": "0",
     "--reload": "off",
-    "--reload-dir": "the current folder",
+    "--reload-dir": "the current directory",
     "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",
     "--reload-exclude": "__pycache__ .git .svn .hg venv .venv env .env node_modules .tox .eggs"
     " *.egg-info dist build .mypy_cache .pytest_cache",
@@ -78,7 +78,7 @@ EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: 
 
 
 def typed(row: Option) -> list[str]:
-    return [row.flag] if isinstance(row.kind, Switch) else [row.flag, row.example]
+    return [row.flag] if isinstance(row.kind, Flag) else [row.flag, row.example]
 
 
 def read(arguments: list[str]) -> Config:
@@ -92,17 +92,17 @@ def test_names_and_defaults_are_those_that_are_documented() -> None:
 
 
 @EVERY_OPTION
-def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> None:
+def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option) -> None:
     by_flag = read(typed(row))
     by_variable, warnings = from_command({}, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
     assert by_flag == by_variable or row.name == "access_log"
     assert warnings == []
     argument: object = row.kind.accept(row.example)
-    if isinstance(row.kind, Many):
+    if isinstance(row.kind, ListOf):
         argument = row.example.split(",")
     if row.for_command_only:
-        with pytest.raises(TypeError, match=f"^{row.name} speaks of worker processes"):
+        with pytest.raises(TypeError, match=f"^{row.name} is supported by the command"):
             from_arguments({row.name: argument}, path=True)
     else:
         assert by_variable == from_arguments({row.name: argument}, path=True)
@@ -110,7 +110,7 @@ def test_example_is_taken_alike_from_flag_variable_and_argument(row: Option) -> 
 
 @EVERY_OPTION
 def test_default_is_a_value_of_its_kind(row: Option) -> None:
-    if isinstance(row.kind, Many):
+    if isinstance(row.kind, ListOf):
         assert row.kind.accept(",".join(row.default)) == row.default
     elif row.default in ("", None):
         assert not row.default
@@ -240,7 +240,7 @@ def test_each_worker_draws_its_share_of_requests() -> None:
     [row for row in OPTIONS.values() if row.for_command_only and row.name != "workers"],
     ids=lambda row: row.name,
 )
-def test_what_needs_a_supervisor_is_refused_without_one(row: Option) -> None:
+def test_options_that_need_a_supervisor_are_rejected_without_one(row: Option) -> None:
     with pytest.raises(ConfigError, match=rf"^{row.flag} needs a supervisor"):
         read(["--workers", "0", *typed(row)])
 

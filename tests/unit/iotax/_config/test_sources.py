@@ -1,4 +1,4 @@
-"""Which source wins, and what each bad value is answered with."""
+"""Which source wins, and the error for each invalid value."""
 
 import re
 
@@ -21,11 +21,11 @@ def test_flag_beats_variable_beats_default() -> None:
     assert from_command({}, {})[0].threads == 1
 
 
-def test_a_bad_variable_that_a_flag_overrides_is_not_read() -> None:
+def test_invalid_variable_is_not_read_if_a_flag_overrides_it() -> None:
     assert from_command({"threads": "5"}, {"IOTAX_THREADS": "many"})[0].threads == 5
 
 
-def test_an_empty_variable_is_unset_unless_empty_is_a_value() -> None:
+def test_empty_variable_is_unset_unless_empty_is_a_value() -> None:
     config, _ = from_command({}, {"IOTAX_THREADS": "", "PORT": "", "IOTAX_SERVER_HEADER": ""})
     assert config.threads == 1
     assert config.port == 8000
@@ -74,7 +74,7 @@ def test_forwarded_allow_ips_has_a_common_variable() -> None:
 def test_unknown_variable_is_a_warning_that_names_the_nearest() -> None:
     environ = {"IOTAX_TREADS": "3", "IOTAX_APP": "main:app", "IOTAX_PORT": "1", "OTHER": "x"}
     assert from_command({}, environ)[1] == [
-        "unknown variable IOTAX_TREADS is ignored: the nearest known one is IOTAX_THREADS"
+        "Ignoring the unknown variable IOTAX_TREADS; the nearest known one is IOTAX_THREADS"
     ]
 
 
@@ -96,12 +96,14 @@ def test_variables_of_a_kubernetes_service_are_ignored_with_one_warning() -> Non
     config, warnings = from_command({}, environ)
     assert config.addresses == (TcpAddress("0.0.0.0", 5000),)
     assert warnings == [
-        "IOTAX_LIMIT_PORT, IOTAX_LIMIT_SERVICE_HOST, IOTAX_PORT=tcp://10.0.0.7:80 and 8 more"
-        " describe a service of the cluster, not options of this server, and are ignored;"
-        " enableServiceLinks: false in the pod leaves them out"
+        "Ignoring IOTAX_LIMIT_PORT, IOTAX_LIMIT_SERVICE_HOST, IOTAX_PORT=tcp://10.0.0.7:80 and 8"
+        " more: they describe a service of the cluster, not options of this server; to avoid them,"
+        " set enableServiceLinks: false in the pod"
     ]
     bound = from_command({"bind": [":80"]}, environ)[0]
-    assert bound.addresses == (TcpAddress("0.0.0.0", 80),), "IOTAX_PORT is no second address"
+    assert bound.addresses == (TcpAddress("0.0.0.0", 80),), (
+        "IOTAX_PORT does not count as an address"
+    )
 
 
 @pytest.mark.parametrize("value", ["80", "http://10.0.0.7:80", "x"])
@@ -109,7 +111,7 @@ def test_other_values_of_the_port_variable_are_read(value: str) -> None:
     if value == "80":
         assert from_command({}, {"IOTAX_PORT": value})[0].port == 80
     else:
-        with pytest.raises(ConfigError, match=r"^IOTAX_PORT "):
+        with pytest.raises(ConfigError, match=r"^IOTAX_PORT: "):
             from_command({}, {"IOTAX_PORT": value})
 
 
@@ -136,61 +138,66 @@ def test_hosts_as_people_write_them(host: str, address: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "text"),
     [
-        ({"host": "127.0.0.1:80"}, '--host "127.0.0.1:80": it holds a port: write --bind 127.0.0.'),
-        ({"host": "[::1]:80"}, '--host "[::1]:80": it holds a port: write --bind [::1]:80; it'),
-        ({"host": "*:80"}, '--host "*:80": it holds a port: write --bind *:80; it takes a name,'),
-        ({"host": "http://a"}, '--host "http://a": it is a URL, not a host'),
-        ({"host": "[::"}, '--host "[::": brackets enclose one IPv6 address, as in [::1]'),
-        ({"host": "[a]"}, '--host "[a]": brackets enclose one IPv6 address, as in [::1]'),
-        ({"bind": ["[a]:80"]}, '--bind "[a]:80": brackets enclose one IPv6 address, as in [::1]:8'),
-        ({"bind": ["http://a:80"]}, '--bind "http://a:80": it is a URL, not an address'),
-        ({"port": "80a"}, '--port "80a": it is not a whole number; it takes a whole number from 0'),
-        ({"port": "65536"}, '--port "65536": it is too large; it takes a whole number from 0 to'),
-        ({"port": "-1"}, '--port "-1": it is too small'),
-        ({"port": ""}, '--port "": it is not a whole number'),
-        ({"threads": "0"}, '--threads "0": it is too small; it takes a whole number from 1'),
-        ({"limit_body": "5X"}, '--limit-body "5X": it is not a size; it takes bytes as a whole'),
-        ({"limit_body": "-1"}, '--limit-body "-1": it is not a size'),
-        ({"limit_body": "9999999999G"}, '--limit-body "9999999999G": it is too large'),
-        ({"limit_head": "0"}, '--limit-head "0": it is too small'),
-        ({"limit_head": "17M"}, '--limit-head "17M": it is too large; it takes bytes as a whole'),
-        ({"keep_alive": "5d"}, '--keep-alive "5d": it is not a time; it takes a time from 0 to'),
-        ({"keep_alive": "nan"}, '--keep-alive "nan": it is not a time'),
-        ({"keep_alive": "9000h"}, '--keep-alive "9000h": it is out of range'),
-        ({"min_rate": "fast"}, '--min-rate "fast": it is not a size; it takes bytes per second'),
-        ({"unix_mode": "888"}, '--unix-mode "888": it is not octal; it takes the permissions'),
-        ({"unix_mode": "1777"}, '--unix-mode "1777": it is out of range'),
-        ({"log_level": "loud"}, '--log-level "loud": there is no such choice; it takes debug,'),
-        ({"color": "blue"}, '--color "blue": there is no such choice; it takes auto, always or'),
-        ({"host": ""}, '--host "": it is empty; it takes a name, an IP address or *, e.g. --host'),
-        ({"server_header": "a\nb"}, "--server-header 'a\\nb': it holds a control character"),
-        ({"server_header": "é"}, '--server-header "é": a header field cannot carry it'),
-        ({"bind": ["8000"]}, '--bind "8000": the port is missing; it takes host:port, [v6]:port'),
-        ({"bind": ["::1:80"]}, '--bind "::1:80": an IPv6 address needs brackets'),
-        ({"bind": ["[::1]"]}, '--bind "[::1]": the port is missing'),
-        ({"bind": ["a:b"]}, '--bind "a:b": the port is not a number from 0 to 65535'),
-        ({"bind": ["unix:"]}, '--bind "unix:": the path is missing'),
+        ({"host": "127.0.0.1:80"}, '--host: "127.0.0.1:80" contains a port; use --bind 127.0.0.'),
+        ({"host": "[::1]:80"}, '--host: "[::1]:80" contains a port; use --bind [::1]:80; ex'),
+        ({"host": "*:80"}, '--host: "*:80" contains a port; use --bind *:80; expected a name,'),
+        ({"host": "http://a"}, '--host: "http://a" is a URL, not a host'),
+        ({"host": "[::"}, '--host: "[::" does not have one IPv6 address in brackets, as in [::1]'),
+        ({"host": "[a]"}, '--host: "[a]" does not have one IPv6 address in brackets, as in [::1]'),
+        (
+            {"bind": ["[a]:80"]},
+            '--bind: "[a]:80" does not have one IPv6 address in brackets, as in [::1]:8',
+        ),
+        ({"bind": ["http://a:80"]}, '--bind: "http://a:80" is a URL, not an address'),
+        ({"port": "80a"}, '--port: "80a" is not an integer; expected an integer from 0'),
+        ({"port": "65536"}, '--port: "65536" is too large; expected an integer from 0 to'),
+        ({"port": "-1"}, '--port: "-1" is too small'),
+        ({"port": ""}, '--port: "" is not an integer'),
+        ({"threads": "0"}, '--threads: "0" is too small; expected an integer from 1'),
+        ({"limit_body": "5X"}, '--limit-body: "5X" is not a size; expected bytes as an integer'),
+        ({"limit_body": "-1"}, '--limit-body: "-1" is not a size'),
+        ({"limit_body": "9999999999G"}, '--limit-body: "9999999999G" is too large'),
+        ({"limit_head": "0"}, '--limit-head: "0" is too small'),
+        ({"limit_head": "17M"}, '--limit-head: "17M" is too large; expected bytes as an integer'),
+        ({"keep_alive": "5d"}, '--keep-alive: "5d" is not a time; expected a time from 0 to'),
+        ({"keep_alive": "nan"}, '--keep-alive: "nan" is not a time'),
+        ({"keep_alive": "9000h"}, '--keep-alive: "9000h" is out of range'),
+        ({"min_rate": "fast"}, '--min-rate: "fast" is not a size; expected bytes per second'),
+        ({"unix_mode": "888"}, '--unix-mode: "888" is not octal; expected the permissions'),
+        ({"unix_mode": "1777"}, '--unix-mode: "1777" is out of range'),
+        ({"log_level": "loud"}, '--log-level: "loud" is unknown; expected debug,'),
+        ({"color": "blue"}, '--color: "blue" is unknown; expected auto, always or'),
+        ({"host": ""}, '--host: "" is empty; expected a name, an IP address or *, e.g. --host'),
+        ({"server_header": "a\nb"}, "--server-header: 'a\\nb' contains a control character"),
+        ({"server_header": "é"}, '--server-header: "é" is not a valid header value'),
+        ({"bind": ["8000"]}, '--bind: "8000" has no port; expected host:port, [v6]:port'),
+        ({"bind": ["::1:80"]}, '--bind: "::1:80" has an IPv6 address without brackets'),
+        ({"bind": ["[::1]"]}, '--bind: "[::1]" has no port'),
+        ({"bind": ["a:b"]}, '--bind: "a:b" has a port that is not a number from 0 to 65535'),
+        ({"bind": ["unix:"]}, '--bind: "unix:" has no path'),
         (
             {"forwarded_allow_ips": ["10.0.0.1/8"]},
-            '--forwarded-allow-ips "10.0.0.1/8": "10.0.0.1/8" has bits set behind its prefix, the'
+            '--forwarded-allow-ips: "10.0.0.1/8" has bits set after its prefix, the'
             " network is 10.0.0.0/8",
         ),
         (
             {"forwarded_headers": ["for,forwarded"]},
-            '--forwarded-headers "for,forwarded": "forwarded" is not one of these words; it takes'
+            '--forwarded-headers: "forwarded" is unknown; expected'
             " for, proto, host, port and prefix, separated by commas, e.g. --forwarded-headers"
             " for,proto,host,prefix",
         ),
         ({"forwarded_allow_ips": ["nginx"]}, '"nginx" is neither an address nor a network'),
-        ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" names a zone'),
+        ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" has a zone'),
         (
             {"bind": [":80"], "port": "81"},
-            "--bind and --port exclude each other: --bind holds host and port, e.g. 127.0.0.1:8001",
+            "--bind and --port cannot be combined; --bind contains host and port, e.g. 127.0.0.1",
         ),
-        ({"bind": [":80"], "host": "::"}, "--bind and --host exclude each other"),
+        ({"bind": [":80"], "host": "::"}, "--bind and --host cannot be combined"),
     ],
 )
-def test_bad_value_is_named_with_what_is_allowed(typed: dict[str, object], text: str) -> None:
+def test_invalid_value_is_reported_with_what_is_expected(
+    typed: dict[str, object], text: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         flags(**typed)
     assert text in str(caught.value)
@@ -198,38 +205,40 @@ def test_bad_value_is_named_with_what_is_allowed(typed: dict[str, object], text:
     assert re.search(rf"e\.g\. ({OPTIONS[name].flag} )?\S", str(caught.value))
 
 
-def test_bad_variable_is_named_as_a_variable() -> None:
-    with pytest.raises(ConfigError, match=r'^IOTAX_PORT "x": .*e\.g\. IOTAX_PORT=8001$'):
+def test_invalid_variable_is_named_as_a_variable() -> None:
+    with pytest.raises(ConfigError, match=r'^IOTAX_PORT: "x" .*e\.g\. IOTAX_PORT=8001$'):
         from_command({}, {"IOTAX_PORT": "x"})
-    with pytest.raises(ConfigError, match=r'^PORT "x": .*e\.g\. PORT=8001$'):
+    with pytest.raises(ConfigError, match=r'^PORT: "x" .*e\.g\. PORT=8001$'):
         from_command({}, {"PORT": "x"})
-    with pytest.raises(ConfigError, match=r"^IOTAX_FACTORY .* on or off .*e\.g\. IOTAX_FACTORY=1$"):
+    with pytest.raises(
+        ConfigError, match=r"^IOTAX_FACTORY: .* on or off .*e\.g\. IOTAX_FACTORY=1$"
+    ):
         from_command({}, {"IOTAX_FACTORY": "perhaps"})
-    with pytest.raises(ConfigError, match=r"^IOTAX_BIND and IOTAX_PORT exclude each other"):
+    with pytest.raises(ConfigError, match=r"^IOTAX_BIND and IOTAX_PORT cannot be combined"):
         from_command({}, {"IOTAX_BIND": ":80", "IOTAX_PORT": "81"})
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"port": "x"}, ValueError, 'port "x": it is not a whole number'),
-        ({"port": 70000}, ValueError, 'port "70000": it is too large'),
-        ({"port": 80.5}, TypeError, "port takes a whole number from 0 to 65535, not float"),
-        ({"threads": True}, TypeError, "threads takes a whole number from 1 to 1000, not bool"),
-        ({"limit_body": 1.5}, TypeError, "limit_body takes bytes"),
-        ({"keep_alive": None}, TypeError, "keep_alive takes a time"),
+        ({"port": "x"}, ValueError, 'port: "x" is not an integer'),
+        ({"port": 70000}, ValueError, 'port: "70000" is too large'),
+        ({"port": 80.5}, TypeError, "port: expected an integer from 0 to 65535, not float"),
+        ({"threads": True}, TypeError, "threads: expected an integer from 1 to 1000, not bool"),
+        ({"limit_body": 1.5}, TypeError, "limit_body: expected bytes"),
+        ({"keep_alive": None}, TypeError, "keep_alive: expected a time"),
         ({"keep_alive": float("nan")}, ValueError, "keep_alive"),
-        ({"access_log": 1}, TypeError, "access_log takes on or off"),
-        ({"unix_mode": "9"}, ValueError, 'unix_mode "9": it is not octal'),
-        ({"bind": 5}, TypeError, "bind takes host:port"),
-        ({"bind": [5]}, TypeError, "not a list that holds int"),
-        ({"bind": ":80", "port": 80}, ValueError, "bind and port exclude each other"),
+        ({"access_log": 1}, TypeError, "access_log: expected on or off"),
+        ({"unix_mode": "9"}, ValueError, 'unix_mode: "9" is not octal'),
+        ({"bind": 5}, TypeError, "bind: expected host:port"),
+        ({"bind": [5]}, TypeError, "not a list that contains int"),
+        ({"bind": ":80", "port": 80}, ValueError, "bind and port cannot be combined"),
         ({"tread": 1}, TypeError, "unknown argument tread: did you mean threads?"),
-        ({"factory": True}, TypeError, "factory speaks of loading an application"),
-        ({"log_level": 3}, TypeError, "log_level takes debug, info"),
+        ({"factory": True}, TypeError, "factory is for loading an application"),
+        ({"log_level": 3}, TypeError, "log_level: expected debug, info"),
     ],
 )
-def test_bad_argument_names_itself(
+def test_invalid_argument_is_named(
     arguments: dict[str, object], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -260,10 +269,10 @@ def test_under_reload_a_drain_is_short_unless_its_time_is_given() -> None:
     ("typed", "reason"),
     [
         ({"reload": True, "workers": "0"}, "--reload needs a supervisor"),
-        ({"reload": True, "preload": True}, "--preload and --reload exclude each other"),
+        ({"reload": True, "preload": True}, "--preload and --reload cannot be combined"),
     ],
 )
-def test_reload_says_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
+def test_reload_explains_why_it_cannot_be_combined(typed: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         flags(**typed)
 

@@ -1,4 +1,4 @@
-"""Which descriptors and files the log goes to."""
+"""Descriptors and files of the log."""
 
 import os
 import socket
@@ -14,14 +14,14 @@ from iotax._log import server_log as module
 
 
 def opened(log: list[str], server: str, access: str) -> str:
-    """What the extension is told: descriptors and paths."""
+    """The descriptors and paths that the extension gets."""
     module.open_log(replace(Config(), error_logfile=server, access_logfile=access), {})
     return log[-1]
 
 
 @pytest.fixture
 def connection() -> Iterator[int]:
-    """The number of a socket, as systemd passes standard output."""
+    """The descriptor of a socket, as systemd passes standard output."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ours.fileno()
@@ -60,14 +60,12 @@ def test_a_link_to_a_descriptor_is_one(project: Path) -> None:
     assert module.descriptor_named_by(f"/proc/{os.getpid()}/fd/1") == 1
 
 
-def test_a_named_descriptor_is_taken_as_it_is_and_never_opened_anew(
-    log: list[str], connection: int
-) -> None:
+def test_named_descriptor_is_used_and_never_opened_again(log: list[str], connection: int) -> None:
     told = opened(log, "/dev/stderr", f"/dev/fd/{connection}")
     assert told.startswith(f"open: [2, {connection}]")
     assert "'paths': (b'', b'')" in told
     module._close(module._opened)
-    os.fstat(connection)  # it stays its owner's
+    os.fstat(connection)  # it belongs to its owner
     assert opened(log, "server.log", "-").endswith(
         f"'paths': ({os.fsencode(os.path.abspath('server.log'))!r}, b''), 'threads': True}}"
     )

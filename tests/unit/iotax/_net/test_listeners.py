@@ -1,4 +1,4 @@
-"""Real sockets on loopback: what is bound, how, and what is said when it cannot be."""
+"""Real sockets on loopback: what is bound, how, and the error if that fails."""
 
 import errno
 import os
@@ -99,11 +99,11 @@ def test_both_wildcards_may_be_named_on_one_port() -> None:
         assert [one.label for one in found.all] == [f"[::]:{port}", f"0.0.0.0:{port}"]
 
 
-def test_an_address_that_is_given_twice_is_blamed_on_nobody_else() -> None:
+def test_address_given_twice_is_reported_as_own() -> None:
     port = free_port()
     text = str(refusal(TcpAddress("*", port), TcpAddress("127.0.0.1", port)))
     assert text == (
-        f"127.0.0.1:{port} is taken by another address of this server, 0.0.0.0:{port}: leave one"
+        f"127.0.0.1:{port} is in use by another address of this server, 0.0.0.0:{port}; leave one"
         " of them out"
     )
 
@@ -140,7 +140,7 @@ def test_a_name_may_stand_for_an_address_that_is_missing(monkeypatch: pytest.Mon
         assert [listener.label for listener in found.all] == [f"127.0.0.1:{found.port}"]
     resolve_to(monkeypatch, "203.0.113.1", "203.0.113.2")
     assert str(refusal(TcpAddress("localhost", 80))).startswith(
-        "localhost:80 is not an address of this machine: take one that is, e.g. 127.0.0.1"
+        "localhost:80 is not an address of this machine; use one of its addresses, e.g. 127.0.0.1"
     )
 
 
@@ -156,16 +156,16 @@ def test_in_use() -> None:
 
 def test_address_of_another_machine() -> None:
     assert str(refusal(TcpAddress("203.0.113.1", 8000))) == (
-        "203.0.113.1:8000 is not an address of this machine:"
-        " take one that is, e.g. 127.0.0.1 or 0.0.0.0 for all"
+        "203.0.113.1:8000 is not an address of this machine;"
+        " use one of its addresses, e.g. 127.0.0.1, or 0.0.0.0 for all"
     )
 
 
 def test_a_name_that_does_not_resolve() -> None:
     text = str(refusal(TcpAddress("no such host", 8000)))
-    assert "no such host:8000 cannot be listened on: the name no such host does not" in text
+    assert "cannot listen on no such host:8000: the name no such host does not" in text
     assert "e.g. 127.0.0.1 or 0.0.0.0" in text
-    assert "it is no host name" in str(refusal(TcpAddress("a" * 70 + ".example", 80)))
+    assert "invalid host name" in str(refusal(TcpAddress("a" * 70 + ".example", 80)))
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_a_name_that_does_not_resolve() -> None:
         (
             errno.EACCES,
             "127.0.0.1:80 is not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE;"
-            " take a higher port, e.g. --port 8000",
+            " use a higher port, e.g. --port 8000",
         ),
-        (errno.EMFILE, "127.0.0.1:80 cannot be listened on: Too many open files"),
+        (errno.EMFILE, "cannot listen on 127.0.0.1:80: Too many open files"),
     ],
 )
 def test_other_failures(monkeypatch: pytest.MonkeyPatch, number: int, text: str) -> None:
@@ -187,7 +187,7 @@ def test_other_failures(monkeypatch: pytest.MonkeyPatch, number: int, text: str)
     assert str(refusal(TcpAddress("127.0.0.1", 80))) == text
 
 
-def test_what_was_bound_is_released_when_a_later_one_fails(tmp_path: Path) -> None:
+def test_bound_addresses_are_released_when_a_later_one_fails(tmp_path: Path) -> None:
     path = tmp_path / "s"
     refusal(UnixAddress(str(path)), TcpAddress("203.0.113.1", 80))
     assert not path.exists()
@@ -258,20 +258,20 @@ def test_a_live_unix_socket_is_in_use_even_when_its_queue_is_full(tmp_path: Path
     assert path.is_socket()
 
 
-def test_another_kind_of_file_is_left_alone(tmp_path: Path) -> None:
+def test_file_of_another_type_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("mine", encoding="utf-8")
-    assert "another kind of file, which is left alone" in str(refusal(UnixAddress(str(path))))
+    assert "a file of another type, which is not removed" in str(refusal(UnixAddress(str(path))))
     assert path.read_text(encoding="utf-8") == "mine"
     link = tmp_path / "link"
     link.symlink_to(path)
-    assert "another kind of file" in str(refusal(UnixAddress(str(link))))
+    assert "a file of another type" in str(refusal(UnixAddress(str(link))))
     assert link.is_symlink()
 
 
-def test_unix_paths_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_unix_paths_are_explained(tmp_path: Path) -> None:
     missing = tmp_path / "no" / "s"
-    assert f"there is no folder {missing.parent}" in str(refusal(UnixAddress(str(missing))))
+    assert f"directory {missing.parent} not found" in str(refusal(UnixAddress(str(missing))))
     assert "at most 107 bytes" in str(refusal(UnixAddress("x" * 108)))
 
 
@@ -281,7 +281,7 @@ def test_no_permission_for_a_unix_socket(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "_remove_stale", refuse)
     path = tmp_path / "s"
-    assert f"may not make files in {tmp_path}" in str(refusal(UnixAddress(str(path))))
+    assert f"may not create files in {tmp_path}" in str(refusal(UnixAddress(str(path))))
 
 
 def test_the_file_is_removed_only_if_it_is_the_same(tmp_path: Path) -> None:

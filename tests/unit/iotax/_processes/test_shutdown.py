@@ -69,7 +69,7 @@ def test_second_signal_ends_requests_but_not_the_same_one_twice(world: World) ->
     world.time += 1
     parts.shutdown.request(signal.SIGINT)
     assert process.heard() == Order.NOW
-    assert world.log[-1] == "Stopped immediately by SIGINT; requests aborted: 1"
+    assert world.log[-1] == "Stopped immediately by SIGINT; 1 request aborted"
     exit_of(parts, worker)
     parts.shutdown.turn(world.time)
     assert parts.shutdown.exit_code == 128 + signal.SIGINT

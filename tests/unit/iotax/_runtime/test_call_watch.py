@@ -1,4 +1,4 @@
-"""The thread that watches the calls, with events of the test's: nothing ends the watching."""
+"""The thread that watches calls, with scripted events: no exception ends it."""
 
 import threading
 import types
@@ -12,7 +12,8 @@ from iotax._runtime import call_watch
 
 
 class Extension:
-    """_iotax.Worker as far as the watch uses it: gives `events`, then says that it has stopped."""
+    """The part of _iotax.Worker that the thread uses: returns `events`, then reports that the
+    worker has stopped."""
 
     def __init__(self, *events: call_watch.Event) -> None:
         self._events: Iterator[call_watch.Event] = iter(events)
@@ -44,7 +45,7 @@ def event(kind: str, thread: int, ident: int = 0, replacement: int = -1) -> call
 
 
 def watch(extension: Extension, start_thread: Callable[[int], None]) -> None:
-    """Until the extension says that the worker has stopped."""
+    """Run until the extension reports that the worker has stopped."""
     config = from_arguments({"request_timeout": 1}, path=False)
     watch = call_watch.Watch(extension, config, start_thread)  # type: ignore[arg-type]
     watch.start()
@@ -59,12 +60,12 @@ def test_a_thread_that_cannot_start_ends_one_report_only(log: list[str]) -> None
     extension = Extension(event("lost", 0, replacement=3), event("overdue", 1))
     watch(extension, no_thread)
     assert extension.done == [("failed", 0, 3), ("expire", 1, 101), ("interrupt", 1, 101)]
-    expected = "in the place of iotax-0: RuntimeError: can't start new thread"
+    expected = "in place of iotax-0: RuntimeError: can't start new thread"
     assert any(expected in line for line in log)
 
 
 class Unreadable:
-    """A loader whose source cannot be read, and which says so in an unusual way."""
+    """A loader whose source cannot be read, with an unusual exception."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -74,10 +75,10 @@ class Unreadable:
 
 
 @pytest.mark.parametrize("error", [OSError("no disk"), SystemExit(3), ValueError()], ids=repr)
-def test_a_source_that_cannot_be_read_costs_the_source_lines_only(
+def test_unreadable_source_omits_the_source_lines_only(
     log: list[str], error: BaseException
 ) -> None:
-    """The call is answered and interrupted all the same, and the frames are named."""
+    """The call still gets a response and is interrupted, and the frames are named."""
     module = types.ModuleType("generated")
     vars(module).update(
         __loader__=Unreadable(error), entered=threading.Event(), over=threading.Event()
@@ -122,4 +123,4 @@ def test_any_other_exception_ends_one_report_only(
     monkeypatch.setattr(extension, "expire", fail_once)
     watch(extension, no_thread)
     assert extension.done == [("expire", 1, 101), ("interrupt", 1, 101)]
-    assert any("The watch of the deadlines failed: MemoryError" in line for line in log)
+    assert any("Watching calls failed: MemoryError" in line for line in log)

@@ -12,7 +12,7 @@ from iotax._runtime import native
 
 PATCHES = {
     "plain": "",
-    # What matters of a patch, for where neither of the two is installed.
+    # The relevant part of the patches, for machines on which neither of the two is installed.
     "inline": """
 import threading
 def start(function, *args, **named):
@@ -75,7 +75,7 @@ print("done")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("patch", PATCHES)
 def test_a_thread_is_one_of_the_operating_system(patch: str, when: str) -> None:
-    """Whether iotax is imported before the patch (the command) or after it (serve())."""
+    """Whether iotax is imported before the patch (command) or after it (serve())."""
     if patch in ("gevent", "eventlet") and importlib.util.find_spec(patch) is None:
         pytest.skip(f"{patch} is not installed")
     parts = ["from iotax._runtime import native", PATCHES[patch], CHECKS]
@@ -94,8 +94,8 @@ def test_nothing_is_replaced_where_nothing_is_patched() -> None:
     assert type(native.thread(print, "name")) is threading.Thread
 
 
-def test_a_debugger_that_wraps_the_start_is_left_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It traces the threads that it starts."""
+def test_debugger_that_wraps_the_start_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The debugger traces the threads that it starts."""
 
     def start(*_: object) -> None: ...
 

@@ -1,4 +1,4 @@
-"""One worker from its first thread to its last, over a scripted extension."""
+"""One worker from start to stop, over a scripted extension."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedWorker
+from scripted_extension import ScriptedWorker
 
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
@@ -44,7 +44,7 @@ def test_application_threads_are_named_threads(worker: type[ScriptedWorker]) -> 
         made.stop("script")
 
     Begins.script = staticmethod(script)
-    assert made_worker(threads=4).run(at_once=no_second)
+    assert made_worker(threads=4).run(stop_now=no_second)
     assert sorted(worker.made[0].threads) == ["1 iotax-1", "2 iotax-2", "3 iotax-3"]
 
 
@@ -95,13 +95,13 @@ def test_former_handlers_come_back(worker: type[ScriptedWorker]) -> None:
 
     worker.script = staticmethod(script)
     try:
-        made_worker().run(at_once=no_second)
+        made_worker().run(stop_now=no_second)
         assert [signal.getsignal(number) for number in numbers] == [mine] * 3
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
     assert during[0] == during[1] != mine
-    assert during[2] == mine  # QUIT belongs to the command
+    assert during[2] == mine  # QUIT is handled by the command
     assert during[3] == worker.made[0].wakeup_fd
     assert signal.set_wakeup_fd(-1) == -1
     assert worker.made[0].calls == ["install", "script", "restore", "now"]
@@ -114,14 +114,14 @@ def test_handlers_come_back_when_the_loop_cannot_be_set_up(worker: type[Scripted
     worker.script = staticmethod(script)
     former = signal.getsignal(signal.SIGTERM)
     with pytest.raises(OSError, match="no descriptors left"):
-        made_worker(threads=2).run(at_once=no_second)
+        made_worker(threads=2).run(stop_now=no_second)
     assert signal.getsignal(signal.SIGTERM) is former
     assert worker.made[0].stopped.is_set()
 
 
 def test_in_another_thread_no_signal_is_touched(worker: type[ScriptedWorker]) -> None:
     before = signal.getsignal(signal.SIGINT)
-    thread = threading.Thread(target=lambda: made_worker().run(at_once=no_second))
+    thread = threading.Thread(target=lambda: made_worker().run(stop_now=no_second))
     thread.start()
     thread.join()
     assert worker.made[0].calls == ["script", "now"]
@@ -138,7 +138,7 @@ def test_a_thread_that_does_not_come_back_is_reported(
         made.stop("script")
 
     worker.script = staticmethod(script)
-    assert not made_worker(threads=2).run(at_once=no_second)
+    assert not made_worker(threads=2).run(stop_now=no_second)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_a_thread_that_does_not_come_back_is_reported(
     [
         (
             "threading.Thread(target=threading.Event().wait, name='mailer').start()",
-            "threads mailer",
+            "threads: mailer",
         ),
-        ("atexit.register(threading.Event().wait)", "what the application does at exit"),
+        ("atexit.register(threading.Event().wait)", "the application's exit functions"),
     ],
 )
 def test_the_exit_guard_ends_a_process_that_does_not_end(
@@ -177,10 +177,10 @@ ExitGuard(0.05, 7).start()
         check=False,
     )
     assert ended.returncode == 7, ended.stderr
-    assert ended.stdout == f"warning Leaving without waiting any longer for {what}\n"
+    assert ended.stdout == f"warning Exiting without waiting for {what}\n"
 
 
-def test_exit_goes_on_where_no_thread_can_guard_it(
+def test_exit_continues_if_its_guard_cannot_start(
     log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_self: threading.Thread) -> None:
@@ -188,4 +188,4 @@ def test_exit_goes_on_where_no_thread_can_guard_it(
 
     monkeypatch.setattr(threading.Thread, "start", full)
     process_exit.ExitGuard(0.05, 7).start()
-    assert log == ["warning: The time to exit is not limited: can't start new thread"]
+    assert log == ["warning: Exiting without a time limit: can't start new thread"]

@@ -1,4 +1,4 @@
-"""Answers from bytes."""
+"""Parsing responses."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def parse(data, at=0, *, head=False, end=None):
     return parse_response(data, at, to_head=lambda begin, head_end: head, end=end)
 
 
-def test_an_answer_ends_where_its_framing_says():
+def test_response_ends_where_its_framing_says():
     response, behind = parse(b"xx" + CHUNKED + b"HTTP/1.1 ", 2)
 
     assert behind == 2 + len(CHUNKED)
@@ -35,7 +35,7 @@ def test_headers_keep_order_and_repeats_and_are_found_in_any_case():
     assert "Cookie" not in headers
 
 
-def test_a_part_of_an_answer_is_none_until_the_connection_ends():
+def test_partial_response_is_none_until_the_connection_ends():
     head = CHUNKED.index(b"5\r\nhello")
     for size in range(len(CHUNKED)):
         assert parse(CHUNKED[:size]) is None
@@ -53,7 +53,7 @@ def test_content_that_the_end_delimits_is_complete_unless_it_broke():
     assert not parse(data, end=End(reset=True))[0].complete
 
 
-def test_an_answer_to_head_has_no_content():
+def test_response_to_head_has_no_body():
     response, behind = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/", head=True)
 
     assert (response.complete, response.body, behind) == (True, b"", 38)
@@ -78,13 +78,13 @@ def test_an_answer_to_head_has_no_content():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n",
     ],
 )
-def test_what_is_no_http_is_an_error(data):
+def test_invalid_http_is_an_error(data):
     with pytest.raises(ProtocolError):
         parse(data)
 
 
-def test_a_head_without_end_is_an_error_when_nothing_comes_any_more():
-    with pytest.raises(ProtocolError, match="a head without end"):
+def test_truncated_head_is_an_error_at_the_end_of_the_connection():
+    with pytest.raises(ProtocolError, match="truncated response head"):
         parse(b"HTTP/1.1 200 OK\r\n", end=End())
 
 

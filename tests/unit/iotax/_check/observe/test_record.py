@@ -1,4 +1,4 @@
-"""What a call shows, and when it counts."""
+"""The record of a call, and the severity of its findings."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ def severity_of(clause, **more):
     return record.findings[0].severity
 
 
-def test_the_level_gives_the_severity_unless_the_check_says_another():
+def test_level_gives_the_default_severity():
     assert severity_of("A-STR-01") == "error"
     assert severity_of("A-WR-01") == "warning"
     assert severity_of("A-STR-01", severity="warning") == "warning"
@@ -34,7 +34,7 @@ def test_a_new_check_only_warns_in_its_first_minor_release(monkeypatch):
     assert severity_of("A-STR-01") == "error"
 
 
-def test_what_is_shown_is_short_and_on_one_line():
+def test_shown_value_is_short_and_on_one_line():
     class Broken:
         def __repr__(self):
             raise ValueError

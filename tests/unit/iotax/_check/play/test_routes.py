@@ -1,4 +1,4 @@
-"""URLs that a framework knows, and links of pages."""
+"""Routes of frameworks, and links of pages."""
 
 import subprocess
 import sys
@@ -7,8 +7,7 @@ import flask
 import pytest
 
 from iotax._check.observe.blame import Trail
-from iotax._check.observe.guarded_call import GuardedCall
-from iotax._check.observe.outcome import Variation
+from iotax._check.observe.outcome import Outcome
 from iotax._check.observe.record import Record
 from iotax._check.play.routes import links_in, routes_of
 from iotax._check.requests import RequestSpec
@@ -87,14 +86,14 @@ def test_other_applications_have_none():
     ],
 )
 def test_links_stay_on_the_application(kind, body, links):
-    call = GuardedCall(print, Record("GET /shop/", Trail()), Variation(), [])
+    call = Outcome(Record("GET /shop/", Trail()))
     call.fields, call.body = [("Content-Type", kind)], bytearray(body.encode())
 
     assert links_in(call, RequestSpec("GET", "/shop/")) == links
 
 
 def test_a_redirect_is_a_link():
-    call = GuardedCall(print, Record("GET /", Trail()), Variation(), [])
+    call = Outcome(Record("GET /", Trail()))
     call.fields = [("Location", "/there")]
 
     assert links_in(call, RequestSpec("GET", "/")) == ["/there"]

@@ -1,4 +1,4 @@
-"""What is said to who breaks a clause."""
+"""The advice for each clause."""
 
 import tomllib
 from importlib import resources
@@ -14,7 +14,7 @@ RULES = [one for one in clauses().values() if one.level != "MAY" and not one.not
 
 
 @pytest.mark.parametrize("clause", RULES, ids=lambda clause: clause.id)
-def test_every_rule_says_why_and_what_to_write_instead(clause):
+def test_every_rule_has_a_reason_and_an_alternative(clause):
     for said in (clause.why, clause.instead):
         assert said.endswith((".", ")", "'")), said
         assert said.isprintable()

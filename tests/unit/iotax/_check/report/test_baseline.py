@@ -1,4 +1,4 @@
-"""Findings that do not count: what is ignored, and the baseline."""
+"""Findings that do not count: ignored ones, and the baseline."""
 
 import json
 from dataclasses import replace
@@ -49,7 +49,7 @@ def test_an_entry_fits_by_clause_and_path_or_file(entry, accepted):
     assert found.findings[0].accepted == accepted
 
 
-def test_a_baseline_accepts_what_it_holds_and_tells_what_is_gone(tmp_path):
+def test_baseline_accepts_its_findings_and_lists_those_not_found_again(tmp_path):
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(LENGTH, CRASH, NOTE))
     moved = Finding("A-CL-01", "error", "Wrong.", ("GET /",), Place("main.py", 99, "index"))
@@ -66,13 +66,13 @@ def test_a_baseline_accepts_what_it_holds_and_tells_what_is_gone(tmp_path):
 @pytest.mark.parametrize(
     "again",
     [
-        {"what": "ValueError came out of it: <object at 0x2>."},
+        {"what": "It raises ValueError: <object at 0x2>."},
         {"requests": ("GET /other", "GET /admin?x")},
         {"place": Place("main.py", 99, "admin")},
     ],
 )
 def test_a_finding_is_known_by_clause_place_and_type(tmp_path, again):
-    kind = "ValueError came out of it"
+    kind = "It raises ValueError"
     first = replace(CRASH, what=f"{kind}: <object at 0x1>.", kind=kind)
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(first))
@@ -89,14 +89,14 @@ def test_a_finding_is_known_by_clause_place_and_type(tmp_path, again):
     "other",
     [
         {"clause": "A-EXC-02"},
-        {"kind": "KeyError came out of it"},
+        {"kind": "It raises KeyError"},
         {"place": Place("main.py", 3, "other")},
         {"place": Place("other.py", 3, "admin")},
         {"place": None},
     ],
 )
 def test_another_clause_place_or_type_is_new(tmp_path, other):
-    first = replace(CRASH, kind="ValueError came out of it")
+    first = replace(CRASH, kind="It raises ValueError")
     file = str(tmp_path / "baseline.json")
     write_baseline(file, report(first))
     found = report(replace(first, **other))
@@ -147,18 +147,18 @@ def test_a_baseline_is_sorted_and_has_no_lines_and_no_information(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no baseline"),
-        ("[]", "is no baseline"),
+        ("", "is not a baseline"),
+        ("[]", "is not a baseline"),
         ('{"format": 2}', "has format 2, and this version reads 1"),
-        ('{"format": 1, "findings": [{}]}', "is no baseline"),
+        ('{"format": 1, "findings": [{}]}', "is not a baseline"),
         (
             '{"format": 1, "findings": [{"clause": "X", "what": "", "file": "", "function": "",'
             ' "request": ""}]}',
-            'no clause "X"',
+            'unknown clause "X"',
         ),
     ],
 )
-def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, text, said):
+def test_invalid_baseline_is_reported_with_advice(tmp_path, text, said):
     file = tmp_path / "baseline.json"
     file.write_text(text)
 
@@ -166,8 +166,8 @@ def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, text, said):
         read_baseline(str(file))
 
 
-def test_a_file_that_is_not_there_or_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot be read.*--write-baseline"):
+def test_file_that_cannot_be_read_or_written_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read.*--write-baseline"):
         read_baseline(str(tmp_path / "none.json"))
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot write"):
         write_baseline(str(tmp_path), report())

@@ -1,4 +1,4 @@
-"""What comes of findings: exit codes, results of clauses, and the same thing said once."""
+"""Exit codes, results of clauses, and merging of findings."""
 
 from dataclasses import replace
 
@@ -63,9 +63,9 @@ def test_every_clause_has_a_result():
 
 def test_texts_that_differ_from_call_to_call_do_not_make_several_findings():
     texts = ("no handler for <object at 0x1>", "no handler for <object at 0x2>")
-    found = [finding(what=text, kind="ValueError came out of it", place=OWN) for text in texts]
-    other_type = finding(what=texts[0], kind="KeyError came out of it", place=OWN)
-    elsewhere = finding(what=texts[0], kind="ValueError came out of it", place=PACKAGED)
+    found = [finding(what=text, kind="It raises ValueError", place=OWN) for text in texts]
+    other_type = finding(what=texts[0], kind="It raises KeyError", place=OWN)
+    elsewhere = finding(what=texts[0], kind="It raises ValueError", place=PACKAGED)
 
     assert merged([*found, other_type, elsewhere]) == [
         replace(found[0], times=2),
@@ -82,7 +82,7 @@ def test_errors_in_packages_are_counted_apart_unless_they_fail_the_run():
     assert Report("main:app", findings=found, strict=True).count_in_packages("error") == 0
 
 
-def test_the_same_thing_at_the_same_place_is_said_once_with_its_requests():
+def test_equal_findings_are_merged_with_their_requests():
     first = Finding("A-SR-04", "warning", "No reason.", ("GET /",), OWN)
     again = Finding("A-SR-04", "warning", "No reason.", ("HEAD /",), OWN, times=2)
     other = Finding("A-STR-01", "error", "Bytes.", ("GET /",))

@@ -1,4 +1,4 @@
-"""The report in its forms, with texts that would like to be something else."""
+"""The formats of the report, with text that needs escaping in each of them."""
 
 import json
 from collections import Counter
@@ -52,7 +52,7 @@ def test_every_form_can_be_written(report, form):
     written.encode("utf-8", "backslashreplace")
 
 
-def test_text_says_what_where_and_what_to_do(report):
+def test_text_has_finding_place_and_advice(report):
     lines = text(report).splitlines()
 
     assert lines[0] == "iotax check main:app: sends GET to 2 URLs"
@@ -61,7 +61,7 @@ def test_text_says_what_where_and_what_to_do(report):
     assert "  at       lib/site-packages/shop/views.py:3, in view (shop 1.2)" in lines
     assert "  request  GET /x, HEAD /x, GET /y and 1 more" in lines
     assert "After GET /x /x was left." in lines
-    assert "no longer found, take it out of the baseline: A-WR-01 main.py" in lines
+    assert "no longer found, remove it from the baseline: A-WR-01 main.py" in lines
     assert "7 requests to 2 URLs in 0.2 s: 5 x 200, 2 x 500" in lines
     assert lines[-1] == "FAILED: 1 error, 1 warning, 1 accepted, 1 information (-v shows all)"
     assert "Two blocks." not in text(report)
@@ -79,7 +79,7 @@ def test_text_is_short_when_nothing_was_found():
     assert lines[-1] == "passed: nothing found"
 
 
-def test_text_says_how_many_requests_in_how_many_ways():
+def test_text_counts_requests_and_ways():
     counted = Report("main:app", requests=42, ways=16, routes=["/"], statuses=Counter({200: 42}))
 
     assert "42 requests, in 16 ways, to 1 URL in 0.0 s: 42 x 200" in text(counted).splitlines()
@@ -97,7 +97,7 @@ def test_text_says_how_many_requests_in_how_many_ways():
         ([PACKAGED], True, "FAILED: 1 error"),
     ],
 )
-def test_the_last_line_says_which_errors_lie_in_packages(found, strict, last_line):
+def test_last_line_counts_errors_in_packages(found, strict, last_line):
     report = Report("main:app", findings=found, strict=strict)
 
     assert text(report).splitlines()[-1] == last_line
@@ -105,8 +105,8 @@ def test_the_last_line_says_which_errors_lie_in_packages(found, strict, last_lin
     assert ("errors in packages" in github(report)) == bool(in_packages)
 
 
-def test_a_run_that_shows_nothing_says_so_in_every_form():
-    empty = Report("main:app", problem="no request got a 2xx or 3xx answer")
+def test_run_without_results_is_reported_in_every_format():
+    empty = Report("main:app", problem="no request got a 2xx or 3xx response")
 
     for form, write in FORMATS.items():
         assert ("executionSuccessful" if form == "sarif" else empty.problem) in write(empty)

@@ -1,0 +1,26 @@
+#include "driver/endpoints.h"
+
+#include <utility>
+
+namespace iotax::driver {
+
+Peer peer_of(const SocketAddress& remote, const SocketAddress& local) {
+  NumericAddress there = numeric_address(remote);
+  NumericAddress here = numeric_address(local);
+  Peer peer;
+  peer.remote_addr = std::move(there.address);
+  peer.remote_port = std::move(there.port);
+  peer.local_addr = std::move(here.address);
+  peer.local_port = std::move(here.port);
+  peer.unix_socket = is_unix(local);
+  return peer;
+}
+
+std::string peer_text(const Peer& peer) {
+  if (peer.unix_socket) return "unix";
+  if (peer.remote_addr.find(':') == std::string::npos)
+    return peer.remote_addr + ':' + peer.remote_port;
+  return '[' + peer.remote_addr + "]:" + peer.remote_port;
+}
+
+}  // namespace iotax::driver

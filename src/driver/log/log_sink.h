@@ -1,0 +1,129 @@
+// The log of a process: access lines to one descriptor, server lines to another, each through a
+// LogStream of its own, so that a reader that stops on one side does not hold up the other. It
+// decides how a server line looks; it must not know who logs. What the application writes goes with
+// the server lines, as it is.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "driver/env.h"
+#include "driver/log/log.h"
+#include "driver/log/log_stream.h"
+
+namespace iotax::driver {
+
+struct LogStyle {
+  Level level = Level::info;  // what is below it is left out
+  bool color = false;         // of the level word
+  bool prefix = false;        // time and process before each line
+};
+
+/// `LEVEL:    text` with the text's further lines behind it, each ended. With a prefix each line
+/// starts with `2026-11-23T10:02:20.123+00:00 [PID] `.
+[[nodiscard]] std::string format_server(const LogStyle& style, Level level, std::string_view text,
+                                        core::Duration unix_time, int process_id);
+/// `N log lines dropped`.
+[[nodiscard]] std::string dropped_text(std::uint64_t lines);
+
+template <Env E>
+class LogSink final : public Log {
+ public:
+  using Sys = typename E::Sys;
+  static constexpr std::size_t kBytesMax =
+      std::size_t{1024} * 1024;  // some 10,000 lines: seconds of a reader's absence
+
+  /// `bytes_max` for each of the two buffers. `sys` is borrowed.
+  explicit LogSink(Sys& sys, std::size_t bytes_max = kBytesMax)
+      : sys_(sys),
+        access_(sys, "iotax-access", bytes_max,
+                [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
+        server_(sys, "iotax-log", bytes_max,
+                [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n)); }) {}
+
+  /// Open, or open anew: what was logged before goes to the former descriptors. -1: none. The
+  /// descriptors stay the caller's. A failure (EMFILE, EBADF) leaves that side as it was.
+  Result<void> open(int server_fd, int access_fd, const LogStyle& style) {
+    level_.store(style.level, std::memory_order_relaxed);
+    color_.store(style.color, std::memory_order_relaxed);
+    prefix_.store(style.prefix, std::memory_order_relaxed);
+    const Result<void> server = server_.redirect(server_fd);
+    const Result<void> access = access_.redirect(access_fd);
+    return server ? access : server;
+  }
+
+  void access(std::string_view line) noexcept override {
+    std::string ended;
+    ended.reserve(line.size() + 1);
+    ended += line;
+    ended += '\n';
+    access_.append(ended);
+  }
+  void server(Level level, std::string_view text) noexcept override {
+    if (level < level_.load(std::memory_order_relaxed)) return;
+    server_.append(formatted(level, text));
+  }
+  void application(const void* writer, std::string_view text, bool last) noexcept override {
+    server_.append_raw(writer, text, last);
+  }
+  bool flush(core::Duration timeout) noexcept override {
+    const core::Instant now = sys_.now();
+    const core::Instant deadline = timeout >= core::kNever - now ? core::kNever : now + timeout;
+    const bool server_written = server_.flush(deadline);
+    return access_.flush(deadline) && server_written;
+  }
+
+  /// Which files reopen() opens; empty: that side is no file of ours. Before anybody logs.
+  void name_files(std::string server, std::string access) {
+    server_path_ = std::move(server);
+    access_path_ = std::move(access);
+  }
+  void reopen() noexcept override {
+    reopen_one(server_, server_path_);
+    reopen_one(access_, access_path_);
+  }
+
+  /// See LogStream. For a process that may have no threads.
+  void write_in_caller() {
+    access_.write_in_caller();
+    server_.write_in_caller();
+  }
+
+  /// See LogStream. The child may go on logging.
+  void abandon_in_child() {
+    access_.abandon_in_child();
+    server_.abandon_in_child();
+  }
+
+ private:
+  [[nodiscard]] std::string formatted(Level level, std::string_view text) {
+    const LogStyle style{level_.load(std::memory_order_relaxed),
+                         color_.load(std::memory_order_relaxed),
+                         prefix_.load(std::memory_order_relaxed)};
+    return format_server(style, level, text, sys_.unix_time(), sys_.process_id());
+  }
+
+  void reopen_one(LogStream<E>& stream, const std::string& path) {
+    if (path.empty()) return;
+    const Result<int> opened = sys_.open_append(path);
+    const Result<void> done = opened ? stream.redirect(*opened) : Errno{opened.error()};
+    if (opened) sys_.close(*opened);
+    if (!done) server(Level::error, path + " cannot be opened anew: the former file goes on");
+  }
+
+  Sys& sys_;
+  std::string server_path_;
+  std::string access_path_;
+  std::atomic<Level> level_{Level::info};
+  std::atomic<bool> color_{false};
+  std::atomic<bool> prefix_{false};
+  LogStream<E> access_;
+  LogStream<E> server_;
+};
+
+extern template class LogSink<NativeEnv>;
+
+}  // namespace iotax::driver

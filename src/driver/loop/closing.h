@@ -1,0 +1,138 @@
+// How a connection closes: in order, after a time for the client to read its last response, or with
+// a reset that shows that the response was truncated. It must not know why.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/connection.h"
+#include "driver/env.h"
+#include "driver/loop/loop_base.h"
+#include "driver/loop/session_table.h"
+#include "driver/proof.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class Closing {
+ public:
+  using Session = driver::Session<E>;
+
+  /// Both are borrowed.
+  Closing(LoopBase<E>& loop, SessionTable<E>& table) noexcept : loop_(loop), table_(table) {}
+
+  /// How `s` is to close when all its output is sent.
+  [[nodiscard]] static core::Closing mode_of(const Session& s) noexcept {
+    switch (s.cut) {
+      case Cut::unanswered:
+        return core::Closing::after_flush;
+      case Cut::answered:
+        return core::Closing::reset;
+      case Cut::no:
+      case Cut::complete:
+        break;
+    }
+    return s.machine.closing();
+  }
+
+  /// All output of `s` is sent: begin to close as mode_of() says. May close it.
+  void begin(const Lead& lead, Session& s) {
+    const core::Instant now = loop_.clock.now();
+    if (mode_of(s) == core::Closing::reset) {
+      s.phase = Phase::resetting;
+      s.phase_ends = now + 1s;
+      finish_reset(lead, s);
+      return;
+    }
+    // Also when the client has finished: unread input would turn the close into a reset.
+    (void)loop_.sys.shutdown(s.fd, SHUT_WR);
+    s.phase = Phase::lingering;
+    lingering_.renew(s, now);
+    s.phase_idle = now + loop_.config.limits.linger_idle;
+    s.phase_ends = now + loop_.config.limits.linger_total;
+    if (loop_.mode.stopping != Stopping::no) shorten_linger(lead, s);
+  }
+
+  /// While stopping, linger at most 1 s: the client has its last response.
+  void shorten_linger(const Lead& /*lead*/, Session& s) noexcept {
+    s.phase_ends = std::min(s.phase_ends, loop_.clock.now() + 1s);
+  }
+
+  /// The session that has lingered for longest; null: none does.
+  [[nodiscard]] Session* oldest_lingering(const Lead& /*lead*/) const noexcept {
+    return lingering_.oldest();
+  }
+
+  /// Discard input that arrives after the last response. May close `s`.
+  void discard_input(const Lead& lead, Session& s) {
+    const Result<std::size_t> got = loop_.sys.recv(s.fd, loop_.received);
+    if (got && *got > 0) {
+      if (s.phase == Phase::lingering) {
+        s.phase_idle = loop_.clock.now() + loop_.config.limits.linger_idle;
+      }
+      table_.set_timer(lead, s);
+      return;
+    }
+    if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) return;
+    if (s.phase == Phase::resetting) {
+      finish_reset(lead, s);
+    } else {
+      close(lead, s);
+    }
+  }
+
+  /// The timer of `s` fired, which is not open any more. May close it.
+  void on_timer(const Lead& lead, Session& s) {
+    if (s.phase == Phase::lingering) {
+      close(lead, s);
+      return;
+    }
+    finish_reset(lead, s);
+    if (s.fd >= 0) table_.set_timer(lead, s);
+  }
+
+  /// The socket is dead in both directions. If the response was truncated, close with a reset, so
+  /// that a client that still reads notices.
+  void end_dead(const Lead& lead, Session& s) {
+    if (s.backlogged() || mode_of(s) == core::Closing::reset) {
+      reset(lead, s);
+    } else {
+      close(lead, s);
+    }
+  }
+
+  /// Close with RST. A FIN before it would make a truncated response look complete.
+  void reset(const Lead& lead, Session& s) {
+    s.phase = Phase::resetting;
+    (void)loop_.sys.set_linger_zero(s.fd);
+    close(lead, s);
+  }
+
+  void close(const Lead& lead, Session& s) {
+    if (s.fd < 0) return;
+    table_.unwatch(lead, s);
+    // A child that the application forked may hold a copy of the descriptor, which would keep the
+    // connection open.
+    if (s.phase != Phase::resetting) (void)loop_.sys.shutdown(s.fd, SHUT_RDWR);
+    table_.erase(lead, s);
+  }
+
+ private:
+  /// Close with RST, so that a truncated close-delimited response cannot be taken for a complete
+  /// one; but only when the bytes before it have arrived, or after a second.
+  void finish_reset(const Lead& lead, Session& s) {
+    const Result<std::size_t> unacked = loop_.sys.unacked_bytes(s.fd);
+    if (unacked && *unacked > 0 && loop_.clock.now() < s.phase_ends) {
+      s.phase_idle = std::min(s.phase_ends, loop_.clock.now() + 5ms);
+      return;
+    }
+    reset(lead, s);
+  }
+
+  LoopBase<E>& loop_;
+  SessionTable<E>& table_;
+  AgeList<Session> lingering_;
+};
+
+}  // namespace iotax::driver

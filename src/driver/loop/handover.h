@@ -1,0 +1,85 @@
+// Giving idle connections to another worker, and adopting those of others. Decides when the loop is
+// paused. It must not know who the other workers are: the supervisor passes the connections on.
+#pragma once
+
+#include <utility>
+
+#include "driver/env.h"
+#include "driver/loop/acceptor.h"
+#include "driver/loop/channel.h"
+#include "driver/loop/loop_base.h"
+#include "driver/loop/session_events.h"
+#include "driver/loop/session_table.h"
+#include "driver/proof.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class Handover {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed.
+  Handover(LoopBase<E>& loop, SessionTable<E>& table, SessionEvents<E>& events,
+           Acceptor<E>& acceptor, Channel<E>& channel) noexcept
+      : loop_(loop), table_(table), events_(events), acceptor_(acceptor), channel_(channel) {}
+
+  /// From now on new connections and requests wait in the kernel, for another worker or for
+  /// resume().
+  void pause(const Lead& lead) {
+    if (loop_.mode.paused || loop_.mode.stopping != Stopping::no) return;
+    loop_.mode.paused = true;
+    acceptor_.hold(lead);
+    sync_idle(lead);
+  }
+
+  void resume(const Lead& lead) {
+    if (!std::exchange(loop_.mode.paused, false)) return;
+    retry_at_ = core::kNever;
+    acceptor_.go_on(lead);
+    sync_idle(lead);
+  }
+
+  /// The loop stops: idle connections are read again, and nothing is accepted.
+  void end(const Lead& lead) {
+    if (std::exchange(loop_.mode.paused, false)) sync_idle(lead);
+  }
+
+  /// While paused: give the idle connections to the supervisor, as many as its channel takes now,
+  /// and the rest from tick().
+  void transfer_idle(const Lead& lead) {
+    retry_at_ = core::kNever;
+    if (!loop_.mode.paused) return;
+    const bool all = table_.for_each(lead, [&](Session& s) {
+      if (!SessionTable<E>::is_idle(s)) return true;
+      table_.unwatch(lead, s);
+      if (!channel_.report(Report::transferred, {}, s.fd)) return false;
+      table_.erase(lead, s);  // without shutdown(): the connection lives on
+      return true;
+    });
+    if (!all || !channel_.report(Report::transfer_done)) retry_at_ = loop_.clock.now() + 1ms;
+  }
+
+  // ---- timers
+
+  [[nodiscard]] core::Instant due() const noexcept { return retry_at_; }
+  void tick(const Lead& lead) {
+    if (loop_.clock.now() >= retry_at_) transfer_idle(lead);
+  }
+
+ private:
+  void sync_idle(const Lead& lead) {
+    table_.for_each(lead, [&](Session& s) {
+      if (SessionTable<E>::is_idle(s)) events_.sync(lead, s);
+    });
+  }
+
+  LoopBase<E>& loop_;
+  SessionTable<E>& table_;
+  SessionEvents<E>& events_;
+  Acceptor<E>& acceptor_;
+  Channel<E>& channel_;
+  core::Instant retry_at_ = core::kNever;  // the channel was full
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,38 @@
+// What the parts of a loop share: the kernel's interface, time, readiness, and the mode. It decides
+// nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "driver/config.h"
+#include "driver/env.h"
+#include "driver/log/log.h"
+#include "driver/loop/loop_clock.h"
+#include "driver/loop/mode.h"
+#include "driver/os/timers.h"
+#include "driver/scoreboard/scoreboard.h"
+
+namespace iotax::driver {
+
+/// Everything here belongs to the leader, but for what LoopClock and Log allow.
+template <Env E>
+struct LoopBase {
+  static constexpr std::size_t kReceiveBytes = 64 * 1024;
+
+  LoopBase(typename E::Sys& system, const Config& configuration, Log& lines, const Place& slot)
+      : sys(system), config(configuration), log(lines), place(slot), clock(system, lines, place) {}
+  LoopBase(LoopBase&&) = delete;
+
+  typename E::Sys& sys;
+  const Config& config;
+  Log& log;
+  const Place place;
+  LoopClock<E> clock;
+  typename E::Poller poller;
+  Timers timers;
+  Mode mode;
+  std::array<std::byte, kReceiveBytes> received;  // by one recv(), until the machine has it
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,101 @@
+// The leader's clock, and how long the leader may wait. Decides when the process was frozen:
+// a wait ended much later than planned. It must not know what is timed.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+
+#include "core/instant.h"
+#include "driver/env.h"
+#include "driver/log/log.h"
+#include "driver/os/poller.h"
+#include "driver/os/running_time.h"
+#include "driver/scoreboard/scoreboard.h"
+
+namespace iotax::driver {
+
+using namespace std::chrono_literals;
+
+/// Time in which the process did not run is left out: every deadline moves by it. Used by the
+/// leader, but for noticed_now().
+template <Env E>
+class LoopClock {
+ public:
+  /// All are borrowed. `place` publishes how much time was left out.
+  LoopClock(typename E::Sys& sys, Log& log, const Place& place) noexcept
+      : sys_(sys), log_(log), place_(place) {}
+
+  /// When the clock was read last.
+  [[nodiscard]] core::Instant now() const noexcept { return now_; }
+
+  /// Before the first read(), of a worker that does not serve yet: nothing counts as frozen.
+  void begin() { now_ = sys_.now(); }
+
+  /// Read the clock. Each new leader does so before it judges any deadline.
+  void read() {
+    now_ = sys_.now();
+    const core::Instant planned = wakes_at_.load(std::memory_order_relaxed);
+    if (now_ - RunningTime::kSlack > planned) [[unlikely]] {
+      const core::Duration frozen = now_ - planned;
+      if (sys_.notice_freeze(planned)) {
+        now_ = sys_.now();
+        place_.page.seat(place_.seat).leave_out(sys_.left_out());
+        if (frozen >= kReportedFreeze) {
+          log_.server(Level::info, "This process did not run for " + std::to_string(frozen / 1s) +
+                                       " s (stopped, frozen or starved); no deadline counts them");
+        }
+      }
+    }
+    wakes_at_.store(now_ + kLongestTurn, std::memory_order_relaxed);
+  }
+
+  /// For threads without the lead: now, but not later than the time at which the leader was to read
+  /// the clock. If it has not read it yet, it may leave out the time since then, and what a thread
+  /// had added to a deadline meanwhile would be left out twice.
+  [[nodiscard]] core::Instant noticed_now() noexcept {
+    const core::Instant now = sys_.now();
+    const core::Instant wakes_at = wakes_at_.load(std::memory_order_relaxed);
+    return now - RunningTime::kSlack > wakes_at ? wakes_at : now;
+  }
+
+  /// Until `deadline` a freeze would shorten the time that a client has.
+  void expect(core::Instant deadline) noexcept { timed_until_ = std::max(timed_until_, deadline); }
+
+  /// How long the leader may wait for events when its next timer is due at `next`. `timed`: a
+  /// freeze would shorten a time that somebody has, so the wait is short enough to notice one.
+  [[nodiscard]] core::Duration wait_until(core::Instant next, bool timed) noexcept {
+    if (next == core::kNever) {
+      wakes_at_.store(core::kNever, std::memory_order_relaxed);
+      return kForever;
+    }
+    // Not now_: a thread that takes the lead after a long call finds the time of the last turn
+    // there.
+    core::Instant t = sys_.now();
+    if (t - RunningTime::kSlack > wakes_at_.load(std::memory_order_relaxed))
+        [[unlikely]] {  // frozen within the turn
+      read();
+      t = now_;
+    }
+    const bool pulse = timed || now_ < timed_until_;
+    const core::Instant wakes_at = std::max(t, pulse ? std::min(next, t + kPulse) : next);
+    wakes_at_.store(wakes_at, std::memory_order_relaxed);
+    return wakes_at - t;
+  }
+
+ private:
+  static constexpr core::Duration kPulse = 100ms;
+  /// From one reading to the next wait: 256 calls that each end just before a takeover.
+  static constexpr core::Duration kLongestTurn = 500ms;
+  static constexpr core::Duration kReportedFreeze = 5s;
+
+  typename E::Sys& sys_;
+  Log& log_;
+  const Place& place_;
+  core::Instant now_{};
+  // When the leader was to read the clock again: written by the leader, read by all.
+  std::atomic<core::Instant> wakes_at_{core::kNever};
+  core::Instant timed_until_{};
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,193 @@
+// Requests on their way to the application and back: admitted or rejected, completed, taken away
+// from a thread. Sends the responses of a turn. It must not know which thread runs a request.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+#include "core/connection.h"
+#include "driver/env.h"
+#include "driver/loop/fifo.h"
+#include "driver/loop/loop_base.h"
+#include "driver/loop/session_events.h"
+#include "driver/loop/session_table.h"
+#include "driver/proof.h"
+#include "driver/session/intake.h"
+#include "driver/session/sender.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class RequestQueue {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed.
+  RequestQueue(LoopBase<E>& loop, SessionTable<E>& table, SessionEvents<E>& events,
+               Intake<E>& intake, Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+      : loop_(loop),
+        table_(table),
+        events_(events),
+        intake_(intake),
+        outgoing_(outgoing),
+        ready_(ready) {}
+
+  // ---- before the call, by the owner of the session
+
+  /// Whether the request of `s` is still worth a call: its client is connected, and it did not wait
+  /// too long. If not, it is answered or dropped here, and the session is to be given back.
+  [[nodiscard]] bool admit(Session& s, core::Instant now) {
+    const core::Duration waited = now - s.ready_at;
+    const bool disconnected = s.gone.load(std::memory_order_relaxed) ||
+                              (waited > 1s && s.peer_finished.load(std::memory_order_relaxed));
+    if (disconnected) {
+      s.gone.store(true, std::memory_order_relaxed);
+      intake_.log_access(s, now);
+      return false;
+    }
+    const core::Duration longest = loop_.config.queue_timeout;
+    if (longest > core::Duration::zero() && waited > longest) {
+      intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.",
+                     "--queue-timeout");
+      return false;
+    }
+    return true;
+  }
+
+  /// 503: the queue is full.
+  void reject_queue_full(const Lead& lead, Session& s) {
+    reject(lead, s, "Too many requests are waiting; try again shortly.", "--max-queued");
+  }
+  /// 503: the application lock could not be acquired in time.
+  void reject_unstarted(const Lead& lead, Session& s) {
+    reject(lead, s, "This request could not be started in time; try again shortly.",
+           "--request-timeout");
+  }
+  /// 503: no application thread is left.
+  void reject_no_thread(const Lead& lead, Session& s) {
+    reject(lead, s, "No thread is left to run this request; try again shortly.",
+           "--request-timeout");
+  }
+
+  // ---- after the call
+
+  /// The request of `s` is over, and its output is in the session until flush().
+  void completed(const Lead& /*lead*/, Session& s) {
+    s.body.reset();
+    completed_.push_back(&s);
+  }
+
+  /// The leader's own thread has finished a request of `s`. If another one was pipelined behind it,
+  /// that is the first of those that are ready, so that the responses of a connection leave
+  /// together; if not, it is completed().
+  void advance_pipelined(const Lead& lead, Session& s) {
+    const core::Instant now = loop_.clock.now();
+    s.body.reset();
+    s.hold_clock(false, now);
+    if (s.earlier.bytes(lead).size() > kEarlierBytesMax) outgoing_.send_output(lead, s, now);
+    // Requests behind unsent output wait until the client has read it.
+    const bool more =
+        !s.machine.idle() && !s.backlogged() && !s.gone.load(std::memory_order_relaxed);
+    if (more) s.machine.on_time(now);  // the time of a request begins when its turn comes
+    if (!more || intake_.advance(s, now) != Progress::ready) {
+      completed_.push_back(&s);
+      return;
+    }
+    if (s.earlier.empty(lead)) pipelined_.push_back(&s);
+    outgoing_.set_aside(lead, s);
+    ready_.push_front(&s);
+  }
+
+  /// A thread that did not lead returns `s`.
+  void return_session(const Lead& lead, Session& s) {
+    outgoing_.send_output(lead, s, loop_.clock.now());
+    give_back(lead, s);
+    if (loop_.mode.closing_idle)
+      events_.close_if_idle(lead, s);  // its head was sent before the stop
+  }
+
+  /// `s` is taken from the thread that has run its request for `age` without output: the client
+  /// gets what can still be sent, and the connection closes. The session lives until
+  /// thread_returned(), since the thread may read it. After a complete response it is an ordinary
+  /// session.
+  void take_away(const Lead& lead, Session& s, Cut how, core::Duration age) {
+    if (how == Cut::complete) {
+      return_session(lead, s);
+      return;
+    }
+    const core::Instant now = loop_.clock.now();
+    s.still_read = !s.came_back;
+    s.write_wanted = false;
+    outgoing_.send_earlier(lead, s, now);
+    const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
+    if (how == Cut::unanswered) {
+      const core::Bytes response =
+          intake_.answer_beside(s, 504, "The application did not answer this request in time.",
+                                "the application gave no answer" + option);
+      outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
+    } else {
+      intake_.warn(s, s.status, "broken off: the application gave nothing" + option, s.line.view());
+      intake_.log_access(s, now);
+    }
+    s.cut = how;
+    s.owner.store(Owner::loop, std::memory_order_relaxed);
+    events_.sync(lead, s);
+  }
+
+  /// The thread from which `s` was taken away has returned.
+  void thread_returned(const Lead& lead, Session& s) {
+    s.came_back = true;
+    s.still_read = false;
+    if (s.cut == Cut::no || s.fd >= 0) return;  // not taken away yet, or not closed
+    table_.thread_returned(lead, s);
+  }
+
+  /// One send for each session with complete responses.
+  void flush(const Lead& lead) {
+    const core::Instant now = loop_.clock.now();
+    for (Session* s : completed_) {
+      outgoing_.send_output(lead, *s, now);
+      give_back(lead, *s);
+    }
+    completed_.clear();
+    // After the others: a session whose last response is complete by now has sent all in one.
+    for (Session* s : pipelined_) {
+      outgoing_.send_earlier(lead, *s, now);
+      const bool lent = s->owner.load(std::memory_order_relaxed) != Owner::loop;
+      if (lent && s->backlogged() && s->outbox->take_began()) events_.watch_writable(lead, *s);
+    }
+    pipelined_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
+
+  void reject(const Lead& lead, Session& s, std::string_view sentence, std::string_view option) {
+    intake_.answer(s, 503, sentence, option);
+    completed(lead, s);
+  }
+
+  /// `s` is the leader's again, whichever thread ran its request.
+  void give_back(const Lead& lead, Session& s) {
+    IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) != Owner::loop);
+    s.write_wanted = false;
+    s.owner.store(Owner::loop, std::memory_order_relaxed);
+    events_.sync_returned(lead, s);
+  }
+
+  LoopBase<E>& loop_;
+  SessionTable<E>& table_;
+  SessionEvents<E>& events_;
+  Intake<E>& intake_;
+  Outgoing<E>& outgoing_;
+  Fifo<Session*>& ready_;
+  std::vector<Session*> completed_;
+  std::vector<Session*>
+      pipelined_;  // lent for the next request, with complete responses in `earlier`
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,318 @@
+// What happens to one connection: its events, its timer, and the steps of its machine. It must not
+// know listeners, threads, or the other connections.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <span>
+
+#include "core/check.h"
+#include "core/connection.h"
+#include "driver/env.h"
+#include "driver/loop/closing.h"
+#include "driver/loop/fifo.h"
+#include "driver/loop/loop_base.h"
+#include "driver/loop/session_table.h"
+#include "driver/proof.h"
+#include "driver/session/intake.h"
+#include "driver/session/sender.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class SessionEvents {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed. Sessions whose request can run go to `ready`, lent.
+  SessionEvents(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, Intake<E>& intake,
+                Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+      : loop_(loop),
+        table_(table),
+        closing_(closing),
+        intake_(intake),
+        outgoing_(outgoing),
+        ready_(ready) {}
+
+  /// The poller reports `event` for `s`.
+  void on_event(const Lead& lead, Session& s, const Event& event) {
+    if (s.fd < 0) return;  // closed earlier in this turn
+    if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
+      if (on_event_while_lent(lead, s, event)) return;
+    }
+    if (event.writable) {
+      flush_outbox(lead, s);
+      // It may be closed by now, or lent for the request behind the response.
+      if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
+    }
+    if (!event.readable && !event.hangup && !event.broken) return;
+    if (!event.broken && waits_for_reader(s)) {
+      sync(lead, s);  // it was read until now
+      return;
+    }
+    if (is_paused(s)) {
+      sync(lead, s);  // a late thread gave it back without mail
+      return;
+    }
+    if (s.phase != Phase::open) {
+      closing_.discard_input(lead, s);
+    } else if (s.cut != Cut::no) {
+      closing_.close(lead, s);  // an error or a hang-up before its last response was sent
+    } else {
+      receive(lead, s);
+    }
+  }
+
+  /// The timer of `s` fired.
+  void on_timer(const Lead& lead, Session& s) {
+    const core::Instant now = loop_.clock.now();
+    if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
+      if (s.interest.write && s.outbox->late(now)) {
+        warn_slow(s, 0);  // the thread that runs the request may be setting the status
+        s.gone.store(true, std::memory_order_relaxed);
+        (void)loop_.sys.shutdown(s.fd, SHUT_RDWR);
+        s.outbox->clear();
+        table_.unwatch(lead, s);
+        Owner expected = Owner::lent;
+        s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel);
+      }
+      loop_.timers.set(s, now + 1s);  // another thread has it: look again
+      return;
+    }
+    if (s.phase != Phase::open) {
+      closing_.on_timer(lead, s);
+      return;
+    }
+    if (is_paused(s)) {
+      sync(lead, s);  // a late thread gave it back without mail
+      return;
+    }
+    if (s.backlogged() && s.outbox->late(now)) {
+      warn_slow(s, s.status);
+      closing_.reset(lead, s);
+      return;
+    }
+    if (s.cut != Cut::no) {
+      sync(lead, s);
+      return;
+    }
+    if (waits_for_reader(s)) {
+      table_.set_timer(lead, s);
+      return;
+    }
+    s.machine.on_time(now);
+    step(lead, s);
+  }
+
+  /// Read once from the socket of `s`, and do what follows.
+  void receive(const Lead& lead, Session& s) {
+    const Result<std::size_t> got = loop_.sys.recv(s.fd, loop_.received);
+    if (!got) {
+      if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
+        sync(lead, s);  // silenced while it was lent: the late thread has read it and returned it
+        return;
+      }
+      s.gone.store(true, std::memory_order_relaxed);
+      closing_.close(lead, s);
+      return;
+    }
+    s.machine.on_time(loop_.clock.now());
+    if (*got == 0) {
+      s.peer_finished.store(true, std::memory_order_relaxed);
+      s.machine.receive_eof();
+    } else {
+      s.machine.receive(std::span(loop_.received).first(*got));
+    }
+    step(lead, s);
+  }
+
+  /// Let the machine of `s` go on, and do what follows. `s` is the leader's.
+  void step(const Lead& lead, Session& s) {
+    const core::Instant now = loop_.clock.now();
+    if (intake_.advance(s, now) == Progress::ready) {
+      // If the poller does not watch it for input, it is silenced from the start: whoever gives it
+      // back has to register it.
+      const bool heard = s.in_poller && s.interest.read;
+      s.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
+      // A late thread gives it back idle and sets no timer, so the timer that runs must not be
+      // later than the end of the keep-alive time.
+      const core::Duration keep_alive = loop_.config.limits.keep_alive;
+      if (keep_alive > core::Duration::zero() && s.deadline() > now + keep_alive) {
+        loop_.timers.set(s, now + keep_alive);
+      }
+      table_.renew_idle(lead, s);
+      ready_.push(&s);
+    } else {
+      outgoing_.send_output(lead, s, now);
+      sync(lead, s);
+    }
+  }
+
+  /// Bring registration, phase and timer of `s` in line with its machine and its output. `s` is the
+  /// leader's. May close it.
+  void sync(const Lead& lead, Session& s) {
+    IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) == Owner::loop);
+    if (s.gone.load(std::memory_order_relaxed)) {
+      closing_.end_dead(lead, s);
+      return;
+    }
+    const bool writing = s.backlogged();
+    const bool paused = is_paused(s);
+    if (s.cut == Cut::no) s.hold_clock(writing || paused, loop_.clock.now());
+    if (!writing && s.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
+      closing_.begin(lead, s);
+      if (s.fd < 0) return;
+    }
+    // What a client sends before its reset is not read: an end of file would be reported forever.
+    const bool reading =
+        s.phase == Phase::lingering || (s.phase == Phase::open && s.cut == Cut::no &&
+                                        s.machine.wants_input() && !paused && !waits_for_reader(s));
+    table_.watch(lead, s, Interest{reading, writing});
+    if (s.gone.load(std::memory_order_relaxed)) {
+      closing_.end_dead(lead, s);
+      return;
+    }
+    const bool idle = SessionTable<E>::is_idle(s);
+    if (idle && s.in_list == nullptr) table_.renew_idle(lead, s);
+    table_.set_timer(lead, s);
+    if (!idle && s.phase == Phase::open && s.deadline() != core::kNever) {
+      loop_.clock.expect(s.deadline());
+    }
+  }
+
+  /// sync() for a session that its thread returns: `s` is the leader's again.
+  void sync_returned(const Lead& lead, Session& s) {
+    release_outbox(lead, s);
+    if (only_timer_changes(s)) [[likely]] {
+      s.hold_clock(false, loop_.clock.now());
+      table_.set_timer(lead, s);
+      return;
+    }
+    sync(lead, s);  // also if it was silenced: it registers what is missing
+    if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
+    s.machine.on_time(loop_.clock.now());
+    step(lead, s);  // input that arrived behind the request
+  }
+
+  /// Close `s` if it is idle and no request has arrived.
+  void close_if_idle(const Lead& lead, Session& s) {
+    if (SessionTable<E>::is_idle(s)) receive(lead, s);
+    if (s.fd >= 0 && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
+  }
+
+  /// `s` is lent, and its outbox waits for room in the socket.
+  void watch_writable(const Lead& lead, Session& s) {
+    const bool silenced = s.owner.load(std::memory_order_relaxed) == Owner::surprised;
+    table_.watch(lead, s, Interest{!silenced, true});
+    loop_.timers.set(s, loop_.clock.now() + 1s);
+  }
+
+ private:
+  static constexpr std::uint64_t kFlushBytesPerTurn = 1U << 20;
+
+  /// True: done. False: the session came back meanwhile, and the event is the leader's to handle.
+  bool on_event_while_lent(const Lead& lead, Session& s, const Event& event) {
+    if (event.broken) s.gone.store(true, std::memory_order_relaxed);
+    if (event.hangup) s.peer_finished.store(true, std::memory_order_relaxed);
+    const bool writing = s.interest.write;
+    if (event.broken) {
+      if (writing) s.outbox->clear();
+    } else if (writing && event.writable) {
+      flush_outbox_while_lent(lead, s);
+    }
+    if (!event.readable && !event.hangup && !event.broken) return true;
+    // Silence it. An error and a hang-up cannot be masked, so it leaves the poller; unsent output
+    // stays watched.
+    if (writing && !event.broken && s.backlogged()) {
+      table_.watch(lead, s, Interest{false, true});
+    } else {
+      table_.unwatch(lead, s);
+    }
+    Owner expected = Owner::lent;
+    if (s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel)) {
+      return true;
+    }
+    return expected == Owner::surprised;
+  }
+
+  void flush_outbox_while_lent(const Lead& lead, Session& s) {
+    switch (s.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+      case Drained::broken:
+        s.gone.store(true, std::memory_order_relaxed);
+        s.outbox->clear();
+        [[fallthrough]];
+      case Drained::empty:
+        table_.watch(lead, s, Interest{s.interest.read, false});
+        break;
+      case Drained::blocked:
+      case Drained::more:
+        break;
+    }
+  }
+
+  void flush_outbox(const Lead& lead, Session& s) {
+    if (!s.backlogged()) {
+      sync(lead, s);
+      return;
+    }
+    switch (s.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+      case Drained::broken:
+        closing_.reset(lead, s);
+        return;
+      case Drained::empty:
+        if (s.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
+          release_outbox(lead, s);
+          s.hold_clock(false, loop_.clock.now());
+          s.machine.on_time(loop_.clock.now());
+          step(lead, s);  // requests that were pipelined behind the response
+          return;
+        }
+        break;
+      case Drained::blocked:
+      case Drained::more:
+        break;
+    }
+    sync(lead, s);
+  }
+
+  /// Fast path: registration and phase are right already, sync() would change the timer only.
+  [[nodiscard]] bool only_timer_changes(const Session& s) const noexcept {
+    return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) &&
+           s.outbox.get() == nullptr && s.phase == Phase::open && s.in_poller && s.interest.read &&
+           !s.interest.write && !loop_.mode.paused;
+  }
+
+  /// An idle connection holds no memory.
+  static void release_outbox(const Lead& lead, Session& s) noexcept {
+    if (s.outbox.get() == nullptr || s.backlogged() || !s.machine.idle()) return;
+    s.outbox.release(lead);
+  }
+
+  /// Idle, and not read, because the loop is paused.
+  [[nodiscard]] bool is_paused(const Session& s) const noexcept {
+    return loop_.mode.paused && SessionTable<E>::is_idle(s);
+  }
+
+  /// Responses of `s` wait for their client, and its next request waits until they are sent: a
+  /// client that sends requests and does not read causes no further calls. The rest of a body in
+  /// progress is read, since one thread of the client may both send and read.
+  [[nodiscard]] static bool waits_for_reader(const Session& s) noexcept {
+    return s.phase == Phase::open && s.backlogged() && !s.machine.reads_content();
+  }
+
+  void warn_slow(const Session& s, int status) {
+    intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
+                 s.line.view());
+  }
+
+  LoopBase<E>& loop_;
+  SessionTable<E>& table_;
+  Closing<E>& closing_;
+  Intake<E>& intake_;
+  Outgoing<E>& outgoing_;
+  Fifo<Session*>& ready_;
+};
+
+}  // namespace iotax::driver

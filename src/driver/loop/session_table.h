@@ -1,0 +1,212 @@
+// The sessions of a loop, and what the kernel and the timers know of them. It must not know HTTP,
+// or why a session closes.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "driver/endpoints.h"
+#include "driver/env.h"
+#include "driver/loop/loop_base.h"
+#include "driver/proof.h"
+#include "driver/session/age_list.h"
+#include "driver/session/intake.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+/// Owns every session. Used by the leader, but for size().
+template <Env E>
+class SessionTable {
+ public:
+  using Session = driver::Session<E>;
+
+  /// Both are borrowed.
+  SessionTable(LoopBase<E>& loop, Intake<E>& intake) noexcept : loop_(loop), intake_(intake) {}
+  SessionTable(SessionTable&&) = delete;
+  ~SessionTable() { IOTAX_CHECK(empty()); }
+
+  /// A session for a connection. It is not watched yet.
+  Session& open(const Lead& /*lead*/, const Accepted& accepted) {
+    intake_.budget().descriptors.add();
+    const Result<SocketAddress> local = loop_.sys.getsockname(accepted.fd);
+    auto made = std::make_unique<Session>(accepted.fd,
+                                          peer_of(accepted.peer, local ? *local : SocketAddress{}),
+                                          intake_.limits(), intake_.policy(), loop_.clock.now());
+    Session& s = *made.release();  // owned by the list from here on; erase() takes it out again
+    s.next = first_;
+    if (first_ != nullptr) first_->previous = &s;
+    first_ = &s;
+    ++size_;
+    return s;
+  }
+
+  /// Close the descriptor of `s`, which is not watched any more. The session lives until
+  /// end_turn(), since events of this turn may name it; if a thread may still read it, until
+  /// thread_returned().
+  void erase(const Lead& /*lead*/, Session& s) {
+    const bool in_head = s.cut == Cut::no && s.machine.in_head();
+    if ((in_head || s.line_owed.load(std::memory_order_relaxed)) && !ending_) {
+      intake_.log_unanswered(s);
+    }
+    loop_.timers.remove(s);
+    idle_.remove(s);
+    loop_.sys.close(s.fd);
+    s.fd = -1;
+    if (s.previous != nullptr) {
+      IOTAX_CHECK(s.previous->next == &s);
+      s.previous->next = s.next;
+    } else {
+      IOTAX_CHECK(first_ == &s);
+      first_ = s.next;
+    }
+    if (s.next != nullptr) s.next->previous = s.previous;
+    if (s.outbox.get() != nullptr) s.outbox->clear();  // the session may live on for its thread
+    --size_;
+    has_erased_ = true;
+    intake_.budget().descriptors.remove();
+    (s.still_read ? orphans_ : erased_).emplace_back(&s);
+  }
+
+  /// Whether sessions were erased since the last take_erased().
+  [[nodiscard]] bool has_erased() const noexcept { return has_erased_; }
+  [[nodiscard]] bool take_erased() noexcept {
+    return has_erased_ && std::exchange(has_erased_, false);
+  }
+
+  /// The thread that may still have read `s` has returned.
+  void thread_returned(const Lead& /*lead*/, Session& s) {
+    std::erase_if(orphans_,
+                  [&](const std::unique_ptr<Session>& orphan) { return orphan.get() == &s; });
+  }
+
+  /// No event names an erased session any more.
+  void end_turn(const Lead& /*lead*/) noexcept { erased_.clear(); }
+
+  /// Nothing is served any more: sessions that close from now on have no line in the access log,
+  /// and no thread reads them.
+  void begin_end(const Lead& /*lead*/) noexcept {
+    ending_ = true;
+    orphans_.clear();
+  }
+
+  // ---- what the poller and the timers know
+
+  /// Have the poller report what `interest` names. If the kernel refuses, `s` is gone: no event of
+  /// it would ever come.
+  void watch(const Lead& lead, Session& s, Interest interest) {
+    if (s.in_poller && s.interest.read == interest.read && s.interest.write == interest.write) {
+      return;
+    }
+    if (!interest.read && !interest.write) {
+      unwatch(lead, s);
+      return;
+    }
+    EventSource* source = &s;
+    const Result<void> done = s.in_poller ? loop_.poller.modify(s.fd, source, interest)
+                                          : loop_.poller.add(s.fd, source, interest);
+    if (!done) {
+      s.gone.store(true, std::memory_order_relaxed);
+      unwatch(lead, s);
+      return;
+    }
+    s.in_poller = true;
+    s.interest = interest;
+  }
+
+  void unwatch(const Lead& /*lead*/, Session& s) {
+    if (!s.in_poller) return;
+    loop_.poller.remove(s.fd);
+    s.in_poller = false;
+    s.interest = Interest{};
+  }
+
+  /// Set the timer of `s` to the earliest of its deadlines.
+  void set_timer(const Lead& /*lead*/, Session& s) {
+    core::Instant due;
+    if (s.phase != Phase::open) {
+      due = std::min(s.phase_ends, s.phase_idle);
+    } else {
+      due = s.cut == Cut::no ? s.machine.deadline() : core::kNever;
+      if (s.backlogged()) due = std::min(due, s.outbox->deadline());
+    }
+    loop_.timers.set(s, due);
+  }
+
+  // ---- which sessions there are
+
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  /// From any thread.
+  [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+  /// Call f(session) for each; it may erase that one. An f that returns bool ends the walk with
+  /// false, which is then the result.
+  template <class F>
+  bool for_each(const Lead& /*lead*/, F f) {
+    for (Session* s = first_; s != nullptr;) {
+      Session* const following = s->next;
+      if constexpr (std::is_void_v<decltype(f(*s))>) {
+        f(*s);
+      } else if (!f(*s)) {
+        return false;
+      }
+      s = following;
+    }
+    return true;
+  }
+
+  /// Open, no request in progress, and nothing unsent.
+  [[nodiscard]] static bool is_idle(const Session& s) noexcept {
+    return s.owner.load(std::memory_order_acquire) == Owner::loop && s.phase == Phase::open &&
+           !s.backlogged() && s.machine.idle();
+  }
+
+  /// `s` is idle from now on, or will be soon: oldest_idle() sorts out those that are not.
+  void renew_idle(const Lead& /*lead*/, Session& s) noexcept { idle_.renew(s, loop_.clock.now()); }
+
+  /// The session that has been idle for longest; null: none is idle. Takes constant time on
+  /// average: a session that is not idle is taken out of the list, and whoever finds it idle again
+  /// puts it back; one that a thread runs is moved to the end, and to its place if the call was
+  /// long.
+  [[nodiscard]] Session* oldest_idle(const Lead& /*lead*/) noexcept {
+    static constexpr core::Duration kLongCall = 100ms;
+    Session* last = idle_.youngest();
+    bool moved = false;  // an idle one, perhaps behind `last`
+    while (Session* const s = idle_.oldest()) {
+      const bool at_end = s == last;
+      if (s->owner.load(std::memory_order_acquire) != Owner::loop) {
+        idle_.renew(*s, loop_.clock.now());
+      } else if (!is_idle(*s)) {
+        idle_.remove(*s);
+      } else if (s->machine.idle_since() > s->listed_at + kLongCall) {
+        idle_.insert(*s, s->machine.idle_since());
+        moved = true;
+      } else {
+        return s;
+      }
+      if (!at_end) continue;
+      if (!std::exchange(moved, false)) return nullptr;
+      last = idle_.youngest();
+    }
+    return nullptr;
+  }
+
+ private:
+  LoopBase<E>& loop_;
+  Intake<E>& intake_;
+  Session* first_ = nullptr;
+  std::atomic<std::size_t> size_{0};
+  AgeList<Session> idle_;
+  std::vector<std::unique_ptr<Session>> erased_;   // in this turn
+  std::vector<std::unique_ptr<Session>> orphans_;  // erased, but a thread may still read them
+  bool has_erased_ = false;
+  bool ending_ = false;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,255 @@
+// What the workers of a server are doing, in memory that its other processes read: the requests
+// that run, and a few numbers. Written without a system call, still there when the writer was
+// killed. It decides the layout and how a reader gets a whole text or none; it must not know who
+// reads.
+//
+// Everything is made of atomic words, all zero at first. Each has one writer, except where it says
+// otherwise. Texts are read as under a seqlock, but without fences (ThreadSanitizer cannot see
+// those): a writer's words are releases and a reader's are acquires, so a reader that saw a word of
+// a new text also sees that the version has moved.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/check.h"
+#include "core/instant.h"
+#include "driver/scoreboard/short_text.h"
+
+namespace iotax::driver {
+
+/// A call as a reader found it.
+struct Running {
+  std::string line;
+  std::string id;
+  core::Instant since;
+};
+
+/// What one application thread runs. begin() and end() are that thread's.
+class alignas(64) Call {
+ public:
+  void begin(const RequestLine& line, const RequestText& id, core::Instant now) noexcept {
+    const std::uint64_t version = version_.load(std::memory_order_relaxed) + 1;
+    version_.store(version, std::memory_order_relaxed);
+    sizes_.store(line.view().size() << 32 | id.view().size(), std::memory_order_release);
+    for (std::size_t n = 0, words = line.words(); n < words; ++n) {
+      line_[n].store(line.word(n), std::memory_order_release);
+    }
+    for (std::size_t n = 0, words = id.words(); n < words; ++n) {
+      id_[n].store(id.word(n), std::memory_order_release);
+    }
+    started_.store(now.time_since_epoch().count(), std::memory_order_release);
+    version_.store(version + 1, std::memory_order_release);
+  }
+  void end() noexcept { started_.store(kIdle, std::memory_order_release); }
+  /// No thread stands behind this call, so it is not free either.
+  void close() noexcept { started_.store(kClosed, std::memory_order_release); }
+
+  // ---- for any thread of any process
+  [[nodiscard]] bool running() const noexcept {
+    return started_.load(std::memory_order_relaxed) > 0;
+  }
+  [[nodiscard]] bool free() const noexcept {
+    return started_.load(std::memory_order_relaxed) == kIdle;
+  }
+  /// Nothing when no request runs, or one began while this looked.
+  [[nodiscard]] std::optional<Running> read() const {
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      const std::uint64_t version = version_.load(std::memory_order_acquire);
+      const std::int64_t started = started_.load(std::memory_order_acquire);
+      if (started <= 0) return std::nullopt;
+      const std::uint64_t sizes = sizes_.load(std::memory_order_acquire);
+      Running found{text(line_, sizes >> 32), text(id_, sizes & 0xffffffff),
+                    core::Instant{core::Duration{started}}};
+      if (version % 2 == 0 && version_.load(std::memory_order_relaxed) == version) return found;
+    }
+    return std::nullopt;
+  }
+  /// The writer is gone for good, perhaps in the middle of begin(). By whoever knows that.
+  void clear() noexcept {
+    started_.store(kIdle, std::memory_order_release);
+    const std::uint64_t version = version_.load(std::memory_order_relaxed);
+    version_.store(version + version % 2, std::memory_order_release);
+  }
+
+ private:
+  static constexpr std::int64_t kIdle = 0;
+  static constexpr std::int64_t kClosed = -1;
+  static constexpr int kAttempts = 100;
+
+  template <std::size_t N>
+  static std::string text(const std::array<std::atomic<std::uint64_t>, N>& words,
+                          std::uint64_t bytes) {
+    std::array<std::uint64_t, N> copy;
+    if (bytes > sizeof copy) bytes = sizeof copy;  // torn: its version will say so
+    const std::size_t used = (bytes + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
+    for (std::size_t n = 0; n < used; ++n) copy[n] = words[n].load(std::memory_order_acquire);
+    return {reinterpret_cast<const char*>(copy.data()), bytes};
+  }
+
+  std::atomic<std::int64_t> started_;   // monotonic clock, nanoseconds
+  std::atomic<std::uint64_t> version_;  // odd while a text is being written
+  std::atomic<std::uint64_t> sizes_;    // line << 32 | id
+  std::array<std::atomic<std::uint64_t>, RequestText::kWords> id_;
+  std::array<std::atomic<std::uint64_t>, RequestLine::kWords> line_;
+};
+
+/// One worker's place.
+class alignas(64) Seat {
+ public:
+  // ---- by the leader
+  void turn() noexcept {
+    turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  /// The first `threads` of the calls have a thread, and connections are accepted; 0: none are.
+  void serve(unsigned threads) noexcept { threads_.store(threads, std::memory_order_relaxed); }
+
+  /// All times here are by the worker's clock, which is so much behind the monotonic one: it leaves
+  /// out time in which the worker did not run.
+  void leave_out(core::Duration time) noexcept {
+    left_out_.store(time.count(), std::memory_order_relaxed);
+  }
+
+  // ---- by the thread that wants the interpreter to look after deadlines
+  /// Since when it waits for the interpreter; Instant{}: it does not.
+  void wait_for_interpreter(core::Instant since) noexcept {
+    waits_since_.store(since.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+
+  // ---- by the reader, who looks at this seat again and again, or not
+  void watch(bool on) noexcept { watched_.store(on ? 1 : 0); }
+  // ---- by the worker: true when nobody watches yet, and it has to say that there is something to
+  // see
+  [[nodiscard]] bool wants_watching() noexcept {
+    return watched_.load(std::memory_order_relaxed) == 0 && watched_.exchange(1) == 0;
+  }
+
+  // ---- for any thread of any process
+  [[nodiscard]] std::uint64_t turns() const noexcept {
+    return turns_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] unsigned threads() const noexcept {
+    return threads_.load(std::memory_order_relaxed);
+  }
+  /// How long it is, by the worker's clock, since a time that it has written. `monotonic`: now.
+  [[nodiscard]] core::Duration since(core::Instant then, core::Instant monotonic) const noexcept {
+    const core::Duration behind{left_out_.load(std::memory_order_relaxed)};
+    return std::max(core::Duration::zero(), monotonic - behind - then);
+  }
+  [[nodiscard]] bool watched() const noexcept { return watched_.load() != 0; }
+  [[nodiscard]] core::Instant waits_for_interpreter_since() const noexcept {
+    return core::Instant{core::Duration{waits_since_.load(std::memory_order_relaxed)}};
+  }
+  /// The worker is gone: another may take the seat.
+  void clear() noexcept {
+    threads_.store(0, std::memory_order_relaxed);
+    waits_since_.store(0, std::memory_order_relaxed);
+    turns_.store(0, std::memory_order_relaxed);
+    left_out_.store(0, std::memory_order_relaxed);
+    watched_.store(0);
+  }
+
+ private:
+  std::atomic<std::uint64_t> turns_;
+  std::atomic<std::int64_t> waits_since_;
+  std::atomic<std::int64_t> left_out_;
+  std::atomic<std::uint32_t> threads_;
+  std::atomic<std::uint32_t> watched_;
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+
+/// A view of the memory; copies are the same page.
+class Page {
+ public:
+  static constexpr std::size_t kAlignment = 64;
+
+  /// How many calls a seat has: lost threads are replaced up to half their number.
+  [[nodiscard]] static constexpr unsigned calls_of(unsigned threads) noexcept {
+    return threads + (threads + 1) / 2;
+  }
+  [[nodiscard]] static constexpr std::size_t bytes_of(unsigned seats, unsigned threads) noexcept {
+    return seats * (sizeof(Seat) + calls_of(threads) * sizeof(Call));
+  }
+
+  /// `memory` has bytes_of() bytes, zero at first, aligned to kAlignment, and is borrowed.
+  Page(std::byte* memory, unsigned seats, unsigned threads) noexcept
+      : memory_(memory), seats_(seats), threads_(threads) {}
+
+  [[nodiscard]] std::byte* memory() const noexcept { return memory_; }
+  [[nodiscard]] unsigned seats() const noexcept { return seats_; }
+  [[nodiscard]] unsigned threads() const noexcept { return threads_; }
+  [[nodiscard]] unsigned calls() const noexcept { return calls_of(threads_); }
+  [[nodiscard]] Seat& seat(unsigned seat) const noexcept {
+    return *reinterpret_cast<Seat*>(start_of(seat));
+  }
+  [[nodiscard]] Call& call(unsigned seat, unsigned thread) const noexcept {
+    IOTAX_CHECK(thread < calls());
+    return *reinterpret_cast<Call*>(start_of(seat) + sizeof(Seat) + thread * sizeof(Call));
+  }
+  /// How many threads of a seat that accepts have nothing to do; at most `enough` are counted.
+  [[nodiscard]] unsigned free_threads(unsigned seat, unsigned enough = 1) const noexcept {
+    unsigned found = 0;
+    const unsigned threads = this->seat(seat).threads();
+    for (unsigned n = 0; n < threads && n < calls() && found < enough; ++n) {
+      if (call(seat, n).free()) ++found;
+    }
+    return found;
+  }
+  [[nodiscard]] bool another_is_free(unsigned but) const noexcept {
+    for (unsigned n = 0; n < seats_; ++n) {
+      if (n != but && free_threads(n) != 0) return true;
+    }
+    return false;
+  }
+  /// By whoever knows that its worker is gone.
+  void clear(unsigned seat) const noexcept {
+    this->seat(seat).clear();
+    for (unsigned n = 0; n < calls(); ++n) call(seat, n).clear();
+  }
+
+ private:
+  [[nodiscard]] std::byte* start_of(unsigned seat) const noexcept {
+    IOTAX_CHECK(seat < seats_);
+    return memory_ + seat * bytes_of(1, threads_);
+  }
+
+  std::byte* memory_;
+  unsigned seats_;
+  unsigned threads_;
+};
+
+/// A worker's seat on its page.
+struct Place {
+  Page page;
+  unsigned seat = 0;
+};
+
+/// A page that no other process sees.
+class PrivatePage {
+ public:
+  explicit PrivatePage(unsigned threads, unsigned seats = 1)
+      : lines_(std::make_unique<Line[]>(Page::bytes_of(seats, threads) / sizeof(Line))),
+        seats_(seats),
+        threads_(threads) {}
+  [[nodiscard]] Page page() const noexcept { return {lines_[0].bytes, seats_, threads_}; }
+
+ private:
+  struct alignas(Page::kAlignment) Line {
+    std::byte bytes[Page::kAlignment];
+  };
+  static_assert(sizeof(Seat) % sizeof(Line) == 0 && sizeof(Call) % sizeof(Line) == 0);
+  std::unique_ptr<Line[]> lines_;
+  unsigned seats_;
+  unsigned threads_;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,49 @@
+// Text of bounded length without an allocation. It must not know where it is kept.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "core/text.h"
+
+namespace iotax::driver {
+
+/// Text of bounded length, cut where it does not fit. Given out in words too, of which the last may
+/// end in anything.
+template <std::size_t N>
+class ShortText {
+ public:
+  static constexpr std::size_t kWords = N / sizeof(std::uint64_t);
+  static_assert(N % sizeof(std::uint64_t) == 0);
+
+  void assign(std::string_view text) noexcept {
+    size_ = 0;
+    append(text);
+  }
+  void append(std::string_view text) noexcept {
+    const std::size_t n = text.size() < N - size_ ? text.size() : N - size_;
+    core::copy_text(bytes_.data() + size_, text.substr(0, n));
+    size_ += n;
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+  [[nodiscard]] std::size_t words() const noexcept {
+    return (size_ + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
+  }
+  [[nodiscard]] std::uint64_t word(std::size_t n) const noexcept {
+    std::uint64_t value;
+    std::memcpy(&value, bytes_.data() + n * sizeof value, sizeof value);
+    return value;
+  }
+
+ private:
+  std::array<char, N> bytes_;
+  std::size_t size_ = 0;
+};
+
+using RequestLine = ShortText<256>;  // "GET /path", for people
+using RequestText = ShortText<128>;  // a request id
+
+}  // namespace iotax::driver

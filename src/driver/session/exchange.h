@@ -1,0 +1,222 @@
+// Exchange over a session: what the application's side of one request may do, done by the thread
+// that runs it. It translates; waiting and the lead are the Worker's business.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "driver/application.h"
+#include "driver/env.h"
+#include "driver/session/claim.h"
+#include "driver/session/http_date.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+template <Env E, class Worker>
+class SessionExchange final : public Exchange {
+ public:
+  using Session = driver::Session<E>;
+
+  SessionExchange(Worker& worker, unsigned thread) noexcept
+      : worker_(worker), thread_(thread), guarded_(worker.config().deadlines()) {}
+
+  void begin(Session& s, core::Instant now) noexcept {
+    s_.store(&s, std::memory_order_relaxed);
+    open_.store(true, std::memory_order_relaxed);
+    if (guarded_) [[unlikely]]
+      claim_.begin(now);
+  }
+  /// The application has returned. False: the session was taken away meanwhile.
+  [[nodiscard]] bool end() noexcept { return !guarded_ || claim_.end(); }
+  /// Whether the application's side has ended the answer.
+  [[nodiscard]] bool ended() const noexcept { return !open_.load(std::memory_order_relaxed); }
+
+  // ---- by whoever wants to take the session away
+  struct Taken {
+    Session* session;
+    Cut when;
+  };
+  [[nodiscard]] Claim<E>& claim() noexcept { return claim_; }
+  /// Nothing: the call has moved on since `seen` was read.
+  [[nodiscard]] std::optional<Taken> take(ClaimWord seen) noexcept {
+    // Read before: the thread may be back, and at its next call, as soon as the session is taken.
+    // They change only together with the word.
+    Session* const s = s_.load(std::memory_order_relaxed);
+    const bool complete = ended();
+    if (!claim_.take(seen)) return std::nullopt;
+    if (complete) return Taken{s, Cut::complete};
+    return Taken{s, s->status != 0 ? Cut::answered : Cut::unanswered};
+  }
+
+  [[nodiscard]] const core::Head& head() const noexcept override {
+    return session().machine.head();
+  }
+  [[nodiscard]] const Peer& peer() const noexcept override { return session().peer; }
+  [[nodiscard]] std::string_view request_id() const noexcept override {
+    return session().id.view();
+  }
+
+  [[nodiscard]] std::optional<std::uint64_t> body_bytes() const noexcept override {
+    if (!session().streaming) return session().body ? session().body->size() : 0;
+    if (head().content == core::Content::length) return head().content_bytes;
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<std::span<const std::byte>> body_in_memory() const noexcept override {
+    if (session().streaming) return std::nullopt;
+    if (!session().body) return std::span<const std::byte>{};
+    return session().body->in_memory();
+  }
+
+  [[nodiscard]] bool body_is_stored() const noexcept override { return !session().streaming; }
+
+  void seek_body(std::uint64_t offset) override {
+    const Inside inside(*this);
+    if (inside) session().body_taken = offset;
+  }
+
+  BodyRead read_body(std::span<std::byte> into) override {
+    const Inside inside(*this);
+    if (!inside) return {0, BodyError::disconnected};
+    return worker_.read_body(thread_, session(), into);
+  }
+
+  /// The temporary file that the content lies in; -1: there is none, or no request.
+  [[nodiscard]] int stored_body_fd() noexcept {
+    if (ended()) return -1;
+    const Inside inside(*this);
+    return inside && session().body ? session().body->file_fd() : -1;
+  }
+
+  void inform(int status, const core::AnswerFields& fields) override {
+    const Inside inside(*this);
+    if (!inside) return;
+    session().machine.inform(head().id, status, fields);
+    (void)worker_.deliver(thread_, session());
+  }
+
+  // The machine's part of respond() and body() is inlined whole, as it was while only one driver
+  // called it: 200 instructions per request.
+  [[gnu::flatten]] void respond(core::ResponseHead& head) override {
+    const Inside inside(*this);
+    if (!inside) return;
+    if (head.date.empty()) head.date = worker_.intake().date(date_);
+    if (head.server.empty()) head.server = worker_.config().server_header;
+    Session& s = session();
+    if (worker_.stopping()) s.machine.close_soon();
+    const int status = s.machine.respond(s.machine.head().id, head);
+    if (status == 0) return;  // the request has been refused meanwhile
+    s.status = s.cut_off.load(std::memory_order_relaxed) ? Session::kNeverSent : status;
+  }
+
+  [[gnu::flatten]] Sent body(std::span<const std::byte> block) override {
+    const Inside inside(*this);
+    Session& s = session();
+    if (!inside || s.gone.load(std::memory_order_relaxed)) return Sent::gone;
+    const core::Outcome outcome = s.machine.body(s.machine.head().id, block);
+    s.answer_bytes += block.size();
+    if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, s) == Sent::gone) {
+      return Sent::gone;
+    }
+    return sent(outcome);
+  }
+
+  Sent body_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override {
+    const Inside inside(*this);
+    if (!inside || gone()) return Sent::gone;
+    session().file = std::move(file);
+    session().file_offset = offset;
+    session().answer_bytes += length;
+    return sent(session().machine.body_file(head().id, length));
+  }
+
+  Sent deliver() override {
+    const Inside inside(*this);
+    return inside ? worker_.deliver(thread_, session()) : Sent::gone;
+  }
+
+  Sent finish() override {
+    const Inside inside(*this);
+    if (!inside) return Sent::gone;
+    Session& s = session();
+    worker_.log_access(s);
+    open_.store(false, std::memory_order_relaxed);
+    return sent(s.machine.finish(s.machine.head().id));
+  }
+
+  void fail(int status, std::string_view sentence) override {
+    const Inside inside(*this);
+    if (!inside) return;
+    open_.store(false, std::memory_order_relaxed);
+    if (session().status != 0) return;  // it has been refused, and logged
+    worker_.intake().answer(session(), status, sentence, {}, false);
+  }
+
+  void abort() override {
+    const Inside inside(*this);
+    if (!inside) return;
+    worker_.log_access(session());
+    open_.store(false, std::memory_order_relaxed);
+    session().machine.abort(head().id);
+  }
+
+  [[nodiscard]] bool gone() const noexcept override {
+    return session().gone.load(std::memory_order_relaxed);
+  }
+
+ private:
+  /// The session is the thread's while one of these lives and is true. Costs a branch where there
+  /// are no deadlines.
+  class Inside {
+   public:
+    explicit Inside(SessionExchange& exchange) noexcept : exchange_(exchange) {
+      if (exchange_.guarded_) [[unlikely]] {
+        claimed_ = exchange_.claim_.enter();
+        is_ours_ = claimed_;
+      }
+    }
+    Inside(const Inside&) = delete;
+    ~Inside() {
+      if (claimed_) [[unlikely]]
+        exchange_.claim_.leave(exchange_.worker_.now());
+    }
+    explicit operator bool() const noexcept { return is_ours_; }
+
+   private:
+    SessionExchange& exchange_;
+    bool claimed_ = false;
+    bool is_ours_ = true;
+  };
+
+  [[nodiscard]] Session& session() const noexcept { return *s_.load(std::memory_order_relaxed); }
+
+  static Sent sent(core::Outcome outcome) noexcept {
+    switch (outcome) {
+      case core::Outcome::ok:
+        return Sent::ok;
+      case core::Outcome::over_length:
+        return Sent::over_length;
+      case core::Outcome::short_length:
+        return Sent::short_length;
+      case core::Outcome::complete:
+        return Sent::complete;
+    }
+    return Sent::ok;
+  }
+
+  Worker& worker_;
+  unsigned thread_;
+  const bool guarded_;
+  Atomic<E, Session*> s_{nullptr};  // written by the thread, while the session is its
+  Atomic<E, bool> open_{false};     // the same
+  Claim<E> claim_;                  // only with deadlines
+  DateCache date_;                  // of the thread's own answers
+};
+
+}  // namespace iotax::driver

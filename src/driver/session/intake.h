@@ -1,0 +1,443 @@
+// From the machine's steps to a request that is ready to run, and the answers that the server makes
+// itself. It must not know who leads, pollers or the application. advance() is the leader's; the
+// rest is for whoever owns the session.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "core/connection.h"
+#include "core/fault.h"
+#include "core/partial_head.h"
+#include "core/serialize.h"
+#include "driver/application.h"
+#include "driver/config.h"
+#include "driver/endpoints.h"
+#include "driver/env.h"
+#include "driver/log/access_line.h"
+#include "driver/log/log.h"
+#include "driver/log/warning_limit.h"
+#include "driver/session/http_date.h"
+#include "driver/session/session.h"
+#include "driver/store/byte_store.h"
+
+namespace iotax::driver {
+
+enum class Progress : std::uint8_t {
+  waiting,   // for more input
+  ready,     // a request can be run; the session may be lent
+  answered,  // the server answered or refused: there is output, and perhaps a close
+};
+
+template <Env E>
+class Intake {
+ public:
+  using Sys = typename E::Sys;
+  /// All are borrowed. `application` is only asked where a request comes from.
+  Intake(Sys& sys, const Config& config, const Application& application, Log& log)
+      : sys_(sys),
+        config_(config),
+        application_(application),
+        log_(log),
+        limits_(config.limits),
+        budget_(config.spool_bytes_max, memory_total(config.body_memory_bytes, kBodyMemoryTotal),
+                memory_total(config.answer_memory_bytes, kAnswerMemoryTotal)) {
+    policy_.continue_when_accepted = config.request_buffering;
+    if (config.request_buffering) limits_.stored_bytes_max = storable_bytes();
+    last_id_ = hex(sys.random()).substr(0, kIdPrefixBytes - 1) + "-0";
+  }
+
+  [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
+  /// Those of the configuration, with what a body may have that is stored.
+  [[nodiscard]] const core::Limits& limits() const noexcept { return limits_; }
+  [[nodiscard]] StorageBudget& budget() noexcept { return budget_; }
+  [[nodiscard]] const StorageBudget& budget() const noexcept { return budget_; }
+
+  /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By
+  /// the owner of `s`.
+  Progress advance(Session<E>& s, core::Instant now) {
+    Progress progress = Progress::waiting;
+    for (;;) {
+      core::Step step = s.machine.step();
+      if (std::holds_alternative<core::NeedInput>(step) ||
+          std::holds_alternative<core::Paused>(step)) {
+        if (progress == Progress::ready && s.streaming && !s.body_ended) s.hold_clock(true, now);
+        return progress;
+      }
+      if (std::holds_alternative<core::HeadEnd>(step)) {
+        begin(s, s.machine.head(), now);
+        if (s.streaming) progress = Progress::ready;
+      } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
+        if (!store(s, data->bytes)) {
+          refuse_unstored(s, data->bytes.size());
+          return Progress::answered;
+        }
+      } else if (std::holds_alternative<core::BodyEnd>(step)) {
+        s.body_ended = true;
+        s.ready_at = now;
+        if (!s.machine.head().asterisk) return Progress::ready;
+        answer_asterisk(s);
+        progress = Progress::answered;
+      } else {
+        s.body.reset();
+        refuse(s, std::get<core::Rejected>(step));
+        return Progress::answered;
+      }
+    }
+  }
+
+  /// Keep content of the request in progress. False: neither memory nor the temporary file has
+  /// room.
+  [[nodiscard]] bool store(Session<E>& s, std::span<const std::byte> bytes) {
+    if (!s.body) {
+      s.body = std::make_unique<ByteStore<E>>(sys_, budget_, config_.spool_dir,
+                                              config_.body_memory_bytes);
+    }
+    return s.body->append(bytes) == Stored::ok;
+  }
+
+  /// Take one event of the content of a request that the application reads while it arrives; what
+  /// is wrong with it is refused, and kept as the request's error. False: nothing has arrived.
+  [[nodiscard]] bool take_content(Session<E>& s) {
+    core::Step step = s.machine.step();
+    if (const auto* data = std::get_if<core::BodyData>(&step)) {
+      if (!store(s, data->bytes)) s.body_error = BodyError::storage;
+    } else if (std::holds_alternative<core::BodyEnd>(step)) {
+      s.body_ended = true;
+    } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+      s.body_error = s.peer_finished.load(std::memory_order_relaxed) ? BodyError::disconnected
+                     : rejected->status == 408                       ? BodyError::timed_out
+                                                                     : BodyError::malformed;
+      refuse(s, *rejected);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// A whole answer by the server to the request in progress, with its WARNING, which names the
+  /// `option` that changes it, and its line in the access log.
+  void answer(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
+              bool close = true) {
+    std::string rule(sentence);
+    if (!option.empty()) rule.append(" (").append(option).append(")");
+    warn(s, status, rule, s.line.view());
+    core::ServerAnswer made = server_answer(s, status, sentence);
+    if (status == 503) made.retry_after_s = kRetryAfter;
+    made.close = close;
+    s.status = status;
+    s.answer_bytes = s.machine.content_bytes(made);
+    log_access(s, sys_.now());
+    s.machine.answer(core_id(s), made);
+  }
+
+  /// The server's answer to a request whose machine belongs to nobody any more: only read here.
+  [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
+                                          std::string_view rule) {
+    warn(s, status, rule, s.line.view());
+    const core::ServerAnswer made = server_answer(s, status, sentence);
+    s.status = status;
+    s.answer_bytes = s.machine.content_bytes(made);
+    log_access(s, sys_.now());
+    core::Bytes out;
+    core::write_answer(out, made, core::Persist::close, s.machine.head().method == "HEAD");
+    return out;
+  }
+
+  /// The line of the request in progress, unless it has been written, before its answer ends (its
+  /// views end with it). 499 when the client has left.
+  void log_access(Session<E>& s, core::Instant now) {
+    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
+    const core::Head& head = s.machine.head();
+    log_line(s, {head.method, head.target, version_text(head.version)}, status_of(s),
+             s.answer_bytes, now);
+  }
+
+  /// The connection ends here: the line of what it ends within, if that has none. By the leader,
+  /// who owns `s`.
+  void log_unanswered(Session<E>& s) {
+    if (!config_.access_log) return;
+    if (!s.machine.in_head()) return log_access(s, sys_.now());
+    const std::string text = s.machine.partial_head();
+    begin_unaccepted(s, text);
+    log_line(s, core::partial_line(text), status_of(s), 0, s.ready_at);
+  }
+
+  /// The process ends while a thread still runs the request of `s`, which the thread may just end:
+  /// its line, unless the thread writes it. By the leader, who does not own `s`.
+  void log_lent(Session<E>& s, core::Instant now) {
+    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
+    const std::string_view line = s.line.view();  // the head may go at any time
+    const std::size_t space = std::min(line.find(' '), line.size());
+    const std::string_view target = line.substr(std::min(space + 1, line.size()));
+    log_line(s, {line.substr(0, space), target, {}}, 0, 0, now);
+  }
+
+  /// Refuse what the peer sent: the WARNING, the line in the access log, and the answer if there is
+  /// to be one.
+  void refuse(Session<E>& s, const core::Rejected& rejected) {
+    if (rejected.status == 0) return;
+    const core::Instant now = sys_.now();
+    const bool in_body = rejected.in_body_of != core::RequestId::none;
+    const std::string text = in_body ? std::string{} : s.machine.partial_head();
+    if (!in_body) begin_unaccepted(s, text);
+    const std::string rule = core::describe(rejected, limits_);
+    warn(s, rejected.status, rule, rejected.offending);
+    const core::ServerAnswer made = server_answer(s, rejected.status, rule);
+    s.status = made.status;
+    s.answer_bytes = s.machine.content_bytes(made);
+    if (in_body) {
+      log_access(s, now);
+    } else if (config_.access_log) {
+      log_line(s, core::partial_line(text), s.status, s.answer_bytes, now);
+    }
+    s.machine.refuse(made);
+  }
+
+  [[nodiscard]] core::ServerAnswer server_answer(Session<E>& s, int status,
+                                                 std::string_view sentence) {
+    core::ServerAnswer made;
+    made.status = status;
+    made.sentence = sentence;
+    made.request_id = s.id.view();
+    thread_local DateCache cache;
+    made.date = date(cache);
+    made.server = config_.server_header;
+    return made;
+  }
+
+  /// Tell how many warnings were left out, if that is due.
+  void settle_warnings(core::Instant now) {
+    const std::lock_guard lock(warnings_mutex_);
+    warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
+    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
+  }
+  /// When settle_warnings() has something to tell; kNever when nothing was left out.
+  [[nodiscard]] core::Instant warnings_due() const noexcept {
+    return warnings_due_.load(std::memory_order_relaxed);
+  }
+
+  /// IMF-fixdate of now. The view lasts until the next call with the same cache.
+  [[nodiscard]] std::string_view date(DateCache& cache) noexcept {
+    return cache.at(sys_.unix_time());
+  }
+
+  /// One WARNING about an answer that the server made, at most ten a second. It names the client,
+  /// what is at fault, the request as far as it is known, and its id. `status` 0: not known.
+  void warn(const Session<E>& s, int status, std::string_view rule, std::string_view offending) {
+    std::string text = client_text(s) + " - ";
+    if (status > 0) text += std::to_string(status) + ' ';
+    text += rule;
+    if (!offending.empty()) {
+      text += ": \"";
+      append_escaped(text, offending.substr(0, kShownBytesMax));
+      text += '"';
+    }
+    append_request(text, s, offending);
+    const std::lock_guard lock(warnings_mutex_);
+    warnings_.pass(
+        sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); }, text);
+    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::uint32_t kRetryAfter =
+      1;  // seconds: the queue turns over faster than any smaller number can say
+
+  static std::string hex(std::uint64_t value) {
+    char text[17] = "0000000000000000";
+    char digits[16];
+    const auto end = std::to_chars(digits, digits + sizeof digits, value, 16).ptr;
+    const auto n = static_cast<std::size_t>(end - digits);
+    std::copy(digits, end, text + 16 - n);
+    return {text, 16};
+  }
+
+  static core::RequestId core_id(const Session<E>& s) noexcept { return s.machine.head().id; }
+
+  static std::string_view version_text(core::Version version) noexcept {
+    return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
+
+  /// For the log: what the client of `s` was told, or what became of it.
+  static int status_of(const Session<E>& s) noexcept {
+    const bool left =
+        s.gone.load(std::memory_order_relaxed) && !s.cut_off.load(std::memory_order_relaxed);
+    return left ? 499 : s.status;
+  }
+
+  static std::string client_text(const Session<E>& s) {
+    return s.client.empty() ? peer_text(s.peer) : s.client;
+  }
+
+  void log_line(const Session<E>& s, const core::PartialLine& line, int status, std::uint64_t bytes,
+                core::Instant now) {
+    AccessEntry entry;
+    entry.client = client_text(s);
+    entry.method = line.method;
+    entry.target = line.target;
+    entry.version = line.version;
+    entry.status = status;
+    entry.bytes = bytes;
+    entry.duration = now - s.ready_at;
+    entry.request_id = s.id.view();
+    log_.access(format_access(entry));
+  }
+
+  /// " in GET /path (ID)", without the request where `offending` begins with it.
+  static void append_request(std::string& text, const Session<E>& s, std::string_view offending) {
+    const std::string_view line = s.line.view();
+    if (!line.empty() && !offending.starts_with(line) &&
+        !(line.starts_with(offending) && !offending.empty())) {
+      text += " in ";
+      append_escaped(text, line);
+    }
+    text.append(" (").append(s.id.view()).append(")");
+  }
+
+  /// An id of the client's is taken over from whom the application believes: else anybody could
+  /// write the ids of others into the logs.
+  void make_id(Session<E>& s, std::string_view given) {
+    const bool taken = !given.empty() && application_.trusts(s.peer);
+    s.id.assign(taken ? given : next_id());
+  }
+
+  /// What is known of a request whose head was not accepted; `text` is what there is of the head.
+  /// By the leader.
+  void begin_unaccepted(Session<E>& s, std::string_view text) {
+    core::PartialOrigin origin;
+    if (!text.empty() && application_.trusts(s.peer)) origin = core::partial_origin(text);
+    make_id(s, origin.request_id);
+    s.client.clear();
+    if (!origin.fields.empty()) s.client = application_.client_of(s.peer, origin.fields);
+    const core::PartialLine line = core::partial_line(text);
+    s.line.assign(line.method);
+    if (!line.target.empty()) {
+      s.line.append(" ");
+      s.line.append(line.target.substr(0, line.target.find('?')));
+    }
+    s.ready_at = sys_.now();
+    s.status = 0;
+    s.answer_bytes = 0;
+  }
+
+  /// The last id, counted up in hexadecimal where it stands. By the leader.
+  std::string_view next_id() {
+    for (std::size_t i = last_id_.size(); i-- > kIdPrefixBytes;) {
+      char& digit = last_id_[i];
+      if (digit != 'f') {
+        digit = digit == '9' ? 'a' : static_cast<char>(digit + 1);
+        return last_id_;
+      }
+      digit = '0';
+    }
+    return last_id_.insert(kIdPrefixBytes, 1, '1');
+  }
+
+  void begin(Session<E>& s, const core::Head& head, core::Instant now) {
+    make_id(s, head.request_id);
+    if (head.forwarded || !s.client.empty()) [[unlikely]]
+      s.client = head.forwarded ? application_.client_of(s.peer, head.fields) : std::string{};
+    s.line_owed.store(true, std::memory_order_relaxed);
+    if (head.target.starts_with('/')) {  // one piece on the wire, up to a query
+      s.line.assign({head.method.data(), head.path.data() + head.path.size()});
+    } else {
+      s.line.assign(head.method);
+      s.line.append(" ");
+      s.line.append(head.path);
+    }
+    s.body.reset();
+    s.body_taken = 0;
+    s.body_ended = false;
+    s.body_error = BodyError::none;
+    // Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
+    s.streaming = !config_.request_buffering && head.content == core::Content::length;
+    if (!config_.request_buffering && !s.streaming) {
+      s.machine.continue_100(head.id);  // nobody reads before it is complete
+    }
+    s.ready_at = now;
+    s.status = 0;
+    s.answer_bytes = 0;
+    if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
+  }
+
+  /// The most that one body can have, with nothing else stored.
+  [[nodiscard]] std::uint64_t storable_bytes() const noexcept {
+    const std::uint64_t spool = config_.spool_bytes_max;
+    return spool > UINT64_MAX - config_.body_memory_bytes ? UINT64_MAX
+                                                          : spool + config_.body_memory_bytes;
+  }
+
+  /// store() has refused `bytes` of the content.
+  void refuse_unstored(Session<E>& s, std::size_t bytes) {
+    const bool never_fits = s.body->size() + bytes > storable_bytes();
+    const int error = s.body->error();
+    s.body.reset();  // the connection lingers: its room is others' now
+    if (never_fits) {
+      answer(s, 413, "The content of this request is larger than the server can store.",
+             "--spool-max");
+    } else if (error == EMFILE || error == ENFILE) {
+      answer(s, 503, "The server has no file descriptor left for the content of this request.",
+             "the hard limit of ulimit -n");
+    } else {
+      answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
+    }
+  }
+
+  void answer_asterisk(Session<E>& s) {
+    s.body.reset();
+    core::ServerAnswer made = server_answer(s, 204, {});
+    made.close = false;
+    s.status = made.status;
+    log_access(s, s.ready_at);
+    s.machine.answer(core_id(s), made);
+  }
+
+  /// A field name that never reaches the application is logged once per name; the set of names is
+  /// bounded.
+  void log_dropped(const Session<E>& s, std::string_view name) {
+    const std::lock_guard lock(warnings_mutex_);
+    if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;
+    std::string text = client_text(s) + " - field \"";
+    append_escaped(text, name.substr(0, kShownBytesMax));
+    text += "\" is dropped: names with \"_\" and the name Proxy never reach the application; seen";
+    append_request(text, s, {});
+    log_.server(Level::warning, text);
+  }
+
+  /// All bodies together may have that much memory, or that of 64 bodies where it is more.
+  static constexpr std::uint64_t kBodyMemoryTotal = 64ULL << 20;
+  static constexpr std::uint64_t kAnswerMemoryTotal = 256ULL << 20;
+  static std::uint64_t memory_total(std::size_t of_one, std::uint64_t least) noexcept {
+    constexpr std::uint64_t kBodies = 64;
+    return std::max(least, of_one > UINT64_MAX / kBodies ? UINT64_MAX : of_one * kBodies);
+  }
+
+  static constexpr std::size_t kIdPrefixBytes = 9;  // with the dash
+  static constexpr std::size_t kDroppedNamesMax = 64;
+
+  Sys& sys_;
+  const Config& config_;
+  const Application& application_;
+  Log& log_;
+  core::Limits limits_;
+  StorageBudget budget_;
+  core::Policy policy_;
+  std::string last_id_;  // a random prefix of the process, "-", and a count
+  Mutex<E> warnings_mutex_;
+  WarningLimit warnings_;
+  std::atomic<core::Instant> warnings_due_{core::kNever};
+  std::set<std::string, std::less<>> dropped_;
+};
+
+}  // namespace iotax::driver

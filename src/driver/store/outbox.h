@@ -1,0 +1,337 @@
+// What a reader has not taken yet: memory up to a bound, then unlinked temporary files, and files
+// of the application, in order. Filled by the thread that runs the request, emptied by the leader
+// when the socket is writable, or by either as they pass. It must not know whose request it is. All
+// calls lock; the order is: lead's mutex, then this one.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "core/instant.h"
+#include "core/limits.h"
+#include "core/transfer_rate.h"
+#include "driver/env.h"
+#include "driver/os/sys.h"
+#include "driver/os/unique_fd.h"
+#include "driver/store/spool.h"
+
+namespace iotax::driver {
+
+enum class Drained : std::uint8_t { empty, blocked, more, broken };
+
+template <Env E>
+class Outbox {
+ public:
+  using Sys = typename E::Sys;
+  /// For the socket `fd`, which stays open as long as this is used. `memory_bytes_max` of waiting
+  /// bytes in memory; the rest goes to temporary files, both within `budget`.
+  Outbox(Sys& sys, int fd, StorageBudget& budget, const std::string& spool_dir,
+         std::size_t memory_bytes_max, const core::Limits& limits)
+      : sys_(sys),
+        fd_(fd),
+        budget_(budget),
+        memory_bytes_max_(memory_bytes_max),
+        spool_(sys, budget, spool_dir),
+        look_every_(limits.send_timeout / kLooksPerGap),
+        rate_(core::TransferRate::Rules{limits.send_timeout, limits.rate_grace,
+                                        limits.rate_bytes_min, kPauseGaps}) {}
+  ~Outbox() { clear(); }
+  Outbox(Outbox&&) = delete;
+
+  /// Take a copy of as much of `bytes` as memory and temporary files have room for; how much that
+  /// is.
+  std::size_t append_what_fits(std::span<const std::byte> bytes, core::Instant now) {
+    if (bytes.empty()) return 0;
+    const std::lock_guard lock(mutex_);
+    std::size_t kept = append_memory(bytes, memory_room(bytes.size()), now);
+    if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept), now);
+    if (kept == 0 && pieces_.empty()) {  // or nothing would ever go on
+      kept = append_memory(bytes, std::min(bytes.size(), kMemoryPieceMin), now);
+    }
+    return kept;
+  }
+  /// Take a copy of all `bytes`, in memory where nothing else has room: for bytes that cannot wait.
+  void append(std::span<const std::byte> bytes, core::Instant now) {
+    const std::span<const std::byte> rest = bytes.subspan(append_what_fits(bytes, now));
+    if (rest.empty()) return;
+    const std::lock_guard lock(mutex_);
+    append_memory(rest, rest.size(), now);
+  }
+
+  void append_file(UniqueFd file, std::uint64_t offset, std::uint64_t length, core::Instant now) {
+    if (length == 0) return;
+    const std::lock_guard lock(mutex_);
+    budget_.descriptors.add();
+    pieces_.push_back(Piece{Kind::file, {}, std::move(file), offset, length});
+    grow(length, now);
+  }
+
+  /// Send at most about `budget` bytes. broken: the peer is gone, or a file is shorter than was
+  /// promised. Then nothing is forgotten before clear(), so that nobody takes what comes next for
+  /// what comes first.
+  Drained drain(std::uint64_t budget, core::Instant now) {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t sent = 0;
+    const Drained drained = send_pieces(budget, sent);
+    look(now, sent);
+    if (sent != 0) step_forward();
+    return drained;
+  }
+
+  /// Forget everything: the client is gone, which Session::gone says by now.
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    while (!pieces_.empty()) drop_front();
+    spool_.clear();
+    memory_bytes_ = 0;
+    release_memory();
+    bytes_.store(0, std::memory_order_release);
+    step_forward();
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return bytes_.load(std::memory_order_acquire) == 0; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept {
+    return bytes_.load(std::memory_order_acquire);
+  }
+  /// As much waits as memory and temporary files may hold: the application has to wait for the
+  /// reader. Some room is needed before it goes on, or it would do so for every few bytes.
+  [[nodiscard]] bool overfull() const {
+    const std::lock_guard lock(mutex_);
+    if (memory_bytes_ <= memory_bytes_max_ / 2) return false;
+    return memory_bytes_ > memory_bytes_max_ || spool_.room() < budget_.segment_bytes / 4;
+  }
+  /// When late() is to be asked next; kNever while nothing waits.
+  [[nodiscard]] core::Instant deadline() const {
+    const std::lock_guard lock(mutex_);
+    return bytes() == 0 ? core::kNever : next_look();
+  }
+  /// Whether the reader has acknowledged too little for too long.
+  [[nodiscard]] bool late(core::Instant now) {
+    const std::lock_guard lock(mutex_);
+    if (bytes() == 0 || now < next_look()) return false;
+    look(now, 0);
+    return rate_.late(now);
+  }
+  /// Whether something has come to wait where nothing did, since the last call. Whoever asks has
+  /// the socket watched: the leader stops that when nothing waits.
+  [[nodiscard]] bool take_began() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(began_, false);
+  }
+  /// Grows with every step forward, so that a thread that waits for room can sleep on it.
+  [[nodiscard]] Atomic<E, std::uint32_t>& progress() noexcept { return progress_; }
+
+ private:
+  /// A reader behind a proxy takes in steps: the proxy reads again when a third of its own send
+  /// buffer is free, which at 50 kB/s is once in half a minute.
+  static constexpr std::uint32_t kPauseGaps = 3;
+  /// So often it is looked what was acknowledged, so that the last time is known well enough.
+  static constexpr int kLooksPerGap = 4;
+  static constexpr std::size_t kMemoryPieceMin = 16 * 1024;
+  /// A reader that has been behind for so long is a slow one. From then on what it does not take
+  /// lies here, where it is counted, and not in the send buffer of the system, which grows to
+  /// megabytes. (For everybody from the beginning, downloads of 10 MB over loopback cost twice the
+  /// CPU.)
+  static constexpr core::Duration kSlowAfter = std::chrono::seconds{1};
+  static constexpr std::size_t kUnsentBytesMax = 128 * 1024;
+
+  enum class Kind : std::uint8_t { memory, spool, file };
+  struct Piece {
+    Kind kind;
+    std::string memory;
+    UniqueFd file;
+    std::uint64_t offset;  // memory: sent so far; file: where the rest begins
+    std::uint64_t bytes;   // not yet sent
+  };
+
+  /// How much of `wanted` bytes memory has room for. Small pieces are not cut.
+  std::size_t memory_room(std::size_t wanted) {
+    const std::size_t room = memory_bytes_max_ - std::min(memory_bytes_max_, memory_bytes_);
+    const std::size_t part = std::min(room, wanted);
+    const std::size_t needed = memory_bytes_ + part;
+    if (needed > memory_reserved_) {
+      memory_reserved_ += budget_.response_memory.take_share(
+          needed - memory_reserved_, memory_reserved_, StorageBudget::kMemoryShare);
+    }
+    const std::uint64_t granted =
+        memory_reserved_ - std::min<std::uint64_t>(memory_reserved_, memory_bytes_);
+    const auto fits = static_cast<std::size_t>(std::min<std::uint64_t>(part, granted));
+    const std::size_t least = std::min(kMemoryPieceMin, memory_bytes_max_ / 4);
+    return fits < std::min(wanted, least) ? 0 : fits;
+  }
+
+  std::size_t append_spool(std::span<const std::byte> bytes, core::Instant now) {
+    const std::size_t kept = spool_.append(bytes);
+    if (kept == 0) return 0;
+    if (!pieces_.empty() && pieces_.back().kind == Kind::spool) {
+      pieces_.back().bytes += kept;
+    } else {
+      pieces_.push_back(Piece{Kind::spool, {}, {}, 0, kept});
+    }
+    grow(kept, now);
+    return kept;
+  }
+
+  std::size_t append_memory(std::span<const std::byte> bytes, std::size_t count,
+                            core::Instant now) {
+    if (count == 0) return 0;
+    const auto* text = reinterpret_cast<const char*>(bytes.data());
+    if (!pieces_.empty() && pieces_.back().kind == Kind::memory) {
+      pieces_.back().memory.append(text, count);
+      pieces_.back().bytes += count;
+    } else {
+      pieces_.push_back(Piece{Kind::memory, std::string(text, count), {}, 0, count});
+    }
+    memory_bytes_ += count;
+    grow(count, now);
+    return count;
+  }
+
+  Drained send_pieces(std::uint64_t budget, std::uint64_t& total) {
+    while (!pieces_.empty()) {
+      if (total >= budget) return Drained::more;
+      Piece& piece = pieces_.front();
+      const Result<std::size_t> sent = send_some(piece, budget - total);
+      if (!sent) {
+        return sent.error() == EAGAIN || sent.error() == EWOULDBLOCK ? Drained::blocked
+                                                                     : Drained::broken;
+      }
+      if (*sent == 0) return Drained::broken;  // the file ended early
+      total += *sent;
+      shrink(piece, *sent);
+    }
+    return Drained::empty;
+  }
+
+  Result<std::size_t> send_some(Piece& piece, std::uint64_t budget) {
+    std::uint64_t most = std::min({piece.bytes, budget, std::uint64_t{1} << 20});
+    if (piece.kind == Kind::memory) {
+      const bool more_follows = pieces_.size() > 1;
+      return sys_.send(
+          fd_,
+          std::as_bytes(std::span(piece.memory))
+              .subspan(static_cast<std::size_t>(piece.offset), static_cast<std::size_t>(most)),
+          more_follows);
+    }
+    int from = piece.file.get();
+    std::uint64_t offset = piece.offset;
+    if (piece.kind == Kind::spool) {
+      const auto front = spool_.front();
+      from = front.fd;
+      offset = front.offset;
+      most = std::min(most, front.bytes);
+    }
+    const auto want = static_cast<std::size_t>(most);
+    if (!copy_by_hand_) {
+      const Result<std::size_t> sent = sys_.sendfile(fd_, from, offset, want);
+      if (sent || (sent.error() != EINVAL && sent.error() != ENOSYS)) return sent;
+      copy_by_hand_ = true;  // a file system without sendfile
+    }
+    std::array<std::byte, 64 * 1024> block;
+    const Result<std::size_t> got =
+        sys_.pread(from, std::span(block).first(std::min(want, block.size())), offset);
+    if (!got || *got == 0) return got;
+    return sys_.send(fd_, std::span(block).first(*got), false);
+  }
+
+  void grow(std::uint64_t n, core::Instant now) {
+    if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
+    began_ = true;
+    looked_ = std::max(now, sys_.now());  // `now` may be that of a turn in which it was frozen
+    began_at_ = looked_;
+    rate_.start(looked_);
+    unacked_ = sys_.unacked_bytes(fd_);
+  }
+
+  void shrink(Piece& piece, std::size_t n) {
+    piece.offset += n;
+    piece.bytes -= n;
+    if (piece.kind == Kind::memory) memory_bytes_ -= n;
+    if (piece.kind == Kind::spool) spool_.consume(n);
+    if (piece.bytes == 0) {
+      drop_front();
+    } else if (piece.kind == Kind::memory && piece.offset > piece.memory.size() / 2) {
+      piece.memory.erase(0, static_cast<std::size_t>(piece.offset));
+      piece.offset = 0;
+    }
+    release_memory();
+    bytes_.fetch_sub(n, std::memory_order_acq_rel);
+  }
+
+  /// What the reader has acknowledged since the last look, in which `sent` more bytes went out, is
+  /// its progress: what the socket takes may lie in the buffers of this machine for long. For UNIX
+  /// sockets it is what the reader has taken out of them.
+  void look(core::Instant now, std::uint64_t sent) {
+    looked_ = now;
+    if (!slow_ && now - began_at_ >= kSlowAfter) {
+      slow_ = true;
+      (void)sys_.set_unsent_max(fd_, kUnsentBytesMax);  // none of UNIX sockets; theirs are small
+    }
+    const Result<std::size_t> left = sys_.unacked_bytes(fd_);
+    if (!left || !unacked_) {  // the system cannot tell
+      if (sent != 0) rate_.progress(now, sent);
+    } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
+      // With nothing left it has all it could have, and what is missing is not its fault.
+      rate_.progress(now, most - std::min<std::uint64_t>(most, *left));
+    }
+    unacked_ = left;
+  }
+
+  [[nodiscard]] core::Instant next_look() const noexcept {
+    const core::Instant due = rate_.deadline();
+    if (look_every_ == core::Duration::zero()) return due;
+    return std::min(due, core::later(looked_, look_every_));
+  }
+
+  void release_memory() noexcept {
+    if (memory_reserved_ <= memory_bytes_) return;
+    budget_.response_memory.give_back(memory_reserved_ - memory_bytes_);
+    memory_reserved_ = memory_bytes_;
+  }
+
+  void drop_front() {
+    Piece& piece = pieces_.front();
+    if (piece.kind == Kind::file) {
+      if (piece.file) sys_.close(piece.file.release());
+      budget_.descriptors.remove();
+    }
+    pieces_.pop_front();
+  }
+
+  void step_forward() {
+    progress_.fetch_add(1, std::memory_order_acq_rel);
+    sys_.futex_wake(progress_, 1);
+  }
+
+  Sys& sys_;
+  const int fd_;
+  StorageBudget& budget_;
+  mutable Mutex<E> mutex_;
+  std::deque<Piece> pieces_;
+  std::size_t memory_bytes_ = 0;
+  std::size_t memory_bytes_max_;
+  std::uint64_t memory_reserved_ = 0;  // of the budget
+  SpoolQueue<E> spool_;
+  bool copy_by_hand_ = false;
+  bool began_ = false;
+  const core::Duration look_every_;
+  core::TransferRate rate_;
+  Result<std::size_t> unacked_{std::size_t{0}};  // at the last look
+  core::Instant looked_{};                       // when that was
+  core::Instant began_at_{};                     // since when something waits
+  bool slow_ = false;
+  Atomic<E, std::uint64_t> bytes_{0};
+  Atomic<E, std::uint32_t> progress_{0};
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,141 @@
+// The application threads of a worker as the others see them, and how many of them can be used. It
+// must not know what they run.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "driver/application.h"
+#include "driver/config.h"
+#include "driver/env.h"
+#include "driver/loop/loop_clock.h"
+#include "driver/proof.h"
+#include "driver/scoreboard/scoreboard.h"
+#include "driver/session/exchange.h"
+#include "driver/session/session.h"
+#include "driver/threads/app_lock.h"
+#include "driver/threads/leadership.h"
+#include "driver/threads/offer.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class BlockingIo;
+
+/// What a thread is woken for; bits of its wake word.
+enum WakeBits : std::uint32_t {
+  kWakeRequest = 1,  // a request waits in the queue
+  kWakeLead = 2,     // the lead was granted
+  kWakeExit = 4,     // the worker has stopped
+  kWakeSignals = 8,  // thread 0: run signal handlers, then go back to sleep
+};
+
+/// A thread that did not come back from an overdue call.
+enum class Loss : std::uint8_t { none, lost, replaced };
+
+template <Env E>
+struct alignas(64) AppThreadState {
+  using Exchange = SessionExchange<E, BlockingIo<E>>;
+
+  AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
+                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, Call& on_page)
+      : number(thread),
+        call(on_page),
+        lock(sys, application, clock, tuning, thread),
+        exchange(io, thread) {}
+
+  const unsigned number;
+  Call& call;
+  Atomic<E, std::uint32_t> wake{0};  // WakeBits
+  AppLock<E> lock;
+  bool incoming = false;                   // woken for the queue, not yet past the lock
+  LeadWord lent;                           // by its last lend()
+  std::atomic<std::uint64_t> requests{0};  // written by this thread only
+  Offer<E, Session<E>> offer;              // with deadlines only
+  Exchange exchange;
+};
+
+template <Env E>
+class AppThreads {
+ public:
+  using State = AppThreadState<E>;
+
+  /// More than `config.threads`, since some may get lost.
+  AppThreads(typename E::Sys& sys, const Config& config, Application& application,
+             LoopClock<E>& clock, const LeadTuning& tuning, BlockingIo<E>& io, const Place& place)
+      : sys_(sys), configured_(config.threads), present_(config.threads) {
+    const unsigned most = Page::calls_of(config.threads);
+    for (unsigned thread = 0; thread < most; ++thread) {
+      states_.push_back(std::make_unique<State>(sys, application, clock, tuning, io, thread,
+                                                place.page.call(place.seat, thread)));
+    }
+    losses_.resize(most, Loss::none);
+  }
+
+  /// How many there can ever be.
+  [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(states_.size()); }
+  [[nodiscard]] State& operator[](unsigned thread) noexcept { return *states_[thread]; }
+  [[nodiscard]] const State& operator[](unsigned thread) const noexcept { return *states_[thread]; }
+
+  // ---- waking one
+
+  /// Say what `thread` is going to be woken for.
+  void mark(unsigned thread, WakeBits bits) noexcept {
+    states_[thread]->wake.fetch_or(bits, std::memory_order_release);
+  }
+  /// After mark(), without the mutex.
+  void wake(unsigned thread) { sys_.futex_wake(states_[thread]->wake, 1); }
+  void wake(std::optional<unsigned> thread) {
+    if (thread) wake(*thread);
+  }
+
+  // ---- those that are lost
+
+  /// How many were started, with the lost ones.
+  [[nodiscard]] unsigned present(const Locked& /*locked*/) const noexcept { return present_; }
+  [[nodiscard]] bool all_lost(const Locked& /*locked*/) const noexcept { return lost_ == present_; }
+  /// So many that the worker is to be replaced.
+  [[nodiscard]] bool half_lost(const Locked& /*locked*/) const noexcept {
+    return lost_ * 2 >= configured_;
+  }
+  [[nodiscard]] Loss loss(unsigned thread, const Locked& /*locked*/) const noexcept {
+    return losses_[thread];
+  }
+  /// `thread` did not come back in time. The number of the thread that is to be started in its
+  /// place: none if there is only one, or if half of them were replaced.
+  [[nodiscard]] std::optional<unsigned> lose(unsigned thread, const Locked& /*locked*/) noexcept {
+    ++lost_;
+    losses_[thread] = Loss::lost;
+    if (configured_ == 1 || present_ == size()) return std::nullopt;
+    losses_[thread] = Loss::replaced;
+    return present_++;
+  }
+  /// The thread that was to replace `lost` could not be started: `lost` keeps its place if it comes
+  /// back.
+  void replacement_failed(unsigned lost, unsigned replacement, const Locked& /*locked*/) noexcept {
+    if (losses_[lost] == Loss::replaced) losses_[lost] = Loss::lost;
+    losses_[replacement] = Loss::lost;
+    ++lost_;
+  }
+  /// A lost thread is back. False: another one has its place, and it may end. Thread 0 stays, since
+  /// it runs signal handlers.
+  [[nodiscard]] bool come_back(unsigned thread, const Locked& /*locked*/) noexcept {
+    --lost_;
+    return std::exchange(losses_[thread], Loss::none) != Loss::replaced || thread == 0;
+  }
+
+ private:
+  typename E::Sys& sys_;
+  const unsigned configured_;
+  std::vector<std::unique_ptr<State>> states_;
+  std::vector<Loss> losses_;
+  unsigned present_;
+  unsigned lost_ = 0;
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,207 @@
+// What a call does inside the server that may take time: it sends, waits for its client, and reads
+// the body while it arrives, without the application lock. The host of SessionExchange. It must not
+// know who leads, only that the lead is to be taken over before a wait.
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <variant>
+
+#include "driver/application.h"
+#include "driver/config.h"
+#include "driver/env.h"
+#include "driver/loop/loop.h"
+#include "driver/os/running_time.h"
+#include "driver/proof.h"
+#include "driver/session/session.h"
+#include "driver/threads/app_threads.h"
+#include "driver/threads/leadership.h"
+#include "driver/threads/mailbox.h"
+#include "driver/threads/spare_signal.h"
+#include "driver/threads/stop_state.h"
+
+namespace iotax::driver {
+
+/// Used by the thread that runs the request of the session. It has the application lock, except
+/// where a function says otherwise.
+template <Env E>
+class BlockingIo {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed.
+  BlockingIo(typename E::Sys& sys, const Config& config, StateMutex<E>& mutex, Loop<E>& loop,
+             AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& spare,
+             Mailbox<E>& mailbox, const StopState<E>& stop) noexcept
+      : sys_(sys),
+        config_(config),
+        mutex_(mutex),
+        loop_(loop),
+        threads_(threads),
+        leadership_(leadership),
+        spare_(spare),
+        mailbox_(mailbox),
+        stop_(stop) {}
+
+  // ---- for SessionExchange
+
+  /// Bytes of the body, at least one unless it has ended or failed.
+  [[nodiscard]] BodyRead read_body(unsigned thread, Session& s, std::span<std::byte> into) {
+    if (into.empty()) return {};
+    for (;;) {
+      if (s.body && s.body_taken < s.body->size()) return read_stored_body(thread, s, into);
+      if (s.body_error != BodyError::none) return {0, s.body_error};
+      if (s.body_ended || !s.streaming) return {};
+      s.body.reset();
+      s.body_taken = 0;
+      const Released released(threads_[thread].lock);
+      s.hold_clock(false, loop_.clock().noticed_now());
+      receive_body(thread, s);
+      s.hold_clock(!s.body_ended && s.body_error == BodyError::none, loop_.clock().noticed_now());
+    }
+  }
+  /// Send all output of `s`; wait until what does not fit into its outbox was sent.
+  [[nodiscard]] Sent deliver(unsigned thread, Session& s) {
+    if (!s.machine.output().empty() || s.behind_earlier) {
+      const Released released(threads_[thread].lock);
+      send(s, Rest::stays);
+      while (!s.machine.output().empty() && !s.gone.load(std::memory_order_relaxed)) {
+        const std::uint32_t seen = s.outbox->progress().load(std::memory_order_acquire);
+        send(s, Rest::stays);  // room that was made before the progress was read
+        if (!s.machine.output().empty()) wait_for_room(thread, s, seen);
+      }
+      if (!s.machine.output().empty()) send(s, Rest::kept);  // gone: it is dropped
+    }
+    return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
+  }
+  void log_access(Session& s) {
+    if (config_.access_log) loop_.intake().log_access(s, sys_.now());
+  }
+  [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] core::Instant now() noexcept { return sys_.now(); }
+  [[nodiscard]] bool stopping() const noexcept { return stop_.is_requested(); }
+
+ private:
+  using Rest = typename Outgoing<E>::Rest;
+  using Released = typename AppLock<E>::Released;
+
+  /// The rest of the output lies where the application has it, and does not fit into the outbox:
+  /// wait until the client has read some since the progress was `seen`. Looks again every second,
+  /// since memory that other sessions give back is not announced. Without the application lock.
+  void wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
+    give_up_lead(thread);
+    do {
+      sys_.futex_wait(s.outbox->progress(), seen, 1s);
+      seen = s.outbox->progress().load(std::memory_order_acquire);
+    } while (s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed));
+  }
+
+  /// Without the application lock.
+  void send(Session& s, Rest rest) {
+    const core::Instant now = sys_.now();
+    if (std::exchange(s.behind_earlier,
+                      false)) {  // a thread that takes over the lead sends it, too
+      mutex_.with_lock(
+          [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
+    }
+    loop_.outgoing().send_output(mutex_, s, now, rest);
+    if (s.backlogged() && s.outbox->take_began()) {
+      s.write_wanted = true;
+      mailbox_.post_writable(s);
+    }
+  }
+
+  [[nodiscard]] BodyRead read_stored_body(unsigned thread, Session& s, std::span<std::byte> into) {
+    if (s.body->in_memory()) return read_stored(s, into);
+    const Released released(threads_[thread].lock);
+    return read_stored(s, into);
+  }
+
+  /// Read more of a body that the application reads while it arrives; wait for it if need be.
+  /// Without the application lock.
+  void receive_body(unsigned thread, Session& s) {
+    if (intake().take_content(s)) {
+      if (s.body_error != BodyError::none) send(s, Rest::kept);
+      return;
+    }
+    s.machine.continue_100(s.machine.head().id);
+    send(s, Rest::kept);
+    wait_for_input(thread, s);
+  }
+
+  void wait_for_input(unsigned thread, Session& s) {
+    static constexpr std::size_t kReceiveBytes = 16 * 1024;
+    std::array<std::byte, kReceiveBytes> block;
+    // Input that has arrived is read before the client is judged.
+    core::Instant now = loop_.clock().noticed_now();
+    Result<std::size_t> got = sys_.recv(s.fd, block);
+    if (is_empty(got)) {
+      give_up_lead(thread);
+      const core::Instant due = s.machine.deadline();
+      pollfd fd{s.fd, POLLIN, 0};
+      const core::Duration timeout = due == core::kNever ? kForever : due - now;
+      if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
+      now = loop_.clock().noticed_now();
+      got = sys_.recv(s.fd, block);
+      if (due != core::kNever && now - RunningTime::kSlack > due) {
+        s.machine.on_time(due);  // this thread did not run since: that is not the client's fault
+        s.machine.hold_clock(true);
+        s.machine.on_time(now);
+        s.machine.hold_clock(false);
+      }
+    }
+    s.machine.on_time(now);
+    if (got && *got > 0) {
+      take_input(s, std::span(block).first(*got));
+    } else if (got) {
+      s.peer_finished.store(true, std::memory_order_relaxed);
+      s.machine.receive_eof();
+    } else if (!is_empty(got)) {
+      s.gone.store(true, std::memory_order_relaxed);
+      s.body_error = BodyError::disconnected;
+    }
+  }
+
+  /// The bytes end with the caller's block, so all of the body that lies in them is stored.
+  void take_input(Session& s, std::span<const std::byte> bytes) {
+    s.machine.receive(bytes);
+    core::Step step = s.machine.step();
+    while (const auto* data = std::get_if<core::BodyData>(&step)) {
+      if (!intake().store(s, data->bytes)) s.body_error = BodyError::storage;
+      step = s.machine.step();
+    }
+    if (std::holds_alternative<core::BodyEnd>(step)) {
+      s.body_ended = true;
+      (void)s.machine.step();  // Paused: what lies behind the body is kept
+    } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
+      s.body_error = BodyError::malformed;
+      intake().refuse(s, *rejected);
+      send(s, Rest::kept);
+    }
+  }
+
+  [[nodiscard]] static bool is_empty(const Result<std::size_t>& got) noexcept {
+    return !got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK);
+  }
+
+  /// The call is about to wait inside the server: the spare need not find out by itself.
+  void give_up_lead(unsigned thread) {
+    if (leadership_.word() == threads_[thread].lent) spare_.act_now();
+  }
+
+  typename E::Sys& sys_;
+  const Config& config_;
+  StateMutex<E>& mutex_;
+  Loop<E>& loop_;
+  AppThreads<E>& threads_;
+  Leadership<E>& leadership_;
+  SpareSignal<E>& spare_;
+  Mailbox<E>& mailbox_;
+  const StopState<E>& stop_;
+};
+
+}  // namespace iotax::driver

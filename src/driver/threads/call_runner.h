@@ -1,0 +1,185 @@
+// Running one request in an application thread, and what is left to do when the lead is another
+// thread's by then. It must not know how the thread got the request.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "driver/application.h"
+#include "driver/config.h"
+#include "driver/env.h"
+#include "driver/loop/loop.h"
+#include "driver/scoreboard/scoreboard.h"
+#include "driver/session/session.h"
+#include "driver/threads/app_threads.h"
+#include "driver/threads/dispatch.h"
+#include "driver/threads/mailbox.h"
+#include "driver/threads/overdue.h"
+#include "driver/threads/stop_state.h"
+
+namespace iotax::driver {
+
+template <Env E>
+class CallRunner {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed.
+  CallRunner(typename E::Sys& sys, const Config& config, Application& application,
+             StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Mailbox<E>& mailbox,
+             Dispatch<E>& dispatch, Overdue<E>& overdue, StopState<E>& stop, Seat& seat) noexcept
+      : sys_(sys),
+        config_(config),
+        application_(application),
+        mutex_(mutex),
+        loop_(loop),
+        threads_(threads),
+        mailbox_(mailbox),
+        dispatch_(dispatch),
+        overdue_(overdue),
+        stop_(stop),
+        seat_(seat),
+        reports_calls_(config.tells_when_busy || config.requests_max != 0) {}
+
+  /// Call the application for the request of `s`, with the application lock. False: `s` was taken
+  /// away meanwhile.
+  [[nodiscard]] bool run(AppThreadState<E>& thread, Session& s, core::Instant called) {
+    thread.call.begin(s.line, s.id, called);
+    if (reports_calls_) [[unlikely]]
+      report_call();
+    thread.exchange.begin(s, called);
+    application_.call(thread.number, thread.exchange);
+    thread.requests.store(thread.requests.load(std::memory_order_relaxed) + 1,
+                          std::memory_order_relaxed);
+    thread.call.end();
+    return thread.exchange.end();
+  }
+
+  /// The call of `s` has outlasted the watch, and the spare has taken over the lead. `ours`: the
+  /// result of run().
+  void finish_late(AppThreadState<E>& thread, Session& s, core::Instant called, bool ours) {
+    late_.fetch_add(1, std::memory_order_relaxed);
+    { const std::lock_guard new_leader_has_flushed(mutex_); }
+    dispatch_.record_call(called);
+    finish_unled(thread, s, ours);
+    late_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  /// Run a request of the queue, without the lead.
+  void run_queued(AppThreadState<E>& thread, Session& s) {
+    late_.fetch_add(1, std::memory_order_relaxed);
+    const std::optional<core::Instant> called =
+        thread.lock.held() ? std::optional(sys_.now()) : overdue_.acquire_for(thread, s);
+    dispatch_.wake_next(thread);
+    if (called) {
+      bool ours = true;
+      if (loop_.requests().admit(s, loop_.clock().noticed_now())) {
+        s.behind_earlier = false;
+        ours = run(thread, s, *called);
+        dispatch_.record_call(*called);
+      }
+      finish_unled(thread, s, ours);
+    } else {
+      thread.lock.release_unless_credit();
+    }
+    late_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  /// Whether threads run calls without the lead: they wait for the application lock.
+  [[nodiscard]] bool any_late() const noexcept {
+    return late_.load(std::memory_order_relaxed) != 0;
+  }
+
+  /// By thread 0. A handler that raises stops the worker.
+  void run_signal_handlers() {
+    AppLock<E>& lock = threads_[0].lock;
+    const bool held = lock.held();
+    if (!held) lock.acquire();
+    if (application_.run_signal_handlers()) {
+      stop_.request(Stop::prompt, 0);
+      mailbox_.ring();
+    }
+    if (!held) lock.release();
+  }
+
+  /// Requests that were run, and those that are running. From any thread.
+  [[nodiscard]] std::uint64_t requests() const noexcept {
+    std::uint64_t count = 0;
+    for (unsigned thread = 0; thread < threads_.size(); ++thread) {
+      count += threads_[thread].requests.load(std::memory_order_relaxed);
+    }
+    return count;
+  }
+  [[nodiscard]] std::size_t running() const noexcept {
+    std::size_t count = 0;
+    for (unsigned thread = 0; thread < threads_.size(); ++thread) {
+      count += threads_[thread].call.running() ? 1 : 0;
+    }
+    return count;
+  }
+
+ private:
+  /// Tell the supervisor that requests run, if nobody watches, and once that this worker has run
+  /// its share of them.
+  void report_call() {
+    if (config_.tells_when_busy && seat_.wants_watching()) {
+      (void)loop_.channel().report(Report::busy);
+    }
+    if (config_.requests_max == 0) return;
+    const std::uint64_t count = requests() + running();
+    if (count < config_.requests_max) return;
+    if (share_done_.exchange(true, std::memory_order_relaxed)) return;
+    (void)loop_.channel().report(Report::max_requests, std::to_string(count));
+  }
+
+  /// Without the lead.
+  void finish_unled(AppThreadState<E>& thread, Session& s, bool ours) {
+    thread.lock.release_unless_credit();
+    if (ours) [[likely]] {
+      return_session(s);
+    } else {
+      overdue_.call_returned(thread, s);
+    }
+  }
+
+  /// Send the response of `s` and give the session back, with mail only if the leader has something
+  /// to do for it.
+  void return_session(Session& s) {
+    const core::Instant now = sys_.now();
+    s.hold_clock(false, now);
+    s.machine.on_time(now);
+    loop_.outgoing().send_output(mutex_, s, now);
+    s.machine.sent(0);  // idle from now on, also where nothing was left to send
+    s.body.reset();
+    const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
+                       s.outbox.get() == nullptr && !s.write_wanted &&
+                       !loop_.acceptor().wants_room() && !s.gone.load(std::memory_order_relaxed) &&
+                       !stop_.is_requested();
+    Owner expected = Owner::lent;
+    if (quiet &&
+        s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
+      if (stop_.is_requested()) mailbox_.ring();  // the leader may have looked just before
+      return;
+    }
+    mailbox_.post_returned(s);
+  }
+
+  typename E::Sys& sys_;
+  const Config& config_;
+  Application& application_;
+  StateMutex<E>& mutex_;
+  Loop<E>& loop_;
+  AppThreads<E>& threads_;
+  Mailbox<E>& mailbox_;
+  Dispatch<E>& dispatch_;
+  Overdue<E>& overdue_;
+  StopState<E>& stop_;
+  Seat& seat_;
+  const bool reports_calls_;  // the supervisor wants to know of calls
+  std::atomic<bool> share_done_{false};
+  Atomic<E, unsigned> late_{0};
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,131 @@
+// What other threads ask of the leader about sessions, and how its wait for events is ended for
+// that. It must not know which threads there are.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/instant.h"
+#include "driver/env.h"
+#include "driver/loop/loop.h"
+#include "driver/os/sys.h"
+#include "driver/proof.h"
+#include "driver/session/session.h"
+
+namespace iotax::driver {
+
+/// Mail names sessions that are lent, and that nobody gives back before it is delivered.
+template <Env E>
+class Mailbox {
+ public:
+  using Session = driver::Session<E>;
+
+  /// All are borrowed.
+  Mailbox(typename E::Sys& sys, StateMutex<E>& mutex, Loop<E>& loop) noexcept
+      : sys_(sys), mutex_(mutex), loop_(loop) {}
+  Mailbox(Mailbox&&) = delete;
+
+  /// The write end of the pipe that ends the leader's wait (loop/wakeup.h); borrowed.
+  void open(int wakeup_fd) noexcept { wakeup_fd_ = wakeup_fd; }
+
+  // ---- by any thread
+
+  /// The outbox of `s` waits for room in the socket.
+  void post_writable(Session& s) { post(mail_.writable, s); }
+  /// The request of `s` is over.
+  void post_returned(Session& s) { post(mail_.returned, s); }
+  /// The thread from which `s` was taken is back.
+  void post_released(Session& s) { post(mail_.released, s); }
+  /// `s` was taken from its thread, to be answered for the application.
+  void post_expired(Session& s, Cut when, core::Duration age) {
+    {
+      const std::lock_guard lock(mutex_);
+      mail_.expired.push_back({&s, when, age});
+      any_.store(true);
+    }
+    ring();
+  }
+  /// A thread came back, or could not be started.
+  void post_threads_changed() {
+    threads_changed_.store(true);
+    any_.store(true);
+    ring();
+  }
+  /// End the leader's wait. Async-signal-safe.
+  void ring() noexcept {
+    static constexpr std::array kByte{std::byte{0}};
+    (void)sys_.write(wakeup_fd_, kByte);  // EAGAIN: the pipe is full, so the reader wakes up anyway
+  }
+
+  // ---- by the leader
+
+  [[nodiscard]] bool any() const noexcept { return any_.load(std::memory_order_relaxed); }
+  struct Delivered {
+    bool expired = false;          // calls were answered for the application
+    bool threads_changed = false;  // post_threads_changed()
+  };
+  /// Do what was posted about sessions. What else was posted is in the result.
+  Delivered deliver(const Lead& lead) {
+    Mail mail;
+    Delivered delivered;
+    {
+      const std::lock_guard lock(mutex_);
+      std::swap(mail, mail_);
+      delivered.threads_changed = threads_changed_.exchange(false);
+      any_.store(false);
+    }
+    delivered.expired = !mail.expired.empty();
+    RequestQueue<E>& requests = loop_.requests();
+    for (Session* s : mail.writable) {  // first: the others may close them
+      loop_.events().watch_writable(lead, *s);
+    }
+    for (Session* s : mail.returned) requests.return_session(lead, *s);
+    for (const Expired& one : mail.expired) {
+      requests.take_away(lead, *one.session, one.when, one.age);
+    }
+    for (Session* s : mail.released) requests.thread_returned(lead, *s);
+    return delivered;
+  }
+  /// From here on mail ends the wait for events. False: there is some already.
+  [[nodiscard]] bool begin_wait() noexcept {
+    waiting_.store(true);
+    return !any_.load();
+  }
+  void end_wait() noexcept { waiting_.store(false, std::memory_order_relaxed); }
+
+ private:
+  struct Expired {
+    Session* session;
+    Cut when;
+    core::Duration age;
+  };
+  struct Mail {
+    std::vector<Session*> writable;
+    std::vector<Session*> returned;
+    std::vector<Expired> expired;
+    std::vector<Session*> released;
+  };
+
+  void post(std::vector<Session*>& box, Session& s) {
+    {
+      const std::lock_guard lock(mutex_);
+      box.push_back(&s);
+      any_.store(true);
+    }
+    if (waiting_.load()) ring();
+  }
+
+  typename E::Sys& sys_;
+  StateMutex<E>& mutex_;
+  Loop<E>& loop_;
+  int wakeup_fd_ = -1;
+  Mail mail_;  // under the mutex
+  Atomic<E, bool> any_{false};
+  Atomic<E, bool> threads_changed_{false};
+  Atomic<E, bool> waiting_{false};  // the leader waits for events, or is about to
+};
+
+}  // namespace iotax::driver

@@ -1,0 +1,188 @@
+#include "driver/loop/acceptor.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "support/loop_parts.h"
+
+namespace iotax {
+namespace {
+
+using namespace std::chrono_literals;
+using support::kGet;
+using support::LoopParts;
+using support::ScriptedClient;
+
+/// Listens, with a limit of connections.
+struct Listening : LoopParts {
+  explicit Listening(std::size_t connections_max = 0) : LoopParts(with(connections_max)) {
+    if (!acceptor.listen()) std::abort();
+  }
+  static driver::Config with(std::size_t connections_max) {
+    driver::Config config;
+    config.connections_max = connections_max;
+    return config;
+  }
+  void tick() {
+    base.clock.read();
+    acceptor.tick(lead);
+  }
+  /// So many server log lines contain `text`.
+  [[nodiscard]] std::size_t logged(std::string_view text) const {
+    std::size_t found = 0;
+    for (const std::string& line : log.server_lines) found += line.find(text) != std::string::npos;
+    return found;
+  }
+};
+
+TEST(Acceptor, AcceptsEachClientThatWaits) {
+  Listening parts;
+  for (int n = 0; n < 3; ++n) parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 3U);
+}
+
+TEST(Acceptor, AcceptsNothingWithoutApplicationThreads) {
+  Listening parts;
+  parts.acceptor.set_threads(parts.lead, 0);
+  parts.sys.connect(parts.listener);
+  EXPECT_EQ(parts.turn(), 0U);
+  parts.acceptor.set_threads(parts.lead, 1);
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+TEST(Acceptor, PausesWhenDescriptorsRunOutAndLogsItOnce) {
+  Listening parts;
+  parts.sys.fail_always("accept", EMFILE);
+  parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_EQ(parts.turn(), 0U);  // no busy loop
+  EXPECT_EQ(parts.acceptor.due(), parts.base.clock.now() + 100ms);
+  parts.pass(100ms);
+  parts.tick();
+  parts.turn();
+  EXPECT_EQ(parts.logged("No connection can be accepted"), 1U);
+  parts.sys.heal();
+  parts.pass(100ms);
+  parts.tick();
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+TEST(Acceptor, GoesOnAfterAClientThatDisconnectedInTheBacklog) {
+  Listening parts;
+  parts.sys.fail("accept", 1, ECONNABORTED);
+  parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+TEST(Acceptor, AtTheLimitClosesTheConnectionThatHasBeenIdleForLongest) {
+  Listening parts(2);
+  ScriptedClient first = parts.sys.connect(parts.listener);
+  parts.turn();
+  parts.pass(1s);
+  ScriptedClient second = parts.sys.connect(parts.listener);
+  parts.turn();
+  ScriptedClient third = parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_TRUE(first.closed_by_server());
+  EXPECT_FALSE(second.closed_by_server());
+  EXPECT_EQ(parts.table.size(), 2U);
+  EXPECT_EQ(parts.logged("--max-connections 2"), 1U);
+}
+
+TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
+  Listening parts(1);
+  ScriptedClient first = parts.sys.connect(parts.listener);
+  parts.turn();
+  first.send(kGet);
+  parts.sys.connect(parts.listener);
+  parts.acceptor.on_ready(
+      parts.lead, *[&] {
+        static driver::Listener unused(-1, "");
+        return &unused;
+      }());
+  EXPECT_FALSE(first.closed_by_server());
+  EXPECT_EQ(parts.ready.size(), 1U);
+}
+
+TEST(Acceptor, AtTheLimitWaitsWhileNoConnectionIsIdle) {
+  Listening parts(1);
+  ScriptedClient first = parts.sys.connect(parts.listener);
+  parts.turn();
+  first.send(kGet);
+  parts.turn();
+  parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_TRUE(parts.acceptor.wants_room());
+  EXPECT_EQ(parts.table.size(), 1U);
+  EXPECT_EQ(parts.logged("new clients wait"), 1U);
+  parts.respond(*parts.ready.pop(), "ok");
+  parts.requests.flush(parts.lead);
+  parts.tick();
+  EXPECT_FALSE(parts.acceptor.wants_room());
+  parts.turn();
+  EXPECT_TRUE(first.closed_by_server());
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+TEST(Acceptor, ResumesAsSoonAsAConnectionCloses) {
+  Listening parts(1);
+  ScriptedClient first = parts.sys.connect(parts.listener);
+  parts.turn();
+  first.send(kGet);
+  parts.turn();
+  parts.sys.connect(parts.listener);
+  parts.turn();
+  first.reset();
+  parts.turn();
+  parts.respond(*parts.ready.pop(), "lost");
+  parts.requests.flush(parts.lead);
+  parts.tick();
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+TEST(Acceptor, FilesOfBodiesCountAgainstTheLimitOfDescriptors) {
+  Listening parts;
+  parts.intake.budget().descriptors.set_most(3);
+  parts.intake.budget().descriptors.add();
+  parts.intake.budget().descriptors.add();
+  for (int n = 0; n < 3; ++n) {
+    parts.sys.connect(parts.listener).send(kGet);
+    parts.turn();
+  }
+  EXPECT_EQ(parts.table.size(), 1U);
+  EXPECT_EQ(parts.logged("2 files of bodies"), 1U);
+  parts.intake.budget().descriptors.remove();
+  parts.intake.budget().descriptors.remove();
+}
+
+TEST(Acceptor, AcceptsPendingClientsBeforeTheListenersClose) {
+  Listening parts;
+  ScriptedClient client = parts.sys.connect(parts.listener);
+  parts.acceptor.accept_pending(parts.lead);
+  parts.acceptor.stop(parts.lead);
+  EXPECT_EQ(parts.table.size(), 1U);
+  EXPECT_FALSE(parts.sys.is_open(parts.listener));
+}
+
+TEST(Acceptor, AListenerThatCannotBeAcceptedFromIsTriedAgain) {
+  Listening parts;
+  parts.sys.fail("accept", 1, EBADF);
+  parts.sys.connect(parts.listener);
+  parts.turn();
+  EXPECT_EQ(parts.acceptor.due(), parts.base.clock.now() + 10ms);
+  parts.pass(10ms);
+  parts.tick();
+  parts.turn();
+  EXPECT_EQ(parts.table.size(), 1U);
+}
+
+}  // namespace
+}  // namespace iotax

@@ -1,0 +1,163 @@
+#include "driver/loop/session_events.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "support/loop_parts.h"
+
+namespace iotax {
+namespace {
+
+using namespace std::chrono_literals;
+using driver::Owner;
+using support::kGet;
+using support::LoopParts;
+
+TEST(SessionEvents, AWholeRequestIsReadyAndItsSessionLent) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet.substr(0, 10));
+  parts.turn();
+  EXPECT_TRUE(parts.ready.empty());
+  client.send(kGet.substr(10));
+  parts.turn();
+  ASSERT_EQ(parts.ready.size(), 1U);
+  EXPECT_EQ(parts.ready.pop(), s);
+  EXPECT_EQ(s->owner.load(), Owner::lent);
+}
+
+TEST(SessionEvents, ARejectedRequestIsAnsweredWithoutTheApplication) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  parts.turn();
+  EXPECT_TRUE(parts.ready.empty());
+  EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 400");
+  EXPECT_EQ(s->phase, driver::Phase::lingering);
+}
+
+TEST(SessionEvents, InputWhileTheSessionIsLentSilencesItInsteadOfReading) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet);
+  parts.turn();
+  client.send(kGet);
+  parts.turn();
+  EXPECT_EQ(s->owner.load(), Owner::surprised);
+  EXPECT_FALSE(s->in_poller);
+  EXPECT_EQ(client.unread_by_server(), kGet.size());
+  EXPECT_EQ(parts.turn(), 0U);
+}
+
+TEST(SessionEvents, ASilencedSessionIsReadWhenItIsReturned) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet);
+  parts.turn();
+  (void)parts.ready.pop();
+  client.send(kGet);
+  parts.turn();
+  parts.respond(*s, "one");
+  parts.requests.flush(parts.lead);
+  EXPECT_TRUE(s->in_poller);
+  parts.turn();
+  EXPECT_EQ(parts.ready.size(), 1U);
+}
+
+TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItGone) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet);
+  parts.turn();
+  client.reset();
+  parts.turn();
+  EXPECT_TRUE(s->gone.load());
+  EXPECT_GE(s->fd, 0);  // its thread may still use it
+  parts.respond(*s, "lost");
+  parts.requests.flush(parts.lead);
+  EXPECT_EQ(s->fd, -1);
+}
+
+TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAfterItsTime) {
+  driver::Config config;
+  config.limits.keep_alive = 10s;
+  LoopParts parts(config);
+  auto [client, s] = parts.connect();
+  parts.pass(11s);
+  parts.turn();
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(SessionEvents, ATimeoutInAHeadIsAnswered408) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send("GET / HT");
+  parts.turn();
+  parts.pass(parts.config.limits.receive_timeout + 1s);
+  parts.turn();
+  EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 408");
+}
+
+TEST(SessionEvents, NoRequestIsReadWhileResponsesWaitForTheClient) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.read_by_hand(10);
+  client.send(kGet);
+  parts.turn();
+  (void)parts.ready.pop();
+  parts.respond(*s, std::string(1000, 'x'));
+  parts.requests.flush(parts.lead);
+  client.send(kGet);
+  parts.turn();
+  EXPECT_TRUE(parts.ready.empty());
+  EXPECT_EQ(client.unread_by_server(), kGet.size());
+  client.read_by_hand(10000);
+  parts.turn();  // the rest of the response
+  parts.turn();  // the request
+  EXPECT_EQ(parts.ready.size(), 1U);
+}
+
+TEST(SessionEvents, AClientThatReadsNothingIsResetAfterTheSendTimeout) {
+  driver::Config config;
+  config.limits.send_timeout = 30s;
+  LoopParts parts(config);
+  auto [client, s] = parts.connect();
+  client.read_by_hand(10);
+  client.send(kGet);
+  parts.turn();
+  parts.respond(*s, std::string(1000, 'x'));
+  parts.requests.flush(parts.lead);
+  parts.pass(31s);
+  parts.turn();
+  EXPECT_TRUE(client.was_reset());
+  ASSERT_EQ(parts.log.server_lines.size(), 1U);
+  EXPECT_NE(parts.log.server_lines[0].find("--send-timeout"), std::string::npos);
+}
+
+TEST(SessionEvents, OnlyIdleConnectionsWithoutARequestClose) {
+  LoopParts parts;
+  auto [one, first] = parts.connect();
+  auto [other, second] = parts.connect();
+  other.send(kGet);
+  parts.events.close_if_idle(parts.lead, *first);
+  parts.events.close_if_idle(parts.lead, *second);
+  EXPECT_TRUE(one.closed_by_server());
+  EXPECT_FALSE(other.closed_by_server());
+  EXPECT_EQ(parts.ready.size(), 1U);
+}
+
+TEST(SessionEvents, SyncMakesNoCallForAnIdleConnectionThatIsReturned) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet);
+  parts.turn();
+  parts.respond(*s, "ok");
+  parts.sys.reset_calls();
+  parts.requests.flush(parts.lead);
+  EXPECT_EQ(parts.sys.calls(), 1U);  // the send
+}
+
+}  // namespace
+}  // namespace iotax

@@ -1,0 +1,98 @@
+// The parts of a worker's threads on the scripted system, each on top of those before it, without a
+// thread that runs them. A test uses those up to the one that it is about, and is the leader.
+#pragma once
+
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "driver/loop/loop.h"
+#include "driver/threads/app_threads.h"
+#include "driver/threads/blocking_io.h"
+#include "driver/threads/dispatch.h"
+#include "driver/threads/leadership.h"
+#include "driver/threads/mailbox.h"
+#include "driver/threads/overdue.h"
+#include "driver/threads/spare_signal.h"
+#include "driver/threads/stop_state.h"
+#include "support/fake_application.h"
+#include "support/scripted_env.h"
+
+namespace iotax::support {
+
+struct ThreadParts {
+  using E = ScriptedEnv;
+  using Session = driver::Session<E>;
+
+  explicit ThreadParts(driver::Config settings = {})
+      : config(std::move(settings)), page(config.threads), listener(sys.listen()) {
+    const driver::Result<driver::PipeEnds> made = sys.pipe();
+    if (!made || !signal.open() || !loop.open(made->read)) std::abort();
+    wakeup = *made;
+    mailbox.open(wakeup.write);
+    loop.add_listener(listener, "127.0.0.1:8000");
+    if (!loop.listen()) std::abort();
+  }
+  ~ThreadParts() {
+    loop.close(lead);
+    signal.close();
+    sys.close(wakeup.read);
+    sys.close(wakeup.write);
+  }
+  ThreadParts(const ThreadParts&) = delete;
+
+  template <class F>
+  auto locked(F f) {
+    return mutex.with_lock(f);
+  }
+  /// One look at the poller and the timers.
+  void turn() {
+    std::array<driver::Event, 64> found;
+    const driver::Result<std::size_t> n = loop.poll(lead, found, core::Duration::zero());
+    loop.process(lead, std::span(found).first(n ? *n : 0));
+  }
+  /// Time passes, in steps in which the leader waits.
+  void pass(core::Duration time) {
+    const core::Instant end = sys.now() + time;
+    while (sys.now() < end) {
+      sys.advance(loop.clock().wait_until(end, false));
+      loop.clock().read();
+    }
+  }
+  /// A client with a request that is ready, in the order of the calls.
+  ScriptedClient request(std::string_view path = "/") {
+    ScriptedClient client = sys.connect(listener);
+    client.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    turn();
+    turn();
+    return client;
+  }
+  void enqueue() {
+    locked([&](const driver::Locked& l) { dispatch.enqueue_ready(lead, l, overdue.is_stuck()); });
+  }
+
+  ScriptedSys sys;
+  driver::Config config;
+  driver::LeadTuning tuning;
+  RecordingLog log;
+  FakeApplication app{sys};
+  driver::PrivatePage page;
+  driver::Place place{page.page(), 0};
+  int listener;
+  driver::PipeEnds wakeup;
+  driver::StateMutex<E> mutex;
+  driver::Leadership<E> leadership;
+  driver::Lead lead = leadership.begin(0);
+  driver::StopState<E> stop;
+  driver::Loop<E> loop{sys, config, app, log, place};
+  driver::SpareSignal<E> signal{sys};
+  driver::Mailbox<E> mailbox{sys, mutex, loop};
+  driver::BlockingIo<E> io{sys, config, mutex, loop, threads, leadership, signal, mailbox, stop};
+  driver::AppThreads<E> threads{sys, config, app, loop.clock(), tuning, io, place};
+  driver::Dispatch<E> dispatch{sys, config, log, tuning, mutex, loop, threads};
+  driver::Overdue<E> overdue{
+      sys, config, log, mutex, loop, threads, mailbox, dispatch, place.page.seat(0)};
+};
+
+}  // namespace iotax::support
