@@ -36,9 +36,9 @@ foreach(path IN LISTS earlier)
 endforeach()
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
 
-# The bridge without its Python module: test programs bring a module of their own.
+# The bridge without its Python module (src/bridge/module): test programs bring a module of their own.
 set(module_sources ${bridge_sources})
-list(FILTER module_sources INCLUDE REGEX "/(module|in_process|worker_options)\\.cc$")
+list(FILTER module_sources INCLUDE REGEX "/src/bridge/module/")
 list(REMOVE_ITEM bridge_sources ${module_sources})
 add_library(iotax_bridge STATIC ${bridge_sources})
 target_include_directories(iotax_bridge PUBLIC "${room}")

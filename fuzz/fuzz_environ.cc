@@ -15,8 +15,8 @@
 #include <string_view>
 #include <utility>
 
-#include "bridge/call.h"
-#include "bridge/gil.h"
+#include "bridge/capi/gil.h"
+#include "bridge/wsgi/call.h"
 #include "client.h"
 #include "driver/in_process.h"
 #include "driver/os/sys.h"

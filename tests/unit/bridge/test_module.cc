@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "bridge/call.h"
-#include "bridge/forwarded.h"
-#include "bridge/text.h"
+#include "bridge/capi/text.h"
+#include "bridge/wsgi/call.h"
+#include "bridge/wsgi/forwarded.h"
 #include "scripted_exchange.h"
 #ifdef IOTAX_TRAPS
 #include "traps.h"

@@ -1,0 +1,93 @@
+// The bridge's half of the seam: enters Python and runs one request to its end in one thread, in
+// the contextvars context of that thread, which lives as long as the thread. A copy of it for each
+// request was tried and dropped: frameworks keep per-thread state in context variables (Django its
+// cache clients), and made it again, with a new connection, for each request. This file decides
+// which objects a request gets and what becomes of those that an application keeps.
+#pragma once
+
+#include <Python.h>
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bridge/capi/gil.h"
+#include "bridge/capi/ref.h"
+#include "bridge/wsgi/environ.h"
+#include "bridge/wsgi/request.h"
+#include "driver/application.h"
+#include "driver/log/log.h"
+
+namespace iotax::bridge {
+
+/// Everything that the types and tables of the bridge need, once per process. false: a Python
+/// exception is set.
+[[nodiscard]] bool init_bridge(const Gil& gil, PyObject* module);
+
+class Caller final : public driver::Application {
+ public:
+  /// `application` is called for each request. `log` is borrowed for the object's life. Made and
+  /// destroyed with the GIL.
+  Caller(const Gil& gil, Ref application, unsigned threads, EnvironOptions options,
+         driver::Log& log);
+  ~Caller() override;
+
+  void enter(unsigned thread) noexcept override { states_.enter(thread); }
+  void leave(unsigned thread) noexcept override { states_.leave(thread); }
+  void call(unsigned thread, driver::Exchange& exchange) noexcept override;
+  [[nodiscard]] bool trusts(const driver::Peer& peer) const noexcept override;
+  [[nodiscard]] std::string client_of(const driver::Peer& peer,
+                                      std::span<const core::Field> fields) const noexcept override;
+  [[nodiscard]] bool run_signal_handlers() noexcept override;
+
+  /// Only after own_process(). Python may be held by whoever does not return, so it is not asked.
+  void end_process(int exit_code) noexcept override;
+
+  /// The process is the server's own: when stopping takes too long, end_process() ends it.
+  /// Otherwise that does nothing.
+  void own_process() noexcept { own_process_.store(true, std::memory_order_relaxed); }
+  /// The server is stopping: a KeyboardInterrupt in application thread 0 is not the application's
+  /// fault. Async-signal-safe.
+  void stopping() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+  /// Raise iotax.RequestTimeout in what the application runs in `thread`. False: it runs nothing
+  /// there that may be interrupted.
+  bool interrupt(const Gil& gil, unsigned thread) noexcept;
+  /// As in sys._current_frames(); 0 before the first request.
+  [[nodiscard]] unsigned long thread_ident(const Gil& gil, unsigned thread) const noexcept;
+  /// What the first signal handler that raised has raised; empty when none did.
+  [[nodiscard]] Ref take_raised(const Gil& gil) noexcept;
+
+ private:
+  /// What one application thread uses for all its requests.
+  struct Slot {
+    Slot(const EnvironOptions& options, EnvironTables& tables, driver::Log& log)
+        : request(Request::make(log)), environ(options, tables, log) {}
+    RequestRef request;
+    Environ environ;
+    Ref start_response;
+    Ref input;
+    Ref errors;
+    Ref early_hints;
+    Ref client_disconnected;
+    bool ready = false;
+  };
+
+  [[nodiscard]] bool prepare(const Gil& gil, Slot& slot);
+  void run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& exchange) noexcept;
+  void take_back(Slot& slot) noexcept;
+  void retire(Slot& slot) noexcept;
+
+  Ref application_;
+  driver::Log& log_;
+  EnvironOptions options_;
+  EnvironTables tables_;
+  ThreadStates states_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  Ref raised_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> own_process_{false};
+};
+
+}  // namespace iotax::bridge

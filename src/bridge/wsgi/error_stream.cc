@@ -1,0 +1,121 @@
+#include "bridge/wsgi/error_stream.h"
+
+#include <cstddef>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "bridge/capi/static_type.h"
+#include "bridge/capi/text.h"
+
+namespace iotax::bridge {
+namespace {
+
+constexpr std::size_t kKeptBytesMax = 64 * 1024;  // more of an unfinished line is not kept here
+
+struct ErrorStream {
+  PyObject_HEAD driver::Log* log;
+  std::string pending;  // the beginning of a line
+  bool within_line;     // the log has a line of this stream of which the end is missing
+};
+
+ErrorStream& stream_of(PyObject* self) noexcept { return *reinterpret_cast<ErrorStream*>(self); }
+
+void emit(ErrorStream& stream, std::string_view text, bool last) noexcept {
+  if (stream.log != nullptr) stream.log->application(&stream, text, last);
+  stream.within_line = !last && !text.ends_with('\n');
+}
+
+/// What is pending goes to the log as it is.
+void emit_pending(ErrorStream& stream) noexcept {
+  if (stream.pending.empty()) return;
+  emit(stream, stream.pending, false);
+  stream.pending.clear();
+}
+
+/// Whole lines at once, so that a traceback is not torn apart by another thread's lines.
+void append(ErrorStream& stream, std::string_view text) {
+  const std::size_t behind_lines = text.rfind('\n') + 1;  // 0: there is none
+  if (behind_lines != 0) {
+    if (stream.pending.empty()) {
+      emit(stream, text.substr(0, behind_lines), false);
+    } else {
+      stream.pending += text.substr(0, behind_lines);
+      emit_pending(stream);
+    }
+  }
+  stream.pending += text.substr(behind_lines);
+  if (stream.pending.size() > kKeptBytesMax) emit_pending(stream);
+}
+
+PyObject* write(PyObject* self, PyObject* text) {
+  if (!PyUnicode_Check(text)) {
+    PyErr_Format(PyExc_TypeError, "wsgi.errors.write takes str, not %.100s: it is a text stream",
+                 Py_TYPE(text)->tp_name);
+    return nullptr;
+  }
+  append(stream_of(self), utf8(text));
+  return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
+}
+
+PyObject* writelines(PyObject* self, PyObject* lines) {
+  const Ref iterator = Ref::steal(PyObject_GetIter(lines));
+  if (!iterator) return nullptr;
+  while (const Ref line = Ref::steal(PyIter_Next(iterator.get()))) {
+    const Ref written = Ref::steal(write(self, line.get()));
+    if (!written) return nullptr;
+  }
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* flush(PyObject* self, PyObject* /*none*/) {
+  emit_pending(stream_of(self));
+  Py_RETURN_NONE;
+}
+
+void free_stream(PyObject* self) {
+  end_error_line(self);
+  stream_of(self).~ErrorStream();
+  PyObject_Free(self);
+}
+
+PyMethodDef methods[] = {
+    {"write", write, METH_O, "write(text) -> int"},
+    {"writelines", writelines, METH_O, "writelines(lines)"},
+    {"flush", flush, METH_NOARGS,
+     "flush(): what was written of an unfinished line goes to the log, too"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyTypeObject stream_type = [] {
+  PyTypeObject type = static_type(
+      "iotax.errors", "wsgi.errors: text for the server log, which is written there as it is.",
+      sizeof(ErrorStream), free_stream);
+  type.tp_methods = methods;
+  return type;
+}();
+
+}  // namespace
+
+bool init_error_stream_type() { return PyType_Ready(&stream_type) == 0; }
+
+Ref make_error_stream(driver::Log& log) noexcept {
+  auto* const made = PyObject_New(ErrorStream, &stream_type);
+  if (made == nullptr) return {};
+  made->log = &log;
+  made->within_line = false;
+  new (&made->pending) std::string;
+  return Ref::steal(reinterpret_cast<PyObject*>(made));
+}
+
+void end_error_line(PyObject* stream) noexcept {
+  ErrorStream& it = stream_of(stream);
+  if (it.pending.empty() && !it.within_line) return;
+  emit(it, it.pending, true);
+  it.pending.clear();
+}
+
+void cut_off_error_stream(PyObject* stream) noexcept { stream_of(stream).log = nullptr; }
+
+}  // namespace iotax::bridge
