@@ -37,7 +37,7 @@ class InProcess {
         sys_(sys),
         now_(sys.now()),
         intake_(sys, config, application, log),
-        session_(-1, std::move(peer), config.limits, intake_.policy(), now_),
+        session_(sys, -1, std::move(peer), config.limits, intake_.policy(), now_),
         exchange_(*this, 0) {}
   InProcess(InProcess&&) = delete;
 

@@ -253,7 +253,7 @@ class Acceptor {
   /// that has been idle for longest. Null: none can close.
   [[nodiscard]] Session* make_room(const Lead& lead) {
     if (Session* const s = closing_.oldest_lingering(lead)) {
-      (void)loop_.sys.recv(s->fd, loop_.received);  // unread input would make the close a reset
+      (void)s->wire.recv(loop_.received);  // unread input would make the close a reset
       return s;
     }
     for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
@@ -261,7 +261,7 @@ class Acceptor {
       if (s == nullptr) return nullptr;
       events_.receive(lead, *s);       // a request may have arrived: it is served
       if (has_room()) return nullptr;  // the client has closed it
-      if (s->fd >= 0 && SessionTable<E>::is_idle(*s)) return s;
+      if (s->wire.is_open() && SessionTable<E>::is_idle(*s)) return s;
     }
     return nullptr;
   }

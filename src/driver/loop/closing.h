@@ -46,7 +46,7 @@ class Closing {
       return;
     }
     // Also when the client has finished: unread input would turn the close into a reset.
-    (void)loop_.sys.shutdown(s.fd, SHUT_WR);
+    s.wire.shutdown_write();
     s.phase = Phase::lingering;
     lingering_.renew(s, now);
     s.phase_idle = now + loop_.config.limits.linger_idle;
@@ -66,7 +66,7 @@ class Closing {
 
   /// Discard input that arrives after the last response. May close `s`.
   void discard_input(const Lead& lead, Session& s) {
-    const Result<std::size_t> got = loop_.sys.recv(s.fd, loop_.received);
+    const Result<std::size_t> got = s.wire.recv(loop_.received);
     if (got && *got > 0) {
       if (s.phase == Phase::lingering) {
         s.phase_idle = loop_.clock.now() + loop_.config.limits.linger_idle;
@@ -89,7 +89,7 @@ class Closing {
       return;
     }
     finish_reset(lead, s);
-    if (s.fd >= 0) table_.set_timer(lead, s);
+    if (s.wire.is_open()) table_.set_timer(lead, s);
   }
 
   /// The socket is dead in both directions. If the response was truncated, close with a reset, so
@@ -105,16 +105,16 @@ class Closing {
   /// Close with RST. A FIN before it would make a truncated response look complete.
   void reset(const Lead& lead, Session& s) {
     s.phase = Phase::resetting;
-    (void)loop_.sys.set_linger_zero(s.fd);
+    s.wire.reset_on_close();
     close(lead, s);
   }
 
   void close(const Lead& lead, Session& s) {
-    if (s.fd < 0) return;
+    if (!s.wire.is_open()) return;
     table_.unwatch(lead, s);
     // A child that the application forked may hold a copy of the descriptor, which would keep the
     // connection open.
-    if (s.phase != Phase::resetting) (void)loop_.sys.shutdown(s.fd, SHUT_RDWR);
+    if (s.phase != Phase::resetting) s.wire.shutdown();
     table_.erase(lead, s);
   }
 
@@ -122,7 +122,7 @@ class Closing {
   /// Close with RST, so that a truncated close-delimited response cannot be taken for a complete
   /// one; but only when the bytes before it have arrived, or after a second.
   void finish_reset(const Lead& lead, Session& s) {
-    const Result<std::size_t> unacked = loop_.sys.unacked_bytes(s.fd);
+    const Result<std::size_t> unacked = s.wire.unacked_bytes();
     if (unacked && *unacked > 0 && loop_.clock.now() < s.phase_ends) {
       s.phase_idle = std::min(s.phase_ends, loop_.clock.now() + 5ms);
       return;

@@ -142,7 +142,7 @@ class RequestQueue {
   void thread_returned(const Lead& lead, Session& s) {
     s.came_back = true;
     s.still_read = false;
-    if (s.cut == Cut::no || s.fd >= 0) return;  // not taken away yet, or not closed
+    if (s.cut == Cut::no || s.wire.is_open()) return;  // not taken away yet, or not closed
     table_.thread_returned(lead, s);
   }
 

@@ -38,14 +38,14 @@ class SessionEvents {
 
   /// The poller reports `event` for `s`.
   void on_event(const Lead& lead, Session& s, const Event& event) {
-    if (s.fd < 0) return;  // closed earlier in this turn
+    if (!s.wire.is_open()) return;  // closed earlier in this turn
     if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
       if (on_event_while_lent(lead, s, event)) return;
     }
     if (event.writable) {
       flush_outbox(lead, s);
       // It may be closed by now, or lent for the request behind the response.
-      if (s.fd < 0 || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
+      if (!s.wire.is_open() || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
     }
     if (!event.readable && !event.hangup && !event.broken) return;
     if (!event.broken && waits_for_reader(s)) {
@@ -72,7 +72,7 @@ class SessionEvents {
       if (s.interest.write && s.outbox->late(now)) {
         warn_slow(s, 0);  // the thread that runs the request may be setting the status
         s.gone.store(true, std::memory_order_relaxed);
-        (void)loop_.sys.shutdown(s.fd, SHUT_RDWR);
+        s.wire.shutdown();
         s.outbox->clear();
         table_.unwatch(lead, s);
         Owner expected = Owner::lent;
@@ -108,7 +108,7 @@ class SessionEvents {
 
   /// Read once from the socket of `s`, and do what follows.
   void receive(const Lead& lead, Session& s) {
-    const Result<std::size_t> got = loop_.sys.recv(s.fd, loop_.received);
+    const Result<std::size_t> got = s.wire.recv(loop_.received);
     if (!got) {
       if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
         sync(lead, s);  // silenced while it was lent: the late thread has read it and returned it
@@ -163,7 +163,7 @@ class SessionEvents {
     if (s.cut == Cut::no) s.hold_clock(writing || paused, loop_.clock.now());
     if (!writing && s.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
       closing_.begin(lead, s);
-      if (s.fd < 0) return;
+      if (!s.wire.is_open()) return;
     }
     // What a client sends before its reset is not read: an end of file would be reported forever.
     const bool reading =
@@ -191,7 +191,7 @@ class SessionEvents {
       return;
     }
     sync(lead, s);  // also if it was silenced: it registers what is missing
-    if (s.fd < 0 || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
+    if (!s.wire.is_open() || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
     s.machine.on_time(loop_.clock.now());
     step(lead, s);  // input that arrived behind the request
   }
@@ -199,7 +199,7 @@ class SessionEvents {
   /// Close `s` if it is idle and no request has arrived.
   void close_if_idle(const Lead& lead, Session& s) {
     if (SessionTable<E>::is_idle(s)) receive(lead, s);
-    if (s.fd >= 0 && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
+    if (s.wire.is_open() && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
   }
 
   /// `s` is lent, and its outbox waits for room in the socket.

@@ -36,7 +36,7 @@ class SessionTable {
   Session& open(const Lead& /*lead*/, const Accepted& accepted) {
     intake_.budget().descriptors.add();
     const Result<SocketAddress> local = loop_.sys.getsockname(accepted.fd);
-    auto made = std::make_unique<Session>(accepted.fd,
+    auto made = std::make_unique<Session>(loop_.sys, accepted.fd,
                                           peer_of(accepted.peer, local ? *local : SocketAddress{}),
                                           intake_.limits(), intake_.policy(), loop_.clock.now());
     Session& s = *made.release();  // owned by the list from here on; erase() takes it out again
@@ -57,8 +57,7 @@ class SessionTable {
     }
     loop_.timers.remove(s);
     idle_.remove(s);
-    loop_.sys.close(s.fd);
-    s.fd = -1;
+    s.wire.close();
     if (s.previous != nullptr) {
       IOTAX_CHECK(s.previous->next == &s);
       s.previous->next = s.next;
@@ -109,8 +108,8 @@ class SessionTable {
       return;
     }
     EventSource* source = &s;
-    const Result<void> done = s.in_poller ? loop_.poller.modify(s.fd, source, interest)
-                                          : loop_.poller.add(s.fd, source, interest);
+    const Result<void> done = s.in_poller ? loop_.poller.modify(s.wire.fd(), source, interest)
+                                          : loop_.poller.add(s.wire.fd(), source, interest);
     if (!done) {
       s.gone.store(true, std::memory_order_relaxed);
       unwatch(lead, s);
@@ -122,7 +121,7 @@ class SessionTable {
 
   void unwatch(const Lead& /*lead*/, Session& s) {
     if (!s.in_poller) return;
-    loop_.poller.remove(s.fd);
+    loop_.poller.remove(s.wire.fd());
     s.in_poller = false;
     s.interest = Interest{};
   }

@@ -173,11 +173,11 @@ class Outgoing {
       add(slice.bytes);
     }
     if (count == 0) return 0;
-    return taken(s, sys_.send_gathered(s.fd, std::span(pieces).first(count), file));
+    return taken(s, s.wire.send_gathered(std::span(pieces).first(count), file));
   }
 
   std::size_t send_bytes(Session<E>& s, std::span<const std::byte> bytes) {
-    return taken(s, sys_.send(s.fd, bytes));
+    return taken(s, s.wire.send(bytes));
   }
 
   static std::size_t taken(Session<E>& s, const Result<std::size_t>& sent) {
@@ -189,7 +189,7 @@ class Outgoing {
   }
 
   Outbox<E>& outbox(LeadOrLocked proof, Session<E>& s) {
-    return s.outbox.get_or_make(proof, sys_, s.fd, budget_, config_.spool_dir,
+    return s.outbox.get_or_make(proof, sys_, s.wire, budget_, config_.spool_dir,
                                 config_.answer_memory_bytes, config_.limits);
   }
 

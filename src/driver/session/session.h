@@ -33,6 +33,7 @@
 #include "driver/session/age_list.h"
 #include "driver/store/byte_store.h"
 #include "driver/store/outbox.h"
+#include "driver/wire.h"
 
 namespace iotax::driver {
 
@@ -107,14 +108,15 @@ class OutboxOnce {
 
 template <Env E>
 struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
-  Session(int socket, Peer ends, const core::Limits& limits, const core::Policy& policy,
-          core::Instant now)
+  /// Takes over the descriptor `socket`.
+  Session(typename E::Sys& sys, int socket, Peer ends, const core::Limits& limits,
+          const core::Policy& policy, core::Instant now)
       : EventSource(Kind::session),
-        fd(socket),
+        wire(sys, socket),
         peer(std::move(ends)),
         machine(limits, policy, now) {}
 
-  int fd;  // closed by the loop, through Sys
+  PlainWire<E> wire;  // closed by the loop
   Peer peer;
   core::Connection machine;
   Session* next = nullptr;  // the loop's list of all sessions

@@ -24,6 +24,7 @@
 #include "driver/os/sys.h"
 #include "driver/os/unique_fd.h"
 #include "driver/store/spool.h"
+#include "driver/wire.h"
 
 namespace iotax::driver {
 
@@ -33,12 +34,12 @@ template <Env E>
 class Outbox {
  public:
   using Sys = typename E::Sys;
-  /// For the socket `fd`, which stays open as long as this is used. `memory_bytes_max` of waiting
+  /// For `wire`, which stays open as long as this is used. `memory_bytes_max` of waiting
   /// bytes in memory; the rest goes to temporary files, both within `budget`.
-  Outbox(Sys& sys, int fd, StorageBudget& budget, const std::string& spool_dir,
+  Outbox(Sys& sys, PlainWire<E>& wire, StorageBudget& budget, const std::string& spool_dir,
          std::size_t memory_bytes_max, const core::Limits& limits)
       : sys_(sys),
-        fd_(fd),
+        wire_(wire),
         budget_(budget),
         memory_bytes_max_(memory_bytes_max),
         spool_(sys, budget, spool_dir),
@@ -217,8 +218,7 @@ class Outbox {
     std::uint64_t most = std::min({piece.bytes, budget, std::uint64_t{1} << 20});
     if (piece.kind == Kind::memory) {
       const bool more_follows = pieces_.size() > 1;
-      return sys_.send(
-          fd_,
+      return wire_.send(
           std::as_bytes(std::span(piece.memory))
               .subspan(static_cast<std::size_t>(piece.offset), static_cast<std::size_t>(most)),
           more_follows);
@@ -233,7 +233,7 @@ class Outbox {
     }
     const auto want = static_cast<std::size_t>(most);
     if (!copy_by_hand_) {
-      const Result<std::size_t> sent = sys_.sendfile(fd_, from, offset, want);
+      const Result<std::size_t> sent = wire_.send_file(from, offset, want);
       if (sent || (sent.error() != EINVAL && sent.error() != ENOSYS)) return sent;
       copy_by_hand_ = true;  // a file system without sendfile
     }
@@ -241,7 +241,7 @@ class Outbox {
     const Result<std::size_t> got =
         sys_.pread(from, std::span(block).first(std::min(want, block.size())), offset);
     if (!got || *got == 0) return got;
-    return sys_.send(fd_, std::span(block).first(*got), false);
+    return wire_.send(std::span(block).first(*got), false);
   }
 
   void grow(std::uint64_t n, core::Instant now) {
@@ -250,7 +250,7 @@ class Outbox {
     looked_ = std::max(now, sys_.now());  // `now` may be that of a turn in which it was frozen
     began_at_ = looked_;
     rate_.start(looked_);
-    unacked_ = sys_.unacked_bytes(fd_);
+    unacked_ = wire_.unacked_bytes();
   }
 
   void shrink(Piece& piece, std::size_t n) {
@@ -275,9 +275,9 @@ class Outbox {
     looked_ = now;
     if (!slow_ && now - began_at_ >= kSlowAfter) {
       slow_ = true;
-      (void)sys_.set_unsent_max(fd_, kUnsentBytesMax);  // none of UNIX sockets; theirs are small
+      wire_.limit_unsent(kUnsentBytesMax);  // none of UNIX sockets; theirs are small
     }
-    const Result<std::size_t> left = sys_.unacked_bytes(fd_);
+    const Result<std::size_t> left = wire_.unacked_bytes();
     if (!left || !unacked_) {  // the system cannot tell
       if (sent != 0) rate_.progress(now, sent);
     } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
@@ -314,7 +314,7 @@ class Outbox {
   }
 
   Sys& sys_;
-  const int fd_;
+  PlainWire<E>& wire_;
   StorageBudget& budget_;
   mutable Mutex<E> mutex_;
   std::deque<Piece> pieces_;

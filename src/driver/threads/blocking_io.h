@@ -138,15 +138,15 @@ class BlockingIo {
     std::array<std::byte, kReceiveBytes> block;
     // Input that has arrived is read before the client is judged.
     core::Instant now = loop_.clock().noticed_now();
-    Result<std::size_t> got = sys_.recv(s.fd, block);
+    Result<std::size_t> got = s.wire.recv(block);
     if (is_empty(got)) {
       give_up_lead(thread);
       const core::Instant due = s.machine.deadline();
-      pollfd fd{s.fd, POLLIN, 0};
+      pollfd fd{s.wire.fd(), POLLIN, 0};
       const core::Duration timeout = due == core::kNever ? kForever : due - now;
       if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
       now = loop_.clock().noticed_now();
-      got = sys_.recv(s.fd, block);
+      got = s.wire.recv(block);
       if (due != core::kNever && now - RunningTime::kSlack > due) {
         s.machine.on_time(due);  // this thread did not run since: that is not the client's fault
         s.machine.hold_clock(true);

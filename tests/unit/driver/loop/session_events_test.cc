@@ -74,10 +74,10 @@ TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItGone) {
   client.reset();
   parts.turn();
   EXPECT_TRUE(s->gone.load());
-  EXPECT_GE(s->fd, 0);  // its thread may still use it
+  EXPECT_TRUE(s->wire.is_open());  // its thread may still use it
   parts.respond(*s, "lost");
   parts.requests.flush(parts.lead);
-  EXPECT_EQ(s->fd, -1);
+  EXPECT_FALSE(s->wire.is_open());
 }
 
 TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAfterItsTime) {
