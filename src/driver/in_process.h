@@ -46,23 +46,23 @@ class InProcess {
   /// it reads while content arrives). Ignored once the connection closes.
   void receive(std::span<const std::byte> bytes) {
     if (closing() != core::Closing::no) return;
-    session_.machine.receive(bytes);
+    session_.link.machine.receive(bytes);
     go_on();
   }
   /// The client has shut down its sending side.
   void receive_eof() {
     if (closing() != core::Closing::no) return;
-    session_.peer_finished.store(true, std::memory_order_relaxed);
-    session_.machine.receive_eof();
+    session_.link.half_closed.store(true, std::memory_order_relaxed);
+    session_.link.machine.receive_eof();
     go_on();
   }
   /// The client is gone: nothing gets to it any more. Also while the application is called.
-  void disconnect() noexcept { session_.gone.store(true, std::memory_order_relaxed); }
+  void disconnect() noexcept { session_.link.disconnected.store(true, std::memory_order_relaxed); }
   /// What the client got since the last time.
   [[nodiscard]] std::string take_output() { return std::exchange(output_, {}); }
   [[nodiscard]] core::Closing closing() const noexcept {
-    if (session_.gone.load(std::memory_order_relaxed)) return core::Closing::reset;
-    return session_.machine.closing();
+    if (session_.link.disconnected.load(std::memory_order_relaxed)) return core::Closing::reset;
+    return session_.link.machine.closing();
   }
 
   // ---- for SessionExchange
@@ -70,14 +70,14 @@ class InProcess {
   /// as gone.
   BodyRead read_body(unsigned /*thread*/, Session& s, std::span<std::byte> into) {
     while (!into.empty()) {
-      if (s.body && s.body_taken < s.body->size()) return read_stored(s, into);
-      if (s.body_error != BodyError::none) return {0, s.body_error};
-      if (s.body_ended || !s.streaming) break;
-      s.body.reset();
-      s.body_taken = 0;
+      if (s.stream.body && s.stream.body_taken < s.stream.body->size()) return read_stored(s, into);
+      if (s.stream.body_error != BodyError::none) return {0, s.stream.body_error};
+      if (s.stream.body_ended || !s.stream.streaming) break;
+      s.stream.body.reset();
+      s.stream.body_taken = 0;
       if (!intake_.take_content(s)) {
-        s.machine.continue_100(s.machine.head().id);
-        s.body_error = BodyError::disconnected;
+        s.link.machine.continue_100(s.link.machine.head().id);
+        s.stream.body_error = BodyError::disconnected;
       }
       flush();
     }
@@ -85,7 +85,7 @@ class InProcess {
   }
   Sent deliver(unsigned /*thread*/, Session& s) {
     flush();
-    return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
+    return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
   void log_access(Session& s) { intake_.log_access(s, now_); }
   [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
@@ -105,32 +105,33 @@ class InProcess {
   }
 
   void call() {
-    session_.hold_clock(false, now_);
+    session_.link.hold_clock(false, now_);
     exchange_.begin(session_, now_);
     application_.call(0, exchange_);
     (void)exchange_.end();
-    session_.body.reset();
+    session_.stream.body.reset();
   }
 
   void flush() {
     std::uint64_t bytes = 0;
-    for (const core::Slice& slice : session_.machine.output()) {
+    for (const core::Slice& slice : session_.link.machine.output()) {
       bytes += slice.bytes.size() + slice.file_bytes;
-      if (session_.gone.load(std::memory_order_relaxed)) continue;
+      if (session_.link.disconnected.load(std::memory_order_relaxed)) continue;
       output_.append(reinterpret_cast<const char*>(slice.bytes.data()), slice.bytes.size());
       append_file(slice.file_bytes);
     }
-    if (bytes != 0) session_.machine.sent(bytes);
+    if (bytes != 0) session_.link.machine.sent(bytes);
   }
 
   /// A file that has become shorter meanwhile breaks the answer off.
   void append_file(std::uint64_t left) {
     static constexpr std::size_t kBlockBytes = 64 * 1024;
     std::array<std::byte, kBlockBytes> block;
-    std::uint64_t offset = session_.file_offset;
+    std::uint64_t offset = session_.stream.file_offset;
     while (left != 0) {
       const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, block.size()));
-      const auto got = sys_.pread(session_.file.get(), std::span(block).first(wanted), offset);
+      const auto got =
+          sys_.pread(session_.stream.file.get(), std::span(block).first(wanted), offset);
       if (!got || *got == 0) return disconnect();
       output_.append(reinterpret_cast<const char*>(block.data()), *got);
       offset += *got;

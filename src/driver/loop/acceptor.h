@@ -96,7 +96,7 @@ class Acceptor {
       switch (accept_one(lead, listener)) {
         case Accepting::took:
           if (evicted == nullptr) break;
-          if (evicted->phase == Phase::open) {
+          if (evicted->link.phase == Phase::open) {
             warn_full(FullWatch::What::evicting,
                       "the one that has been idle for longest is closed for each new client");
           }
@@ -253,7 +253,7 @@ class Acceptor {
   /// that has been idle for longest. Null: none can close.
   [[nodiscard]] Session* make_room(const Lead& lead) {
     if (Session* const s = closing_.oldest_lingering(lead)) {
-      (void)s->wire.recv(loop_.received);  // unread input would make the close a reset
+      (void)s->link.wire.recv(loop_.received);  // unread input would make the close a reset
       return s;
     }
     for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
@@ -261,7 +261,7 @@ class Acceptor {
       if (s == nullptr) return nullptr;
       events_.receive(lead, *s);       // a request may have arrived: it is served
       if (has_room()) return nullptr;  // the client has closed it
-      if (s->wire.is_open() && SessionTable<E>::is_idle(*s)) return s;
+      if (s->link.wire.is_open() && SessionTable<E>::is_idle(*s)) return s;
     }
     return nullptr;
   }

@@ -24,7 +24,7 @@ class Closing {
 
   /// How `s` is to close when all its output is sent.
   [[nodiscard]] static core::Closing mode_of(const Session& s) noexcept {
-    switch (s.cut) {
+    switch (s.stream.cut) {
       case Cut::unanswered:
         return core::Closing::after_flush;
       case Cut::answered:
@@ -33,30 +33,30 @@ class Closing {
       case Cut::complete:
         break;
     }
-    return s.machine.closing();
+    return s.link.machine.closing();
   }
 
   /// All output of `s` is sent: begin to close as mode_of() says. May close it.
   void begin(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     if (mode_of(s) == core::Closing::reset) {
-      s.phase = Phase::resetting;
-      s.phase_ends = now + 1s;
+      s.link.phase = Phase::resetting;
+      s.link.phase_ends = now + 1s;
       finish_reset(lead, s);
       return;
     }
     // Also when the client has finished: unread input would turn the close into a reset.
-    s.wire.shutdown_write();
-    s.phase = Phase::lingering;
+    s.link.wire.shutdown_write();
+    s.link.phase = Phase::lingering;
     lingering_.renew(s, now);
-    s.phase_idle = now + loop_.config.limits.linger_idle;
-    s.phase_ends = now + loop_.config.limits.linger_total;
+    s.link.phase_idle = now + loop_.config.limits.linger_idle;
+    s.link.phase_ends = now + loop_.config.limits.linger_total;
     if (loop_.mode.stopping != Stopping::no) shorten_linger(lead, s);
   }
 
   /// While stopping, linger at most 1 s: the client has its last response.
   void shorten_linger(const Lead& /*lead*/, Session& s) noexcept {
-    s.phase_ends = std::min(s.phase_ends, loop_.clock.now() + 1s);
+    s.link.phase_ends = std::min(s.link.phase_ends, loop_.clock.now() + 1s);
   }
 
   /// The session that has lingered for longest; null: none does.
@@ -66,16 +66,16 @@ class Closing {
 
   /// Discard input that arrives after the last response. May close `s`.
   void discard_input(const Lead& lead, Session& s) {
-    const Result<std::size_t> got = s.wire.recv(loop_.received);
+    const Result<std::size_t> got = s.link.wire.recv(loop_.received);
     if (got && *got > 0) {
-      if (s.phase == Phase::lingering) {
-        s.phase_idle = loop_.clock.now() + loop_.config.limits.linger_idle;
+      if (s.link.phase == Phase::lingering) {
+        s.link.phase_idle = loop_.clock.now() + loop_.config.limits.linger_idle;
       }
       table_.set_timer(lead, s);
       return;
     }
     if (!got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK)) return;
-    if (s.phase == Phase::resetting) {
+    if (s.link.phase == Phase::resetting) {
       finish_reset(lead, s);
     } else {
       close(lead, s);
@@ -84,18 +84,18 @@ class Closing {
 
   /// The timer of `s` fired, which is not open any more. May close it.
   void on_timer(const Lead& lead, Session& s) {
-    if (s.phase == Phase::lingering) {
+    if (s.link.phase == Phase::lingering) {
       close(lead, s);
       return;
     }
     finish_reset(lead, s);
-    if (s.wire.is_open()) table_.set_timer(lead, s);
+    if (s.link.wire.is_open()) table_.set_timer(lead, s);
   }
 
   /// The socket is dead in both directions. If the response was truncated, close with a reset, so
   /// that a client that still reads notices.
   void end_dead(const Lead& lead, Session& s) {
-    if (s.backlogged() || mode_of(s) == core::Closing::reset) {
+    if (s.link.backlogged() || mode_of(s) == core::Closing::reset) {
       reset(lead, s);
     } else {
       close(lead, s);
@@ -104,17 +104,17 @@ class Closing {
 
   /// Close with RST. A FIN before it would make a truncated response look complete.
   void reset(const Lead& lead, Session& s) {
-    s.phase = Phase::resetting;
-    s.wire.reset_on_close();
+    s.link.phase = Phase::resetting;
+    s.link.wire.reset_on_close();
     close(lead, s);
   }
 
   void close(const Lead& lead, Session& s) {
-    if (!s.wire.is_open()) return;
+    if (!s.link.wire.is_open()) return;
     table_.unwatch(lead, s);
     // A child that the application forked may hold a copy of the descriptor, which would keep the
     // connection open.
-    if (s.phase != Phase::resetting) s.wire.shutdown();
+    if (s.link.phase != Phase::resetting) s.link.wire.shutdown();
     table_.erase(lead, s);
   }
 
@@ -122,9 +122,9 @@ class Closing {
   /// Close with RST, so that a truncated close-delimited response cannot be taken for a complete
   /// one; but only when the bytes before it have arrived, or after a second.
   void finish_reset(const Lead& lead, Session& s) {
-    const Result<std::size_t> unacked = s.wire.unacked_bytes();
-    if (unacked && *unacked > 0 && loop_.clock.now() < s.phase_ends) {
-      s.phase_idle = std::min(s.phase_ends, loop_.clock.now() + 5ms);
+    const Result<std::size_t> unacked = s.link.wire.unacked_bytes();
+    if (unacked && *unacked > 0 && loop_.clock.now() < s.link.phase_ends) {
+      s.link.phase_idle = std::min(s.link.phase_ends, loop_.clock.now() + 5ms);
       return;
     }
     reset(lead, s);

@@ -102,7 +102,7 @@ class Draining {
       if (ordered_ != Stop::retire) acceptor_.accept_pending(lead);
       acceptor_.stop(lead);
       table_.for_each(lead, [&](Session& s) {
-        if (s.phase != Phase::lingering) return;
+        if (s.link.phase != Phase::lingering) return;
         closing_.shorten_linger(lead, s);
         table_.set_timer(lead, s);
       });
@@ -131,11 +131,11 @@ class Draining {
       loop_.log.server(Level::warning, "Stopped waiting for " + pending);
     }
     table_.for_each(lead, [&](Session& s) {
-      if (!s.gone.load(std::memory_order_relaxed)) {
-        s.cut_off.store(true, std::memory_order_relaxed);
+      if (!s.link.disconnected.load(std::memory_order_relaxed)) {
+        s.link.cut_off.store(true, std::memory_order_relaxed);
       }
-      s.gone.store(true, std::memory_order_relaxed);
-      if (s.owner.load(std::memory_order_acquire) == Owner::loop) closing_.close(lead, s);
+      s.link.disconnected.store(true, std::memory_order_relaxed);
+      if (s.stream.owner.load(std::memory_order_acquire) == Owner::loop) closing_.close(lead, s);
     });
   }
 
@@ -144,12 +144,13 @@ class Draining {
     std::size_t count = 0;
     std::string named;
     table_.for_each(lead, [&](const Session& s) {
-      if (s.owner.load(std::memory_order_acquire) == Owner::loop && !s.backlogged()) return;
+      if (s.stream.owner.load(std::memory_order_acquire) == Owner::loop && !s.link.backlogged())
+        return;
       ++count;
       if (count > kNamedMax) return;
       if (!named.empty()) named += "; ";
-      append_escaped(named, s.line.view());
-      named += ", " + std::to_string((loop_.clock.now() - s.ready_at) / 1s) + " s";
+      append_escaped(named, s.stream.line.view());
+      named += ", " + std::to_string((loop_.clock.now() - s.stream.ready_at) / 1s) + " s";
     });
     if (count == 0) return {};
     if (count > kNamedMax) named += "; ...";

@@ -53,7 +53,7 @@ class Handover {
     const bool all = table_.for_each(lead, [&](Session& s) {
       if (!SessionTable<E>::is_idle(s)) return true;
       table_.unwatch(lead, s);
-      if (!channel_.report(Report::transferred, {}, s.wire.fd())) return false;
+      if (!channel_.report(Report::transferred, {}, s.link.wire.fd())) return false;
       table_.erase(lead, s);  // without shutdown(): the connection lives on
       return true;
     });

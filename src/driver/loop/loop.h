@@ -180,7 +180,7 @@ class Loop {
   /// The process ends while threads still have requests: log these.
   void log_lent(const Lead& lead) {
     table_.for_each(lead, [&](Session& s) {
-      if (s.owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(s, now());
+      if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(s, now());
     });
   }
 

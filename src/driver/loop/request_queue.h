@@ -41,11 +41,11 @@ class RequestQueue {
   /// Whether the request of `s` is still worth a call: its client is connected, and it did not wait
   /// too long. If not, it is answered or dropped here, and the session is to be given back.
   [[nodiscard]] bool admit(Session& s, core::Instant now) {
-    const core::Duration waited = now - s.ready_at;
-    const bool disconnected = s.gone.load(std::memory_order_relaxed) ||
-                              (waited > 1s && s.peer_finished.load(std::memory_order_relaxed));
+    const core::Duration waited = now - s.stream.ready_at;
+    const bool disconnected = s.link.disconnected.load(std::memory_order_relaxed) ||
+                              (waited > 1s && s.link.half_closed.load(std::memory_order_relaxed));
     if (disconnected) {
-      s.gone.store(true, std::memory_order_relaxed);
+      s.link.disconnected.store(true, std::memory_order_relaxed);
       intake_.log_access(s, now);
       return false;
     }
@@ -77,7 +77,7 @@ class RequestQueue {
 
   /// The request of `s` is over, and its output is in the session until flush().
   void completed(const Lead& /*lead*/, Session& s) {
-    s.body.reset();
+    s.stream.body.reset();
     completed_.push_back(&s);
   }
 
@@ -86,18 +86,19 @@ class RequestQueue {
   /// together; if not, it is completed().
   void advance_pipelined(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
-    s.body.reset();
-    s.hold_clock(false, now);
-    if (s.earlier.bytes(lead).size() > kEarlierBytesMax) outgoing_.send_output(lead, s, now);
+    s.stream.body.reset();
+    s.link.hold_clock(false, now);
+    if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
+      outgoing_.send_output(lead, s, now);
     // Requests behind unsent output wait until the client has read it.
-    const bool more =
-        !s.machine.idle() && !s.backlogged() && !s.gone.load(std::memory_order_relaxed);
-    if (more) s.machine.on_time(now);  // the time of a request begins when its turn comes
+    const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
+                      !s.link.disconnected.load(std::memory_order_relaxed);
+    if (more) s.link.machine.on_time(now);  // the time of a request begins when its turn comes
     if (!more || intake_.advance(s, now) != Progress::ready) {
       completed_.push_back(&s);
       return;
     }
-    if (s.earlier.empty(lead)) pipelined_.push_back(&s);
+    if (s.link.earlier_output.empty(lead)) pipelined_.push_back(&s);
     outgoing_.set_aside(lead, s);
     ready_.push_front(&s);
   }
@@ -120,8 +121,8 @@ class RequestQueue {
       return;
     }
     const core::Instant now = loop_.clock.now();
-    s.still_read = !s.came_back;
-    s.write_wanted = false;
+    s.stream.thread_may_read = !s.stream.thread_returned;
+    s.link.write_wanted = false;
     outgoing_.send_earlier(lead, s, now);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
     if (how == Cut::unanswered) {
@@ -130,19 +131,21 @@ class RequestQueue {
                                 "the application gave no answer" + option);
       outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
-      intake_.warn(s, s.status, "broken off: the application gave nothing" + option, s.line.view());
+      intake_.warn(s, s.stream.status, "broken off: the application gave nothing" + option,
+                   s.stream.line.view());
       intake_.log_access(s, now);
     }
-    s.cut = how;
-    s.owner.store(Owner::loop, std::memory_order_relaxed);
+    s.stream.cut = how;
+    s.stream.owner.store(Owner::loop, std::memory_order_relaxed);
     events_.sync(lead, s);
   }
 
   /// The thread from which `s` was taken away has returned.
   void thread_returned(const Lead& lead, Session& s) {
-    s.came_back = true;
-    s.still_read = false;
-    if (s.cut == Cut::no || s.wire.is_open()) return;  // not taken away yet, or not closed
+    s.stream.thread_returned = true;
+    s.stream.thread_may_read = false;
+    if (s.stream.cut == Cut::no || s.link.wire.is_open())
+      return;  // not taken away yet, or not closed
     table_.thread_returned(lead, s);
   }
 
@@ -157,8 +160,9 @@ class RequestQueue {
     // After the others: a session whose last response is complete by now has sent all in one.
     for (Session* s : pipelined_) {
       outgoing_.send_earlier(lead, *s, now);
-      const bool lent = s->owner.load(std::memory_order_relaxed) != Owner::loop;
-      if (lent && s->backlogged() && s->outbox->take_began()) events_.watch_writable(lead, *s);
+      const bool lent = s->stream.owner.load(std::memory_order_relaxed) != Owner::loop;
+      if (lent && s->link.backlogged() && s->link.outbox->take_began())
+        events_.watch_writable(lead, *s);
     }
     pipelined_.clear();
   }
@@ -173,9 +177,9 @@ class RequestQueue {
 
   /// `s` is the leader's again, whichever thread ran its request.
   void give_back(const Lead& lead, Session& s) {
-    IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) != Owner::loop);
-    s.write_wanted = false;
-    s.owner.store(Owner::loop, std::memory_order_relaxed);
+    IOTAX_CHECK(s.stream.owner.load(std::memory_order_relaxed) != Owner::loop);
+    s.link.write_wanted = false;
+    s.stream.owner.store(Owner::loop, std::memory_order_relaxed);
     events_.sync_returned(lead, s);
   }
 

@@ -38,14 +38,15 @@ class SessionEvents {
 
   /// The poller reports `event` for `s`.
   void on_event(const Lead& lead, Session& s, const Event& event) {
-    if (!s.wire.is_open()) return;  // closed earlier in this turn
-    if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
+    if (!s.link.wire.is_open()) return;  // closed earlier in this turn
+    if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) {
       if (on_event_while_lent(lead, s, event)) return;
     }
     if (event.writable) {
       flush_outbox(lead, s);
       // It may be closed by now, or lent for the request behind the response.
-      if (!s.wire.is_open() || s.owner.load(std::memory_order_relaxed) != Owner::loop) return;
+      if (!s.link.wire.is_open() || s.stream.owner.load(std::memory_order_relaxed) != Owner::loop)
+        return;
     }
     if (!event.readable && !event.hangup && !event.broken) return;
     if (!event.broken && waits_for_reader(s)) {
@@ -56,9 +57,9 @@ class SessionEvents {
       sync(lead, s);  // a late thread gave it back without mail
       return;
     }
-    if (s.phase != Phase::open) {
+    if (s.link.phase != Phase::open) {
       closing_.discard_input(lead, s);
-    } else if (s.cut != Cut::no) {
+    } else if (s.stream.cut != Cut::no) {
       closing_.close(lead, s);  // an error or a hang-up before its last response was sent
     } else {
       receive(lead, s);
@@ -68,20 +69,21 @@ class SessionEvents {
   /// The timer of `s` fired.
   void on_timer(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
-    if (s.owner.load(std::memory_order_acquire) != Owner::loop) {
-      if (s.interest.write && s.outbox->late(now)) {
+    if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) {
+      if (s.link.interest.write && s.link.outbox->late(now)) {
         warn_slow(s, 0);  // the thread that runs the request may be setting the status
-        s.gone.store(true, std::memory_order_relaxed);
-        s.wire.shutdown();
-        s.outbox->clear();
+        s.link.disconnected.store(true, std::memory_order_relaxed);
+        s.link.wire.shutdown();
+        s.link.outbox->clear();
         table_.unwatch(lead, s);
         Owner expected = Owner::lent;
-        s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel);
+        s.stream.owner.compare_exchange_strong(expected, Owner::surprised,
+                                               std::memory_order_acq_rel);
       }
       loop_.timers.set(s, now + 1s);  // another thread has it: look again
       return;
     }
-    if (s.phase != Phase::open) {
+    if (s.link.phase != Phase::open) {
       closing_.on_timer(lead, s);
       return;
     }
@@ -89,12 +91,12 @@ class SessionEvents {
       sync(lead, s);  // a late thread gave it back without mail
       return;
     }
-    if (s.backlogged() && s.outbox->late(now)) {
-      warn_slow(s, s.status);
+    if (s.link.backlogged() && s.link.outbox->late(now)) {
+      warn_slow(s, s.stream.status);
       closing_.reset(lead, s);
       return;
     }
-    if (s.cut != Cut::no) {
+    if (s.stream.cut != Cut::no) {
       sync(lead, s);
       return;
     }
@@ -102,28 +104,28 @@ class SessionEvents {
       table_.set_timer(lead, s);
       return;
     }
-    s.machine.on_time(now);
+    s.link.machine.on_time(now);
     step(lead, s);
   }
 
   /// Read once from the socket of `s`, and do what follows.
   void receive(const Lead& lead, Session& s) {
-    const Result<std::size_t> got = s.wire.recv(loop_.received);
+    const Result<std::size_t> got = s.link.wire.recv(loop_.received);
     if (!got) {
       if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
         sync(lead, s);  // silenced while it was lent: the late thread has read it and returned it
         return;
       }
-      s.gone.store(true, std::memory_order_relaxed);
+      s.link.disconnected.store(true, std::memory_order_relaxed);
       closing_.close(lead, s);
       return;
     }
-    s.machine.on_time(loop_.clock.now());
+    s.link.machine.on_time(loop_.clock.now());
     if (*got == 0) {
-      s.peer_finished.store(true, std::memory_order_relaxed);
-      s.machine.receive_eof();
+      s.link.half_closed.store(true, std::memory_order_relaxed);
+      s.link.machine.receive_eof();
     } else {
-      s.machine.receive(std::span(loop_.received).first(*got));
+      s.link.machine.receive(std::span(loop_.received).first(*got));
     }
     step(lead, s);
   }
@@ -134,8 +136,8 @@ class SessionEvents {
     if (intake_.advance(s, now) == Progress::ready) {
       // If the poller does not watch it for input, it is silenced from the start: whoever gives it
       // back has to register it.
-      const bool heard = s.in_poller && s.interest.read;
-      s.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
+      const bool heard = s.link.in_poller && s.link.interest.read;
+      s.stream.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
       // A late thread gives it back idle and sets no timer, so the timer that runs must not be
       // later than the end of the keep-alive time.
       const core::Duration keep_alive = loop_.config.limits.keep_alive;
@@ -153,31 +155,31 @@ class SessionEvents {
   /// Bring registration, phase and timer of `s` in line with its machine and its output. `s` is the
   /// leader's. May close it.
   void sync(const Lead& lead, Session& s) {
-    IOTAX_CHECK(s.owner.load(std::memory_order_relaxed) == Owner::loop);
-    if (s.gone.load(std::memory_order_relaxed)) {
+    IOTAX_CHECK(s.stream.owner.load(std::memory_order_relaxed) == Owner::loop);
+    if (s.link.disconnected.load(std::memory_order_relaxed)) {
       closing_.end_dead(lead, s);
       return;
     }
-    const bool writing = s.backlogged();
+    const bool writing = s.link.backlogged();
     const bool paused = is_paused(s);
-    if (s.cut == Cut::no) s.hold_clock(writing || paused, loop_.clock.now());
-    if (!writing && s.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
+    if (s.stream.cut == Cut::no) s.link.hold_clock(writing || paused, loop_.clock.now());
+    if (!writing && s.link.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
       closing_.begin(lead, s);
-      if (!s.wire.is_open()) return;
+      if (!s.link.wire.is_open()) return;
     }
     // What a client sends before its reset is not read: an end of file would be reported forever.
-    const bool reading =
-        s.phase == Phase::lingering || (s.phase == Phase::open && s.cut == Cut::no &&
-                                        s.machine.wants_input() && !paused && !waits_for_reader(s));
+    const bool reading = s.link.phase == Phase::lingering ||
+                         (s.link.phase == Phase::open && s.stream.cut == Cut::no &&
+                          s.link.machine.wants_input() && !paused && !waits_for_reader(s));
     table_.watch(lead, s, Interest{reading, writing});
-    if (s.gone.load(std::memory_order_relaxed)) {
+    if (s.link.disconnected.load(std::memory_order_relaxed)) {
       closing_.end_dead(lead, s);
       return;
     }
     const bool idle = SessionTable<E>::is_idle(s);
     if (idle && s.in_list == nullptr) table_.renew_idle(lead, s);
     table_.set_timer(lead, s);
-    if (!idle && s.phase == Phase::open && s.deadline() != core::kNever) {
+    if (!idle && s.link.phase == Phase::open && s.deadline() != core::kNever) {
       loop_.clock.expect(s.deadline());
     }
   }
@@ -186,25 +188,27 @@ class SessionEvents {
   void sync_returned(const Lead& lead, Session& s) {
     release_outbox(lead, s);
     if (only_timer_changes(s)) [[likely]] {
-      s.hold_clock(false, loop_.clock.now());
+      s.link.hold_clock(false, loop_.clock.now());
       table_.set_timer(lead, s);
       return;
     }
     sync(lead, s);  // also if it was silenced: it registers what is missing
-    if (!s.wire.is_open() || s.phase != Phase::open || s.backlogged() || s.machine.idle()) return;
-    s.machine.on_time(loop_.clock.now());
+    if (!s.link.wire.is_open() || s.link.phase != Phase::open || s.link.backlogged() ||
+        s.link.machine.idle())
+      return;
+    s.link.machine.on_time(loop_.clock.now());
     step(lead, s);  // input that arrived behind the request
   }
 
   /// Close `s` if it is idle and no request has arrived.
   void close_if_idle(const Lead& lead, Session& s) {
     if (SessionTable<E>::is_idle(s)) receive(lead, s);
-    if (s.wire.is_open() && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
+    if (s.link.wire.is_open() && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
   }
 
   /// `s` is lent, and its outbox waits for room in the socket.
   void watch_writable(const Lead& lead, Session& s) {
-    const bool silenced = s.owner.load(std::memory_order_relaxed) == Owner::surprised;
+    const bool silenced = s.stream.owner.load(std::memory_order_relaxed) == Owner::surprised;
     table_.watch(lead, s, Interest{!silenced, true});
     loop_.timers.set(s, loop_.clock.now() + 1s);
   }
@@ -214,37 +218,38 @@ class SessionEvents {
 
   /// True: done. False: the session came back meanwhile, and the event is the leader's to handle.
   bool on_event_while_lent(const Lead& lead, Session& s, const Event& event) {
-    if (event.broken) s.gone.store(true, std::memory_order_relaxed);
-    if (event.hangup) s.peer_finished.store(true, std::memory_order_relaxed);
-    const bool writing = s.interest.write;
+    if (event.broken) s.link.disconnected.store(true, std::memory_order_relaxed);
+    if (event.hangup) s.link.half_closed.store(true, std::memory_order_relaxed);
+    const bool writing = s.link.interest.write;
     if (event.broken) {
-      if (writing) s.outbox->clear();
+      if (writing) s.link.outbox->clear();
     } else if (writing && event.writable) {
       flush_outbox_while_lent(lead, s);
     }
     if (!event.readable && !event.hangup && !event.broken) return true;
     // Silence it. An error and a hang-up cannot be masked, so it leaves the poller; unsent output
     // stays watched.
-    if (writing && !event.broken && s.backlogged()) {
+    if (writing && !event.broken && s.link.backlogged()) {
       table_.watch(lead, s, Interest{false, true});
     } else {
       table_.unwatch(lead, s);
     }
     Owner expected = Owner::lent;
-    if (s.owner.compare_exchange_strong(expected, Owner::surprised, std::memory_order_acq_rel)) {
+    if (s.stream.owner.compare_exchange_strong(expected, Owner::surprised,
+                                               std::memory_order_acq_rel)) {
       return true;
     }
     return expected == Owner::surprised;
   }
 
   void flush_outbox_while_lent(const Lead& lead, Session& s) {
-    switch (s.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+    switch (s.link.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
       case Drained::broken:
-        s.gone.store(true, std::memory_order_relaxed);
-        s.outbox->clear();
+        s.link.disconnected.store(true, std::memory_order_relaxed);
+        s.link.outbox->clear();
         [[fallthrough]];
       case Drained::empty:
-        table_.watch(lead, s, Interest{s.interest.read, false});
+        table_.watch(lead, s, Interest{s.link.interest.read, false});
         break;
       case Drained::blocked:
       case Drained::more:
@@ -253,19 +258,19 @@ class SessionEvents {
   }
 
   void flush_outbox(const Lead& lead, Session& s) {
-    if (!s.backlogged()) {
+    if (!s.link.backlogged()) {
       sync(lead, s);
       return;
     }
-    switch (s.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+    switch (s.link.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
       case Drained::broken:
         closing_.reset(lead, s);
         return;
       case Drained::empty:
-        if (s.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
+        if (s.link.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
           release_outbox(lead, s);
-          s.hold_clock(false, loop_.clock.now());
-          s.machine.on_time(loop_.clock.now());
+          s.link.hold_clock(false, loop_.clock.now());
+          s.link.machine.on_time(loop_.clock.now());
           step(lead, s);  // requests that were pipelined behind the response
           return;
         }
@@ -279,15 +284,15 @@ class SessionEvents {
 
   /// Fast path: registration and phase are right already, sync() would change the timer only.
   [[nodiscard]] bool only_timer_changes(const Session& s) const noexcept {
-    return s.machine.idle() && !s.gone.load(std::memory_order_relaxed) &&
-           s.outbox.get() == nullptr && s.phase == Phase::open && s.in_poller && s.interest.read &&
-           !s.interest.write && !loop_.mode.paused;
+    return s.link.machine.idle() && !s.link.disconnected.load(std::memory_order_relaxed) &&
+           s.link.outbox.get() == nullptr && s.link.phase == Phase::open && s.link.in_poller &&
+           s.link.interest.read && !s.link.interest.write && !loop_.mode.paused;
   }
 
   /// An idle connection holds no memory.
   static void release_outbox(const Lead& lead, Session& s) noexcept {
-    if (s.outbox.get() == nullptr || s.backlogged() || !s.machine.idle()) return;
-    s.outbox.release(lead);
+    if (s.link.outbox.get() == nullptr || s.link.backlogged() || !s.link.machine.idle()) return;
+    s.link.outbox.release(lead);
   }
 
   /// Idle, and not read, because the loop is paused.
@@ -299,12 +304,12 @@ class SessionEvents {
   /// client that sends requests and does not read causes no further calls. The rest of a body in
   /// progress is read, since one thread of the client may both send and read.
   [[nodiscard]] static bool waits_for_reader(const Session& s) noexcept {
-    return s.phase == Phase::open && s.backlogged() && !s.machine.reads_content();
+    return s.link.phase == Phase::open && s.link.backlogged() && !s.link.machine.reads_content();
   }
 
   void warn_slow(const Session& s, int status) {
     intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
-                 s.line.view());
+                 s.stream.line.view());
   }
 
   LoopBase<E>& loop_;

@@ -40,8 +40,8 @@ class SessionTable {
                                           peer_of(accepted.peer, local ? *local : SocketAddress{}),
                                           intake_.limits(), intake_.policy(), loop_.clock.now());
     Session& s = *made.release();  // owned by the list from here on; erase() takes it out again
-    s.next = first_;
-    if (first_ != nullptr) first_->previous = &s;
+    s.link.next = first_;
+    if (first_ != nullptr) first_->link.previous = &s;
     first_ = &s;
     ++size_;
     return s;
@@ -51,26 +51,27 @@ class SessionTable {
   /// end_turn(), since events of this turn may name it; if a thread may still read it, until
   /// thread_returned().
   void erase(const Lead& /*lead*/, Session& s) {
-    const bool in_head = s.cut == Cut::no && s.machine.in_head();
-    if ((in_head || s.line_owed.load(std::memory_order_relaxed)) && !ending_) {
+    const bool in_head = s.stream.cut == Cut::no && s.link.machine.in_head();
+    if ((in_head || s.stream.line_owed.load(std::memory_order_relaxed)) && !ending_) {
       intake_.log_unanswered(s);
     }
     loop_.timers.remove(s);
     idle_.remove(s);
-    s.wire.close();
-    if (s.previous != nullptr) {
-      IOTAX_CHECK(s.previous->next == &s);
-      s.previous->next = s.next;
+    s.link.wire.close();
+    if (s.link.previous != nullptr) {
+      IOTAX_CHECK(s.link.previous->link.next == &s);
+      s.link.previous->link.next = s.link.next;
     } else {
       IOTAX_CHECK(first_ == &s);
-      first_ = s.next;
+      first_ = s.link.next;
     }
-    if (s.next != nullptr) s.next->previous = s.previous;
-    if (s.outbox.get() != nullptr) s.outbox->clear();  // the session may live on for its thread
+    if (s.link.next != nullptr) s.link.next->link.previous = s.link.previous;
+    if (s.link.outbox.get() != nullptr)
+      s.link.outbox->clear();  // the session may live on for its thread
     --size_;
     has_erased_ = true;
     intake_.budget().descriptors.remove();
-    (s.still_read ? orphans_ : erased_).emplace_back(&s);
+    (s.stream.thread_may_read ? orphans_ : erased_).emplace_back(&s);
   }
 
   /// Whether sessions were erased since the last take_erased().
@@ -100,7 +101,8 @@ class SessionTable {
   /// Have the poller report what `interest` names. If the kernel refuses, `s` is gone: no event of
   /// it would ever come.
   void watch(const Lead& lead, Session& s, Interest interest) {
-    if (s.in_poller && s.interest.read == interest.read && s.interest.write == interest.write) {
+    if (s.link.in_poller && s.link.interest.read == interest.read &&
+        s.link.interest.write == interest.write) {
       return;
     }
     if (!interest.read && !interest.write) {
@@ -108,32 +110,33 @@ class SessionTable {
       return;
     }
     EventSource* source = &s;
-    const Result<void> done = s.in_poller ? loop_.poller.modify(s.wire.fd(), source, interest)
-                                          : loop_.poller.add(s.wire.fd(), source, interest);
+    const Result<void> done = s.link.in_poller
+                                  ? loop_.poller.modify(s.link.wire.fd(), source, interest)
+                                  : loop_.poller.add(s.link.wire.fd(), source, interest);
     if (!done) {
-      s.gone.store(true, std::memory_order_relaxed);
+      s.link.disconnected.store(true, std::memory_order_relaxed);
       unwatch(lead, s);
       return;
     }
-    s.in_poller = true;
-    s.interest = interest;
+    s.link.in_poller = true;
+    s.link.interest = interest;
   }
 
   void unwatch(const Lead& /*lead*/, Session& s) {
-    if (!s.in_poller) return;
-    loop_.poller.remove(s.wire.fd());
-    s.in_poller = false;
-    s.interest = Interest{};
+    if (!s.link.in_poller) return;
+    loop_.poller.remove(s.link.wire.fd());
+    s.link.in_poller = false;
+    s.link.interest = Interest{};
   }
 
   /// Set the timer of `s` to the earliest of its deadlines.
   void set_timer(const Lead& /*lead*/, Session& s) {
     core::Instant due;
-    if (s.phase != Phase::open) {
-      due = std::min(s.phase_ends, s.phase_idle);
+    if (s.link.phase != Phase::open) {
+      due = std::min(s.link.phase_ends, s.link.phase_idle);
     } else {
-      due = s.cut == Cut::no ? s.machine.deadline() : core::kNever;
-      if (s.backlogged()) due = std::min(due, s.outbox->deadline());
+      due = s.stream.cut == Cut::no ? s.link.machine.deadline() : core::kNever;
+      if (s.link.backlogged()) due = std::min(due, s.link.outbox->deadline());
     }
     loop_.timers.set(s, due);
   }
@@ -149,7 +152,7 @@ class SessionTable {
   template <class F>
   bool for_each(const Lead& /*lead*/, F f) {
     for (Session* s = first_; s != nullptr;) {
-      Session* const following = s->next;
+      Session* const following = s->link.next;
       if constexpr (std::is_void_v<decltype(f(*s))>) {
         f(*s);
       } else if (!f(*s)) {
@@ -162,8 +165,8 @@ class SessionTable {
 
   /// Open, no request in progress, and nothing unsent.
   [[nodiscard]] static bool is_idle(const Session& s) noexcept {
-    return s.owner.load(std::memory_order_acquire) == Owner::loop && s.phase == Phase::open &&
-           !s.backlogged() && s.machine.idle();
+    return s.stream.owner.load(std::memory_order_acquire) == Owner::loop &&
+           s.link.phase == Phase::open && !s.link.backlogged() && s.link.machine.idle();
   }
 
   /// `s` is idle from now on, or will be soon: oldest_idle() sorts out those that are not.
@@ -179,12 +182,12 @@ class SessionTable {
     bool moved = false;  // an idle one, perhaps behind `last`
     while (Session* const s = idle_.oldest()) {
       const bool at_end = s == last;
-      if (s->owner.load(std::memory_order_acquire) != Owner::loop) {
+      if (s->stream.owner.load(std::memory_order_acquire) != Owner::loop) {
         idle_.renew(*s, loop_.clock.now());
       } else if (!is_idle(*s)) {
         idle_.remove(*s);
-      } else if (s->machine.idle_since() > s->listed_at + kLongCall) {
-        idle_.insert(*s, s->machine.idle_since());
+      } else if (s->link.machine.idle_since() > s->listed_at + kLongCall) {
+        idle_.insert(*s, s->link.machine.idle_since());
         moved = true;
       } else {
         return s;

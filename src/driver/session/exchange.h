@@ -51,34 +51,37 @@ class SessionExchange final : public Exchange {
     const bool complete = ended();
     if (!claim_.take(seen)) return std::nullopt;
     if (complete) return Taken{s, Cut::complete};
-    return Taken{s, s->status != 0 ? Cut::answered : Cut::unanswered};
+    return Taken{s, s->stream.status != 0 ? Cut::answered : Cut::unanswered};
   }
 
   [[nodiscard]] const core::Head& head() const noexcept override {
-    return session().machine.head();
+    return session().link.machine.head();
   }
-  [[nodiscard]] const Peer& peer() const noexcept override { return session().peer; }
+  [[nodiscard]] const Peer& peer() const noexcept override { return session().link.endpoints; }
   [[nodiscard]] std::string_view request_id() const noexcept override {
-    return session().id.view();
+    return session().stream.id.view();
   }
 
   [[nodiscard]] std::optional<std::uint64_t> body_bytes() const noexcept override {
-    if (!session().streaming) return session().body ? session().body->size() : 0;
+    if (!session().stream.streaming)
+      return session().stream.body ? session().stream.body->size() : 0;
     if (head().content == core::Content::length) return head().content_bytes;
     return std::nullopt;
   }
 
   [[nodiscard]] std::optional<std::span<const std::byte>> body_in_memory() const noexcept override {
-    if (session().streaming) return std::nullopt;
-    if (!session().body) return std::span<const std::byte>{};
-    return session().body->in_memory();
+    if (session().stream.streaming) return std::nullopt;
+    if (!session().stream.body) return std::span<const std::byte>{};
+    return session().stream.body->in_memory();
   }
 
-  [[nodiscard]] bool body_is_stored() const noexcept override { return !session().streaming; }
+  [[nodiscard]] bool body_is_stored() const noexcept override {
+    return !session().stream.streaming;
+  }
 
   void seek_body(std::uint64_t offset) override {
     const Inside inside(*this);
-    if (inside) session().body_taken = offset;
+    if (inside) session().stream.body_taken = offset;
   }
 
   BodyRead read_body(std::span<std::byte> into) override {
@@ -91,13 +94,13 @@ class SessionExchange final : public Exchange {
   [[nodiscard]] int stored_body_fd() noexcept {
     if (ended()) return -1;
     const Inside inside(*this);
-    return inside && session().body ? session().body->file_fd() : -1;
+    return inside && session().stream.body ? session().stream.body->file_fd() : -1;
   }
 
   void inform(int status, const core::AnswerFields& fields) override {
     const Inside inside(*this);
     if (!inside) return;
-    session().machine.inform(head().id, status, fields);
+    session().link.machine.inform(head().id, status, fields);
     (void)worker_.deliver(thread_, session());
   }
 
@@ -109,18 +112,19 @@ class SessionExchange final : public Exchange {
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
     Session& s = session();
-    if (worker_.stopping()) s.machine.close_soon();
-    const int status = s.machine.respond(s.machine.head().id, head);
+    if (worker_.stopping()) s.link.machine.close_soon();
+    const int status = s.link.machine.respond(s.link.machine.head().id, head);
     if (status == 0) return;  // the request has been refused meanwhile
-    s.status = s.cut_off.load(std::memory_order_relaxed) ? Session::kNeverSent : status;
+    s.stream.status =
+        s.link.cut_off.load(std::memory_order_relaxed) ? Stream<E>::kNeverSent : status;
   }
 
   [[gnu::flatten]] Sent body(std::span<const std::byte> block) override {
     const Inside inside(*this);
     Session& s = session();
-    if (!inside || s.gone.load(std::memory_order_relaxed)) return Sent::gone;
-    const core::Outcome outcome = s.machine.body(s.machine.head().id, block);
-    s.answer_bytes += block.size();
+    if (!inside || s.link.disconnected.load(std::memory_order_relaxed)) return Sent::gone;
+    const core::Outcome outcome = s.link.machine.body(s.link.machine.head().id, block);
+    s.stream.response_bytes += block.size();
     if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, s) == Sent::gone) {
       return Sent::gone;
     }
@@ -130,10 +134,10 @@ class SessionExchange final : public Exchange {
   Sent body_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override {
     const Inside inside(*this);
     if (!inside || gone()) return Sent::gone;
-    session().file = std::move(file);
-    session().file_offset = offset;
-    session().answer_bytes += length;
-    return sent(session().machine.body_file(head().id, length));
+    session().stream.file = std::move(file);
+    session().stream.file_offset = offset;
+    session().stream.response_bytes += length;
+    return sent(session().link.machine.body_file(head().id, length));
   }
 
   Sent deliver() override {
@@ -147,14 +151,14 @@ class SessionExchange final : public Exchange {
     Session& s = session();
     worker_.log_access(s);
     open_.store(false, std::memory_order_relaxed);
-    return sent(s.machine.finish(s.machine.head().id));
+    return sent(s.link.machine.finish(s.link.machine.head().id));
   }
 
   void fail(int status, std::string_view sentence) override {
     const Inside inside(*this);
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
-    if (session().status != 0) return;  // it has been refused, and logged
+    if (session().stream.status != 0) return;  // it has been refused, and logged
     worker_.intake().answer(session(), status, sentence, {}, false);
   }
 
@@ -163,11 +167,11 @@ class SessionExchange final : public Exchange {
     if (!inside) return;
     worker_.log_access(session());
     open_.store(false, std::memory_order_relaxed);
-    session().machine.abort(head().id);
+    session().link.machine.abort(head().id);
   }
 
   [[nodiscard]] bool gone() const noexcept override {
-    return session().gone.load(std::memory_order_relaxed);
+    return session().link.disconnected.load(std::memory_order_relaxed);
   }
 
  private:

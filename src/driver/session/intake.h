@@ -68,28 +68,29 @@ class Intake {
   Progress advance(Session<E>& s, core::Instant now) {
     Progress progress = Progress::waiting;
     for (;;) {
-      core::Step step = s.machine.step();
+      core::Step step = s.link.machine.step();
       if (std::holds_alternative<core::NeedInput>(step) ||
           std::holds_alternative<core::Paused>(step)) {
-        if (progress == Progress::ready && s.streaming && !s.body_ended) s.hold_clock(true, now);
+        if (progress == Progress::ready && s.stream.streaming && !s.stream.body_ended)
+          s.link.hold_clock(true, now);
         return progress;
       }
       if (std::holds_alternative<core::HeadEnd>(step)) {
-        begin(s, s.machine.head(), now);
-        if (s.streaming) progress = Progress::ready;
+        begin(s, s.link.machine.head(), now);
+        if (s.stream.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
           refuse_unstored(s, data->bytes.size());
           return Progress::answered;
         }
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
-        s.body_ended = true;
-        s.ready_at = now;
-        if (!s.machine.head().asterisk) return Progress::ready;
+        s.stream.body_ended = true;
+        s.stream.ready_at = now;
+        if (!s.link.machine.head().asterisk) return Progress::ready;
         answer_asterisk(s);
         progress = Progress::answered;
       } else {
-        s.body.reset();
+        s.stream.body.reset();
         refuse(s, std::get<core::Rejected>(step));
         return Progress::answered;
       }
@@ -99,25 +100,26 @@ class Intake {
   /// Keep content of the request in progress. False: neither memory nor the temporary file has
   /// room.
   [[nodiscard]] bool store(Session<E>& s, std::span<const std::byte> bytes) {
-    if (!s.body) {
-      s.body = std::make_unique<ByteStore<E>>(sys_, budget_, config_.spool_dir,
-                                              config_.body_memory_bytes);
+    if (!s.stream.body) {
+      s.stream.body = std::make_unique<ByteStore<E>>(sys_, budget_, config_.spool_dir,
+                                                     config_.body_memory_bytes);
     }
-    return s.body->append(bytes) == Stored::ok;
+    return s.stream.body->append(bytes) == Stored::ok;
   }
 
   /// Take one event of the content of a request that the application reads while it arrives; what
   /// is wrong with it is refused, and kept as the request's error. False: nothing has arrived.
   [[nodiscard]] bool take_content(Session<E>& s) {
-    core::Step step = s.machine.step();
+    core::Step step = s.link.machine.step();
     if (const auto* data = std::get_if<core::BodyData>(&step)) {
-      if (!store(s, data->bytes)) s.body_error = BodyError::storage;
+      if (!store(s, data->bytes)) s.stream.body_error = BodyError::storage;
     } else if (std::holds_alternative<core::BodyEnd>(step)) {
-      s.body_ended = true;
+      s.stream.body_ended = true;
     } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
-      s.body_error = s.peer_finished.load(std::memory_order_relaxed) ? BodyError::disconnected
-                     : rejected->status == 408                       ? BodyError::timed_out
-                                                                     : BodyError::malformed;
+      s.stream.body_error = s.link.half_closed.load(std::memory_order_relaxed)
+                                ? BodyError::disconnected
+                            : rejected->status == 408 ? BodyError::timed_out
+                                                      : BodyError::malformed;
       refuse(s, *rejected);
     } else {
       return false;
@@ -131,53 +133,53 @@ class Intake {
               bool close = true) {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
-    warn(s, status, rule, s.line.view());
+    warn(s, status, rule, s.stream.line.view());
     core::ServerAnswer made = server_answer(s, status, sentence);
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;
-    s.status = status;
-    s.answer_bytes = s.machine.content_bytes(made);
+    s.stream.status = status;
+    s.stream.response_bytes = s.link.machine.content_bytes(made);
     log_access(s, sys_.now());
-    s.machine.answer(core_id(s), made);
+    s.link.machine.answer(core_id(s), made);
   }
 
   /// The server's answer to a request whose machine belongs to nobody any more: only read here.
   [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
                                           std::string_view rule) {
-    warn(s, status, rule, s.line.view());
+    warn(s, status, rule, s.stream.line.view());
     const core::ServerAnswer made = server_answer(s, status, sentence);
-    s.status = status;
-    s.answer_bytes = s.machine.content_bytes(made);
+    s.stream.status = status;
+    s.stream.response_bytes = s.link.machine.content_bytes(made);
     log_access(s, sys_.now());
     core::Bytes out;
-    core::write_answer(out, made, core::Persist::close, s.machine.head().method == "HEAD");
+    core::write_answer(out, made, core::Persist::close, s.link.machine.head().method == "HEAD");
     return out;
   }
 
   /// The line of the request in progress, unless it has been written, before its answer ends (its
   /// views end with it). 499 when the client has left.
   void log_access(Session<E>& s, core::Instant now) {
-    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
-    const core::Head& head = s.machine.head();
+    if (!take_line(s)) return;
+    const core::Head& head = s.link.machine.head();
     log_line(s, {head.method, head.target, version_text(head.version)}, status_of(s),
-             s.answer_bytes, now);
+             s.stream.response_bytes, now);
   }
 
   /// The connection ends here: the line of what it ends within, if that has none. By the leader,
   /// who owns `s`.
   void log_unanswered(Session<E>& s) {
     if (!config_.access_log) return;
-    if (!s.machine.in_head()) return log_access(s, sys_.now());
-    const std::string text = s.machine.partial_head();
+    if (!s.link.machine.in_head()) return log_access(s, sys_.now());
+    const std::string text = s.link.machine.partial_head();
     begin_unaccepted(s, text);
-    log_line(s, core::partial_line(text), status_of(s), 0, s.ready_at);
+    log_line(s, core::partial_line(text), status_of(s), 0, s.stream.ready_at);
   }
 
   /// The process ends while a thread still runs the request of `s`, which the thread may just end:
   /// its line, unless the thread writes it. By the leader, who does not own `s`.
   void log_lent(Session<E>& s, core::Instant now) {
-    if (!config_.access_log || !s.line_owed.exchange(false, std::memory_order_relaxed)) return;
-    const std::string_view line = s.line.view();  // the head may go at any time
+    if (!take_line(s)) return;
+    const std::string_view line = s.stream.line.view();  // the head may go at any time
     const std::size_t space = std::min(line.find(' '), line.size());
     const std::string_view target = line.substr(std::min(space + 1, line.size()));
     log_line(s, {line.substr(0, space), target, {}}, 0, 0, now);
@@ -189,19 +191,19 @@ class Intake {
     if (rejected.status == 0) return;
     const core::Instant now = sys_.now();
     const bool in_body = rejected.in_body_of != core::RequestId::none;
-    const std::string text = in_body ? std::string{} : s.machine.partial_head();
+    const std::string text = in_body ? std::string{} : s.link.machine.partial_head();
     if (!in_body) begin_unaccepted(s, text);
     const std::string rule = core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
     const core::ServerAnswer made = server_answer(s, rejected.status, rule);
-    s.status = made.status;
-    s.answer_bytes = s.machine.content_bytes(made);
+    s.stream.status = made.status;
+    s.stream.response_bytes = s.link.machine.content_bytes(made);
     if (in_body) {
       log_access(s, now);
     } else if (config_.access_log) {
-      log_line(s, core::partial_line(text), s.status, s.answer_bytes, now);
+      log_line(s, core::partial_line(text), s.stream.status, s.stream.response_bytes, now);
     }
-    s.machine.refuse(made);
+    s.link.machine.refuse(made);
   }
 
   [[nodiscard]] core::ServerAnswer server_answer(Session<E>& s, int status,
@@ -209,7 +211,7 @@ class Intake {
     core::ServerAnswer made;
     made.status = status;
     made.sentence = sentence;
-    made.request_id = s.id.view();
+    made.request_id = s.stream.id.view();
     thread_local DateCache cache;
     made.date = date(cache);
     made.server = config_.server_header;
@@ -251,6 +253,11 @@ class Intake {
   }
 
  private:
+  /// Whether the caller is to write the line of the request of `s`: once true.
+  [[nodiscard]] bool take_line(Session<E>& s) noexcept {
+    return config_.access_log && s.stream.line_owed.exchange(false, std::memory_order_relaxed);
+  }
+
   static constexpr std::uint32_t kRetryAfter =
       1;  // seconds: the queue turns over faster than any smaller number can say
 
@@ -263,7 +270,7 @@ class Intake {
     return {text, 16};
   }
 
-  static core::RequestId core_id(const Session<E>& s) noexcept { return s.machine.head().id; }
+  static core::RequestId core_id(const Session<E>& s) noexcept { return s.link.machine.head().id; }
 
   static std::string_view version_text(core::Version version) noexcept {
     return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
@@ -271,13 +278,13 @@ class Intake {
 
   /// For the log: what the client of `s` was told, or what became of it.
   static int status_of(const Session<E>& s) noexcept {
-    const bool left =
-        s.gone.load(std::memory_order_relaxed) && !s.cut_off.load(std::memory_order_relaxed);
-    return left ? 499 : s.status;
+    const bool left = s.link.disconnected.load(std::memory_order_relaxed) &&
+                      !s.link.cut_off.load(std::memory_order_relaxed);
+    return left ? 499 : s.stream.status;
   }
 
   static std::string client_text(const Session<E>& s) {
-    return s.client.empty() ? peer_text(s.peer) : s.client;
+    return s.stream.client.empty() ? peer_text(s.link.endpoints) : s.stream.client;
   }
 
   void log_line(const Session<E>& s, const core::PartialLine& line, int status, std::uint64_t bytes,
@@ -289,46 +296,47 @@ class Intake {
     entry.version = line.version;
     entry.status = status;
     entry.bytes = bytes;
-    entry.duration = now - s.ready_at;
-    entry.request_id = s.id.view();
+    entry.duration = now - s.stream.ready_at;
+    entry.request_id = s.stream.id.view();
     log_.access(format_access(entry));
   }
 
   /// " in GET /path (ID)", without the request where `offending` begins with it.
   static void append_request(std::string& text, const Session<E>& s, std::string_view offending) {
-    const std::string_view line = s.line.view();
+    const std::string_view line = s.stream.line.view();
     if (!line.empty() && !offending.starts_with(line) &&
         !(line.starts_with(offending) && !offending.empty())) {
       text += " in ";
       append_escaped(text, line);
     }
-    text.append(" (").append(s.id.view()).append(")");
+    text.append(" (").append(s.stream.id.view()).append(")");
   }
 
   /// An id of the client's is taken over from whom the application believes: else anybody could
   /// write the ids of others into the logs.
   void make_id(Session<E>& s, std::string_view given) {
-    const bool taken = !given.empty() && application_.trusts(s.peer);
-    s.id.assign(taken ? given : next_id());
+    const bool taken = !given.empty() && application_.trusts(s.link.endpoints);
+    s.stream.id.assign(taken ? given : next_id());
   }
 
   /// What is known of a request whose head was not accepted; `text` is what there is of the head.
   /// By the leader.
   void begin_unaccepted(Session<E>& s, std::string_view text) {
     core::PartialOrigin origin;
-    if (!text.empty() && application_.trusts(s.peer)) origin = core::partial_origin(text);
+    if (!text.empty() && application_.trusts(s.link.endpoints)) origin = core::partial_origin(text);
     make_id(s, origin.request_id);
-    s.client.clear();
-    if (!origin.fields.empty()) s.client = application_.client_of(s.peer, origin.fields);
+    s.stream.client.clear();
+    if (!origin.fields.empty())
+      s.stream.client = application_.client_of(s.link.endpoints, origin.fields);
     const core::PartialLine line = core::partial_line(text);
-    s.line.assign(line.method);
+    s.stream.line.assign(line.method);
     if (!line.target.empty()) {
-      s.line.append(" ");
-      s.line.append(line.target.substr(0, line.target.find('?')));
+      s.stream.line.append(" ");
+      s.stream.line.append(line.target.substr(0, line.target.find('?')));
     }
-    s.ready_at = sys_.now();
-    s.status = 0;
-    s.answer_bytes = 0;
+    s.stream.ready_at = sys_.now();
+    s.stream.status = 0;
+    s.stream.response_bytes = 0;
   }
 
   /// The last id, counted up in hexadecimal where it stands. By the leader.
@@ -346,28 +354,29 @@ class Intake {
 
   void begin(Session<E>& s, const core::Head& head, core::Instant now) {
     make_id(s, head.request_id);
-    if (head.forwarded || !s.client.empty()) [[unlikely]]
-      s.client = head.forwarded ? application_.client_of(s.peer, head.fields) : std::string{};
-    s.line_owed.store(true, std::memory_order_relaxed);
+    if (head.forwarded || !s.stream.client.empty()) [[unlikely]]
+      s.stream.client =
+          head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
+    s.stream.line_owed.store(true, std::memory_order_relaxed);
     if (head.target.starts_with('/')) {  // one piece on the wire, up to a query
-      s.line.assign({head.method.data(), head.path.data() + head.path.size()});
+      s.stream.line.assign({head.method.data(), head.path.data() + head.path.size()});
     } else {
-      s.line.assign(head.method);
-      s.line.append(" ");
-      s.line.append(head.path);
+      s.stream.line.assign(head.method);
+      s.stream.line.append(" ");
+      s.stream.line.append(head.path);
     }
-    s.body.reset();
-    s.body_taken = 0;
-    s.body_ended = false;
-    s.body_error = BodyError::none;
+    s.stream.body.reset();
+    s.stream.body_taken = 0;
+    s.stream.body_ended = false;
+    s.stream.body_error = BodyError::none;
     // Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
-    s.streaming = !config_.request_buffering && head.content == core::Content::length;
-    if (!config_.request_buffering && !s.streaming) {
-      s.machine.continue_100(head.id);  // nobody reads before it is complete
+    s.stream.streaming = !config_.request_buffering && head.content == core::Content::length;
+    if (!config_.request_buffering && !s.stream.streaming) {
+      s.link.machine.continue_100(head.id);  // nobody reads before it is complete
     }
-    s.ready_at = now;
-    s.status = 0;
-    s.answer_bytes = 0;
+    s.stream.ready_at = now;
+    s.stream.status = 0;
+    s.stream.response_bytes = 0;
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
   }
 
@@ -380,9 +389,9 @@ class Intake {
 
   /// store() has refused `bytes` of the content.
   void refuse_unstored(Session<E>& s, std::size_t bytes) {
-    const bool never_fits = s.body->size() + bytes > storable_bytes();
-    const int error = s.body->error();
-    s.body.reset();  // the connection lingers: its room is others' now
+    const bool never_fits = s.stream.body->size() + bytes > storable_bytes();
+    const int error = s.stream.body->error();
+    s.stream.body.reset();  // the connection lingers: its room is others' now
     if (never_fits) {
       answer(s, 413, "The content of this request is larger than the server can store.",
              "--spool-max");
@@ -395,12 +404,12 @@ class Intake {
   }
 
   void answer_asterisk(Session<E>& s) {
-    s.body.reset();
+    s.stream.body.reset();
     core::ServerAnswer made = server_answer(s, 204, {});
     made.close = false;
-    s.status = made.status;
-    log_access(s, s.ready_at);
-    s.machine.answer(core_id(s), made);
+    s.stream.status = made.status;
+    log_access(s, s.stream.ready_at);
+    s.link.machine.answer(core_id(s), made);
   }
 
   /// A field name that never reaches the application is logged once per name; the set of names is

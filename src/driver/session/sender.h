@@ -32,30 +32,31 @@ class Outgoing {
   /// Move the complete answers of `s` to `earlier`, where a taker of the lead can send them while
   /// the request behind them runs.
   void set_aside(const Lead& lead, Session<E>& s) {
-    const std::span<const core::Slice> slices = s.machine.output();
+    const std::span<const core::Slice> slices = s.link.machine.output();
     const bool file = std::any_of(slices.begin(), slices.end(),
                                   [](const core::Slice& slice) { return slice.file_bytes != 0; });
     if (file) return send_output(lead, s, sys_.now());  // a file cannot be set aside
     std::uint64_t moved = 0;
     for (const core::Slice& slice : slices) {
-      s.earlier.append(lead, slice.bytes);
+      s.link.earlier_output.append(lead, slice.bytes);
       moved += slice.bytes.size();
     }
-    s.machine.sent(moved);
+    s.link.machine.sent(moved);
   }
 
   /// Send what set_aside() kept.
   void send_earlier(LeadOrLocked proof, Session<E>& s, core::Instant now) {
-    if (s.earlier.empty(proof)) return;
-    send_beside(proof, s, s.earlier.bytes(proof), now);
-    s.earlier.clear(proof);
+    if (s.link.earlier_output.empty(proof)) return;
+    send_beside(proof, s, s.link.earlier_output.bytes(proof), now);
+    s.link.earlier_output.clear(proof);
   }
 
   /// Send `bytes` behind what waits, beside the machine of `s`.
   void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes,
                    core::Instant now) {
-    const bool behind = s.backlogged();  // before `gone`: who clears the outbox has said so before
-    if (s.gone.load(std::memory_order_relaxed)) return;
+    const bool behind =
+        s.link.backlogged();  // before `gone`: who clears the outbox has said so before
+    if (s.link.disconnected.load(std::memory_order_relaxed)) return;
     keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now, Rest::kept,
          [&]() -> Outbox<E>& { return outbox(proof, s); });
   }
@@ -69,9 +70,9 @@ class Outgoing {
   /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
   /// its outbox.
   void send_output(const Lead& lead, Session<E>& s, core::Instant now) {
-    send(s, s.earlier.bytes(lead), now, Rest::kept,
+    send(s, s.link.earlier_output.bytes(lead), now, Rest::kept,
          [&]() -> Outbox<E>& { return outbox(lead, s); });
-    s.earlier.clear(lead);
+    s.link.earlier_output.clear(lead);
   }
 
   /// The same by the thread that runs the request and does not lead; earlier answers are sent.
@@ -79,7 +80,7 @@ class Outgoing {
   /// but its outbox, and what `rest` leaves.
   void send_output(StateMutex<E>& mutex, Session<E>& s, core::Instant now, Rest rest = Rest::kept) {
     send(s, {}, now, rest, [&]() -> Outbox<E>& {
-      if (Outbox<E>* const there = s.outbox.get()) return *there;
+      if (Outbox<E>* const there = s.link.outbox.get()) return *there;
       return *mutex.with_lock([&](const Locked& locked) { return &outbox(locked, s); });
     });
   }
@@ -89,11 +90,11 @@ class Outgoing {
   template <class Box>
   void send(Session<E>& s, std::span<const std::byte> earlier, core::Instant now, Rest rest,
             Box box) {
-    const std::span<const core::Slice> slices = s.machine.output();
+    const std::span<const core::Slice> slices = s.link.machine.output();
     if (earlier.empty() && slices.empty()) return;
-    const bool behind = s.backlogged();  // before `gone`, as in send_beside()
+    const bool behind = s.link.backlogged();  // before `gone`, as in send_beside()
     std::uint64_t moved = 0;
-    if (s.gone.load(std::memory_order_relaxed)) {
+    if (s.link.disconnected.load(std::memory_order_relaxed)) {
       // Nothing gets there any more.
       for (const core::Slice& slice : slices) moved += slice.bytes.size() + slice.file_bytes;
     } else if (earlier.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
@@ -103,8 +104,8 @@ class Outgoing {
     } else {
       moved = send_pieces(s, earlier, slices, behind, now, rest, box);
     }
-    s.machine.on_time(now);  // it may be at rest from now on
-    s.machine.sent(moved);
+    s.link.machine.on_time(now);  // it may be at rest from now on
+    s.link.machine.sent(moved);
   }
 
   static constexpr std::size_t kPiecesMax = 16;
@@ -124,8 +125,9 @@ class Outgoing {
     std::uint64_t moved = 0;
     for (const core::Slice& slice : slices) {
       if (slice.file_bytes != 0) {
-        if (!s.gone.load(std::memory_order_relaxed)) {  // else what is before it is lost
-          box().append_file(std::move(s.file), s.file_offset, slice.file_bytes, now);
+        if (!s.link.disconnected.load(
+                std::memory_order_relaxed)) {  // else what is before it is lost
+          box().append_file(std::move(s.stream.file), s.stream.file_offset, slice.file_bytes, now);
         }
         moved += slice.file_bytes;
         continue;
@@ -136,9 +138,9 @@ class Outgoing {
       moved += skip + kept;
       if (skip + kept < slice.bytes.size()) break;
     }
-    if (s.backlogged() && s.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
-      s.gone.store(true, std::memory_order_relaxed);
-      s.outbox->clear();
+    if (s.link.backlogged() && s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
+      s.link.disconnected.store(true, std::memory_order_relaxed);
+      s.link.outbox->clear();
     }
     return moved;
   }
@@ -148,7 +150,7 @@ class Outgoing {
   template <class Box>
   std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
                    Box box) {
-    if (bytes.empty() || s.gone.load(std::memory_order_relaxed)) return bytes.size();
+    if (bytes.empty() || s.link.disconnected.load(std::memory_order_relaxed)) return bytes.size();
     if (rest == Rest::stays) return box().append_what_fits(bytes, now);
     box().append(bytes, now);
     return bytes.size();
@@ -173,24 +175,24 @@ class Outgoing {
       add(slice.bytes);
     }
     if (count == 0) return 0;
-    return taken(s, s.wire.send_gathered(std::span(pieces).first(count), file));
+    return taken(s, s.link.wire.send_gathered(std::span(pieces).first(count), file));
   }
 
   std::size_t send_bytes(Session<E>& s, std::span<const std::byte> bytes) {
-    return taken(s, s.wire.send(bytes));
+    return taken(s, s.link.wire.send(bytes));
   }
 
   static std::size_t taken(Session<E>& s, const Result<std::size_t>& sent) {
     if (sent) return *sent;
     if (sent.error() != EAGAIN && sent.error() != EWOULDBLOCK) {
-      s.gone.store(true, std::memory_order_relaxed);
+      s.link.disconnected.store(true, std::memory_order_relaxed);
     }
     return 0;
   }
 
   Outbox<E>& outbox(LeadOrLocked proof, Session<E>& s) {
-    return s.outbox.get_or_make(proof, sys_, s.wire, budget_, config_.spool_dir,
-                                config_.answer_memory_bytes, config_.limits);
+    return s.link.outbox.get_or_make(proof, sys_, s.link.wire, budget_, config_.spool_dir,
+                                     config_.answer_memory_bytes, config_.limits);
   }
 
   Sys& sys_;

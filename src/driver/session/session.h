@@ -1,14 +1,13 @@
-// One connection as the driver holds it: descriptor, machine, the request in progress and what
-// waits to be sent. It must not know threads (who may touch it is decided in threads/) or what a
-// request means.
+// A session: one connection (Link) and the request in progress on it (Stream). It must not know
+// threads (threads/ decides who may use it) or what a request means.
 //
-// Ownership: `owner` says who may touch everything else here. `loop`: whoever holds the lead.
+// Ownership: Stream::owner says who may use everything else. `loop`: the thread with the lead.
 // `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came
-// meanwhile, so the leader has silenced the descriptor; every way back to `loop` has to look for
-// it. Exceptions, each with its own rule: `gone`, `cut_off` and `peer_finished` are hints set by
-// the leader at any time; `earlier` and the making of `outbox` ask for a proof (proof.h), since the
-// taker of the lead sends earlier output while the request behind it runs; `outbox` itself has its
-// own lock; `status` may be looked at by the leader.
+// meanwhile, so the leader has silenced the descriptor; whoever gives the session back looks for
+// it. Exceptions: the leader sets disconnected, cut_off and half_closed at any time, as hints;
+// earlier output and the making of an outbox ask for a proof (proof.h), since a new leader sends
+// earlier output while the request behind it runs; an outbox has its own lock; the leader may read
+// status.
 #pragma once
 
 #include <atomic>
@@ -76,6 +75,9 @@ class EarlierOutput {
   std::string bytes_;
 };
 
+template <Env E>
+struct Session;
+
 /// The outbox of a session, once there is one.
 template <Env E>
 class OutboxOnce {
@@ -106,65 +108,37 @@ class OutboxOnce {
   Atomic<E, Outbox<E>*> outbox_{nullptr};
 };
 
+/// The connection of a session. The leader's, except for what the thread that runs its request
+/// sends and reads.
 template <Env E>
-struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
+struct Link {
   /// Takes over the descriptor `socket`.
-  Session(typename E::Sys& sys, int socket, Peer ends, const core::Limits& limits,
-          const core::Policy& policy, core::Instant now)
-      : EventSource(Kind::session),
-        wire(sys, socket),
-        peer(std::move(ends)),
-        machine(limits, policy, now) {}
+  Link(typename E::Sys& sys, int socket, Peer ends, const core::Limits& limits,
+       const core::Policy& policy, core::Instant now)
+      : wire(sys, socket), endpoints(std::move(ends)), machine(limits, policy, now) {}
 
   PlainWire<E> wire;  // closed by the loop
-  Peer peer;
+  Peer endpoints;
   core::Connection machine;
-  Session* next = nullptr;  // the loop's list of all sessions
-  Session* previous = nullptr;
+  Session<E>* next = nullptr;  // the list of all sessions
+  Session<E>* previous = nullptr;
 
-  Atomic<E, Owner> owner{Owner::loop};
-  Atomic<E, bool> gone{false};           // reset, or took nothing for too long
-  Atomic<E, bool> peer_finished{false};  // a FIN is behind the request
+  Atomic<E, bool> disconnected{false};  // reset, or the client took nothing for too long
+  Atomic<E, bool> half_closed{false};   // a FIN is behind the request
+  std::atomic<bool> cut_off{false};     // disconnected by a stop, not by the client
 
-  // ---- the leader's
   bool in_poller = false;
   Interest interest;  // as registered, while in_poller
   Phase phase = Phase::open;
   core::Instant phase_ends = core::kNever;  // lingering, resetting: the last moment
-  Cut cut = Cut::no;  // not `no`: the machine is not touched any more, what it read may still be
-  bool still_read = false;                  // a thread from which this was taken may still read it
-  bool came_back = false;                   // that thread is back
   core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
-  RequestLine line;                         // of the request in progress
-  EarlierOutput earlier;
 
-  // ---- of the request in progress
-  core::Instant ready_at{};
-  RequestText id;
-  std::string client;  // its address as the application is told; empty: that of `peer`
-  /// The request has no line in the access log yet. Whoever takes this away writes the line.
-  std::atomic<bool> line_owed{false};
-  std::atomic<bool> cut_off{false};    // by a stop: the client has not left by itself
-  std::unique_ptr<ByteStore<E>> body;  // buffered content; none when there is none
-  std::uint64_t body_taken = 0;        // of it, read by the application
-  bool streaming = false;              // the application reads while it arrives
-  bool body_ended = false;
-  bool behind_earlier = false;  // `earlier` held responses when this request was lent
-  UniqueFd file;                // of body_file()
-  std::uint64_t file_offset = 0;
-  BodyError body_error = BodyError::none;
-  /// Of the answer, for the log. 0: no head was given; kNeverSent: one was, behind a stop that had
-  /// cut the connection off.
-  int status = 0;
-  static constexpr int kNeverSent = -1;
-  std::uint64_t answer_bytes = 0;
-
-  // ---- answers that the socket did not take at once
+  EarlierOutput earlier_output;
   OutboxOnce<E> outbox;
   bool write_wanted = false;  // mail may name it: the leader was asked to watch for room
 
-  /// The client is not to blame for time that passes while nobody takes what it sends, or while it
-  /// still takes an answer. By the owner.
+  /// Pause the client's timeouts while the server does not read, or while the client is still
+  /// reading a response. By the owner.
   void hold_clock(bool held, core::Instant now) {
     if (held == clock_held_) return;
     clock_held_ = held;
@@ -172,6 +146,7 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
     machine.hold_clock(held);
   }
 
+  /// Unsent output waits for the client.
   [[nodiscard]] bool backlogged() const noexcept {
     const Outbox<E>* const waiting = outbox.get();
     return waiting != nullptr && !waiting->empty();
@@ -181,12 +156,56 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
   bool clock_held_ = false;
 };
 
+/// The request in progress of a session, and its response. Lent to the thread that runs it.
+template <Env E>
+struct Stream {
+  Atomic<E, Owner> owner{Owner::loop};
+
+  core::Instant ready_at{};
+  RequestLine line;
+  RequestText id;
+  std::string client;  // its address as the application is told; empty: that of the endpoints
+  /// The request has no line in the access log yet. Whoever takes this away writes the line.
+  std::atomic<bool> line_owed{false};
+
+  std::unique_ptr<ByteStore<E>> body;  // buffered; null when there is none
+  std::uint64_t body_taken = 0;        // of it, read by the application
+  bool streaming = false;              // the application reads while it arrives
+  bool body_ended = false;
+  BodyError body_error = BodyError::none;
+
+  bool has_earlier_output = false;  // there were earlier responses when this request was lent
+  UniqueFd file;                    // of body_file()
+  std::uint64_t file_offset = 0;
+  /// Of the response, for the log. 0: no head was given; kNeverSent: one was, after a stop that had
+  /// cut the connection off.
+  int status = 0;
+  static constexpr int kNeverSent = -1;
+  std::uint64_t response_bytes = 0;
+
+  Cut cut = Cut::no;  // not `no`: the machine is not used any more, what it read may still be
+  bool thread_may_read = false;  // the thread from which this was taken may still read it
+  bool thread_returned = false;  // that thread is back
+};
+
+/// HTTP/1 has one stream per link, and lends both together.
+template <Env E>
+struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
+  Session(typename E::Sys& sys, int socket, Peer ends, const core::Limits& limits,
+          const core::Policy& policy, core::Instant now)
+      : EventSource(Kind::session), link(sys, socket, std::move(ends), limits, policy, now) {}
+
+  Link<E> link;
+  Stream<E> stream;
+};
+
 /// The next bytes of the content that is kept, of which there are some left.
 template <Env E>
 [[nodiscard]] BodyRead read_stored(Session<E>& s, std::span<std::byte> into) {
-  const Result<std::size_t> got = s.body->read_at(s.body_taken, into);
-  if (!got || *got == 0) return {0, s.body_error = BodyError::storage};
-  s.body_taken += *got;
+  Stream<E>& stream = s.stream;
+  const Result<std::size_t> got = stream.body->read_at(stream.body_taken, into);
+  if (!got || *got == 0) return {0, stream.body_error = BodyError::storage};
+  stream.body_taken += *got;
   return {*got, BodyError::none};
 }
 

@@ -52,30 +52,33 @@ class BlockingIo {
   [[nodiscard]] BodyRead read_body(unsigned thread, Session& s, std::span<std::byte> into) {
     if (into.empty()) return {};
     for (;;) {
-      if (s.body && s.body_taken < s.body->size()) return read_stored_body(thread, s, into);
-      if (s.body_error != BodyError::none) return {0, s.body_error};
-      if (s.body_ended || !s.streaming) return {};
-      s.body.reset();
-      s.body_taken = 0;
+      if (s.stream.body && s.stream.body_taken < s.stream.body->size())
+        return read_stored_body(thread, s, into);
+      if (s.stream.body_error != BodyError::none) return {0, s.stream.body_error};
+      if (s.stream.body_ended || !s.stream.streaming) return {};
+      s.stream.body.reset();
+      s.stream.body_taken = 0;
       const Released released(threads_[thread].lock);
-      s.hold_clock(false, loop_.clock().noticed_now());
+      s.link.hold_clock(false, loop_.clock().noticed_now());
       receive_body(thread, s);
-      s.hold_clock(!s.body_ended && s.body_error == BodyError::none, loop_.clock().noticed_now());
+      s.link.hold_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
+                        loop_.clock().noticed_now());
     }
   }
   /// Send all output of `s`; wait until what does not fit into its outbox was sent.
   [[nodiscard]] Sent deliver(unsigned thread, Session& s) {
-    if (!s.machine.output().empty() || s.behind_earlier) {
+    if (!s.link.machine.output().empty() || s.stream.has_earlier_output) {
       const Released released(threads_[thread].lock);
       send(s, Rest::stays);
-      while (!s.machine.output().empty() && !s.gone.load(std::memory_order_relaxed)) {
-        const std::uint32_t seen = s.outbox->progress().load(std::memory_order_acquire);
+      while (!s.link.machine.output().empty() &&
+             !s.link.disconnected.load(std::memory_order_relaxed)) {
+        const std::uint32_t seen = s.link.outbox->progress().load(std::memory_order_acquire);
         send(s, Rest::stays);  // room that was made before the progress was read
-        if (!s.machine.output().empty()) wait_for_room(thread, s, seen);
+        if (!s.link.machine.output().empty()) wait_for_room(thread, s, seen);
       }
-      if (!s.machine.output().empty()) send(s, Rest::kept);  // gone: it is dropped
+      if (!s.link.machine.output().empty()) send(s, Rest::kept);  // gone: it is dropped
     }
-    return s.gone.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
+    return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
   void log_access(Session& s) {
     if (config_.access_log) loop_.intake().log_access(s, sys_.now());
@@ -95,28 +98,28 @@ class BlockingIo {
   void wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
     give_up_lead(thread);
     do {
-      sys_.futex_wait(s.outbox->progress(), seen, 1s);
-      seen = s.outbox->progress().load(std::memory_order_acquire);
-    } while (s.outbox->overfull() && !s.gone.load(std::memory_order_relaxed));
+      sys_.futex_wait(s.link.outbox->progress(), seen, 1s);
+      seen = s.link.outbox->progress().load(std::memory_order_acquire);
+    } while (s.link.outbox->overfull() && !s.link.disconnected.load(std::memory_order_relaxed));
   }
 
   /// Without the application lock.
   void send(Session& s, Rest rest) {
     const core::Instant now = sys_.now();
-    if (std::exchange(s.behind_earlier,
+    if (std::exchange(s.stream.has_earlier_output,
                       false)) {  // a thread that takes over the lead sends it, too
       mutex_.with_lock(
           [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
     }
     loop_.outgoing().send_output(mutex_, s, now, rest);
-    if (s.backlogged() && s.outbox->take_began()) {
-      s.write_wanted = true;
+    if (s.link.backlogged() && s.link.outbox->take_began()) {
+      s.link.write_wanted = true;
       mailbox_.post_writable(s);
     }
   }
 
   [[nodiscard]] BodyRead read_stored_body(unsigned thread, Session& s, std::span<std::byte> into) {
-    if (s.body->in_memory()) return read_stored(s, into);
+    if (s.stream.body->in_memory()) return read_stored(s, into);
     const Released released(threads_[thread].lock);
     return read_stored(s, into);
   }
@@ -125,10 +128,10 @@ class BlockingIo {
   /// Without the application lock.
   void receive_body(unsigned thread, Session& s) {
     if (intake().take_content(s)) {
-      if (s.body_error != BodyError::none) send(s, Rest::kept);
+      if (s.stream.body_error != BodyError::none) send(s, Rest::kept);
       return;
     }
-    s.machine.continue_100(s.machine.head().id);
+    s.link.machine.continue_100(s.link.machine.head().id);
     send(s, Rest::kept);
     wait_for_input(thread, s);
   }
@@ -138,47 +141,48 @@ class BlockingIo {
     std::array<std::byte, kReceiveBytes> block;
     // Input that has arrived is read before the client is judged.
     core::Instant now = loop_.clock().noticed_now();
-    Result<std::size_t> got = s.wire.recv(block);
+    Result<std::size_t> got = s.link.wire.recv(block);
     if (is_empty(got)) {
       give_up_lead(thread);
-      const core::Instant due = s.machine.deadline();
-      pollfd fd{s.wire.fd(), POLLIN, 0};
+      const core::Instant due = s.link.machine.deadline();
+      pollfd fd{s.link.wire.fd(), POLLIN, 0};
       const core::Duration timeout = due == core::kNever ? kForever : due - now;
       if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
       now = loop_.clock().noticed_now();
-      got = s.wire.recv(block);
+      got = s.link.wire.recv(block);
       if (due != core::kNever && now - RunningTime::kSlack > due) {
-        s.machine.on_time(due);  // this thread did not run since: that is not the client's fault
-        s.machine.hold_clock(true);
-        s.machine.on_time(now);
-        s.machine.hold_clock(false);
+        s.link.machine.on_time(
+            due);  // this thread did not run since: that is not the client's fault
+        s.link.machine.hold_clock(true);
+        s.link.machine.on_time(now);
+        s.link.machine.hold_clock(false);
       }
     }
-    s.machine.on_time(now);
+    s.link.machine.on_time(now);
     if (got && *got > 0) {
       take_input(s, std::span(block).first(*got));
     } else if (got) {
-      s.peer_finished.store(true, std::memory_order_relaxed);
-      s.machine.receive_eof();
+      s.link.half_closed.store(true, std::memory_order_relaxed);
+      s.link.machine.receive_eof();
     } else if (!is_empty(got)) {
-      s.gone.store(true, std::memory_order_relaxed);
-      s.body_error = BodyError::disconnected;
+      s.link.disconnected.store(true, std::memory_order_relaxed);
+      s.stream.body_error = BodyError::disconnected;
     }
   }
 
   /// The bytes end with the caller's block, so all of the body that lies in them is stored.
   void take_input(Session& s, std::span<const std::byte> bytes) {
-    s.machine.receive(bytes);
-    core::Step step = s.machine.step();
+    s.link.machine.receive(bytes);
+    core::Step step = s.link.machine.step();
     while (const auto* data = std::get_if<core::BodyData>(&step)) {
-      if (!intake().store(s, data->bytes)) s.body_error = BodyError::storage;
-      step = s.machine.step();
+      if (!intake().store(s, data->bytes)) s.stream.body_error = BodyError::storage;
+      step = s.link.machine.step();
     }
     if (std::holds_alternative<core::BodyEnd>(step)) {
-      s.body_ended = true;
-      (void)s.machine.step();  // Paused: what lies behind the body is kept
+      s.stream.body_ended = true;
+      (void)s.link.machine.step();  // Paused: what lies behind the body is kept
     } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
-      s.body_error = BodyError::malformed;
+      s.stream.body_error = BodyError::malformed;
       intake().refuse(s, *rejected);
       send(s, Rest::kept);
     }

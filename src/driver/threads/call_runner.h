@@ -46,7 +46,7 @@ class CallRunner {
   /// Call the application for the request of `s`, with the application lock. False: `s` was taken
   /// away meanwhile.
   [[nodiscard]] bool run(AppThreadState<E>& thread, Session& s, core::Instant called) {
-    thread.call.begin(s.line, s.id, called);
+    thread.call.begin(s.stream.line, s.stream.id, called);
     if (reports_calls_) [[unlikely]]
       report_call();
     thread.exchange.begin(s, called);
@@ -76,7 +76,7 @@ class CallRunner {
     if (called) {
       bool ours = true;
       if (loop_.requests().admit(s, loop_.clock().noticed_now())) {
-        s.behind_earlier = false;
+        s.stream.has_earlier_output = false;
         ours = run(thread, s, *called);
         dispatch_.record_call(*called);
       }
@@ -148,18 +148,18 @@ class CallRunner {
   /// to do for it.
   void return_session(Session& s) {
     const core::Instant now = sys_.now();
-    s.hold_clock(false, now);
-    s.machine.on_time(now);
+    s.link.hold_clock(false, now);
+    s.link.machine.on_time(now);
     loop_.outgoing().send_output(mutex_, s, now);
-    s.machine.sent(0);  // idle from now on, also where nothing was left to send
-    s.body.reset();
-    const bool quiet = s.machine.idle() && s.machine.closing() == core::Closing::no &&
-                       s.outbox.get() == nullptr && !s.write_wanted &&
-                       !loop_.acceptor().wants_room() && !s.gone.load(std::memory_order_relaxed) &&
-                       !stop_.is_requested();
+    s.link.machine.sent(0);  // idle from now on, also where nothing was left to send
+    s.stream.body.reset();
+    const bool quiet =
+        s.link.machine.idle() && s.link.machine.closing() == core::Closing::no &&
+        s.link.outbox.get() == nullptr && !s.link.write_wanted && !loop_.acceptor().wants_room() &&
+        !s.link.disconnected.load(std::memory_order_relaxed) && !stop_.is_requested();
     Owner expected = Owner::lent;
     if (quiet &&
-        s.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
+        s.stream.owner.compare_exchange_strong(expected, Owner::loop, std::memory_order_acq_rel)) {
       if (stop_.is_requested()) mailbox_.ring();  // the leader may have looked just before
       return;
     }

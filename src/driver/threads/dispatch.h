@@ -81,12 +81,12 @@ class Dispatch {
       requests.completed(lead, *queue_.pop());
     }
     while (stuck && !queue_.empty() &&
-           loop_.now() - queue_.front()->ready_at >= config_.request_timeout) {
+           loop_.now() - queue_.front()->stream.ready_at >= config_.request_timeout) {
       requests.reject_unstarted(lead, *queue_.pop());
     }
     loop_.flush(lead);
     publish_size();
-    loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->ready_at,
+    loop_.set_queue_since(queue_.empty() ? core::kNever : queue_.front()->stream.ready_at,
                           stuck ? config_.request_timeout : config_.queue_timeout);
   }
 

@@ -178,7 +178,7 @@ class Leader {
         requests.completed(lead, s);
         continue;
       }
-      s.behind_earlier = !s.earlier.empty(lead);
+      s.stream.has_earlier_output = !s.link.earlier_output.empty(lead);
       // Whoever takes over must know why the call may be late: announced before lending.
       if (!lock.held()) lock.announce(LockUse::waiting);
       const LeftLead lent = lend(std::move(lead), thread);
@@ -198,7 +198,7 @@ class Leader {
       IOTAX_CHECK(ours);  // only a leader takes sessions away, or the watch when a leader told it
       if (stop_.is_finished()) return false;  // the child of a fork returned here
       dispatch_.record_quick_call();
-      if (s.write_wanted)
+      if (s.link.write_wanted)
         overdue_.deliver_mail(lead);  // none may name a session that is given back
       requests.advance_pipelined(lead, s);
       if (loop_.ready().empty()) break;

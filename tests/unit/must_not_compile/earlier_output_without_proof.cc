@@ -9,8 +9,8 @@ using namespace iotax::driver;
 bool look(const Lead& lead, const Session<NativeEnv>& s) {
 #ifdef IOTAX_MUST_NOT_COMPILE
   (void)lead;
-  return s.earlier.empty();
+  return s.link.earlier_output.empty();
 #else
-  return s.earlier.empty(lead);
+  return s.link.earlier_output.empty(lead);
 #endif
 }

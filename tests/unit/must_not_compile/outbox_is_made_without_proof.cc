@@ -11,8 +11,8 @@ void make(const Lead& lead, Session<NativeEnv>& s, Sys& sys, StorageBudget& budg
   const std::string dir;
 #ifdef IOTAX_MUST_NOT_COMPILE
   (void)lead;
-  s.outbox.get_or_make(sys, s.wire, budget, dir, 1024U, limits);
+  s.link.outbox.get_or_make(sys, s.link.wire, budget, dir, 1024U, limits);
 #else
-  s.outbox.get_or_make(lead, sys, s.wire, budget, dir, 1024U, limits);
+  s.link.outbox.get_or_make(lead, sys, s.link.wire, budget, dir, 1024U, limits);
 #endif
 }

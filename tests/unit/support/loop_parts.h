@@ -91,11 +91,11 @@ struct LoopParts {
     core::ResponseHead head;
     head.status = "200 OK";
     head.content_bytes = body.size();
-    const core::RequestId id = s.machine.head().id;
-    s.status = s.machine.respond(id, head);
-    s.machine.body(id, std::as_bytes(std::span(body)));
-    s.machine.finish(id);
-    s.line_owed = false;
+    const core::RequestId id = s.link.machine.head().id;
+    s.stream.status = s.link.machine.respond(id, head);
+    s.link.machine.body(id, std::as_bytes(std::span(body)));
+    s.link.machine.finish(id);
+    s.stream.line_owed = false;
     requests.completed(lead, s);
   }
 

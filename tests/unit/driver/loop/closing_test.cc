@@ -29,7 +29,7 @@ TEST(Closing, EndsTheResponseAndLingersForTheClient) {
   ClosingOne one;
   EXPECT_TRUE(one.client.ended());
   EXPECT_FALSE(one.client.was_reset());
-  EXPECT_EQ(one.s->phase, driver::Phase::lingering);
+  EXPECT_EQ(one.s->link.phase, driver::Phase::lingering);
   EXPECT_EQ(one.closing.oldest_lingering(one.lead), one.s);
 }
 
@@ -68,7 +68,7 @@ TEST(Closing, LingersForOneSecondWhileStopping) {
   config.limits.linger_total = 30s;
   ClosingOne one(config);
   one.closing.shorten_linger(one.lead, *one.s);
-  EXPECT_EQ(one.s->phase_ends, one.base.clock.now() + 1s);
+  EXPECT_EQ(one.s->link.phase_ends, one.base.clock.now() + 1s);
 }
 
 TEST(Closing, TruncatedOutputEndsWithAReset) {
@@ -79,7 +79,7 @@ TEST(Closing, TruncatedOutputEndsWithAReset) {
   parts.turn();
   parts.respond(*s, std::string(1000, 'x'));
   parts.requests.flush(parts.lead);
-  ASSERT_TRUE(s->backlogged());
+  ASSERT_TRUE(s->link.backlogged());
   parts.closing.end_dead(parts.lead, *s);
   EXPECT_TRUE(client.was_reset());
 }
@@ -100,10 +100,11 @@ struct Truncated : LoopParts {
     turn();
     core::ResponseHead head;
     head.status = "200 OK";
-    s->status = s->machine.respond(s->machine.head().id, head);
-    s->machine.body(s->machine.head().id, std::as_bytes(std::span(std::string_view("half"))));
-    s->machine.abort(s->machine.head().id);
-    s->line_owed = false;
+    s->stream.status = s->link.machine.respond(s->link.machine.head().id, head);
+    s->link.machine.body(s->link.machine.head().id,
+                         std::as_bytes(std::span(std::string_view("half"))));
+    s->link.machine.abort(s->link.machine.head().id);
+    s->stream.line_owed = false;
     client.set_unacked(4);
     requests.completed(lead, *s);
     requests.flush(lead);
@@ -114,7 +115,7 @@ struct Truncated : LoopParts {
 
 TEST(Closing, AResetWaitsUntilTheBytesBeforeItHaveArrived) {
   Truncated one;
-  EXPECT_EQ(one.s->phase, driver::Phase::resetting);
+  EXPECT_EQ(one.s->link.phase, driver::Phase::resetting);
   EXPECT_FALSE(one.client.was_reset());
   one.client.set_unacked(0);
   one.pass(10ms);

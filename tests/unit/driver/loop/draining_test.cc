@@ -122,9 +122,9 @@ TEST(Draining, CutsOffWhatIsLeftAfterTheGracefulTimeout) {
   EXPECT_FALSE(parts.draining.overdue());
   parts.pass_turn(2s);
   EXPECT_TRUE(parts.draining.overdue());
-  EXPECT_TRUE(s->gone.load());
-  EXPECT_TRUE(s->cut_off.load());
-  EXPECT_TRUE(s->wire.is_open());  // its thread may still use it
+  EXPECT_TRUE(s->link.disconnected.load());
+  EXPECT_TRUE(s->link.cut_off.load());
+  EXPECT_TRUE(s->link.wire.is_open());  // its thread may still use it
   parts.respond(*s, "late");
   parts.requests.flush(parts.lead);
   EXPECT_TRUE(parts.draining.finished());

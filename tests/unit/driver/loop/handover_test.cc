@@ -109,7 +109,7 @@ TEST(Handover, AnAdoptedConnectionIsServed) {
   parts.acceptor.adopt(parts.lead, accepted->fd);
   parts.turn();
   ASSERT_EQ(parts.ready.size(), 1U);
-  EXPECT_EQ(parts.ready.pop()->peer.remote_addr, "127.0.0.1");
+  EXPECT_EQ(parts.ready.pop()->link.endpoints.remote_addr, "127.0.0.1");
 }
 
 TEST(Handover, AStoppingLoopIsNotPaused) {

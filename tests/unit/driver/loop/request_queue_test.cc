@@ -106,10 +106,10 @@ TEST(RequestQueue, ResponsesToPipelinedRequestsLeaveInOneSend) {
     core::ResponseHead head;
     head.status = "200 OK";
     head.content_bytes = 0;
-    const core::RequestId id = s.machine.head().id;
-    s.status = s.machine.respond(id, head);
-    s.machine.finish(id);
-    s.line_owed = false;
+    const core::RequestId id = s.link.machine.head().id;
+    s.stream.status = s.link.machine.respond(id, head);
+    s.link.machine.finish(id);
+    s.stream.line_owed = false;
   };
   answer(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
@@ -129,13 +129,13 @@ TEST(RequestQueue, EarlierResponsesAreSentWhileTheNextRequestRuns) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 0;
-  const core::RequestId id = one.s->machine.head().id;
-  one.s->machine.respond(id, head);
-  one.s->machine.finish(id);
+  const core::RequestId id = one.s->link.machine.head().id;
+  one.s->link.machine.respond(id, head);
+  one.s->link.machine.finish(id);
   one.requests.advance_pipelined(one.lead, *one.s);
   one.requests.flush(one.lead);
   EXPECT_EQ(one.status(), "200");
-  EXPECT_NE(one.s->owner.load(), driver::Owner::loop);
+  EXPECT_NE(one.s->stream.owner.load(), driver::Owner::loop);
 }
 
 TEST(RequestQueue, ASessionTakenAwayWithoutAResponseGets504) {
@@ -152,7 +152,7 @@ TEST(RequestQueue, ASessionTakenAwayIsKeptUntilItsThreadReturns) {
   one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
   one.client.half_close();
   one.turn();
-  EXPECT_FALSE(one.s->wire.is_open());  // under a sanitizer: it is still there
+  EXPECT_FALSE(one.s->link.wire.is_open());  // under a sanitizer: it is still there
   one.requests.thread_returned(one.lead, *one.s);
 }
 
@@ -170,9 +170,9 @@ TEST(RequestQueue, ASessionTakenAwayAfterACompleteResponseGoesOn) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 0;
-  const core::RequestId id = one.s->machine.head().id;
-  one.s->machine.respond(id, head);
-  one.s->machine.finish(id);
+  const core::RequestId id = one.s->link.machine.head().id;
+  one.s->link.machine.respond(id, head);
+  one.s->link.machine.finish(id);
   one.requests.take_away(one.lead, *one.s, Cut::complete, 3s);
   EXPECT_EQ(one.status(), "200");
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
@@ -184,10 +184,10 @@ TEST(RequestQueue, AReturnedSessionClosesWhenTheLoopClosesIdleOnes) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 0;
-  const core::RequestId id = one.s->machine.head().id;
-  one.s->machine.respond(id, head);
-  one.s->machine.finish(id);
-  one.s->line_owed = false;
+  const core::RequestId id = one.s->link.machine.head().id;
+  one.s->link.machine.respond(id, head);
+  one.s->link.machine.finish(id);
+  one.s->stream.line_owed = false;
   one.requests.return_session(one.lead, *one.s);
   EXPECT_TRUE(one.client.closed_by_server());
 }

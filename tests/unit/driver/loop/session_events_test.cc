@@ -25,7 +25,7 @@ TEST(SessionEvents, AWholeRequestIsReadyAndItsSessionLent) {
   parts.turn();
   ASSERT_EQ(parts.ready.size(), 1U);
   EXPECT_EQ(parts.ready.pop(), s);
-  EXPECT_EQ(s->owner.load(), Owner::lent);
+  EXPECT_EQ(s->stream.owner.load(), Owner::lent);
 }
 
 TEST(SessionEvents, ARejectedRequestIsAnsweredWithoutTheApplication) {
@@ -35,7 +35,7 @@ TEST(SessionEvents, ARejectedRequestIsAnsweredWithoutTheApplication) {
   parts.turn();
   EXPECT_TRUE(parts.ready.empty());
   EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 400");
-  EXPECT_EQ(s->phase, driver::Phase::lingering);
+  EXPECT_EQ(s->link.phase, driver::Phase::lingering);
 }
 
 TEST(SessionEvents, InputWhileTheSessionIsLentSilencesItInsteadOfReading) {
@@ -45,8 +45,8 @@ TEST(SessionEvents, InputWhileTheSessionIsLentSilencesItInsteadOfReading) {
   parts.turn();
   client.send(kGet);
   parts.turn();
-  EXPECT_EQ(s->owner.load(), Owner::surprised);
-  EXPECT_FALSE(s->in_poller);
+  EXPECT_EQ(s->stream.owner.load(), Owner::surprised);
+  EXPECT_FALSE(s->link.in_poller);
   EXPECT_EQ(client.unread_by_server(), kGet.size());
   EXPECT_EQ(parts.turn(), 0U);
 }
@@ -61,7 +61,7 @@ TEST(SessionEvents, ASilencedSessionIsReadWhenItIsReturned) {
   parts.turn();
   parts.respond(*s, "one");
   parts.requests.flush(parts.lead);
-  EXPECT_TRUE(s->in_poller);
+  EXPECT_TRUE(s->link.in_poller);
   parts.turn();
   EXPECT_EQ(parts.ready.size(), 1U);
 }
@@ -73,11 +73,11 @@ TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItGone) {
   parts.turn();
   client.reset();
   parts.turn();
-  EXPECT_TRUE(s->gone.load());
-  EXPECT_TRUE(s->wire.is_open());  // its thread may still use it
+  EXPECT_TRUE(s->link.disconnected.load());
+  EXPECT_TRUE(s->link.wire.is_open());  // its thread may still use it
   parts.respond(*s, "lost");
   parts.requests.flush(parts.lead);
-  EXPECT_FALSE(s->wire.is_open());
+  EXPECT_FALSE(s->link.wire.is_open());
 }
 
 TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAfterItsTime) {

@@ -50,10 +50,10 @@ TEST(SessionTable, ForEachEndsWhereItIsTold) {
 TEST(SessionTable, ASessionThatAThreadMayReadOutlivesItsTurn) {
   LoopParts parts;
   auto [client, s] = parts.connect();
-  s->still_read = true;
+  s->stream.thread_may_read = true;
   parts.closing.close(parts.lead, *s);
   parts.table.end_turn(parts.lead);
-  EXPECT_FALSE(s->wire.is_open());  // under a sanitizer: it is still there
+  EXPECT_FALSE(s->link.wire.is_open());  // under a sanitizer: it is still there
   parts.table.thread_returned(parts.lead, *s);
 }
 
@@ -62,8 +62,8 @@ TEST(SessionTable, ASessionThatThePollerRefusesIsGone) {
   auto [client, s] = parts.connect();
   parts.sys.fail("epoll_ctl", 1, ENOMEM);
   parts.table.watch(parts.lead, *s, driver::Interest{true, true});
-  EXPECT_TRUE(s->gone.load());
-  EXPECT_FALSE(s->in_poller);
+  EXPECT_TRUE(s->link.disconnected.load());
+  EXPECT_FALSE(s->link.in_poller);
 }
 
 TEST(SessionTable, WatchMakesNoCallWhenNothingChanges) {

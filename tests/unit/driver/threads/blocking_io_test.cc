@@ -32,7 +32,7 @@ struct Calling : ThreadParts {
   }
   ~Calling() {
     threads[0].lock.release();
-    if (s->owner.load() != driver::Owner::loop) loop.requests().completed(lead, *s);
+    if (s->stream.owner.load() != driver::Owner::loop) loop.requests().completed(lead, *s);
     loop.flush(lead);
   }
   BodyRead read(std::span<std::byte> into) { return io.read_body(0, *s, into); }
@@ -99,13 +99,13 @@ TEST(BlockingIo, SendsWithoutWaitingWhereTheSocketHasRoom) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 2;
-  const core::RequestId id = call.s->machine.head().id;
-  call.s->status = call.s->machine.respond(id, head);
-  call.s->machine.body(id, std::as_bytes(std::span(std::string_view("ok"))));
+  const core::RequestId id = call.s->link.machine.head().id;
+  call.s->stream.status = call.s->link.machine.respond(id, head);
+  call.s->link.machine.body(id, std::as_bytes(std::span(std::string_view("ok"))));
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::ok);
   EXPECT_EQ(call.client.received().substr(0, 12), "HTTP/1.1 200");
-  call.s->machine.finish(id);
-  call.s->line_owed = false;
+  call.s->link.machine.finish(id);
+  call.s->stream.line_owed = false;
 }
 
 TEST(BlockingIo, TellsTheCallThatItsClientHasDisconnected) {
@@ -113,13 +113,13 @@ TEST(BlockingIo, TellsTheCallThatItsClientHasDisconnected) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 2;
-  const core::RequestId id = call.s->machine.head().id;
-  call.s->status = call.s->machine.respond(id, head);
-  call.s->machine.body(id, std::as_bytes(std::span(std::string_view("ok"))));
+  const core::RequestId id = call.s->link.machine.head().id;
+  call.s->stream.status = call.s->link.machine.respond(id, head);
+  call.s->link.machine.body(id, std::as_bytes(std::span(std::string_view("ok"))));
   call.client.reset();
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::gone);
-  call.s->machine.finish(id);
-  call.s->line_owed = false;
+  call.s->link.machine.finish(id);
+  call.s->stream.line_owed = false;
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ void respond(ThreadParts::Session& s) {
   core::ResponseHead head;
   head.status = "200 OK";
   head.content_bytes = 0;
-  const core::RequestId id = s.machine.head().id;
-  s.status = s.machine.respond(id, head);
-  s.machine.finish(id);
-  s.line_owed = false;
+  const core::RequestId id = s.link.machine.head().id;
+  s.stream.status = s.link.machine.respond(id, head);
+  s.link.machine.finish(id);
+  s.stream.line_owed = false;
 }
 
 TEST(Mailbox, MailEndsTheLeadersWait) {
@@ -61,7 +61,7 @@ TEST(Mailbox, AReturnedSessionIsSentAndServedAgain) {
   EXPECT_FALSE(delivered.expired);
   EXPECT_FALSE(parts.mailbox.any());
   EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 200");
-  EXPECT_EQ(s.owner.load(), driver::Owner::loop);
+  EXPECT_EQ(s.stream.owner.load(), driver::Owner::loop);
 }
 
 TEST(Mailbox, AnExpiredCallIsAnsweredAndReported) {

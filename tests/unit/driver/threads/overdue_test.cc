@@ -29,7 +29,7 @@ struct InCall : ThreadParts {
   explicit InCall(driver::Config settings = with(2)) : ThreadParts(std::move(settings)) {
     client = request("/slow");
     s = loop.ready().pop();
-    threads[1].call.begin(s->line, s->id, loop.now());
+    threads[1].call.begin(s->stream.line, s->stream.id, loop.now());
     threads[1].exchange.begin(*s, loop.now());
     locked([&](const driver::Locked& l) { overdue.set_timer(lead, l, 0); });
   }
