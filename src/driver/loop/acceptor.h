@@ -184,6 +184,9 @@ class Acceptor {
     if (resume_at_ == core::kNever) return resume_at_;
     return table_.has_erased() ? core::Instant{} : resume_at_;
   }
+  [[nodiscard]] bool wants_tick() const noexcept {
+    return table_.has_erased() || wants_room() || loop_.clock.now() >= resume_at_;
+  }
   /// Resume where a pause is over, or where there is room now.
   void tick(const Lead& lead) {
     if (table_.take_erased()) [[unlikely]] {

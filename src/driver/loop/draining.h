@@ -69,7 +69,6 @@ class Draining {
     return std::min({delay_ends_, idle_ends_, drain_ends_, next_report_});
   }
   void tick(const Lead& lead) {
-    if (loop_.mode.stopping == Stopping::no) return;
     const core::Instant now = loop_.clock.now();
     if (now >= delay_ends_) begin(lead);
     if (now >= idle_ends_) {

@@ -46,7 +46,7 @@ class Handover {
   }
 
   /// While paused: give the idle connections to the supervisor, as many as its channel takes now,
-  /// and the rest from tick().
+  /// and the rest at due().
   void transfer_idle(const Lead& lead) {
     retry_at_ = core::kNever;
     if (!loop_.mode.paused) return;
@@ -60,12 +60,8 @@ class Handover {
     if (!all || !channel_.report(Report::transfer_done)) retry_at_ = loop_.clock.now() + 1ms;
   }
 
-  // ---- timers
-
+  /// When to transfer the rest; kNever: there is none.
   [[nodiscard]] core::Instant due() const noexcept { return retry_at_; }
-  void tick(const Lead& lead) {
-    if (loop_.clock.now() >= retry_at_) transfer_idle(lead);
-  }
 
  private:
   void sync_idle(const Lead& lead) {

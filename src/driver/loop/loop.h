@@ -109,10 +109,11 @@ class Loop {
     if (base_.timers.next() <= now()) dispatch_pending(lead);
     base_.timers.expire(
         now(), [&](TimerEntry& entry) { events_.on_timer(lead, static_cast<Session&>(entry)); });
-    acceptor_.tick(lead);
+    if (acceptor_.wants_tick()) [[unlikely]]
+      acceptor_.tick(lead);
     if (now() >= intake_.warnings_due()) intake_.settle_warnings(now());
-    handover_.tick(lead);
-    draining_.tick(lead);
+    if (now() >= handover_.due()) handover_.transfer_idle(lead);
+    if (is_stopping()) draining_.tick(lead);
     table_.end_turn(lead);
   }
   /// Network out: one send for each session with complete responses.
@@ -127,8 +128,8 @@ class Loop {
     const core::Instant next =
         std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
                   intake_.warnings_due(), acceptor_.due(), handover_.due(), draining_.due()});
-    const bool timed = queue_due_ != core::kNever || deadlines_due_ != core::kNever ||
-                       base_.mode.stopping != Stopping::no;
+    const bool timed =
+        queue_due_ != core::kNever || deadlines_due_ != core::kNever || is_stopping();
     return base_.clock.wait_until(next, timed);
   }
   [[nodiscard]] typename Poller::Parking park_view() const { return base_.poller.park_view(); }
@@ -175,6 +176,7 @@ class Loop {
     draining_.stop(lead, how);
     table_.end_turn(lead);
   }
+  [[nodiscard]] bool is_stopping() const noexcept { return base_.mode.stopping != Stopping::no; }
   /// The most urgent stop that was ordered since the last call.
   [[nodiscard]] Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
   /// The process ends while threads still have requests: log these.

@@ -102,6 +102,8 @@ class Leader {
 
   /// Whether nothing is left to serve: then every thread ends.
   [[nodiscard]] bool end_if_stopped(const Lead& lead) {
+    if (!loop_.is_stopping()) [[likely]]
+      return false;
     if (!loop_.draining().finished()) {
       if (loop_.draining().overdue()) {
         if (!std::exchange(process_ended_, true)) {

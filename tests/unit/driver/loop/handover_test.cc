@@ -94,7 +94,7 @@ TEST(Handover, GoesOnWhenTheChannelHasRoomAgain) {
   EXPECT_EQ(parts.handover.due(), parts.base.clock.now() + 1ms);
   parts.sys.channel_of(parts.fd).room = 100;
   parts.pass(1ms);
-  parts.handover.tick(parts.lead);
+  parts.handover.transfer_idle(parts.lead);
   EXPECT_TRUE(parts.table.empty());
   EXPECT_EQ(parts.sent(), 4U);
   EXPECT_EQ(parts.handover.due(), core::kNever);
