@@ -29,8 +29,8 @@ TEST(Dispatch, HandsRequestsOutInTheOrderInWhichTheyCame) {
   parts.enqueue();
   EXPECT_EQ(parts.dispatch.queued(), 2U);
   parts.locked([&](const Locked& l) {
-    EXPECT_EQ(parts.dispatch.pop(l).machine.head().path, "/1");
-    EXPECT_EQ(parts.dispatch.pop(l).machine.head().path, "/2");
+    EXPECT_EQ(parts.dispatch.pop(l).link.machine.head().path, "/1");
+    EXPECT_EQ(parts.dispatch.pop(l).link.machine.head().path, "/2");
     EXPECT_FALSE(parts.dispatch.has_queued(l));
   });
   EXPECT_EQ(parts.dispatch.queued(), 0U);
