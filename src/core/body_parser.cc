@@ -1,4 +1,4 @@
-// Chunked content: the bounds that llhttp leaves to its user, and the fault of what it refuses.
+// Chunked bodies: the limits that llhttp does not check, and the faults of what it rejects.
 #include <llhttp.h>
 
 #include "core/diagnose.h"
@@ -14,8 +14,8 @@ void Parser::start_content() noexcept {
   refusal_ = {};
 }
 
-/// What llhttp has refused in content, at `rest` or, as it counts in some states, one octet before
-/// it.
+/// Name the fault that llhttp found in the body, at `rest` or, in some of its states, one byte
+/// before it.
 Parser::Found Parser::refuse_content(std::string_view rest) noexcept {
   using Place = ChunkLimits::Place;
   const Place place = chunks_.place();

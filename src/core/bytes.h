@@ -1,5 +1,5 @@
-// A byte buffer that grows, that may begin in lent storage, and that can be given back whole. It
-// knows nothing of what it holds.
+// Growable byte buffer that can start in borrowed storage and release its memory completely. It
+// does not interpret its contents.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ class Bytes {
   Bytes(Bytes&& other) noexcept { swap(other); }
   ~Bytes() { release(); }
 
-  /// Begin in storage that outlives the use of this buffer; more than fits there moves to memory of
-  /// its own. Only when released.
+  /// Start in borrowed storage, which must outlive the use of this buffer. Larger contents move to
+  /// allocated memory. Only after release().
   void lend(std::span<char> storage) noexcept {
     data_ = storage.data();
     capacity_ = storage.size();
@@ -32,11 +32,11 @@ class Bytes {
   [[nodiscard]] char* data() noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  /// Memory of its own, which lent storage is not.
+  /// Bytes of allocated memory; borrowed storage does not count.
   [[nodiscard]] std::size_t own_bytes() const noexcept { return lent_ ? 0 : capacity_; }
   [[nodiscard]] std::string_view text() const noexcept { return {data_, size_}; }
 
-  /// Room for `more` bytes behind the present ones. Moves the bytes when it has to grow.
+  /// Make room for `more` bytes after the present ones. Growing moves the bytes.
   void make_room(std::size_t more) {
     if (capacity_ - size_ < more) [[unlikely]]
       grow(std::max({kSmallest, capacity_ * 2, size_ + more}));
@@ -47,14 +47,15 @@ class Bytes {
     copy_text(data_ + size_, text);
     size_ += text.size();
   }
-  /// Write at most `most` bytes at the returned place, then say with close() where they end.
+  /// The caller may write at most `most` bytes at the returned position, then calls close() with
+  /// their end.
   [[nodiscard]] char* open(std::size_t most) {
     make_room(most);
     return data_ + size_;
   }
   void close(const char* end) noexcept { size_ = static_cast<std::size_t>(end - data_); }
   void truncate(std::size_t size) noexcept { size_ = size; }
-  /// Forget the first `count` bytes; the others move to the front.
+  /// Remove the first `count` bytes and move the others to the front.
   void drop_front(std::size_t count) noexcept {
     size_ -= count;
     if (size_ != 0) std::memmove(data_, data_ + count, size_);

@@ -1,4 +1,4 @@
-// Which octets may stand where: one table, one look-up per octet.
+// Which bytes are allowed where: one table, one lookup per byte.
 #pragma once
 
 #include <array>
@@ -10,14 +10,14 @@ namespace iotax::core {
 
 enum CharClass : std::uint16_t {
   kToken = 1,  // tchar, RFC 9110 §5.6.2
-  kPath = 2,   // RFC 3986 path octets and "[]|^" (http1-policy rule 7); "%" is looked at apart
-  kQuery = 4,  // 0x21-0x7E but "#" (rule 8)
-  kHost = 8,   // reg-name without ",": unreserved, sub-delims; "%" apart (rule 20)
+  kPath = 2,   // RFC 3986 path bytes and "[]|^" (http1-policy rule 7); "%" is checked separately
+  kQuery = 4,  // 0x21-0x7E except "#" (rule 8)
+  kHost = 8,   // reg-name without ",": unreserved, sub-delims; "%" separately (rule 20)
   kHex = 16,
   kDigit = 32,
   kValue = 64,       // field-vchar, SP, HTAB (rule 16)
   kRequestId = 128,  // [A-Za-z0-9._-]
-  kStatus = 256      // what a status may hold: a value's octets but HTAB
+  kStatus = 256      // bytes of a status: those of a value except HTAB
 };
 
 namespace detail {
@@ -70,14 +70,14 @@ inline bool all(std::string_view text, CharClass kind) noexcept {
     const char* const last = at + text.size() - 4;
     for (; at < last; at += 4)
       if (!detail::are_four(at, kind)) return false;
-    return detail::are_four(last, kind);  // may look at some twice
+    return detail::are_four(last, kind);  // may check some bytes twice
   }
   for (const char c : text)
     if (!is(c, kind)) return false;
   return true;
 }
 
-/// How many octets in front are of the kind.
+/// Number of leading bytes of this class.
 inline std::size_t run_of(std::string_view text, CharClass kind) noexcept {
   std::size_t run = 0;
   while (run + 4 <= text.size() && detail::are_four(text.data() + run, kind)) run += 4;

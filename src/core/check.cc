@@ -1,4 +1,4 @@
-// The end of a process whose own state is wrong.
+// Abort a process whose internal state is wrong.
 #include "core/check.h"
 
 #include <cstdio>

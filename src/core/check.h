@@ -1,5 +1,4 @@
-// Checks of our own work, on in release: a failed one names itself and ends the process. Nothing a
-// peer sends may reach one.
+// Assertions that stay on in release builds and abort the process. No client input may trigger one.
 #pragma once
 
 namespace iotax::core {

@@ -1,4 +1,4 @@
-// Counting for ChunkLimits; numbers and their reasons are in limits.h.
+// Counting for ChunkLimits; limits.h has the limits.
 #include "core/chunk_limits.h"
 
 #include <algorithm>
@@ -58,8 +58,7 @@ Fault ChunkLimits::line_complete(std::uint64_t size_bytes) noexcept {
   const std::string_view seen = shown();
   std::size_t digits = 0;
   while (digits < seen.size() && is(seen[digits], kHex)) ++digits;
-  if (digits > kDigitsMax)
-    return Fault::chunk_size;  // leading zeros, which the parser does not count
+  if (digits > kDigitsMax) return Fault::chunk_size;  // leading zeros, which llhttp does not count
   extension_bytes_ += line_bytes_ - digits - 2;
   if (extension_bytes_ > limits_.chunk_extension_bytes_max) return Fault::chunk_extensions_limit;
   const bool overflows = size_bytes > UINT64_MAX - body_bytes_;

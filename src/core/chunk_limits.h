@@ -1,5 +1,5 @@
-// The bounds on chunked content that the parser does not have: lines, extensions, trailers, the
-// size of the body. It counts octets by place; the grammar is the parser's.
+// Limits on a chunked body that llhttp does not check: lines, extensions, trailers, body size.
+// Counts bytes by place; llhttp parses the grammar.
 #pragma once
 
 #include <array>
@@ -21,29 +21,29 @@ class ChunkLimits {
 
   void start() noexcept;
   [[nodiscard]] Place place() const noexcept { return place_; }
-  /// How many octets may be looked at before a bound has to be checked again; at least 1.
+  /// Number of bytes to parse at most before a limit must be checked again; at least 1.
   [[nodiscard]] std::size_t window() const noexcept;
-  /// These octets were looked at, in one place.
+  /// Count bytes that were parsed, all of them in the same place.
   void count(std::string_view octets) noexcept;
-  /// After count(), when the line or the trailers are not complete: whether they can still become
-  /// so.
+  /// After count(), for an incomplete line or trailer section: the fault if it can no longer become
+  /// valid, else Fault::none.
   [[nodiscard]] Fault still_open() const noexcept;
 
   /// A chunk line is complete and announces `size_bytes`; 0: trailers follow.
   [[nodiscard]] Fault line_complete(std::uint64_t size_bytes) noexcept;
   void data_complete() noexcept;
 
-  /// Octets of the name or value of an extension. false: a quote behind a token, which llhttp 9.2
-  /// takes for a value (RFC 9112 §7.1.1).
+  /// Bytes of the name or value of an extension. Returns false for a quote after a token, which
+  /// llhttp 9.2 accepts as a value (RFC 9112 §7.1.1).
   [[nodiscard]] bool extension_octets(std::string_view piece) noexcept;
   /// The name or value of an extension is complete. RFC 9112 §7.1.1: neither is empty.
   [[nodiscard]] Fault extension_part_complete() noexcept;
   void trailer_name(std::string_view piece) noexcept;
   [[nodiscard]] Fault trailer_complete() noexcept;
 
-  /// The first octets of the present line, for the log.
+  /// The first bytes of the current line, for the log.
   [[nodiscard]] std::string_view shown() const noexcept { return {shown_.data(), shown_bytes_}; }
-  /// The size of the body with the chunk that was announced last.
+  /// Size of the body including the last announced chunk.
   [[nodiscard]] std::uint64_t body_bytes() const noexcept { return body_bytes_; }
 
  private:
@@ -54,7 +54,7 @@ class ChunkLimits {
   std::uint64_t body_bytes_ = 0;
   std::size_t line_bytes_ = 0;
   std::size_t extension_bytes_ = 0;       // of the whole body
-  std::size_t extension_part_bytes_ = 0;  // of the present name or value
+  std::size_t extension_part_bytes_ = 0;  // of the current name or value
   std::size_t trailer_bytes_ = 0;
   std::size_t trailers_ = 0;
   std::size_t name_bytes_ = 0;

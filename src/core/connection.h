@@ -1,15 +1,7 @@
-// One HTTP/1.x connection as a pure machine: bytes and time in, events and bytes out (DESIGN: the
-// core's contract). It must not know sockets, clocks, threads or Python.
-//
-// Invariants:
-//  1. The same inputs in the same order give the same events and output, however the bytes were cut
-//  (adjacent BodyData merged;
-//     an interim 100 is left out when content had already arrived).
-//  2. One request at a time: a Head is given out only when the one before it is answered; what is
-//  pipelined behind waits.
-//  3. Output is append-only and in request order; a refusal comes after every answer to requests
-//  before it.
-//  4. An idle connection (nothing received of the next request) holds no buffer.
+// One HTTP/1.x connection as a pure state machine: bytes and time in, events and bytes out. It must
+// not know sockets, clocks, threads or Python.
+// Events and output do not depend on how the input was split, except that adjacent BodyData merge
+// and that 100 (Continue) is omitted if body bytes have already arrived.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +18,7 @@
 
 namespace iotax::core {
 
-/// A piece of output: either bytes, or the next `file_bytes` of the file that was announced with
+/// A piece of output: either bytes, or the next `file_bytes` bytes of the file announced with
 /// body_file().
 struct Slice {
   std::span<const std::byte> bytes;
@@ -35,10 +27,10 @@ struct Slice {
 
 enum class Closing : std::uint8_t {
   no,
-  /// Send what is left, then close lingering: shut down writing, read away for a bounded time,
-  /// close.
+  /// Flush, then close with lingering: shut down writing, discard input for a bounded time, close.
   after_flush,
-  /// Send what is left, then RST once it is acknowledged: a close-delimited answer that broke off.
+  /// Flush, then send RST once the output is acknowledged: a close-delimited response was
+  /// truncated.
   reset,
 };
 
@@ -48,7 +40,7 @@ inline constexpr std::size_t kCopyBytesMax = 16 * 1024;
 
 class Connection {
  public:
-  /// `limits` and `policy` are borrowed for the connection's life.
+  /// `limits` and `policy` are borrowed and must outlive the connection.
   Connection(const Limits& limits, const Policy& policy, Instant now) noexcept;
   Connection(Limits&&, const Policy&, Instant) = delete;
   Connection(const Limits&, Policy&&, Instant) = delete;
@@ -56,78 +48,80 @@ class Connection {
   Connection(Connection&&) = delete;
 
   // ---- from the driver
-  /// Tell the time, before receive() of the same turn and when deadline() has come. Never goes
-  /// back.
+  /// Set the time: before receive() in the same iteration, and when deadline() has passed. An
+  /// earlier time is ignored.
   void on_time(Instant now) noexcept;
-  /// Bytes of the peer. They stay the caller's and must stay valid until step() has answered
-  /// NeedInput, BodyEnd, Paused or Rejected; what is still needed then has been copied. An empty
-  /// span is no EOF.
+  /// Bytes from the client. The caller owns them and keeps them valid until step() has returned
+  /// NeedInput, BodyEnd, Paused or Rejected; the connection has then copied what it still needs. An
+  /// empty span does not mean EOF.
   void receive(std::span<const std::byte> bytes) noexcept;
-  /// The peer has shut down its sending side.
+  /// The client has shut down its sending side.
   void receive_eof() noexcept;
-  /// The text of the answer to the last Rejected. Not allowed when its status was 0.
+  /// Set the response to the last Rejected. Not allowed when its status is 0.
   void refuse(const ServerAnswer& answer);
-  /// From now on the next answer says close, and an idle connection closes (graceful stop).
+  /// The next response sends "Connection: close", and an idle connection closes (graceful
+  /// shutdown).
   void close_soon() noexcept;
-  /// While held, the peer's time-outs stand still: the driver does not read because nobody takes
-  /// the content, or it still sends an answer that it stored elsewhere. Release it to let them run
-  /// on.
+  /// Pause the client's timeouts while the driver does not read the body because the application
+  /// does not take it, or while the driver still sends a stored response. `held` false resumes
+  /// them.
   void hold_clock(bool held) noexcept;
-  /// No answer is in progress, and neither a byte nor an EOF waits to be looked at: step() has
-  /// nothing to say until the next receive() or deadline().
+  /// Neither a response in progress nor unprocessed input (bytes or EOF): step() has nothing to
+  /// report until the next receive() or deadline().
   [[nodiscard]] bool idle() const noexcept;
-  /// While idle(): since when.
+  /// Start of the idle period; only while idle().
   [[nodiscard]] Instant idle_since() const noexcept;
 
   // ---- from the application's side; ids other than the request in progress are ignored
-  /// An interim answer (103 Early Hints). Ignored for HTTP/1.0 and after the head.
+  /// Send an interim response (103 Early Hints). Ignored for HTTP/1.0 and after the response head.
   void inform(RequestId id, int status, const AnswerFields& fields);
-  /// The head. Returns its status code; 0 when ignored.
+  /// Send the response head. Returns its status code, or 0 if the call is ignored.
   int respond(RequestId id, const ResponseHead& head);
-  /// Blocks over kCopyBytesMax are only referenced: take the output (output(), sent()) before the
-  /// bytes end.
+  /// Blocks larger than kCopyBytesMax are only referenced: consume the output (output(), sent())
+  /// before the bytes become invalid.
   Outcome body(RequestId id, std::span<const std::byte> bytes);
-  /// The next `length` bytes of the answer come from a file that the driver holds. Only with a
-  /// known content length.
+  /// The next `length` bytes of the response come from a file that the driver keeps open. Only with
+  /// a known content length.
   Outcome body_file(RequestId id, std::uint64_t length);
-  /// The answer is complete. Outcome::ok or short_length.
+  /// Complete the response. Returns Outcome::ok or short_length.
   Outcome finish(RequestId id);
-  /// The application failed after its head went out: end visibly broken, without a terminator
-  /// (beyond 5.2).
+  /// The application failed after the response head was sent: truncate the response visibly,
+  /// without a terminator (beyond 5.2).
   void abort(RequestId id);
-  /// A whole answer by the server. Before respond() of the id only.
+  /// Send a complete response of the server's own. Only before respond() for this id.
   void answer(RequestId id, const ServerAnswer& answer);
-  /// The content that answer() would send now: nothing to HEAD.
+  /// Number of body bytes that answer() would send now: 0 for HEAD.
   [[nodiscard]] std::uint64_t content_bytes(const ServerAnswer& answer) const noexcept;
-  /// Send 100 (Continue) if the request expects it and none of its content has arrived. RFC 9110
+  /// Send 100 (Continue) if the request expects it and no part of its body has arrived. RFC 9110
   /// §10.1.1.
   void continue_100(RequestId id);
 
   // ---- out
   /// Advance by one event.
-  /// Order: HeadEnd, then 0..n BodyData, then exactly one BodyEnd, per request (RFC 9112 §6).
-  /// A fault of the peer's is Rejected; afterwards only output and closing remain. Never throws.
+  /// Per request: HeadEnd, then 0..n BodyData, then exactly one BodyEnd (RFC 9112 §6). A HeadEnd
+  /// comes only after the response to the previous request is complete.
+  /// A client fault is returned as Rejected, after the responses to all earlier requests;
+  /// afterwards only output and closing remain. Never throws.
   [[nodiscard]] Step step() noexcept;
-  /// Everything to send, in order. Views end with the next non-const call.
+  /// All unsent output, in request order. Views are valid until the next non-const call.
   [[nodiscard]] std::span<const Slice> output() const noexcept;
-  /// The driver has taken over the first `bytes` of output(), file bytes included (sent or stored
-  /// elsewhere).
+  /// The driver has sent or stored the first `bytes` of output(), file bytes included.
   void sent(std::uint64_t bytes) noexcept;
-  /// When on_time() wants to be called next; kNever when nothing is due.
+  /// When to call on_time() next; kNever when nothing is due.
   [[nodiscard]] Instant deadline() const noexcept;
-  /// Whether more bytes of the peer can be used now. False while an answer is in progress and input
-  /// waits behind it.
+  /// Whether the connection can use more bytes from the client. False while a response is in
+  /// progress and pipelined input waits.
   [[nodiscard]] bool wants_input() const noexcept;
-  /// A request's content is under way.
+  /// Whether a request body is being received.
   [[nodiscard]] bool reads_content() const noexcept;
   [[nodiscard]] Closing closing() const noexcept;
-  /// Memory held for input: 0 when idle, else at most twice limits.head_bytes_max and one receive
-  /// (buffers grow by doubling).
+  /// Memory used for input: 0 when idle, otherwise at most twice limits.head_bytes_max plus one
+  /// receive (buffers grow by doubling).
   [[nodiscard]] std::size_t buffered_bytes() const noexcept;
-  /// Whether a head has begun to arrive that is neither complete nor refused.
+  /// Whether a head has begun to arrive that is neither complete nor rejected.
   [[nodiscard]] bool in_head() const noexcept;
-  /// A copy of what has arrived of such a head, or of the one that was refused, and of what lies
-  /// behind it: text for partial_head.h. Empty: no head has begun. Until refuse().
+  /// A copy of the incomplete or rejected head received so far, and of the bytes after it: input
+  /// for partial_head.h. Empty if no head has begun. Valid until refuse().
   [[nodiscard]] std::string partial_head() const;
   /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;

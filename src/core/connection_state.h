@@ -1,5 +1,5 @@
-// The inside of Connection: the two half-machines and what they carry. The input side is in
-// request_side.cc, the answer side in response_side.cc. Only these two include it.
+// Internal state of Connection: the two half-machines and their data. request_side.cc handles
+// input, response_side.cc responses. Only these two include it.
 #pragma once
 
 #include <array>
@@ -20,9 +20,9 @@
 
 namespace iotax::core {
 
-/// What a small request and its answer need, in one allocation that exists only while there is
-/// something to hold: a usual head with a few fields, a small answer. More moves to memory of its
-/// own. Its size is the largest that glibc serves from a thread's cache.
+/// Buffers for a small request and its response, in one allocation that exists only while it is
+/// needed: a typical head with a few fields, a small response. Larger contents move to their own
+/// memory. Its size is the largest that glibc serves from its per-thread cache.
 struct Desk {
   alignas(Field) std::array<char, 6 * sizeof(Field)> fields;
   std::array<char, 384> head;
@@ -38,9 +38,9 @@ struct Connection::State {
 
   // ---- time
   Instant now;
-  Instant since;  // idle: since when; head: since its first byte
+  Instant since;  // idle: when it began; head: when its first byte arrived
   Instant held_since = kNever;
-  TransferRate rate;  // of the content coming in
+  TransferRate rate;  // of the body being received
 
   // ---- the halves
   RequestState request = RequestState::idle;
@@ -49,15 +49,16 @@ struct Connection::State {
   struct Free {
     void operator()(Desk* given_back) const noexcept { std::free(given_back); }
   };
-  std::unique_ptr<Desk, Free> desk;  // before everything that may begin on it
+  std::unique_ptr<Desk, Free> desk;  // declared before the buffers that may start in it
 
   // ---- input
-  /// Not looked at yet. Lies with the caller, or, when `feed_owned`, in `rest` or behind the head
-  /// in `head_text`.
+  /// Unprocessed input. Owned by the caller or, if `feed_owned`, in `rest` or after the head in
+  /// `head_text`.
   std::string_view feed;
   bool feed_owned = false;
-  bool ended = false;  // the client's EOF waits behind `feed`
-  /// The head of the request in progress, from `head_begin` on. Does not move until its end.
+  bool ended = false;  // the client's EOF comes after `feed`
+  /// The head of the request in progress, from `head_begin` on. Does not move until the request
+  /// ends.
   Bytes head_text;
   std::size_t head_begin = 0;
   Bytes rest;
@@ -65,25 +66,25 @@ struct Connection::State {
   Head head;
   std::uint64_t requests = 0;
 
-  // ---- content of the request
+  // ---- request body
   std::uint64_t content_left = 0;   // Content::length
-  std::uint64_t drained_bytes = 0;  // read away behind a complete answer
-  bool continue_owed = false;       // 100 is expected, not sent, and no content has arrived
+  std::uint64_t drained_bytes = 0;  // discarded after a complete response
+  bool continue_owed = false;       // 100 is expected, not sent, and no body bytes have arrived
 
-  // ---- the answer
+  // ---- response
   Output out;
-  Bytes deferred_head;  // ResponseState::head_deferred: the head without its framing, which goes in
-                        // at `deferred_split`
+  Bytes deferred_head;  // ResponseState::head_deferred: the head without its framing, which is
+                        // inserted at `deferred_split`
   std::size_t deferred_split = 0;
   Framing framing = Framing::undecided;
   std::uint64_t answer_left = 0;  // Framing::length
   bool soon = false;              // close_soon()
   bool request_persists = true;   // RFC 9112 §9.3
-  bool refused_in_head = false;   // what is refused is a head
-  bool refused_head = false;      // and it begins with HEAD
+  bool refused_in_head = false;   // the rejected part is a head
+  bool refused_head = false;      // and its method is HEAD
 
   // ---- request_side.cc
-  /// What a turn of the machine has found; the event itself is in `head`, `data` or `rejected`.
+  /// Result of one turn; the event itself is in `head`, `data` or `rejected`.
   enum class Turn : std::uint8_t { again, input, paused, head, data, end, rejected };
   std::string_view data;
   Rejected rejected;
@@ -103,7 +104,7 @@ struct Connection::State {
   void release_when_idle() noexcept;
 
   // ---- response_side.cc
-  /// Nothing more will be said.
+  /// The last response is complete or truncated.
   [[nodiscard]] bool over() const noexcept {
     return response == ResponseState::final || response == ResponseState::truncated;
   }

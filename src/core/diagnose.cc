@@ -1,4 +1,4 @@
-// Left to right: the first octet that no accepted request-line could have there decides.
+// Scans from left to right; the first byte that no accepted request line could have there decides.
 #include "core/diagnose.h"
 
 #include <algorithm>
@@ -35,7 +35,7 @@ std::optional<Diagnosis> diagnose_method(std::string_view text, std::size_t& end
   return Diagnosis{Fault::method_unknown, method, same + 1};
 }
 
-/// `from` is the place right behind the space that ends the target.
+/// `from` is the position after the space that ends the target.
 std::optional<Diagnosis> diagnose_version(std::string_view text, std::size_t from) noexcept {
   constexpr std::string_view kForm = "HTTP/d.d\r\n";
   for (std::size_t i = 0; i < kForm.size(); ++i) {
@@ -79,7 +79,7 @@ std::optional<Diagnosis> diagnose_request_line(std::string_view text) noexcept {
   if (text[end] != ' ')
     return Diagnosis{Fault::target_octet, text.substr(target_at, end + 1 - target_at), end + 1};
 
-  // The method and the version are judged before the target: CONNECT has a target form of its own.
+  // Check the method and the version before the target: CONNECT has its own target form.
   const std::optional<Diagnosis> version = diagnose_version(text, end + 1);
   if (!version || version->fault != Fault::none) return version;
   if (method == "CONNECT" || method == "TRACE")

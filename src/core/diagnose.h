@@ -1,5 +1,5 @@
-// Why a head that the parser refused is refused: the fault is named from the text, by our rules,
-// not from the parser's codes. It never accepts anything; that is decided before.
+// Why the parser rejected a head: names the fault from the text, by the rules of http1-policy, not
+// from llhttp's error codes. It never accepts anything; the head is already rejected.
 #pragma once
 
 #include <cstddef>
@@ -10,21 +10,21 @@
 
 namespace iotax::core {
 
-/// A named fault of a text, and where.
+/// A fault in a text, and its location.
 struct Diagnosis {
   Fault fault = Fault::none;
   std::string_view shown;   // the part at fault, a view into the text
-  std::size_t decided = 0;  // how much of the text it took to know
+  std::size_t decided = 0;  // bytes of text that were needed to decide
 };
 
-/// `text` starts at a request-line that is known to be refused, and may stop anywhere. Nothing as
-/// long as more text could still change the answer, so that the fault is the same however the bytes
-/// were cut.
+/// `text` starts at a request line that is known to be rejected, and may end anywhere. Returns
+/// nothing while more text could change the result, so that the fault does not depend on how the
+/// bytes were split.
 [[nodiscard]] std::optional<Diagnosis> diagnose_request_line(std::string_view text) noexcept;
 
-/// `text` starts at a field line, of a head or of trailers, and may hold more of them and stop
-/// anywhere: the first octet that breaks their form. Nothing when the form is kept; what the fields
-/// mean is not looked at.
+/// `text` starts at a field line of a head or of trailers, may contain more of them and may end
+/// anywhere. Reports the first byte with invalid syntax, or nothing. Does not check what the fields
+/// mean.
 [[nodiscard]] std::optional<Diagnosis> diagnose_fields(std::string_view text) noexcept;
 
 /// The same for a chunk line. RFC 9112 §7.1, http1-policy rules 26 and 27.

@@ -1,4 +1,4 @@
-// Mermaid from the tables; inputs that lead the same way share an arrow.
+// Generates Mermaid from the tables; events that lead to the same state share an arrow.
 #include "core/diagram.h"
 
 #include <span>

@@ -6,8 +6,7 @@
 
 namespace iotax::core {
 
-/// Both half-machines as one Mermaid diagram (stateDiagram-v2), with its fence. Ends with a line
-/// end.
+/// Both half-machines as one fenced Mermaid diagram (stateDiagram-v2). Ends with a newline.
 [[nodiscard]] std::string state_diagram();
 
 }  // namespace iotax::core

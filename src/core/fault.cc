@@ -1,4 +1,4 @@
-// The words of each fault. Who broke the rule, when and where is not known here.
+// Texts of the faults. Which client broke the rule, and when, is not known here.
 #include "core/fault.h"
 
 #include <array>
@@ -76,7 +76,7 @@ constexpr std::array kWords{
     Words{Fault::coding_http_1_0, 400, "", "Transfer-Encoding in an HTTP/1.0 request"},
     Words{Fault::body_limit, 413, "--limit-body", "body is too large"},
     Words{Fault::body_storage, 413, "--spool-max", "body is larger than can be stored"},
-    // chunked content
+    // chunked body
     Words{Fault::chunk_size, 400, "", "chunk size: not 1 to 16 hex digits"},
     Words{Fault::chunk_extension, 400, "",
           "chunk extension: not ;name, ;name=token or ;name=\"text\""},
@@ -126,7 +126,7 @@ std::string number(std::uint64_t value) {
   return {digits.data(), end};
 }
 
-/// What was counted, in decimal units with one digit behind the point: "5.2 MB".
+/// A counted size, in decimal units with one decimal place: "5.2 MB".
 std::string counted(std::uint64_t bytes) {
   constexpr std::array kUnits{"kB", "MB", "GB", "TB", "PB", "EB"};
   if (bytes < 1000) return number(bytes) + " B";
@@ -138,7 +138,7 @@ std::string counted(std::uint64_t bytes) {
   return text.data();
 }
 
-/// A limit as a person set it, in the unit that divides it: "1 MiB".
+/// A limit as it was configured, in the largest unit that divides it: "1 MiB".
 std::string set_to(std::uint64_t bytes) {
   constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;

@@ -1,5 +1,5 @@
-// What a peer can do wrong: one enum, and for each fault its status, its rule in words, and the
-// option that changes it.
+// Client faults: one enum, and for each fault its status, its rule in words, and the option that
+// changes it.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ enum class Fault : std::uint8_t {
   none,
   // before a request
   idle_timeout,      // no next request within the keep-alive time
-  eof_between,       // the peer has ended its side and owes nothing
+  eof_between,       // the client has ended its side between requests
   leading_line_end,  // rule 2
   tls_handshake,
   http2_preface,
@@ -65,8 +65,8 @@ enum class Fault : std::uint8_t {
   coding_twice,       // rule 19
   coding_http_1_0,    // rule 24
   body_limit,         // rules 21 and 26
-  body_storage,       // larger than can ever be stored
-  // chunked content
+  body_storage,       // larger than the server can ever store
+  // chunked body
   chunk_size,       // rule 26
   chunk_extension,  // rule 27
   chunk_line_end,   // rule 1
@@ -83,15 +83,15 @@ enum class Fault : std::uint8_t {
   head_timeout,
   body_timeout,
   body_rate,
-  streaming_rate,  // of a body that is read while it comes
+  streaming_rate,  // of a body that the application reads while it arrives
 };
 
-/// How many there are, for tests that walk all of them.
+/// Number of faults, for tests that iterate over all of them.
 inline constexpr int kFaults = static_cast<int>(Fault::streaming_rate) + 1;
 
-/// The status of the answer; 0: close without an answer.
+/// Status of the response; 0: close without a response.
 [[nodiscard]] int status_of(Fault fault) noexcept;
-/// The rule in words for logs and for the answer, e.g. `path: "%" is not followed by two hex
+/// The rule in words for logs and for the response, e.g. `path: "%" is not followed by two hex
 /// digits`.
 [[nodiscard]] std::string_view reason(Fault fault) noexcept;
 /// The option that changes the limit, e.g. "--limit-body"; empty when there is none.

@@ -1,4 +1,5 @@
-// The fields of one head in one piece, in memory that can be lent and given back as Bytes can.
+// The fields of one head in contiguous memory, which can be borrowed and released like that of
+// Bytes.
 #pragma once
 
 #include <new>
@@ -14,7 +15,7 @@ class FieldList {
  public:
   static_assert(std::is_trivially_copyable_v<Field> && alignof(Field) <= alignof(std::max_align_t));
 
-  /// `storage` is aligned for Field.
+  /// `storage` must be aligned for Field.
   void lend(std::span<char> storage) noexcept { bytes_.lend(storage); }
   void add(const Field& field) {
     ::new (static_cast<void*>(bytes_.open(sizeof field))) Field(field);

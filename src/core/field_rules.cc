@@ -47,8 +47,8 @@ Fault FieldRules::add_length(std::string_view value) noexcept {
   return Fault::none;
 }
 
-/// Exactly one line that says "chunked" (rule 22): lists, empty members, parameters and other
-/// codings all desync somewhere.
+/// Accept exactly one line with the value "chunked" (rule 22): lists, empty members, parameters and
+/// other codings all lead to desynchronization somewhere.
 Fault FieldRules::add_coding(std::string_view value) noexcept {
   if (!first(kCodingSeen)) return Fault::coding_twice;
   if (has_length()) return Fault::length_and_coding;
@@ -71,7 +71,7 @@ void FieldRules::add_connection(std::string_view value) noexcept {
 Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t index,
                       Keep& keep) noexcept {
   keep = Keep::yes;
-  switch (name.size()) {  // only lengths at which a name has a rule of its own
+  switch (name.size()) {  // only lengths of names with a rule of their own
     case 4:
       if (!same_token(name, "host")) break;
       if (!first(kHostSeen)) return Fault::host_twice;

@@ -1,5 +1,5 @@
-// What the fields of a request head say about the message (http1-policy rules 14 to 24, 31, 32,
-// 35). It sees whole pieces of text only and knows nothing of buffers, cuts or llhttp.
+// What the fields of a request head mean for the message (http1-policy rules 14 to 24, 31, 32, 35).
+// Sees complete pieces of text only and does not know buffers, splits or llhttp.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,10 @@ namespace iotax::core {
 
 /// X-Forwarded-For.
 [[nodiscard]] bool is_forwarded_for(std::string_view name) noexcept;
-/// X-Request-ID with a value that can be used: 1 to 128 of [A-Za-z0-9._-].
+/// X-Request-ID with a usable value: 1 to 128 of [A-Za-z0-9._-].
 [[nodiscard]] bool is_request_id(const Field& field) noexcept;
 
-/// What the fields of one head say about the message itself, gathered field by field.
+/// What the fields of one head mean for the message itself, collected field by field.
 class FieldRules {
  public:
   enum class Keep : std::uint8_t {
@@ -26,7 +26,7 @@ class FieldRules {
     named_not
   };  // named_not: dropped for '_' or as Proxy, for the log
 
-  /// Look at one complete field, value trimmed. `index` is its place in the head.
+  /// Check one complete field with a trimmed value. `index` is its position in the head.
   [[nodiscard]] Fault add(std::string_view name, std::string_view value, std::size_t index,
                           Keep& keep) noexcept;
 
@@ -37,10 +37,10 @@ class FieldRules {
   [[nodiscard]] bool unknown_expectation() const noexcept { return (seen_ & kExpectOther) != 0; }
   [[nodiscard]] bool expects_continue() const noexcept { return (seen_ & kExpectContinue) != 0; }
   [[nodiscard]] bool forwarded() const noexcept { return (seen_ & kForwardedSeen) != 0; }
-  /// Whether the connection may persist behind this request. RFC 9112 §9.3; "close" wins (rules 31,
+  /// Whether the connection may persist after this request. RFC 9112 §9.3; "close" wins (rules 31,
   /// 32).
   [[nodiscard]] bool persists(Version version) const noexcept;
-  /// Place of the Host and of the first usable X-Request-ID field; kNone when there is none.
+  /// Position of the Host field and of the first usable X-Request-ID field; kNone if absent.
   static constexpr std::size_t kNone = SIZE_MAX;
   [[nodiscard]] std::size_t host_index() const noexcept { return host_; }
   [[nodiscard]] std::size_t request_id_index() const noexcept { return request_id_; }
@@ -69,7 +69,7 @@ class FieldRules {
   std::size_t request_id_ = kNone;
 };
 
-/// 1*DIGIT that fits; nothing else.
+/// Parse 1*DIGIT that fits; nothing for any other text.
 [[nodiscard]] std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept;
 
 }  // namespace iotax::core

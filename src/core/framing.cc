@@ -1,4 +1,4 @@
-// The table of answer framings, from the strongest fact to the weakest.
+// The table of response framings, from the strongest fact to the weakest.
 #include "core/framing.h"
 
 namespace iotax::core {
@@ -11,7 +11,7 @@ Decision decide(const AnswerFacts& facts) noexcept {
     made.framing = facts.head_request ? Framing::none : Framing::length;
     made.add_length = 0;
   } else if (facts.head_request || facts.status == 304) {
-    // What a GET would have had, when it is known; never an invented 0 (beyond 5.6).
+    // The length that a GET would have, if known; never an invented 0 (beyond 5.6).
     made.framing = Framing::none;
     made.keep_own_length = facts.own_length.has_value();
     if (!made.keep_own_length && facts.head_request && facts.content_bytes.value_or(0) != 0)

@@ -1,6 +1,6 @@
-// How an answer's content is delimited, whatever the application does (RFC 9112 §6.3, beyond 5.6
-// to 5.8). Decided once. It sees numbers and facts, not text. The request's side of RFC 9112 §6.3
-// is FieldRules and Parser::fill().
+// How the body of a response is delimited, whatever the application does (RFC 9112 §6.3, beyond 5.6
+// to 5.8). Decided once, from numbers and facts, not from text. The request's side of RFC 9112 §6.3
+// is in FieldRules and Parser::fill().
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 namespace iotax::core {
 
 enum class Framing : std::uint8_t {
-  undecided,  // nothing says yet how much will come
+  undecided,  // the length is not known yet
   length,     // Content-Length
   chunked,
-  until_close,  // HTTP/1.0 without a length: the end of the connection is the end of the content
-  none,         // HEAD, 204 and 304: never an octet
+  until_close,  // HTTP/1.0 without a length: closing the connection ends the body
+  none,         // HEAD, 204 and 304: never a byte
 };
 
 struct AnswerFacts {
@@ -28,14 +28,14 @@ struct AnswerFacts {
 struct Decision {
   Framing framing = Framing::undecided;
   std::uint64_t length = 0;                 // of Framing::length
-  bool keep_own_length = false;             // the application's Content-Length goes out
-  std::optional<std::uint64_t> add_length;  // a Content-Length of the server goes out
+  bool keep_own_length = false;             // the application's Content-Length is sent
+  std::optional<std::uint64_t> add_length;  // the server sends this Content-Length
 };
 
-/// When the head of the answer is known.
+/// Decide when the head of the response is known.
 [[nodiscard]] Decision decide(const AnswerFacts& facts) noexcept;
-/// When the first octet comes (`ended` false) or the end comes without one, and it was undecided
-/// until then.
+/// Decide an undecided framing when the first byte arrives (`ended` false), or when the response
+/// ends without one.
 [[nodiscard]] Decision decide_late(Version version, bool ended) noexcept;
 
 }  // namespace iotax::core

@@ -1,5 +1,5 @@
-// Time as core sees it: a value that is passed in. The clock type has no now(), so that asking the
-// time in core does not compile.
+// Time in core: a value that is passed in. The clock type has no now(), so that core code that asks
+// for the time does not compile.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ struct Clock {
   static constexpr bool is_steady = true;
 };
 
-/// A point on the monotonic clock of whoever drives the core.
+/// A point on the monotonic clock of the caller.
 using Instant = Clock::time_point;
 inline constexpr Instant kNever = Instant::max();
 

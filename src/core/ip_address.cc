@@ -8,7 +8,7 @@
 namespace iotax::core {
 namespace {
 
-/// Takes an unsigned number of at most `digits` digits from the front of `text`.
+/// Remove an unsigned number of at most `digits` digits from the front of `text`.
 std::optional<unsigned> take_number(std::string_view& text, int base, std::size_t digits) noexcept {
   const std::string_view window = text.substr(0, digits + 1);
   unsigned number = 0;
@@ -26,7 +26,8 @@ bool parse_v4(std::string_view text, std::span<std::uint8_t, 4> into) noexcept {
       if (!text.starts_with('.')) return false;
       text.remove_prefix(1);
     }
-    if (text.size() > 1 && text[0] == '0' && text[1] != '.') return false;  // some read it as octal
+    if (text.size() > 1 && text[0] == '0' && text[1] != '.')
+      return false;  // some parsers read it as octal
     const auto octet = take_number(text, 10, 3);
     if (!octet || *octet > 255) return false;
     into[i] = static_cast<std::uint8_t>(*octet);
@@ -34,7 +35,7 @@ bool parse_v4(std::string_view text, std::span<std::uint8_t, 4> into) noexcept {
   return text.empty();
 }
 
-/// The groups of one side of "::". The bytes written, or nothing.
+/// Parse the groups on one side of "::". Returns the number of bytes written, or nothing.
 std::optional<std::size_t> parse_groups(std::string_view text,
                                         std::span<std::uint8_t> into) noexcept {
   std::size_t bytes = 0;
@@ -71,7 +72,7 @@ std::optional<IpAddress> parse_ip(std::string_view text) noexcept {
   }
   IpAddress tail{};
   const std::string_view left = text.substr(0, gap);
-  if (left.find('.') != std::string_view::npos) return std::nullopt;  // an IPv4 part stands last
+  if (left.find('.') != std::string_view::npos) return std::nullopt;  // an IPv4 part must be last
   const auto before = parse_groups(left, all);
   const auto after = parse_groups(text.substr(gap + 2), tail);
   if (!before || !after || *before + *after >= address.size()) return std::nullopt;

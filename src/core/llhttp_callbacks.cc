@@ -1,4 +1,4 @@
-// The callbacks note where pieces lie, ask the rules, and stop; nothing more.
+// The callbacks only record where pieces are, apply the rules, and stop llhttp.
 #include "core/llhttp_callbacks.h"
 
 #include <llhttp.h>
@@ -11,14 +11,14 @@ namespace {
 
 constexpr std::string_view kContentLength = "content-length";
 constexpr std::string_view kTransferEncoding = "transfer-encoding";
-constexpr std::uint8_t kOrdinary = 0;  // llhttp's state of a field that it does not look into
+constexpr std::uint8_t kOrdinary = 0;  // llhttp's state for a field that it does not interpret
 
 Parser& parser_of(const llhttp_t* machine) noexcept { return *static_cast<Parser*>(machine->data); }
 
 }  // namespace
 
 struct Callbacks {
-  // A piece may come in several calls when the bytes were cut inside it.
+  // A piece takes several calls if the bytes were split inside it.
   static int on_url(llhttp_t* machine, const char* at, std::size_t length) noexcept {
     Parser& parser = parser_of(machine);
     const std::uint32_t begin = parser.offset(at);
@@ -47,8 +47,8 @@ struct Callbacks {
     parser.value_.end = begin + static_cast<std::uint32_t>(length);
     return 0;
   }
-  /// Content-Length and Transfer-Encoding are judged by FieldRules alone: llhttp 9.2 minds HTAB
-  /// behind their values (RFC 9110 §5.5 allows it).
+  /// FieldRules alone checks Content-Length and Transfer-Encoding: llhttp 9.2 rejects HTAB after
+  /// their values, which RFC 9110 §5.5 allows.
   static int on_name_complete(llhttp_t* machine) noexcept {
     const Parser& parser = parser_of(machine);
     const std::string_view name = parser.name_.in(parser.base_);
@@ -66,7 +66,7 @@ struct Callbacks {
     return parser_of(machine).accept_head() ? HPE_PAUSED : -1;
   }
 
-  // Content. At most one on_data() lies between two stops.
+  // Body. At most one on_data() call between two stops.
   static int on_data(llhttp_t* machine, const char* at, std::size_t length) noexcept {
     parser_of(machine).data_ = {at, length};
     return 0;
@@ -79,7 +79,7 @@ struct Callbacks {
   static int on_chunk_complete(llhttp_t* machine) noexcept {
     Parser& parser = parser_of(machine);
     if (parser.chunks_.place() == ChunkLimits::Place::trailers)
-      return 0;  // the end of the message follows at once
+      return 0;  // the end of the message follows immediately
     parser.stop_ = Parser::Stop::chunk_data;
     return HPE_PAUSED;
   }
@@ -103,7 +103,7 @@ struct Callbacks {
     parser_of(machine).chunks_.trailer_name({at, length});
     return 0;
   }
-  /// No trailer frames or means anything to llhttp.
+  /// Keep llhttp from interpreting trailers: none of them affects framing.
   static int on_trailer_name_complete(llhttp_t* machine) noexcept {
     machine->header_state = kOrdinary;
     return 0;

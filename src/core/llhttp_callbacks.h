@@ -1,4 +1,4 @@
-// What llhttp calls while it reads a head or a chunked body of a Parser.
+// Callbacks that llhttp calls while it parses a head or a chunked body for a Parser.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@ struct llhttp_settings_s;  // llhttp_settings_t
 
 namespace iotax::core {
 
-/// For a machine whose `data` is the Parser. They last for ever; llhttp only reads them.
+/// Settings for a machine whose `data` is the Parser. Static storage; llhttp only reads them.
 [[nodiscard]] const llhttp_settings_s& head_settings() noexcept;
 [[nodiscard]] const llhttp_settings_s& content_settings() noexcept;
 
-/// The llhttp_t in the storage that the parser's header keeps for it.
+/// The llhttp_t in the storage that the Parser reserves for it.
 template <class Machine>
 [[nodiscard]] Machine* machine_in(std::span<std::byte> storage) noexcept {
   return std::launder(reinterpret_cast<Machine*>(storage.data()));

@@ -1,5 +1,4 @@
-// Pieces are kept as offsets into the copied bytes, which may move, and become views only when they
-// are asked for.
+// Pieces are kept as offsets into the copied bytes, which may move; views are made on request.
 #include "core/output.h"
 
 #include <algorithm>
@@ -9,7 +8,7 @@
 namespace iotax::core {
 namespace {
 
-/// A reader that never takes everything must not make the copied bytes grow for ever.
+/// A client that never reads everything must not make the copied bytes grow without limit.
 constexpr std::size_t kCompactFrom = 64 * 1024;
 
 }  // namespace
@@ -56,7 +55,7 @@ void Output::take(std::uint64_t bytes) noexcept {
     begin_ += here;
     bytes -= here;
     if (bytes == 0) break;
-    IOTAX_CHECK(gone < others_.size());  // more was taken than there is
+    IOTAX_CHECK(gone < others_.size());  // sent() reported more than there is
     Other& other = others_[gone];
     const std::uint64_t whole = other.file_bytes + other.bytes.size();
     const std::uint64_t part = std::min(bytes, whole);

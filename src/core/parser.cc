@@ -1,4 +1,4 @@
-// A request head: what llhttp leaves to its user, and the fault that a refused head has.
+// Request heads: the checks that llhttp lacks, and the fault of a rejected head.
 #include "core/parser.h"
 
 #include <llhttp.h>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kShownMax = 80;
 
-/// Rule 5: llhttp's HTTP methods but SOURCE; rule 6: neither CONNECT nor TRACE.
+/// Rule 5: llhttp's HTTP methods except SOURCE; rule 6: neither CONNECT nor TRACE.
 constexpr std::uint64_t methods_passed_on() noexcept {
   std::uint64_t bits = 0;
   for (int number = HTTP_DELETE; number <= HTTP_UNLINK; ++number)
@@ -89,7 +89,7 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
   if (error == HPE_OK) {
     looked_at_ = static_cast<std::uint32_t>(seen.size());
     if (phase_ == Phase::request_line && seen.find('\n') != std::string_view::npos) {
-      phase_ = Phase::diagnosing;  // llhttp goes on with HTTP/0.9
+      phase_ = Phase::diagnosing;  // llhttp would continue as HTTP/0.9
       return diagnose(seen);
     }
     if (line_over_limit(seen)) return Found::fault;
@@ -104,7 +104,7 @@ Parser::Found Parser::parse_head(std::string_view head) noexcept {
   return Found::head;
 }
 
-/// The text of the head has moved: so do the views of the fields that are complete.
+/// The text of the head has moved: adjust the views of the complete fields.
 void Parser::follow(const char* base) noexcept {
   const auto was = reinterpret_cast<std::uintptr_t>(base_);
   const auto moved = [was, base](std::string_view text) {
@@ -115,8 +115,8 @@ void Parser::follow(const char* base) noexcept {
   base_ = base;
 }
 
-/// Looks for a line over its limit in what has not been scanned yet. Costs nothing for a head that
-/// is shorter than either limit.
+/// Check for a line over its limit in the bytes not scanned yet. Free for a head that is shorter
+/// than both limits.
 bool Parser::line_over_limit(std::string_view seen) noexcept {
   if (seen.size() <= std::min(limits_.request_line_bytes_max, limits_.field_line_bytes_max))
       [[likely]]
@@ -130,7 +130,7 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
     if (line.size() > most + 1 || (line.size() == most + 1 && line.back() != '\r')) {
       if (!request_line)
         return fail(Fault::field_line_limit, line.substr(0, most), most + 1) == Found::fault;
-      phase_ = Phase::diagnosing;  // an octet within the limit may be wrong that llhttp minds later
+      phase_ = Phase::diagnosing;  // a byte within the limit may be one that llhttp rejects later
       return diagnose(seen) == Found::fault;
     }
     scanned_ = static_cast<std::uint32_t>(std::min(feed + 1, seen.size()));
@@ -139,7 +139,7 @@ bool Parser::line_over_limit(std::string_view seen) noexcept {
   return false;
 }
 
-/// The request-line is refused; what for may take its remaining octets to say.
+/// The request line is rejected; naming the fault may need the rest of the line.
 Parser::Found Parser::diagnose(std::string_view seen) noexcept {
   const std::size_t most = limits_.request_line_bytes_max;
   const bool over = seen.size() > most && seen[most] != '\r' && seen[most] != '\n';
@@ -150,8 +150,8 @@ Parser::Found Parser::diagnose(std::string_view seen) noexcept {
   return Found::nothing_yet;
 }
 
-/// llhttp or a rule has refused the head, at `at` or, as llhttp counts in some states, one octet
-/// before it: so the octet at `at` may only confirm what the text before it shows.
+/// llhttp or a rule has rejected the head at `at` or, in some states of llhttp, one byte before it.
+/// The byte at `at` may therefore only confirm a fault in the text before it.
 Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcept {
   constexpr std::size_t kVersionBytes = 9;  // with the space before it
   if (phase_ == Phase::request_line ||
@@ -172,7 +172,7 @@ Parser::Found Parser::refuse_head(std::string_view seen, std::size_t at) noexcep
   return fail(Fault::field_value, seen.substr(0, at));
 }
 
-/// Rules 3 to 13, on the whole line. On refusal diagnose() finds the words.
+/// Check rules 3 to 13 on the complete line. On failure diagnose() finds the fault.
 bool Parser::accept_request_line() noexcept {
   constexpr std::uint64_t kPassedOn = methods_passed_on();
   constexpr std::string_view kVersion = " HTTP/1.";
@@ -209,9 +209,9 @@ bool Parser::accept_target(std::string_view method) noexcept {
   return true;
 }
 
-/// One field line is complete. Rules 14 to 24, 31, 32, 35.
+/// Check a complete field line: rules 14 to 24, 31, 32, 35.
 bool Parser::accept_field() noexcept {
-  if (phase_ != Phase::fields) return false;  // llhttp took the line above for HTTP/0.9
+  if (phase_ != Phase::fields) return false;  // llhttp parsed the request line as HTTP/0.9
   in_name_ = false;
   while (value_.end > value_.begin &&
          (base_[value_.end - 1] == ' ' || base_[value_.end - 1] == '\t'))
@@ -238,7 +238,7 @@ bool Parser::accept_field() noexcept {
   return true;
 }
 
-/// The rules that need the whole head: 12, 20, 24, 35 and the limits of the body, in this order.
+/// Check the rules that need the complete head: 12, 20, 24, 35 and the body limits, in this order.
 bool Parser::accept_head() noexcept {
   if (phase_ != Phase::fields) return false;
   const std::string_view line{base_, target_.end + std::size_t{9}};

@@ -1,9 +1,8 @@
-// From bytes to a request head (parser.cc) and to chunked content (body_parser.cc): the only user
-// of llhttp (9.2 or later, all lenient flags off), and the place of what llhttp leaves to its user
-// (http1-policy, the 13 gaps). It knows nothing of answers, time or what comes when.
-//
-// Invariant: what it reports depends on the bytes, never on how they were cut. Of two faults the
-// one whose octet comes first wins.
+// Parses request heads (parser.cc) and chunked bodies (body_parser.cc). The only user of llhttp
+// (9.2 or later, all lenient flags off); it adds the checks that llhttp lacks (http1-policy, the 13
+// gaps). It does not know responses, time or the order of messages.
+// Invariant: results depend on the bytes, never on how they were split. The fault whose byte comes
+// first wins.
 #pragma once
 
 #include <array>
@@ -20,8 +19,7 @@
 
 namespace iotax::core {
 
-/// A fault with what is to be shown of it. The view lies in the text that was given, or in the
-/// parser.
+/// A fault and the text to show for it. The view points into the parsed text or into the parser.
 struct Refusal {
   Fault fault = Fault::none;
   std::string_view offending;
@@ -36,34 +34,34 @@ class Parser {
   Parser(Limits&&) = delete;
   Parser(Parser&&) = delete;
 
-  // ---- in front of a head
-  /// Skip the one CRLF that may stand before a request-line (rule 2). Returns how many of `bytes`
-  /// it took; less than all means that a head, or with refusal() the fault (a CR or LF alone, or a
-  /// second line end), starts there.
+  // ---- before a head
+  /// Skip the one CRLF that is allowed before a request line (rule 2). Returns the number of bytes
+  /// consumed. If that is less than all, a head starts there or, with refusal() set, the fault: a
+  /// CR or LF alone, or a second line end.
   [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
 
   // ---- a head
-  /// Room for the fields of a usual head. Stays the caller's until release().
+  /// Borrow storage for the fields of a typical head, until release().
   void lend(std::span<char> fields) noexcept { fields_.lend(fields); }
   void start_head() noexcept;
-  /// `head` is everything of the head so far, in one piece, and may be followed by other bytes; it
-  /// may move between calls but only grows. Looks at what is new. Found::head: the head ends at
-  /// head_bytes().
+  /// `head` is the complete head received so far, in one piece, possibly followed by other bytes.
+  /// It may move between calls but only grows. Parses only the new part. Found::head: the head ends
+  /// at head_bytes().
   [[nodiscard]] Found parse_head(std::string_view head) noexcept;
   [[nodiscard]] std::size_t head_bytes() const noexcept { return head_bytes_; }
-  /// The accepted head as views into the text that was parsed; `id` is left alone.
+  /// Fill in the accepted head as views into the parsed text; does not change `id`.
   void fill(Head& out) const noexcept;
   [[nodiscard]] bool persists() const noexcept { return rules_.persists(version_); }
 
-  // ---- chunked content, behind a head that announced it
+  // ---- chunked body, after a head that announced it
   void start_content() noexcept;
-  /// Looks at `bytes` and says how many it used. Found::data: `data` is a piece of the content
-  /// within them.
+  /// Parse `bytes` and set `used` to the number consumed. Found::data: `data` is the piece of the
+  /// body within them.
   [[nodiscard]] Found parse_content(std::string_view bytes, std::size_t& used,
                                     std::string_view& data) noexcept;
 
   [[nodiscard]] const Refusal& refusal() const noexcept { return refusal_; }
-  /// Give back the memory of the last head.
+  /// Release the memory of the last head.
   void release() noexcept;
 
  private:
@@ -81,7 +79,7 @@ class Parser {
 
   [[nodiscard]] Found fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes = 0) noexcept;
-  /// In the text of the head.
+  /// Offset of `at` in the text of the head.
   [[nodiscard]] std::uint32_t offset(const char* at) const noexcept {
     return static_cast<std::uint32_t>(at - base_);
   }
@@ -108,19 +106,19 @@ class Parser {
   Version version_ = Version::http_1_1;
   bool asterisk_ = false;
   bool in_name_ = false;
-  std::uint32_t looked_at_ = 0;                 // by llhttp
+  std::uint32_t looked_at_ = 0;                 // bytes parsed by llhttp
   std::uint32_t scanned_ = 0, line_begin_ = 0;  // by line_over_limit()
   std::uint32_t head_bytes_ = 0;
-  std::uint32_t field_count_ = 0;  // with those that are dropped
-  // Offsets, because the text may move while the head arrives; only complete fields are views, and
-  // move with it.
+  std::uint32_t field_count_ = 0;  // including dropped fields
+  // Offsets, because the text may move while the head arrives. Complete fields are views, which
+  // follow() adjusts.
   Range target_, path_, query_, authority_, host_, request_id_, dropped_name_;
-  Range name_, value_;  // of the field line that is arriving
+  Range name_, value_;  // of the field line being received
   FieldList fields_;
   FieldRules rules_;
 
-  // content
-  std::string_view data_;  // during a call only
+  // body
+  std::string_view data_;  // only during a call
   std::uint64_t chunk_bytes_ = 0;
   Stop stop_ = Stop::no;
   ChunkLimits chunks_;

@@ -1,5 +1,5 @@
-// What can be told of a head that is unfinished or was refused: for logs only. Nothing that it says
-// decides about the request, and more of it may be there the later one looks.
+// What is known about an incomplete or rejected head, for logs only. It decides nothing about the
+// request; a later call may find more.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +10,23 @@
 
 namespace iotax::core {
 
-/// Of a request line, as far as it is recognised. Views into the text.
+/// Parts of a request line that were recognized. Views into the text.
 struct PartialLine {
   static constexpr std::size_t kMethodBytesMax = 32;
   static constexpr std::size_t kTargetBytesMax = 256;
 
-  std::string_view method;   // a token with a space behind it, else empty: then so is the rest
-  std::string_view target;   // its first octets, up to one that no target has
-  std::string_view version;  // "HTTP/d.d", when the line ends behind it
+  std::string_view method;   // a token followed by a space; empty: so are the others
+  std::string_view target;   // its valid prefix: ends before the first byte that no target has
+  std::string_view version;  // "HTTP/d.d", if the line ends after it
 };
 
-/// `head` begins where a head begins, and may stop anywhere or go on behind its end.
+/// `head` starts at the start of a head, and may end anywhere or continue after its end.
 [[nodiscard]] PartialLine partial_line(std::string_view head) noexcept;
 
-/// The fields of `head` that tell where a request comes from, if the whole head is there: of a part
-/// nobody knows what its rest would have said. Views into the text.
+/// The fields of `head` that identify the request's origin, only if the head is complete: the
+/// missing part could change them. Views into the text.
 struct PartialOrigin {
-  std::vector<Field> fields;    // in order, only those of Head::forwarded
+  std::vector<Field> fields;    // in order, only those that count for Head::forwarded
   std::string_view request_id;  // as in Head
 };
 [[nodiscard]] PartialOrigin partial_origin(std::string_view head);

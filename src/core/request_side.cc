@@ -1,5 +1,5 @@
-// The input side of Connection: from bytes, EOF and time to events. Order is asked of
-// transitions.h, text of Parser.
+// The input side of Connection: from bytes, EOF and time to events. transitions.h defines the
+// order, Parser the syntax.
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -11,8 +11,8 @@
 namespace iotax::core {
 namespace {
 
-/// How much of a receive is copied at first when a head begins in it; a usual head fits. Then as
-/// much again as is there.
+/// Bytes of a receive that are copied first when a head begins in it; a typical head fits. Later
+/// copies double the amount.
 constexpr std::size_t kFirstHeadBytes = 1024;
 
 TransferRate::Rules rate_rules(const Limits& limits, const Policy& policy) noexcept {
@@ -92,7 +92,7 @@ bool Connection::idle() const noexcept {
 
 Instant Connection::idle_since() const noexcept { return state_->since; }
 
-// ---- out
+// ---- output
 
 Step Connection::step() noexcept {
   State& s = *state_;
@@ -171,7 +171,7 @@ std::string Connection::partial_head() const {
 
 const Head& Connection::head() const noexcept { return state_->head; }
 
-// ---- inside
+// ---- internal
 
 Connection::State::Turn Connection::State::turn() noexcept {
   if (over()) return Turn::paused;
@@ -190,7 +190,7 @@ Connection::State::Turn Connection::State::turn() noexcept {
   return Turn::paused;
 }
 
-/// The request in progress is complete and waits for its answer.
+/// The request in progress is complete and waits for its response.
 Connection::State::Turn Connection::State::pause() {
   own_feed();
   if (ended && feed.empty() && request == RequestState::complete)
@@ -227,7 +227,7 @@ Connection::State::Turn Connection::State::take_head() noexcept {
   return Turn::again;
 }
 
-/// Put the beginning of a head where it can stay. Bytes that are ours already stay in place.
+/// Move the beginning of a head to memory that lasts. Bytes that the connection owns stay in place.
 void Connection::State::gather_head() {
   if (!feed_owned) {
     head_text.clear();
@@ -242,7 +242,8 @@ void Connection::State::gather_head() {
   feed = {};
 }
 
-/// More of an unfinished head from the feed. What it takes too much, accept_head() gives back.
+/// Append more input to an unfinished head. accept_head() returns the bytes beyond the head to the
+/// feed.
 bool Connection::State::more_head() {
   if (feed.empty()) return false;
   if (head_begin != 0) {
@@ -258,9 +259,9 @@ bool Connection::State::more_head() {
 Connection::State::Turn Connection::State::accept_head() {
   const std::size_t end = head_begin + parser.head_bytes();
   const std::size_t behind = head_text.size() - end;
-  if (feed.data() == nullptr) {  // the head lies in bytes that are ours: so does what follows
+  if (feed.data() == nullptr) {  // the connection owns the bytes of the head and what follows
     feed = head_text.text().substr(end);
-  } else {  // what follows was copied from the end of what the feed has lost
+  } else {  // what follows was copied from the consumed end of the feed
     feed = {feed.data() - behind, feed.size() + behind};
     head_text.truncate(end);
   }
@@ -283,8 +284,8 @@ Connection::State::Turn Connection::State::accept_head() {
   return Turn::head;
 }
 
-/// One piece of the content, or its end. Behind a complete answer nobody is told: it is only read
-/// away.
+/// Process one piece of the body, or its end. After a complete response the body is discarded
+/// without events.
 Connection::State::Turn Connection::State::take_content() noexcept {
   const std::size_t before = feed.size();
   data = {};
@@ -296,7 +297,7 @@ Connection::State::Turn Connection::State::take_content() noexcept {
     content_left -= data.size();
     feed.remove_prefix(data.size());
   } else if (!feed.empty() || parser.refusal().fault != Fault::none) {
-    std::size_t used = 0;  // a fault right behind data was seen with it
+    std::size_t used = 0;  // the parser found a fault directly after data together with it
     const Parser::Found found = parser.parse_content(feed, used, data);
     feed.remove_prefix(used);
     if (found == Parser::Found::fault) return reject(parser.refusal());
@@ -319,7 +320,7 @@ Connection::State::Turn Connection::State::take_content() noexcept {
   return Turn::end;
 }
 
-/// Everything received is used up: is there an end, or is somebody late?
+/// All input is consumed. Report EOF or an expired deadline; otherwise ask for more.
 Connection::State::Turn Connection::State::out_of_input() noexcept {
   if (ended) {
     if (request == RequestState::head)
@@ -362,12 +363,13 @@ Fault Connection::State::late_fault() const noexcept {
   return policy.continue_when_accepted ? Fault::body_rate : Fault::streaming_rate;
 }
 
-/// An answer in progress goes on where its head is out; then the fault has no answer of its own.
+/// If the response head has been sent, the response continues and the fault gets no response of its
+/// own.
 Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexcept {
   constexpr std::size_t kShownMax = 80;
   const bool in_body = request == RequestState::body;
   refused_in_head = request == RequestState::head;
-  // What lies beyond a limit depends on the cuts.
+  // Bytes beyond a limit depend on how the input was split.
   const std::size_t seen = std::min(limits.head_bytes_max, limits.request_line_bytes_max);
   refused_head = request == RequestState::head &&
                  head_text.text().substr(head_begin, seen).starts_with("HEAD ");
@@ -383,7 +385,7 @@ Connection::State::Turn Connection::State::reject(const Refusal& refusal) noexce
   return Turn::rejected;
 }
 
-/// The driver's bytes end with this step: keep what waits behind the request in progress.
+/// The driver's bytes become invalid after this step: copy the input after the request in progress.
 void Connection::State::own_feed() {
   if (feed_owned || feed.empty()) return;
   rest.clear();
@@ -392,7 +394,7 @@ void Connection::State::own_feed() {
   feed_owned = true;
 }
 
-/// Only when released: all that begins on it is empty.
+/// Only when released: all buffers that start in it are empty.
 void Connection::State::set_desk() {
   desk.reset(static_cast<Desk*>(std::malloc(sizeof(Desk))));
   if (desk == nullptr) throw std::bad_alloc();
@@ -401,7 +403,7 @@ void Connection::State::set_desk() {
   if (out.copied().capacity() == 0) out.copied().lend(desk->answer);
 }
 
-/// An idle connection holds nothing.
+/// An idle connection keeps no buffer.
 void Connection::State::release_when_idle() noexcept {
   if (desk == nullptr || !feed.empty() || !out.empty()) return;
   head_text.release();

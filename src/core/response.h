@@ -1,4 +1,4 @@
-// The response's side of the contract: what the application's side hands in, and what comes of it.
+// The types of the response side of Connection: what the caller passes in, and the results.
 #pragma once
 
 #include <cstdint>
@@ -9,21 +9,21 @@
 
 namespace iotax::core {
 
-/// An answer's head as the application gave it, its status already checked with check_status().
-/// Framing is added by the connection; Date and Server are added unless `fields` has them. All
-/// views end with the call.
+/// A response head as the application gave it, its status already checked with check_status(). The
+/// connection adds framing, and Date and Server unless `fields` has them. All views need to be
+/// valid only during the call.
 struct ResponseHead {
   std::string_view status;               // "200 OK"; "404" gets its standard reason phrase
   const AnswerFields* fields = nullptr;  // null: none
   std::string_view date;                 // IMF-fixdate of now (RFC 9110 §5.6.7)
   std::string_view server;               // empty: no Server field
-  /// The size of the whole content when it is known beforehand: the sum of an exact list or tuple,
-  /// a file's length, 0 when the iterable ended without a block. A Content-Length among `fields`
-  /// takes precedence.
+  /// Size of the complete body if known in advance: the sum of an exact list or tuple, a file's
+  /// length, 0 when the iterable ended without a block. A Content-Length in `fields` takes
+  /// precedence.
   std::optional<std::uint64_t> content_bytes;
 };
 
-/// A whole answer made by the server itself: text/plain, one sentence, the request id.
+/// A complete response made by the server: text/plain, one sentence, the request id.
 struct ServerAnswer {
   int status = 500;
   std::string_view sentence;  // without line end
@@ -34,13 +34,13 @@ struct ServerAnswer {
   bool close = true;
 };
 
-/// What became of a block or of the end of an answer.
+/// Result of a block, or of the end of a response.
 enum class Outcome : std::uint8_t {
   ok,
-  /// body: the block went past Content-Length; what fitted was taken, the rest is cut (RFC 9112
-  /// §6.3).
+  /// body: the block exceeds Content-Length; the part that fits was taken, the rest is dropped (RFC
+  /// 9112 §6.3).
   over_length,
-  short_length,  // finish: fewer bytes than Content-Length came; the answer ends visibly broken
+  short_length,  // finish: fewer bytes than Content-Length; the response is visibly truncated
   complete,      // body: Content-Length is reached exactly; further blocks are not needed
 };
 

@@ -1,4 +1,4 @@
-// What may stand in a status and in a field of a response (pep3333-beyond section 4).
+// Validation of a response's status and fields (pep3333-beyond section 4).
 #include "core/response_fields.h"
 
 #include "core/char_class.h"
@@ -9,7 +9,7 @@
 namespace iotax::core {
 namespace {
 
-/// RFC 9110 §7.6.1 and PEP 3333: fields of the connection, which is the server's.
+/// RFC 9110 §7.6.1 and PEP 3333: connection fields, which the server controls.
 bool is_hop_by_hop(std::string_view name) noexcept {
   switch (name.size()) {
     case 2:
@@ -76,7 +76,7 @@ HeadFault AnswerFields::add(const Field& field) {
   if (!usual && (name.empty() || !all(name, kToken))) return HeadFault::name_token;
   if (!all(field.value, kValue)) return HeadFault::value_control;
   const std::string_view value = trimmed(field.value);
-  switch (name.size()) {  // only lengths at which a name has a rule of its own
+  switch (name.size()) {  // only lengths of names with a rule of their own
     case 4:
       has_date_ |= same_token(name, "date");
       break;

@@ -1,4 +1,4 @@
-// What may stand in a status and in a field of a response, and the fields that passed.
+// Validation of a response's status and fields, and the fields that passed.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace iotax::core {
 
-/// Why a status or a field is refused before it gets anywhere near the wire.
+/// Why a status or a field is rejected before any of it is sent.
 enum class HeadFault : std::uint8_t {
   none,
   status_form,     // not three digits, then a space and a reason phrase (or nothing)
@@ -20,7 +20,7 @@ enum class HeadFault : std::uint8_t {
   status_range,    // below 100 (beyond 4.1: 100 to 999 are accepted)
   status_control,  // a control character in the status
   name_token,      // a field name that is not a token (RFC 9110 §5.1)
-  value_control,   // CR, LF, NUL or another control character but HTAB in a value
+  value_control,   // CR, LF, NUL or another control character except HTAB in a value
   /// Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, TE, Trailer(s),
   /// Transfer-Encoding, Upgrade.
   hop_by_hop,
@@ -28,25 +28,25 @@ enum class HeadFault : std::uint8_t {
   length_conflict,  // two Content-Length fields that differ
 };
 
-/// The field lines of an answer, checked one by one and written as they will be sent, in order and
-/// spelling of the application, and what they say about framing and about the fields that the
-/// server would add. Nothing of the caller's is kept.
+/// The field lines of a response, checked one by one and stored as they will be sent, in the
+/// application's order and spelling, with what they mean for framing and for the fields that the
+/// server adds. Copies everything that it keeps.
 class AnswerFields {
  public:
   AnswerFields() = default;
-  /// Of fields that are known to be good: a fault ends the process.
+  /// The fields must be valid: a fault aborts the process.
   explicit AnswerFields(std::span<const Field> good);
 
-  /// Adds a field, its value without the blanks around it; a Content-Length that repeats the first
-  /// one is left out. Nothing is added when a fault is returned. Text is Latin-1 octets.
+  /// Add a field, its value without leading and trailing blanks; a Content-Length that repeats the
+  /// first one is dropped. Adds nothing if a fault is returned. Text is Latin-1 bytes.
   [[nodiscard]] HeadFault add(const Field& field);
   void clear() noexcept;
 
   /// "NAME: VALUE CRLF" for each.
   [[nodiscard]] std::string_view lines() const noexcept { return lines_.text(); }
-  /// Content-Length.
+  /// Value of Content-Length.
   [[nodiscard]] std::optional<std::uint64_t> length() const noexcept { return length_; }
-  /// Where its line lies in lines(); empty when there is none.
+  /// The Content-Length line within lines(); empty if there is none.
   [[nodiscard]] std::string_view length_line() const noexcept {
     return lines_.text().substr(length_at_, length_bytes_);
   }
@@ -64,13 +64,13 @@ class AnswerFields {
   bool has_server_ = false;
 };
 
-/// Text is Latin-1 octets. Never allocates.
+/// Text is Latin-1 bytes. Never allocates.
 [[nodiscard]] HeadFault check_status(std::string_view status) noexcept;
-/// The code in front of a checked status.
+/// The code at the start of a checked status.
 [[nodiscard]] constexpr int code_of(std::string_view status) noexcept {
   return (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
 }
-/// One sentence for people: what is wrong and what to write instead. A switch without default.
+/// One sentence for the developer: what is wrong and what to write instead.
 [[nodiscard]] std::string_view explain(HeadFault fault) noexcept;
 
 }  // namespace iotax::core

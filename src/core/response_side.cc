@@ -1,5 +1,5 @@
-// The answer side of Connection: from what the application's side hands in to output. Framing is
-// decided in framing.h, text is written in serialize.h, order is asked of transitions.h.
+// The response side of Connection: from the application's calls to output. framing.h decides
+// framing, serialize.h writes text, transitions.h defines the order.
 #include <algorithm>
 
 #include "core/check.h"
@@ -16,8 +16,7 @@ const AnswerFields no_fields;
 void Connection::refuse(const ServerAnswer& answer) {
   State& s = *state_;
   IOTAX_CHECK(s.request == RequestState::rejected);
-  if (!allowed(s.response, ResponseEvent::refuse))
-    return;  // the application's own answer came first
+  if (!allowed(s.response, ResponseEvent::refuse)) return;  // the application's response came first
   s.response = next(s.response, ResponseEvent::refuse);
   write_answer(s.out.copied(), answer, Persist::close, s.is_head_request());
   s.end_request();
@@ -136,29 +135,29 @@ std::uint64_t Connection::content_bytes(const ServerAnswer& answer) const noexce
   return state_->is_head_request() ? 0 : core::content_bytes(answer);
 }
 
-// ---- inside
+// ---- internal
 
 bool Connection::State::persists() const noexcept {
   return request_persists && !soon && request != RequestState::rejected &&
          drained_bytes <= limits.drain_bytes_max && (request != RequestState::body || drainable());
 }
 
-/// Whether content that nobody reads may be read away (http1-policy rules 34, 36).
+/// Whether an unread body may be discarded (http1-policy rules 34, 36).
 bool Connection::State::drainable() const noexcept {
   if (continue_owed) return false;
   const std::uint64_t left = head.content == Content::length ? content_left : 0;
   return left <= limits.drain_bytes_max && drained_bytes <= limits.drain_bytes_max - left;
 }
 
-/// What the head says of the connection. A close that was said stays, whatever still arrives of the
-/// content.
+/// What the response head says about the connection. Once it says close, this stays, even if the
+/// rest of the body arrives.
 Persist Connection::State::say_persistence() noexcept {
   request_persists = persists();
   if (!request_persists) return Persist::close;
   return head.version == Version::http_1_0 ? Persist::said : Persist::silently;
 }
 
-/// The framing of a deferred head is known now: let it out.
+/// The framing of a deferred head is now known: send the head.
 void Connection::State::open_deferred(bool is_end) {
   response = next(response, ResponseEvent::head);
   const Decision decision = decide_late(head.version, is_end);
@@ -171,12 +170,12 @@ void Connection::State::open_deferred(bool is_end) {
   to.append(deferred_head.text().substr(deferred_split));
 }
 
-/// What follows from both halves.
+/// Take the next step that follows from both half-machines.
 void Connection::State::advance() noexcept {
   switch (next_step(request, response, persists())) {
     case NextStep::wait:
       break;
-    case NextStep::discard:  // step() reads the content away
+    case NextStep::discard:  // step() discards the body
       head.id = RequestId::none;
       break;
     case NextStep::next_request:

@@ -1,4 +1,4 @@
-// Room is made once per head; behind that every piece is one copy.
+// Memory is reserved once per head; after that every piece is one copy.
 #include "core/serialize.h"
 
 #include <charconv>
@@ -12,10 +12,10 @@ namespace iotax::core {
 namespace {
 
 constexpr std::string_view kAllow = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
-constexpr std::string_view kIdLabel = "Request ID: ";  // of the server's own answers
+constexpr std::string_view kIdLabel = "Request ID: ";  // of the server's own responses
 constexpr std::size_t kNumberMax = 20;
 
-/// Appends at a place with enough room behind it.
+/// Appends at a position with enough room after it.
 class Pen {
  public:
   explicit Pen(char* at) noexcept : at_(at) {}
@@ -54,7 +54,7 @@ void put_connection(Pen& pen, Persist persist) noexcept {
   }
 }
 
-/// What stands around the texts of the application and of the driver in a head, at most.
+/// Upper bound for the fixed text around the variable parts of a head.
 constexpr std::size_t kAround = 192;
 
 std::size_t room_for(const ResponseHead& head, const AnswerFields& fields) noexcept {
@@ -90,7 +90,7 @@ void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
   if (decision.framing == Framing::chunked) pen.put("Transfer-Encoding: chunked\r\n");
 }
 
-/// The application's Content-Length only when `keep_length`.
+/// Write the application's Content-Length only if `keep_length`.
 void put_fields(Pen& pen, const AnswerFields& fields, bool keep_length) noexcept {
   const std::string_view lines = fields.lines();
   const std::string_view left_out = keep_length ? std::string_view() : fields.length_line();

@@ -1,4 +1,4 @@
-// Every loop is one table look-up per octet.
+// Every loop is one table lookup per byte.
 #include "core/target.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace iotax::core {
 namespace {
 
-/// RFC 3986 path octets; each "%" with two hex digits, never "%00" (rule 7).
+/// RFC 3986 path bytes; each "%" with two hex digits, never "%00" (rule 7).
 Fault check_path(std::string_view path) noexcept {
   for (;;) {
     path.remove_prefix(run_of(path, kPath));
@@ -24,7 +24,7 @@ Fault check_path(std::string_view path) noexcept {
   }
 }
 
-/// 0x21-0x7E but "#", raw (rule 8).
+/// 0x21-0x7E except "#", raw (rule 8).
 Fault check_query(std::string_view query) noexcept {
   query.remove_prefix(run_of(query, kQuery));
   if (query.empty()) return Fault::none;
@@ -61,7 +61,7 @@ bool is_port(std::string_view text) noexcept {
          (text.size() < kLargest.size() || (text.size() == kLargest.size() && text <= kLargest));
 }
 
-/// The inside of "[…]": an IPv6 address, or IPvFuture (RFC 3986 §3.2.2). A zone has no place there
+/// The text inside "[…]": an IPv6 address, or IPvFuture (RFC 3986 §3.2.2). A zone is not allowed
 /// (RFC 9110 §4.1).
 bool is_ip_literal(std::string_view text) noexcept {
   if (text.empty()) return false;

@@ -1,4 +1,4 @@
-// Short texts compared and copied in machine words: a head is made of texts of a few octets, for
+// Compares and copies short texts in machine words: most texts of a head have a few bytes, for
 // which a call costs more than the work.
 #pragma once
 
@@ -18,8 +18,8 @@ template <class Word>
   return word;
 }
 
-/// Whether `count` octets are the same once `bits` are set in those of `a`. In words, the last two
-/// of which may overlap: with a literal on one side nothing of it is left but a few comparisons.
+/// Whether `count` bytes are equal once `bits` are set in those of `a`. Compares in words, of which
+/// the last two may overlap; with a literal on one side it compiles to a few comparisons.
 template <std::uint8_t bits>
 [[nodiscard]] inline bool same(const char* a, const char* b, std::size_t count) noexcept {
   const auto same_word = [a, b]<class Word>(std::size_t at, Word) {
@@ -52,15 +52,15 @@ inline void copy_both_ends(char* to, const char* from, std::size_t count) noexce
   return a.size() == b.size() && detail::same<0>(a.data(), b.data(), b.size());
 }
 
-/// Whether `token` equals `lower` in any case. `lower` holds small letters and "-" only; `token` is
-/// a token (RFC 9110 §5.6.2), so that no octet but a letter's capital turns into a letter when bit
-/// 5 is set.
+/// Whether `token` equals `lower`, ignoring case. `lower` contains lowercase letters and "-" only;
+/// `token` is a token (RFC 9110 §5.6.2), so setting bit 5 turns only uppercase letters into
+/// letters.
 [[nodiscard]] inline bool same_token(std::string_view token, std::string_view lower) noexcept {
   return token.size() == lower.size() &&
          detail::same<0x20>(token.data(), lower.data(), lower.size());
 }
 
-/// Copies the text to `to` and returns the place behind it. Inlined by order: calls cost more.
+/// Copy the text to `to` and return the position after it. Always inlined: a call costs more.
 [[gnu::always_inline]] inline char* copy_text(char* to, std::string_view text) noexcept {
   const std::size_t count = text.size();
   const char* const from = text.data();

@@ -42,7 +42,7 @@ Instant TransferRate::rate_deadline() const noexcept {
   const std::uint64_t seconds = bytes_ / rules_.rate_bytes_min;
   if (seconds > kSecondsMax) return kNever;
   const std::uint64_t rest = bytes_ % rules_.rate_bytes_min;
-  // The rest is below the rate; in double only its fraction of one second can be off by a
+  // `rest` is less than the rate; in double, only its fraction of a second can be off by a
   // nanosecond.
   const auto fraction = static_cast<std::uint64_t>(static_cast<double>(rest) /
                                                    static_cast<double>(rules_.rate_bytes_min) *

@@ -1,5 +1,5 @@
-// Whether somebody keeps up: a longest gap and, after a grace, a least average rate. Pure: time is
-// passed in.
+// Detects stalled and slow transfers: a maximum gap and, after a grace period, a minimum average
+// rate. Pure: time is passed in.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,15 @@
 
 namespace iotax::core {
 
-/// For content coming in (Connection) and answers going out (driver).
+/// For request bodies (Connection) and responses (driver).
 class TransferRate {
  public:
   struct Rules {
     Duration gap_max{};                // longest time without progress; zero: none
-    Duration grace{};                  // the rate counts only after this
+    Duration grace{};                  // the rate is checked only after this
     std::uint64_t rate_bytes_min = 0;  // per second, from start() on; 0: none
-    /// A pause may last so many times gap_max while the average is above the rate: buffers on the
-    /// way pass on in large steps what somebody takes steadily.
+    /// With an average above the rate, a pause may last this many times gap_max: buffers on the
+    /// network path deliver in large steps what the client reads steadily.
     std::uint32_t pause_gaps = 1;
   };
 
@@ -25,12 +25,14 @@ class TransferRate {
 
   void start(Instant now) noexcept;
   void progress(Instant now, std::uint64_t bytes) noexcept;
-  /// Time that nobody is to blame for: everything measured so far moves by `by`.
+  /// Exclude time that is not the client's fault: move all measurements by `by`.
   void shift(Duration by) noexcept;
-  /// When it will be late if nothing more comes; kNever before start() or without rules.
+  /// When the transfer becomes late without further progress; kNever before start() or without
+  /// rules.
   [[nodiscard]] Instant deadline() const noexcept;
   [[nodiscard]] bool late(Instant now) const noexcept { return now >= deadline(); }
-  /// Late for a gap; a late one that is not is too slow on average.
+  /// Whether the gap is too long; a transfer that is late for another reason is too slow on
+  /// average.
   [[nodiscard]] bool late_for_gap(Instant now) const noexcept { return now >= gap_deadline(); }
 
  private:

@@ -1,4 +1,4 @@
-// The names of states and inputs, and the end of a process that broke its own order.
+// The names of states and events, and the abort when an event has no row.
 #include "core/transitions.h"
 
 #include <cstdio>

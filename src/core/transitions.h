@@ -1,5 +1,5 @@
-// Every rule about order, as two half-machines: the client's request and our response. They meet
-// only in next_step(). No other file keeps a flag that changes what may come next.
+// Every rule about order, as two half-machines: the client's request and the server's response.
+// They meet only in next_step(). No other file has a flag that changes which event may come next.
 #pragma once
 
 #include <array>
@@ -14,16 +14,16 @@ enum class RequestState : std::uint8_t {
   head,         // inside a head
   body,         // inside the body (also when its length is 0)
   complete,     // the request is complete
-  half_closed,  // complete, and the client has ended its side
-  rejected,     // broke a rule or a deadline, or ended inside a message: nothing more is looked at
+  half_closed,  // complete, and the client has shut down its sending side
+  rejected,     // broke a rule or a deadline, or ended inside a message: input is no longer parsed
 };
 enum class RequestEvent : std::uint8_t { begin, head, data, end, next, eof, fault };
 
 enum class ResponseState : std::uint8_t {
-  idle,           // nothing to respond to
+  idle,           // no request to respond to
   pending,        // a request waits for its response
-  head_deferred,  // the response head is known but not its framing: nothing of it is out
-  in_progress,    // the head is out
+  head_deferred,  // the response head is known but not its framing: none of it is in the output
+  in_progress,    // the head is in the output
   complete,       // the response is complete
   final,          // the last response is complete; close after flushing
   truncated,      // a close-delimited response was truncated: only a reset can show that
@@ -67,7 +67,7 @@ inline constexpr auto kRequestRows = [] {
       RequestRow{S::body, E::end, S::complete},
       RequestRow{S::body, E::fault, S::rejected},
       RequestRow{S::complete, E::next, S::idle},        // RFC 9112 §9.3.2
-      RequestRow{S::complete, E::eof, S::half_closed},  // RFC 9112 §9.6: still responded to
+      RequestRow{S::complete, E::eof, S::half_closed},  // RFC 9112 §9.6: still gets its response
   };
 }();
 
@@ -89,7 +89,7 @@ inline constexpr auto kResponseRows = [] {
       ResponseRow{S::head_deferred, E::abort, S::final},
       ResponseRow{S::in_progress, E::data, S::in_progress},
       ResponseRow{S::in_progress, E::finish, S::complete},
-      ResponseRow{S::in_progress, E::abort, S::final},  // the missing end shows: RFC 9112 §8
+      ResponseRow{S::in_progress, E::abort, S::final},  // the truncation is visible: RFC 9112 §8
       ResponseRow{S::in_progress, E::reset, S::truncated},
       ResponseRow{S::complete, E::next, S::idle},
       ResponseRow{S::complete, E::close, S::final},
@@ -129,7 +129,7 @@ constexpr bool allowed(ResponseState from, ResponseEvent event) noexcept {
          detail::kNoRow;
 }
 
-/// Names the pair and ends the process: an order that is no row is our own fault.
+/// Name the pair and abort the process: a pair without a row is a bug of the server.
 [[noreturn]] void refuse_order(RequestState from, RequestEvent event) noexcept;
 [[noreturn]] void refuse_order(ResponseState from, ResponseEvent event) noexcept;
 
@@ -148,16 +148,16 @@ inline ResponseState next(ResponseState from, ResponseEvent event) noexcept {
   return static_cast<ResponseState>(to);
 }
 
-/// What follows from both halves together.
+/// The next step, from both half-machines together.
 enum class NextStep : std::uint8_t {
   wait,          // for the client or for the application
   discard,       // the response is complete but the body is not: read and drop it, within a bound
                  // (rule 36)
   next_request,  // both are complete and the connection persists
-  close,         // say nothing more
+  close,         // no further responses
 };
 
-/// `persists`: neither side has asked for close, and no bound on the connection is reached.
+/// `persists`: neither side has requested close, and the connection has not reached a limit.
 constexpr NextStep next_step(RequestState request, ResponseState response, bool persists) noexcept {
   if (response == ResponseState::final || response == ResponseState::truncated)
     return NextStep::wait;
