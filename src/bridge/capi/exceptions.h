@@ -1,6 +1,6 @@
 // The exceptions that the server raises into the application. Those about a client are subclasses
-// of ConnectionError, so of OSError, which frameworks handle already; that about an overdue call is
-// a BaseException, which they let pass. Importable from iotax.
+// of ConnectionError, and so of OSError, which frameworks already handle; the one about an overdue
+// call is a BaseException, which they let pass. Importable from iotax.
 #pragma once
 
 #include <Python.h>
@@ -16,19 +16,19 @@ struct Exceptions {
   PyObject* request_timeout;      // iotax.RequestTimeout
 };
 
-/// Makes them and adds them to `module`. false: a Python exception is set.
+/// Create the exceptions and add them to `module`. false: a Python exception is set.
 [[nodiscard]] bool init_exceptions(PyObject* module);
 [[nodiscard]] const Exceptions& exceptions() noexcept;
 
-/// What became of reading a body, in words.
+/// Describe why reading a body failed.
 [[nodiscard]] const char* text_of(driver::BodyError error) noexcept;
-/// Whether it is one of those that blame the client.
+/// Whether the exception is one of those that blame the client.
 [[nodiscard]] bool blames_client(PyObject* exception) noexcept;
-/// Raises what became of reading a body. Beyond 1.3: now and on every later read.
+/// Raise the exception for `error`. Beyond 1.3: on this read and on every later one.
 void raise_body_error(driver::BodyError error);
 /// Sets io.UnsupportedOperation.
 void raise_unsupported(const char* text);
-/// Raises that nothing more can be sent. Beyond 5.4.
+/// Raise ClientDisconnected: nothing more can be sent. Beyond 5.4.
 void raise_gone();
 
 }  // namespace iotax::bridge

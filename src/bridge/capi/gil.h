@@ -1,5 +1,5 @@
-// Who may touch Python: the proof that the GIL is held, and the permanent thread states with which
-// it is taken and left.
+// Access to Python: the proof that the GIL is held, and the permanent thread states that acquire
+// and release it.
 #pragma once
 
 #include <Python.h>
@@ -10,12 +10,12 @@
 
 namespace iotax::bridge {
 
-/// Proof that the GIL is held. A parameter of functions that touch Python objects and are called by
-/// others than Python.
+/// Proof that the GIL is held. A parameter of functions that touch Python objects and are not
+/// called by Python.
 class Gil {
  public:
   Gil(const Gil&) = delete;
-  /// For code whose own contract says that its caller holds the GIL.
+  /// For code whose contract says that its caller holds the GIL.
   [[nodiscard]] static Gil held() noexcept {
     assert(PyGILState_Check());
     return Gil{};
@@ -26,21 +26,21 @@ class Gil {
 };
 
 /// One PyThreadState per application thread, for its whole life. PyGILState_Ensure() and
-/// py::gil_scoped_acquire would make and delete one per request, and with it every threading.local
-/// value of the application.
+/// py::gil_scoped_acquire would create and delete one per request, and with it every
+/// threading.local value of the application.
 class ThreadStates {
  public:
   explicit ThreadStates(unsigned threads) : states_(threads, nullptr) {}
 
-  /// Takes the GIL; the thread has called leave() before. During finalisation of Python this does
-  /// not return.
+  /// Acquire the GIL; the thread has called leave() before. Does not return while Python is being
+  /// finalized.
   void enter(unsigned thread) noexcept {
     PyEval_RestoreThread(std::exchange(states_[thread], nullptr));
   }
   void leave(unsigned thread) noexcept { states_[thread] = PyEval_SaveThread(); }
 
  private:
-  std::vector<PyThreadState*> states_;  // non-null while that thread is without the GIL
+  std::vector<PyThreadState*> states_;  // non-null while that thread does not hold the GIL
 };
 
 }  // namespace iotax::bridge

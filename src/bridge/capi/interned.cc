@@ -62,7 +62,7 @@ bool init_names() {
     if (name != nullptr) continue;
     name = PyUnicode_InternFromString(entry.text);
     if (name == nullptr) return false;
-    if (PyObject_Hash(name) == -1) return false;  // from here on PyDict_SetItem() finds it cached
+    if (PyObject_Hash(name) == -1) return false;  // caches the hash for PyDict_SetItem()
   }
   return true;
 }

@@ -1,5 +1,5 @@
-// The str objects that every request needs: keys of environ and constant values. Made once per
-// process, never dropped.
+// The str objects that every request needs: keys of environ and constant values. Created once per
+// process and never released.
 #pragma once
 
 #include <Python.h>
@@ -50,7 +50,7 @@ struct Names {
   PyObject* exc_info;
 };
 
-/// Fills names(). false: a Python exception is set.
+/// Create the strings of names(). false: a Python exception is set.
 [[nodiscard]] bool init_names();
 [[nodiscard]] const Names& names() noexcept;
 

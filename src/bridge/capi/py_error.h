@@ -1,5 +1,4 @@
-// Python exceptions on their way into the log. It decides how a failure reads there, not what
-// becomes of the request.
+// Formats Python exceptions for the log. It does not decide how the request ends.
 #pragma once
 
 #include <Python.h>
@@ -10,17 +9,17 @@
 
 namespace iotax::bridge {
 
-/// The exception that is set, with its traceback; none is set afterwards. Empty when none was.
+/// The exception that is set, with its traceback, and clear it. Empty if none is set.
 [[nodiscard]] Ref take_exception() noexcept;
 
-/// Sets an exception that take_exception() gave.
+/// Set an exception that take_exception() returned.
 void restore_exception(Ref exception) noexcept;
 
-/// What Python would print: traceback, chained exceptions, the exception itself; without a line end
-/// at its end. An exception that cannot be formatted is named by its type.
+/// The text that Python would print: traceback, chained exceptions, the exception itself; without a
+/// final newline. An exception that cannot be formatted is named by its type.
 [[nodiscard]] std::string formatted(PyObject* exception);
 
-/// Imports what formatted() needs. false: a Python exception is set.
+/// Import what formatted() needs. false: a Python exception is set.
 [[nodiscard]] bool init_py_error();
 
 }  // namespace iotax::bridge

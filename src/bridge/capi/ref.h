@@ -1,5 +1,4 @@
-// Owner of one reference to a Python object. Dropping the reference is its only action, and needs
-// the GIL.
+// Owner of one reference to a Python object. It only releases the reference, which needs the GIL.
 #pragma once
 
 #include <Python.h>
@@ -18,15 +17,15 @@ class Ref {
   }
   ~Ref() { Py_XDECREF(object_); }
 
-  /// Takes over a new reference; null stays null.
+  /// Take ownership of a new reference; null stays null.
   [[nodiscard]] static Ref steal(PyObject* object) noexcept { return Ref{object}; }
-  /// Adds a reference to a borrowed object; null stays null.
+  /// Add a reference to a borrowed object; null stays null.
   [[nodiscard]] static Ref borrow(PyObject* object) noexcept { return Ref{Py_XNewRef(object)}; }
 
   [[nodiscard]] PyObject* get() const noexcept { return object_; }
   [[nodiscard]] explicit operator bool() const noexcept { return object_ != nullptr; }
   [[nodiscard]] PyObject* release() noexcept { return std::exchange(object_, nullptr); }
-  /// Takes over `stolen` first: dropping the old object can run Python code that looks at this one.
+  /// Store `stolen` first: releasing the old object can run Python code that reads this Ref.
   void reset(PyObject* stolen = nullptr) noexcept {
     PyObject* const old = std::exchange(object_, stolen);
     Py_XDECREF(old);

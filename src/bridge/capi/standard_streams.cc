@@ -24,7 +24,7 @@ void flush_all() noexcept {
     const Ref stream = Ref::borrow(PySys_GetObject(name));
     if (!stream || stream.get() == Py_None) continue;
     const Ref flushed = Ref::steal(PyObject_CallMethod(stream.get(), "flush", nullptr));
-    if (!flushed) PyErr_Clear();  // closed, or nobody reads any more
+    if (!flushed) PyErr_Clear();  // closed, or its reader has closed
   }
   PyGILState_Release(state);
   (void)std::fflush(stdout);
@@ -34,7 +34,8 @@ void flush_all() noexcept {
 }  // namespace
 
 bool flush_standard_streams(core::Duration timeout) noexcept {
-  Flushing* const shared = std::make_unique<Flushing>().release();  // the thread may outlast this
+  Flushing* const shared =
+      std::make_unique<Flushing>().release();  // the thread may outlive this call
   auto thread = shared->sys.start_thread("iotax-flush", [shared] {
     flush_all();
     shared->done.store(1, std::memory_order_release);

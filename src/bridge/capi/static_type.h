@@ -1,12 +1,12 @@
-// The common part of the bridge's static types: no instances from Python, no change from Python, no
-// subclasses.
+// The common part of the bridge's static types: Python code cannot instantiate, change or subclass
+// them.
 #pragma once
 
 #include <Python.h>
 
 namespace iotax::bridge {
 
-/// A type to fill in further and to give to PyType_Ready(). `name` and `doc` must live for ever.
+/// A type to complete and pass to PyType_Ready(). `name` and `doc` need static storage.
 [[nodiscard]] inline PyTypeObject static_type(const char* name, const char* doc, Py_ssize_t size,
                                               destructor free) noexcept {
   const PyVarObject head[] = {PyVarObject_HEAD_INIT(nullptr, 0)};

@@ -1,5 +1,5 @@
-// Text between the wire and Python: Latin-1 octets to str and back, percent-decoding, and tables of
-// strs that come again. It must not know what a text means.
+// Conversions between bytes and Python strings: Latin-1 to str and back, percent-decoding, and
+// tables of recent strings. It must not know what a text means.
 #pragma once
 
 #include <Python.h>
@@ -16,22 +16,22 @@
 
 namespace iotax::bridge {
 
-/// A new str of Latin-1 octets (PEP 3333, native strings). Null with an exception when there is no
-/// memory.
+/// A new str from Latin-1 bytes (PEP 3333, native strings). Null with an exception if memory runs
+/// out.
 [[nodiscard]] inline PyObject* latin1(std::string_view text) noexcept {
   return PyUnicode_DecodeLatin1(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
 }
 
 /// The same for text that is known to be ASCII.
 [[nodiscard]] inline PyObject* ascii(std::string_view text) noexcept {
-  if (text.size() < 2) return latin1(text);  // CPython keeps the empty and the one-character strs
+  if (text.size() < 2) return latin1(text);  // CPython caches the empty and the one-character strs
   PyObject* const made = PyUnicode_New(static_cast<Py_ssize_t>(text.size()), 127);
   if (made != nullptr) std::memcpy(PyUnicode_1BYTE_DATA(made), text.data(), text.size());
   return made;
 }
 
-/// The octets of a str whose code points are all below 256; they live as long as the str. false:
-/// one is above.
+/// The bytes of a str whose code points are all below 256; valid as long as the str. false: a code
+/// point is 256 or above.
 [[nodiscard]] inline bool latin1_view(PyObject* text, std::string_view& view) noexcept {
 #if PY_VERSION_HEX < 0x030C0000
   if (PyUnicode_READY(text) != 0) {
@@ -45,14 +45,14 @@ namespace iotax::bridge {
   return true;
 }
 
-/// UTF-8 for logs; what has none (lone surrogates) is written as \udc80. Never fails: without
-/// memory it is empty.
+/// UTF-8 for logs; lone surrogates are written as \udc80. Never fails: if memory runs out the
+/// result is empty.
 [[nodiscard]] std::string utf8(PyObject* text);
 
 /// "%41" becomes "A". A '%' without two hex digits stays. RFC 3986 §2.1.
 [[nodiscard]] std::string percent_decoded(std::string_view text);
 
-/// Cheap hash of a short text: its ends and its length. Not for tables that grow.
+/// Fast hash of a short text: its ends and its length. Not for tables that grow.
 [[nodiscard]] inline std::uint64_t short_hash(std::string_view text) noexcept {
   std::uint64_t head = 0;
   std::uint64_t tail = 0;
@@ -68,15 +68,14 @@ namespace iotax::bridge {
   return (head * 0x9E3779B97F4A7C15U + tail * 0xC2B2AE3D27D4EB4FU + text.size()) >> 32;
 }
 
-/// The strs last made of some ASCII texts: direct-mapped, so bounded by `kEntries` strs of at most
-/// kTextBytesMax.
+/// The last strs made from some ASCII texts: direct-mapped, so limited to `kEntries` strs of at
+/// most kTextBytesMax.
 template <std::size_t kEntries>
 class Memo {
  public:
   static constexpr std::size_t kTextBytesMax = 64;
 
-  /// A str of `text`, from the table if it is there. Empty with an exception when there is no
-  /// memory.
+  /// A str of `text`, from the table if possible. Empty with an exception if memory runs out.
   [[nodiscard]] Ref get(std::string_view text) noexcept {
     Ref& entry = entries_[short_hash(text) % kEntries];
     if (entry) {

@@ -1,6 +1,5 @@
-// iotax._iotax: the Python face of the worker and of the log (_iotax.pyi). It decides how Python's
-// threads, signals and forks meet the driver; everything that happens per request lies in call and
-// below.
+// iotax._iotax: the Python interface of the worker and of the log (_iotax.pyi). It decides how
+// Python's threads, signals and forks reach the driver; per-request work is in call and below.
 #include <pybind11/pybind11.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -61,7 +60,7 @@ py::str escaped(const std::string& text) {
   return py::str(out);
 }
 
-/// The Worker of _iotax.pyi. Every member is called with the GIL.
+/// The Worker of _iotax.pyi. Every member is called with the GIL held.
 class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
@@ -101,7 +100,7 @@ class PyWorker {
     worker_.stop(wanted);
   }
 
-  /// Without the GIL until there is something; the page says how long it was waited for.
+  /// Release the GIL until an event arrives; the scoreboard shows how long that took.
   py::object watch() {
     std::optional<driver::WatchEvent> event;
     {
@@ -174,7 +173,7 @@ class PyWorker {
   }
 
  private:
-  /// The child may go on reading the content of the request that it was forked in.
+  /// The child may continue to read the body of the request during which it was forked.
   [[nodiscard]] int body_of_this_thread() {
     for (unsigned thread = 0; thread < worker_.threads_max(); ++thread) {
       if (caller_.thread_ident(Gil::held(), thread) == PyThread_get_thread_ident()) {
@@ -209,7 +208,7 @@ class PyWorker {
     all().push_back(this);
   }
 
-  /// The folder that is used, in place of the one that was asked for.
+  /// Replace the configured directory by the one that is used.
   void settle_spool_dir(std::string& dir) {
     if (auto found = driver::find_spool_dir(sys_, dir)) {
       dir = *std::move(found);
@@ -230,7 +229,7 @@ class PyWorker {
     return listeners;
   }
 
-  /// Those of this process, for the child of a fork. Touched under the GIL.
+  /// The workers of this process, for the child of a fork. Accessed with the GIL held.
   static std::vector<PyWorker*>& all() {
     static std::vector<PyWorker*> workers;
     return workers;
@@ -289,7 +288,7 @@ bool flush_streams(double timeout) {
 bool flush_log(double timeout) {
   const core::Duration bound = bounded(timeout);
   const py::gil_scoped_release
-      released;  // once per process and stop: not the hot path that gil.h speaks of
+      released;  // once per process and stop: not the hot path that gil.h describes
   return process_log().flush(bound);
 }
 
@@ -303,8 +302,8 @@ PYBIND11_MODULE(_iotax, module) {
   module.attr("__version__") = IOTAX_VERSION;
   define_page(module);
   define_connection(module);
-  // Without pybind11's metaclass, whose only gift is settable static properties, it is as the stub
-  // says.
+  // Without pybind11's metaclass, which only adds settable static properties, the class matches the
+  // stub.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
       .def(py::init<py::object, const py::sequence&, const py::dict&, const PyPage*, unsigned,
                     int>(),

@@ -1,5 +1,5 @@
 // The one log of the process: opened by the Python half, written to by every worker and by
-// wsgi.errors. It decides how long it lives; how lines look and travel is the driver's.
+// wsgi.errors. It decides the log's lifetime; the driver formats and writes lines.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace iotax::bridge {
 
-/// Lives until the process ends: threads of the application may log while Python is finalised. What
-/// comes before it is opened is dropped.
+/// Exists until the process exits: application threads may log while Python is finalized. Lines
+/// logged before it is opened are dropped.
 [[nodiscard]] driver::LogSink<driver::NativeEnv>& process_log();
 
-/// Of "warning" and so on. Errors: ValueError.
+/// Level by name: "warning" and so on. Errors: ValueError.
 [[nodiscard]] driver::Level level_of(const std::string& name);
 
 }  // namespace iotax::bridge

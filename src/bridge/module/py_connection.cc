@@ -15,7 +15,8 @@ namespace py = pybind11;
 WorkerOptions options_of(const py::dict& given) {
   WorkerOptions options = read_worker_options(given);
   options.config.threads = 1;
-  options.config.slow_request = options.config.request_timeout = {};  // nobody watches
+  options.config.slow_request =
+      options.config.request_timeout = {};  // no thread watches the deadlines
   options.environ.multithread = false;
   return options;
 }
@@ -29,7 +30,7 @@ driver::Peer peer_of(const PyConnection::Address& remote, const PyConnection::Ad
 
 }  // namespace
 
-/// The application must not go on with the connection that has called it.
+/// Prevents the application from using the connection that has called it.
 class PyConnection::Running {
  public:
   explicit Running(PyConnection& connection) : connection_(connection) {

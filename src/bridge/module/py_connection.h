@@ -1,4 +1,4 @@
-// _iotax.Connection: a client's connection of driver/in_process.h, with an application of Python.
+// _iotax.Connection: a client connection of driver/in_process.h that calls a Python application.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -15,12 +15,12 @@
 
 namespace iotax::bridge {
 
-/// Every member is called with the GIL; errors are Python exceptions.
+/// Every member is called with the GIL held; errors are Python exceptions.
 class PyConnection {
  public:
   using Address = std::pair<std::string, unsigned>;
 
-  /// `log_level` empty: the process's log.
+  /// An empty `log_level` selects the process's log.
   PyConnection(pybind11::object application, const pybind11::dict& options, const Address& remote,
                const Address& local, const std::string& log_level);
   PyConnection(const PyConnection&) = delete;

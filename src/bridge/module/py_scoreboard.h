@@ -1,4 +1,5 @@
-// _iotax.Page: the page of driver/scoreboard/scoreboard.h, in memory that children of a fork share.
+// _iotax.Page: the scoreboard of driver/scoreboard/scoreboard.h, in memory shared with forked
+// children.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -11,7 +12,7 @@
 
 namespace iotax::bridge {
 
-/// Every member is called with the GIL; errors are Python exceptions.
+/// Every member is called with the GIL held; errors are Python exceptions.
 class PyPage {
  public:
   PyPage(unsigned seats, unsigned threads);
@@ -24,7 +25,7 @@ class PyPage {
   void watch(unsigned seat, bool on) const;
   void clear(unsigned seat) const;
 
-  /// Where a worker of `threads` threads sits; nothing without a page.
+  /// The slot of a worker with `threads` threads; nothing without a scoreboard.
   [[nodiscard]] static std::optional<driver::Place> place_of(const PyPage* page, unsigned seat,
                                                              unsigned threads);
 

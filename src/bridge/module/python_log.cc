@@ -9,9 +9,9 @@
 namespace iotax::bridge {
 namespace {
 
-/// Whoever logs may have left the interpreter. An exception in progress stays.
+/// Acquires the GIL, which the caller may not hold. Keeps an exception that is set.
 void print(void (*to)(const char*, ...), std::string lines) noexcept {
-  std::replace(lines.begin(), lines.end(), '\0', '?');  // C's strings end there
+  std::replace(lines.begin(), lines.end(), '\0', '?');  // a C string ends at a NUL
   const PyGILState_STATE state = PyGILState_Ensure();
   to("%s", lines.c_str());
   PyGILState_Release(state);
@@ -28,7 +28,7 @@ void PythonLog::server(driver::Level level, std::string_view text) noexcept {
   print(&PySys_FormatStderr, driver::format_server({}, level, text, {}, 0));
 }
 
-/// Who writes has the interpreter, so one writes at a time.
+/// The caller holds the GIL, so only one thread writes at a time.
 void PythonLog::application(const void* writer, std::string_view text, bool last) noexcept {
   const bool within_line = text.empty() ? within_line_of_ == writer : text.back() != '\n';
   const bool ends_other = !text.empty() && within_line_of_ != nullptr && within_line_of_ != writer;

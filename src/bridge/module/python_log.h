@@ -1,5 +1,5 @@
-// A log to the streams of Python, whatever sys.stderr and sys.stdout are at that moment, so that
-// what catches them in tests catches it too.
+// A log that writes to the current sys.stderr and sys.stdout, so that tests which capture these
+// streams capture the log too.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace iotax::bridge {
 
-/// Server lines from `level` on go to sys.stderr, what the application writes too, access lines to
+/// Server lines from `level` on and the application's output go to sys.stderr, access lines to
 /// sys.stdout; each is written before the call returns.
 class PythonLog final : public driver::Log {
  public:
@@ -23,7 +23,7 @@ class PythonLog final : public driver::Log {
 
  private:
   driver::Level level_;
-  const void* within_line_of_ = nullptr;  // who has written a line of which the end is missing
+  const void* within_line_of_ = nullptr;  // the writer of an unfinished line
 };
 
 }  // namespace iotax::bridge

@@ -11,7 +11,8 @@
 namespace iotax::bridge {
 namespace {
 
-/// One Ctrl-C can reach a process twice (group and wrapper): only a later signal is a second one.
+/// One Ctrl-C can reach a process twice (process group and wrapper): only a later signal counts as
+/// a second one.
 constexpr std::int64_t kSecondSignalNs = 500'000'000;
 constexpr int kExitOfSignal = 128;
 
@@ -22,8 +23,8 @@ struct Taken {
   bool installed;
 };
 
-// A signal handler has no other way to its data. Changed while no worker has the signals, but for
-// the atomics.
+// Globals, because a signal handler has no other access to its data. All but the atomics change
+// only while no worker has the signals.
 std::array<Taken, 3> taken{{{SIGINT, driver::Stop::prompt, {}, false},
                             {SIGTERM, driver::Stop::drain, {}, false},
                             {SIGQUIT, driver::Stop::now, {}, false}}};

@@ -1,6 +1,6 @@
-// INT, TERM and QUIT of the process on their way to a worker while Python cannot run handlers: a
-// hung application holds the main thread. It decides how sharp a stop a signal means; what stopping
-// does is the driver's.
+// Passes SIGINT, SIGTERM and SIGQUIT to a worker while Python cannot run its handlers because a
+// hung application holds the main thread. It decides which kind of stop a signal requests; the
+// driver stops.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +10,25 @@
 
 namespace iotax::bridge {
 
-/// Whose the process is.
+/// The owner of the process.
 enum class Process : std::uint8_t {
-  application,  // the server is a guest: INT and TERM are taken
-  server,       // QUIT too
-  worker,       // a supervisor gives the orders: TERM is reported to it
+  application,  // the server is a guest in it: INT and TERM are handled
+  server,       // QUIT is handled too
+  worker,       // a supervisor controls it: TERM is reported to the supervisor
 };
 
-/// C handlers for the signals that `process` takes, on top of those that are installed (Python's),
-/// which they call after them. One worker per process has them; a later call replaces it. Returns
-/// an errno, or 0.
+/// Install C handlers for the signals that `process` handles. They call the previous handlers
+/// (Python's) after their own work. One worker per process has them; a later call replaces it.
+/// Returns an errno, or 0.
 [[nodiscard]] int install_stop_signals(driver::Worker& worker, Caller& caller,
                                        Process process) noexcept;
 
-/// The former handlers come back where ours are still installed. Nothing if `worker` does not have
-/// the signals.
+/// Restore the previous handlers where ours are still installed. Does nothing if `worker` does not
+/// have the signals.
 void restore_stop_signals(const driver::Worker& worker) noexcept;
 
-/// In the child of a fork: the signals have their default effect, so that whoever forked the child
-/// can end it.
+/// In the child of a fork: restore the default action of the signals, so that the process that
+/// forked the child can end it.
 void drop_stop_signals_in_child() noexcept;
 
 }  // namespace iotax::bridge

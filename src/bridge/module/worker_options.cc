@@ -12,10 +12,10 @@ namespace {
 
 namespace py = pybind11;
 
-constexpr double kSecondsMax = 1e9;  // thirty years; what is longer would not fit a Duration
+constexpr double kSecondsMax = 1e9;  // thirty years; more would not fit a Duration
 constexpr std::int64_t kThreadsMax = 4096;
 
-/// Reads one option after the other, and knows in the end which keys nobody asked for.
+/// Reads the options one by one; at the end it knows which keys were not read.
 class Reader {
  public:
   explicit Reader(const py::dict& options) : options_(options) {}

@@ -1,4 +1,5 @@
-// The dictionary of a Worker's options (_iotax.pyi) as the structures of the driver and the bridge.
+// Converts the dictionary of a Worker's options (_iotax.pyi) to structures of the driver and the
+// bridge.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,8 +14,8 @@ struct WorkerOptions {
   EnvironOptions environ;
 };
 
-/// Errors: TypeError for a key that is missing or unknown and for a value of another type,
-/// ValueError for one out of bounds. All name the option.
+/// Errors: TypeError for a missing or unknown key and for a value of the wrong type, ValueError for
+/// a value out of range. All name the option.
 [[nodiscard]] WorkerOptions read_worker_options(const pybind11::dict& options);
 
 }  // namespace iotax::bridge

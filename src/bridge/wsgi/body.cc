@@ -1,4 +1,4 @@
-// How wsgi.input takes the body apart: reads of any size, lines, one position. A body in memory is
+// How wsgi.input splits the body: reads of any size, lines, one position. A body in memory is
 // copied once, into the bytes object that the application gets.
 #include <algorithm>
 #include <cerrno>
@@ -31,14 +31,14 @@ std::size_t bound_of(Py_ssize_t size) noexcept {
   return size < 0 ? kNoBound : static_cast<std::size_t>(size);
 }
 
-/// The size of the first line in `bytes`, its line feed included; nothing when no line ends there.
+/// The size of the first line in `bytes`, including its line feed; nothing if no line ends there.
 std::optional<std::size_t> line_end(std::span<const std::byte> bytes) noexcept {
   const void* const found = bytes.empty() ? nullptr : std::memchr(bytes.data(), '\n', bytes.size());
   if (found == nullptr) return std::nullopt;
   return static_cast<std::size_t>(static_cast<const std::byte*>(found) - bytes.data()) + 1;
 }
 
-/// A bytes object that grows. Once it could not, a MemoryError is set.
+/// A bytes object that grows. After an allocation fails, a MemoryError is set.
 class Growing {
  public:
   Growing() = default;
@@ -46,7 +46,7 @@ class Growing {
   ~Growing() { Py_XDECREF(bytes_); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// `most`: how large it will ever be. False: memory ran out.
+  /// `most`: the largest size it will have. Returns false if memory ran out.
   [[nodiscard]] bool append(std::span<const std::byte> piece, std::uint64_t most) noexcept {
     if (bytes_ == nullptr || size_ + piece.size() > writable(bytes_).size()) {
       const std::uint64_t twice = std::max<std::uint64_t>(2 * (size_ + piece.size()), kBufferBytes);
@@ -69,7 +69,7 @@ class Growing {
     if (bytes_ == nullptr) {
       bytes_ = PyBytes_FromStringAndSize(nullptr, size);
     } else if (PyBytes_GET_SIZE(bytes_) != size) {
-      (void)_PyBytes_Resize(&bytes_, size);  // leaves null behind when there is no memory
+      (void)_PyBytes_Resize(&bytes_, size);  // sets null if memory runs out
     }
     return bytes_ != nullptr;
   }
@@ -133,7 +133,7 @@ bool Body::has_positions(const Use& use) const {
 }
 
 std::span<const std::byte> Body::at_hand() const noexcept {
-  const std::uint64_t skipped = position_ - here_at_;  // wraps where the position is before it
+  const std::uint64_t skipped = position_ - here_at_;  // wraps around if the position is before it
   if (skipped >= here_.size()) return {};
   return here_.subspan(static_cast<std::size_t>(skipped));
 }
@@ -184,7 +184,7 @@ Py_ssize_t Body::fill(driver::Exchange& exchange, std::span<std::byte> into) {
   while (done < into.size()) {
     const std::span<std::byte> rest = into.subspan(done);
     if (at_hand().empty()) {
-      // Large reads go past the buffer, small ones through it.
+      // Large reads bypass the buffer, small ones use it.
       const bool direct = rest.size() >= kBufferBytes;
       const Py_ssize_t got = direct ? fetch(exchange, rest) : refill(exchange);
       if (got < 0) return -1;
@@ -205,13 +205,13 @@ Py_ssize_t Body::fill(driver::Exchange& exchange, std::span<std::byte> into) {
 }
 
 PyObject* Body::read_many(driver::Exchange& exchange, std::size_t most) {
-  // An application may ask for more than there will ever be: where the size is not known, the
-  // result grows as bytes come.
+  // An application may ask for more bytes than will ever arrive: if the size is not known, the
+  // result grows as bytes arrive.
   const std::uint64_t known = size_known_ ? rest_bytes() : kBufferBytes;
   PyObject* bytes = PyBytes_FromStringAndSize(
       nullptr, static_cast<Py_ssize_t>(std::min<std::uint64_t>(most, known)));
   std::size_t done = 0;
-  while (bytes != nullptr) {  // a resize that fails sets a MemoryError and leaves null
+  while (bytes != nullptr) {  // a resize that fails sets a MemoryError and null
     const std::span<std::byte> rest = writable(bytes).subspan(done);
     const Py_ssize_t got = fill(exchange, rest);
     if (got < 0) {
@@ -273,7 +273,7 @@ PyObject* Body::read_line(Py_ssize_t size) {
   if (!usable(use)) return nullptr;
   const std::size_t most = bound_of(size);
   const std::uint64_t begin = position_;
-  Growing line;  // only of a line that is longer than what is at hand
+  Growing line;  // only for a line longer than the bytes in memory
   while (line.size() < most) {
     if (at_hand().empty()) {
       const Py_ssize_t got = refill(*use.exchange());
@@ -292,7 +292,7 @@ PyObject* Body::read_line(Py_ssize_t size) {
     }
     const std::uint64_t longest = size_known_ ? line.size() + rest_bytes() : most;
     if (!line.append(piece, std::min<std::uint64_t>(longest, most))) {
-      if (seekable()) position_ = begin;  // it can be read in smaller pieces
+      if (seekable()) position_ = begin;  // the application can read it in smaller pieces
       return nullptr;
     }
     position_ += piece.size();

@@ -19,7 +19,7 @@ namespace iotax::bridge {
 namespace {
 
 constexpr core::Duration kFlushAtEnd = std::chrono::seconds{1};
-// Shorter: when a call keeps Python it passes to the end.
+// Shorter: if a call holds the GIL, the full time passes.
 constexpr core::Duration kFlushStreamsAtEnd = std::chrono::milliseconds{500};
 
 bool has_content(const core::Head& head) noexcept {
@@ -27,8 +27,8 @@ bool has_content(const core::Head& head) noexcept {
          (head.content == core::Content::length && head.content_bytes != 0);
 }
 
-/// Whether the application, or a thread that is in a call of it, has a reference to `object` beside
-/// the `ours` that we know of.
+/// Whether the application, or a thread inside a call of `object`, has a reference besides our
+/// `ours`.
 bool is_kept(const Ref& object, Py_ssize_t ours) noexcept {
   return Py_REFCNT(object.get()) != ours;
 }
@@ -53,7 +53,7 @@ Caller::Caller(const Gil& /*gil*/, Ref application, unsigned threads, EnvironOpt
 
 Caller::~Caller() {
   for (const std::unique_ptr<Slot>& slot : slots_) {
-    slot->request->write.reset();  // it has a share in the request
+    slot->request->write.reset();  // it owns a share of the request
     if (slot->errors) cut_off_error_stream(slot->errors.get());
   }
 }
@@ -97,12 +97,12 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
   answer(gil, request, application_.get(), result, quiet_interrupt);
-  result.reset();  // before take_back() counts who else holds an object of the request
+  result.reset();  // before take_back() counts other references to the request's objects
   env.reset();
 }
 
-/// After env and result are dropped, more references than our own mean that the application kept an
-/// object. A thread that is in a call of one, or waits in it, has a reference as well.
+/// After env and result are released, any reference besides ours means that the application kept an
+/// object. A thread that is in a call of one, or waits in it, has a reference too.
 void Caller::take_back(Slot& slot) noexcept {
   if (!slot.ready) return;
   slot.request->end();
@@ -118,7 +118,7 @@ void Caller::take_back(Slot& slot) noexcept {
     retire(slot);
 }
 
-/// The objects of the request that has ended belong to it for good: the thread gets others.
+/// The objects of the ended request stay bound to it; the thread gets new ones.
 [[gnu::cold]] void Caller::retire(Slot& slot) noexcept {
   slot.request = slot.request->retire();
   slot.start_response.reset();

@@ -1,8 +1,7 @@
-// The bridge's half of the seam: enters Python and runs one request to its end in one thread, in
-// the contextvars context of that thread, which lives as long as the thread. A copy of it for each
-// request was tried and dropped: frameworks keep per-thread state in context variables (Django its
-// cache clients), and made it again, with a new connection, for each request. This file decides
-// which objects a request gets and what becomes of those that an application keeps.
+// Implements the driver's Application in Python: runs one request in one thread, in the thread's
+// own contextvars context. A copied context per request made frameworks that keep per-thread state
+// in context variables (Django: cache clients) reconnect for each request. Decides which objects a
+// request gets and what happens to those that an application keeps.
 #pragma once
 
 #include <Python.h>
@@ -22,14 +21,14 @@
 
 namespace iotax::bridge {
 
-/// Everything that the types and tables of the bridge need, once per process. false: a Python
-/// exception is set.
+/// Initialize the types and tables of the bridge, once per process. false: a Python exception is
+/// set.
 [[nodiscard]] bool init_bridge(const Gil& gil, PyObject* module);
 
 class Caller final : public driver::Application {
  public:
-  /// `application` is called for each request. `log` is borrowed for the object's life. Made and
-  /// destroyed with the GIL.
+  /// `application` is called for each request. `log` is borrowed and must outlive the object.
+  /// Constructed and destroyed with the GIL held.
   Caller(const Gil& gil, Ref application, unsigned threads, EnvironOptions options,
          driver::Log& log);
   ~Caller() override;
@@ -42,25 +41,26 @@ class Caller final : public driver::Application {
                                       std::span<const core::Field> fields) const noexcept override;
   [[nodiscard]] bool run_signal_handlers() noexcept override;
 
-  /// Only after own_process(). Python may be held by whoever does not return, so it is not asked.
+  /// Only after own_process(). Does not acquire the GIL, because a call that does not return may
+  /// hold it.
   void end_process(int exit_code) noexcept override;
 
-  /// The process is the server's own: when stopping takes too long, end_process() ends it.
-  /// Otherwise that does nothing.
+  /// The process belongs to the server: when stopping takes too long, end_process() ends it.
+  /// Without this call end_process() does nothing.
   void own_process() noexcept { own_process_.store(true, std::memory_order_relaxed); }
-  /// The server is stopping: a KeyboardInterrupt in application thread 0 is not the application's
-  /// fault. Async-signal-safe.
+  /// The server is stopping: a KeyboardInterrupt in application thread 0 is not an application
+  /// error. Async-signal-safe.
   void stopping() noexcept { stopping_.store(true, std::memory_order_relaxed); }
-  /// Raise iotax.RequestTimeout in what the application runs in `thread`. False: it runs nothing
-  /// there that may be interrupted.
+  /// Raise iotax.RequestTimeout in the application code that `thread` runs. Returns false if it
+  /// runs none that may be interrupted.
   bool interrupt(const Gil& gil, unsigned thread) noexcept;
   /// As in sys._current_frames(); 0 before the first request.
   [[nodiscard]] unsigned long thread_ident(const Gil& gil, unsigned thread) const noexcept;
-  /// What the first signal handler that raised has raised; empty when none did.
+  /// The exception raised by the first signal handler that raised one; empty if none did.
   [[nodiscard]] Ref take_raised(const Gil& gil) noexcept;
 
  private:
-  /// What one application thread uses for all its requests.
+  /// The objects that one application thread uses for all its requests.
   struct Slot {
     Slot(const EnvironOptions& options, EnvironTables& tables, driver::Log& log)
         : request(Request::make(log)), environ(options, tables, log) {}

@@ -1,6 +1,6 @@
 // The callables that belong to a request: start_response, write, wsgi.early_hints,
-// iotax.client_disconnected. All are one layout: a vectorcall function and the request it is bound
-// to; which request that is, and when it ends, is decided in call.
+// iotax.client_disconnected. All have one layout: a vectorcall function and the request it is bound
+// to. call decides which request that is and when it ends.
 #pragma once
 
 #include <Python.h>
@@ -10,14 +10,15 @@
 
 namespace iotax::bridge {
 
-/// Made once per application thread and used for all its requests, unless the application keeps
-/// one: then `request` is retired, so that every call raises, and the thread gets others.
+/// Created once per application thread and used for all its requests, unless the application keeps
+/// one: then `request` is retired, so that every call raises, and the thread gets new ones.
 struct Bound {
   PyObject_HEAD vectorcallfunc vectorcall;
   RequestRef request;
 };
 
-/// The request of a vectorcall function's own object, which keeps it alive for the whole call.
+/// The request that a vectorcall function's object is bound to; the object keeps it alive during
+/// the call.
 [[nodiscard]] inline Request& request_of(PyObject* self) noexcept {
   return *reinterpret_cast<Bound*>(self)->request;
 }
@@ -26,13 +27,14 @@ enum class BoundKind { start_response, write, early_hints, client_disconnected }
 
 /// false: a Python exception is set.
 [[nodiscard]] bool init_bound_types();
-/// Empty with an exception when there is no memory.
+/// Empty with an exception if memory runs out.
 [[nodiscard]] Ref make_bound(BoundKind kind, Request& request) noexcept;
 
-/// True when exactly one positional argument and no keyword came; else a TypeError is set.
+/// True if called with exactly one positional argument and no keyword; otherwise a TypeError is
+/// set.
 [[nodiscard]] bool one_argument(const char* what, size_t nargsf, PyObject* kwnames) noexcept;
 
-// The functions behind the kinds; start_response.cc and early_hints.cc.
+// The functions of the kinds; in start_response.cc and early_hints.cc.
 PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames);
 PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames);
 PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames);

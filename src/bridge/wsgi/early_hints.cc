@@ -1,6 +1,6 @@
 // wsgi.early_hints and iotax.client_disconnected, the two callables that iotax adds to environ
-// (beyond 4.12 and 5.4). early_hints replaces no part of WSGI: it only adds interim answers, and
-// middleware that buffers or replaces the answer cannot stop it (PEP 3333, S-EXT-01).
+// (beyond 4.12 and 5.4). early_hints only adds interim responses and replaces no part of WSGI;
+// middleware that buffers or replaces the response cannot stop it (PEP 3333, S-EXT-01).
 #include <Python.h>
 
 #include "bridge/wsgi/callables.h"
@@ -33,7 +33,8 @@ PyObject* client_disconnected(PyObject* self, PyObject* const* /*args*/, size_t 
     PyErr_SetString(PyExc_TypeError, "iotax.client_disconnected takes no arguments");
     return nullptr;
   }
-  // No Use: nothing here leaves the GIL, and who polls must not wait for a thread that writes.
+  // No Use: this code does not release the GIL, and a thread that polls must not wait for one that
+  // writes.
   const driver::Exchange* const exchange = request_of(self).exchange();
   if (exchange == nullptr) {
     raise_ended("iotax.client_disconnected");

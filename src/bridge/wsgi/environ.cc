@@ -12,7 +12,7 @@
 namespace iotax::bridge {
 namespace {
 
-constexpr std::size_t kFrequentBytesMax = 512;  // a longer value is not kept for the next request
+constexpr std::size_t kFrequentBytesMax = 512;  // longer values are not cached for the next request
 
 struct KnownField {
   std::string_view name;
@@ -43,7 +43,7 @@ FieldKind kind_of(std::string_view name) noexcept {
   return FieldKind::plain;
 }
 
-/// RFC 3875 §4.1.18; Content-Type and Content-Length have variables of their own (S-ENV-15).
+/// RFC 3875 §4.1.18; Content-Type and Content-Length have their own variables (S-ENV-15).
 Ref key_of(std::string_view name) {
   std::string key = "HTTP_";
   for (const char c : name) key += c == '-' ? '_' : upper(c);
@@ -54,7 +54,7 @@ Ref key_of(std::string_view name) {
   return made;
 }
 
-/// S-ENV-16, S-ENV-17: the value of a repeated field, in order.
+/// S-ENV-16, S-ENV-17: join the values of a repeated field in order.
 [[gnu::cold]] bool join(PyObject* env, PyObject* key, PyObject* value, FieldKind kind) {
   PyObject* const before = PyDict_GetItemWithError(env, key);
   if (before == nullptr) return false;
@@ -77,7 +77,7 @@ bool set(PyObject* env, PyObject* key, const Ref& value) noexcept {
   return value && PyDict_SetItem(env, key, value.get()) == 0;
 }
 
-/// RFC 3875 §4.1.14: an IPv6 address is put in brackets, so that a URL can be made of it.
+/// RFC 3875 §4.1.14: put an IPv6 address in brackets, so that it can be part of a URL.
 std::string in_brackets(const std::string& host) {
   return host.find(':') == std::string::npos ? host : '[' + host + ']';
 }
@@ -139,7 +139,7 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
       {name.client_disconnected, objects.client_disconnected},
       {name.request_id, name.empty},
   };
-  // More than 21 keys make the table one of 64 slots, which PyDict_Copy() keeps.
+  // With more than 21 keys the dict has a table of 64 slots, which PyDict_Copy() keeps.
   static_assert(sizeof(items) / sizeof(items[0]) > 21 && sizeof(items) / sizeof(items[0]) < 32);
   for (const auto& [key, value] : items) {
     if (PyDict_SetItem(made.get(), key, value) != 0) return false;
@@ -149,8 +149,8 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
   return true;
 }
 
-/// The template holds what the last connection had: behind a proxy, and within one connection,
-/// nothing is to be done.
+/// The template has the addresses of the last connection: behind a proxy, and within one
+/// connection, nothing changes.
 bool Environ::follow_connection(const driver::Peer& peer) {
   const Names& name = names();
   if (!follows_ || !core::same_text(peer.remote_addr, remote_addr_)) {
@@ -160,7 +160,7 @@ bool Environ::follow_connection(const driver::Peer& peer) {
   }
   if (!follows_ || !core::same_text(peer.local_addr, local_addr_) ||
       !core::same_text(peer.local_port, local_port_)) {
-    // A UNIX socket has neither; a URL needs both (S-ENV-11, S-ENV-12, beyond 3.9).
+    // A Unix socket has neither; a URL needs both (S-ENV-11, S-ENV-12, beyond 3.9).
     std::string host = options_.server_name;
     if (host.empty()) host = peer.unix_socket ? "localhost" : peer.local_addr;
     const std::string_view port =
@@ -188,7 +188,7 @@ bool Environ::set_target(PyObject* env, const core::Head& head, RequestTexts& te
     return false;
   if (head.path.find('%') != std::string_view::npos) {
     return set(env, name.path_info,
-               Ref::steal(latin1(percent_decoded(head.path))));  // once (S-ENV-06)
+               Ref::steal(latin1(percent_decoded(head.path))));  // decoded once (S-ENV-06)
   }
   if (head.path.size() == head.target.size()) return set(env, name.path_info, texts.target);
   return set(env, name.path_info, Ref::steal(latin1(head.path)));
@@ -229,7 +229,7 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
                   " was not used: if that is your proxy, start with --forwarded-allow-ips " + from);
 }
 
-/// What few requests need.
+/// Set variables that few requests need.
 [[gnu::cold]] bool Environ::set_rare(const Gil& gil, PyObject* env,
                                      const driver::Exchange& exchange, bool forwarded) {
   const Names& name = names();
@@ -239,14 +239,14 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
       PyDict_SetItem(env, name.server_protocol, name.http_1_0) != 0)
     return false;
   if (peer.unix_socket && PyDict_DelItem(env, name.remote_port) != 0) return false;  // S-ENV-22
-  // RFC 9112 §3.2.2: the authority of an absolute-form target is the host that was asked for.
+  // RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
   if (!head.target.starts_with('/') && !head.authority.empty() &&
       !set(env, name.http_host, Ref::steal(latin1(head.authority)))) {
     return false;
   }
   if (head.content == core::Content::chunked) {
-    // Decoded and complete: its size is known (beyond 1.2). While it is read as it arrives there is
-    // none.
+    // Decoded and complete: its size is known (beyond 1.2). A body that is read as it arrives has
+    // no known size.
     if (const auto bytes = exchange.body_bytes();
         bytes && !set(env, name.content_length, Ref::steal(ascii(std::to_string(*bytes))))) {
       return false;

@@ -1,5 +1,5 @@
-// environ: how a request becomes the dict that the application gets (PEP 3333, "environ Variables";
-// RFC 3875). It decides names and values; what a request may hold was decided by core before.
+// environ: converts a request to the dict that the application gets (PEP 3333, "environ Variables";
+// RFC 3875). It decides names and values; core has already validated the request.
 #pragma once
 
 #include <Python.h>
@@ -28,16 +28,16 @@ struct EnvironOptions {
   BelievedFields believed;
 };
 
-/// What a header field is to environ, apart from its key.
+/// How environ treats a header, apart from its key.
 enum class FieldKind : std::uint8_t {
   plain,
-  frequent,   // its value tends to come again: the last str made of it is kept
+  frequent,   // its value often repeats: the last str made of it is cached
   cookie,     // repeats are joined with "; " (RFC 6265 §5.4)
   forwarded,  // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
 };
 
-/// Keys of header fields by their spelling on the wire. Direct-mapped and bounded, whatever names
-/// clients invent.
+/// Keys of headers by their spelling in the request. Direct-mapped, so its size is limited whatever
+/// names clients send.
 class FieldKeys {
  public:
   static constexpr std::size_t kEntries = 256;
@@ -51,7 +51,7 @@ class FieldKeys {
     std::array<char, kNameBytesMax> name{};
   };
 
-  /// The entry of `name`. Null with an exception when there is no memory. Ends with the next call.
+  /// The entry of `name`. Null with an exception if memory runs out. Valid until the next call.
   [[nodiscard]] Entry* find(std::string_view name) noexcept;
 
  private:
@@ -61,7 +61,7 @@ class FieldKeys {
   Entry long_name_;
 };
 
-/// What the threads of a worker share. Touched under the GIL.
+/// Tables that the threads of a worker share. Accessed with the GIL held.
 struct EnvironTables {
   FieldKeys fields;
   Memo<64> methods;
@@ -71,7 +71,7 @@ struct EnvironTables {
   bool warned_of_prefix = false;
 };
 
-/// The callables and streams of environ that belong to one application thread. Borrowed for the
+/// The callables and streams in environ that belong to one application thread. Borrowed for the
 /// call.
 struct EnvironObjects {
   PyObject* input = nullptr;
@@ -80,18 +80,18 @@ struct EnvironObjects {
   PyObject* client_disconnected = nullptr;
 };
 
-/// Makes the environs of one application thread from a template: a dict with a value for every key
-/// that is always there and with 64 slots, so that neither the headers of a browser nor the keys of
-/// a framework make a copy grow.
+/// Creates environs for one application thread from a template: a dict with a value for every key
+/// that is always present and with 64 slots, so that a copy need not grow for the headers of a
+/// browser or the keys of a framework.
 class Environ {
  public:
-  /// `options`, `tables` and `log` are borrowed for the object's life.
+  /// `options`, `tables` and `log` are borrowed and must outlive the object.
   Environ(const EnvironOptions& options, EnvironTables& tables, driver::Log& log) noexcept
       : options_(options), tables_(tables), log_(log) {}
 
-  /// Makes the template, or gives it other objects. false: a Python exception is set.
+  /// Create the template, or replace its objects. false: a Python exception is set.
   [[nodiscard]] bool prepare(const Gil& gil, const EnvironObjects& objects);
-  /// A new dict for the request. Empty with an exception when there is no memory.
+  /// A new dict for the request. Empty with an exception if memory runs out.
   [[nodiscard]] Ref make(const Gil& gil, const driver::Exchange& exchange, RequestTexts& texts);
 
  private:
@@ -107,7 +107,7 @@ class Environ {
   EnvironTables& tables_;
   driver::Log& log_;
   Ref template_;
-  // The connection whose addresses the template holds, if it holds any.
+  // The connection whose addresses are in the template, if any.
   bool follows_ = false;
   std::string remote_addr_;
   std::string local_addr_;

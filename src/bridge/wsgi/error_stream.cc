@@ -11,12 +11,13 @@
 namespace iotax::bridge {
 namespace {
 
-constexpr std::size_t kKeptBytesMax = 64 * 1024;  // more of an unfinished line is not kept here
+constexpr std::size_t kKeptBytesMax =
+    64 * 1024;  // most bytes of an unfinished line that are buffered
 
 struct ErrorStream {
   PyObject_HEAD driver::Log* log;
   std::string pending;  // the beginning of a line
-  bool within_line;     // the log has a line of this stream of which the end is missing
+  bool within_line;     // the log has an unfinished line of this stream
 };
 
 ErrorStream& stream_of(PyObject* self) noexcept { return *reinterpret_cast<ErrorStream*>(self); }
@@ -26,16 +27,16 @@ void emit(ErrorStream& stream, std::string_view text, bool last) noexcept {
   stream.within_line = !last && !text.ends_with('\n');
 }
 
-/// What is pending goes to the log as it is.
+/// Write the pending text to the log as it is.
 void emit_pending(ErrorStream& stream) noexcept {
   if (stream.pending.empty()) return;
   emit(stream, stream.pending, false);
   stream.pending.clear();
 }
 
-/// Whole lines at once, so that a traceback is not torn apart by another thread's lines.
+/// Write complete lines together, so that other threads' lines do not split a traceback.
 void append(ErrorStream& stream, std::string_view text) {
-  const std::size_t behind_lines = text.rfind('\n') + 1;  // 0: there is none
+  const std::size_t behind_lines = text.rfind('\n') + 1;  // 0: no line ends in it
   if (behind_lines != 0) {
     if (stream.pending.empty()) {
       emit(stream, text.substr(0, behind_lines), false);

@@ -21,7 +21,7 @@ struct FileWrapper {
 
 FileWrapper& wrapper_of(PyObject* self) noexcept { return *reinterpret_cast<FileWrapper*>(self); }
 
-/// io's file types; the exact type decides, so that a subclass with its own read() is iterated.
+/// io's file types. Compared by exact type, so that a subclass with its own read() is iterated.
 struct IoTypes {
   PyObject* file_io = nullptr;
   PyObject* buffered_reader = nullptr;
@@ -48,8 +48,8 @@ PyObject* new_wrapper(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return self;
 }
 
-/// The file, for a call that may run for long. Empty with an exception: the collector of cyclic
-/// garbage has taken the wrapper apart.
+/// The file, referenced for a call that may take long. Empty with an exception if the garbage
+/// collector has cleared the wrapper.
 Ref file_of(const FileWrapper& wrapper) {
   if (wrapper.file == nullptr)
     PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file is gone");
@@ -65,10 +65,10 @@ PyObject* next_block(PyObject* self) {
   const int more = PyObject_IsTrue(block);
   if (more > 0) return block;
   Py_DECREF(block);
-  return nullptr;  // the end, or the exception of a block that has no truth value
+  return nullptr;  // at the end, or an exception from the block's truth value
 }
 
-/// S-FW-05. A close attribute set on the instance counts, as Django does it.
+/// S-FW-05. Uses a close attribute set on the instance, as Django sets it.
 PyObject* close_file(PyObject* self, PyObject* /*none*/) {
   const Ref file = file_of(wrapper_of(self));
   if (!file) return nullptr;
@@ -122,7 +122,7 @@ bool has_type(PyObject* object, PyObject* type) noexcept {
   return reinterpret_cast<PyObject*>(Py_TYPE(object)) == type;
 }
 
-/// A plain file of io, unbuffered or buffered, whose read() nobody replaced.
+/// Whether it is a plain file of io, unbuffered or buffered, with its original read().
 bool is_plain(PyObject* file) {
   if (!has_type(file, io_types.file_io)) {
     if (!has_type(file, io_types.buffered_reader) && !has_type(file, io_types.buffered_random))
@@ -134,7 +134,7 @@ bool is_plain(PyObject* file) {
   return attributes && PyDict_Contains(attributes.get(), names().read) == 0;
 }
 
-/// The non-negative result of a method without arguments; nothing when it raises or gives something
+/// The non-negative result of a method without arguments; nothing if it raises or returns something
 /// else.
 std::optional<std::int64_t> number_from(PyObject* object, const char* method) {
   const Ref result = Ref::steal(PyObject_CallMethod(object, method, nullptr));
@@ -144,15 +144,15 @@ std::optional<std::int64_t> number_from(PyObject* object, const char* method) {
   return number;
 }
 
-/// Whether the file has the bytes that stat() speaks of. Files that the kernel makes up as they are
-/// read (/proc, /sys, cgroups, some FUSE file systems) say 0, or one page, whatever they hold; none
-/// of them occupies blocks. An ordinary file without blocks (all of it a hole, or kept in the
-/// inode) has its last byte.
+/// Whether the file contains the bytes that stat() reports. Files that the kernel generates when
+/// read (/proc, /sys, cgroups, some FUSE file systems) report 0 or one page, whatever they contain,
+/// and no blocks. A regular file without blocks (a single hole, or stored in the inode) has its
+/// last byte.
 bool has_its_size(int descriptor, const struct stat& info) {
   if (info.st_blocks != 0) return true;
   char last = 0;
   ssize_t got = 0;
-  Py_BEGIN_ALLOW_THREADS;  // a FUSE file system answers when it likes
+  Py_BEGIN_ALLOW_THREADS;  // a FUSE file system may block
   got = ::pread(descriptor, &last, 1, info.st_size - 1);
   Py_END_ALLOW_THREADS;
   return got == 1;
@@ -164,8 +164,8 @@ std::optional<FilePart> part_of(PyObject* file) {
     const Ref flushed = Ref::steal(PyObject_CallMethod(file, "flush", nullptr));
     if (!flushed) return std::nullopt;
   }
-  // The number last, and nothing between it and the duplicate that leaves the GIL: another thread
-  // may close the file, and the number may then be that of another request's file.
+  // Get the descriptor last, and keep the GIL until it is duplicated: another thread may close the
+  // file, and its number may then belong to another request's file.
   const auto position = number_from(file, "tell");
   const auto fd = number_from(file, "fileno");
   if (!fd || !position) return std::nullopt;
@@ -176,8 +176,8 @@ std::optional<FilePart> part_of(PyObject* file) {
   if (::fstat(part.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   const int mode = ::fcntl(part.file.get(), F_GETFL);
   if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY) return std::nullopt;
-  // What seems to be at its end is read: it may be a file that says 0, and nothing may be read from
-  // it here, since some of those (/proc/kmsg) give each byte once.
+  // Use read() for a file that seems to be at its end: its reported size may be 0. Do not read from
+  // it here, since some such files (/proc/kmsg) return each byte only once.
   if (info.st_size <= *position || !has_its_size(part.file.get(), info)) return std::nullopt;
   part.offset = static_cast<std::uint64_t>(*position);
   part.length = static_cast<std::uint64_t>(info.st_size - *position);

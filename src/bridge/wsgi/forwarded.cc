@@ -14,8 +14,7 @@ namespace {
 
 constexpr std::size_t kHostBytesMax = 255 + 6;
 constexpr std::size_t kPrefixBytesMax = 1024;
-constexpr unsigned kMappedBits =
-    96;  // the part of an IPv4-mapped address that is not the IPv4 address
+constexpr unsigned kMappedBits = 96;  // length of the prefix of an IPv4-mapped address
 
 std::string_view trimmed(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -23,7 +22,7 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text;
 }
 
-/// The members of a comma-separated field from the right.
+/// Iterates over the members of a comma-separated field from right to left.
 class FromTheRight {
  public:
   explicit FromTheRight(std::string_view list) noexcept : rest_(list), more_(!list.empty()) {}
@@ -62,7 +61,7 @@ bool is_port(std::string_view text, unsigned least) noexcept {
   return error == std::errc{} && end == text.data() + text.size() && port >= least && port <= 65535;
 }
 
-/// Takes "[v6]", "[v6]:port" and "v4:port" apart; some proxies write them. The port is dropped.
+/// Extract the address from "[v6]", "[v6]:port" and "v4:port", which some proxies write.
 std::string_view without_port(std::string_view text) noexcept {
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
@@ -87,7 +86,7 @@ bool is_alnum(char c) noexcept {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/// host[:port] of RFC 3986 §3.2.2, without percent-encoding: nothing a proxy passes on needs it.
+/// host[:port] of RFC 3986 §3.2.2, without percent-encoding, which proxies do not need.
 bool is_host(std::string_view text) noexcept {
   if (text.empty() || text.size() > kHostBytesMax) return false;
   std::string_view host = text;
@@ -109,13 +108,13 @@ bool is_host(std::string_view text) noexcept {
 
 bool is_hex(char c) noexcept { return is_one_of(c, "0123456789abcdefABCDEF"); }
 
-/// What of the decoded prefix may not get into SCRIPT_NAME. Frameworks build addresses from it:
-/// "//host" would be another authority, and browsers take "\" for "/".
+/// Characters that the decoded prefix must not bring into SCRIPT_NAME. Frameworks build URLs from
+/// it: "//host" would be another authority, and browsers treat "\" as "/".
 bool is_forbidden(char c) noexcept {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '\\';
 }
 
-/// The value for SCRIPT_NAME. It is judged after decoding, as the application sees it.
+/// The value for SCRIPT_NAME. Checked after decoding, as the application sees it.
 std::optional<std::string> prefix_of(std::string_view text) {
   if (text.size() > kPrefixBytesMax) return std::nullopt;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -141,7 +140,7 @@ std::string_view scheme_of(std::string_view text) noexcept {
   return equals("http") ? "http" : "";
 }
 
-/// The client's address, and how many trusted hops stood to the right of it.
+/// The client's address, and the number of trusted hops to the right of it.
 std::string_view client_of(std::string_view chain, const TrustedPeers& trusted,
                            unsigned& hop) noexcept {
   FromTheRight members{chain};
@@ -152,7 +151,7 @@ std::string_view client_of(std::string_view chain, const TrustedPeers& trusted,
     if (!member) break;
     const std::string_view address = without_port(*member);
     if (!core::parse_ip(address))
-      break;  // "unknown" and the like: who stands left of it is hearsay
+      break;  // "unknown" and the like: addresses to the left cannot be trusted
     client = address;
     hop = i;
     if (!trusted.contains_hop(address)) break;
@@ -162,7 +161,7 @@ std::string_view client_of(std::string_view chain, const TrustedPeers& trusted,
 
 std::string_view value_of(PyObject* environ, const char* key) noexcept {
   PyObject* const value =
-      PyDict_GetItemString(environ, key);  // environ has just been made: nothing in it can fail
+      PyDict_GetItemString(environ, key);  // cannot fail: environ was just created
   std::string_view text;
   return value != nullptr && latin1_view(value, text) ? text : std::string_view{};
 }
@@ -267,7 +266,7 @@ bool apply_forwarding(const Gil& /*gil*/, PyObject* environ, const Forwarding& f
   }
   if (!forwarding.address.empty()) {
     if (!set(environ, name.remote_addr, forwarding.address)) return false;
-    // The port that we know is the proxy's (S-ENV-22: a variable without a value is left out).
+    // The known port is the proxy's (S-ENV-22: a variable without a value is omitted).
     if (PyDict_Contains(environ, name.remote_port) == 1 &&
         PyDict_DelItem(environ, name.remote_port) != 0)
       return false;

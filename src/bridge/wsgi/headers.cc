@@ -8,7 +8,7 @@
 namespace iotax::bridge {
 namespace {
 
-/// The name as it may be shown: the str's repr, which escapes control characters.
+/// The name for messages: the str's repr, which escapes control characters.
 std::string shown(PyObject* name) {
   const Ref repr = Ref::steal(PyObject_Repr(name));
   if (!repr) {
@@ -56,8 +56,8 @@ std::string shown(PyObject* name) {
   return false;
 }
 
-/// Python code runs only where an exception is set: what is called there may change the list, so
-/// the caller of each refuse_...() holds the item.
+/// Python code runs only where an exception is set. It may change the list, so each caller of a
+/// refuse_...() function owns a reference to the item.
 bool take_one(PyObject* item, core::AnswerFields& fields, const char* who) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
     const Ref held = Ref::borrow(item);

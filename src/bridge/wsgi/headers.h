@@ -1,6 +1,5 @@
-// The header list of an answer: taken out of Python objects, and what is wrong with it explained to
-// people. What may stand in a field is decided by core (response_fields.h); here it is found in
-// Python objects and explained to people.
+// The header list of a response: reads it from Python objects and explains errors. core decides
+// what a field may contain (response_fields.h).
 #pragma once
 
 #include <Python.h>
@@ -13,13 +12,13 @@
 
 namespace iotax::bridge {
 
-/// Checks the fields of `list`, a list of (str, str) tuples, and writes them to `fields`, which
-/// holds nothing else afterwards: the application may change the list at once (PEP 3333, S-SR-09).
-/// false: a Python exception is set that names the field and says what to write instead, and
-/// `fields` is empty. `who` begins its message. S-SR-08, -10, -13, S-CL-05.
+/// Check the fields of `list`, a list of (str, str) tuples, and write them to `fields`, replacing
+/// its contents. The application may change the list immediately afterwards (PEP 3333, S-SR-09).
+/// false: a Python exception is set that names the field and the fix, and `fields` is empty. The
+/// message starts with `who`. S-SR-08, -10, -13, S-CL-05.
 [[nodiscard]] bool take_fields(PyObject* list, core::AnswerFields& fields, const char* who);
 
-/// Sets a ValueError: `who`, the name of the field if there is one, and what core says about the
+/// Set a ValueError: `who`, the name of the field if it has one, and core's explanation of the
 /// fault.
 void raise_head_fault(const std::string& who, std::string_view name, core::HeadFault fault);
 

@@ -1,6 +1,6 @@
 // The Python type of wsgi.input: a readable binary file with the methods of io.BufferedReader over
-// Body. Where the whole body is there before the call it is seekable, too; there is no fileno(),
-// and close() does nothing, so that a wrapper which is dropped ends nothing (beyond 1.4).
+// Body. If the complete body is available before the call it is also seekable. It has no fileno(),
+// and close() does nothing, so that a released wrapper does not end the input (beyond 1.4).
 #include "bridge/wsgi/input.h"
 
 #include <cstdio>
@@ -12,8 +12,8 @@
 namespace iotax::bridge {
 namespace {
 
-/// The optional size of read() and its like: absent, None and negative mean "no bound"; huge
-/// numbers are cut. false: not a number.
+/// The optional size of read() and the like: absent, None and negative mean "no limit"; huge
+/// numbers are clamped. false: not a number.
 bool size_argument(const char* what, PyObject* const* args, Py_ssize_t given, Py_ssize_t& size) {
   size = -1;
   if (given > 1) {
@@ -41,7 +41,7 @@ PyObject* read_line(PyObject* self, PyObject* const* args, Py_ssize_t given) {
   return size_argument("readline", args, given, size) ? body_of(self).read_line(size) : nullptr;
 }
 
-/// The hint stops after the line that reaches it, as io.IOBase does; 0 is no hint.
+/// Stop after the line that reaches the hint, as io.IOBase does; 0 means no hint.
 PyObject* read_lines(PyObject* self, PyObject* const* args, Py_ssize_t given) {
   Py_ssize_t hint = 0;
   if (!size_argument("readlines", args, given, hint)) return nullptr;
@@ -90,7 +90,7 @@ PyObject* next_line(PyObject* self) {
   return nullptr;
 }
 
-// ---- what makes it a file
+// ---- file methods
 
 PyObject* tell(PyObject* self, PyObject* /*none*/) { return body_of(self).tell(); }
 
@@ -101,7 +101,7 @@ PyObject* seek(PyObject* self, PyObject* args) {
   return body_of(self).seek(offset, whence);
 }
 
-/// `value`, if the request still runs.
+/// `value`, if the request is still running.
 PyObject* answer_while_it_runs(PyObject* self, bool value) {
   if (!body_of(self).is_over()) return PyBool_FromLong(value ? 1 : 0);
   raise_ended("wsgi.input");
@@ -118,7 +118,7 @@ PyObject* is_seekable(PyObject* self, PyObject* /*none*/) {
 
 PyObject* is_false(PyObject* self, PyObject* /*none*/) { return answer_while_it_runs(self, false); }
 
-/// Also after the request: a wrapper that is dropped later calls it.
+/// Also works after the request: a wrapper that is released later calls it.
 PyObject* nothing(PyObject* /*self*/, PyObject* /*args*/) { Py_RETURN_NONE; }
 
 PyObject* enter(PyObject* self, PyObject* /*none*/) { return Py_NewRef(self); }
@@ -177,7 +177,7 @@ PyTypeObject input_type = [] {
 
 bool init_input_type() {
   if (PyType_Ready(&input_type) != 0) return false;
-  // isinstance(stream, io.BufferedIOBase): how libraries ask for a binary file.
+  // Libraries detect binary files with isinstance(stream, io.BufferedIOBase).
   const Ref io = Ref::steal(PyImport_ImportModule("io"));
   const Ref base = Ref::steal(io ? PyObject_GetAttrString(io.get(), "BufferedIOBase") : nullptr);
   const Ref done =

@@ -20,7 +20,7 @@ RequestRef::~RequestRef() {
 RequestRef Request::make(driver::Log& log) { return RequestRef{*new Request{log}}; }
 
 void Request::begin(driver::Exchange& exchange) noexcept {
-  // Nobody is in a call of an object that was not kept.
+  // No thread is in a call of an object that was not kept.
   IOTAX_CHECK(exchange_ == nullptr && user_ == nullptr && waiting_ == 0);
   exchange_ = &exchange;
   head = Head::none;
@@ -35,7 +35,7 @@ void Request::end() noexcept {
 }
 
 RequestRef Request::retire() {
-  write.reset();  // it has a share in this request
+  write.reset();  // it owns a share of this request
   RequestRef next = make(log_);
   next->thread_ident_ = thread_ident_;
   return next;
@@ -49,7 +49,7 @@ driver::Exchange& Request::take_exchange() noexcept {
 
 void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
   core::ResponseHead out;
-  if (!latin1_view(status.get(), out.status)) out.status = "500";  // was checked by start_response
+  if (!latin1_view(status.get(), out.status)) out.status = "500";  // start_response has checked it
   out.fields = &fields;
   out.content_bytes = content_bytes;
   head = Head::sent;
@@ -85,7 +85,7 @@ void Request::wait_for_other_thread() noexcept {
   ++waiting_;
   PyThreadState* const state = PyEval_SaveThread();
   released_cond_.wait(lock, [&] { return released_ != seen; });
-  lock.unlock();  // before the GIL is waited for: whoever holds the GIL may want the mutex
+  lock.unlock();  // before waiting for the GIL: the thread that holds it may want the mutex
   PyEval_RestoreThread(state);
   --waiting_;
 }

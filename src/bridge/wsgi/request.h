@@ -1,18 +1,8 @@
-// The request that one application thread is running: what the Python objects of that request
-// (start_response, write, wsgi.input and the rest) point to. It must not know how a response is
-// iterated.
-//
-// A Request is the identity of a request. An application thread uses it again for its next request
-// only if no Python object that points to it was kept; otherwise it is retired: it never gets an
-// exchange again, and lives until the last of those objects and of the threads that wait in one of
-// them is gone.
-//
-// Invariants:
-//  1. `exchange()` is null unless the request runs. It becomes null before the response is ended,
-//     so from then on every call of a kept object raises.
-//  2. Only the holder of a Use calls the exchange: an application may read or write from a thread
-//     of its own. Whoever has waited, or has run Python code, asks for the exchange again.
-//  3. Everything here is touched under the GIL only.
+// The request that one application thread runs: the Python objects of a request (start_response,
+// write, wsgi.input and others) point to it. It must not know how a response is iterated. A thread
+// reuses a Request only if no Python object that points to it was kept. Otherwise it is retired: it
+// never gets another exchange, and lives until the last of these objects, and of the threads that
+// wait in one of them, releases it. Everything here is accessed with the GIL held.
 #pragma once
 
 #include <Python.h>
@@ -31,16 +21,16 @@
 
 namespace iotax::bridge {
 
-/// How far start_response has come (PEP 3333, "The start_response() Callable").
+/// Progress of start_response (PEP 3333, "The start_response() Callable").
 enum class Head : std::uint8_t {
   none,     // not called
-  refused,  // called, and its arguments were refused: there is nothing to send
+  refused,  // called with invalid arguments: no head to send
   ready,    // stored
   sent,     // given to the exchange
 };
 
-/// What the log says of a request, also after its exchange has ended and whatever the application
-/// does to environ (S-ENV-02).
+/// The request's texts for the log, valid after its exchange has ended and independent of environ,
+/// which the application may change (S-ENV-02).
 struct RequestTexts {
   Ref method;  // empty: GET
   Ref target;  // empty: "/"
@@ -49,7 +39,7 @@ struct RequestTexts {
 
 class Request;
 
-/// A share in a Request, which lives as long as there is one. Copied and dropped under the GIL.
+/// Shared ownership of a Request. Copied and released with the GIL held.
 class RequestRef {
  public:
   RequestRef() = default;
@@ -71,41 +61,44 @@ class RequestRef {
 
 class Request {
  public:
-  /// `log` is used while a request runs only.
+  /// `log` is used only while a request runs.
   [[nodiscard]] static RequestRef make(driver::Log& log);
   Request(const Request&) = delete;
 
   void begin(driver::Exchange& exchange) noexcept;
-  /// Drops what the request held. Its exchange has been ended.
+  /// Release the objects of the request. Its exchange has already ended.
   void end() noexcept;
-  /// A Python object that points here was kept: no request runs here any more. The Request that
-  /// takes its place in the same application thread.
+  /// A Python object that points to this Request was kept, so no further request runs in it.
+  /// Returns the Request that replaces it in the same application thread.
   [[nodiscard]] RequestRef retire();
 
-  /// Null when no request runs here.
+  /// Null unless a request runs: null before its response is ended, so that every call of a kept
+  /// object raises from then on. Only the owner of a Use may call the exchange, since an
+  /// application may read or write in its own threads; after waiting or running Python code, ask
+  /// for it again.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
-  /// Ends the request for all other threads: no further one gets the exchange. Waits until the one
-  /// that uses it, if any, is out of its call, and hands it out for what ends the response.
+  /// End the request for all other threads: they no longer get the exchange. Waits until a thread
+  /// that uses it has left its call, then returns it to the code that ends the response.
   [[nodiscard]] driver::Exchange& take_exchange() noexcept;
 
-  /// Gives the stored head to the exchange. `content_bytes` as in core::ResponseHead. The caller
-  /// holds a Use, or is alone.
+  /// Give the stored head to the exchange. `content_bytes` as in core::ResponseHead. The caller has
+  /// a Use, or no other thread can use the exchange.
   void send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes);
-  /// A block of the answer; empty blocks send nothing. The head has been sent. The caller holds a
-  /// Use, or is alone.
+  /// Send a block of the response; empty blocks send nothing. The head has been sent. The caller
+  /// has a Use, or no other thread can use the exchange.
   driver::Sent send_block(driver::Exchange& exchange, PyObject* bytes);
 
-  /// Around every call of the application and every next(): between the two the thread can be
-  /// interrupted. What was armed and has not been raised is disarmed as the first act behind it, so
-  /// that close(), our own code and the next request never see it.
+  /// Call these around every call of the application and every next(): the thread can be
+  /// interrupted between the two. leave_application() first disarms an interrupt that has not been
+  /// raised, so that close(), our own code and the next request never see it.
   void enter_application() noexcept { in_application_ = true; }
   void leave_application() noexcept {
     in_application_ = false;
     if (armed_) [[unlikely]]
       disarm();
   }
-  /// Raise iotax.RequestTimeout in the application, in the thread of this request. False: it is not
-  /// in there.
+  /// Raise iotax.RequestTimeout in the application, in the thread of this request. Returns false if
+  /// the thread is not in the application.
   bool interrupt() noexcept;
   /// PyThread_get_thread_ident() of the thread that runs the requests; 0 before the first.
   [[nodiscard]] unsigned long thread_ident() const noexcept { return thread_ident_; }
@@ -141,15 +134,15 @@ class Request {
   bool armed_ = false;
   unsigned long thread_ident_ = 0;
   unsigned waiting_ = 0;
-  std::mutex mutex_;  // of released_; never waited for with the GIL held for long: its holders do
-                      // nothing else
+  std::mutex mutex_;  // protects released_; its owners do nothing else while they have it,
+                      // so a thread that holds the GIL waits for it only briefly
   std::condition_variable released_cond_;
   std::uint64_t released_ = 0;
 };
 
-/// The right to call the exchange of a request, if it still runs. Making one leaves the GIL only if
-/// another thread holds one; whoever makes it holds a share of the request for its whole life (the
-/// Python object whose method this is does).
+/// The right to call the exchange of a request, if it still runs. The constructor releases the GIL
+/// only if another thread has a Use. The caller must keep the request alive for the life of the Use
+/// (the Python object whose method is running does).
 class Use {
  public:
   explicit Use(Request& request) noexcept : request_(request) {
@@ -157,7 +150,7 @@ class Use {
       wait();
     if (nested_) [[unlikely]]
       return;
-    exchange_ = request.exchange_;  // not before: the request may have ended meanwhile
+    exchange_ = request.exchange_;  // after wait(): the request may have ended meanwhile
     request.user_ = PyThreadState_Get();
   }
   Use(const Use&) = delete;
@@ -168,10 +161,10 @@ class Use {
     if (request_.waiting_ != 0) [[unlikely]]
       wake();
   }
-  /// Null when the request has ended, perhaps while this thread waited. What is there stays valid
-  /// for the life of the Use: who ends the request waits for it.
+  /// Null if the request has ended, perhaps while this thread waited. Otherwise valid for the life
+  /// of the Use: the thread that ends the request waits for it.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
-  /// exchange() is null: sets the RuntimeError that says why `what` cannot be used.
+  /// exchange() is null: set a RuntimeError that says why `what` cannot be used.
   void raise(const char* what) const;
 
  private:
@@ -180,11 +173,11 @@ class Use {
 
   Request& request_;
   driver::Exchange* exchange_ = nullptr;
-  bool nested_ = false;  // this thread holds another Use: a finaliser ran within a call
+  bool nested_ = false;  // this thread has another Use: a finalizer ran within a call
 };
 
-/// "start_response: ..." belongs to no running request: sets a RuntimeError that says so.
-/// Beyond 5.11.
+/// Set a RuntimeError that says that `what`, e.g. "start_response", does not belong to a running
+/// request. Beyond 5.11.
 void raise_ended(const char* what);
 
 }  // namespace iotax::bridge

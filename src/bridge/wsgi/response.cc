@@ -24,9 +24,9 @@ constexpr std::string_view kFailed = "The application failed to answer this requ
 
 /// How the iteration of a result ended.
 enum class Ended : std::uint8_t {
-  complete,  // nothing more is to be sent
-  at_end,    // the same, and the iterator had nothing more to give
-  gone,      // the client is gone
+  complete,  // the response is complete
+  at_end,    // complete, and the iterator is exhausted
+  gone,      // the client has disconnected
   raised,    // a Python exception is set
 };
 
@@ -35,8 +35,8 @@ enum class Ended : std::uint8_t {
                                            request.described() + "; the rest was cut off");
 }
 
-/// Ends the exchange after everything was given to it. Its views are gone afterwards, the texts of
-/// the request are not.
+/// End the exchange after everything was given to it. Its views become invalid; the texts of the
+/// request stay valid.
 void finish(Request& request, Exchange& exchange) {
   if (exchange.finish() == Sent::short_length) [[unlikely]] {
     request.log().server(Level::error, "The application sent less than its Content-Length in " +
@@ -44,7 +44,7 @@ void finish(Request& request, Exchange& exchange) {
   }
 }
 
-// ---- an exact list or tuple: it cannot produce anything else later, so its length is known and
+// ---- an exact list or tuple: it cannot produce more blocks later, so its length is known and
 // nothing is delivered in between
 
 Py_ssize_t size_of(PyObject* blocks) noexcept {
@@ -55,7 +55,7 @@ PyObject* item_of(PyObject* blocks, Py_ssize_t i) noexcept {
   return PyList_CheckExact(blocks) ? PyList_GET_ITEM(blocks, i) : PyTuple_GET_ITEM(blocks, i);
 }
 
-/// The sum of the blocks; nothing when one is no bytes (S-UNI-04: found before the head is sent).
+/// The sum of the blocks; nothing if one is not bytes (S-UNI-04: detected before the head is sent).
 std::optional<std::uint64_t> total_bytes(PyObject* blocks) noexcept {
   std::uint64_t total = 0;
   PyObject* const* const items = PySequence_Fast_ITEMS(blocks);
@@ -66,8 +66,8 @@ std::optional<std::uint64_t> total_bytes(PyObject* blocks) noexcept {
   return total;
 }
 
-/// Beyond 5.6: no length is invented for an answer without body; that of HEAD is known when its
-/// blocks are there.
+/// Beyond 5.6: no length is invented for a response without a body; that of HEAD is known if the
+/// application returned blocks.
 std::optional<std::uint64_t> known_length(const Request& request, std::uint64_t total) noexcept {
   if (request.without_body && !(request.is_head && total != 0)) return std::nullopt;
   return total;
@@ -78,8 +78,8 @@ void answer_with_blocks(Request& request, PyObject* blocks, std::uint64_t total)
   if (request.head == Head::ready) request.send_head(exchange, known_length(request, total));
   Sent sent = Sent::ok;
   if (!request.without_body) {
-    // The size is asked for each time: another thread of the application may change the list while
-    // the GIL is away.
+    // Get the size each time: another application thread may change the list while the GIL is
+    // released.
     for (Py_ssize_t i = 0; i < size_of(blocks); ++i) {
       const Ref block = Ref::borrow(item_of(blocks, i));
       if (!PyBytes_Check(block.get()) || PyBytes_GET_SIZE(block.get()) == 0) continue;
@@ -104,14 +104,13 @@ Ended send_one(Request& request, PyObject* block, bool& more) {
   Exchange& exchange = *use.exchange();
   if (request.head == Head::ready) request.send_head(exchange, std::nullopt);
   if (request.without_body)
-    return Ended::complete;  // beyond 5.6: iterated up to here so that a lazy start_response is
-                             // called
+    return Ended::complete;  // beyond 5.6: iterated up to here to call a lazy start_response
   switch (request.send_block(exchange, block)) {
     case Sent::ok:
       break;
     case Sent::complete:
     case Sent::short_length:
-      return Ended::complete;  // S-CL-02: what would come next is not asked for
+      return Ended::complete;  // S-CL-02: do not ask for further blocks
     case Sent::over_length:
       log_over_length(request);
       return Ended::complete;
@@ -119,7 +118,7 @@ Ended send_one(Request& request, PyObject* block, bool& more) {
       return Ended::gone;
   }
   if (exchange.deliver() == Sent::gone)
-    return Ended::gone;  // S-BUF-03: before control goes back to the application
+    return Ended::gone;  // S-BUF-03: before control returns to the application
   more = true;
   return Ended::complete;
 }
@@ -167,8 +166,8 @@ Ended iterate(Request& request, PyObject* result) {
   return Ended::at_end;
 }
 
-/// S-FW-07: after the application returned, and only for the wrapper itself. Nothing: it has to be
-/// iterated.
+/// S-FW-07: after the application returned, and only for the wrapper itself. Returns nothing if the
+/// wrapper must be iterated.
 std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   if (request.head != Head::ready) return std::nullopt;
   std::optional<FilePart> part = file_part(wrapper);
@@ -192,8 +191,8 @@ void log_exception(Request& request, std::string_view what, PyObject* exception,
   request.log().server(Level::error, text);
 }
 
-/// S-CLOSE-01, S-CLOSE-04: the close() of the result itself, not of its iterator. It may take its
-/// time: what `undelivered` holds is sent before (S-BUF-02).
+/// S-CLOSE-01, S-CLOSE-04: close() of the result itself, not of its iterator. It may take long, so
+/// the output of `undelivered` is sent first (S-BUF-02).
 void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;
   const Ref close = Ref::steal(PyObject_GetAttr(result, names().close));
@@ -209,16 +208,16 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   log_exception(request, "Error in close()", exception.get(), "");
 }
 
-/// S-EXC-01 to S-EXC-03; not an error of the application if it only let pass what its client has
-/// done, who has been answered or has left. The result is closed before the connection can be used
-/// again (S-CLOSE-02).
+/// S-EXC-01 to S-EXC-03. Not an application error if the application only let a client failure
+/// pass: that client has its response or has disconnected. The result is closed before the
+/// connection can be used again (S-CLOSE-02).
 [[gnu::cold]] void answer_failure(Request& request, PyObject* application, PyObject* result,
                                   bool quiet_interrupt) {
   bool by_client = false;
   {
     const Ref exception = take_exception();
     by_client = request.client_failed && blames_client(exception.get());
-    // The watch of the deadlines has logged where the call was.
+    // The thread that watches deadlines has logged where the call was.
     const bool quiet =
         by_client ||
         (quiet_interrupt &&
@@ -257,7 +256,7 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   } else {
     finish(request, exchange);
   }
-  // A generator at its end has no code left to run; a file is sent by the leader, when we are back.
+  // An exhausted generator has no code left to run; the leader sends a file after this call.
   const bool quick = as_file || (ended == Ended::at_end && PyGen_CheckExact(result));
   close_result(request, result, quick || ended == Ended::gone ? nullptr : &exchange);
 }

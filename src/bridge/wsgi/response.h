@@ -1,5 +1,5 @@
-// What an application returned becomes an answer: iterated, delivered block by block, ended,
-// closed. It decides the order of these steps and what a failure in each of them does (PEP 3333,
+// Sends the application's result as the response: iterates, delivers block by block, ends, closes.
+// It decides the order of these steps and how a failure in each of them is handled (PEP 3333,
 // "Buffering and Streaming", "Error Handling"). Framing is core's.
 #pragma once
 
@@ -11,11 +11,11 @@
 
 namespace iotax::bridge {
 
-/// Answers `request` with `result`, what `application` returned; empty when it raised, and then
-/// that exception is set. Afterwards exactly one of finish(), fail() and abort() was called on the
-/// exchange, close() of the result was called once if it has one, and no exception is set.
-/// `quiet_interrupt`: a KeyboardInterrupt is no failure of the application (the server is stopping,
-/// beyond 5.5).
+/// Respond to `request` with `result`, which `application` returned. `result` is empty if the
+/// application raised; then that exception is set. On return, exactly one of finish(), fail() and
+/// abort() was called on the exchange, close() of the result was called once if it has one, and no
+/// exception is set. `quiet_interrupt`: a KeyboardInterrupt is not an application error (the server
+/// is stopping, beyond 5.5).
 void answer(const Gil& gil, Request& request, PyObject* application, const Ref& result,
             bool quiet_interrupt) noexcept;
 

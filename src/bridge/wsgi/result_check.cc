@@ -37,7 +37,7 @@ bool is_async_callable(PyObject* application) {
 }  // namespace
 
 bool is_wrong_result(PyObject* result) noexcept {
-  // What can be iterated may be asynchronous as well: Django's StreamingHttpResponse is.
+  // An iterable may also be asynchronous: Django's StreamingHttpResponse is.
   return PyUnicode_Check(result) || PyBytes_Check(result) || PyByteArray_Check(result) ||
          !is_iterable(result);
 }
@@ -79,7 +79,7 @@ void raise_no_head(Head head) {
 std::string hint_about_call(PyObject* application, PyObject* exception) {
   if (PyErr_GivenExceptionMatches(exception, PyExc_TypeError) == 0) return {};
   const Ref traceback = Ref::steal(PyException_GetTraceback(exception));
-  if (traceback) return {};  // it was raised inside the application
+  if (traceback) return {};  // raised inside the application
   if (is_async_callable(application))
     return std::string{"The application cannot be called: "} + kAsgi;
   return "The application cannot be called as application(environ, start_response): if it is a "

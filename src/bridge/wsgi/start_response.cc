@@ -1,6 +1,6 @@
-// start_response and write: what PEP 3333 says about their order, their arguments and their errors.
-// What may stand in a status or a field is core's (response_fields.h); what is sent when, is
-// decided in call and request.
+// start_response and write: the rules of PEP 3333 for their order, arguments and errors. core
+// decides what a status or a field may contain (response_fields.h); call and request decide when
+// data is sent.
 #include <Python.h>
 
 #include <string>
@@ -53,7 +53,7 @@ bool read_arguments(PyObject* const* args, size_t nargsf, PyObject* kwnames, Arg
   return true;
 }
 
-/// S-SR-18, S-SR-19: the head is out, so the exception itself comes back, with its traceback.
+/// S-SR-18, S-SR-19: the head was sent, so raise the exception itself, with its traceback.
 PyObject* raise_again(PyObject* exc_info) {
   PyObject* const value = PyTuple_GET_ITEM(exc_info, 1);
   PyObject* const traceback = PyTuple_GET_ITEM(exc_info, 2);
@@ -108,7 +108,7 @@ bool check_status(PyObject* status) {
   return nullptr;
 }
 
-/// HEAD is known already; RFC 9110 §15.3.5, §15.4.5.
+/// Except HEAD, which is already known; RFC 9110 §15.3.5, §15.4.5.
 bool status_without_body(PyObject* status) noexcept {
   std::string_view text;
   if (!latin1_view(status, text)) return false;
@@ -122,7 +122,7 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
   Request& request = request_of(self);
   Arguments given;
   if (!read_arguments(args, nargsf, kwnames, given)) return nullptr;
-  // From here to the end nothing leaves the GIL or runs Python code, unless the call fails.
+  // From here to the end, nothing releases the GIL or runs Python code unless the call fails.
   if (request.exchange() == nullptr) [[unlikely]] {
     raise_ended("start_response");
     return nullptr;
@@ -131,8 +131,7 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
     if (given.exc_info == nullptr) return refuse_second_call(request);
     if (request.head == Head::sent) return raise_again(given.exc_info);
   }
-  // S-SR-20: a call counts as made whether or not its arguments are good. S-SR-17: what was stored
-  // is gone.
+  // S-SR-20: a call counts even if its arguments are invalid. S-SR-17: it discards the stored head.
   request.head = Head::refused;
   if (!check_status(given.status) || !take_fields(given.headers, request.fields, kWho))
       [[unlikely]] {
@@ -141,7 +140,7 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
   request.without_body = request.is_head || status_without_body(given.status);
   request.head = Head::ready;
   PyObject* const write = Py_NewRef(request.write.get());
-  request.status.reset(Py_NewRef(given.status));  // last: a replaced status may have a finaliser
+  request.status.reset(Py_NewRef(given.status));  // last: a replaced status may have a finalizer
   return write;
 }
 
@@ -160,7 +159,8 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
     use.raise("write");
     return nullptr;
   }
-  if (PyBytes_GET_SIZE(data) == 0) Py_RETURN_NONE;  // S-WR-02: the way to an error page stays open
+  if (PyBytes_GET_SIZE(data) == 0)
+    Py_RETURN_NONE;  // S-WR-02: an error page can still replace the response
   if (request.head == Head::ready) request.send_head(*exchange, std::nullopt);
   if (request.head != Head::sent) {
     PyErr_SetString(PyExc_RuntimeError, "write() was called after start_response had been refused");
