@@ -1,6 +1,6 @@
-// Drives the core alone through N keep-alive requests of 40 octets with answers of 200, as wrk and
-// a trivial application would, in one process. Prints nothing: it is run under callgrind twice, and
-// the difference of the two runs divided by the difference of N is the core's user-space
+// Drives the core alone through N keep-alive requests of 40 bytes with responses of 200, as wrk and
+// a trivial application would, in one process. Prints nothing: run it twice under callgrind and
+// divide the difference of the instructions by the difference of N to get the core's user-space
 // instructions per request.
 #include <chrono>
 #include <cstdlib>
@@ -21,7 +21,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// One turn of a driver: false when the request was not answered.
+/// One iteration of a driver. Returns false if the request got no response.
 bool serve(Connection& connection, std::string_view request, Instant now) {
   static const AnswerFields fields(std::array{Field{"Content-Type", "text/plain; charset=utf-8"}});
   connection.on_time(now);

@@ -1,5 +1,5 @@
-// Decisions out of the octets of an input. Behind their end every decision is the first one, so
-// that a short input has a meaning, and a longer one only adds to it.
+// Makes decisions from the bytes of an input. After its end every decision is the first option, so
+// that a short input is valid and a longer one only extends it.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ class Choices {
   explicit Choices(std::string_view octets) noexcept : rest_(octets) {}
 
   [[nodiscard]] bool exhausted() const noexcept { return rest_.empty(); }
-  /// 0 to `bound` - 1; at most 256 of them.
+  /// 0 to `bound` - 1; `bound` is at most 256.
   std::size_t below(std::size_t bound) noexcept { return octet() % bound; }
   bool yes() noexcept { return below(2) == 1; }
   /// 0 to 65535.
@@ -23,7 +23,7 @@ class Choices {
     const std::size_t high = octet();
     return high << 8U | octet();
   }
-  /// Octets of the input itself, fewer than `bound`.
+  /// Bytes of the input itself, fewer than `bound`.
   std::string_view text(std::size_t bound) noexcept {
     const std::string_view taken = rest_.substr(0, below(bound));
     rest_.remove_prefix(taken.size());

@@ -1,7 +1,6 @@
-// What the targets that play octets of a client share: the form of their inputs, and how a find is
-// shown.
-//
-// Input: an octet of flags, an octet that seeds the cuts, then the client's octets.
+// Shared by the targets that replay the bytes of a client: the input format, and how a failing
+// input is printed.
+// Input: a byte of flags, a byte that seeds the splits, then the client's bytes.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +16,9 @@
 
 namespace iotax::fuzz {
 
-inline constexpr std::uint8_t kEarly = 1;        // the application is called at the head
-inline constexpr std::uint8_t kSmallLimits = 2;  // so that short inputs reach all of them
-inline constexpr std::uint8_t kEof = 4;          // the client shuts down its side in the end
+inline constexpr std::uint8_t kEarly = 1;  // the application is called when the head is complete
+inline constexpr std::uint8_t kSmallLimits = 2;  // so that short inputs reach every limit
+inline constexpr std::uint8_t kEof = 4;  // the client shuts down its sending side at the end
 
 struct ClientInput {
   std::uint8_t flags;
@@ -28,7 +27,7 @@ struct ClientInput {
   [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
 };
 
-/// Nothing when the input is too short.
+/// Nothing if the input is too short.
 inline std::optional<ClientInput> client_input(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return std::nullopt;
   return ClientInput{data[0], data[1], {reinterpret_cast<const char*>(data) + 2, size - 2}};

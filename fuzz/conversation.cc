@@ -1,4 +1,4 @@
-// The application keeps to the order that core/transitions.h allows it, and to nothing else.
+// The application obeys the order in core/transitions.h, and no other rule.
 #include "conversation.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ constexpr std::size_t kStepsPerOctet = 4;
 constexpr std::size_t kStepsPerTurn = 64;
 constexpr char kFileOctet = '#';
 
-// The table of what applications say: usual, at an edge, or wrong.
+// What applications pass in: typical, borderline, or invalid.
 constexpr std::array<std::string_view, 12> kStatuses{
     "200 OK",  "404",     "204 No Content", "304 Not Modified",        "205 Reset Content",
     "999 Own", "200 ",    "500 \xE9",       "101 Switching Protocols", "099 Low",
@@ -69,7 +69,7 @@ bool without_content(const Meant& meant) {
   return meant.head_request || meant.status == 204 || meant.status == 304;
 }
 
-/// The content that the client may see.
+/// The body that the client may see.
 std::string_view content_of(const Meant& meant) {
   if (without_content(meant)) return {};
   const std::string_view given = meant.content;
@@ -77,12 +77,12 @@ std::string_view content_of(const Meant& meant) {
                       : given;
 }
 
-/// All that was declared came: an answer that breaks off behind it is whole to the client.
+/// The complete declared length was given: a response that ends there is complete for the client.
 bool reaches_its_length(const Meant& meant) {
   return without_content(meant) || (meant.length && content_of(meant).size() == *meant.length);
 }
 
-/// The fields that the application wrote, in its order; those of the server are left out.
+/// The fields that the application wrote, in its order, without those of the server.
 std::vector<std::pair<std::string, std::string>> own_fields(const conformance::Answer& answer,
                                                             const Meant& meant) {
   std::vector<std::pair<std::string, std::string>> found;
@@ -134,7 +134,7 @@ void Conversation::receive(std::string_view octets) {
   if (closed() || octets.empty()) return;
   sent_ += octets;
   largest_receive_ = std::max(largest_receive_, octets.size());
-  // A copy of exactly this size: a sanitizer sees a read beyond it, and a view that outlives it.
+  // A copy of exactly this size: a sanitizer detects reads beyond it and views that outlive it.
   auto copy = std::make_unique<std::byte[]>(octets.size());
   std::memcpy(copy.get(), octets.data(), octets.size());
   connection_.on_time(now_);
@@ -172,7 +172,7 @@ void Conversation::turn() {
   for (std::size_t steps = 0; step(); ++steps) {
     if (steps > most) die("steps without progress");
   }
-  received_.reset();  // what is still needed has been copied
+  received_.reset();  // the connection has copied what it still needs
   if (connection_.idle() && connection_.output().empty() && connection_.buffered_bytes() != 0)
     die("an idle connection holds memory");
   // Two buffers, which grow by doubling from their smallest size.
@@ -183,7 +183,7 @@ void Conversation::turn() {
   if (!closed() && connection_.deadline() < now_) die("a deadline in the past");
 }
 
-/// False: the turn is over.
+/// False: the turn has ended.
 bool Conversation::step() {
   const bool was_closed = closed();
   const core::Step step = connection_.step();
@@ -237,7 +237,7 @@ void Conversation::refuse() {
   connection_.refuse(text);
   if (!closed()) {
     if (stage_ != Stage::open) die("a refusal that does not close");
-    return;  // the application's own answer came first
+    return;  // the application's response came first
   }
   if (!in_progress()) meant_.emplace_back();
   meant_by_server(text);
@@ -301,11 +301,11 @@ void Conversation::act() {
 }
 
 void Conversation::act_to_the_end() {
-  // Each round takes choices; behind their end the first ones respond and finish.
+  // Each round takes choices; after their end the first options respond and finish.
   while (in_progress()) act();
 }
 
-/// With an id that is no longer, or not yet, in progress: nothing may come of it.
+/// Use an id that is no longer, or not yet, in progress: the calls must have no effect.
 void Conversation::act_late() {
   const auto number = static_cast<std::uint64_t>(id_);
   const core::RequestId others[] = {core::RequestId::none, core::RequestId{number + 1},
@@ -425,19 +425,19 @@ void Conversation::answer(int status) {
   over();
 }
 
-/// The request is: what waits behind it comes next.
+/// The request has ended; pipelined input comes next.
 void Conversation::over() {
   if (says_close() && !closed()) die("says close and goes on");
   stage_ = Stage::none;
-  refusal_.reset();  // the application's answer came first
+  refusal_.reset();  // the application's response came first
 }
 
-/// The last head that went out.
+/// Check the last head that was sent.
 bool Conversation::says_close() const {
   std::string out = output_;
   for (const core::Slice& slice : connection_.output())
     out.append(reinterpret_cast<const char*>(slice.bytes.data()), slice.bytes.size());
-  const std::size_t begin = out.rfind("HTTP/1.1 ");  // no content has that
+  const std::size_t begin = out.rfind("HTTP/1.1 ");  // no body contains that
   if (begin == std::string::npos) return false;
   const std::string_view head = std::string_view(out).substr(begin, out.find("\r\n\r\n", begin));
   return head.find("\r\nConnection: close\r\n") != std::string_view::npos;
@@ -483,7 +483,7 @@ void Conversation::take_some_output() {
 
 void Conversation::close_soon() { connection_.close_soon(); }
 
-// ---- the judgment
+// ---- verdict
 
 void Conversation::judge() {
   take_output();
@@ -510,7 +510,7 @@ void Conversation::judge() {
   std::size_t due = 0, interims_due = 0;
   for (const Meant& meant : meant_) {
     interims_due += meant.interims;
-    // An aborted answer may have got nowhere; then it is the last one.
+    // An aborted response may have sent nothing; then it is the last one.
     if (due == finals.size() && due < meant_.size() && !meant.finished && &meant == &meant_.back())
       continue;
     if (due == finals.size()) die("an answer is missing");

@@ -1,9 +1,8 @@
-// Both sides of a connection and time, interleaved: octets of a client in pieces, an application
-// that answers early, late, in parts or not, a slow reader, clocks that stand still, a graceful
-// stop. What conversation.h asserts has to hold, and every connection has to end.
-//
-// Input: the last octet says how many of those before it are choices (choices.h); what is in front
-// of these are the client's octets.
+// Both sides of a connection and time, interleaved: client bytes in pieces, an application that
+// responds early, late, partly or not at all, a slow client, paused timeouts, a graceful shutdown.
+// The assertions of conversation.h must hold, and every connection must end.
+// Input: the last byte is the number of bytes before it that are choices (choices.h); the bytes
+// before these are the client's.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +16,7 @@ namespace {
 using namespace iotax;
 using fuzz::Conversation;
 
-/// More rounds than this at the end mean that the connection never ends.
+/// With more rounds than this at the end, the connection never ends.
 constexpr int kRoundsMax = 1000;
 
 core::Duration time_to_pass(fuzz::Choices& choices) {

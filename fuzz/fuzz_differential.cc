@@ -1,8 +1,7 @@
-// Octets of a client against the core and against the model of http1-policy. Both have to see the
-// same requests, with the same content and environ; give the same answers, that of a refusal with
-// one of the statuses that the policy has for it; and leave the connection in the same state.
-//
-// Input: client.h; the application is always called when the content is there, and the octets come
+// Client bytes against the core and against the model of http1-policy. Both must see the same
+// requests, bodies and environ, and send the same responses, a rejection with one of the statuses
+// that the policy allows; and leave the connection in the same state.
+// Input: client.h; the application is always called when the body is complete, and the bytes arrive
 // in one piece.
 #include <algorithm>
 #include <cstddef>
@@ -33,7 +32,7 @@ std::string in_words(const conformance::Meaning& meaning) {
   return out;
 }
 
-/// How the core differs from the policy; empty when it does not.
+/// Describe how the core differs from the policy; empty if it does not.
 std::string difference(const conformance::Meaning& meaning, const conformance::Observed& run) {
   if (run.requests != meaning.requests) return "other requests";
   const auto answers = conformance::read_answers(run.output, run.methods, run.closed);

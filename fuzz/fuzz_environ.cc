@@ -1,8 +1,7 @@
-// Octets of a client, from one peer or another, to the environ that the application gets: the core,
-// the intake and the bridge in one thread, under a real interpreter, against environ_model.py and
+// From client bytes and a peer address to the environ that the application gets: the core, the
+// intake and the bridge in one thread, with a real interpreter, compared with environ_model.py and
 // the model of http1-policy.
-//
-// Input: client.h; the second octet chooses the peer instead of cuts.
+// Input: client.h; the second byte selects the peer instead of splits.
 #include <pybind11/embed.h>
 
 #include <cstddef>
@@ -70,7 +69,7 @@ class SilentLog final : public driver::Log {
   void reopen() noexcept override {}
 };
 
-/// One interpreter for the life of the process, and what is called in it.
+/// One interpreter for the life of the process, and the Python objects that the target calls.
 class Interpreter {
  public:
   Interpreter() : alive_(config(), 0, nullptr, false) {
@@ -87,7 +86,7 @@ class Interpreter {
   }
 
   [[nodiscard]] py::object application() const { return application_; }
-  /// (environ, content) of each call since the last time.
+  /// (environ, body) of each call since the last time.
   [[nodiscard]] py::list take_calls() { return std::exchange(calls_, py::list()); }
   void check(const py::handle& call, const conformance::SeenRequest& request,
              const driver::Peer& peer, std::string_view octets) const {
@@ -101,7 +100,7 @@ class Interpreter {
   }
 
  private:
-  /// The environment that the build knows.
+  /// The Python environment that the build uses.
   static PyConfig* config() {
     static PyConfig config;
     PyConfig_InitPythonConfig(&config);
@@ -118,13 +117,13 @@ class Interpreter {
 };
 
 Interpreter& interpreter() {
-  static auto* const one = new Interpreter;  // never finalized: the process just ends
+  static auto* const one = new Interpreter;  // never finalized: the process just exits
   return *one;
 }
 
 }  // namespace
 
-// What an interpreter keeps until the end is no leak.
+// Objects that an interpreter keeps until the end are not leaks.
 extern "C" [[gnu::visibility("default")]] const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
@@ -152,7 +151,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                " calls of the application instead of " +
                                std::to_string(due.size()));
     for (std::size_t i = 0; i < due.size(); ++i) {
-      if (due[i].path_info == "/noread") continue;  // of which the model has no content
+      if (due[i].path_info == "/noread") continue;  // whose body the model does not know
       python.check(calls[i], due[i], peer, input->octets);
     }
   } catch (const std::exception& error) {

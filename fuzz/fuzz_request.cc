@@ -1,15 +1,9 @@
-// Octets of a client, cut in some way, against the core with the reference application. It asserts
-// more than "no crash":
-//  - cut in pieces the octets give the same requests, refusal and answers as in one piece;
-//  - the answers are well-formed, one per completed request and at most one refusal, which is the
-//  last;
-//  - every connection comes to its end when time passes;
-//  - what the core holds between turns is bounded by the limits, and next to nothing when it is
-//  idle;
-//  - the rules of the seam that CorePlay checks: order of events, progress of steps, nothing after
-//  a close.
-//
-// Input: client.h; a seed of 0 cuts into single octets.
+// Client bytes, split in some way, against the core with the reference application. Asserts that
+// splits change neither requests, rejection nor responses; that responses are well-formed, one per
+// complete request, and a rejection is the last; that every connection ends as time passes; that
+// memory between turns stays within the limits, and near zero when idle; and the rules of the
+// contract that CorePlay checks (order of events, progress, no output after a close).
+// Input: client.h; a seed of 0 splits into single bytes.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +43,7 @@ Setup setup_of(const fuzz::ClientInput& input) {
   return setup;
 }
 
-/// Lengths that favor single octets and short pieces.
+/// Lengths that favor single bytes and short pieces.
 conformance::Cuts cuts_of(std::uint8_t seed, std::size_t bytes) {
   if (seed == 0) return conformance::single_octets(bytes);
   conformance::Cuts cuts;
@@ -102,10 +96,10 @@ core::ServerAnswer text_of(int status, bool close) {
   return text;
 }
 
-/// Plays without any memory of its own, so that what is on the heap is the core's.
+/// Replay without allocating anything itself, so that all memory on the heap is the core's.
 void check_memory(const Setup& setup, std::string_view raw, const conformance::Cuts& cuts) {
   const core::Limits& limits = setup.limits;
-  // The state, a head in a buffer that doubles, its fields, and one line of chunk or trailer.
+  // The state, a head in a buffer that doubles, its fields, and one chunk or trailer line.
   const std::size_t at_work = 8192 + 4 * limits.head_bytes_max +
                               4 * limits.fields_max * sizeof(core::Field) +
                               2 * limits.trailer_bytes_max;

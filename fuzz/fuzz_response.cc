@@ -1,7 +1,7 @@
-// Any application against the forms of requests: what it says has to come out as it was meant, or
-// break visibly; never an octet behind a head that has no content; the next answer in its place.
-//
-// Input: choices (choices.h): how many requests, the form of each, and what the application does.
+// Any application against the forms of requests: each response must be sent as meant or be visibly
+// truncated; no byte may follow a head without a body; the next response must be in its place.
+// Input: choices (choices.h): the number of requests, the form of each, and the actions of the
+// application.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// How much is on the heap. The global operators new and delete are replaced in a program that
-// includes this: in one source only.
+// Measures heap use. Replaces the global operators new and delete of the program that includes
+// this, so include it in one source file only.
 #pragma once
 
 #include <malloc.h>
@@ -24,7 +24,7 @@ inline void uncounted(void* block) noexcept {
   std::free(block);
 }
 
-/// What was allocated and not freed since it was made. For programs with one thread.
+/// Bytes allocated and not freed since construction. For programs with one thread.
 class HeapMeter {
  public:
   [[nodiscard]] std::size_t bytes() const noexcept { return heap_bytes - start_; }

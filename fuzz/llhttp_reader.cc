@@ -40,7 +40,7 @@ class Reader {
   LlhttpAnswers read(std::string_view octets, bool ended) {
     const llhttp_errno_t error = llhttp_execute(&machine_, octets.data(), octets.size());
     if (error != HPE_OK) found_.error = llhttp_get_error_reason(&machine_);
-    // A message that ends early is not complete; that it is no error is for the caller to say.
+    // A message that ends early is not complete; the caller decides whether that is an error.
     if (error == HPE_OK && ended) static_cast<void>(llhttp_finish(&machine_));
     return std::move(found_);
   }
@@ -57,7 +57,7 @@ class Reader {
     value_.clear();
     return 0;
   }
-  /// 1: no content follows, whatever the head says.
+  /// Returns 1 if no body follows, whatever the head says.
   int head() {
     conformance::Answer& answer = found_.all.back();
     answer.status = machine_.status_code;

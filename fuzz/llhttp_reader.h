@@ -1,4 +1,4 @@
-// Answers as llhttp reads them: the parser of many clients and proxies, from its response side.
+// Responses as llhttp parses them, the parser of many clients and proxies.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace iotax::fuzz {
 
-/// Like conformance::read_answers(), with interim answers among the others and without reasons.
-/// `ended`: the server has closed cleanly, which completes content that is delimited by the end.
+/// Like conformance::read_answers(), but with interim responses among the others and without reason
+/// phrases. `ended`: the server has closed cleanly, which completes a close-delimited body.
 struct LlhttpAnswers {
   std::vector<conformance::Answer> all;
-  std::string error;  // empty: all of it is well-formed, as far as it goes
+  std::string error;  // empty: well-formed as far as it goes
 };
 [[nodiscard]] LlhttpAnswers read_with_llhttp(std::string_view octets,
                                              const std::vector<std::string>& methods, bool ended);

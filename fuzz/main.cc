@@ -1,5 +1,5 @@
-// Replays files and directories of inputs through a fuzz target, without an engine: what every
-// build and every compiler can run.
+// Replays files and directories of inputs through a fuzz target without a fuzzing engine, so that
+// every build and compiler can run them.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +33,7 @@ bool replay(const fs::path& path) {
   }
   const std::vector<char> input{std::istreambuf_iterator<char>(file),
                                 std::istreambuf_iterator<char>()};
-  // Named before it runs: a target that finds something ends the process.
+  // Print the path before the run: a target that finds a bug aborts the process.
   std::fprintf(stderr, "%s\r", path.c_str());
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()), input.size());
   return true;

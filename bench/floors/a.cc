@@ -1,4 +1,4 @@
-// Floor A: a constant answer for each empty line. What the kernel costs, and nothing else.
+// Floor A: a constant response for each empty line. Measures the cost of the kernel only.
 #include "floors/serve.h"
 
 namespace {

@@ -1,5 +1,5 @@
-// Floor A1: floor A with the parser. llhttp reads every byte; its events are only counted as far as
-// the end of a request.
+// Floor A1: floor A with the parser. llhttp reads every byte; its events only mark the end of a
+// request.
 #include <llhttp.h>
 
 #include "floors/serve.h"

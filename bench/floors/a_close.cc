@@ -1,5 +1,5 @@
-// Floor A': accept, read once, answer a constant, close. What a connection costs that is not kept
-// alive.
+// Floor A': accept, read once, send a constant response, close. Measures the cost of a connection
+// without keep-alive.
 #include "floors/serve.h"
 
 namespace {

@@ -1,9 +1,9 @@
-// Floors B0 and B: the extension module iotax_floors. Everything inline in one thread, which holds
-// the GIL except while nothing is ready.
-//   B0: floor A1 and one call of app(environ, start_response), both made once; its result is
-//   dropped, the answer is the constant. B:  a complete environ for each request, start_response,
-//   and the answer made of status, headers and content. What WSGI itself
-//       costs. An error of the application ends the server.
+// Floors B0 and B: the extension module iotax_floors. Everything runs in one thread, which releases
+// the GIL only to wait.
+// B0 is floor A1 with one call of app(environ, start_response), whose arguments are created once;
+// it drops the result and sends the constant response. B creates a complete environ for each
+// request and builds the response from status, headers and body: the cost of WSGI itself. An
+// application error ends the server.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -34,7 +34,7 @@ Ref latin1(std::string_view text) {
 
 Ref interned(const char* text) { return Ref{PyUnicode_InternFromString(text)}; }
 
-// ---- start_response: keeps two references, as cheap as a callable can be
+// ---- start_response: stores two references, as cheaply as a callable can
 
 struct StartResponse {
   PyObject_HEAD vectorcallfunc vectorcall;
@@ -82,11 +82,11 @@ Ref make_start_response() {
   return Ref{reinterpret_cast<PyObject*>(made)};
 }
 
-// ---- what both floors know; one server per process
+// ---- shared by both floors; one server per process
 
 struct Shared {
   PyObject* app = nullptr;   // borrowed from the caller of serve_*()
-  PyObject* base = nullptr;  // the environ that is the same for every request; borrowed too
+  PyObject* base = nullptr;  // the part of environ that is the same for every request; borrowed too
 };
 Shared shared;
 
@@ -114,8 +114,8 @@ class SessionB0 {
   Parser parser_{*this};
 };
 
-/// The keys and values that are made once, for the life of the process: nothing frees them after
-/// the interpreter has gone.
+/// The keys and values that are created once, for the life of the process: nothing frees them after
+/// Python is finalized.
 struct Names {
   PyObject* request_method = interned("REQUEST_METHOD").release();
   PyObject* path_info = interned("PATH_INFO").release();
@@ -170,7 +170,7 @@ class SessionB {
     return environ;
   }
 
-  /// HTTP_NAME for a field name as it came; each spelling is made once.
+  /// HTTP_NAME for a header name as received; each spelling is created once.
   static PyObject* key_of(std::string_view name) {
     struct Key {
       std::string wire;
@@ -197,8 +197,8 @@ class SessionB {
     return true;
   }
 
-  /// One status line, the application's headers, and the only block of a list. Anything else is a
-  /// TypeError.
+  /// Write one status line, the application's headers, and the only block of a list. Anything else
+  /// raises TypeError.
   static bool serialize(const StartResponse& start, PyObject* result, Answers& answers) {
     if (start.headers == nullptr || !PyList_Check(start.headers) || !PyList_Check(result) ||
         PyList_GET_SIZE(result) != 1 || !PyBytes_Check(PyList_GET_ITEM(result, 0))) {
@@ -230,8 +230,8 @@ class SessionB {
 
 // ---- the module
 
-/// Ready connections first, with the GIL held; it is given up only to wait. Below 0: a Python error
-/// is set.
+/// Wait for events. Polls with the GIL held first and releases it only to wait. Below 0: a Python
+/// error is set.
 int wait_for_events(int epoll, epoll_event* into, int room) {
   if (PyErr_Occurred() != nullptr) return -1;
   int count = ::epoll_wait(epoll, into, room, 0);

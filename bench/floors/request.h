@@ -1,6 +1,6 @@
-// What floors B0 and B need of a request: method, target and fields as views into the bytes that
-// one recv brought. A request that recv cut in two ends its connection: load generators send whole
-// requests.
+// The parts of a request that floors B0 and B need: method, target and headers as views into the
+// bytes of one recv. A request that is split across two recvs ends its connection: load generators
+// send complete requests.
 #pragma once
 
 #include <llhttp.h>
@@ -35,7 +35,7 @@ class Requests {
   [[nodiscard]] const Field* begin() const noexcept { return fields_.data(); }
   [[nodiscard]] const Field* end() const noexcept { return fields_.data() + count_; }
 
-  /// false: not HTTP, a request was cut, or complete() said stop.
+  /// false: not HTTP, a request was split, or complete() returned false.
   bool receive(std::string_view bytes, Sink& sink) {
     sink_ = &sink;
     return llhttp_execute(&parser_, bytes.data(), bytes.size()) == HPE_OK && !inside_;

@@ -1,7 +1,7 @@
-// The loop that every floor shares: epoll with each connection registered once, one recv and at
-// most one send per readiness. It decides nothing about HTTP. It has no time-outs, no limits and no
-// partial sends: a floor shows what the kernel costs, and its only client is a load generator that
-// reads its answers.
+// The loop that all floors share: epoll with each connection registered once, one recv and at most
+// one send per event. It does not know HTTP. It has no timeouts, limits or partial sends: a floor
+// measures the cost of the kernel, and its only client is a load generator that reads its
+// responses.
 #pragma once
 
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@ namespace iotax::bench {
 
 using driver::UniqueFd;
 
-/// What a request and its answer look like on the wire, the same for every floor. Content as in
+/// Format of a request and its response, the same for every floor. The body is that of
 /// bench/app.py.
 inline constexpr std::string_view kHeadAfterStatus =
     "\r\nServer: floor\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\n";
@@ -39,11 +39,11 @@ inline constexpr std::string_view kAnswerAndClose =
     "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
 
 inline constexpr std::size_t kReceiveBytes = 64 * 1024;
-/// The shortest request of a load generator has 18 bytes, so one recv holds fewer than 4,096, each
-/// answered by less than 256.
+/// The shortest request of a load generator has 18 bytes, so one recv contains fewer than 4,096,
+/// each with a response of less than 256.
 inline constexpr std::size_t kAnswerBytes = 1024 * 1024;
 
-/// The answers to what one recv brought, for one send.
+/// The responses to the requests of one recv, sent together.
 class Answers {
  public:
   void append(std::string_view bytes) noexcept {
@@ -61,8 +61,7 @@ class Answers {
 
 enum class Then { keep, close };
 
-/// A listening, non-blocking socket on 127.0.0.1, and its port. Empty, with errno set, if there is
-/// none to be had.
+/// A listening, non-blocking socket on 127.0.0.1, and its port. Empty with errno set on failure.
 inline std::pair<UniqueFd, std::uint16_t> listen_on(std::uint16_t port) {
   UniqueFd fd{::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   const int one = 1;
@@ -74,7 +73,7 @@ inline std::pair<UniqueFd, std::uint16_t> listen_on(std::uint16_t port) {
   auto* any = reinterpret_cast<sockaddr*>(&address);
   if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) !=
-          0 ||  // inherited by what it accepts
+          0 ||  // inherited by accepted sockets
       ::bind(fd.get(), any, size) != 0 ||
       ::listen(fd.get(), 2048) != 0 || ::getsockname(fd.get(), any, &size) != 0) {
     return {};
@@ -82,16 +81,16 @@ inline std::pair<UniqueFd, std::uint16_t> listen_on(std::uint16_t port) {
   return {std::move(fd), ntohs(address.sin_port)};
 }
 
-/// The line that bench/run waits for.
+/// Print the line that bench/run waits for.
 inline void announce(std::uint16_t port) {
   std::printf("Listening on http://127.0.0.1:%u\n", unsigned{port});
   std::fflush(stdout);
 }
 
-/// Serve until `wait` says stop. Returns false with errno set when the loop cannot be set up.
-///   Session: default constructible; Then receive(std::string_view bytes, Answers&), called with
-///   what one recv brought. wait(int epoll, epoll_event* into, int room): like epoll_wait without a
-///   time-out; below 0: stop.
+/// Serve until `wait` returns below 0. Returns false with errno set if the loop cannot be set up.
+/// `Session` is default constructible and has receive(std::string_view bytes, Answers&), called
+/// with the bytes of one recv. `wait(int epoll, epoll_event* into, int room)` is like epoll_wait
+/// without a timeout.
 template <class Session, class Wait>
 bool serve(const UniqueFd& listener, Wait&& wait) {
   UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};

@@ -1,4 +1,4 @@
--- What wrk runs: as many requests at once as PIPELINE says, and the result as one line of JSON.
+-- Configuration of wrk: PIPELINE requests per batch, and the result as one line of JSON.
 local depth = tonumber(os.getenv("PIPELINE") or "1")
 
 if depth > 1 then

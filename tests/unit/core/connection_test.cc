@@ -1,5 +1,4 @@
-// Order, pipelining, keep-alive, half-close, 100 (Continue), unread content, and what stays in
-// memory.
+// Order, pipelining, keep-alive, half-close, 100 (Continue), unread bodies, and memory use.
 #include "core/connection.h"
 
 #include <gtest/gtest.h>
@@ -256,7 +255,7 @@ TEST(Continue, IsNotSentBehindTheHeadOfTheAnswer) {
   EXPECT_EQ(peer.output.find("100 Continue"), std::string::npos);
 }
 
-// ---- content that nobody reads
+// ---- unread bodies
 
 TEST(Drain, UnreadContentIsReadAwayAndNeverParsedAsARequest) {
   CorePeer peer({}, Policy{false});
@@ -368,7 +367,7 @@ TEST(Drain, AFaultInItHasNoAnswer) {
   EXPECT_TRUE(peer.closed());
 }
 
-// ---- faults in content while the application works
+// ---- faults in the body while the application works
 
 TEST(BodyFault, BeforeTheAnswerIsRefusedByTheServer) {
   CorePeer peer({}, Policy{false});
@@ -450,7 +449,7 @@ TEST(Memory, IsBoundedByTheHeadLimitAndOneReceive) {
   EXPECT_LE(body.connection.buffered_bytes(), 1032U) << "content is passed on, not gathered";
 }
 
-// ---- content
+// ---- bodies
 
 TEST(Content, ChunksComeThroughHoweverTheyArrive) {
   const std::string request =

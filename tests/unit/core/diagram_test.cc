@@ -1,5 +1,5 @@
-// docs/internals/protocol-machine.md shows the diagram that the tables make. When this fails, put
-// the printed text between the two markers.
+// docs/internals/protocol-machine.md contains the diagram generated from the tables. If this test
+// fails, copy the printed text between the two markers.
 #include "core/diagram.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// One input for every fault, refused alike whole, cut in two everywhere and octet by octet; and the
-// words of each fault.
+// One input for every fault, rejected alike as a whole, split in two at every position, and byte by
+// byte; and the text of each fault.
 #include "core/fault.h"
 
 #include <gtest/gtest.h>
@@ -110,7 +110,7 @@ const std::vector<Provocation>& provocations() {
   return all;
 }
 
-/// The peer after the provocation came in the pieces that end at `cuts`.
+/// The peer after the provocation arrived in pieces that end at `cuts`.
 std::unique_ptr<CorePeer> play(const Provocation& one, const std::set<std::size_t>& cuts) {
   Limits limits;
   if (one.fault == Fault::body_storage) limits.stored_bytes_max = 999'999;

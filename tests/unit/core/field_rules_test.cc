@@ -1,4 +1,4 @@
-// What fields say about the message.
+// What fields mean for the message.
 #include "core/field_rules.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// Every bound at n-1, n and n+1, in one piece and octet by octet; and every deadline a nanosecond
-// before and at its time.
+// Every limit at n-1, n and n+1, in one piece and byte by byte; and every deadline one nanosecond
+// before it and at it.
 #include "core/limits.h"
 
 #include <gtest/gtest.h>
@@ -15,8 +15,8 @@ using test::CorePeer;
 
 constexpr Duration kTick{1};
 
-/// The fault of `bytes` under `limits`, the same whole and octet by octet; none when the request
-/// was answered.
+/// The fault of `bytes` under `limits`, the same as a whole and byte by byte; none if the request
+/// got its response.
 Fault outcome(const Limits& limits, std::string_view bytes) {
   CorePeer whole(limits), cut(limits);
   whole.receive(bytes);

@@ -1,4 +1,4 @@
-// Copied, referenced and file pieces keep their order through every way of taking them.
+// Copied, referenced and file pieces stay in order however the output is taken.
 #include "core/output.h"
 
 #include <gtest/gtest.h>

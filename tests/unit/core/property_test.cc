@@ -1,5 +1,5 @@
-// Properties over generated traffic: cuts change nothing, memory stays in its bound, answers
-// re-parse whatever the application does.
+// Properties of generated traffic: splits change nothing, memory stays within its limit, responses
+// parse again whatever the application does.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -22,9 +22,9 @@ namespace {
 
 using test::CorePeer;
 
-// ---- what peers send
+// ---- what clients send
 
-/// Whole messages and pieces of messages, good and bad.
+/// Complete messages and pieces of messages, valid and invalid.
 rc::Gen<std::string> fragment() {
   return rc::gen::oneOf(
       rc::gen::element<std::string>(
@@ -54,7 +54,7 @@ rc::Gen<std::string> traffic() {
                       });
 }
 
-/// A message with one octet replaced, removed or doubled.
+/// A message with one byte replaced, removed or doubled.
 rc::Gen<std::string> damaged() {
   return rc::gen::apply(
       [](std::string text, std::size_t at, char octet, int how) {
@@ -69,7 +69,7 @@ rc::Gen<std::string> damaged() {
       rc::gen::inRange(0, 3));
 }
 
-/// Limits small enough for short messages to meet them.
+/// Limits small enough for short messages to reach them.
 rc::Gen<Limits> small_limits() {
   return rc::gen::apply(
       [](std::size_t line, std::size_t field, std::size_t head, std::size_t fields,
@@ -219,7 +219,7 @@ TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
     CorePeer peer;
     peer.app = nullptr;
     std::vector<std::pair<Behaviour, std::string>>
-        expected;  // with the content that the client must get
+        expected;  // with the body that the client must get
     std::uint64_t id = 0;
     for (const Behaviour& one : all) {
       if (peer.closed()) break;
@@ -263,7 +263,7 @@ TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
       const auto& [one, given] = expected[i];
       const bool last = i + 1 == expected.size();
       if (last && one.abort && reader.rest().empty())
-        break;  // nothing of it was out: the connection just ends
+        break;  // none of it was sent: the connection just ends
       const auto answer = reader.next(one.method == "HEAD");
       RC_ASSERT(answer);
       RC_ASSERT(std::to_string(answer->status) == one.status.substr(0, 3));

@@ -1,4 +1,4 @@
-// What may stand in the head of a response.
+// Validation of a response's status and fields.
 #include "core/response_fields.h"
 
 #include <gtest/gtest.h>

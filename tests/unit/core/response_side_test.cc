@@ -1,5 +1,5 @@
-// Answers as octets: every framing, cut and broken ends, server answers, interim answers, files,
-// large blocks.
+// Responses as bytes: every framing, split and truncated responses, server responses, interim
+// responses, files, large blocks.
 #include <gtest/gtest.h>
 
 #include "support/core_peer.h"
@@ -19,7 +19,7 @@ std::unique_ptr<CorePeer> asked(std::string_view method = "GET", std::string_vie
   return peer;
 }
 
-/// The output from the respond() of `status` on.
+/// The output from respond() with `status` on.
 std::string answered(CorePeer& peer, std::string_view status, std::vector<Field> fields,
                      std::optional<std::uint64_t> known,
                      std::initializer_list<std::string_view> blocks) {

@@ -1,5 +1,5 @@
-// Comparing and copying in words is the same as octet by octet, at every length and every place of
-// a difference.
+// Comparing and copying in words gives the same result as byte by byte, for every length and every
+// position of a difference.
 #include "core/text.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The longest gap and the least rate, at the nanosecond before, at and behind each deadline.
+// The maximum gap and the minimum rate, one nanosecond before, at and after each deadline.
 #include "core/transfer_rate.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// Every state with every event, against lists that are written down here a second time; and every
-// triple of next_step().
+// Every state with every event, against separate lists in this test; and every triple of
+// next_step().
 #include "core/transitions.h"
 
 #include <gtest/gtest.h>
