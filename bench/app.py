@@ -1,4 +1,4 @@
-"""The applications that are measured. `hello` is the one that every server serves."""
+"""The applications to measure. Every server runs `hello`."""
 
 import functools
 import threading
@@ -16,7 +16,7 @@ def sleep_10_ms(environ, start_response):
 
 
 def views(environ, start_response):
-    """By path: hello, and views that sleep or compute beside it."""
+    """Dispatch by path: hello, and views that sleep or compute next to it."""
     path = environ["PATH_INFO"]
     if path == "/sleep":
         time.sleep(0.020)
@@ -39,6 +39,6 @@ def start_busy_thread():
 
 
 def beside_busy_thread(environ, start_response):
-    """hello, in a process in which another Python thread computes for ever."""
+    """hello, in a process in which another Python thread computes forever."""
     start_busy_thread()
     return hello(environ, start_response)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def base_environ():
-    """What is the same for every request: everything that PEP 3333 and common practice ask for."""
+    """Return the constant part of environ: all that PEP 3333 and common practice require."""
     return {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",

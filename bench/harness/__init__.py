@@ -1,1 +1,1 @@
-"""How bench/run builds, starts, loads and measures servers."""
+"""Builds, starts, loads and measures servers for bench/run."""

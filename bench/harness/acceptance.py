@@ -1,4 +1,4 @@
-"""What a server keeps up beside slow views, computing views, busy threads, and when idle."""
+"""Measures a server next to slow views, computing views and busy threads, and when idle."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ from .compare import SCENARIOS, cost
 from .servers import Running, Unavailable
 
 MALFORMED = (
-    b"GET / HTTP/1.1\r\n\r\n"  # no Host: refused by the network side, without the application
+    b"GET / HTTP/1.1\r\n\r\n"  # no Host: rejected by the server, without a call of the application
 )
 
 
 class Background:
-    """Runs `work` in a thread until the end of the block."""
+    """Runs `work` in a thread until the `with` block ends."""
 
     def __init__(self, work):
         self.result = None
@@ -156,7 +156,7 @@ CHECKS = (
 
 
 def run(name, context, *, seconds, say):
-    """Lines of text."""
+    """Return lines of text."""
     rows = [["behavior", "aim", "measured"]]
     for check in CHECKS:
         say(check.__name__.replace("_", " "))

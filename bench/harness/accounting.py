@@ -1,4 +1,4 @@
-"""What the kernel says that a process and its descendants used."""
+"""Resources that a process and its descendants used, as the kernel reports them."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 @dataclass(frozen=True)
 class Usage:
     total: float  # seconds on a CPU, from the scheduler (nanoseconds)
-    user: float  # seconds, in ticks of usually 10 ms
+    user: float  # seconds, in ticks that are usually 10 ms
     system: float
 
     def __sub__(self, earlier):
@@ -20,7 +20,7 @@ class Usage:
 
 
 def family(pid):
-    """The process and all that it started."""
+    """Return the process and all its descendants."""
     found = [pid]
     for one in found:
         for task in Path(f"/proc/{one}/task").iterdir():
@@ -40,7 +40,7 @@ def usage(pid):
 
 
 def context_switches(pid):
-    """Of all threads, voluntary and not."""
+    """Count context switches of all threads, voluntary and involuntary."""
     count = 0
     for one in family(pid):
         for task in Path(f"/proc/{one}/task").iterdir():

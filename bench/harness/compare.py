@@ -1,4 +1,4 @@
-"""The table of ratios: every server under the same loads, in interleaved rounds."""
+"""Makes the table of ratios: every server under the same loads, in interleaved rounds."""
 
 from dataclasses import dataclass, field
 from statistics import median
@@ -59,7 +59,7 @@ def cost(context, server, scenario, seconds):
 
 
 class Results:
-    """costs[name][scenario key] has one Cost a round; notes say why something is missing."""
+    """costs[name][scenario key] has one Cost per round; notes explain missing results."""
 
     def __init__(self):
         self.costs = {}
@@ -71,7 +71,7 @@ class Results:
         return median(getattr(one, what) for one in costs) if costs else None
 
     def ratio(self, name, key, what="total"):
-        """Median over the rounds of this server's cost by that of the base in the same round."""
+        """Median over the rounds: this server's cost divided by the base's in the same round."""
         mine = self.costs.get(name, {}).get(key, [])
         base = self.costs.get("A'" if key == "close" else BASE, {}).get(
             "hello" if key == "threads" else key, []
@@ -87,7 +87,7 @@ class Results:
 def run(context, names, *, rounds, seconds, quick, say):
     results = Results()
     for turn in range(rounds):
-        # The order rotates, so that a drift of the machine's speed favors nobody.
+        # The order rotates, so that a drift of the machine's speed favors no server.
         order = names[turn % len(names) :] + names[: turn % len(names)]
         for scenario in SCENARIOS:
             for name in order:
@@ -117,7 +117,7 @@ def run(context, names, *, rounds, seconds, quick, say):
 
 
 def table(results, names):
-    """Lines of text. Times are CPU microseconds per request, x B is the ratio to floor B."""
+    """Return lines of text. Times are CPU microseconds per request, x B is the ratio to floor B."""
     columns = [
         "server",
         "CPU",
@@ -174,7 +174,7 @@ def times(value):
 
 
 def aligned(rows):
-    """The first column to the left, numbers to the right."""
+    """Align the first column left and numbers right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

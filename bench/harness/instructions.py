@@ -1,7 +1,7 @@
 """User-space instructions per request: the difference of two runs under callgrind.
 
-What starting and stopping cost cancels out. Which keys collide in a dict depends on Python's hash
-seed and is worth 1 %: so it is given, and the result is the mean over several.
+The cost of starting and stopping cancels out. Python's hash seed decides which dict keys collide,
+which changes the result by 1 %. So runs use fixed seeds, and the result is the mean over them.
 """
 
 import re
@@ -16,7 +16,7 @@ SEEDS = (0, 1, 2)
 
 
 def total(name, context, count, threads, seed):
-    """Instructions of a whole life of the server with `count` requests."""
+    """Count the instructions of a server from start to exit, with `count` requests."""
     with tempfile.TemporaryDirectory(prefix="callgrind-") as directory:
         under = [
             "env",

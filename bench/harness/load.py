@@ -13,7 +13,7 @@ LUA = Path(__file__).resolve().parent / "load.lua"
 
 
 def wrk(context, port, *, seconds, connections=64, pipeline=1, close=False, path="/"):
-    """One run on the load's core: {"requests", "us", "failed", "p50_us", "p99_us", "max_us"}."""
+    """Run wrk on the load's core: {"requests", "us", "failed", "p50_us", "p99_us", "max_us"}."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA)]
     if close:
         command += ["-H", "Connection: close"]
@@ -29,12 +29,12 @@ def wrk(context, port, *, seconds, connections=64, pipeline=1, close=False, path
 
 
 def request_bytes(port, path="/", extra=""):
-    """As wrk writes it."""
+    """Return a request as wrk sends it."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{extra}\r\n".encode()
 
 
 class Client:
-    """One connection that asks and waits, connecting anew when the server closed it."""
+    """One connection that sends a request and waits; reconnects after the server closed it."""
 
     def __init__(self, port):
         self.port = port
@@ -47,7 +47,7 @@ class Client:
         self.socket.sendall(data)
 
     def receive(self):
-        """The next answer, which has a Content-Length or ends with the connection."""
+        """Read the next response, which has a Content-Length or ends with the connection."""
         data = b""
         while True:
             head, end, body = data.partition(b"\r\n\r\n")
@@ -80,7 +80,7 @@ def content_length(head):
 
 
 def exactly(port, count, connections=8):
-    """`count` requests over kept-alive connections, all of which wait for answers together."""
+    """Send `count` requests over keep-alive connections that wait for responses concurrently."""
     clients = [Client(port) for _ in range(connections)]
     data = request_bytes(port)
     for _ in range(count // connections):
@@ -94,9 +94,9 @@ def exactly(port, count, connections=8):
 
 
 def at_rate(context, port, *, per_second, seconds, slow_share, slow_path, connections=128):
-    """Open loop: a request every 1/per_second, at its time whatever happened to earlier ones.
+    """Open loop: a request every 1/per_second, on time whatever happened to earlier ones.
 
-    Returns the latencies in seconds of the requests for `/`, each counted from when it was due.
+    Returns the latencies in seconds of the requests for `/`, each measured from its scheduled time.
     """
     os.sched_setaffinity(0, {context.load_cpu})
     dice = random.Random(1)
@@ -131,6 +131,6 @@ def at_rate(context, port, *, per_second, seconds, slow_share, slow_path, connec
 
 
 def percentile(values, share):
-    """The value below which `share` of the values lie; 0 to 1."""
+    """Return the value below which `share` (0 to 1) of the values are."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

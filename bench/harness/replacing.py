@@ -1,9 +1,8 @@
-"""What becomes of requests while workers are replaced and servers are stopped, counted.
+"""Counts the requests that are lost while workers are replaced and servers are stopped.
 
-Each scenario does something to a server's processes again and again, under the load of
-tests/support/load.py, which says what is lost; tests/e2e/apps/echoes.py is what is served. Every
-server gets two workers with four threads, and an idle time for connections that is far longer than
-the load's pauses.
+Each scenario repeats an action on a server's processes under the load of tests/support/load.py,
+which reports losses; the application is tests/e2e/apps/echoes.py. Every server gets two workers
+with four threads, and an idle timeout for connections that is far longer than the load's pauses.
 """
 
 import collections
@@ -34,7 +33,7 @@ RECYCLE_AFTER = 300  # requests of a worker
 
 
 class Stuck(Exception):
-    """What was waited for did not come; the text says what."""
+    """An expected event did not happen; the text names it."""
 
 
 # ---- the servers
@@ -59,7 +58,7 @@ def command_of(name, context, port, app, mode):
         command = [context.peers_python, "-m", "granian", "--interface", "wsgi", "--port", port]
         command += ["--workers", workers, "--blocking-threads", THREADS]
         command += ["--respawn-failed-workers", "--respawn-interval", 0.1, app]
-        if mode == "recycle":  # it counts no requests; its shortest --workers-lifetime is a minute
+        if mode == "recycle":  # has no request limit; its shortest --workers-lifetime is a minute
             command += ["--workers-max-rss", 1, "--rss-sample-interval", 1]
     return [*command, *(["--reload"] if mode == "reload" else [])]
 
@@ -71,12 +70,12 @@ NOTES = {
 
 
 class Served:
-    """A started server, in a process group of its own."""
+    """A started server in its own process group."""
 
     def __init__(self, name, context, *, ran, app="echoes:application", cwd=APPS, mode=""):
         self.name = name
         self.port = servers.free_port()
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end(). No pipe: nobody would read it
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end(). Not a pipe: nothing would read it
         self.process = subprocess.Popen(
             [str(part) for part in command_of(name, context, self.port, app, mode)],
             cwd=cwd,
@@ -110,7 +109,7 @@ class Served:
             raise Stuck("the server does not end") from None
 
     def end(self):
-        """Whatever is left of the group."""
+        """Kill the processes left in the group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -131,7 +130,7 @@ def wait_for_end(*pids):
 
 
 def serving(server, running):
-    """The children of the server that have answered."""
+    """Return the server's child processes that have responded."""
     return [pid for pid in processes.children(server.process.pid) if running.report.workers[pid]]
 
 
@@ -150,7 +149,7 @@ def wait_for_answers(running, count):
 
 
 def wait_for_workers(server, running, count, *, without=()):
-    """Until so many children that are not in `without` have answered. Returns them."""
+    """Wait until `count` child processes not in `without` have responded. Return them."""
     wait_until(
         running,
         lambda: len(set(serving(server, running)) - set(without)) >= count,
@@ -164,12 +163,12 @@ def wait_for_workers(server, running, count, *, without=()):
 
 @dataclass
 class Result:
-    """What one scenario found for one server."""
+    """Result of one scenario for one server."""
 
     events: int = 0
     report: Report = field(default_factory=Report)
-    excused: list = field(default_factory=list)  # failures that a killed worker explains
-    waits: list = field(default_factory=list)  # seconds from save to new answer
+    excused: list = field(default_factory=list)  # failures explained by a killed worker
+    waits: list = field(default_factory=list)  # seconds from save to new response
     ran_twice: int = 0
     seconds: float = 0.0
     stuck: str = ""
@@ -222,7 +221,7 @@ def signal_one(number):
 
 
 def under_one_load(scenario, *, mode=""):
-    """The scenario with one server and one load from its first event to its last."""
+    """Make the scenario run with one server and one load from its first event to its last."""
 
     def play(name, context, times, result, ran):
         with Served(name, context, mode=mode, ran=ran) as server:
@@ -241,7 +240,7 @@ def under_one_load(scenario, *, mode=""):
 
 
 def stop(name, context, times, result, ran):
-    """A new server for each stop; its clients end when they are refused."""
+    """Start a new server for each stop; its clients end when they are refused."""
     for number in range(times):
         with Served(name, context, ran=ran) as server:
             running = Load(server.port, seed=number).start()
@@ -273,7 +272,7 @@ def application(environ, start_response):
 
 
 def save(name, context, times, result, ran):
-    """A module is saved with another version, and asked for until that one answers."""
+    """Save a module with another version, and send requests until that version responds."""
     with tempfile.TemporaryDirectory() as directory:
         module = Path(directory) / "saved.py"
         module.write_text(SAVED.format(version="0"))
@@ -332,7 +331,7 @@ SCENARIOS = {
 
 
 def run(name, context, key, times):
-    """One scenario for one server. Returns its Result."""
+    """Run one scenario for one server. Return its Result."""
     result = Result()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
@@ -374,7 +373,7 @@ def row(key, name, result):
 
 
 def remarks(key, name, result):
-    """Lines that go below the table."""
+    """Return the lines below the table."""
     where = f"{SCENARIOS[key].what}, {name}"
     if result.excused:
         share = len(result.excused) / result.events if result.events else 0

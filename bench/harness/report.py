@@ -1,4 +1,4 @@
-"""What a command of bench/ prints, and how it keeps that in a file."""
+"""Output of the commands in bench/, printed and written to a file."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from . import servers
 
 
 class Report:
-    """Prints lines, and keeps them for a file."""
+    """Prints lines and collects them for a file."""
 
     def __init__(self, command, title, peers=servers.PEERS):
         self.command = " ".join([command, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Every server that is measured: how it is built or installed, and started."""
+"""Builds or installs, and starts, every server to measure."""
 
 import os
 import re
@@ -16,18 +16,18 @@ ROOT = BENCH.parent
 BUILD = ROOT / "build" / "bench"
 FLOORS = ("A", "A'", "A1", "B0", "B")
 PEERS = ("fastpysgi", "fastwsgi", "bjoern", "granian", "gunicorn", "waitress")
-START_SECONDS = 120  # under valgrind an interpreter takes a while
+START_SECONDS = 120  # Python starts slowly under valgrind
 
 
 class Unavailable(Exception):
-    """The server cannot be started here; the text says why."""
+    """The server cannot be started on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where things are. `server_cpu` and `load_cpu` are the same on a machine with one core."""
+    """Python and CPUs of a run. With one core `server_cpu` and `load_cpu` are the same."""
 
-    python: str  # the interpreter that has iotax, and that the floors are built for
+    python: str  # the interpreter with iotax installed; the floors are built for it
     server_cpu: int
     load_cpu: int
 
@@ -37,7 +37,7 @@ class Context:
 
 
 def find_python():
-    """This interpreter if it has iotax, else that of the project's environment."""
+    """Return this interpreter if it has iotax, else that of the project's environment."""
     ours = ROOT / "build" / "venv" / "bin" / "python"
     for python in (sys.executable, str(ours)):
         try:
@@ -70,7 +70,7 @@ def build_floors(context):
 
 
 def peers(names=PEERS):
-    """The lines of peers.txt: "NAME==VERSION"."""
+    """Return the lines of peers.txt: "NAME==VERSION"."""
     lines = (BENCH / "peers.txt").read_text().splitlines()
     return [line for line in lines if name_of(line) in names]
 
@@ -81,7 +81,7 @@ def name_of(line):
 
 
 def install_peers(context, names=PEERS):
-    """Returns {peer: why it is missing} for those that could not be installed."""
+    """Return {peer: reason} for the peers that could not be installed."""
     missing = {}
     if not Path(context.peers_python).exists():
         subprocess.run([context.python, "-m", "venv", BUILD / "peers"], check=True)
@@ -93,7 +93,7 @@ def install_peers(context, names=PEERS):
 
 
 def command_of(name, context, app, threads, port):
-    """The command line of a server. With port 0 it prints the one that it got."""
+    """Return the command line of a server. With port 0 the server prints its port."""
     floors = BUILD / "floors" / "bench"
     if name in ("A", "A'", "A1"):
         return [floors / {"A": "floor_a", "A'": "floor_a_close", "A1": "floor_a1"}[name], str(port)]
@@ -151,11 +151,11 @@ class Running:
 
     def __init__(self, name, context, app="app:hello", *, threads=1, under=()):
         self.name = name
-        # Peers cannot say which port they got, so theirs is looked for here; nothing reserves it.
+        # Peers cannot report their port, so find a free one here; nothing reserves it.
         self.port = free_port() if name in PEERS else 0
         command = [*under, *command_of(name, context, app, threads, self.port)]
         import_from = [str(BENCH), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(). No pipe: nobody would read it under load
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(). Not a pipe: nothing would read it under load
         self.process = subprocess.Popen(
             [str(part) for part in command],
             cwd=BENCH,
@@ -198,7 +198,7 @@ class Running:
         return os.pread(self.output.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def stop(self):
-        """TERM, and half a minute later KILL to whatever is left of the process group."""
+        """Send TERM, and half a minute later KILL to the rest of the process group."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
