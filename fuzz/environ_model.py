@@ -1,15 +1,15 @@
-"""What environ has to be, for fuzz_environ: written from PEP 3333, RFC 3875 and http1-policy.
+"""Model of environ for fuzz_environ, written from PEP 3333, RFC 3875 and http1-policy.
 
-`check(call, request, body, peer, octets)` raises AssertionError. `call` is (environ, content that
-was read); `request` maps keys of environ to the octets that policy_model.h has for them; `peer` is
-(remote address, remote port, local address, local port), empty for a UNIX socket; `octets` are all
-that the client sent.
+`check(call, request, body, peer, octets)` raises AssertionError. `call` is (environ, body that was
+read); `request` maps keys of environ to their bytes in policy_model.h; `peer` is (remote address,
+remote port, local address, local port), empty for a Unix socket; `octets` are all bytes that the
+client sent.
 """
 
 import ipaddress
 import re
 
-# As fuzz_environ.cc has them.
+# The same as in fuzz_environ.cc.
 TRUSTED = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32")]
 UNIX_IS_TRUSTED = True
 

@@ -1,4 +1,4 @@
-"""What the commands of this directory share: the targets, how they are built, and their seeds."""
+"""Shared by the commands of this directory: the targets, how to build them, and their seeds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 FUZZ = Path(__file__).resolve().parent
 ROOT = FUZZ.parent
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.cc"))
-SEED_BYTES_MAX = 8192  # beyond this an input only repeats itself; the small limits come without it
+SEED_BYTES_MAX = 8192  # longer inputs only repeat themselves; the small limits need none
 
 # The flags of client.h.
 EARLY, SMALL_LIMITS, EOF = 1, 2, 4
 
 
 def build(tree: Path, programs: list[str], preset: str = "fuzz") -> Path:
-    """Builds programs of a source tree; returns the directory where they are."""
+    """Build programs of a source tree. Return their directory."""
     python = ROOT / "build" / "venv" / "bin" / "python"
     directory = tree / "build" / preset
     configure = ["cmake", "--preset", preset, f"-DIOTAX_PYTHON={python}"]
@@ -42,7 +42,7 @@ def engine(directory: Path, target: str) -> Path:
 
 
 def seeds(target: str) -> dict[str, bytes]:
-    """Inputs that hold the HTTP/1 cases, by name; none for a target without octets of a client."""
+    """Return the HTTP/1 cases as inputs, by name; none for a target without client bytes."""
     if target == "response":
         return {}
     found = {}
@@ -57,7 +57,7 @@ def seeds(target: str) -> dict[str, bytes]:
 
 
 def flavors(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
-    if target == "connection":  # octets, choices, how many
+    if target == "connection":  # bytes, choices, number of choices
         ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
         return {way: octets + end for way, end in ends.items()}
     ways = {"": 0, ".small": SMALL_LIMITS}
@@ -68,7 +68,7 @@ def flavors(target: str, octets: bytes, eof: bool, number: int) -> dict[str, byt
 
 
 def octets_of_client(target: str, data: bytes) -> bytes | None:
-    """What an input sends as the client; None where it is made of choices."""
+    """Return the bytes that an input sends as the client; None if it consists of choices."""
     if target == "response":
         return None
     if target == "connection":
@@ -82,6 +82,6 @@ def statistic(log: str, name: str) -> int:
 
 
 def coverage(log: str) -> tuple[int, int]:
-    """Edges and features that an engine has seen at its end."""
+    """Return the edges and features that an engine reports at its end."""
     found = re.findall(r"cov: (\d+) ft: (\d+)", log)
     return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
