@@ -121,7 +121,7 @@ class Connection {
   /// Whether a head has begun to arrive that is neither complete nor rejected.
   [[nodiscard]] bool in_head() const noexcept;
   /// A copy of the incomplete or rejected head received so far, and of the bytes after it: input
-  /// for partial_head.h. Empty if no head has begun. Valid until refuse().
+  /// for partial_head.h. Empty if no head has begun. Only until refuse().
   [[nodiscard]] std::string partial_head() const;
   /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;

@@ -34,7 +34,7 @@ struct Limits {
   /// Head: total time from its first byte. Body: longest gap.
   Duration receive_timeout = std::chrono::seconds{10};
   Duration send_timeout =
-      std::chrono::seconds{30};        // longest time without progress while a client reads
+      std::chrono::seconds{30};        // longest time in which a client takes no output
   std::uint64_t rate_bytes_min = 500;  // per second, request body and response
   /// While an application thread waits for the client.
   std::uint64_t streaming_rate_bytes_min = 64 * 1024;

@@ -95,7 +95,7 @@ void raise_unsupported(const char* text) {
   PyObject* const type =
       io == nullptr ? nullptr : PyObject_GetAttrString(io, "UnsupportedOperation");
   Py_XDECREF(io);
-  if (type == nullptr) return;  // the import error stays set
+  if (type == nullptr) return;  // the exception of the lookup stays set
   PyErr_SetString(type, text);
   Py_DECREF(type);
 }

@@ -9,7 +9,7 @@
 namespace iotax::bridge {
 namespace {
 
-/// Acquires the GIL, which the caller may not hold. Keeps an exception that is set.
+/// Acquires the GIL, since the caller may have released it. Keeps an exception that is set.
 void print(void (*to)(const char*, ...), std::string lines) noexcept {
   std::replace(lines.begin(), lines.end(), '\0', '?');  // a C string ends at a NUL
   const PyGILState_STATE state = PyGILState_Ensure();
