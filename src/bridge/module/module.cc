@@ -100,7 +100,8 @@ class PyWorker {
     worker_.stop(wanted);
   }
 
-  /// Release the GIL until an event arrives; the scoreboard shows how long that took.
+  /// Wait for an event without the GIL. The scoreboard shows how long this thread then waits for
+  /// the GIL.
   py::object watch() {
     std::optional<driver::WatchEvent> event;
     {
