@@ -1,11 +1,11 @@
-"""When a process may be started again after others have failed.
+"""Backoff: when a process may be started again after a failure.
 
-Decides how long to wait. Knows nothing of what failed, or why.
+Decides how long to wait. Must not know which process failed, or why.
 """
 
 from typing import Final
 
-# A process that ends sooner than this after its start has failed.
+# A process that exits sooner than this after its start has failed.
 YOUNG_SECONDS: Final = 10.0
 FIRST_DELAY_SECONDS: Final = 0.1
 LONGEST_DELAY_SECONDS: Final = 30.0
@@ -14,7 +14,7 @@ _NEVER: Final = float("-inf")
 
 
 class Backoff:
-    """The delay doubles with each attempt that fails. Processes that were started together are one
+    """The delay doubles with each failed attempt. Processes that were started together count as one
     attempt."""
 
     def __init__(self) -> None:
@@ -29,9 +29,9 @@ class Backoff:
         return max(0.0, self.until - now)
 
     def failed(self, started: float, now: float) -> None:
-        """A process that was started at `started` did not get ready, or ended young."""
+        """A process that was started at `started` did not become ready, or exited young."""
         if started <= self._failed_at:
-            return  # of an attempt that has been counted
+            return  # this attempt has been counted already
         if started >= self.until + YOUNG_SECONDS:
             self._delay = 0.0  # nothing had to be started for a while
         self._delay = min(max(FIRST_DELAY_SECONDS, self._delay * 2), LONGEST_DELAY_SECONDS)
@@ -39,14 +39,14 @@ class Backoff:
         self.until = now + self._delay
 
     def ended(self, started: float, now: float) -> None:
-        """A process that had been ready has ended."""
+        """A process that had been ready has exited."""
         if now - started < YOUNG_SECONDS:
             self.failed(started, now)
         else:
             self._delay = 0.0
 
     def wait(self, now: float, seconds: float) -> None:
-        """Start nothing for so long, whatever has failed before."""
+        """Start nothing for `seconds`, independent of earlier failures."""
         self.until = max(self.until, now + seconds)
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
-"""The requests that workers run, as they write them into the shared page.
+"""Describes the requests that workers run, as they write them into the scoreboard.
 
-Decides the words for them. Knows of a worker only its seat.
+Decides the wording. Knows only the seat of a worker.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from iotax._processes import exit_status
 
 
 class Call(NamedTuple):
-    """A request in the hands of the application."""
+    """A request that the application is handling."""
 
     line: str
     id: str
@@ -31,12 +31,12 @@ class Calls:
         return [Call(*call) for call in self._page.calls(seat)]
 
     def clause(self, seat: int) -> str:
-        """ "while running …", to follow what has happened to the worker."""
+        """ "while running …": the end of a log line about the worker."""
         return describe(self.of(seat))
 
 
 def describe(calls: Sequence[Call]) -> str:
-    """What a worker was running, as a clause; at most five requests are named."""
+    """The requests that a worker was running, as a clause that names at most five of them."""
     if not calls:
         return "with no request in progress"
     named = ", ".join(str(call) for call in calls[:5])

@@ -1,7 +1,7 @@
-"""Messages between the supervisor and a process of its own: whole packets over a socket pair.
+"""Messages between the supervisor and one of its processes: packets over a socket pair.
 
-A packet is its kind (protocol.py), or its kind, a space and text; a descriptor can come along. The
-end of either process is the end of the channel.
+A packet is its kind (protocol.py), or its kind, a space and text; it can carry a descriptor. The
+channel closes when either process exits.
 """
 
 import os
@@ -13,12 +13,12 @@ from iotax._processes.protocol import GONE, Report
 from iotax._runtime import native
 
 _BYTES_MAX: Final = 64 * 1024
-# gevent and eventlet put another one into the module; the template imports the application.
+# gevent and eventlet replace the class in the module, and the template imports the application.
 _Socket: Final = socket.socket
 
 
 class Message(NamedTuple):
-    """`descriptor` is the receiver's to close; -1: none came along."""
+    """The receiver closes `descriptor`; -1: the message carried none."""
 
     kind: str
     text: str = ""
@@ -26,7 +26,7 @@ class Message(NamedTuple):
 
 
 class Channel:
-    """One end. Never blocks."""
+    """One end of a channel. Only wait() blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -39,7 +39,7 @@ class Channel:
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> Self:
-        """Takes the descriptor over."""
+        """Take ownership of the descriptor."""
         return cls(_Socket(fileno=descriptor))
 
     def copy(self) -> Self:
@@ -53,7 +53,7 @@ class Channel:
         self._socket.close()
 
     def send(self, kind: str, text: str = "", descriptor: int = -1) -> bool:
-        """Whether it is on its way. Text beyond the bound of a packet is cut."""
+        """Return whether the kernel took the message. Text that exceeds a packet is truncated."""
         packet = (f"{kind} {text}" if text else kind).encode(errors="backslashreplace")[:_BYTES_MAX]
         try:
             if descriptor >= 0:
@@ -61,23 +61,23 @@ class Channel:
             else:
                 self._socket.send(packet)
         except OSError:
-            return False  # full, or the other side has ended, which receive() reports
+            return False  # full, or closed by the other side, which receive() reports
         return True
 
     def send_not_forked(self, error: OSError) -> None:
-        """On the channel of a worker that could not be forked."""
+        """Report, on the channel of a worker, that the worker could not be forked."""
         self.send(Report.NOT_FORKED, error.strerror or str(error))
 
     def wait(self) -> Message:
-        """The next message, as soon as there is one."""
-        poll = native.poll()  # select() takes no descriptor from 1024 on
+        """Wait for the next message and return it."""
+        poll = native.poll()  # select() cannot watch descriptors from 1024 on
         poll.register(self._socket, select.POLLIN)
         while (message := self.receive()) is None:
             poll.poll()
         return message
 
     def receive(self) -> Message | None:
-        """The next message; None: that was all for now."""
+        """Return the next message; None: no message is waiting."""
         try:
             packet, descriptors, _, _ = socket.recv_fds(
                 self._socket, _BYTES_MAX, 1, socket.MSG_DONTWAIT

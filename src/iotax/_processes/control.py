@@ -1,7 +1,7 @@
-"""What is done to one process: orders, signals, and the time by which it has to have exited.
+"""Control of one process: orders, signals, and the deadline for its exit.
 
-Decides how a process is ordered to exit, and how that is enforced. Knows neither why, nor what the
-other processes do.
+Decides how a process is ordered to exit, and how that is enforced. Knows neither the reason nor the
+state of the other processes.
 """
 
 import signal
@@ -16,11 +16,11 @@ from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.worker import JOIN_SECONDS
 
-# What a worker gets beyond its graceful timeout for threads and exit functions of the application.
+# Added to a worker's graceful timeout for the application's threads and exit functions.
 LEAVE_SECONDS: Final = JOIN_SECONDS + 1.0
-# Time to exit for a process that is to abort its requests, or that still boots.
+# Time to exit for a process that has to abort its requests, or that still boots.
 AT_ONCE_SECONDS: Final = 1.0
-# A killed process that has not exited by then hangs in the kernel; it is not waited for.
+# A killed process that has not exited after this time hangs in the kernel: stop waiting for it.
 KILLED_SECONDS: Final = 5.0
 
 
@@ -41,12 +41,12 @@ class Control:
         self.drain_seconds = graceful_seconds + leave_seconds
 
     def want(self, worker: Worker, replacement: Replacement) -> None:
-        """Another worker in its place. The wish stays until this one has exited."""
+        """Ask for a replacement of `worker`. The request stays until `worker` has exited."""
         if worker.want(replacement):
             server_log.info(f"Replacing worker [{worker.pid}]: {replacement.reason}")
 
     def drain(self, worker: Worker) -> None:
-        """Tell a worker to drain and exit, while others serve; one that boots is dismissed."""
+        """Order a worker to drain and exit while others serve; dismiss it if it still boots."""
         if worker.boots():
             self.dismiss(worker)
         elif worker.state is State.READY:
@@ -55,19 +55,19 @@ class Control:
             self.expect_exit(worker, "it did not exit in time", self.drain_seconds)
 
     def dismiss(self, child: Child) -> None:
-        """End a process that boots. By TERM, which a worker that has just become ready survives:
-        it may have clients."""
+        """End a process that boots. SIGTERM, because a worker that has just become ready must
+        survive it: it may have clients."""
         child.apply(Event.DISMISS)
         self.expect_exit(child, "", AT_ONCE_SECONDS)
         if child.pid:
             self._system.kill(child.pid, signal.SIGTERM)
 
     def expect_exit(self, child: Child, reason: str, seconds: float) -> None:
-        """It is killed when it has not exited after so long; `reason` is what the log says then."""
+        """Kill `child` if it has not exited after `seconds`; `reason` is logged then."""
         child.termination = Termination(reason, self._system.now() + seconds)
 
     def kill(self, child: Child, why: str = "") -> None:
-        """Immediately, or as soon as its process id is known."""
+        """Kill `child` immediately, or as soon as its process id is known."""
         if child.state is State.EXITED:
             return
         if isinstance(child, Worker) and child.aborts_first:
@@ -80,7 +80,7 @@ class Control:
             self._system.kill(child.pid, signal.SIGKILL)
 
     def _abort(self, worker: Worker) -> None:
-        """Truncate its responses visibly to the clients; it is killed after that."""
+        """Truncate its responses, visibly to the clients; the worker is killed afterwards."""
         for call in self._calls.of(worker.seat):
             server_log.warning(f"Aborted: {call}")
         worker.channel.send(Order.NOW)
@@ -88,7 +88,7 @@ class Control:
         worker.aborts_first = False
 
     def enforce_exit(self, child: Child) -> None:
-        """Its kill_at() has passed."""
+        """Called when kill_at() of `child` has passed."""
         if child.state is not State.KILLED:
             self.kill(child, child.killed_because())
             return
@@ -101,18 +101,18 @@ class Control:
         )
 
     def discard(self, template: Child, why: str = "") -> None:
-        """Kill it; its exit is of no interest."""
+        """Kill it and forget it: its exit is not reported."""
         self.kill(template, why)
         template.channel.close()
         template.channel_closed = True
         self._pool.remove(template)
 
     def end_template(self, template: Child) -> None:
-        """It runs the exit functions of the import, and exits."""
+        """Close its channel: it runs the exit functions of the import, and exits."""
         template.channel.close()
         template.channel_closed = template.is_leaving = True
         self.expect_exit(template, "", self.drain_seconds)
 
     def dump_stacks(self, worker: Worker) -> None:
-        if worker.pid:  # 0 would be the whole process group
+        if worker.pid:  # kill(0) would signal the whole process group
             self._system.kill(worker.pid, signals.DUMP_STACKS)

@@ -1,7 +1,7 @@
-"""The exit functions (atexit) that an import registers in the template: they run there, once.
+"""Makes the exit functions (atexit) that an import registers in the template run there only, once.
 
-A fork inherits them, so each worker would run them, and end what the others still use. Decides
-which of Python's own belong to every process. Functions that a worker registers are its own.
+A fork inherits them, so each worker would run them and close resources that the others still use.
+Decides which of Python's own functions every process runs. A worker runs those it registers itself.
 """
 
 import atexit
@@ -20,9 +20,9 @@ class ExitFunctions:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
-        """Those that are registered in the block are to stay in this process."""
+        """Record the functions registered in the block: only this process runs them."""
         self._records = True
-        atexit.register = self._record  # type: ignore[assignment]  # it takes the same
+        atexit.register = self._record  # type: ignore[assignment]  # same parameters
         try:
             yield
         finally:
@@ -30,13 +30,14 @@ class ExitFunctions:
             atexit.register = self._register
 
     def _record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """In place of atexit.register(), also afterwards for who has imported it from there."""
+        """Replaces atexit.register(); modules that imported the name go on calling this."""
         if self._records:
             self._recorded.append(function)
         return self._register(function, *args, **kwargs)
 
     def forget_in_child(self) -> None:
-        """In a fork. Python's own functions see to what this process will make itself."""
+        """Unregister the recorded functions in a fork. Register Python's own ones again: they clean
+        up what this process creates itself."""
         for function in self._recorded:
             atexit.unregister(function)
         for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
@@ -45,11 +46,11 @@ class ExitFunctions:
             if function in self._recorded:
                 self._register(function)
         if processes := sys.modules.get("multiprocessing.process"):
-            processes._children.clear()  # they are the template's, and not to be ended here
+            processes._children.clear()  # they belong to the template, which terminates them
 
 
 def _of_each_process() -> Iterator[Callable[..., Any]]:
-    """Registered once by modules that rely on it from then on."""
+    """Python's own exit functions, which their modules register only once."""
     for module, path in (
         ("multiprocessing.util", "_exit_function"),
         ("logging", "shutdown"),

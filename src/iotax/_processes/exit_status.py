@@ -1,6 +1,6 @@
-"""Exit codes of the server, and why a process of it ended, in words.
+"""Exit codes of the server, and descriptions of how a process exited.
 
-Decides the words. Knows wait statuses and signals, not what becomes of the process.
+Decides the wording. Knows wait statuses and signals, not what happens to the process.
 """
 
 import os
@@ -12,7 +12,7 @@ EXIT_LOAD: Final = 3
 
 
 def cause(status: int, *, out_of_memory: bool = False) -> str:
-    """From the status that wait() gave: "was killed by …", "died of …", "ended with …"."""
+    """Describe a wait status: "was killed by …", "died of …", "ended with …"."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"ended with exit code {code}"
@@ -40,7 +40,7 @@ def age(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for people: "512 MiB"."""
+    """A number of bytes as text: "512 MiB"."""
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << power:
             return f"{count / (1 << power):.4g} {unit}"

@@ -1,7 +1,7 @@
-"""Processes that cannot be started, and code that cannot be loaded: tried again later.
+"""Failures to start a process or to load code, which are retried later.
 
-Logs the same cause once; the backoff decides when to try again. Does not know how processes are
-made.
+Logs the same cause once; the backoff decides when to retry. Does not know how processes are
+started.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ class Failures:
     ) -> None:
         self._pool, self._target, self._backoff, self._now = pool, target, backoff, clock
         self._fork_error = ""  # why processes cannot be started now
-        self._load_error = ""  # what was logged last of code that cannot be loaded
+        self._load_error = ""  # the load error that was logged last
 
     def cannot_start(self, why: str) -> None:
-        """It is tried again until it succeeds; the same cause is logged once."""
+        """A process could not be started: retry until it can; log the same cause once."""
         if why != self._fork_error:
             server_log.error(
                 f"Cannot start a process: {why}; retrying every"
@@ -37,12 +37,12 @@ class Failures:
         self._fork_error = ""
 
     def not_forked(self, child: Child) -> None:
-        """The template has not obeyed the order. It may have reported why."""
+        """The template did not fork `child`. It may have reported why."""
         if not self._fork_error:
             self._backoff.failed(child.started, self._now())
 
     def log_load_error(self, screen: str) -> None:
-        """In full once, however often it is tried."""
+        """Log the error in full once, and in one line while it repeats."""
         again = screen == self._load_error
         self._load_error = screen
         server_log.error(f"{screen.splitlines()[0]}: the same error again" if again else screen)
@@ -51,8 +51,8 @@ class Failures:
         self._load_error = ""
 
     def try_again_later(self, child: Child) -> None:
-        """Workers that serve are not replaced by code that does not run; what is wanted stays
-        wanted."""
+        """Keep the serving workers, since the new code does not run. Replacements stay
+        requested."""
         now = self._now()
         self._backoff.failed(child.started, now)
         wanted = self._target.still_wanted(self._pool.workers)

@@ -1,6 +1,6 @@
-"""How a process of the server's own is made: a fork that leaves its parent's frames behind.
+"""Forks the server's own processes. The child unwinds the parent's stack before it runs.
 
-Decides: what a child does before anything else, and how its end is tied to the supervisor's.
+Decides what a child does first, and how its exit is tied to the supervisor's.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ Run = Callable[[], int]
 
 
 class Forked(BaseException):
-    """Raised in the child of a fork: `run` is what it is there for, and gives its exit code."""
+    """Raised in the child of a fork: `run` is its task and returns its exit code."""
 
     def __init__(self, run: Run) -> None:
         super().__init__("the child of a fork has to leave the frames of its parent")
@@ -26,7 +26,7 @@ class Forked(BaseException):
 
 
 def run_forked(run: Run) -> int:
-    """Run what the command, or a child of it, is there for."""
+    """Run the command's task, and in a forked child the child's. Returns the exit code."""
     while True:
         try:
             return run()
@@ -35,8 +35,8 @@ def run_forked(run: Run) -> int:
 
 
 def fork(run: Run, become_child: Callable[[], None]) -> int:
-    """The child's process id, in the parent. The child lets go of what is its parent's, with
-    signals blocked, and goes on as `run`."""
+    """Return the child's process id in the parent. The child calls `become_child` with signals
+    blocked, to release what belongs to its parent, and raises Forked(run)."""
     with signals.blocked():
         pid = native.fork()
         if pid:
@@ -48,9 +48,9 @@ def fork(run: Run, become_child: Callable[[], None]) -> int:
 def fork_for_adoption(
     run: Run, become_child: Callable[[], None], failed: Callable[[OSError], None]
 ) -> None:
-    """As fork(), but the process becomes a child of the nearest subreaper. When the system has no
-    room for it, `failed` is called with the cause, perhaps in the process between the two, which
-    never gets further than this function: it runs none of the application's exit functions."""
+    """Like fork(), but the nearest subreaper adopts the process. If a fork fails, `failed` gets
+    the cause, possibly in the intermediate process. That process never returns from this function
+    and does not run the application's exit functions."""
     with signals.blocked():
         try:
             middle = native.fork()
@@ -74,18 +74,18 @@ def fork_for_adoption(
 
 
 def die_with(supervisor: int) -> None:
-    """From now on this process is killed when the process `supervisor`, its parent by birth or
-    adoption, ends."""
+    """Have the kernel kill this process when the process `supervisor`, its parent by fork or
+    adoption, exits."""
     deadline = time.monotonic() + 5
     while os.getppid() != supervisor and time.monotonic() < deadline:
-        os.sched_yield()  # the process in the middle is ending
+        os.sched_yield()  # the intermediate process is exiting
     _iotax.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(0)
 
 
 def live_on() -> None:
-    """The end of the supervisor is no longer the end of this process: it is told by the channel."""
+    """Undo die_with(): from now on the closed channel reports that the supervisor has exited."""
     _iotax.set_parent_death_signal(0)
 
 

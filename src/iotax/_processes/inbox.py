@@ -1,7 +1,7 @@
-"""Turns reports of processes into events and wishes.
+"""Turns reports of processes into events and requests for replacements.
 
-Decides which report counts in which state. The end of a channel without a process id means that
-the worker was never forked.
+Decides which report counts in which state. If a channel closes before the worker's process id is
+known, the worker was never forked.
 """
 
 import signal
@@ -21,9 +21,9 @@ class Inbox:
         self._parts, self._policy, self._replacer = parts, policy, replacer
 
     def read(self, child: Child) -> None:
-        """All reports that have arrived."""
+        """Handle all reports that have arrived."""
         if child.state is State.EXITED:
-            return  # seen in this turn, after its channel was found readable
+            return  # reaped in this turn, after poll() found its channel readable
         while not child.channel_closed and (message := child.channel.receive()) is not None:
             if message.kind == GONE:
                 child.channel_closed = True
@@ -67,7 +67,7 @@ class Inbox:
         return None
 
     def _has_pid(self, worker: Worker, pid: int) -> None:
-        """The template has forked it. Signals that were due before can be sent now."""
+        """The template has forked the worker. Send the signal that waited for its process id."""
         worker.pid = pid
         worker.apply(Event.PID)
         self._parts.spawner.started(worker)
@@ -77,7 +77,8 @@ class Inbox:
             self._parts.system.kill(pid, signal.SIGKILL)
 
     def _was_not_forked(self, worker: Worker) -> None:
-        """The template exited with the order unread, or the fork before it reported its id."""
+        """The template exited without reading the order, or the fork failed or exited before it
+        reported its process id."""
         worker.channel.close()
         worker.apply(Event.EXIT)
         self._parts.pool.remove(worker)

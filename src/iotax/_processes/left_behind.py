@@ -1,8 +1,8 @@
-"""What an import leaves in the template that its forks, the workers, do not have.
+"""Finds what an import creates in the template and the forked workers lack or must not share.
 
-Decides what a warning says. Threads do not survive a fork, but some libraries (OpenTelemetry,
-ddtrace) start theirs again in the child. They can do so by os.register_at_fork() only, which tells
-nobody what was registered, so it is tried: a fork looks which threads it has, and ends.
+Decides what the warnings say. Threads do not survive a fork, but some libraries (OpenTelemetry,
+ddtrace) restart theirs in the child through os.register_at_fork(), which cannot be queried. So a
+trial fork lists the threads that it has, and exits.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from typing import Final
 from iotax._processes import signals
 from iotax._runtime import native
 
-# A fork whose at-fork handlers take longer than this is not waited for.
+# A trial fork whose at-fork handlers take longer than this is killed.
 _TRIAL_SECONDS: Final = 2.0
-# Some are started again a moment after the fork.
+# Some libraries restart their threads a moment after the fork.
 _RESTART_SECONDS: Final = 0.3
-# Native threads that their library starts again in a fork when they are used first, which no trial
-# shows: module that sees to it, names.
+# Native threads that a library restarts in a fork at their first use, which a trial cannot show:
+# the module that restarts them, and their names.
 _STARTED_AT_USE: Final = {"ddtrace.internal.forksafe": ("NativeWriter", "tokio-rt-worker")}
 _NAMES_BYTES_MAX: Final = 64 * 1024
 _TASKS: Final = "/proc/self/task"
@@ -32,7 +32,8 @@ _DESCRIPTORS: Final = "/proc/self/fd"
 
 
 def after_import(sockets_before: set[str]) -> Iterator[str]:
-    """Sentences for people. `sockets_before`: sockets() as it was before the import."""
+    """Yield the text of each warning. `sockets_before`: the result of sockets() before the
+    import."""
     if threads := _lost_threads():
         yield (
             f"importing the application started {_count(threads, 'thread')} ({'; '.join(threads)}),"
@@ -58,7 +59,7 @@ def after_import(sockets_before: set[str]) -> Iterator[str]:
 
 
 def _lost_threads() -> list[str]:
-    """Names of the threads that run in this process and not in a fork of it."""
+    """Names of the threads that run in this process but not in a fork of it."""
     here = _running()
     if not here:
         return []
@@ -71,10 +72,10 @@ def _lost_threads() -> list[str]:
 
 
 def _running() -> list[str]:
-    """The names of all threads but the main one. Those that Python does not know of have the names
-    that the system shows."""
+    """Names of all threads except the main one. Threads unknown to Python have the names that the
+    kernel reports."""
     known = threading.enumerate()
-    # A main thread that eventlet has made anew has no number.
+    # eventlet replaces the object of the main thread with one that has no native_id.
     others = _tasks() - {os.getpid(), *(getattr(thread, "native_id", None) for thread in known)}
     return [*(thread.name for thread in known[1:]), *map(_name_of, others)]
 
@@ -83,7 +84,7 @@ def _tasks() -> set[int]:
     try:
         return {int(number) for number in os.listdir(_TASKS)}
     except OSError:
-        return set()  # a system that does not show them: only those that Python knows count
+        return set()  # no /proc: count only the threads that Python knows
 
 
 def _name_of(task: int) -> str:
@@ -95,8 +96,8 @@ def _name_of(task: int) -> str:
 
 
 def _running_in_a_fork(wanted: Sequence[str]) -> list[str]:
-    """As _running(), in a child that has done what the libraries want done there. It waits a moment
-    for `wanted`, which may be started by other threads."""
+    """Like _running(), in a child that has run the at-fork handlers. The child waits a moment for
+    `wanted`, because other threads may start them."""
     reading, writing = os.pipe()
     with signals.blocked():
         try:
@@ -114,7 +115,7 @@ def _running_in_a_fork(wanted: Sequence[str]) -> list[str]:
         answer, ended = answer + data, not data
     os.close(reading)
     if child > 0:
-        if not ended:  # so it lives, and hangs
+        if not ended:  # the child hangs
             os.kill(child, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):  # the application may ignore SIGCHLD
             native.waitpid(child, 0)
@@ -137,9 +138,9 @@ def _answer(writing: int, wanted: Sequence[str]) -> None:
 def sockets() -> set[str]:
     """Names of the open sockets of this process: "descriptor 7"."""
     found = set()
-    with contextlib.suppress(OSError):  # a system that does not show them
+    with contextlib.suppress(OSError):  # no /proc
         for number in os.listdir(_DESCRIPTORS):
-            with contextlib.suppress(OSError):  # that of the listing itself
+            with contextlib.suppress(OSError):  # the descriptor that listdir() itself used
                 if os.readlink(f"{_DESCRIPTORS}/{number}").startswith("socket:"):
                     found.add(f"descriptor {number}")
     return found
@@ -157,4 +158,4 @@ def _is_open(loop: object) -> bool:
     try:
         return not loop.is_closed()  # type: ignore[attr-defined]
     except Exception:
-        return True  # a loop that does not tell is not known to be closed
+        return True  # cannot be asked: assume that it is open

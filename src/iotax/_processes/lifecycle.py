@@ -1,8 +1,8 @@
-"""The lifecycle of a supervised process: what it is, what can happen to it, what is wanted of it.
+"""Lifecycle of a supervised process: its states, its events, and the request for a replacement.
 
-Decides which event is possible in which state. It must not know processes, messages or clocks: what
-a process *is* (State) changes by events only; what is *wanted* of a worker (Replacement) is a value
-of its own that no event changes, so a failed boot cannot clear it.
+Decides which event is possible in which state. Must not know processes, messages or clocks. Only
+events change the state; no event changes the request (Replacement), which is a separate value, so a
+failed boot cannot clear it.
 """
 
 import enum
@@ -15,12 +15,12 @@ FOREVER: Final = float("inf")
 
 
 class State(enum.Enum):
-    FORKING = enum.auto()  # ordered of the template; the process id is not known yet
+    FORKING = enum.auto()  # ordered from the template; the process id is not known yet
     BOOTING = enum.auto()
     READY = enum.auto()
-    DRAINING = enum.auto()  # told to finish what it runs and to exit
-    DISMISSED = enum.auto()  # not needed any more, sent SIGTERM while booting
-    KILLED = enum.auto()  # sent SIGKILL, or it will be as soon as its process id is known
+    DRAINING = enum.auto()  # ordered to finish its requests and to exit
+    DISMISSED = enum.auto()  # no longer needed: sent SIGTERM while booting
+    KILLED = enum.auto()  # sent SIGKILL, or due to be sent it when its process id is known
     EXITED = enum.auto()
 
 
@@ -33,7 +33,7 @@ class Event(enum.Enum):
     EXIT = enum.auto()
 
 
-# No row: the event is impossible there.
+# A pair without a row is impossible.
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
     {
         (State.FORKING, Event.PID): State.BOOTING,
@@ -51,7 +51,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.DRAINING, Event.KILL): State.KILLED,
         (State.DRAINING, Event.EXIT): State.EXITED,
         (State.DISMISSED, Event.PID): State.DISMISSED,  # SIGTERM can be sent now
-        (State.DISMISSED, Event.READY): State.READY,  # just in time: it has survived SIGTERM
+        (State.DISMISSED, Event.READY): State.READY,  # became ready in time to survive SIGTERM
         (State.DISMISSED, Event.KILL): State.KILLED,
         (State.DISMISSED, Event.EXIT): State.EXITED,
         (State.KILLED, Event.PID): State.KILLED,  # SIGKILL can be sent now
@@ -63,7 +63,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
 
 
 def next_state(state: State, event: Event) -> State:
-    """Errors: RuntimeError for a pair without a row, which is an error of ours."""
+    """Errors: RuntimeError for a pair without a row, which is a bug in iotax."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
@@ -74,10 +74,11 @@ def next_state(state: State, event: Event) -> State:
 
 @dataclass(frozen=True)
 class Replacement:
-    """Another worker is wanted in the place of this one.
+    """A request to replace a worker.
 
-    `urgent`: it cannot serve, so its replacement does not wait for other workers. `drain_first`:
-    there is no room for two, so it drains before the other one starts.
+    `urgent`: the worker cannot serve, so its replacement does not wait for other workers.
+    `drain_first`: memory does not suffice for both, so the worker drains before its replacement
+    starts.
     """
 
     reason: str
@@ -87,8 +88,9 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Termination:
-    """How the exit of a process is enforced. `reason`: logged when it had to be killed; "":
-    expected, not logged. `kill_at`: once it was killed, when its exit is no longer waited for."""
+    """How the exit of a process is enforced. `reason`: logged when the process has to be killed;
+    "": expected, not logged. `kill_at`: when to kill it or, if it was killed, when to stop waiting
+    for its exit."""
 
     reason: str
     kill_at: float

@@ -1,7 +1,7 @@
-"""How much memory a process has, and how much the kernel still gives: /proc and the cgroup's files.
+"""Memory that a process uses and that its cgroup has left, read from /proc and the cgroup's files.
 
-Decides which files say it (cgroup v2, or v1's memory controller). What cannot be read is unknown,
-never an error.
+Decides which files to read (cgroup v2, or v1's memory controller). A value that cannot be read is
+unknown, never an error.
 """
 
 import os
@@ -12,19 +12,19 @@ _ROOT: Final = Path("/sys/fs/cgroup")
 
 
 class Cgroup:
-    """The memory accounting that this process is under. Without one everything is unknown."""
+    """The memory cgroup of this process. Without one, every value is unknown."""
 
     def __init__(self, root: Path = _ROOT, membership: Path = Path("/proc/self/cgroup")) -> None:
         self._v2, self._v1 = _folders(root, membership)
 
     def oom_kills(self) -> int:
-        """How many processes of it the kernel has killed for memory so far; 0 when unknown."""
+        """Number of processes in it that the kernel's OOM killer has killed; 0 when unknown."""
         if self._v2 is not None:
             return _field(self._v2 / "memory.events", "oom_kill")
         return _field(self._v1 / "memory.oom_control", "oom_kill") if self._v1 is not None else 0
 
     def headroom(self) -> int | None:
-        """Bytes below the limit; None when there is no limit, or it is unknown."""
+        """Bytes left below the limit; None without a limit, or if the files cannot be read."""
         if self._v2 is not None:
             limit, used = _number(self._v2 / "memory.max"), _number(self._v2 / "memory.current")
         elif self._v1 is not None:
@@ -38,7 +38,7 @@ class Cgroup:
 
 
 def resident_bytes(pid: int) -> int:
-    """The resident set of a process; 0 when it is gone."""
+    """The resident set of a process, in bytes; 0 when the process has exited."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -47,7 +47,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def _folders(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
-    """The folders of v2 and of v1's memory controller, the first that exists of each."""
+    """The first existing directory of v2 and of v1's memory controller."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -63,7 +63,7 @@ def _folders(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
 
 
 def _existing(root: Path, path: str, file: str) -> Path | None:
-    # In a container the path may be that of the host, while the files lie at the root.
+    # In a container the path may be the host's, while the files are at the root.
     for folder in (root / path.lstrip("/"), root):
         if (folder / file).exists():
             return folder

@@ -1,6 +1,6 @@
 """Finds workers that boot too long, have served long enough, use too much memory, or are stuck.
 
-Decides why a worker is to be replaced, from the clock and the shared page; not when.
+Decides from the clock and the scoreboard why a worker has to be replaced, but not when.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Monitor:
                     self._look_at(worker, now)
 
     def dues(self) -> Iterator[float]:
-        """When tick() has something to do even if nothing happens."""
+        """Times at which tick() has work to do without any event."""
         config = self._config
         if config.boot_timeout:
             yield from (child.started + config.boot_timeout for child in self._pool.booting())
@@ -66,13 +66,13 @@ class Monitor:
     def _boots_too_long(self, child: Child) -> None:
         why = f"it was not ready within {self._config.boot_timeout:g} s (--boot-timeout)"
         if isinstance(child, Worker) and child.state is State.FORKING and child.template:
-            # Its order is unread: the template hangs, and with its end the order is void.
+            # The template has not read the order, so it hangs; killing it cancels the order.
             hangs = f"it did not fork within {self._config.boot_timeout:g} s"
             self._control.kill(child.template, hangs)
         self._control.kill(child, why)
 
     def _look_at(self, worker: Worker, now: float) -> None:
-        """Once a second while requests run; an idle worker reports when that changes."""
+        """Called once a second while requests run; an idle worker reports its next request."""
         turns, calls = self._page.turns(worker.seat), self._page.calls(worker.seat)
         if not calls and turns == worker.turns_seen:
             worker.is_watched = False
@@ -93,7 +93,8 @@ class Monitor:
                 self._control.want(worker, Replacement(why, drain_first=True))
 
     def _seems_stuck(self, worker: Worker, now: float) -> bool:
-        """Whether a call holds the GIL. Seen twice: the page may be from before a freeze."""
+        """Whether a call holds the GIL. Checked twice: after a freeze, the scoreboard can be
+        outdated."""
         waits = self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS
         waits = waits and not self._system.is_stopped(worker.pid)
         confirmed = worker.seems_stuck.is_confirmed(waits, now)

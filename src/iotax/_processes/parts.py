@@ -1,4 +1,4 @@
-"""The parts of a supervisor that its policy uses too, connected."""
+"""Connects the parts that the supervisor and its policy share."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ def connect(
     interactive: bool,
     leave_seconds: float = LEAVE_SECONDS,
 ) -> Parts:
-    """Workers that leave have a seat too, so there are two for each that can be wanted."""
+    """Draining workers have a seat too, so the scoreboard has two for each possible worker."""
     seats = 2 * target.count_max
     page = system.page(seats, config.threads)
     signals = system.signals()

@@ -1,7 +1,7 @@
-"""What differs between production (production.py) and --reload (_reload/policy.py): where workers
-come from, and what a boot that fails means.
+"""The interface to production (production.py) and --reload (_reload/policy.py), which differ in how
+workers are started and what a failed boot means.
 
-The supervisor and its parts know only this.
+The supervisor and its parts know only this interface.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,34 +13,36 @@ from iotax._processes.pool import Child, Worker
 
 class Policy(Protocol):
     def begin(self) -> None:
-        """Before the first turn."""
+        """Called before the first turn."""
 
     def can_start(self, now: float) -> bool:
-        """Whether workers can be started now. Starts what they come from."""
+        """Whether workers can be started now. Starts the template if it is needed."""
 
     def start_worker(self, replaces: Worker | None) -> None:
-        """Start one, if that succeeds."""
+        """Try to start one."""
 
     def on_report(self, child: Child, message: Message) -> bool:
-        """True: it was handled here."""
+        """Handle a report. True: it was handled here."""
 
     def on_ready(self, worker: Worker) -> None:
-        """It serves."""
+        """Called when `worker` serves."""
 
     def on_exit(self, child: Child, cause: Callable[[], str]) -> bool:
-        """It has exited, from its present state. `cause` describes why. True: not a failure."""
+        """Called when `child` has exited, before its state changes. `cause` describes why. True:
+        not a failure."""
 
     def on_boot_failure(self, child: Child, why: str) -> None:
-        """It has exited before it was ready. `why` is "" if child.boot_error has the reason."""
+        """Called when `child` exited before it was ready. `why` is "" if child.boot_error has the
+        reason."""
 
     def on_hup(self) -> None:
-        """All workers are to be replaced."""
+        """Replace all workers."""
 
     def tick(self, now: float) -> None:
-        """Once in a turn, unless the server stops."""
+        """Called once per turn, unless the server stops."""
 
     def dues(self) -> Iterator[float]:
-        """When tick() has something to do even if nothing happens."""
+        """Times at which tick() has work to do without any event."""
 
     def stopping(self) -> None:
-        """Once in a turn while the server stops."""
+        """Called once per turn while the server stops."""

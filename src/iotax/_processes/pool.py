@@ -1,6 +1,6 @@
 """The supervisor's processes.
 
-Decides what is known of one, and which there are. Must not know how one is made or ended.
+Decides what is known about each and which of them exist. Must not know how they start or end.
 """
 
 from collections import deque
@@ -23,19 +23,20 @@ _BOOTS = (State.FORKING, State.BOOTING)
 
 @dataclass(eq=False)
 class Child:
-    """A process of the supervisor. `pid` is 0 until a fork of the template has reported it."""
+    """A process of the supervisor. A worker forked by a template has `pid` 0 until it reports its
+    process id."""
 
     channel: Channel
     started: float
     pid: int = 0
     state: State = State.BOOTING
     termination: Termination | None = None
-    boot_error: str = ""  # the screen, when the application could not be loaded
+    boot_error: str = ""  # the full explanation, if the application could not be loaded
     channel_closed: bool = False
-    is_importing: bool = False  # a template that imports more, and forks later
-    is_leaving: bool = False  # it drains or was dismissed: it is not needed
-    is_abandoned: bool = False  # it was killed, does not exit, and is not waited for
-    has_exit_functions: bool = False  # of an import, which workers may use: it ends after them
+    is_importing: bool = False  # a template that imports more modules before it forks again
+    is_leaving: bool = False  # draining or dismissed: not needed
+    is_abandoned: bool = False  # killed but did not exit; the supervisor stopped waiting
+    has_exit_functions: bool = False  # they may release what workers use: exits after the workers
 
     def apply(self, event: Event) -> None:
         """Errors: RuntimeError when the event is impossible in this state."""
@@ -50,7 +51,7 @@ class Child:
         return self.state in _BOOTS
 
     def kill_at(self) -> float:
-        """When its exit is enforced, or, once it was killed, waited for no longer."""
+        """When to enforce its exit or, if it was killed, when to stop waiting for it."""
         over = self.termination is None or self.is_abandoned or self.state is State.EXITED
         return FOREVER if over or self.termination is None else self.termination.kill_at
 
@@ -66,18 +67,18 @@ class Child:
 
 @dataclass(eq=False)
 class Worker(Child):
-    """`replacement`: why another one is wanted in its place, until it exits; `replaces`: the one
-    that drains as soon as this one is ready."""
+    """`replacement`: why it has to be replaced, until it exits; `replaces`: the worker that drains
+    as soon as this one is ready."""
 
     seat: int = -1
-    template: Child | None = None  # which it was forked from
+    template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
     code_generation: int = 0  # of the code that it runs
-    is_watched: bool = False  # requests run: its seat of the page is looked at
+    is_watched: bool = False  # requests run: the monitor reads its seat of the scoreboard
     turns_seen: int = -1
-    aborts_first: bool = False  # before it is killed, its requests are aborted
-    stuck_reported: bool = False  # that a call keeps its interpreter was logged
+    aborts_first: bool = False  # abort its requests before it is killed
+    stuck_reported: bool = False  # it was logged that a call holds its GIL
     seems_stuck: Suspicion = field(default_factory=Suspicion)
 
     def cannot_serve(self) -> bool:
@@ -87,7 +88,7 @@ class Worker(Child):
         return self.replacement is not None and self.replacement.drain_first
 
     def want(self, replacement: Replacement) -> bool:
-        """Record the wish. False: it changes nothing, since as much is wanted already."""
+        """Record the request. False: nothing changes, because an earlier request covers it."""
         if self.replacement is not None and (self.cannot_serve() or not replacement.urgent):
             return False
         self.replacement = replacement
@@ -97,13 +98,13 @@ class Worker(Child):
 class Pool:
     """All processes of the supervisor, from their start until their exit has been seen.
 
-    - Each of the `seats` of the page is free or one worker's.
+    - Each of the `seats` of the scoreboard is free or belongs to one worker.
     """
 
     def __init__(self, seats: int) -> None:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
-        self.has_served = False  # a worker has been ready
+        self.has_served = False  # a worker has become ready at least once
         self._free = deque(range(seats))
 
     def children(self) -> list[Child]:
@@ -119,11 +120,11 @@ class Pool:
         return len(self._free)
 
     def take_seat(self) -> int:
-        """For a worker to be made. Only while there are free ones."""
+        """Take a seat for a worker that is about to start. Requires a free one."""
         return self._free.popleft()
 
     def give_back(self, seat: int) -> None:
-        """The worker was not made."""
+        """Return the seat of a worker that could not be started."""
         self._free.append(seat)
 
     def add(self, child: Child) -> None:
@@ -133,7 +134,7 @@ class Pool:
             self.others.append(child)
 
     def remove(self, child: Child) -> None:
-        """A worker's seat is free again."""
+        """Forget a process, and free its seat if it is a worker."""
         if isinstance(child, Worker):
             self.workers.remove(child)
             self._free.append(child.seat)

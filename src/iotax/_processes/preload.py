@@ -1,8 +1,7 @@
 """The template process of --preload: imports the application once and forks workers from there.
 
-Decides: what becomes of signals and exit functions of the import. It is the supervisor's child, its
-forks become the supervisor's too. What an import leaves that a fork does not have is told by
-left_behind.py.
+Decides what happens to the signals and exit functions of the import. The supervisor is its parent,
+and adopts its forks. left_behind.py finds what an import creates and a fork lacks.
 """
 
 import gc
@@ -24,7 +23,7 @@ from iotax._runtime import native
 
 @dataclass(frozen=True)
 class TemplateJob:
-    """`worker` is what its forks are there for, but for seat and channel."""
+    """`worker` is the job of its forks, without a seat and a channel."""
 
     worker: WorkerJob
     channel: Channel
@@ -46,14 +45,15 @@ class TemplateJob:
             return 0
         for what in left_behind.after_import(before):
             server_log.warning(f"--preload: {what}")
-        forking.live_on()  # the end of the channel is its end, and the exit functions run
+        forking.live_on()  # it exits when the channel closes, so that its exit functions run
         on_term = signals.leave_term_to_the_supervisor()
         gc.collect()
-        gc.freeze()  # what is shared is not written to by a collection
+        gc.freeze()  # keeps collections from writing to pages that workers share
         channel.send(Report.READY)
 
         def become_worker() -> None:
-            """Signals are as the import has left them, as in a worker that imports by itself."""
+            """Keep the signal handlers that the import installed, as in a worker without a
+            template."""
             signal.signal(signal.SIGTERM, on_term)
             exit_functions.forget_in_child()
             channel.close()

@@ -1,8 +1,8 @@
-"""Workers of production: forks of the supervisor, or with --preload of a template that has imported
+"""Workers in production: forks of the supervisor, or with --preload of a template that has imported
 the application.
 
-Decides when templates are started and ended. At the first start a boot that fails ends the server;
-later it never ends what serves.
+Decides when templates start and end. A failed boot ends the server at its first start; later, the
+serving workers stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,11 +67,11 @@ class Production:
         elif child is self._template:
             self._template = None
         else:
-            return True  # it had been replaced
+            return True  # an old template, replaced already
         return self._parts.shutdown.stop is not None
 
     def on_boot_failure(self, child: Child, why: str) -> None:
-        """At the first start the server gives up; later it keeps what serves, and tries again."""
+        """End the server at its first start; later, keep the serving workers and retry."""
         if not self._pool.has_served:
             what = f"iotax: process [{child.pid}] was to load {self._parts.app}, but {why}"
             terminal.say(what if why else f"\n{child.boot_error}")
@@ -84,7 +84,7 @@ class Production:
         self._parts.failures.try_again_later(child)
 
     def on_hup(self) -> None:
-        """With freshly imported code."""
+        """Replace all workers by workers with freshly imported code."""
         why = "SIGHUP"
         server_log.info(f"Replacing all workers: {why}")
         self._parts.backoff.reset()
@@ -104,7 +104,7 @@ class Production:
                 worker.want(Replacement(why))
 
     def tick(self, now: float) -> None:
-        """A template that has been replaced is kept as long as workers use what it holds."""
+        """End a replaced template when no worker that it forked is left."""
         used = [self._template, self._next_template, *(w.template for w in self._pool.workers)]
         for template in self._pool.others:
             if template not in used and template.ends_last():

@@ -24,13 +24,13 @@ class Reaper:
         self._oom_kills = self._system.oom_kills()
 
     def reap(self) -> None:
-        """All that have exited."""
+        """Handle all processes that have exited."""
         while (exited := self._system.exited()) is not None:
             pid, status = exited
             child = self._find(pid)
             if child is None:
                 continue  # adopted: started by the application
-            self._inbox.read(child)  # what it reported last
+            self._inbox.read(child)  # its last reports
             child.channel.close()
             self._pool.remove(child)
             is_expected = self._policy.on_exit(child, partial(self._cause, status))
@@ -42,7 +42,7 @@ class Reaper:
     def _find(self, pid: int) -> Child | None:
         for child in self._pool.children():
             if not child.pid:
-                self._inbox.read(child)  # it may report its id
+                self._inbox.read(child)  # it may report its process id
             if child.pid == pid:
                 return child
         return None
@@ -73,13 +73,13 @@ class Reaper:
             server_log.error(f"The template process [{child.pid}] {what}; starting another")
 
     def _was_asked_while_booting(self, child: Child) -> None:
-        """A TERM for the whole process group may reach the others first; the application has not
-        failed."""
+        """A SIGTERM to the process group may reach a booting process before the supervisor. This is
+        not a failure of the application."""
         server_log.info(f"Process [{child.pid}] got SIGTERM before it was ready; starting another")
         self._backoff.failed(child.started, self._system.now())
 
     def _log_exit(self, worker: Worker, before: State, status: int) -> None:
-        """It was expected to exit: only failures are logged."""
+        """Log only unexpected exits."""
         calls = self._calls.clause(worker.seat)
         if before is State.KILLED:
             if why := worker.killed_because():

@@ -1,12 +1,13 @@
-"""The next steps from the workers that there are to those that are wanted.
+"""Computes the next steps from the existing workers to the wanted ones.
 
-Decides which worker is started, drained, dismissed or killed. A function of its arguments: it must
-not know processes, messages, clocks or signals. replacer.py takes the steps.
+Decides which worker is started, drained, dismissed or killed. Pure functions: must not know
+processes, messages, clocks or signals. replacer.py takes the steps.
 
 The rules:
-- A worker that exits, or that cannot serve, is replaced immediately, whatever the others do.
+- A worker that exits, or that cannot serve, is replaced immediately, independent of the others.
 - Workers that can serve are replaced one at a time: only while no other worker boots or drains.
-- A replacement is ready before the worker that it replaces drains, unless there is no room for two.
+- A replacement is ready before the worker that it replaces drains, unless memory is too short for
+  both.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,33 +18,32 @@ from iotax._processes.pool import Worker
 
 
 class Start(NamedTuple):
-    """Start a worker, which takes the place of `replaces` when it is ready."""
+    """Start a worker that replaces `replaces` when it is ready."""
 
     replaces: Worker | None = None
 
 
 class Assign(NamedTuple):
-    """`booting` takes the place of `replaces`, which needs it more than the one it was started
-    for."""
+    """Let `booting` replace `replaces`, which is more urgent than the worker it was started for."""
 
     booting: Worker
     replaces: Worker
 
 
 class Leave(NamedTuple):
-    """Drain, or dismiss, `worker`: it is not needed."""
+    """Drain or dismiss `worker`: it is not needed."""
 
     worker: Worker
 
 
 class DrainFirst(NamedTuple):
-    """Drain `worker` before its replacement is started: there is no room for two."""
+    """Drain `worker` before its replacement is started: memory is too short for both."""
 
     worker: Worker
 
 
 class Kill(NamedTuple):
-    """Kill a draining `worker`: too many that cannot serve have not exited yet."""
+    """Kill a draining `worker`: too many workers that cannot serve have not exited yet."""
 
     worker: Worker
 
@@ -52,14 +52,14 @@ Step = Start | Assign | Leave | DrainFirst | Kill
 
 
 def predecessor(worker: Worker) -> Worker | None:
-    """The worker that it is to replace, as long as that one has not been told to drain."""
+    """The worker that `worker` will replace, until it is ordered to drain."""
     old = worker.replaces
     return old if old is not None and old.state is State.READY else None
 
 
 def members(workers: Iterable[Worker]) -> list[Worker]:
-    """Those that count towards the number of workers: not leaving (unless its successor waits for
-    its exit), and not the replacement of one that is still there."""
+    """Workers that count towards the number of workers: not leaving (unless the replacement waits
+    for the exit), and not the replacement of one that still serves."""
     return [
         worker
         for worker in workers
@@ -78,10 +78,10 @@ def next_steps(
     slots: int,
     is_short_of_memory: Callable[[Worker], bool],
 ) -> list[Step]:
-    """What to do now. Empty as soon as nothing is left to do, so that it can be asked in a loop.
+    """The steps to take now. Call it in a loop, until it returns no steps.
 
-    `counts`: whether a worker is of the kind that is wanted; `can_start`: whether processes can be
-    started now; `slots`: how many at most.
+    `counts`: whether a worker is of the wanted kind; `can_start`: whether processes can be started
+    now; `slots`: how many at most.
     """
     current = [worker for worker in workers if counts(worker)]
     there = members(current)
@@ -102,7 +102,7 @@ def next_steps(
         if worker.state is not State.READY or not worker.cannot_serve():
             continue
         if any(other.replaces is worker for other in (*booting, *failed)):
-            continue  # under way, or about to be seen to have failed, which delays the next one
+            continue  # its replacement boots; or failed, and its exit will start the backoff
         other = _less_urgent(booting)
         if other is not None:
             booting.remove(other)
@@ -116,21 +116,21 @@ def next_steps(
 
 
 def _usefulness(worker: Worker) -> tuple[bool, bool, bool, float]:
-    """Sorts workers: the first are those to keep when there are too many."""
+    """Sort key: when there are too many workers, the first ones are kept."""
     wish = worker.replacement
     return worker.cannot_serve(), worker.state is not State.READY, wish is not None, worker.started
 
 
 def _kills(workers: Sequence[Worker], wanted: int) -> list[Step]:
-    """A call that hangs in one worker after the other must not pile up processes: of those that
-    could not serve at most as many drain as workers are wanted, and the oldest go first."""
+    """Limit the draining workers that cannot serve to the number of wanted workers; kill those with
+    the earliest deadline first. Otherwise calls that hang in each new worker pile up processes."""
     draining = [w for w in workers if w.state is State.DRAINING and w.cannot_serve()]
     draining.sort(key=lambda worker: worker.kill_at())
     return [Kill(worker) for worker in draining[: max(0, len(draining) - wanted)]]
 
 
 def _less_urgent(booting: Iterable[Worker]) -> Worker | None:
-    """A booting replacement of a worker that can serve, and so can wait."""
+    """A booting replacement of a worker that can still serve, and therefore can wait."""
     for worker in booting:
         old = predecessor(worker)
         if old is not None and not old.cannot_serve():

@@ -1,7 +1,7 @@
-"""Takes the next steps from the workers that there are to those that are wanted.
+"""Takes the next steps from the existing workers to the wanted ones.
 
-replacement.py decides which steps those are. Decides what happens to a worker that is ready, and to
-the one that it replaces.
+replacement.py decides which steps. Decides what happens to a worker that becomes ready, and to the
+worker that it replaces.
 """
 
 from iotax._log import server_log
@@ -29,7 +29,7 @@ class Replacer:
         self._target, self._control = parts.target, parts.control
 
     def take_steps(self) -> None:
-        """Until nothing is left to do: a step can make others possible."""
+        """Take steps until none is left: one step can make others possible."""
         while steps := next_steps(
             self._pool.workers,
             self._target.wanted(),
@@ -44,7 +44,7 @@ class Replacer:
     def _take(self, step: Step) -> None:
         match step:
             case Start(replaces):
-                if self._parts.backoff.allows(self._system.now()):  # the last one was started
+                if self._parts.backoff.allows(self._system.now()):  # false after a failed start
                     self._policy.start_worker(replaces)
             case Assign(booting, replaces):
                 booting.replaces = replaces
@@ -68,7 +68,7 @@ class Replacer:
         return headroom is not None and headroom < self._system.resident_bytes(worker.pid)
 
     def on_ready(self, worker: Worker) -> None:
-        """It has reported that it serves."""
+        """Called when `worker` has reported that it serves."""
         worker.apply(Event.READY)
         if worker.state is State.READY and worker.is_leaving:
             self._is_ready_though_dismissed(worker)
@@ -80,7 +80,7 @@ class Replacer:
         self._parts.failures.loaded()
         old = predecessor(worker)
         if old is not None and not old.cannot_serve() and self._is_needed(old):
-            worker.replaces = None  # another worker has exited meanwhile: this one takes its place
+            worker.replaces = None  # another worker has exited meanwhile: this replaces it instead
         elif old is not None:
             why = old.replacement.reason if old.replacement is not None else "it is not needed"
             server_log.info(f"Worker [{worker.pid}] replaces [{old.pid}]: {why}")
@@ -88,7 +88,7 @@ class Replacer:
         self._policy.on_ready(worker)
 
     def _is_ready_though_dismissed(self, worker: Worker) -> None:
-        """It drains, unless too few workers can serve: then it serves until it is replaced."""
+        """Drain it, unless too few workers can serve: then it serves until it is replaced."""
         worker.termination = None
         if (stop := self._parts.shutdown.stop) is not None:
             worker.apply(Event.DRAIN)

@@ -1,7 +1,7 @@
 """Stops the server: on signals, when its terminal closes, or because the application cannot load.
 
-Decides the order for each process, what is waited for, and the exit code. Templates with exit
-functions of an import end after the workers, which may use what those functions end.
+Decides the order for each process, what to wait for, and the exit code. Templates with exit
+functions exit after the workers, which may use what those functions release.
 """
 
 import signal
@@ -19,7 +19,7 @@ from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 
-# For how long after a HUP it may have been about the end of the terminal.
+# How long after a SIGHUP to check whether the terminal has closed.
 TERMINAL_SECONDS: Final = 1.0
 
 
@@ -31,7 +31,7 @@ class Stop(NamedTuple):
 
 
 class Shutdown:
-    """`stop`: the stop in progress; `exit_code`: all processes have exited."""
+    """`stop`: the stop in progress; `exit_code`: set when all processes have exited."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Shutdown:
         self._hup_at = -FOREVER
 
     def request(self, number: signal.Signals) -> None:
-        """By a signal; a second one does not wait for requests."""
+        """Stop because of a signal. A second signal stops without waiting for requests."""
         now = self._system.now()
         if self.stop is None and number != signal.SIGQUIT:
             delay = self._config.shutdown_delay if number == signal.SIGTERM else 0.0
@@ -65,13 +65,13 @@ class Shutdown:
             self._order_all(Order.NOW)
 
     def give_up(self) -> None:
-        """The application cannot be loaded, and never could."""
+        """Stop because the application has never loaded."""
         self._order_all(Order.NOW)
         now = self._system.now()
         self.stop = Stop(EXIT_LOAD, Order.NOW, now, now + AT_ONCE_SECONDS)
 
     def request_if_terminal_is_gone(self) -> bool:
-        """Whether it is."""
+        """Stop if the terminal has closed. Returns whether it has."""
         if not self._system.terminal_is_gone():
             return False
         server_log.info("Stopping: the terminal is closed")
@@ -79,8 +79,8 @@ class Shutdown:
         return True
 
     def hup_came(self) -> None:
-        """Some terminals (xterm) send HUP to their shell, which passes it on to its jobs, a moment
-        before they close."""
+        """Watch the terminal for a while: some terminals (xterm) close a moment after they sent
+        SIGHUP to the shell, which forwards it to its jobs."""
         self._hup_at = self._system.now()
 
     def watches_terminal(self) -> bool:
@@ -92,7 +92,7 @@ class Shutdown:
         return self._system.now() + TERMINAL_SECONDS / 10 if self.watches_terminal() else FOREVER
 
     def turn(self, now: float) -> None:
-        """While a stop is in progress."""
+        """Take the next step of a stop in progress."""
         stop = self.stop
         if stop is None:
             return
@@ -112,7 +112,7 @@ class Shutdown:
 
     @staticmethod
     def _is_second(number: signal.Signals, now: float, stop: Stop) -> bool:
-        """One Ctrl-C can reach a process twice (group and wrapper)."""
+        """Ignore a quick repetition: one Ctrl-C can arrive twice (process group and wrapper)."""
         if stop.exit_code != EXIT_STOPPED:
             return False
         return number == signal.SIGQUIT or now - stop.since >= SECOND_SIGNAL_SECONDS

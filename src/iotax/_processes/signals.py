@@ -1,8 +1,8 @@
-"""Signals of the supervisor as a queue that its loop reads, and those of the processes it forks.
+"""Signal handling of the supervisor, whose loop reads a queue, and of the processes it forks.
 
-Decides: which signals are taken, which of them are orders, and that a worker neither dies of those
-that the whole process group gets nor ignores them (an ignored signal would stay ignored in what the
-application starts).
+Decides which signals are handled and which are orders. A worker neither exits on signals that the
+whole process group receives nor ignores them, since processes that the application starts would
+inherit that.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import Any, Final
 from iotax import _iotax
 from iotax._log import server_log
 
-# By the supervisor, which acts on them; a worker takes them too, and does nothing.
+# The supervisor acts on these; a worker handles them too, but does nothing.
 TAKEN: Final = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -31,7 +31,7 @@ TAKEN: Final = (
     signal.SIGUSR2,
     signal.SIGCHLD,
 )
-# Makes a worker write the stacks of its threads, whoever holds the interpreter (faulthandler).
+# Makes a worker write the stacks of its threads, even while a call holds the GIL (faulthandler).
 DUMP_STACKS: Final = signal.SIGRTMAX - 1
 
 # struct signalfd_siginfo (signalfd(2)): number, errno and code come first.
@@ -44,19 +44,19 @@ Handler = Callable[[int, FrameType | None], Any] | int
 
 
 def begin() -> None:
-    """What the launcher of this process may have left: a mask, with which no signal would arrive,
-    and an ignored SIGCHLD, with which no exit status of a child would."""
+    """Reset what this process may inherit from its launcher: a signal mask, which would block the
+    signals, and an ignored SIGCHLD, which would discard the exit status of children."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 class SignalQueue:
-    """What arrived, in order. Made in the main thread of a process without others; wakes a poll()
-    on fileno().
+    """The signals that arrived, in order; poll() can wait on fileno(). Create it in the main thread
+    of a process without other threads.
 
-    The signals are blocked and read (signalfd(2)): so their origin is known, and the supervisor
-    can write to a terminal in whose background it is, as the kernel sends no TTOU to a process that
+    The signals are blocked and read (signalfd(2)). This gives their origin, and lets the supervisor
+    write to its terminal from the background: the kernel does not send SIGTTOU to a process that
     blocks it.
     """
 
@@ -81,23 +81,23 @@ class SignalQueue:
         os.close(self._descriptor)
 
     def end(self) -> None:
-        """The process is about to end: a signal that comes late does not change how. They stay
-        blocked."""
+        """Close the queue before the process exits. The signals stay blocked, so that a late one
+        does not change the exit."""
         self.close()
 
 
 def is_order(number: int, code: int) -> bool:
-    """Whether somebody wants something by signal `number`, by its si_code (sigaction(2)). The
-    kernel sends TTIN and TTOU to a whole process group when one of it reads from its terminal, or
-    writes to it, in the background."""
+    """Whether to act on signal `number`, judged by its si_code (sigaction(2)). SIGTTIN and SIGTTOU
+    are orders only if a process sent them: the kernel sends them to a whole background process
+    group when one of its processes reads from the terminal or writes to it."""
     return code <= 0 or number not in (signal.SIGTTIN, signal.SIGTTOU)
 
 
 class Terminal:
-    """The controlling terminal as it is when the object is made.
+    """The controlling terminal at the time of construction.
 
-    When its window is closed, the kernel or the shell sends HUP, and a program is expected to end,
-    unless HUP was ignored when it was started (nohup).
+    When its window closes, the kernel or the shell sends SIGHUP, and a program has to exit unless
+    SIGHUP was ignored at its start (nohup).
     """
 
     def __init__(self) -> None:
@@ -105,12 +105,12 @@ class Terminal:
         self._ends_this_process = not is_ignored and _open_error() == 0
 
     def is_gone(self) -> bool:
-        """Whether the end of the terminal is to be the end of this process."""
+        """Whether the terminal has closed and this process has to exit because of it."""
         return self._ends_this_process and _open_error() in (errno.ENXIO, errno.EIO)
 
 
 def _open_error() -> int:
-    """The errno of opening the controlling terminal; 0: it is there."""
+    """The errno of opening the controlling terminal; 0: it can be opened."""
     try:
         os.close(os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError as error:
@@ -120,8 +120,8 @@ def _open_error() -> int:
 
 @contextlib.contextmanager
 def blocked() -> Iterator[None]:
-    """No signal arrives in the block. For a fork: the child has handlers of its own before one
-    does, and what its parent blocks is not blocked in it."""
+    """Block the TAKEN signals in the block. Around a fork, the child installs its own handlers
+    before a signal arrives, and does not keep the signals blocked that its parent blocks."""
     process = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
     try:
@@ -132,8 +132,8 @@ def blocked() -> Iterator[None]:
 
 
 def become_child(queue: SignalQueue | None) -> None:
-    """In a forked process, while signals are blocked: TERM ends it, the others do nothing. Those
-    that were ignored when the server was started stay so."""
+    """Install the handlers of a forked process, while signals are blocked: SIGTERM ends it, the
+    others do nothing. Signals that were ignored when the server started stay ignored."""
     if queue is not None:
         queue.close()
     for number in TAKEN:
@@ -145,11 +145,11 @@ def become_child(queue: SignalQueue | None) -> None:
 
 
 class WithoutSupervisor:
-    """The signals of operators in a server process of its own (--workers 0), beside those that stop
-    it: none of them ends it. Taken before the application is imported, so one that has handlers of
-    its own keeps them.
+    """The operator's signals in a server without a supervisor (--workers 0), except those that stop
+    it: none of them ends the process. Install it before the application is imported, so that the
+    application's own handlers stay.
 
-    `hang_up` is called in the main thread when the terminal is gone.
+    `hang_up` is called in the main thread when the terminal has closed.
     """
 
     def __init__(self, hang_up: Callable[[], None]) -> None:
@@ -160,13 +160,13 @@ class WithoutSupervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._on_hup)
         signal.signal(signal.SIGUSR1, self._on_usr1)
-        signal.signal(signal.SIGUSR2, _do_nothing)  # as it is again once unregistered
+        signal.signal(signal.SIGUSR2, _do_nothing)  # faulthandler.unregister() restores it
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2, all_threads=True)
 
     def end(self) -> None:
-        """The process is about to end. A dump would look at threads while Python takes them
-        apart."""
+        """Stop dumping stacks before the process exits: a dump must not read threads that Python is
+        deleting."""
         faulthandler.unregister(signal.SIGUSR2)
 
     def _on_hup(self, number: int, _frame: FrameType | None) -> None:
@@ -184,26 +184,27 @@ class WithoutSupervisor:
 
 
 def leave_term_to_the_supervisor() -> Handler:
-    """TERM for the whole process group does nothing to this process any more. Returns the former
-    handler, for a fork."""
+    """Do nothing on SIGTERM, which may reach the whole process group. Returns the former handler,
+    for a fork."""
     former = signal.signal(signal.SIGTERM, _do_nothing)
     return signal.SIG_DFL if former is None else former  # None: not installed from Python
 
 
 def leave_terminal_in_background() -> None:
-    """Handlers of TTIN and TTOU. Without them, reading from the terminal or writing to it in the
-    background stops the whole server; with handlers that do nothing the kernel sends the signal
-    again and again."""
+    """Install handlers for SIGTTIN and SIGTTOU. Without them, reading from the terminal or writing
+    to it in the background stops the whole server; with handlers that do nothing, the kernel
+    repeats the signal forever."""
     signal.signal(signal.SIGTTIN, _end_standard_input)
     signal.signal(signal.SIGTTOU, _write_all_the_same)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    """Not SIG_IGN, which what the application starts would inherit."""
+    """Used instead of SIG_IGN, which processes that the application starts would inherit."""
 
 
 def _end_standard_input(_number: int, _frame: FrameType | None) -> None:
-    """A person or a script that sends TTIN changes nothing."""
+    """Replace standard input by /dev/null if reading it in the background caused the SIGTTIN. A
+    SIGTTIN from another process changes nothing."""
     if _is_in_background(0):
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         os.dup2(nothing, 0)
@@ -215,13 +216,13 @@ def _end_standard_input(_number: int, _frame: FrameType | None) -> None:
 
 
 def _write_all_the_same(number: int, _frame: FrameType | None) -> None:
-    """The kernel lets through what a process writes that ignores TTOU."""
+    """Ignore SIGTTOU in the background: the kernel lets a process that ignores it write."""
     if _is_in_background(1) or _is_in_background(2):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _is_in_background(descriptor: int) -> bool:
-    """Whether `descriptor` is the controlling terminal, and other programs are in its
+    """Whether `descriptor` is the controlling terminal, with another process group in its
     foreground."""
     try:
         return os.tcgetpgrp(descriptor) != os.getpgrp()

@@ -1,7 +1,7 @@
 """Starts processes: forks of the supervisor, or of a template.
 
-Decides what a child releases, and what a start that fails leaves behind. Does not know when a
-process is wanted.
+Decides what a child releases, and cleans up after a failed start. Does not know when a process is
+wanted.
 """
 
 import os
@@ -24,7 +24,7 @@ from iotax._processes.worker_process import WorkerJob
 
 
 class Job(Protocol):
-    """What a process does."""
+    """The task of a process."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -55,9 +55,10 @@ class Spawner:
         template: Child | None = None,
         replaces: Worker | None = None,
     ) -> Worker | None:
-        """A fork of `template`, or of the supervisor. `adapt` gives its job. None: not now."""
+        """Fork a worker from `template`, or from the supervisor. `adapt` returns its job. None: a
+        worker cannot be started now."""
         if not self._pool.free_seats():
-            return None  # until a worker exits
+            return None  # wait until a worker exits
         ends = self._open_channel()
         if ends is None:
             return None
@@ -81,13 +82,13 @@ class Spawner:
         return worker
 
     def started(self, worker: Worker) -> None:
-        """Its process id is known."""
+        """Called when the process id of `worker` is known."""
         self._failures.started()
         server_log.info(f"Started server process [{worker.pid}]")
 
     def start(self, make: Callable[[WorkerJob], Job]) -> Child | None:
-        """A process that is no worker. `make` gives its job, from that of a worker without a seat,
-        whose channel it takes. None: not now."""
+        """Start a process other than a worker. `make` returns its job, and takes the channel from
+        the job of a worker without a seat. None: a process cannot be started now."""
         ends = self._open_channel()
         if ends is None:
             return None
@@ -114,7 +115,7 @@ class Spawner:
         )
 
     def _open_channel(self) -> tuple[Channel, Channel] | None:
-        """None: not now."""
+        """None: a channel cannot be opened now."""
         try:
             return self._system.channel()
         except OSError as error:
@@ -122,7 +123,7 @@ class Spawner:
             return None
 
     def _fork(self, job: Job, ours: Channel) -> int:
-        """The process id of the child; 0: the system has no room for one now."""
+        """The process id of the child; 0: the fork failed."""
         try:
             return self._system.fork(job.run, lambda: self._become_child(ours))
         except OSError as error:
@@ -130,6 +131,6 @@ class Spawner:
             return 0
 
     def _become_child(self, ours: Channel) -> None:
-        """Release what belongs to the supervisor: a copy of a channel would hide its end."""
+        """Release what belongs to the supervisor. A channel with an open copy would not close."""
         signals.become_child(self._queue)
         forking.close_all(ours, *(child.channel for child in self._pool.children()))

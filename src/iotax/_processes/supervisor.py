@@ -1,12 +1,12 @@
 """The supervisor: keeps workers running, replaces them one at a time, and ends them.
 
-One procedure replaces a worker, whatever the reason: start another, wait until it is ready, let the
-old one drain, see it exit. What each worker is and what is wanted of it are values (lifecycle.py);
-each turn looks at them and takes the next steps, so nothing depends on the order in which messages,
-signals and exits come, and no wish is forgotten.
+One procedure replaces a worker for any reason: start another, wait until it is ready, let the old
+one drain, reap it. The state of each worker and the request to replace it are values
+(lifecycle.py). Each turn computes the next steps from them, so the order of messages, signals and
+exits does not matter, and no request is lost.
 
-Decides the order of a turn, and which part a signal is for. It runs no application code and no
-threads, and never waits for anything but its poll.
+Decides the order of a turn, and which part handles a signal. It runs neither application code nor
+threads, and waits only in poll().
 """
 
 import signal
@@ -29,7 +29,7 @@ from iotax._processes.target import Target
 
 
 class Supervisor:
-    """Runs workers until a signal says otherwise."""
+    """Runs workers until a signal stops it."""
 
     def __init__(self, parts: Parts, policy: Policy) -> None:
         self._system, self._signals, self._pool = parts.system, parts.signals, parts.pool
@@ -42,7 +42,8 @@ class Supervisor:
         self._reaper = Reaper(parts, policy, self._inbox)
 
     def run(self) -> int:
-        """Supervise. Returns the exit code; raises Forked in the children."""
+        """Supervise until all processes have exited. Returns the exit code; raises Forked in
+        children."""
         self._policy.begin()
         self._system.adopt_orphans()
         while self._shutdown.exit_code is None:
@@ -68,7 +69,7 @@ class Supervisor:
         self._replacer.take_steps()
 
     def _wait(self) -> None:
-        """For signals, exits and reports, and handle them in this order."""
+        """Wait for signals, exits and reports, and handle them in this order."""
         readers: dict[int, Callable[[], None]] = {self._signals.fileno(): self._read_signals}
         for child in self._pool.children():
             if not child.channel_closed:
@@ -80,7 +81,7 @@ class Supervisor:
                 read()
 
     def _dues(self) -> Iterator[float]:
-        """When there is something to do even if nothing happens."""
+        """Times at which there is work to do without any event."""
         yield self._shutdown.due()
         yield from (child.kill_at() for child in self._pool.children())
         if self._shutdown.stop is not None:

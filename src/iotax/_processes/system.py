@@ -1,6 +1,6 @@
-"""What the supervisor asks of the operating system: clock, forks, signals, exits, memory.
+"""The supervisor's interface to the operating system: clock, forks, signals, exits, memory.
 
-Decides nothing. The supervisor gets it as an object, so that a test can be the system.
+Decides nothing. The supervisor gets it as an object, so that a test can replace the system.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ class System:
         self._clock = RunningClock()
 
     def now(self) -> float:
-        """Seconds of a clock that only goes forward, and stands still while this process is
-        stopped or frozen."""
+        """Seconds of a monotonic clock that does not advance while this process is stopped or
+        frozen."""
         return self._clock.now()
 
     def signals(self) -> SignalQueue:
-        """From now on signals are queued. Once, in the main thread."""
+        """Start to queue signals. Call it once, in the main thread."""
         return SignalQueue()
 
     def terminal_is_gone(self) -> bool:
-        """Whether the window of the terminal has been closed, and that is to end the server."""
+        """Whether the terminal has closed and the server has to stop because of it."""
         return self._terminal.is_gone()
 
     def page(self, seats: int, threads: int) -> _iotax.Page:
-        """Shared memory in which workers say what they do."""
+        """The scoreboard: shared memory in which workers report their activity."""
         return _iotax.Page(seats, threads)
 
     def adopt_orphans(self) -> None:
@@ -44,21 +44,21 @@ class System:
         _iotax.set_child_subreaper()
 
     def channel(self) -> tuple[Channel, Channel]:
-        """Both ends. Errors: OSError."""
+        """Both ends of a new channel. Errors: OSError."""
         return Channel.pair()
 
     def fork(self, run: forking.Run, become_child: Callable[[], None]) -> int:
-        """The process id of a child that goes on as `run`. Errors: OSError."""
+        """Fork a child that executes `run`, and return its process id. Errors: OSError."""
         return forking.fork(run, become_child)
 
     def kill(self, pid: int, number: int) -> None:
-        """Send a signal. To a process that has ended it is none, and whoever has changed its user
-        cannot be reached: that it does not exit is seen."""
+        """Send a signal. Errors are ignored: the process may have exited, or have changed its user;
+        then its missing exit is noticed."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
     def exited(self) -> tuple[int, int] | None:
-        """Process id and wait status of one that has exited; None: there is none for now."""
+        """Process id and wait status of a child that has exited; None: none has exited since."""
         with contextlib.suppress(ChildProcessError):
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid:
@@ -66,8 +66,8 @@ class System:
         return None
 
     def wait(self, descriptors: Iterable[int], seconds: float | None) -> set[int]:
-        """Those that can be read, after at most `seconds`; None: as long as it takes. There may be
-        none sooner than that."""
+        """Wait at most `seconds` (None: without a limit) and return the readable descriptors. The
+        wait can end early, without any."""
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
@@ -78,7 +78,7 @@ class System:
         return {descriptor for descriptor, _ in ready}
 
     def is_stopped(self, pid: int) -> bool:
-        """By a signal, or by a debugger."""
+        """Whether a signal or a debugger has stopped the process."""
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")

@@ -1,6 +1,6 @@
-"""How many workers there should be, and of which kind.
+"""The wanted number of workers, and their kind.
 
-Decides what is wanted, not what is done to get there.
+Decides what is wanted, not the steps to get there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ from iotax._log import server_log
 from iotax._processes.lifecycle import State
 from iotax._processes.pool import Worker
 
-# How many TTIN can add.
+# How many workers SIGTTIN can add.
 MORE_WORKERS_MAX: Final = 32
 
 
 class Target:
-    """`count`: what the operator wants; `new_code`: why a template with freshly imported code is
-    wanted, or ""."""
+    """`count`: the number that the operator wants; `new_code`: why a template with freshly imported
+    code is wanted, or ""."""
 
     def __init__(self, workers: int) -> None:
         self.count = workers
@@ -31,16 +31,16 @@ class Target:
         return self.count
 
     def counts(self, _worker: Worker) -> bool:
-        """Whether it is of the kind that is wanted."""
+        """Whether a worker is of the wanted kind."""
         return True
 
     def is_needed(self, worker: Worker, workers: Iterable[Worker]) -> bool:
-        """Whether fewer of `workers` than wanted can serve without it."""
+        """Whether too few of `workers` could serve without it."""
         able = [w for w in self._ready(workers) if not w.cannot_serve() and w is not worker]
         return self.counts(worker) and len(able) < self.wanted()
 
     def still_wanted(self, workers: Iterable[Worker]) -> str:
-        """What is to be done as soon as workers can be started, as a clause."""
+        """A clause that names the requests to fulfill as soon as workers can be started."""
         ready = self._ready(workers)
         wishes = [f"freshly imported code ({self.new_code})"] if self.new_code else []
         able = sum(not worker.cannot_serve() for worker in ready)
@@ -62,6 +62,6 @@ def _workers(count: int) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
-    """At most five of them."""
+    """At most five of `texts`, and the number of the others."""
     more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
     return ", ".join(texts[:5]) + more

@@ -1,7 +1,7 @@
-"""A worker process, from its fork to its end: signals, the application, reports to the supervisor.
+"""A worker process, from its fork to its exit: signals, the application, reports to the supervisor.
 
-Decides: what a worker takes over from its parent and what it says when. Knows nothing of other
-workers.
+Decides what a worker takes over from its parent, and when it reports what. Knows nothing about
+other workers.
 """
 
 import faulthandler
@@ -29,7 +29,7 @@ from iotax._runtime.worker import ThreadsNotStarted, Worker
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """What a process needs to serve. `loaded`: the application, if the template has it."""
+    """The inputs of a worker process. `loaded`: the application, if the template imported it."""
 
     app: str
     config: Config
@@ -42,11 +42,11 @@ class WorkerJob:
     loaded: Loaded | None = None
 
     def run(self) -> int:
-        """Serve until the supervisor says otherwise. Returns the exit code."""
+        """Serve until the supervisor orders the worker to stop. Returns the exit code."""
         forking.die_with(self.supervisor)
         self.channel.send(Report.BOOTING, str(os.getpid()))
         faulthandler.enable()
-        signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # as it is again once unregistered
+        signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # faulthandler.unregister() restores it
         faulthandler.register(signals.DUMP_STACKS, all_threads=True)
         if self.config.workers > 1:
             _leave_standard_input()
@@ -77,14 +77,14 @@ class WorkerJob:
         def ready() -> None:
             forking.live_on()
             self.channel.send(Report.READY)
-            self.channel.close()  # the extension has its own, and closes it where a view forks
+            self.channel.close()  # the extension has a copy, which it closes when a view forks
 
         try:
             all_back = worker.run(process="worker", ready=ready)
         except ThreadsNotStarted as error:
             self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
             leave_now(0)
-        # A dump would look at threads while Python takes them apart.
+        # A dump must not read threads that Python is deleting.
         faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)
         if not all_back:
@@ -94,7 +94,7 @@ class WorkerJob:
 
 
 def load(app: str, config: Config) -> Loaded:
-    """The application, from the working directory as it is now. Errors: LoadError."""
+    """Load the application from the current working directory. Errors: LoadError."""
     try:
         working_directory.enter_again()
     except OSError as error:
@@ -117,21 +117,21 @@ def _no_directory(app: str, error: OSError) -> LoadError:
 
 
 def tell_ready(listeners: Listeners, config: Config) -> None:
-    """Requests are served from now on; a person is told how to end that."""
+    """Announce that the server is ready and, on a terminal, how to stop it."""
     listeners.announce(config.notes)
     if terminal.is_terminal():
         terminal.say("Press Ctrl-C to stop")
 
 
 def buffer_lines() -> None:
-    """What the application prints shows at once."""
+    """Flush what the application prints after each line."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
 
 
 def _break_here(*, header: str = "", **more: Any) -> None:
-    """breakpoint(), with a debugger that does not take INT: that is the supervisor's, and one that
-    comes after `continue` would bring the debugger up in place of the end."""
+    """breakpoint() with a pdb that ignores SIGINT: after `continue`, Ctrl-C must stop the server,
+    not enter the debugger again."""
     pdb = importlib.import_module("pdb")
     debugger = pdb.Pdb(nosigint=True, **more)
     if header:
@@ -140,7 +140,7 @@ def _break_here(*, header: str = "", **more: Any) -> None:
 
 
 def _leave_standard_input() -> None:
-    """Several workers cannot share what a person types."""
+    """Replace standard input by /dev/null: several workers cannot share the terminal's input."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
