@@ -1,1 +1,1 @@
-"""What --reload does while an application is developed: it watches files and restarts workers."""
+"""The --reload option for development: watches files and restarts workers."""

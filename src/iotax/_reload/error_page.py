@@ -1,8 +1,7 @@
-"""What is served under --reload while the code is broken: the error, to every request.
+"""The WSGI application that serves the error to every request while the code is broken (--reload).
 
-A WSGI application. In a browser the page asks now and then whether this error is still the answer,
-and loads itself again when it is not. The text holds the application's source lines: nothing else
-than --reload may serve it.
+In a browser, the page polls whether this error is still served, and reloads itself when it is not.
+The text contains source lines of the application: only --reload may serve it.
 """
 
 import hashlib
@@ -10,7 +9,7 @@ import html
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-# The page's own questions carry it, and every answer from here tells which error it is.
+# The page's own requests have this header; every response of ErrorPage has it, with the error's id.
 ERROR_FIELD: Final = "X-Iotax-Error"
 _ASKED_BY_PAGE: Final = "HTTP_" + ERROR_FIELD.upper().replace("-", "_")
 
@@ -49,8 +48,8 @@ setTimeout(look, 300);
 
 
 class ErrorPage:
-    """Answers 503 with `text`, whose first line is the title. `tell` is called with each request
-    line that is not a question of the page's own."""
+    """Responds 503 with `text`, whose first line is the title. `tell` is called with each request
+    line, except for the requests of the page itself."""
 
     def __init__(self, text: str, tell: Callable[[str], None] = lambda _: None) -> None:
         title, _, rest = text.strip("\n").partition("\n")

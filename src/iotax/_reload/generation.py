@@ -1,7 +1,7 @@
 """Which code is current under --reload, which workers run it, and whether it loads.
 
-Decides which workers count, and what is served in place of code that does not load. Must not act
-on a process.
+Decides which workers count, and which error is served instead of code that does not load. Must not
+act on a process.
 """
 
 from collections.abc import Iterable
@@ -11,16 +11,17 @@ from iotax._processes.lifecycle import FOREVER
 from iotax._processes.pool import Worker
 from iotax._processes.target import Target
 
-# A module that takes longer to import hangs, and requests wait no longer.
+# A module that takes longer to import is considered to hang; requests stop waiting for it.
 HANG_SECONDS: Final = 10.0
 
 
 class Generation(Target):
-    """Each save begins another one. While its code cannot be loaded, one worker that serves the
-    error is enough.
+    """The current generation of code; each save begins the next one. If the code cannot be loaded,
+    one worker that serves the error is enough.
 
-    `error`: why it cannot be; `has_loaded`: it could be once, so a later failed boot is not its
-    fault; `has_result`: a worker is ready, or there is an error; `hangs`: that was logged.
+    `error`: why the code cannot be loaded; `has_loaded`: it loaded once, so a later failed boot has
+    another cause; `has_result`: a worker is ready, or the import failed; `hangs`: the hang was
+    logged.
     """
 
     def __init__(self, workers: int, now: float) -> None:
@@ -30,7 +31,7 @@ class Generation(Target):
         self.error = ""
         self.has_loaded = self.has_result = self.hangs = False
         self.error_workers: set[Worker] = set()
-        self.dropped: set[Worker] = set()  # their exit is of no interest
+        self.dropped: set[Worker] = set()  # their exit is expected
         self._how: dict[Worker, str] = {}  # "warm", "cold: …"
 
     def begin(self, now: float) -> None:
@@ -46,7 +47,7 @@ class Generation(Target):
             self.error_workers.add(worker)
 
     def remove(self, worker: Worker) -> bool:
-        """True: it was dropped."""
+        """Forget a worker. True: it was dropped."""
         self._how.pop(worker, None)
         self.error_workers.discard(worker)
         was_dropped = worker in self.dropped
@@ -65,13 +66,13 @@ class Generation(Target):
         return worker.code_generation != self.number
 
     def is_old(self, old: Worker, new: Worker) -> bool:
-        """Whether `new` serves in place of `old`."""
+        """Whether `new` replaces `old`."""
         if old.code_generation != new.code_generation:
             return True
         return old in self.error_workers and new not in self.error_workers
 
     def loaded(self) -> bool:
-        """A worker that runs its code is ready. True: there was no result before."""
+        """A worker that runs this code is ready. True: it is the first result."""
         self.has_loaded = True
         if self.has_result:
             return False
@@ -85,7 +86,7 @@ class Generation(Target):
         return self._how[worker]
 
     def hang_at(self, workers: Iterable[Worker]) -> float:
-        """When its import hangs."""
+        """When the import of this generation counts as hanging."""
         waits = not self.has_result and any(worker.boots() for worker in workers)
         return self.began + HANG_SECONDS if waits and not self.hangs else FOREVER
 

@@ -1,6 +1,6 @@
-"""Workers under --reload: replaced when a file is saved. No saved code ends the server.
+"""Policy of --reload: replaces workers when a file is saved. No saved code stops the server.
 
-Each save begins a generation. Old workers pause; when the first new one is ready, it gets their
+Each save begins a generation. Old workers pause; when the first new one is ready, it adopts their
 idle connections, and they drain. If the code cannot be loaded, one worker serves the error.
 """
 
@@ -27,7 +27,7 @@ from iotax._reload.saves import Saves
 from iotax._reload.transfer import RETIRE_SECONDS, Transfer
 from iotax._reload.warm_template import WarmTemplate
 
-# Beyond its graceful timeout: a person waits at the terminal.
+# Added to a worker's graceful timeout. Short, because the developer waits at the terminal.
 LEAVE_SECONDS: Final = 0.2
 
 
@@ -35,7 +35,7 @@ class Reloading:
     def __init__(self, parts: Parts, generation: Generation) -> None:
         self._parts, self._generation = parts, generation
         self._pool, self._control = parts.pool, parts.control
-        # Longer than the supervisor waits, which aborts what takes too long and logs it.
+        # Longer than the supervisor waits, so that the supervisor aborts and logs late requests.
         patient = max(parts.config.graceful_timeout, RETIRE_SECONDS) + 1
         self._worker_config = replace(parts.config, graceful_timeout=patient)
         self._saves = Saves(parts, generation, self._begin_generation)
@@ -71,7 +71,7 @@ class Reloading:
         self._start(replaces, self._generation.error)
 
     def _start(self, replaces: Worker | None, text: str) -> None:
-        """One that serves `text` as an error; "": the application."""
+        """Start a worker that serves `text` as an error; "": the application."""
         template, how = self._warm.source()
 
         def job_of(job: WorkerJob) -> WorkerJob:
@@ -121,7 +121,7 @@ class Reloading:
     def on_ready(self, worker: Worker) -> None:
         generation = self._generation
         if worker in generation.error_workers and generation.has_loaded:
-            self._control.drain(worker)  # too late: the import has ended
+            self._control.drain(worker)  # ready after the import has succeeded
             return
         if worker not in generation.error_workers and generation.loaded():
             self._warm.loaded()
@@ -179,7 +179,7 @@ class Reloading:
         if generation.error:
             self._error_worker_failed(child)
         elif generation.has_loaded:
-            # What it needs is away for a moment, or a save is about to be noticed.
+            # Something it needs is missing for a moment, or the watcher will report a save soon.
             failures.log_load_error(text)
             failures.try_again_later(child)
         else:
@@ -193,20 +193,22 @@ class Reloading:
         self._warm.loaded()
         for worker in self._pool.workers:
             if worker in generation.error_workers and worker.state is State.READY:
-                # Its page is about an import that hangs.
+                # Its page still says that the import hangs.
                 worker.want(Replacement("the import has failed", urgent=True))
             elif worker.boots():
                 self._drop(worker)
 
     def _error_worker_failed(self, child: Worker) -> None:
-        """Not even the error page boots."""
+        """The worker for the error page did not boot either: back off, and drop the workers that
+        still boot the application."""
         self._parts.backoff.failed(child.started, self._parts.system.now())
         for worker in self._pool.workers:
             if worker.boots() and worker not in self._generation.error_workers:
                 self._drop(worker)
 
     def _log_that_it_hangs(self) -> None:
-        """And serve a page about it until the import ends, or the next save interrupts it."""
+        """Log it, and serve a page about it until the import ends or the next save interrupts
+        it."""
         server_log.warning(
             f"{self._parts.app} has been imported for more than {HANG_SECONDS:.0f} s, and is not"
             " ready; the next save interrupts it. It is here:"
@@ -226,7 +228,7 @@ def reloading_supervisor(
     interactive: bool = False,
     system: System | None = None,
 ) -> Supervisor:
-    """A supervisor without a boot timeout: an import that hangs is interrupted by the next save."""
+    """A supervisor without a boot timeout: the next save interrupts an import that hangs."""
     system = system or System()
     generation = Generation(config.workers, system.now())
     parts = connect(

@@ -1,8 +1,7 @@
-"""What the processes under --reload do: a worker that says what it imports, the template that keeps
-third-party modules imported for it, and a worker that serves the error while the code is broken.
+"""The processes of --reload: a worker that reports its imports, the template that keeps third-party
+modules imported for it, and a worker that serves the error while the code is broken.
 
-Decides what they say to the supervisor. Which modules may stay imported is the business of
-trial_import.py.
+Decides what they report to the supervisor. trial_import.py decides which modules may stay imported.
 """
 
 import gc
@@ -29,14 +28,15 @@ from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
 from iotax._runtime.process_exit import leave_now
 
-# Asks a worker whether it is being debugged: even one that waits for a person's input answers.
+# Asks a worker whether it is being debugged. A signal, so that it replies even while it waits for
+# input.
 ASK_DEBUGGED: Final = signal.SIGRTMAX - 2
 NAMES_PER_MESSAGE: Final = 400
 
 
 @dataclass(frozen=True)
 class ReloadJob(WorkerJob):
-    """`stamps`: what the template had imported, as it was then."""
+    """`stamps`: the result of trial_import.stamps() after the template's last import."""
 
     project: Project = field(default_factory=lambda: Project([]))
     stamps: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class ReloadJob(WorkerJob):
         if changed := trial_import.what_changed(self.stamps):
             self.channel.send(ReloadReport.STALE, changed)
             leave_now(0)
-        said = self.channel.copy()  # that of the job is closed when the worker is ready
+        said = self.channel.copy()  # the job closes its own when the worker is ready
         os.register_at_fork(after_in_child=said.close)
 
         def answer(_number: int, _frame: object) -> None:
@@ -67,7 +67,7 @@ class ReloadJob(WorkerJob):
 
 
 def is_being_debugged() -> bool:
-    """Whether a thread that runs the application waits in a debugger, or is stepped through. Asked
+    """Whether a thread that runs the application waits in a debugger or is single-stepped. Call it
     in the main thread."""
     ours = [thread for thread in threading.enumerate() if thread.name.startswith("iotax-")]
     idents = {native.get_ident(), *map(native.ident_of, ours)}
@@ -87,8 +87,8 @@ def _is_stepped(top: types.FrameType) -> bool:
 
 @dataclass(frozen=True)
 class TemplateJob:
-    """Imports third-party modules ahead and forks `worker`. `names` are what to import; `variables`
-    those that the project's code sets."""
+    """Imports third-party modules in advance and forks `worker`. `names`: modules to import;
+    `variables`: environment variables that the project's code changes."""
 
     worker: ReloadJob
     channel: Channel
@@ -121,7 +121,7 @@ class TemplateJob:
         return 0
 
     def _import(self, names: list[str], bad: set[str], stamps: dict[str, int]) -> bool:
-        """Says that it is ready, or why it never will be."""
+        """Import modules; report that the template is ready, or why it never will be."""
         project = self.worker.project
         with trial_import.silenced():
             tried = trial_import.try_out(names, project, bad, self.variables)
@@ -138,7 +138,7 @@ class TemplateJob:
         else:
             stamps.update(trial_import.stamps(project))
             gc.collect()
-            gc.freeze()  # what is shared is not written to by a collection
+            gc.freeze()  # keeps collections from writing to pages that workers share
             self.channel.send(Report.READY)
             return True
         return False
@@ -149,7 +149,7 @@ class TemplateJob:
 
 
 def stand_in(job: WorkerJob, text: str) -> WorkerJob:
-    """Serves `text` as an error. Its page asks again and again: that is not logged."""
+    """A worker job that serves `text` as an error, without an access log: the page polls."""
 
     def tell(line: str) -> None:
         server_log.warning(f"503 {line}: the application is not loaded")

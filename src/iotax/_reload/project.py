@@ -1,7 +1,7 @@
-"""The project's own modules: which they are, and how they are imported under --reload.
+"""The project's own modules under --reload: decides which they are and how they are imported.
 
-They are compiled from their source each time. Bytecode is valid for a time of change and a size:
-two saves of equal length within one tick of the file system's clock would be taken for the same.
+They are compiled from source every time. Cached bytecode is matched by modification time and size,
+so two saves of equal length within one tick of the file system's clock look the same.
 """
 
 import importlib
@@ -22,12 +22,12 @@ from typing import Any
 from iotax._app import code_origin
 from iotax._app.code_origin import Origin, origin_of
 
-# What it imports would else count among the imports of the application.
+# Otherwise the modules that it imports later count as imports of the application.
 code_origin.prepare()
 
 
 class Project:
-    """Everything below `folders`, but for installed packages."""
+    """Everything below `folders`, except installed packages."""
 
     def __init__(self, folders: Iterable[str]) -> None:
         both = {path for folder in folders for path in (os.path.abspath(folder), _real(folder))}
@@ -38,7 +38,7 @@ class Project:
         return path.startswith(self._folders) and origin_of(path) is Origin.APPLICATION
 
     def owns_spec(self, spec: ModuleSpec) -> bool:
-        """A package without a file counts by its folders."""
+        """A package without a file is judged by its directories."""
         paths = [spec.origin] if spec.has_location else spec.submodule_search_locations
         return any(path and self.owns(path) for path in paths or ())
 
@@ -48,10 +48,10 @@ class Project:
         try:
             return any(isinstance(path, str) and self.owns(path) for path in paths or ())
         except Exception:
-            return False  # an object that stands for a module
+            return False  # an object in place of a module
 
     def compile_from_source(self) -> None:
-        """From now on, in this process."""
+        """From now on, compile the project's modules from source in this process."""
         hook = FileFinder.path_hook(
             (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES)
         )
@@ -67,8 +67,8 @@ class Project:
         importlib.invalidate_caches()
 
     def others(self, known: Iterable[str] = ()) -> list[str]:
-        """Names of the modules that are imported and not the project's, beyond `known`, in the
-        order in which their import began."""
+        """Names of the imported modules that are neither the project's nor in `known`, in the order
+        in which their import began."""
         known = set(known)
         return [
             name
@@ -89,8 +89,7 @@ class _FromSource(SourceFileLoader):
 
 
 class Recorder:
-    """A finder in front of the others that finds nothing, and tells each name that is looked
-    for."""
+    """A finder before the others that finds nothing, and reports each name that is looked up."""
 
     def __init__(self, tell: Callable[[str], object]) -> None:
         self._tell = tell
@@ -105,6 +104,6 @@ class Recorder:
 
 
 def changed_variables(before: dict[str, str]) -> list[str]:
-    """Names of the environment variables that are not as they were."""
+    """Names of the environment variables that differ from `before`."""
     now = dict(os.environ)
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

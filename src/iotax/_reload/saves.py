@@ -1,7 +1,7 @@
 """Restarts the application when files were saved.
 
-Decides when: immediately, unless a worker waits in a debugger. A process of its own watches the
-files (watcher.py); it is restarted when it exits.
+Decides when: immediately, unless a worker waits in a debugger. A separate process watches the files
+(watcher.py); it is restarted when it exits.
 """
 
 import os
@@ -20,14 +20,14 @@ from iotax._reload.generation import Generation
 from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change, Names, Tree
 
-# How long a worker may take to reply whether it is being debugged, and when it is asked again.
+# How long to wait for a worker's reply whether it is being debugged, and when to ask it again.
 REPLY_SECONDS: Final = 0.3
 WATCHER_PAUSE_SECONDS: Final = 1.0
 NAMED_MAX: Final = 3
 
 
 class Saves:
-    """`restart` begins another generation."""
+    """`restart` begins the next generation."""
 
     def __init__(self, parts: Parts, generation: Generation, restart: Callable[[], None]) -> None:
         config: Config = parts.config
@@ -42,7 +42,7 @@ class Saves:
         self._watcher_failed = False
         self._changes: list[Change] = []  # not acted on yet
         self._count = 0
-        self._asked: set[Worker] = set()  # whose reply is waited for
+        self._asked: set[Worker] = set()  # have not replied yet
         self._ask_at = 0.0
         self._debugger_logged = False
 
@@ -67,16 +67,16 @@ class Saves:
         server_log.error(f"The process that watches files {cause}; restarting it")
 
     def forget(self, worker: Worker) -> None:
-        """It has exited."""
+        """Called when `worker` has exited."""
         self._asked.discard(worker)
 
     def on_report(self, message: Message) -> None:
-        """The watcher's."""
+        """Handle a report of the watcher."""
         if message.kind == ReloadReport.NOTE:
             server_log.warning(message.text)
         elif message.kind == ReloadReport.WATCHING and self._watcher_failed:
             self._watcher_failed = False
-            self._restart()  # what was saved meanwhile is not known
+            self._restart()  # files may have been saved while no process watched them
         elif message.kind == ReloadReport.CHANGED:
             count, named = watcher.unpack(message.text)
             if not self._changes:
@@ -85,7 +85,7 @@ class Saves:
             self._count += count
 
     def on_debugged(self, worker: Worker, *, is_debugged: bool) -> None:
-        """The reply of a worker that was asked."""
+        """Handle the reply of a worker that was asked."""
         if worker not in self._asked:
             return
         self._asked.discard(worker)
@@ -108,7 +108,7 @@ class Saves:
     def _watcher_job(self, job: WorkerJob) -> watcher.WatcherJob:
         return watcher.WatcherJob(
             tree=self._tree,
-            before=self._tree.look(),  # what is saved while the first worker imports is seen
+            before=self._tree.look(),  # to notice saves while the first worker imports
             poll=self._poll,
             channel=job.channel,
             supervisor=job.supervisor,

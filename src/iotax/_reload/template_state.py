@@ -1,7 +1,7 @@
-"""What the supervisor knows of the template under --reload: which modules it is to keep, whether it
-can be forked from now, and if not, why.
+"""State of the template under --reload, as the supervisor knows it: the modules that it keeps, and
+whether it can fork workers now, or why not.
 
-Knows nothing of processes but that there is one.
+Knows nothing about the process except whether it exists.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,14 +10,14 @@ from typing import Final
 from iotax._processes.lifecycle import State
 from iotax._processes.pool import Child
 
-# Names come one by one while the first requests are answered; the template imports them together.
+# Names arrive one by one during the first requests; the template imports them together.
 QUIET_SECONDS: Final = 0.3
 NAMES_MAX: Final = 400
 _NEVER: Final = float("inf")
 
 
 class Warmth:
-    """`never`: why there will be no template any more. `due`: when there are names to import."""
+    """`never`: why another template will not be started. `due`: when to import the new names."""
 
     def __init__(self, *, cold: bool, clock: Callable[[], float]) -> None:
         self._now = clock
@@ -37,13 +37,13 @@ class Warmth:
             self.due = self._now() + QUIET_SECONDS
 
     def loaded(self) -> None:
-        """A worker has reported what it needs."""
+        """A worker has reported the modules that it needs."""
         if (self.template is None or self._new) and self.due == _NEVER and not self.never:
             self.due = self._now() + QUIET_SECONDS
 
     def take(self) -> list[str]:
-        """Names to import now: all of them if there is no template yet. `due` says when to come
-        again."""
+        """Take the names to import now: all of them if the template does not exist yet. `due` is
+        the time of the next call."""
         self.due = _NEVER
         if self.template is None:
             self._new.clear()
@@ -56,7 +56,7 @@ class Warmth:
         return taken
 
     def why_cold(self) -> str:
-        """ "": the template can be forked from."""
+        """Why the next worker starts cold. "": the template can fork it."""
         if self.never or self._why:
             why, self._why = self.never or self._why, ""
             return why

@@ -13,7 +13,7 @@ from iotax._processes.pool import Worker
 from iotax._processes.protocol import Order
 from iotax._reload.generation import Generation
 
-# How long requests of an old worker may run when a new one is ready.
+# How long the requests of an old worker may run after a new worker is ready.
 RETIRE_SECONDS: Final = 2.0
 
 
@@ -24,7 +24,7 @@ class Transfer:
         self._in_transit: list[int] = []
 
     def begin(self, old: Worker) -> None:
-        """Another worker serves from here on."""
+        """Order `old` to transfer its idle connections: another worker serves from now on."""
         old.channel.send(Order.PAUSE)
         old.channel.send(Order.TRANSFER)
         old.apply(Event.DRAIN)
@@ -32,7 +32,7 @@ class Transfer:
         self._control.expect_exit(old, "", RETIRE_SECONDS)
 
     def done(self, old: Worker) -> None:
-        """It has given all idle connections away."""
+        """Called when `old` has transferred all idle connections."""
         if not old.may(Event.DRAIN):
             return
         old.channel.send(Order.RETIRE)
@@ -45,7 +45,7 @@ class Transfer:
         self.hand_over()
 
     def hand_over(self) -> None:
-        """In turn to the workers of the current code, if there are any."""
+        """Distribute the connections in turn to the ready workers of the current code, if any."""
         new = [
             worker
             for worker in self._pool.workers
@@ -58,6 +58,6 @@ class Transfer:
             new.append(new.pop(0))
 
     def close(self) -> None:
-        """The server stops: no worker will serve them."""
+        """Close the connections in transit: the server stops, so no worker will adopt them."""
         while self._in_transit:
             os.close(self._in_transit.pop())

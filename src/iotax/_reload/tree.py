@@ -1,6 +1,6 @@
-"""The files of a project as they are at one moment, and what has changed between two moments.
+"""Snapshots of a project's files, and the changes between two snapshots.
 
-Decides which names matter. Knows nothing of how a change is noticed or what follows from it.
+Decides which names matter. Must not know how a change is noticed or handled.
 """
 
 import fnmatch
@@ -16,12 +16,12 @@ CREATED: Final = "created"
 MODIFIED: Final = "modified"
 DELETED: Final = "deleted"
 
-# The file that marks a virtual environment, whatever its folder is called (PEP 405).
+# The file that marks a virtual environment, independent of the directory's name (PEP 405).
 _ENVIRONMENT: Final = "pyvenv.cfg"
-# Folders of installed packages, in an environment or not.
+# Directories of installed packages, in an environment or not.
 _PACKAGES: Final = ("site-packages", "dist-packages")
 
-# Locks, copies and checks that editors keep beside a file whose name would match.
+# Lock files, copies and checker files that editors create next to a file and that would match.
 _EDITORS: Final = (".#*", "#*#", "flycheck_*", "flymake_*", "*_flymake.py")
 
 
@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """What changes when a file is written, replaced or swapped for another."""
+    """Attributes that change when a file is written, replaced or swapped with another."""
 
     mtime_ns: int
     size: int
@@ -40,14 +40,14 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`folders` are those that were looked into by their real path, with what identifies them;
-    a folder that takes another's place is another one."""
+    """`folders`: the directories that were read, with their identity (device and inode); a
+    directory that replaces another one at the same path has another identity."""
 
     files: Mapping[str, Stamp]
     folders: Mapping[str, tuple[int, int]]
 
     def changes_since(self, before: "Snapshot") -> list[Change]:
-        """What was deleted, created and modified, sorted by path."""
+        """The deleted, created and modified files, sorted by path."""
         changes = [Change(DELETED, path) for path in before.files.keys() - self.files.keys()]
         for path, stamp in self.files.items():
             former = before.files.get(path)
@@ -59,7 +59,7 @@ class Snapshot:
 
 
 class Names:
-    """Which files are watched: by their name, or by their path below the folder that is watched."""
+    """Decides which files are watched, by name or by path relative to the watched directory."""
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
         self._include = _Patterns((*RELOAD_INCLUDE, *include))
@@ -88,17 +88,17 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
 
 
 class Tree:
-    """The watched folders."""
+    """The watched directories."""
 
     def __init__(self, roots: Sequence[str], names: Names) -> None:
         self.roots, self._names = roots, names
-        # Virtual environments by their path, with what identifies the folder. It stays one without
-        # its mark: `rm -r` may take that first, and the packages must not appear then.
+        # Path and identity of each virtual environment. A directory remains one without pyvenv.cfg:
+        # `rm -r` may delete that file first, and must not make the packages appear.
         self._environments: Mapping[str, tuple[int, int]] = {}
 
     def look(self) -> Snapshot:
-        """What there is, but for virtual environments. A folder that cannot be read, or has just
-        gone, is empty. Links to folders are followed, each folder is looked into once."""
+        """Take a snapshot, without virtual environments. A directory that cannot be read, or was
+        just deleted, counts as empty. Follows links to directories; reads each directory once."""
         files: dict[str, Stamp] = {}
         folders: dict[str, tuple[int, int]] = {}
         seen: set[tuple[int, int]] = set()
@@ -115,7 +115,7 @@ class Tree:
                 with os.scandir(folder) as listed:
                     entries = list(listed)
                 marked = any(entry.name == _ENVIRONMENT for entry in entries)
-                # A project may be an environment itself: then only its packages are left out.
+                # If the project itself is an environment, only its packages are left out.
                 if below and (marked or self._environments.get(folder) == identity):
                     environments[folder] = identity
                     continue
@@ -132,7 +132,7 @@ class Tree:
         return Snapshot(files, folders)
 
     def matters(self, path: str, *, folder: bool) -> bool:
-        """Whether look() can find something else when what is at `path` changes."""
+        """Whether a change at `path` can change the result of look()."""
         for root in self.roots:
             if path == root:
                 return True
@@ -140,7 +140,7 @@ class Tree:
                 return False
             if path.startswith(root.rstrip("/") + "/"):
                 return self._matters_below(path[len(root.rstrip("/")) + 1 :], folder)
-        name = os.path.basename(path)  # behind a link
+        name = os.path.basename(path)  # the target of a link
         return self._names.has_folder(name, name) if folder else self._names.has_file(name, name)
 
     def _matters_below(self, path: str, folder: bool) -> bool:
@@ -165,5 +165,5 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp:
     try:
         found = entry.stat()
     except OSError:
-        return Stamp(0, -1, 0)  # gone since it was listed
+        return Stamp(0, -1, 0)  # deleted since it was listed
     return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)

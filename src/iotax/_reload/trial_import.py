@@ -1,12 +1,12 @@
-"""Which modules may stay imported while the project's own are imported anew.
+"""Decides which modules may stay imported while the project's own modules are imported again.
 
-A template process imports third-party modules once, and each new worker is a fork of it. That is
-right only for modules which would be the same in a fresh process, so each one is tried first, in a
-process that is thrown away: a module is left out if its import fails there, brings in a module of
-the project, reads one of its files or a variable that the project's code sets. What the project's
-code itself does never reaches the template.
+A template process imports third-party modules once and forks each new worker. This is correct only
+for modules that would be the same in a fresh process, so a throwaway process tries each one first.
+A module is left out if its import fails there, imports a module of the project, or reads a file of
+the project or a variable that the project's code sets. Effects of the project's code never reach
+the template.
 
-Decides which modules those are. Knows nothing of messages, nor of who forks what.
+Must not know messages, or which process forks which.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from typing import Any, Final, NamedTuple
 from iotax._reload.project import Project
 from iotax._runtime import native
 
-# A module that takes longer to import than all of it may take is not imported ahead.
+# Time for all imports of a trial together. If they take longer, none is imported in advance.
 TRIAL_SECONDS_MAX: Final = 60.0
 _OURS: Final = ("iotax", "iotaX", "__main__", "__mp_main__")
 
 
 class Trial(NamedTuple):
-    """What came of trying: `good` in an order in which each can be imported, what is to be left
-    out, and the first module whose import left a thread running ("": none did)."""
+    """The result of a trial: `good`, in an order in which each module can be imported; `bad`, to be
+    left out; and the first module whose import left a thread running ("": none did)."""
 
     good: list[str]
     bad: list[str]
@@ -41,13 +41,13 @@ class Trial(NamedTuple):
 
 
 class Refused(BaseException):
-    """An import that does not happen here. No `except Exception` of the importing module's may
-    make another module of it."""
+    """Raised for an import that is refused here. A BaseException, so that the importing module's
+    `except Exception` cannot catch it and turn the module into a different one."""
 
 
 class Importing:
-    """A finder in front of the others: follows what imports what, refuses the project's modules
-    and those in `bad`, and adds to `good` what is complete."""
+    """A finder before the others: tracks which module imports which, refuses the project's modules
+    and those in `bad`, and adds each completely imported module to `good`."""
 
     def __init__(self, project: Project, bad: Iterable[str] = ()) -> None:
         self._project = project
@@ -73,7 +73,7 @@ class Importing:
         return None
 
     def taint(self) -> None:
-        """The modules that are being imported would not be the same elsewhere."""
+        """Mark the modules that are being imported as bad: they would differ in another process."""
         self.bad.update(self._running)
 
     def _refuse(self, name: str) -> None:
@@ -81,9 +81,9 @@ class Importing:
         raise Refused(name)
 
     def _follow(self, name: str, loader: Any) -> None:
-        """Have _import() called in place of the loader's exec_module(), once."""
+        """Replace the loader's exec_module() by _import() for one call."""
         if isinstance(loader, type) or not hasattr(loader, "exec_module"):
-            return  # built in
+            return  # a built-in module
         with contextlib.suppress(AttributeError):
             loader.exec_module = _Once(self._import, name, loader)
 
@@ -105,7 +105,7 @@ class Importing:
 
 
 class _Once:
-    """Stands for `loader`'s method until it is called."""
+    """Replaces the `loader`'s method until it is called."""
 
     def __init__(self, call: Callable[..., None], name: str, loader: Any) -> None:
         self._call, self._name, self._loader = call, name, loader
@@ -116,21 +116,21 @@ class _Once:
 
 
 def import_all(names: Iterable[str], importing: Importing) -> None:
-    """Import what can be imported of `names`, in this process."""
+    """Import those of `names` that can be imported, in this process."""
     sys.meta_path.insert(0, importing)
     try:
         for name in names:
             if name not in sys.modules and name.partition(".")[0] not in _OURS:
                 try:
                     importlib.import_module(name)
-                except BaseException:  # SystemExit and Refused too: it is left out
+                except BaseException:  # leave the module out, also after SystemExit or Refused
                     importing.bad.add(name)
     finally:
         sys.meta_path.remove(importing)
 
 
 def _forget_below(package: str) -> None:
-    """The modules of a package that failed go with it."""
+    """Remove the submodules of a package whose import failed."""
     for name in [name for name in sys.modules if name.startswith(package + ".")]:
         del sys.modules[name]
 
@@ -138,8 +138,8 @@ def _forget_below(package: str) -> None:
 def try_out(
     names: Sequence[str], project: Project, bad: Iterable[str] = (), variables: Iterable[str] = ()
 ) -> Trial | None:
-    """Import `names` in a process that is thrown away. None: it ended otherwise, or took too long.
-    `variables` are those that the project's code sets or changes."""
+    """Import `names` in a throwaway process. None: it exited without a result, or took too long.
+    `variables`: environment variables that the project's code sets or changes."""
     reading, writing = os.pipe()
     pid = native.fork()
     if pid == 0:
@@ -190,7 +190,7 @@ def _with_parents(name: str) -> set[str]:
 
 
 def _tell_of_variables(variables: set[str], tell: Callable[[], None]) -> None:
-    """Call `tell` when one of them is read."""
+    """Call `tell` whenever one of `variables` is read."""
     kind: Any = type(os.environ)
     read = kind.__getitem__
 
@@ -214,7 +214,7 @@ def _read_all(descriptor: int, until: float) -> bytes:
 
 
 def _silence() -> None:
-    """What an import prints has been printed by the worker."""
+    """Suppress what an import prints: the worker has printed it already."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
@@ -222,7 +222,7 @@ def _silence() -> None:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """The same for a while."""
+    """Suppress output in the block."""
     kept = [os.dup(descriptor) for descriptor in (0, 1, 2)]
     _silence()
     try:
@@ -237,12 +237,12 @@ def has_threads() -> bool:
     return threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1
 
 
-# ---- whether what was imported is still what lies on the disk
+# ---- whether the imported files have changed on disk
 
 
 def stamps(project: Project) -> dict[str, int]:
-    """When each imported file that is not the project's, and each folder that such modules come
-    from, was changed (nanoseconds)."""
+    """Modification times, in nanoseconds, of the imported files outside the project and of the
+    directories in sys.path outside the project."""
     files = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
     folders = {folder for folder in sys.path if folder and not project.owns(folder)}
     found = {}
@@ -253,7 +253,7 @@ def stamps(project: Project) -> dict[str, int]:
 
 
 def what_changed(before: Mapping[str, int]) -> str:
-    """The first of them that was changed since, in words; "": none."""
+    """Describe the first of the stamped paths that has changed since; "": none has."""
     for path, at in before.items():
         if _changed_at(path) != at:
             return f"{path} has changed"

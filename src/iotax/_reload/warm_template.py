@@ -22,7 +22,7 @@ FORK_SECONDS: Final = 5.0
 
 
 class WarmTemplate:
-    """`make_job`: what its forks are there for."""
+    """`make_job` returns the job of its forks."""
 
     def __init__(self, parts: Parts, make_job: Callable[[WorkerJob], ReloadJob]) -> None:
         self._spawner, self._control, self._pool = parts.spawner, parts.control, parts.pool
@@ -30,7 +30,7 @@ class WarmTemplate:
         self._warmth = Warmth(cold=parts.config.reload_cold, clock=parts.system.now)
 
     def tick(self, now: float, *, may_import: bool) -> None:
-        """`may_import`: nothing is more urgent."""
+        """`may_import`: more urgent work is not waiting."""
         if now >= self._fork_due():
             self.forget(f"the template process did not fork in {FORK_SECONDS:.0f} s")
         if may_import and now >= self._warmth.due:
@@ -42,12 +42,12 @@ class WarmTemplate:
             yield self._warmth.due
 
     def source(self) -> tuple[Child | None, str]:
-        """What to fork the next worker from: the template, or None and why not."""
+        """The template and "warm", or None and why the next worker starts cold."""
         cold = self._warmth.why_cold()
         return (None, f"cold: {cold}") if cold else (self._warmth.template, "warm")
 
     def loaded(self) -> None:
-        """A worker has reported what it needs."""
+        """A worker has reported the modules that it needs."""
         self._warmth.loaded()
 
     def add_modules(self, names: Iterable[str]) -> None:
@@ -60,7 +60,7 @@ class WarmTemplate:
         return child is self._warmth.template
 
     def on_report(self, message: Message) -> None:
-        """The template's."""
+        """Handle a report of the template."""
         template = self._warmth.template
         if message.kind == ReloadReport.NOT_WARM:
             self._warmth.never = message.text
@@ -70,7 +70,7 @@ class WarmTemplate:
                 template.apply(Event.READY)
 
     def ended(self, cause: str) -> None:
-        """The template has exited; "": that was expected. Its orders are void."""
+        """The template has exited, for `cause`; "": the exit was expected. Cancels its orders."""
         self._warmth.template = None
         if cause and not self._warmth.never:
             self._warmth.never = f"the template process {cause}"
@@ -80,13 +80,13 @@ class WarmTemplate:
             self._pool.remove(worker)
 
     def forget(self, why: str) -> None:
-        """The next worker starts cold, and then another template is made."""
+        """Kill the template, if it exists. The next worker starts cold; a new template follows."""
         if self._warmth.template is not None:
             self._control.discard(self._warmth.template, why)
         self._warmth.start_over(why)
 
     def _fork_due(self) -> float:
-        """When the template is given up: then its orders are void, and others start cold."""
+        """When to give up the template. Its orders are canceled then, and workers start cold."""
         if self._warmth.template is None:
             return FOREVER
         forking = [w.started for w in self._pool.workers if w.state is State.FORKING]

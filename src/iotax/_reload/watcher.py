@@ -1,11 +1,10 @@
-"""The watcher process: tells the supervisor which files have changed, a batch at a time.
+"""The watcher process: reports changed files to the supervisor in batches.
 
-What has changed is always found by comparing two looks at the tree; the system's notifications
-(through watchdog, where it is installed) only say when to look. So both ways find the same, an
-event that is lost or comes twice does no harm, and a move is what it amounts to.
+It always finds changes by comparing two snapshots of the tree. Kernel notifications (through
+watchdog, if installed) only trigger a comparison: lost or duplicate events do no harm.
 
-Decides: when a batch is over, and when the system cannot notify. It is a process of its own, so
-that the supervisor has no threads.
+Decides when a batch is complete, and when to fall back to polling. It is a separate process so that
+the supervisor does not need threads.
 """
 
 import ctypes
@@ -26,42 +25,43 @@ from iotax._processes.protocol import GONE
 from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change, Snapshot, Tree
 
-# A batch is over when nothing has changed for so long, or when it has taken so long.
+# A batch is complete after QUIET_SECONDS without a change, or after BATCH_SECONDS_MAX in total.
 QUIET_SECONDS: Final = 0.03
-# A checkout, which takes its breath: more events, or files, than one save makes.
+# More events, or files, than one save causes: a checkout, which has longer pauses.
 MANY: Final = 20
 QUIET_SECONDS_OF_MANY: Final = 0.25
 BATCH_SECONDS_MAX: Final = 2.0
-# Between two looks when nobody notifies; and at most one part in twenty of a processor.
+# Interval between two snapshots when polling; longer if a snapshot would take over 1/20 of a CPU.
 POLL_SECONDS: Final = 0.25
 POLL_SHARE: Final = 20
-# The system does not tell that a watched folder itself has gone elsewhere or come back.
+# How often to check the watched directories themselves: watchdog does not report that one of them
+# was moved away or came back.
 ROOT_SECONDS: Final = 1.0
 _IN_CREATE: Final = 0x100  # inotify(7)
-# watchdog's names for what changes nothing.
+# watchdog's names for events that change nothing.
 _READING: Final = ("opened", "closed_no_write")
-# A batch names so many of its files.
+# A batch names at most this many of its files.
 NAMED_MAX: Final = 200
 
 
 class Hints(Protocol):
-    """Says when to look at the tree."""
+    """Decides when to look at the tree."""
 
     def wait(self, before: Snapshot) -> None:
         """Return when something may have changed."""
 
     def settle(self, until: float) -> None:
-        """Return when nothing has changed for a while, or it is `until` (monotonic)."""
+        """Return when nothing has changed for a while, or at `until` (monotonic)."""
 
     def follow(self, snapshot: Snapshot) -> None:
-        """The tree is like this now."""
+        """Called with each new snapshot."""
 
     def close(self) -> None: ...
 
 
 class Watcher:
-    """Compares looks at `tree`; `report` gets each batch, `note` a sentence for people. `before` is
-    the first look, if there was one."""
+    """Compares snapshots of `tree`; `report` gets each batch, `note` messages for the log. `before`
+    is the first snapshot, if one was taken already."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class Watcher:
             self._hints = self._notified() or self._hints
 
     def turn(self, *, wait: bool = True) -> None:
-        """Wait for the next batch and report it. Without `wait`: what has changed since the first
-        look, while the system did not notify yet."""
+        """Wait for the next batch and report it. Without `wait`, report the changes since the first
+        snapshot, which were made before notifications started."""
         try:
             if wait:
                 self._hints.wait(self._before)
@@ -116,7 +116,7 @@ class Watcher:
         self._hints = self._polling()
 
 
-# ---- by looking again and again
+# ---- polling
 
 
 class Polling:
@@ -151,11 +151,11 @@ class Polling:
         pass
 
 
-# ---- by the system's notifications
+# ---- kernel notifications
 
 
 class NotNotified(Exception):
-    """The system does not notify, or no longer; the text says why."""
+    """The kernel does not send notifications, or no longer does; the text says why."""
 
 
 def _has_watchdog() -> bool:
@@ -167,8 +167,8 @@ def _has_watchdog() -> bool:
 
 
 class Notified:
-    """Watches the roots themselves, and with all that is below them only folders that are not left
-    out: those can be large."""
+    """Watches the roots themselves, and recursively only those of their subdirectories that are not
+    left out: the others can be large."""
 
     def __init__(self, tree: Tree, pause: Callable[[float | None, int], bool]) -> None:
         self._tree, self._pause = tree, pause
@@ -177,7 +177,7 @@ class Notified:
         os.set_blocking(self._waking, False)
         self._failure: str = ""
         self._watches: dict[str, tuple[tuple[int, int], Any]] = {}
-        self._ended: set[str] = set()  # watches that went with their folders
+        self._ended: set[str] = set()  # watches that ended when their directories were deleted
         self._observer: Any = None
         threading.excepthook = self._thread_failed
 
@@ -196,7 +196,7 @@ class Notified:
             events += self._take()
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Watch what there is. Errors: NotNotified."""
+        """Watch the directories of `snapshot`. Errors: NotNotified."""
         wanted = self._wanted(snapshot)
         try:
             if self._observer is None:
@@ -204,7 +204,7 @@ class Notified:
                 self._observer.start()
             ended = {self._ended.pop() for _ in range(len(self._ended))}
             for path, (identity, watch) in list(self._watches.items()):
-                # A folder that is made anew at once may have the number of the old one.
+                # A directory that is recreated immediately can get the inode of the old one.
                 if path in ended or wanted.get(path, (None, False))[0] != identity:
                     del self._watches[path]
                     self._unschedule(watch)
@@ -213,16 +213,16 @@ class Notified:
                     try:
                         watch = self._observer.schedule(self, path, recursive=recursive)
                     except (FileNotFoundError, NotADirectoryError):
-                        self._wake()  # gone already: look again
+                        self._wake()  # deleted already: look again
                         continue
                     self._watches[path] = (identity, watch)
-                    self._wake()  # what came into it after the last look was not told
+                    self._wake()  # files created in it after the snapshot were not reported
             probe(self._tree.roots[0])
         except OSError as error:
             raise NotNotified(_why(error)) from None
 
     def _wanted(self, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], bool]]:
-        """Path -> identity, recursive: roots, their folders, and what links lead to."""
+        """Path -> (identity, recursive) of the roots, their subdirectories, and directory links."""
         wanted = {}
         for path, identity in snapshot.folders.items():
             if path in self._tree.roots:
@@ -235,10 +235,10 @@ class Notified:
         try:
             self._observer.unschedule(watch)
         except (KeyError, OSError):
-            return  # it went with its folder
+            return  # the watch ended when its directory was deleted
 
     def dispatch(self, event: Any) -> None:
-        """watchdog's handler, in a thread of its own."""
+        """The event handler, which watchdog calls in its own thread."""
         if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
             return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
@@ -259,10 +259,10 @@ class Notified:
         try:
             os.write(self._waking, b".")
         except BlockingIOError:
-            return  # it will wake
+            return  # the pipe is full, so wait() returns anyway
 
     def _take(self) -> int:
-        """How many events there were. Errors: NotNotified."""
+        """Take the events from the pipe, and return their number. Errors: NotNotified."""
         events = 0
         try:
             while data := os.read(self._woken, 65536):
@@ -279,12 +279,12 @@ class Notified:
 
 
 def probe(folder: str) -> None:
-    """Whether the system would watch one folder more: watchdog does not tell when it could not
-    watch a folder below another. Errors: OSError."""
+    """Raise OSError if the kernel cannot watch one more directory: watchdog does not report that it
+    could not watch a subdirectory."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_CLOEXEC)
     if descriptor < 0:
-        return  # as many watchers as there may be: watchdog has its own already
+        return  # the limit on inotify instances is reached, but watchdog has its own already
     try:
         if libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE) < 0:
             error = ctypes.get_errno()
@@ -315,7 +315,7 @@ def _why(error: OSError) -> str:
 
 @dataclass(frozen=True)
 class WatcherJob:
-    """What the process is there for."""
+    """The job of the watcher process."""
 
     tree: Tree
     before: Snapshot | None
@@ -325,7 +325,7 @@ class WatcherJob:
     listeners: Listeners
 
     def run(self) -> int:
-        """Report batches until the supervisor has ended."""
+        """Report batches until the supervisor exits."""
         self.listeners.hand_over()
         forking.die_with(self.supervisor)
         signals.become_child(None)
@@ -349,8 +349,8 @@ class WatcherJob:
         self.channel.send(ReloadReport.NOTE, text)
 
     def _pause(self, seconds: float | None, descriptor: int) -> bool:
-        """Wait until `descriptor` (-1: none) can be read, for `seconds` at most. Ends the process
-        with the supervisor."""
+        """Wait at most `seconds` until `descriptor` (-1: none) is readable, and return whether it
+        is. Exits the process when the supervisor has exited."""
         poll = select.poll()
         poll.register(self.channel.fileno(), select.POLLIN)
         if descriptor >= 0:
@@ -364,12 +364,12 @@ class WatcherJob:
 
 
 def pack(changes: Sequence[Change]) -> str:
-    """As one message: how many, and the first of them."""
+    """Encode a batch as one message: the number of changes, and the first of them."""
     named = (f"{kind} {path}" for kind, path in changes[:NAMED_MAX])
     return "\0".join([str(len(changes)), *named])
 
 
 def unpack(text: str) -> tuple[int, list[Change]]:
-    """How many, and the first of them."""
+    """Decode a message of pack(): the number of changes, and the first of them."""
     count, *named = text.split("\0")
     return int(count), [Change(*one.split(" ", 1)) for one in named if " " in one]
