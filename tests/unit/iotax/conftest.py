@@ -1,6 +1,6 @@
 """Fixtures for tests of the Python half, over the scripted extension.
 
-`worker` replaces _iotax.Worker; what a test puts into `worker.script` runs in place of the loop.
+`worker` replaces _iotax.Worker; a function in `worker.script` runs in place of the loop.
 """
 
 import importlib
@@ -77,5 +77,5 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A system that the test plays for a supervisor, or for parts of one (played_system.py)."""
+    """A system that the test controls, for a supervisor or parts of one (played_system.py)."""
     return importlib.import_module("played_system").World(monkeypatch)

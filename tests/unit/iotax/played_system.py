@@ -1,4 +1,4 @@
-"""A system that the test plays (forks, exits, signals, the clock), and a supervisor in it."""
+"""A system that the test controls (forks, exits, signals, the clock), and a supervisor in it."""
 
 import os
 import signal
@@ -24,19 +24,19 @@ from iotax._processes.target import Target
 
 
 class Process:
-    """A child as the test plays it."""
+    """A child process that the test controls."""
 
     def __init__(self, pid: int, job: Any) -> None:
         self.pid, self.job = pid, job
         self.channel = Channel.from_descriptor(os.dup(job.channel.fileno()))
         self.status: int | None = None
-        self.received: list[int] = []  # descriptors that came with orders: the process's
+        self.received: list[int] = []  # descriptors that came with orders; owned by this process
 
     def says(self, kind: str, text: str = "") -> None:
         assert self.channel.send(kind, text)
 
     def heard(self) -> str:
-        """The kinds of the orders since the last time."""
+        """The kinds of the orders since the last call, joined."""
         kinds = ""
         while (message := self.channel.receive()) is not None and message.kind:
             kinds += message.kind
@@ -52,7 +52,7 @@ class Process:
 
 
 class Page:
-    """Nothing runs, unless the test says so."""
+    """A scoreboard on which nothing runs unless the test sets it."""
 
     def __init__(self, seats: int, threads: int) -> None:
         self.running: dict[int, list[tuple[str, str, float]]] = {}
@@ -156,7 +156,7 @@ class PlayedSystem(System):
 
 
 class PlayedPolicy:
-    """Starts workers as the test wants, and notes what it is told."""
+    """Starts workers as the test wants, and records its calls."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.notes = parts, list[tuple[Any, ...]]()
@@ -198,7 +198,7 @@ class PlayedPolicy:
 
 
 def config_of(*arguments: str) -> Config:
-    """From names and values in turn."""
+    """A configuration from alternating names and values."""
     config, _ = from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {})
     return config
 
@@ -216,7 +216,7 @@ class World(PlayedSystem):
         monkeypatch.setattr(terminal, "say", self.said.append)
 
     def connect(self, *arguments: str, target: Target | None = None) -> Parts:
-        """The parts of a supervisor, without one."""
+        """The parts of a supervisor, without the supervisor."""
         config = config_of(*arguments)
         target = target or Target(config.workers)
         return connect(
@@ -230,7 +230,7 @@ class World(PlayedSystem):
         return self
 
     def turn(self, *arrived: signal.Signals) -> None:
-        """Until nothing moves any more."""
+        """Run the supervisor's turn often enough that nothing is left to do."""
         self.queue.arrived.extend(arrived)
         for _ in range(5):
             self.supervisor._read_signals()
@@ -241,7 +241,7 @@ class World(PlayedSystem):
 
     @property
     def template(self) -> Child | None:
-        """That of --preload."""
+        """The template of --preload."""
         assert isinstance(self.supervisor._policy, Production)
         return self.supervisor._policy._template
 

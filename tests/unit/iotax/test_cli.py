@@ -1,4 +1,4 @@
-"""The command: what it prints, in which order, and its exit codes."""
+"""The command's output, its order, and the exit codes."""
 
 import os
 import re
@@ -20,8 +20,8 @@ APP = "def app(environ, start_response):\n    return []\n"
 
 @pytest.fixture(autouse=True)
 def _signals_and_leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command serves in this process, and keeps its signal handlers and its exit guard; in
-    these tests it returns first."""
+    """Restore the signal handlers and disable the exit guard, because the command serves in this
+    process and returns to the test."""
     monkeypatch.setenv("IOTAX_WORKERS", "0")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
     former = {number: signal.getsignal(number) for number in numbers}
@@ -315,7 +315,7 @@ def test_a_signal_stops_with_code_0(
 
 
 class _LeftError(Exception):
-    """In place of the exit of the process."""
+    """Raised instead of exiting the process."""
 
 
 @pytest.fixture

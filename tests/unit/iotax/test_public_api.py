@@ -60,7 +60,7 @@ def names_of(module: types.ModuleType) -> Iterator[str]:
 
 
 def members(found: type) -> Iterator[str]:
-    """Members of the class itself, without those of its bases."""
+    """Members of the class itself, without inherited ones."""
     if "__init__" in vars(found):
         yield f"__init__{parameters(found.__init__)}"  # type: ignore[misc]
     fields = (

@@ -286,7 +286,7 @@ def test_the_old_spelling_gives_the_same_objects() -> None:
 
 @pytest.mark.parametrize("name", ["_config", "_config.sources", "check.findings", "unknown"])
 def test_the_old_spelling_has_public_modules_only(name: str) -> None:
-    """Another module would be a second copy, with other classes."""
+    """Any other module would be a second copy, with different classes."""
     importlib.import_module("iotaX")
     with pytest.raises(ModuleNotFoundError, match="have the old spelling") as caught:
         importlib.import_module(f"iotaX.{name}")

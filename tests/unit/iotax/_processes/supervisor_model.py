@@ -1,8 +1,8 @@
 """A world in which everything happens to a supervisor that can, drawn from a seed.
 
-The supervisor is the real one with its real loop; its operating system is played: each time it
-waits, the world does one thing (a report, an exit, a signal, a step of the clock, …) and looks
-whether the invariants hold. Nothing else decides, so a seed gives the same sequence again:
+The supervisor is the real one with its real loop; its operating system is simulated. Each time it
+waits, the world does one thing (a report, an exit, a signal, a step of the clock, …) and checks the
+invariants. Only the seed decides, so the same seed gives the same sequence:
 
     python tests/unit/iotax/_processes/supervisor_model.py --first 1 --count 100000
     python tests/unit/iotax/_processes/supervisor_model.py --seed 4711        # with every step
@@ -51,11 +51,11 @@ from iotax._reload.reports import ReloadReport
 from iotax._reload.tree import Change
 
 STEPS: Final = 250
-# So many steps without new trouble are enough for everything that is wanted.
+# Without new trouble, the supervisor reaches the wanted state within this many steps.
 CALM_STEPS: Final = 600
 STOP_STEPS: Final = 400
-# How long a stop may take beyond --graceful-timeout: exit functions of workers, workers that do not
-# exit when killed, exit functions of a template behind them, a template that does not exit either.
+# How long a stop may take beyond --graceful-timeout: exit functions of workers, killed workers that
+# do not exit, then exit functions of a template, and a killed template that does not exit.
 STOP_SECONDS: Final = (
     control.LEAVE_SECONDS + control.AT_ONCE_SECONDS + 2 * control.KILLED_SECONDS + 1.0
 )
@@ -69,15 +69,15 @@ class Broken(Exception):
 
 
 class Program:
-    """A process of the played system: `kind` is "worker", "template" or "watcher"."""
+    """A process of the simulated system: `kind` is "worker", "template" or "watcher"."""
 
     def __init__(self, kind: str, pid: int, channel: Channel, code: int) -> None:
         self.kind, self.pid, self.channel, self.code = kind, pid, channel, code
         self.state = "boots"  # "serves", "exits" (it has an order to), "dead", "zombie", "gone"
         self.status = 0
-        self.is_lost = False  # it has said that it cannot serve
-        self.wishes = False  # it has said something for which it is to be replaced
-        self.hangs = False  # obeys nothing but SIGKILL
+        self.is_lost = False  # it has reported that it cannot serve
+        self.wishes = False  # it has sent a report for which it has to be replaced
+        self.hangs = False  # reacts only to SIGKILL
         self.is_unkillable = False  # it hangs in the kernel
         self.is_killed = False
         self.stand_in = False
@@ -99,15 +99,15 @@ class World(PlayedSystem):
         self.preload = not reload and self.dice.random() < 0.4
         self.programs: list[Program] = []
         self.lines: list[str] = []
-        self.code = 1  # of what lies on the disk: each HUP or save brings a new one
-        self.is_good = True  # it can be loaded
+        self.code = 1  # version of the code on disk; each HUP or save increments it
+        self.is_good = True  # the code can be loaded
         self.boot_failures = self.fork_failures = self.hanging = 0.0
         self.phase, self.steps_left = "trouble", self.dice.randint(1, STEPS)
         self.calms = self.dice.randint(0, 2)
         self.stop_signal: signal.Signals | None = None
         self.is_asked_to_stop = False
         self.stopped_at = 0.0
-        self.wished: set[int] = set()  # process ids of those that are to be replaced
+        self.wished: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
         flags = {
             "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
@@ -133,7 +133,7 @@ class World(PlayedSystem):
         self.orders = CheckedOrders(self)
         self.trouble()
 
-    # ---- what the supervisor asks of its system
+    # ---- the system's functions
 
     def fork(self, run: Callable[[], int], become_child: Callable[[], None]) -> int:
         if self.dice.random() < self.fork_failures:
@@ -180,7 +180,7 @@ class World(PlayedSystem):
                 self.dies(program, signal.SIGKILL)
         elif number == signal.SIGTERM and program.state == "boots" and not program.hangs:
             if program.kind == "worker" and self.dice.random() < 0.3:
-                self.boots(program)  # ready just before
+                self.boots(program)  # becomes ready just before the signal
             else:
                 self.dies(program, signal.SIGTERM)
         elif number == processes.ASK_DEBUGGED and self.dice.random() < 0.7:
@@ -206,7 +206,7 @@ class World(PlayedSystem):
             ready.add(-1)
         return ready
 
-    # ---- what happens
+    # ---- events
 
     def step(self, seconds: float | None) -> None:
         self.steps_left -= 1
@@ -239,7 +239,7 @@ class World(PlayedSystem):
         self.hanging = self.dice.choice([0.0, 0.0, 0.2])
 
     def act(self, seconds: float | None) -> None:
-        """One thing, whatever it is."""
+        """Do one random thing."""
         living = [program for program in self.programs if program.lives]
         program = self.dice.choice(living) if living else None
         match self.dice.randrange(16):
@@ -267,7 +267,7 @@ class World(PlayedSystem):
                 self.bury()
 
     def calm_step(self, seconds: float | None) -> None:
-        """Everything goes well from now on, until nothing happens any more."""
+        """Do one thing without trouble; when nothing is left to happen, check the result."""
         if self.steps_left <= 0:
             raise Broken(f"it does not come to rest: {self.picture()}")
         for program in self.programs:
@@ -310,7 +310,7 @@ class World(PlayedSystem):
                     return
 
     def passes(self, seconds: float | None, *, due: bool = False) -> None:
-        """The clock goes on: until the supervisor wants to be woken, or further when it is late."""
+        """Advance the clock until the supervisor's timeout, or by a random step."""
         step = self.dice.choice([0.01, 0.1, 1.0, 6.0, 40.0, 4000.0])
         if due or (seconds is not None and self.dice.random() < 0.7):
             step = max(0.0, seconds or 0.0) + 0.001
@@ -328,7 +328,7 @@ class World(PlayedSystem):
             self.code += 1
 
     def save(self) -> None:
-        """A file is written; the watcher, if there is one, reports it."""
+        """Save a file: the watcher, if it runs, reports it."""
         for program in self.programs:
             if program.kind == "watcher" and program.lives:
                 self.code += 1
@@ -338,17 +338,17 @@ class World(PlayedSystem):
                 program.channel.send(ReloadReport.CHANGED, watcher.pack(changes))
 
     def bury(self) -> bool:
-        """A process that has died can be waited for."""
+        """Let the supervisor reap one dead process. False: none is dead."""
         for program in self.programs:
             if program.state == "dead":
                 program.state = "zombie"
                 return True
         return False
 
-    # ---- what processes do
+    # ---- processes
 
     def lives(self, program: Program) -> bool:
-        """It obeys an order, or gets on. False: it has nothing to do."""
+        """Let a process obey an order or take its next step. False: it has nothing to do."""
         if program.hangs:
             return False
         if (message := program.channel.receive()) is not None:
@@ -418,10 +418,10 @@ class World(PlayedSystem):
         program.state, program.status = "dead", status
         program.channel.close()
 
-    # ---- what must hold
+    # ---- invariants
 
     def check(self) -> None:
-        """At any time."""
+        """Invariants that hold at any time."""
         one = self.supervisor
         workers = self.pool.workers
         seats = [worker.seat for worker in workers] + [*self.pool._free]
@@ -454,7 +454,7 @@ class World(PlayedSystem):
             raise Broken(f"workers that cannot serve pile up: {self.picture()}")
 
     def could_start(self) -> bool:
-        """Whether nothing keeps the supervisor from starting a worker now."""
+        """Whether the supervisor could start a worker now."""
         if not self.supervisor._backoff.allows(self.time) or not self.pool.free_seats():
             return False
         policy = self.supervisor._policy
@@ -462,7 +462,7 @@ class World(PlayedSystem):
         return not self.preload or (template is not None and template.state is State.READY)
 
     def is_moving(self, worker: Worker) -> bool:
-        """A step in the replacement of one that can serve."""
+        """Whether `worker` takes part in the replacement of a worker that can serve."""
         if worker.is_abandoned:
             return False
         old = worker.replaces
@@ -471,7 +471,7 @@ class World(PlayedSystem):
         return worker.state is State.DRAINING and worker.pid in self.orders.moved
 
     def check_rest(self) -> None:
-        """Nothing happens any more: everything that was wanted is there."""
+        """Invariants that hold when nothing is left to happen: the wanted state is reached."""
         workers = [p for p in self.programs if p.lives and p.kind == "worker"]
         self.tell(f"at rest: {workers}")
         wanted = 1 if self.is_broken() else self.number
@@ -489,8 +489,8 @@ class World(PlayedSystem):
             raise Broken(f"templates at rest: {others}")
 
     def is_broken(self) -> bool:
-        """Under --reload: the code could not be loaded at its first attempt, and a save is waited
-        for. (It may be good: what it needs can have been away.)"""
+        """Whether the first load under --reload failed, so that the supervisor waits for a save.
+        The code may be good: a file that it needs may have been missing."""
         return isinstance(self.target, Generation) and bool(self.target.error)
 
     def check_end(self, code: int) -> None:
@@ -533,11 +533,11 @@ SIGNALS: Final = (
 
 
 class CheckedOrders:
-    """Looks at each order to drain in the moment in which it is given."""
+    """Checks each order to drain when it is given."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.moved: set[int] = set()  # those that were replaced though they could serve
+        self.moved: set[int] = set()  # process ids of replaced workers that could serve
         self.is_surplus = False
         controlled, replacing = world.supervisor._control, world.supervisor._replacer
         self.drain_now, self.take_now = controlled.drain, replacing._take
@@ -562,7 +562,7 @@ class CheckedOrders:
 
 
 def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda _: None) -> None:
-    """One sequence. Errors: Broken, or whatever the supervisor raised."""
+    """Run one sequence. Errors: Broken, or any exception of the supervisor."""
     logged = [(server_log, name) for name in ("info", "warning", "error")] + [(terminal, "say")]
     former = [
         (module, name, getattr(module, name)) for module, name in [*logged, (server_log, "reopen")]
@@ -618,7 +618,7 @@ def main() -> int:
 
 
 def again(seed: int, *, reload: bool) -> str:
-    """How to see it again."""
+    """The command that repeats a sequence."""
     kind = " --reload" if reload else ""
     return f"every step: python tests/unit/iotax/_processes/supervisor_model.py --seed {seed}{kind}"
 

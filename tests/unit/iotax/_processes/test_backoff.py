@@ -1,4 +1,4 @@
-"""Delays of attempts."""
+"""Delays between attempts to start a process."""
 
 import pytest
 

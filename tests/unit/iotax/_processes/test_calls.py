@@ -1,4 +1,4 @@
-"""What workers run, in words."""
+"""Descriptions of the requests that workers run."""
 
 from typing import cast
 

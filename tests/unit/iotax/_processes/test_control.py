@@ -1,4 +1,4 @@
-"""What is done to one process."""
+"""Control of one process: orders, signals, deadlines."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What cannot be started or loaded: logged once, tried again."""
+"""Failures to start or load are logged once and retried."""
 
 import pytest
 from played_system import World

@@ -1,4 +1,4 @@
-"""Forks of a template that fail: reported with their cause, and nobody ends of them."""
+"""Failed forks of a template are reported with their cause, and end no process."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
-    """The fork of this number, counted from 0 along the line of descent, finds no room."""
+    """Make fork number `failing` fail, counted from 0 and across forked processes."""
     fork, count = native.fork, 0
 
     def counted() -> int:
@@ -31,7 +31,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
 
 
 def messages(channel: Channel) -> list[Message]:
-    """All until the end of the other side."""
+    """All messages until the other side closes."""
     found = []
     while (message := channel.wait()).kind != GONE:
         found.append(message)
@@ -65,7 +65,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     real = forking.fork_for_adoption
 
     def fork(run: Any, become_child: Any, failed: Any) -> None:
-        """The second one is not made: it would be another pytest."""
+        """Skip the second fork: it would be another pytest process."""
         if forked:
             forked.append(1)
             return

@@ -1,4 +1,4 @@
-"""What reports mean, in which state."""
+"""The effect of each report in each state."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def started(world: World, parts: Parts) -> tuple[Worker, Process]:
 
 
 def forking(world: World, parts: Parts) -> tuple[Worker, Channel]:
-    """A worker that a template is to fork, and the end of the channel that it would have."""
+    """A worker that a template was ordered to fork, and the worker's end of its channel."""
     template = parts.spawner.start(lambda job: job)
     worker = parts.spawner.start_worker(template=template)
     assert worker is not None

@@ -6,7 +6,7 @@ from iotax._processes.lifecycle import TRANSITIONS, Event, State, next_state
 
 
 def test_every_pair_of_state_and_event_is_decided() -> None:
-    """The whole table, once more and independently: what a process can become, and by what."""
+    """The whole table, written a second time and independently."""
     alive = set(State) - {State.EXITED}
     expected = {
         Event.PID: {

@@ -1,4 +1,4 @@
-"""Memory as the kernel tells of it, in files that the test writes."""
+"""Memory as reported by the kernel's files, which the test writes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Why workers are replaced: time, memory, and an interpreter that is stuck."""
+"""Reasons to replace a worker: time, memory, and a call that holds the GIL."""
 
 import signal
 
@@ -43,7 +43,7 @@ def test_boot_timeout_kills(world: World) -> None:
 
 
 def test_template_that_does_not_fork_is_killed_and_no_other(world: World) -> None:
-    """Another one may have replaced it meanwhile."""
+    """Another template may have replaced it meanwhile."""
     parts = world.connect("boot_timeout", "20s")
     monitor = Monitor(parts)
     template = parts.spawner.start(lambda job: job)

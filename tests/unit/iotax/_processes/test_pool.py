@@ -1,4 +1,4 @@
-"""Which processes there are, and whose each seat is."""
+"""The supervisor's processes, and which worker has which seat."""
 
 from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import Event, Replacement, State, Termination

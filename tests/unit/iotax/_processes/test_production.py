@@ -1,4 +1,4 @@
-"""Where workers of production come from, and what a boot that fails means."""
+"""How workers are started in production, and what a failed boot means."""
 
 import signal
 
@@ -21,7 +21,7 @@ def worker_of(parts: Parts, policy: Production) -> Worker:
 
 
 def preloaded(world: World) -> tuple[Parts, Production, Child]:
-    """With a template that is ready."""
+    """The production policy with a template that is ready."""
     parts = world.connect("preload", "1")
     policy = Production(parts)
     assert not policy.can_start(world.time)

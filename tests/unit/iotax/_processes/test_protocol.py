@@ -13,7 +13,7 @@ from iotax._reload.reports import ReloadReport
 
 
 def words_of_the_driver(table: str) -> list[str]:
-    """Their order is that of the enumerators, which are the same words."""
+    """The words in channel.h. Checks that they equal the enumerators, in the same order."""
     header = HEADER.read_text()
     enumerators = re.search(rf"enum class {table} : std::uint8_t {{(.*?)}};", header, re.DOTALL)
     words = re.search(rf"k{table}Words{{(.*?)}};", header, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Exits: which are failures, and what the log says of them."""
+"""Exits of processes: which are failures, and what is logged."""
 
 import signal
 

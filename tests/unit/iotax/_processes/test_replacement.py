@@ -1,4 +1,4 @@
-"""The next steps, from values alone."""
+"""The next steps, computed from values only."""
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_urgent_replacement_takes_a_booting_worker_that_can_wait() -> None:
 
 
 def test_failed_replacement_is_waited_for_before_the_next() -> None:
-    """Its exit delays that one."""
+    """The exit of the failed replacement starts the backoff of the next one."""
     lost = worker(1, replacement=LOST)
     failed = worker(2, State.KILLED, replaces=lost)
     assert steps([lost, failed], 1) == []

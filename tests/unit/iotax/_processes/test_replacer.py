@@ -1,4 +1,4 @@
-"""The steps that are taken, and what becomes of a worker that is ready."""
+"""The steps that are taken, and what happens to a worker that becomes ready."""
 
 import signal
 
@@ -28,7 +28,7 @@ class Scene:
         return self.world.processes[worker.pid - 5000]
 
     def serve(self) -> list[Worker]:
-        """All that are wanted."""
+        """Start all wanted workers and make them ready."""
         self.step()
         for worker in self.workers():
             self.replacer.on_ready(worker)

@@ -1,4 +1,4 @@
-"""Time in which the supervisor did not run counts for nobody's deadline."""
+"""Time in which the supervisor did not run does not count towards any deadline."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_waits_for_deadlines_are_cut_into_pieces(clock):
 
 
 def test_a_freeze_within_a_wait_leaves_a_deadline_its_time(clock, real):
-    """30 s to boot, of which 20 were frozen: 30 s more are left but for what ran."""
+    """A boot timeout of 30 s, and a freeze of 20 s: only the time that ran is subtracted."""
     deadline = clock.now() + 30
     waited, frozen = 0.0, False
     while (left := deadline - clock.now()) > 0:

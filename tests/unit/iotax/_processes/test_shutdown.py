@@ -1,4 +1,4 @@
-"""The end of the server: orders, what is waited for, exit codes."""
+"""Stopping the server: orders, waiting, exit codes."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""The supervisor's queue of signals, and when the end of a terminal is the end of the server."""
+"""The supervisor's queue of signals, and when a closed terminal ends the server."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def test_ttin_and_ttou_of_the_kernel_are_no_orders(number: int) -> None:
 
 
 def test_an_ignored_signal_is_taken_all_the_same(queue: SignalQueue) -> None:
-    """nohup: kill -HUP still replaces workers."""
+    """After nohup, kill -HUP still replaces workers."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         signal.raise_signal(signal.SIGHUP)
@@ -80,7 +80,7 @@ for number in set(signals.TAKEN) - {signal.SIGTERM}:
 
 
 def test_a_child_blocks_nothing_and_does_not_die_of_what_the_group_gets() -> None:
-    """What was ignored at the start stays ignored."""
+    """Signals that were ignored at the start stay ignored."""
     subprocess.run([sys.executable, "-c", CHILD], check=True)
 
 
@@ -99,7 +99,8 @@ def test_a_child_blocks_nothing_and_does_not_die_of_what_the_group_gets() -> Non
 def test_terminal_is_gone(
     monkeypatch: pytest.MonkeyPatch, at_start: int, ignored: bool, now: int, gone: bool
 ) -> None:
-    """When it was there at the start, HUP was not ignored then, and it cannot be opened now."""
+    """True if the terminal existed at the start, HUP was not ignored then, and the terminal cannot
+    be opened now."""
     disposition = signal.SIG_IGN if ignored else signal.SIG_DFL
     monkeypatch.setattr(signals.signal, "getsignal", lambda _: disposition)
     monkeypatch.setattr(signals, "_open_error", lambda: at_start)

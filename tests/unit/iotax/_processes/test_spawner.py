@@ -1,4 +1,4 @@
-"""How processes are started, and what is left when that fails."""
+"""Starting processes, and cleaning up after a failed start."""
 
 import dataclasses
 import errno

@@ -1,4 +1,4 @@
-"""The supervisor's decisions, without processes: forks, deaths and the clock are the test's."""
+"""The supervisor's decisions without processes: the test controls forks, exits and the clock."""
 
 import errno
 import signal
@@ -30,7 +30,7 @@ def test_starts_what_is_wanted_and_stops_when_all_have_left(world: World) -> Non
 
 
 def test_hup_ends_the_server_once_its_terminal_is_closed(world: World) -> None:
-    """As Ctrl-C there; the kernel and a shell may both send it, also much later."""
+    """It stops as after Ctrl-C. The kernel and a shell may both send HUP, also much later."""
     world.start()
     world.ready(0)
     world.is_terminal_closed = True
@@ -45,7 +45,8 @@ def test_hup_ends_the_server_once_its_terminal_is_closed(world: World) -> None:
 
 
 def test_a_terminal_that_closes_just_after_its_hup_ends_the_server(world: World) -> None:
-    """The shell may pass the HUP on before. Much later it has nothing to do with it."""
+    """The shell may forward the HUP before the terminal closes. A terminal that closes much later
+    is unrelated to it."""
     world.start()
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -98,7 +99,7 @@ def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -
 
 
 def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None:
-    """It may have imported the old code, but is the first that can serve."""
+    """The first worker may have imported the old code, but it is the only one that can serve."""
     world.start()
     world.turn(signal.SIGHUP)
     world.ready(0)
@@ -267,7 +268,7 @@ def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: Wo
 
 
 def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
-    """What its page says from before the freeze is old; whoever is stopped cannot change it."""
+    """The scoreboard shows its state from before the freeze; a stopped worker cannot update it."""
     world.start("request_timeout", "5s")
     world.ready(0)
     world.processes[0].says(Report.BUSY)
@@ -360,7 +361,7 @@ def test_what_boots_when_the_server_stops_is_ended(world: World) -> None:
 def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
     world: World, number: signal.Signals
 ) -> None:
-    """It has clients perhaps, and has survived the TERM."""
+    """It has survived the TERM, and may have clients."""
     world.start()
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -401,7 +402,7 @@ def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
 
 
 def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
-    """One for the whole process group may come to the others before it comes to the supervisor."""
+    """A TERM for the whole process group may reach workers before it reaches the supervisor."""
     world.start()
     world.processes[0].ends(signal.SIGTERM)
     world.turn()
@@ -451,7 +452,7 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
     assert world.template.pid == world.processes[2].pid
 
 
-# ---- wishes stay until they are fulfilled
+# ---- requested replacements stay requested until they are made
 
 
 @pytest.mark.parametrize(
@@ -522,7 +523,7 @@ def test_fewer_workers_means_fewer_of_those_that_cannot_serve(world: World) -> N
 
 
 def test_hung_workers_do_not_pile_up(world: World) -> None:
-    """A call that hangs takes one worker after the other, and each of them drains for 30 s."""
+    """A call that hangs blocks one worker after the other, and each of them drains for 30 s."""
     world.start("workers", "2")
     world.ready(0, 1)
     for number in range(10):
@@ -570,7 +571,7 @@ def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
     assert world.has_logged("next attempt in 0.2 s")
 
 
-# ---- what the system refuses
+# ---- errors of system calls
 
 
 def test_fork_that_fails_is_tried_again_and_logged_once(world: World) -> None:
@@ -625,7 +626,7 @@ def test_fork_that_fails_in_the_template_is_reported_with_its_cause(world: World
 
 
 def test_template_that_does_not_fork_is_replaced(world: World) -> None:
-    """Its order would stay unread for good, and the worker that it is about would be waited for."""
+    """It would never read the order, and the supervisor would wait forever for the worker."""
     world.start("preload", "1", "boot_timeout", "20s")
     world.ready(0)
     world.supervisor._pool.has_served = True

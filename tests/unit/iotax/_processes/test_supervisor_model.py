@@ -1,5 +1,5 @@
-"""The supervisor in a world where everything happens that can (supervisor_model.py), and bugs that
-are planted in it to see that the world finds them."""
+"""Runs the supervisor with random events (supervisor_model.py), and plants bugs in it to show that
+the model finds them."""
 
 import random
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from iotax._processes.target import Target
 from iotax._reload.policy import Reloading
 
 SEQUENCES = 100
-# Bugs are found much sooner.
+# Upper bound on the seeds to try; planted bugs are found much sooner.
 LONGEST_SEARCH = 400
 
 
 def sequences(count: int, *, reload: bool) -> None:
-    """Those of every run, and some that nobody has seen."""
+    """Run the fixed seeds of every run, and as many new random ones."""
     fresh = random.SystemRandom().sample(range(1 << 32), count)
     for seed in (*range(1, count), *fresh):
         try:
@@ -40,7 +40,7 @@ def test_invariants_hold_with_reload() -> None:
     sequences(SEQUENCES // 3, reload=True)
 
 
-# ---- what the world has to find
+# ---- bugs that the model has to find
 
 
 def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,8 @@ def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
 
 
 def urgent_ones_wait_for_drains(patch: pytest.MonkeyPatch) -> None:
-    """All is fulfilled in the end, but processes that only drain hold up those that serve."""
+    """The wanted state is reached in the end, but draining workers delay the replacement of workers
+    that cannot serve."""
     patch.setattr(Worker, "cannot_serve", lambda _: False)
 
 

@@ -1,4 +1,4 @@
-"""How many workers are wanted, and what is still to be done."""
+"""The wanted number of workers, and the description of what is still missing."""
 
 import pytest
 from played_system import World

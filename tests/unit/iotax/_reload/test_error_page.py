@@ -1,4 +1,4 @@
-"""What is served while the code is broken."""
+"""The error page, which is served while the code is broken."""
 
 import re
 from typing import Any

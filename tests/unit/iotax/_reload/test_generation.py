@@ -1,4 +1,4 @@
-"""Which workers are of the current code, and what has become of it."""
+"""Which workers run the current code, and whether it loads."""
 
 from played_system import World
 

@@ -1,4 +1,4 @@
-"""The supervisor under --reload, without processes: forks, exits and the clock are the test's."""
+"""The supervisor under --reload without processes: the test controls forks, exits and the clock."""
 
 import signal
 
@@ -16,7 +16,7 @@ KILL = signal.SIGKILL
 
 @pytest.fixture
 def reloading(world: World) -> World:
-    """A world with a supervisor that reloads, and a first worker that is ready."""
+    """A world with a reloading supervisor whose first worker is ready."""
 
     world.make = reloading_supervisor
     world.start("reload", "1")
@@ -26,7 +26,8 @@ def reloading(world: World) -> World:
 
 
 def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
-    """The code was good: what it needs is away for a moment. No page replaces what serves."""
+    """The code had loaded, so something it needs is missing for a moment: the serving worker stays
+    and no error page replaces it."""
     reloading.processes[1].says(Report.THREADS_LOST, "iotax-0 is lost")
     reloading.turn()
     reloading.processes[2].says(Report.LOAD_ERROR, "Cannot load the application main:app")

@@ -1,4 +1,4 @@
-"""The project's own modules are told from others, and compiled from their source each time."""
+"""The project's own modules are distinguished from others, and compiled from source each time."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from iotax._reload.project import Project
 
 
 def run(code: str, folder: Path) -> object:
-    """In a process that may write bytecode."""
+    """Run `code` in a process that may write bytecode."""
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environ
@@ -32,7 +32,7 @@ def test_what_is_installed_below_the_folder_is_not_its_own(project: Path, tmp_pa
 
 
 def test_bytecode_is_neither_read_nor_written(project: Path) -> None:
-    """Two versions of equal length and time: bytecode of the first would be taken for valid."""
+    """Two versions of equal length and time: bytecode of the first would count as valid."""
     code = """
 import importlib, json, os, sys
 sys.path.insert(0, os.getcwd())

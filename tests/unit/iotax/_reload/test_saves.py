@@ -1,4 +1,4 @@
-"""From files that are saved to a restart."""
+"""Saved files lead to a restart."""
 
 import pytest
 from played_system import Process, World

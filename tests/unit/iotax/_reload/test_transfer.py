@@ -1,4 +1,4 @@
-"""Connections on their way from old workers to new ones."""
+"""Transfer of connections from old workers to new ones."""
 
 import os
 

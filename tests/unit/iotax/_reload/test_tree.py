@@ -1,4 +1,4 @@
-"""Which files are watched, and what is found to have changed."""
+"""Which files are watched, and which changes are found."""
 
 import os
 from pathlib import Path

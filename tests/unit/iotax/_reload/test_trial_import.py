@@ -1,4 +1,4 @@
-"""Which modules a template may keep, tried with projects and packages made for it."""
+"""Which modules a template may keep, with projects and packages that the test creates."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def try_out(
         project=str(project), installed=str(installed), names=list(names), variables=variables
     )
     good, bad, thread, here = run(code, **more)
-    assert here == []  # nothing of it happens in the process that tries
+    assert here == []  # the calling process has imported nothing
     return good, bad, thread
 
 
@@ -132,7 +132,7 @@ def test_an_import_that_ends_the_process(project: Path, installed: Path, end: st
 
 
 def test_django_has_not_read_the_settings(project: Path) -> None:
-    """Not even when the variable that names them is there from the start."""
+    """Not even if the variable that names the settings is set from the start."""
     pytest.importorskip("django")
     write(project, own_settings="SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.auth']")
     code = """

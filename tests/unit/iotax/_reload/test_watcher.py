@@ -1,4 +1,4 @@
-"""The watcher process, with the system's notifications and without: what it reports of a change.
+"""The changes that the watcher process reports, with kernel notifications and without.
 
 Tests wait for its messages, never for time to pass.
 """
@@ -106,8 +106,8 @@ class Watch:
 
 
 def put(path: Path, text: str) -> None:
-    """Write the file in one step, as editors do. `write_text()` takes two, and a watcher that looks
-    between them rightly reports both."""
+    """Write the file in one step, as editors do. `write_text()` takes two, and a watcher that takes
+    a snapshot between them correctly reports both."""
     unfinished = path.with_name(f".{path.name}.tmp")
     unfinished.write_text(text)
     unfinished.rename(path)
@@ -131,7 +131,7 @@ def watch() -> Iterator[Callable[..., Watch]]:
 def begun(
     request: pytest.FixtureRequest, watch: Callable[..., Watch], project: Path
 ) -> Callable[..., Watch]:
-    """Watches the project, once in each way."""
+    """Start to watch the project, with notifications and with polling."""
 
     def begin(*roots: Path) -> Watch:
         one = watch(*(roots or (project,)), poll=request.param == "poll")
@@ -198,7 +198,7 @@ def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> 
         assert message.kind == ReloadReport.CHANGED
         counts.append(unpack(message.text)[0])
         assert len(unpack(message.text)[1]) <= NAMED_MAX
-    assert len(counts) <= 3  # one, unless this process had to wait for the processor meanwhile
+    assert len(counts) <= 3  # one, unless this process had to wait for a CPU
     put(project / "last.py", "1")
     assert watch.changes() == [(CREATED, "last.py")]
 
@@ -220,7 +220,7 @@ def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], proj
 def test_a_folder_that_comes_back_as_the_same_one_is_watched_again(
     begun: Callable[..., Watch], tmp_path: Path, name: str
 ) -> None:
-    """The system gives its number to the next folder, so that nothing seems to have changed."""
+    """The file system reuses its inode for the next directory, so nothing seems to have changed."""
     root = tmp_path / "root"
     folder = root / name
     folder.mkdir(parents=True)
