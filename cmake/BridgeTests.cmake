@@ -1,5 +1,5 @@
-# _iotax_test, the bridge over a scripted exchange (tests/unit/bridge), and the Python tests that drive it. It lies apart from the
-# package, so that the tests also find it beside an installed one.
+# _iotax_test, the bridge over a scripted exchange (tests/unit/bridge), and the Python tests that drive it. It is built outside the
+# package, so that the tests also find it if they use an installed package.
 if(NOT TARGET _iotax OR NOT TEST unit.bridge)
   return()
 endif()

@@ -8,7 +8,7 @@ list(FILTER sources EXCLUDE REGEX "_main\\.cc$")
 
 if(mains)
   add_library(iotax_conformance STATIC ${sources})
-  # For "runner/..." only: <compare> is the standard library's, not the command there.
+  # For "runner/..." only: <compare> must remain the standard library's header, not the command in that directory.
   target_compile_options(iotax_conformance PUBLIC "SHELL:-iquote ${PROJECT_SOURCE_DIR}/conformance")
   target_link_libraries(iotax_conformance PUBLIC iotax_test_flags iotax_driver)
 endif()

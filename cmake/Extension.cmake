@@ -1,5 +1,5 @@
-# The extension module iotax._iotax from the .cc files below src/bridge. It is put into PYTHON_ROOT/iotax of the build tree beside
-# links to the package's Python files, in directories of the same names, so that PYTHONPATH=<build>/python imports what was just built.
+# The extension module iotax._iotax from the .cc files below src/bridge. It is put into PYTHON_ROOT/iotax of the build tree, next to
+# links to the package's Python files in directories of the same names, so that PYTHONPATH=<build>/python imports the new build.
 file(GLOB_RECURSE bridge_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/bridge/*.cc")
 
 if(IOTAX_PYTHON)
@@ -27,7 +27,8 @@ endif()
 set(PYTHON_ROOT "${PROJECT_BINARY_DIR}/python")
 set(room "${PROJECT_BINARY_DIR}/rooms/bridge")
 file(MAKE_DIRECTORY "${room}" "${PYTHON_ROOT}/iotax")
-# Links of an earlier configuration: their files may have moved, and through a link to a directory the new ones would be made in src/.
+# Remove the links of an earlier configuration: their files may have moved, and through an old link to a directory the new links would
+# be created in src/.
 file(GLOB_RECURSE earlier LIST_DIRECTORIES true "${PYTHON_ROOT}/iotax/*")
 foreach(path IN LISTS earlier)
   if(IS_SYMLINK "${path}" OR IS_DIRECTORY "${path}")
@@ -36,7 +37,7 @@ foreach(path IN LISTS earlier)
 endforeach()
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/src/bridge" "${room}/bridge" SYMBOLIC)
 
-# The bridge without its Python module (src/bridge/module): test programs bring a module of their own.
+# The bridge without its Python module (src/bridge/module): test programs contain their own module.
 set(module_sources ${bridge_sources})
 list(FILTER module_sources INCLUDE REGEX "/src/bridge/module/")
 list(REMOVE_ITEM bridge_sources ${module_sources})
@@ -53,7 +54,7 @@ set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}
 install(TARGETS _iotax LIBRARY DESTINATION iotax COMPONENT iotax)
 install(FILES "${PROJECT_SOURCE_DIR}/src/iotaX.py" "${PROJECT_SOURCE_DIR}/src/iotax_pytest.py" DESTINATION . COMPONENT iotax)
 
-# find_package(iotax) of other projects: below the environment that the wheel is installed into.
+# Files for find_package(iotax) in other projects, below the environment that the wheel is installed into.
 if(SKBUILD)
   include(CMakePackageConfigHelpers)
   write_basic_package_version_file("${PROJECT_BINARY_DIR}/iotaxConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
@@ -61,7 +62,7 @@ if(SKBUILD)
     DESTINATION "${SKBUILD_DATA_DIR}/share/cmake/iotax" COMPONENT iotax)
 endif()
 
-# The clauses that iotax check speaks of: one list for the whole project.
+# The clauses that iotax check reports: one list for the whole project.
 set(obligations "${PROJECT_SOURCE_DIR}/conformance/pep3333/obligations.toml")
 install(FILES "${obligations}" DESTINATION iotax COMPONENT iotax)
 file(CREATE_LINK "${obligations}" "${PYTHON_ROOT}/iotax/obligations.toml" SYMBOLIC)

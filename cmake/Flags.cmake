@@ -1,4 +1,4 @@
-# Warnings, hardening and sanitizers of our own targets: the interface target iotax_flags. Third-party code does not link it.
+# Warnings, hardening and sanitizers for the project's own targets: the interface target iotax_flags. Third-party code does not link it.
 add_library(iotax_flags INTERFACE)
 
 target_compile_options(iotax_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
@@ -16,7 +16,7 @@ if(IOTAX_SANITIZE)
     target_compile_options(iotax_flags INTERFACE -fno-sanitize-recover=undefined)
   endif()
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-  # Some distributions define it already, with another level.
+  # Some distributions define it already, with a different level.
   target_compile_options(iotax_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 

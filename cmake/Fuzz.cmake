@@ -1,5 +1,5 @@
 # fuzz/fuzz_<surface>.cc with fuzz/main.cc: an executable that replays fuzz/corpus/<surface>. With IOTAX_FUZZ (preset fuzz, Clang)
-# also fuzz_<surface>_engine, the same target under libFuzzer. The other files there are what the targets share.
+# also fuzz_<surface>_engine, the same target under libFuzzer. The targets share the other files there.
 option(IOTAX_FUZZ "Build the fuzz targets with libFuzzer as well" OFF)
 
 set(fuzz "${PROJECT_SOURCE_DIR}/fuzz")
@@ -8,7 +8,7 @@ file(GLOB sources CONFIGURE_DEPENDS "${fuzz}/*.cc")
 list(REMOVE_ITEM sources ${targets} "${fuzz}/main.cc")
 
 if(IOTAX_FUZZ)
-  # Coverage for the engine; the replayers link it too, so every target gets the runtime without main().
+  # Coverage for the engine. The replayers link it too, so every target gets the runtime without main().
   target_compile_options(iotax_flags INTERFACE -fsanitize=fuzzer-no-link)
   target_link_options(iotax_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
@@ -17,7 +17,7 @@ add_library(iotax_fuzz STATIC ${sources})
 target_compile_options(iotax_fuzz PUBLIC "SHELL:-iquote ${fuzz}")
 target_link_libraries(iotax_fuzz PUBLIC iotax_flags iotax_conformance PRIVATE iotax_llhttp)
 
-# fuzz_environ has an interpreter within it.
+# fuzz_environ embeds a Python interpreter.
 if(NOT TARGET iotax_bridge OR NOT Python_Development.Embed_FOUND)
   message(STATUS "iotax: fuzz_environ is not built, it needs the extension and a Python to embed")
   list(REMOVE_ITEM targets "${fuzz}/fuzz_environ.cc")

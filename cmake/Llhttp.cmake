@@ -2,7 +2,7 @@
 #   1. installed (a CMake package, else header and libllhttp.a);
 #   2. Debian 13's package, unpacked privately below build/llhttp by cmake/fetch_llhttp (machines with apt and Debian's keyring);
 #   3. the upstream release tag through FetchContent (FETCHCONTENT_SOURCE_DIR_LLHTTP names a source tree to use instead).
-# An archive that is too old, or that no shared object can be made of, is passed over with a line that says so.
+# An archive that is too old, or that cannot be linked into a shared object, is skipped with a message.
 set(IOTAX_LLHTTP_VERSION 9.2)
 set(IOTAX_LLHTTP_TAG release/v9.2.1)
 set(IOTAX_LLHTTP_PREFIX "${PROJECT_SOURCE_DIR}/build/llhttp/usr" CACHE PATH "Where a privately unpacked llhttp lies")
@@ -10,8 +10,8 @@ option(IOTAX_LLHTTP_FETCH_PACKAGE "Let cmake/fetch_llhttp unpack the Debian pack
 
 add_library(iotax_llhttp INTERFACE)
 
-# Sets ${result} to whether a shared object can be made with the library, a file or a target: an archive that was not compiled as
-# position-independent code (Debian sid has one) cannot become a part of the extension.
+# Sets ${result} to whether the library, a file or a target, can be linked into a shared object. An archive that was not compiled as
+# position-independent code (Debian sid has one) cannot become part of the extension.
 function(iotax_check_llhttp_links result header library)
   set(directory "${PROJECT_BINARY_DIR}/check_llhttp")
   file(WRITE "${directory}/check.c" "#include <llhttp.h>\n\
@@ -66,8 +66,8 @@ function(iotax_find_llhttp)
   set(iotax_llhttp_archive "${archive}" PARENT_SCOPE)
 endfunction()
 
-# Debian's own CMake config exports only the shared target; other builds export llhttp::llhttp_static. Both leave the archive
-# beside the header's prefix, which the search below finds too; the package is asked first, for prefixes that only it knows.
+# Debian's own CMake config exports only the shared target; other builds export llhttp::llhttp_static. Both install the archive below
+# the header's prefix, where the search below finds it too. The package comes first, because it may know other prefixes.
 find_package(llhttp ${IOTAX_LLHTTP_VERSION} CONFIG QUIET)
 set(usable NO)
 if(TARGET llhttp::llhttp_static)
@@ -97,7 +97,7 @@ if(iotax_llhttp_archive)
   return()
 endif()
 
-# The release's three C files are compiled here and its own build files left alone: they vary from version to version.
+# Compile the release's three C files here, without its own build files, which vary from version to version.
 include(FetchContent)
 FetchContent_Declare(llhttp
   URL "https://github.com/nodejs/llhttp/archive/refs/tags/${IOTAX_LLHTTP_TAG}.tar.gz"

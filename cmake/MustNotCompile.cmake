@@ -1,5 +1,5 @@
-# tests/unit/must_not_compile/*.cc: each file compiles as it is and does not with -DIOTAX_MUST_NOT_COMPILE. The first half shows
-# that the second fails for the line under test and not for a missing header.
+# tests/unit/must_not_compile/*.cc: each file compiles as it is, and must fail with -DIOTAX_MUST_NOT_COMPILE. The first compilation
+# shows that the second fails because of the line under test, not because of a missing header.
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/must_not_compile/*.cc")
 foreach(source IN LISTS sources)
   get_filename_component(name "${source}" NAME_WE)

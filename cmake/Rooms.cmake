@@ -1,9 +1,9 @@
-# A room of src/ as a static library that sees its own headers and those of the rooms it uses, and no others.
+# A room of src/ as a static library that sees only its own headers and those of the rooms it uses.
 # Headers are included as "core/connection.h". The include root of a room is a directory of the build tree that holds one link to
 # the room's sources, so that #include "driver/..." in core finds no file.
 
-# iotax_room(NAME [USES ROOM...] [LINKS TARGET...] [HIDES TARGET...]): the target iotax_NAME from the .cc files below src/NAME;
-# INTERFACE while there are none. LINKS are passed on to users, HIDES are not.
+# iotax_room(NAME [USES ROOM...] [LINKS TARGET...] [HIDES TARGET...]): the target iotax_NAME from the .cc files below src/NAME, or
+# an INTERFACE target without them. LINKS are public, HIDES are private.
 function(iotax_room name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "USES;LINKS;HIDES")
   set(root "${PROJECT_BINARY_DIR}/rooms/${name}")

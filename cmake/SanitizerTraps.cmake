@@ -1,4 +1,4 @@
-# Mistakes on purpose, which a build with sanitizers has to report: in a program, and in a server under Python.
+# Deliberate errors that a build with sanitizers has to report: in a program, and in a server under Python.
 if(NOT IOTAX_SANITIZE)
   return()
 endif()

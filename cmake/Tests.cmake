@@ -1,12 +1,12 @@
 # The tests of every level, by ctest label: unit, property, sim, mutants, fuzz, conformance, e2e, docs.
-# The .cc files below tests/unit/<room> are one executable per room. In it a suite whose name starts with Property or Sim has
-# that label.
+# The .cc files below tests/unit/<room> are one executable per room, in which a suite whose name starts with Property or Sim has that
+# label.
 find_package(GTest REQUIRED CONFIG)
 find_package(rapidcheck REQUIRED CONFIG)
 
 set(unit "${PROJECT_SOURCE_DIR}/tests/unit")
 
-# What the tests of all rooms share: recorder, scripted Sys, clock.
+# Shared by the tests of all rooms: recorder, scripted Sys, clock.
 file(GLOB support_sources CONFIGURE_DEPENDS "${unit}/support/*.cc")
 add_library(iotax_test_flags INTERFACE)
 target_include_directories(iotax_test_flags INTERFACE "${unit}")
@@ -55,8 +55,8 @@ foreach(room core driver)
   endforeach()
 endforeach()
 
-# Many schedules of a whole worker, and every course of a few scenes, with programs of their own that also replay one. A sanitizer
-# makes each ten times as dear.
+# Many schedules of a whole worker, and all schedules of a few scenes. Separate programs run them, and can replay one. A sanitizer makes
+# each ten times slower.
 add_library(iotax_sim STATIC tests/sim/jobs.cc)
 target_include_directories(iotax_sim PUBLIC tests)
 target_link_libraries(iotax_sim PUBLIC iotax_test_flags iotax_driver)
