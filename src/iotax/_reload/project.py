@@ -27,7 +27,7 @@ code_origin.prepare()
 
 
 class Project:
-    """Everything below `folders`, except installed packages."""
+    """Everything below the given directories, except installed packages."""
 
     def __init__(self, folders: Iterable[str]) -> None:
         both = {path for folder in folders for path in (os.path.abspath(folder), _real(folder))}
