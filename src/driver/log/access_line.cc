@@ -1,4 +1,4 @@
-// Building log lines without streams and locales.
+// Builds log lines without streams and locales.
 #include "driver/log/access_line.h"
 
 #include <algorithm>

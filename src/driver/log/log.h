@@ -1,5 +1,5 @@
-// Where lines go: the access log and the server log. Lines are whole, never mixed, never block the
-// caller.
+// Interface to the access log and the server log. Lines are whole and never mixed, and writing one
+// never blocks the caller.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,17 @@ enum class Level : std::uint8_t { debug, info, warning, error, critical };
 class Log {
  public:
   virtual ~Log() = default;
-  /// `line` without its line end. Copied. Never blocks, never throws; drops and counts whole lines
-  /// when its buffer is full.
+  /// `line` is without its line end and is copied. Never blocks, never throws; when the buffer is
+  /// full, whole lines are dropped and counted.
   virtual void access(std::string_view line) noexcept = 0;
   virtual void server(Level level, std::string_view text) noexcept = 0;
-  /// Text of the application for the server log, written as it is: no level, no prefix, no filter.
-  /// An unfinished line may be continued by the same `writer`; it is ended before a line of anybody
-  /// else, and when `last` says that this writer is done. `writer` is only compared.
+  /// Text of the application for the server log, written unchanged: no level, no prefix, no filter.
+  /// The same `writer` may continue an unfinished line; the line is ended before a line of another
+  /// writer, and when `last` says that this writer is done. `writer` is only compared.
   virtual void application(const void* writer, std::string_view text, bool last) noexcept = 0;
-  /// Wait until what was logged so far is written, at most `timeout`. False: it was not.
+  /// Wait at most `timeout` until all lines logged so far are written. False: they were not.
   virtual bool flush(core::Duration timeout) noexcept = 0;
-  /// Somebody has moved the log files away: open those of the same names anew.
+  /// The log files were moved: open new ones under the same names.
   virtual void reopen() noexcept = 0;
 };
 

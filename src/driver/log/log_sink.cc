@@ -1,4 +1,4 @@
-// How a line of the server log looks.
+// Formats the lines of the server log.
 #include "driver/log/log_sink.h"
 
 #include <array>
@@ -30,7 +30,7 @@ LevelLook look_of(Level level) noexcept {
   return {};
 }
 
-constexpr std::size_t kLevelColumn = 10;  // the width of "CRITICAL: "
+constexpr std::size_t kLevelColumn = 10;  // width of "CRITICAL: "
 
 std::string prefix_of(core::Duration unix_time, int process_id) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(unix_time);

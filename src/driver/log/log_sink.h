@@ -1,7 +1,7 @@
-// The log of a process: access lines to one descriptor, server lines to another, each through a
-// LogStream of its own, so that a reader that stops on one side does not hold up the other. It
-// decides how a server line looks; it must not know who logs. What the application writes goes with
-// the server lines, as it is.
+// The log of a process: access lines to one descriptor, server lines to another, each through its
+// own LogStream, so that a reader that stops on one side does not delay the other. It decides how a
+// server line looks; it must not know what is logged. Text of the application goes unchanged to the
+// server log.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +17,13 @@
 namespace iotax::driver {
 
 struct LogStyle {
-  Level level = Level::info;  // what is below it is left out
-  bool color = false;         // of the level word
-  bool prefix = false;        // time and process before each line
+  Level level = Level::info;  // lower levels are left out
+  bool color = false;         // color the level
+  bool prefix = false;        // time and PID before each line
 };
 
-/// `LEVEL:    text` with the text's further lines behind it, each ended. With a prefix each line
-/// starts with `2026-11-23T10:02:20.123+00:00 [PID] `.
+/// `LEVEL:    text` with the further lines of the text after it, each with a line end. With a
+/// prefix each line starts with `2026-11-23T10:02:20.123+00:00 [PID] `.
 [[nodiscard]] std::string format_server(const LogStyle& style, Level level, std::string_view text,
                                         core::Duration unix_time, int process_id);
 /// `N log lines dropped`.
@@ -34,7 +34,7 @@ class LogSink final : public Log {
  public:
   using Sys = typename E::Sys;
   static constexpr std::size_t kBytesMax =
-      std::size_t{1024} * 1024;  // some 10,000 lines: seconds of a reader's absence
+      std::size_t{1024} * 1024;  // about 10,000 lines: a reader may stop for seconds
 
   /// `bytes_max` for each of the two buffers. `sys` is borrowed.
   explicit LogSink(Sys& sys, std::size_t bytes_max = kBytesMax)
@@ -44,8 +44,8 @@ class LogSink final : public Log {
         server_(sys, "iotax-log", bytes_max,
                 [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n)); }) {}
 
-  /// Open, or open anew: what was logged before goes to the former descriptors. -1: none. The
-  /// descriptors stay the caller's. A failure (EMFILE, EBADF) leaves that side as it was.
+  /// Open, or reopen: earlier lines go to the former descriptors. -1: no descriptor. The caller
+  /// keeps its descriptors. On failure (EMFILE, EBADF) that side stays as it was.
   Result<void> open(int server_fd, int access_fd, const LogStyle& style) {
     level_.store(style.level, std::memory_order_relaxed);
     color_.store(style.color, std::memory_order_relaxed);
@@ -76,7 +76,8 @@ class LogSink final : public Log {
     return access_.flush(deadline) && server_written;
   }
 
-  /// Which files reopen() opens; empty: that side is no file of ours. Before anybody logs.
+  /// Set the files that reopen() opens; empty: iotax has not opened a file for that side. Call it
+  /// before the first line is logged.
   void name_files(std::string server, std::string access) {
     server_path_ = std::move(server);
     access_path_ = std::move(access);
@@ -86,13 +87,13 @@ class LogSink final : public Log {
     reopen_one(access_, access_path_);
   }
 
-  /// See LogStream. For a process that may have no threads.
+  /// See LogStream. For a process that must not have threads.
   void write_in_caller() {
     access_.write_in_caller();
     server_.write_in_caller();
   }
 
-  /// See LogStream. The child may go on logging.
+  /// See LogStream. The child may continue to log.
   void abandon_in_child() {
     access_.abandon_in_child();
     server_.abandon_in_child();

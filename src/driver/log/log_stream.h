@@ -1,17 +1,16 @@
-// One place that log lines go to: a bounded buffer and a thread that writes it out, so that nobody
-// who logs ever waits for a reader. It decides how lines are batched and what is lost; it must not
-// know what they say.
+// One destination of log lines: a bounded buffer and a thread that writes it, so that the threads
+// that log never wait for a reader. It decides how lines are batched and which are dropped; it must
+// not know their meaning.
 //
 // Invariants:
-//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` passes the bound
-//  by one text of append_raw() at most.
-//  2. A write holds whole lines, at most PIPE_BUF bytes of them for anything but a regular file:
-//  such a write is not mixed with those
-//     of other processes (write(2), pipe(7)). Only a longer line, or a short write, is finished by
-//     a further write.
-//  3. Descriptors are duplicates of the caller's, and their flags, which all holders share, are
-//  never changed.
-//  4. With nothing to write the thread sleeps without a time-out.
+// 1. A line is kept whole or dropped whole, and dropped lines are counted. `held` exceeds the limit
+// by at most one text of append_raw().
+// 2. A write contains whole lines, at most PIPE_BUF bytes of them unless the file is regular: such
+// a write is not mixed with those of other processes (write(2), pipe(7)). Only a longer line, or a
+// short write, is completed by another write.
+// 3. Descriptors are duplicates of the caller's. Their flags are shared by all holders and never
+// changed.
+// 4. With nothing to write the thread sleeps without a timeout.
 #pragma once
 
 #include <algorithm>
@@ -39,21 +38,21 @@ template <Env E>
 class LogStream {
  public:
   using Sys = typename E::Sys;
-  /// `dropped` makes the line, with its line end, that tells how many were dropped. `name` is the
-  /// thread's.
+  /// `dropped` formats the line, with its line end, that reports the number of dropped lines.
+  /// `name` is the thread's.
   LogStream(Sys& sys, const char* name, std::size_t bytes_max,
             std::function<std::string(std::uint64_t)> dropped)
       : sys_(sys), name_(name), bytes_max_(bytes_max), dropped_text_(std::move(dropped)) {}
   LogStream(LogStream&&) = delete;
-  /// Writes what is left. Waits for a write that waits for its reader: the log of a process is
-  /// flushed and left instead.
+  /// Writes the remaining lines and waits for a write that is blocked by its reader. At process
+  /// exit, call flush() and do not destroy this.
   ~LogStream() {
     stop();
     for (const Segment& segment : state_->segments) close(segment.fd);
   }
 
-  /// From now on lines go to a duplicate of `fd`; what came before goes to the former descriptor.
-  /// -1: nowhere.
+  /// Write further lines to a duplicate of `fd`; earlier ones go to the former descriptor. -1: drop
+  /// them.
   Result<void> redirect(int fd) {
     Segment next;
     if (fd >= 0) {
@@ -77,14 +76,15 @@ class LogStream {
     return {};
   }
 
-  /// `lines` end with a line end each; they are kept or dropped together.
+  /// Each of `lines` ends with a line end; they are kept or dropped together.
   void append(std::string_view lines) {
     const std::lock_guard lock(state_->mutex);
     put(*state_, nullptr, lines, false, bytes_max_);
   }
 
-  /// `text` as it is, kept or dropped as one; it may stop within a line, which the same `writer`
-  /// may continue. `last`: it does not. A text of any size is kept as long as there is room at all.
+  /// `text` is written unchanged, and kept or dropped as a whole; it may end within a line, which
+  /// the same `writer` may continue unless `last`. A text of any size is kept while the buffer is
+  /// not full.
   void append_raw(const void* writer, std::string_view text, bool last) {
     const std::lock_guard lock(state_->mutex);
     State& s = *state_;
@@ -92,7 +92,7 @@ class LogStream {
     put(s, writer, text, last, s.held < bytes_max_ ? SIZE_MAX : bytes_max_);
   }
 
-  /// Wait until all that was appended is written or lost. false: not before the deadline.
+  /// Wait until all appended lines are written or dropped. false: not before the deadline.
   bool flush(core::Instant deadline) {
     std::unique_lock lock(state_->mutex);
     State& s = *state_;
@@ -111,16 +111,16 @@ class LogStream {
     return true;
   }
 
-  /// From now on lines are written by whoever logs, without a thread; those that the descriptor
-  /// does not take soon are dropped. Before the first line.
+  /// Write further lines in the thread that logs them; drop those that the descriptor does not take
+  /// soon. Call it before the first line.
   void write_in_caller() { in_caller_ = true; }
 
-  /// In the child of a fork, where the thread does not exist and the state may be half-changed:
-  /// begin anew on the same descriptor. What was held is the parent's to write.
+  /// For the child of a fork, where the thread does not exist and the state may be half-changed:
+  /// start again on the same descriptor. The parent writes the lines in the buffer.
   void abandon_in_child() {
     thread_.forget();
     in_caller_ = false;
-    (void)state_.release();  // not destroyed: another thread may have been in the middle of it
+    (void)state_.release();  // not destroyed: another thread may have been using it
     state_ = std::make_unique<State>();
     Segment segment;
     segment.fd = current_fd_.load(std::memory_order_relaxed);
@@ -137,23 +137,23 @@ class LogStream {
     int fd = -1;
     std::size_t batch_bytes_max = kWholeWriteBytes;
     std::string text;    // not yet taken by the thread
-    bool ended = false;  // nobody reads any more
+    bool ended = false;  // the reader has closed it
   };
-  /// All of it under the mutex.
+  /// Protected by the mutex.
   struct State {
     Mutex<E> mutex;
     std::deque<Segment>
-        segments;               // the last one takes new lines; the thread alone removes the first
-    std::size_t held = 0;       // bytes not yet written, those in the thread's hands included
-    std::uint64_t dropped = 0;  // lines, not yet told
-    const void* unfinished = nullptr;  // who has written a line of which the end is missing
+        segments;               // the last one takes new lines; only the thread removes the first
+    std::size_t held = 0;       // bytes not yet written, including those the thread is writing
+    std::uint64_t dropped = 0;  // lines not yet reported
+    const void* unfinished = nullptr;  // writer of a line without its end
     unsigned flushing = 0;
     bool idle = false;  // the thread sleeps, or is about to
     bool stopping = false;
   };
 
-  /// Keep `text`, unless more than `most` bytes were held then, or write it at once. A line of
-  /// another writer that is not ended is ended before it, and its own last line if it is `last`.
+  /// Keep `text` unless the buffer then exceeds `most` bytes, or write it immediately. Ends an
+  /// unfinished line of another writer before it, and its own last line if it is `last`.
   void put(State& s, const void* writer, std::string_view text, bool last, std::size_t most) {
     if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
     if (!in_caller_ &&
@@ -176,7 +176,7 @@ class LogStream {
     rouse();
   }
 
-  /// With the beginning of one that is not ended.
+  /// Counts an unfinished line as one.
   static std::uint64_t count_lines(std::string_view text) {
     const auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
     return ends + (text.empty() || text.back() == '\n' ? 0 : 1);
@@ -190,7 +190,7 @@ class LogStream {
     s.segments.pop_front();
   }
 
-  /// Write what is taken at once; the rest is dropped.
+  /// Write as many lines as the descriptor takes immediately; drop the rest.
   void write_now(State& s, std::string_view lines) {
     Segment& segment = s.segments.back();
     const auto lost = [&](std::string_view text) {
@@ -203,7 +203,7 @@ class LogStream {
     s.dropped += s.dropped > 0 ? count_lines(lines) : lost(lines);
   }
 
-  /// Only a reader that is gone ends it; a full disk may have room later.
+  /// Only a reader that has closed its end is final; a full disk may have room later.
   static bool is_end(int error) noexcept {
     return error == EPIPE || error == EBADF || error == ECONNRESET;
   }
@@ -213,7 +213,7 @@ class LogStream {
     s.held += lines.size();
   }
 
-  /// Append the count of dropped lines, if it and `further_bytes` fit.
+  /// Append the number of dropped lines, if that line and `further_bytes` fit.
   bool tell_dropped(State& s, std::size_t further_bytes, std::size_t most) {
     std::string line = dropped_text_(s.dropped);
     if (s.unfinished != nullptr) line.insert(0, 1, '\n');
@@ -224,8 +224,8 @@ class LogStream {
     return true;
   }
 
-  /// Make sure that the thread looks. A thread that cannot be started is tried again with the next
-  /// line. Under the mutex.
+  /// Start or wake the thread. If it cannot be started, the next line tries again. Call it with the
+  /// mutex locked.
   void rouse() {
     work_.fetch_add(1, std::memory_order_relaxed);
     if (!thread_.joinable()) {
@@ -268,8 +268,8 @@ class LogStream {
     }
   }
 
-  /// Take what waits for the first descriptor, sleeping until there is something. false: stopped,
-  /// and nothing is left.
+  /// Take the lines for the first descriptor; sleep until there are some. false: stopped, and no
+  /// lines are left.
   bool next_batch(std::unique_lock<Mutex<E>>& lock, std::string& batch) {
     State& s = *state_;
     for (;;) {
@@ -292,8 +292,8 @@ class LogStream {
     }
   }
 
-  /// 0 or the errno that ended it; then `unwritten` is the number of lines that were not written
-  /// whole. `patient`: wait for the reader; else that is EAGAIN.
+  /// Returns 0 or the errno that stopped it; then `unwritten` is the number of lines not written
+  /// whole. `patient`: wait for the reader; otherwise return EAGAIN.
   int write_lines(int fd, std::string_view lines, std::size_t batch_bytes_max,
                   std::uint64_t& unwritten, bool patient = true) {
     while (!lines.empty()) {
@@ -311,14 +311,14 @@ class LogStream {
         unwritten = count_lines(lines);
         return written.error();
       }
-      pollfd reader{fd, POLLOUT, 0};  // somebody else made the descriptor non-blocking
+      pollfd reader{fd, POLLOUT, 0};  // another process made the descriptor non-blocking
       (void)sys_.poll(std::span(&reader, 1), kForever);
     }
     return 0;
   }
 
-  /// A terminal is not for a moment, while another process writes to it. A reader that takes
-  /// nothing is waited for once, not with each line that is dropped.
+  /// A terminal is unwritable for a moment while another process writes to it. A reader that takes
+  /// nothing is waited for once, not for each dropped line.
   bool is_writable(int fd) {
     pollfd reader{fd, POLLOUT, 0};
     const core::Duration wait = state_->dropped == 0 ? kCallerPatience : core::Duration::zero();
@@ -326,7 +326,7 @@ class LogStream {
     return ready && *ready > 0;
   }
 
-  /// The length of as many whole lines as fit, at least one; or of a line that is not ended.
+  /// The length of as many whole lines as fit, at least one; or of an unfinished line.
   static std::size_t cut(std::string_view lines, std::size_t bytes_max) {
     if (lines.size() <= bytes_max) return lines.size();
     std::size_t end = lines.rfind('\n', bytes_max - 1);
@@ -340,9 +340,9 @@ class LogStream {
   std::function<std::string(std::uint64_t)> dropped_text_;
   std::unique_ptr<State> state_ = std::make_unique<State>();
   std::atomic<std::uint32_t> work_{
-      0};  // changes under the mutex with everything the thread has to see
-  std::atomic<std::uint32_t> progress_{0};  // changes with every batch that is done
-  std::atomic<int> current_fd_{-1};  // of the last segment, readable whatever state_ looks like
+      0};  // changes under the mutex with everything the thread must notice
+  std::atomic<std::uint32_t> progress_{0};  // changes with every finished batch
+  std::atomic<int> current_fd_{-1};         // of the last segment; readable in any state of state_
   std::atomic<std::size_t> batch_bytes_max_{kWholeWriteBytes};
   Thread<E> thread_;
   bool in_caller_ = false;

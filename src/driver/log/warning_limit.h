@@ -1,4 +1,4 @@
-// The bound on the server's own warnings. It must not know where lines go.
+// Limits the rate of the server's own warnings. It must not know where lines go.
 #pragma once
 
 #include <chrono>
@@ -11,14 +11,14 @@
 
 namespace iotax::driver {
 
-/// At most kLines lines in a second; those beyond are counted, and the count is told when the
-/// second is over. One thread at a time.
+/// Passes at most kLines lines per second, counts the others, and reports the count when the second
+/// is over. Not thread-safe.
 class WarningLimit {
  public:
   static constexpr unsigned kLines = 10;
   static constexpr core::Duration kWindow = std::chrono::seconds{1};
 
-  /// Hand `line` to `emit(std::string_view)`, or count it. A count that is due goes first.
+  /// Pass `line` to `emit(std::string_view)`, or count it. Emits a due count first.
   template <class F>
   void pass(core::Instant now, F&& emit, std::string_view line) {
     settle(now, emit);
@@ -40,7 +40,7 @@ class WarningLimit {
     if (now < due()) return;
     emit(std::string_view(counted(std::exchange(left_out_, 0))));
   }
-  /// When settle() has something to tell; kNever when nothing was left out.
+  /// When settle() has a count to emit; kNever when no line was suppressed.
   [[nodiscard]] core::Instant due() const noexcept {
     return left_out_ == 0 ? core::kNever : window_end_;
   }

@@ -1,5 +1,5 @@
-// Sessions in the order in which they came to rest, so that the one that has rested for longest is
-// found at once, however many there are. It must not know what the order is used for.
+// Sessions ordered by when they became idle, so that the one idle for longest is found in constant
+// time. It must not know what the order is used for.
 #pragma once
 
 #include "core/instant.h"
@@ -9,17 +9,17 @@ namespace iotax::driver {
 template <class T>
 class AgeList;
 
-/// What is inherited by the objects of an AgeList. Each is in at most one list, and taken out
-/// before it is destroyed.
+/// Base of the objects in an AgeList. Each is in at most one list and is removed before it is
+/// destroyed.
 template <class T>
 struct AgeEntry {
-  AgeList<T>* in_list = nullptr;  // null: in none
-  core::Instant listed_at{};      // what it is ordered by
+  AgeList<T>* in_list = nullptr;  // null: not in a list
+  core::Instant listed_at{};      // the list is ordered by this
   T* older = nullptr;
   T* younger = nullptr;
 };
 
-/// An intrusive list, ordered by `listed_at`. All calls take constant time, but for insert().
+/// An intrusive list, ordered by `listed_at`. All calls but insert() take constant time.
 template <class T>
 class AgeList {
  public:
@@ -29,14 +29,14 @@ class AgeList {
   [[nodiscard]] T* oldest() const noexcept { return oldest_; }
   [[nodiscard]] T* youngest() const noexcept { return youngest_; }
 
-  /// `entry` is the youngest from now on, in whatever list it was.
+  /// Make `entry` the youngest; remove it first from the list that contains it.
   void renew(T& entry, core::Instant now) noexcept {
     entry.listed_at = now;
     if (youngest_ == &entry) return;
     remove(entry);
     link(entry, youngest_);
   }
-  /// At the place of `since`. Looks from the youngest on.
+  /// Insert `entry` at the position of `since`. Searches from the youngest entry.
   void insert(T& entry, core::Instant since) noexcept {
     remove(entry);
     entry.listed_at = since;
@@ -44,13 +44,13 @@ class AgeList {
     while (before != nullptr && before->listed_at > since) before = before->older;
     link(entry, before);
   }
-  /// From whatever list it is in.
+  /// Remove `entry` from its list, if it is in one.
   static void remove(T& entry) noexcept {
     if (entry.in_list != nullptr) entry.in_list->unlink(entry);
   }
 
  private:
-  /// Behind `before`; null: as the oldest.
+  /// Link `entry` after `before`; null: as the oldest.
   void link(T& entry, T* before) noexcept {
     entry.in_list = this;
     entry.older = before;

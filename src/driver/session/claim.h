@@ -1,5 +1,6 @@
-// Who may touch the session of a call: the thread that runs it, or whoever takes it away because
-// the call is overdue. One word says it, so that there is never a moment with two owners or none.
+// Decides who may use the session of a call: the thread that runs it, or a taker that takes the
+// session away because the call is overdue. One atomic word holds the state, so the session has
+// exactly one owner at any moment.
 //
 //   begin            enter               take
 //   none ──▶ app ◀────────▶ inside   app ─────▶ taken
@@ -7,11 +8,12 @@
 //            └────────── end ──▶ none ◀──────────┘
 //
 //   app     the application runs; its time is measured
-//   inside  it is inside a call of the exchange: the session is the thread's, nobody can take it
-//   taken   whatever the thread still calls does nothing; it gives no session back
+//   inside  the thread is in a call of the exchange and owns the session; take() fails
+//   taken   further calls of the thread have no effect; it does not return the session
 //
-// Every way into `app` makes a new word, so what was looked at is what is taken. The thread's moves
-// release, looking and taking acquire: a taker sees the session as the thread left it.
+// Each transition into `app` makes a new word, so take() succeeds only if nothing has changed since
+// word(). The thread's moves release, word() and take() acquire: a taker sees the session as the
+// thread left it.
 #pragma once
 
 #include <atomic>
@@ -39,7 +41,7 @@ class Claim {
     const ClaimWord word = word_.load(std::memory_order_relaxed);
     word_.store((call_of(word) + 1) << 32 | bits(ClaimState::app), std::memory_order_release);
   }
-  /// False: taken.
+  /// False: the session was taken.
   [[nodiscard]] bool enter() noexcept {
     ClaimWord word = word_.load(std::memory_order_relaxed);
     return state_of(word) == ClaimState::app &&
@@ -51,7 +53,7 @@ class Claim {
     const ClaimWord word = word_.load(std::memory_order_relaxed) + kStep;
     word_.store(with(word, ClaimState::app), std::memory_order_release);
   }
-  /// False: it was taken.
+  /// False: the session was taken.
   [[nodiscard]] bool end() noexcept {
     ClaimWord word = word_.load(std::memory_order_relaxed);
     const bool ours = state_of(word) == ClaimState::app &&
@@ -61,9 +63,9 @@ class Claim {
     return ours;
   }
 
-  // ---- by anybody
+  // ---- by any thread
   [[nodiscard]] ClaimWord word() const noexcept { return word_.load(std::memory_order_acquire); }
-  /// Since when the application has had the thread, if `word()` was asked before.
+  /// When the application last got control; call word() first.
   [[nodiscard]] core::Instant since() const noexcept {
     return since_.load(std::memory_order_relaxed);
   }

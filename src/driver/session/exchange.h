@@ -1,5 +1,5 @@
-// Exchange over a session: what the application's side of one request may do, done by the thread
-// that runs it. It translates; waiting and the lead are the Worker's business.
+// Exchange over a session: the operations of the application's side of one request, called by the
+// thread that runs it. It translates; the Worker waits and leads.
 #pragma once
 
 #include <algorithm>
@@ -32,21 +32,21 @@ class SessionExchange final : public Exchange {
     if (guarded_) [[unlikely]]
       claim_.begin(now);
   }
-  /// The application has returned. False: the session was taken away meanwhile.
+  /// The application has returned. False: the session has been taken away.
   [[nodiscard]] bool end() noexcept { return !guarded_ || claim_.end(); }
-  /// Whether the application's side has ended the answer.
+  /// Whether the application's side has ended the response.
   [[nodiscard]] bool ended() const noexcept { return !open_.load(std::memory_order_relaxed); }
 
-  // ---- by whoever wants to take the session away
+  // ---- by a thread that takes the session away
   struct Taken {
     Session* session;
     Cut when;
   };
   [[nodiscard]] Claim<E>& claim() noexcept { return claim_; }
-  /// Nothing: the call has moved on since `seen` was read.
+  /// Empty: the call has moved on since `seen` was read.
   [[nodiscard]] std::optional<Taken> take(ClaimWord seen) noexcept {
-    // Read before: the thread may be back, and at its next call, as soon as the session is taken.
-    // They change only together with the word.
+    // Read before the claim: once the session is taken, the thread may return and start its next
+    // call. These values change only together with the word.
     Session* const s = s_.load(std::memory_order_relaxed);
     const bool complete = ended();
     if (!claim_.take(seen)) return std::nullopt;
@@ -90,7 +90,7 @@ class SessionExchange final : public Exchange {
     return worker_.read_body(thread_, session(), into);
   }
 
-  /// The temporary file that the content lies in; -1: there is none, or no request.
+  /// The temporary file that holds the body; -1: there is none, or no request.
   [[nodiscard]] int stored_body_fd() noexcept {
     if (ended()) return -1;
     const Inside inside(*this);
@@ -104,8 +104,8 @@ class SessionExchange final : public Exchange {
     (void)worker_.deliver(thread_, session());
   }
 
-  // The machine's part of respond() and body() is inlined whole, as it was while only one driver
-  // called it: 200 instructions per request.
+  // The machine's part of respond() and body() is inlined completely, as the compiler did while
+  // only one driver called it: 200 instructions per request.
   [[gnu::flatten]] void respond(core::ResponseHead& head) override {
     const Inside inside(*this);
     if (!inside) return;
@@ -114,7 +114,7 @@ class SessionExchange final : public Exchange {
     Session& s = session();
     if (worker_.stopping()) s.link.machine.close_soon();
     const int status = s.link.machine.respond(s.link.machine.head().id, head);
-    if (status == 0) return;  // the request has been refused meanwhile
+    if (status == 0) return;  // the request has been rejected meanwhile
     s.stream.status =
         s.link.cut_off.load(std::memory_order_relaxed) ? Stream<E>::kNeverSent : status;
   }
@@ -158,7 +158,7 @@ class SessionExchange final : public Exchange {
     const Inside inside(*this);
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
-    if (session().stream.status != 0) return;  // it has been refused, and logged
+    if (session().stream.status != 0) return;  // it has been rejected and logged
     worker_.intake().answer(session(), status, sentence, {}, false);
   }
 
@@ -175,8 +175,8 @@ class SessionExchange final : public Exchange {
   }
 
  private:
-  /// The session is the thread's while one of these lives and is true. Costs a branch where there
-  /// are no deadlines.
+  /// The thread owns the session while an object of this class exists and is true. Costs one branch
+  /// when no deadlines are configured.
   class Inside {
    public:
     explicit Inside(SessionExchange& exchange) noexcept : exchange_(exchange) {
@@ -217,10 +217,10 @@ class SessionExchange final : public Exchange {
   Worker& worker_;
   unsigned thread_;
   const bool guarded_;
-  Atomic<E, Session*> s_{nullptr};  // written by the thread, while the session is its
-  Atomic<E, bool> open_{false};     // the same
-  Claim<E> claim_;                  // only with deadlines
-  DateCache date_;                  // of the thread's own answers
+  Atomic<E, Session*> s_{nullptr};  // written by the thread while it owns the session
+  Atomic<E, bool> open_{false};     // likewise
+  Claim<E> claim_;                  // used only with deadlines
+  DateCache date_;                  // for this thread's responses
 };
 
 }  // namespace iotax::driver

@@ -1,4 +1,4 @@
-// The Date of a response as text, made once a second. It must not know a clock.
+// The Date of a response as text, formatted once per second. It must not know a clock.
 #pragma once
 
 #include <array>
@@ -9,10 +9,10 @@
 
 namespace iotax::driver {
 
-/// IMF-fixdate (RFC 9110 §5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT". One thread at a time.
+/// IMF-fixdate (RFC 9110 §5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT". Not thread-safe.
 class DateCache {
  public:
-  /// `unix_time` is the time since 1970-01-01T00:00:00Z. The view ends with the next call.
+  /// `unix_time` is the time since 1970-01-01T00:00:00Z. The view is valid until the next call.
   [[nodiscard]] std::string_view at(core::Duration unix_time) noexcept;
 
  private:

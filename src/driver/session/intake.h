@@ -1,6 +1,6 @@
-// From the machine's steps to a request that is ready to run, and the answers that the server makes
-// itself. It must not know who leads, pollers or the application. advance() is the leader's; the
-// rest is for whoever owns the session.
+// Turns the machine's steps into requests that are ready to run, and makes the server's own
+// responses. It must not know the lead, pollers or the application. advance() is for the leader;
+// everything else is for the owner of the session.
 #pragma once
 
 #include <algorithm>
@@ -35,15 +35,15 @@ namespace iotax::driver {
 
 enum class Progress : std::uint8_t {
   waiting,   // for more input
-  ready,     // a request can be run; the session may be lent
-  answered,  // the server answered or refused: there is output, and perhaps a close
+  ready,     // a request can run; the session may be lent
+  answered,  // the server responded or rejected: there is output, and perhaps a close
 };
 
 template <Env E>
 class Intake {
  public:
   using Sys = typename E::Sys;
-  /// All are borrowed. `application` is only asked where a request comes from.
+  /// All are borrowed. `application` is only asked about the origin of a request.
   Intake(Sys& sys, const Config& config, const Application& application, Log& log)
       : sys_(sys),
         config_(config),
@@ -58,13 +58,13 @@ class Intake {
   }
 
   [[nodiscard]] const core::Policy& policy() const noexcept { return policy_; }
-  /// Those of the configuration, with what a body may have that is stored.
+  /// The configured limits, with the maximum size of a stored body.
   [[nodiscard]] const core::Limits& limits() const noexcept { return limits_; }
   [[nodiscard]] StorageBudget& budget() noexcept { return budget_; }
   [[nodiscard]] const StorageBudget& budget() const noexcept { return budget_; }
 
-  /// Step the machine of `s` until it wants input, has a request that can run, or is answered. By
-  /// the owner of `s`.
+  /// Step the machine of `s` until it needs input, has a request that can run, or has a response.
+  /// By the owner of `s`.
   Progress advance(Session<E>& s, core::Instant now) {
     Progress progress = Progress::waiting;
     for (;;) {
@@ -97,7 +97,7 @@ class Intake {
     }
   }
 
-  /// Keep content of the request in progress. False: neither memory nor the temporary file has
+  /// Store body bytes of the request in progress. False: neither memory nor the temporary file has
   /// room.
   [[nodiscard]] bool store(Session<E>& s, std::span<const std::byte> bytes) {
     if (!s.stream.body) {
@@ -107,8 +107,8 @@ class Intake {
     return s.stream.body->append(bytes) == Stored::ok;
   }
 
-  /// Take one event of the content of a request that the application reads while it arrives; what
-  /// is wrong with it is refused, and kept as the request's error. False: nothing has arrived.
+  /// Take one body event of a request that the application reads while it arrives. Reject a
+  /// malformed body and keep the fault as the request's error. False: nothing has arrived.
   [[nodiscard]] bool take_content(Session<E>& s) {
     core::Step step = s.link.machine.step();
     if (const auto* data = std::get_if<core::BodyData>(&step)) {
@@ -127,8 +127,8 @@ class Intake {
     return true;
   }
 
-  /// A whole answer by the server to the request in progress, with its WARNING, which names the
-  /// `option` that changes it, and its line in the access log.
+  /// Write a complete response of the server to the request in progress, its access log line and a
+  /// WARNING that names the `option` that changes the behavior.
   void answer(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
               bool close = true) {
     std::string rule(sentence);
@@ -143,7 +143,8 @@ class Intake {
     s.link.machine.answer(core_id(s), made);
   }
 
-  /// The server's answer to a request whose machine belongs to nobody any more: only read here.
+  /// The server's response to a request whose machine no thread owns any more; only reads the
+  /// machine.
   [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
                                           std::string_view rule) {
     warn(s, status, rule, s.stream.line.view());
@@ -156,8 +157,8 @@ class Intake {
     return out;
   }
 
-  /// The line of the request in progress, unless it has been written, before its answer ends (its
-  /// views end with it). 499 when the client has left.
+  /// Log the request in progress, unless it has been logged. Call it before the response ends,
+  /// because its views end with it. Logs 499 if the client disconnected.
   void log_access(Session<E>& s, core::Instant now) {
     if (!take_line(s)) return;
     const core::Head& head = s.link.machine.head();
@@ -165,8 +166,8 @@ class Intake {
              s.stream.response_bytes, now);
   }
 
-  /// The connection ends here: the line of what it ends within, if that has none. By the leader,
-  /// who owns `s`.
+  /// The connection ends: log the request that it interrupts, unless that has been logged. By the
+  /// leader, who owns `s`.
   void log_unanswered(Session<E>& s) {
     if (!config_.access_log) return;
     if (!s.link.machine.in_head()) return log_access(s, sys_.now());
@@ -175,18 +176,18 @@ class Intake {
     log_line(s, core::partial_line(text), status_of(s), 0, s.stream.ready_at);
   }
 
-  /// The process ends while a thread still runs the request of `s`, which the thread may just end:
-  /// its line, unless the thread writes it. By the leader, who does not own `s`.
+  /// The process exits while a thread still runs the request of `s` and may be finishing it: log
+  /// the request, unless the thread does. By the leader, who does not own `s`.
   void log_lent(Session<E>& s, core::Instant now) {
     if (!take_line(s)) return;
-    const std::string_view line = s.stream.line.view();  // the head may go at any time
+    const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
     const std::string_view target = line.substr(std::min(space + 1, line.size()));
     log_line(s, {line.substr(0, space), target, {}}, 0, 0, now);
   }
 
-  /// Refuse what the peer sent: the WARNING, the line in the access log, and the answer if there is
-  /// to be one.
+  /// Reject what the client sent: write the WARNING, the access log line, and the response if there
+  /// is one.
   void refuse(Session<E>& s, const core::Rejected& rejected) {
     if (rejected.status == 0) return;
     const core::Instant now = sys_.now();
@@ -218,24 +219,24 @@ class Intake {
     return made;
   }
 
-  /// Tell how many warnings were left out, if that is due.
+  /// Log how many warnings were suppressed, if that is due.
   void settle_warnings(core::Instant now) {
     const std::lock_guard lock(warnings_mutex_);
     warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
     warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
-  /// When settle_warnings() has something to tell; kNever when nothing was left out.
+  /// When settle_warnings() has something to log; kNever when no warning was suppressed.
   [[nodiscard]] core::Instant warnings_due() const noexcept {
     return warnings_due_.load(std::memory_order_relaxed);
   }
 
-  /// IMF-fixdate of now. The view lasts until the next call with the same cache.
+  /// The current time as IMF-fixdate. The view is valid until the next call with the same cache.
   [[nodiscard]] std::string_view date(DateCache& cache) noexcept {
     return cache.at(sys_.unix_time());
   }
 
-  /// One WARNING about an answer that the server made, at most ten a second. It names the client,
-  /// what is at fault, the request as far as it is known, and its id. `status` 0: not known.
+  /// Log a WARNING about a response of the server, at most ten per second. It names the client, the
+  /// fault, the request as far as it is known, and its id. `status` 0: unknown.
   void warn(const Session<E>& s, int status, std::string_view rule, std::string_view offending) {
     std::string text = client_text(s) + " - ";
     if (status > 0) text += std::to_string(status) + ' ';
@@ -253,13 +254,13 @@ class Intake {
   }
 
  private:
-  /// Whether the caller is to write the line of the request of `s`: once true.
+  /// Whether the caller must write the access log line of the request of `s`; true once.
   [[nodiscard]] bool take_line(Session<E>& s) noexcept {
     return config_.access_log && s.stream.line_owed.exchange(false, std::memory_order_relaxed);
   }
 
   static constexpr std::uint32_t kRetryAfter =
-      1;  // seconds: the queue turns over faster than any smaller number can say
+      1;  // seconds; the smallest value, and the queue turns over faster
 
   static std::string hex(std::uint64_t value) {
     char text[17] = "0000000000000000";
@@ -276,7 +277,7 @@ class Intake {
     return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
   }
 
-  /// For the log: what the client of `s` was told, or what became of it.
+  /// The status for the log: what the client was sent, or 499 if it disconnected.
   static int status_of(const Session<E>& s) noexcept {
     const bool left = s.link.disconnected.load(std::memory_order_relaxed) &&
                       !s.link.cut_off.load(std::memory_order_relaxed);
@@ -312,15 +313,15 @@ class Intake {
     text.append(" (").append(s.stream.id.view()).append(")");
   }
 
-  /// An id of the client's is taken over from whom the application believes: else anybody could
-  /// write the ids of others into the logs.
+  /// Take the id of the client only from peers that the application trusts: otherwise any client
+  /// could write the ids of others into the logs.
   void make_id(Session<E>& s, std::string_view given) {
     const bool taken = !given.empty() && application_.trusts(s.link.endpoints);
     s.stream.id.assign(taken ? given : next_id());
   }
 
-  /// What is known of a request whose head was not accepted; `text` is what there is of the head.
-  /// By the leader.
+  /// Record what is known of a request whose head was rejected; `text` is the received part of the
+  /// head. By the leader.
   void begin_unaccepted(Session<E>& s, std::string_view text) {
     core::PartialOrigin origin;
     if (!text.empty() && application_.trusts(s.link.endpoints)) origin = core::partial_origin(text);
@@ -339,7 +340,7 @@ class Intake {
     s.stream.response_bytes = 0;
   }
 
-  /// The last id, counted up in hexadecimal where it stands. By the leader.
+  /// Increment the last id in place, in hexadecimal. By the leader.
   std::string_view next_id() {
     for (std::size_t i = last_id_.size(); i-- > kIdPrefixBytes;) {
       char& digit = last_id_[i];
@@ -358,7 +359,8 @@ class Intake {
       s.stream.client =
           head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
     s.stream.line_owed.store(true, std::memory_order_relaxed);
-    if (head.target.starts_with('/')) {  // one piece on the wire, up to a query
+    if (head.target.starts_with('/')) {  // method and path are contiguous in the input, up to a
+                                         // query
       s.stream.line.assign({head.method.data(), head.path.data() + head.path.size()});
     } else {
       s.stream.line.assign(head.method);
@@ -369,10 +371,11 @@ class Intake {
     s.stream.body_taken = 0;
     s.stream.body_ended = false;
     s.stream.body_error = BodyError::none;
-    // Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
+    // Frameworks rely on CONTENT_LENGTH, which a chunked body has only when it is complete.
     s.stream.streaming = !config_.request_buffering && head.content == core::Content::length;
     if (!config_.request_buffering && !s.stream.streaming) {
-      s.link.machine.continue_100(head.id);  // nobody reads before it is complete
+      s.link.machine.continue_100(head.id);  // the application does not read before the body is
+                                             // complete
     }
     s.stream.ready_at = now;
     s.stream.status = 0;
@@ -380,18 +383,18 @@ class Intake {
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
   }
 
-  /// The most that one body can have, with nothing else stored.
+  /// The maximum size of one body while nothing else is stored.
   [[nodiscard]] std::uint64_t storable_bytes() const noexcept {
     const std::uint64_t spool = config_.spool_bytes_max;
     return spool > UINT64_MAX - config_.body_memory_bytes ? UINT64_MAX
                                                           : spool + config_.body_memory_bytes;
   }
 
-  /// store() has refused `bytes` of the content.
+  /// store() has rejected `bytes` of the body.
   void refuse_unstored(Session<E>& s, std::size_t bytes) {
     const bool never_fits = s.stream.body->size() + bytes > storable_bytes();
     const int error = s.stream.body->error();
-    s.stream.body.reset();  // the connection lingers: its room is others' now
+    s.stream.body.reset();  // the connection lingers: leave its room to others
     if (never_fits) {
       answer(s, 413, "The content of this request is larger than the server can store.",
              "--spool-max");
@@ -412,7 +415,7 @@ class Intake {
     s.link.machine.answer(core_id(s), made);
   }
 
-  /// A field name that never reaches the application is logged once per name; the set of names is
+  /// Log a header that is not passed to the application, once per name; the set of names is
   /// bounded.
   void log_dropped(const Session<E>& s, std::string_view name) {
     const std::lock_guard lock(warnings_mutex_);
@@ -424,7 +427,7 @@ class Intake {
     log_.server(Level::warning, text);
   }
 
-  /// All bodies together may have that much memory, or that of 64 bodies where it is more.
+  /// Memory for all bodies together: this, or that of 64 bodies if that is more.
   static constexpr std::uint64_t kBodyMemoryTotal = 64ULL << 20;
   static constexpr std::uint64_t kAnswerMemoryTotal = 256ULL << 20;
   static std::uint64_t memory_total(std::size_t of_one, std::uint64_t least) noexcept {
@@ -432,7 +435,7 @@ class Intake {
     return std::max(least, of_one > UINT64_MAX / kBodies ? UINT64_MAX : of_one * kBodies);
   }
 
-  static constexpr std::size_t kIdPrefixBytes = 9;  // with the dash
+  static constexpr std::size_t kIdPrefixBytes = 9;  // including the dash
   static constexpr std::size_t kDroppedNamesMax = 64;
 
   Sys& sys_;

@@ -1,6 +1,6 @@
-// From a session's answers to the socket: one send where one is enough; what is not taken goes to
-// the outbox. For whoever owns the session. It must not know what waits for writability, or what an
-// answer means. Who leads is said by the proofs (proof.h).
+// Sends the output of a session to the socket: one send where that is enough; the outbox takes the
+// rest. For the owner of the session. It must not know what waits for writability, or what a
+// response means. The proofs (proof.h) say whether the caller leads.
 #pragma once
 
 #include <algorithm>
@@ -29,8 +29,8 @@ class Outgoing {
   Outgoing(Sys& sys, const Config& config, StorageBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
-  /// Move the complete answers of `s` to `earlier`, where a taker of the lead can send them while
-  /// the request behind them runs.
+  /// Move the complete responses of `s` to `earlier`, so that a thread that takes over the lead can
+  /// send them while the next request runs.
   void set_aside(const Lead& lead, Session<E>& s) {
     const std::span<const core::Slice> slices = s.link.machine.output();
     const bool file = std::any_of(slices.begin(), slices.end(),
@@ -51,33 +51,33 @@ class Outgoing {
     s.link.earlier_output.clear(proof);
   }
 
-  /// Send `bytes` behind what waits, beside the machine of `s`.
+  /// Send `bytes` after the unsent output, without the machine of `s`.
   void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes,
                    core::Instant now) {
-    const bool behind =
-        s.link.backlogged();  // before `gone`: who clears the outbox has said so before
+    const bool behind = s.link.backlogged();  // before reading `disconnected`, which is set before
+                                              // the outbox is cleared
     if (s.link.disconnected.load(std::memory_order_relaxed)) return;
     keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now, Rest::kept,
          [&]() -> Outbox<E>& { return outbox(proof, s); });
   }
 
-  /// What becomes of output that the socket does not take, and for which the outbox has no room.
+  /// What to do with output that the socket does not take and that does not fit into the outbox.
   enum class Rest : std::uint8_t {
-    kept,   // in memory all the same: nobody can wait
-    stays,  // the machine's output: the caller waits for the reader and comes again
+    kept,   // in memory nevertheless: the caller cannot wait
+    stays,  // as the machine's output: the caller waits for the client and tries again
   };
 
-  /// Send all output of `s`, earlier answers first. Afterwards the session holds nothing unsent but
-  /// its outbox.
+  /// Send all output of `s`, earlier responses first. Afterwards only the outbox of the session has
+  /// unsent output.
   void send_output(const Lead& lead, Session<E>& s, core::Instant now) {
     send(s, s.link.earlier_output.bytes(lead), now, Rest::kept,
          [&]() -> Outbox<E>& { return outbox(lead, s); });
     s.link.earlier_output.clear(lead);
   }
 
-  /// The same by the thread that runs the request and does not lead; earlier answers are sent.
-  /// `mutex` is taken when an outbox has to be made. Afterwards the session holds nothing unsent
-  /// but its outbox, and what `rest` leaves.
+  /// The same for the thread that runs the request and does not lead; earlier responses have been
+  /// sent. Takes `mutex` to create an outbox. Afterwards unsent output is only in the outbox and,
+  /// as `rest` says, in the machine.
   void send_output(StateMutex<E>& mutex, Session<E>& s, core::Instant now, Rest rest = Rest::kept) {
     send(s, {}, now, rest, [&]() -> Outbox<E>& {
       if (Outbox<E>* const there = s.link.outbox.get()) return *there;
@@ -86,32 +86,32 @@ class Outgoing {
   }
 
  private:
-  /// `box()` is the outbox of `s`, made if there was none.
+  /// `box()` returns the outbox of `s` and creates it if necessary.
   template <class Box>
   void send(Session<E>& s, std::span<const std::byte> earlier, core::Instant now, Rest rest,
             Box box) {
     const std::span<const core::Slice> slices = s.link.machine.output();
     if (earlier.empty() && slices.empty()) return;
-    const bool behind = s.link.backlogged();  // before `gone`, as in send_beside()
+    const bool behind = s.link.backlogged();  // before reading `disconnected`, as in send_beside()
     std::uint64_t moved = 0;
     if (s.link.disconnected.load(std::memory_order_relaxed)) {
-      // Nothing gets there any more.
+      // The client cannot be reached any more.
       for (const core::Slice& slice : slices) moved += slice.bytes.size() + slice.file_bytes;
     } else if (earlier.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
-      const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every answer
+      const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every response
       moved = send_bytes(s, bytes);
       moved += keep(s, bytes.subspan(static_cast<std::size_t>(moved)), now, rest, box);
     } else {
       moved = send_pieces(s, earlier, slices, behind, now, rest, box);
     }
-    s.link.machine.on_time(now);  // it may be at rest from now on
+    s.link.machine.on_time(now);  // it may become idle now
     s.link.machine.sent(moved);
   }
 
   static constexpr std::size_t kPiecesMax = 16;
   static constexpr std::uint64_t kFirstDrainBytes = 256 * 1024;
 
-  /// How much of `slices` was sent or kept.
+  /// Returns how many bytes of `slices` were sent or kept.
   template <class Box>
   std::uint64_t send_pieces(Session<E>& s, std::span<const std::byte> earlier,
                             std::span<const core::Slice> slices, bool behind, core::Instant now,
@@ -126,7 +126,7 @@ class Outgoing {
     for (const core::Slice& slice : slices) {
       if (slice.file_bytes != 0) {
         if (!s.link.disconnected.load(
-                std::memory_order_relaxed)) {  // else what is before it is lost
+                std::memory_order_relaxed)) {  // otherwise bytes before it are lost
           box().append_file(std::move(s.stream.file), s.stream.file_offset, slice.file_bytes, now);
         }
         moved += slice.file_bytes;
@@ -145,8 +145,8 @@ class Outgoing {
     return moved;
   }
 
-  /// What the socket did not take waits in the outbox, unless nobody is there to take it later. How
-  /// much is dealt with.
+  /// Keep what the socket did not take in the outbox, unless nothing would send it later. Returns
+  /// how many bytes were sent or kept.
   template <class Box>
   std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
                    Box box) {
@@ -156,8 +156,8 @@ class Outgoing {
     return bytes.size();
   }
 
-  /// One gathered send of what lies before the first file. The number of bytes that the socket
-  /// took.
+  /// Send everything before the first file with one gathered send. Returns the number of bytes that
+  /// the socket took.
   std::size_t gather(Session<E>& s, std::span<const std::byte> earlier,
                      std::span<const core::Slice> slices) {
     std::array<iovec, kPiecesMax> pieces;

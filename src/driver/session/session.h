@@ -1,12 +1,12 @@
 // A session: one connection (Link) and the request in progress on it (Stream). It must not know
 // threads (threads/ decides who may use it) or what a request means.
 //
-// Ownership: Stream::owner says who may use everything else. `loop`: the thread with the lead.
-// `lent`: the queue, or the thread that runs the request. `surprised`: lent, and an event came
-// meanwhile, so the leader has silenced the descriptor; whoever gives the session back looks for
-// it. Exceptions: the leader sets disconnected, cut_off and half_closed at any time, as hints;
-// earlier output and the making of an outbox ask for a proof (proof.h), since a new leader sends
-// earlier output while the request behind it runs; an outbox has its own lock; the leader may read
+// Ownership: Stream::owner says which thread may use everything else. `loop`: the leader. `lent`:
+// the queue, or the thread that runs the request. `surprised`: lent, and the leader has
+// unregistered the descriptor because of an event meanwhile; the thread that returns the session
+// checks for it. Exceptions: the leader sets disconnected, cut_off and half_closed at any time, as
+// hints; earlier output and the creation of an outbox require a proof (proof.h), since a new leader
+// sends earlier output while the next request runs; an outbox has its own lock; the leader may read
 // status.
 #pragma once
 
@@ -38,19 +38,19 @@ namespace iotax::driver {
 
 enum class Owner : std::uint8_t { loop, lent, surprised };
 
-/// A connection's life behind its last answer.
+/// State of a connection after its last response.
 enum class Phase : std::uint8_t {
   open,
-  lingering,  // our side is shut down; what still comes is read away, for a bounded time
-  resetting,  // waiting until everything is acknowledged before the RST
+  lingering,  // our side is shut down; input is discarded for a bounded time
+  resetting,  // waiting until all output is acknowledged before sending RST
 };
 
-/// How a session was taken from the thread that runs its request: what the client had by then.
+/// How a session was taken from the thread that runs its request: what had been sent by then.
 enum class Cut : std::uint8_t {
   no,
   unanswered,
-  answered,  // the head is out
-  complete,  // the whole answer: only close() or the like still runs
+  answered,  // the response head
+  complete,  // the complete response: only close() or the like still runs
 };
 
 /// Complete responses to the requests before the one that runs.
@@ -64,7 +64,7 @@ class EarlierOutput {
     if (bytes_.empty()) bytes_.reserve(kFirstBytes);
     bytes_.append(reinterpret_cast<const char*>(more.data()), more.size());
   }
-  /// With its memory, which an assignment would keep.
+  /// Release the memory too; an assignment would keep it.
   void clear(LeadOrLocked /*proof*/) noexcept {
     if (!bytes_.empty()) std::string().swap(bytes_);
   }
@@ -78,7 +78,7 @@ class EarlierOutput {
 template <Env E>
 struct Session;
 
-/// The outbox of a session, once there is one.
+/// The outbox of a session, created on first use.
 template <Env E>
 class OutboxOnce {
  public:
@@ -86,10 +86,10 @@ class OutboxOnce {
   OutboxOnce(OutboxOnce&&) = delete;
   ~OutboxOnce() { const std::unique_ptr<Outbox<E>> owned(get()); }
 
-  /// Null when there is none. By anybody: the outbox is complete when it can be seen.
+  /// Null before it is created. Thread-safe: the outbox is complete when it becomes visible.
   [[nodiscard]] Outbox<E>* get() const noexcept { return outbox_.load(std::memory_order_acquire); }
   Outbox<E>* operator->() const noexcept { return get(); }
-  /// The one that is there, or a new one.
+  /// Return the outbox; create it if there is none.
   template <class... Arguments>
   Outbox<E>& get_or_make(LeadOrLocked /*proof*/, Arguments&&... arguments) {
     if (Outbox<E>* const there = get()) return *there;
@@ -99,7 +99,7 @@ class OutboxOnce {
     return *made.release();
   }
 
-  /// Of a session that is not lent: nobody else looks at it.
+  /// For a session that is not lent: no other thread uses it.
   void release(const Lead& /*lead*/) noexcept {
     const std::unique_ptr<Outbox<E>> owned(outbox_.exchange(nullptr, std::memory_order_acq_rel));
   }
@@ -108,8 +108,8 @@ class OutboxOnce {
   Atomic<E, Outbox<E>*> outbox_{nullptr};
 };
 
-/// The connection of a session. The leader's, except for what the thread that runs its request
-/// sends and reads.
+/// The connection of a session. Belongs to the leader, except for what the thread that runs the
+/// request sends and reads.
 template <Env E>
 struct Link {
   /// Takes over the descriptor `socket`.
@@ -124,18 +124,18 @@ struct Link {
   Session<E>* previous = nullptr;
 
   Atomic<E, bool> disconnected{false};  // reset, or the client took nothing for too long
-  Atomic<E, bool> half_closed{false};   // a FIN is behind the request
-  std::atomic<bool> cut_off{false};     // disconnected by a stop, not by the client
+  Atomic<E, bool> half_closed{false};   // a FIN follows the request
+  std::atomic<bool> cut_off{false};     // disconnected by a shutdown, not by the client
 
   bool in_poller = false;
   Interest interest;  // as registered, while in_poller
   Phase phase = Phase::open;
-  core::Instant phase_ends = core::kNever;  // lingering, resetting: the last moment
-  core::Instant phase_idle = core::kNever;  // lingering: when nothing came for too long
+  core::Instant phase_ends = core::kNever;  // lingering, resetting: the deadline
+  core::Instant phase_idle = core::kNever;  // lingering: the deadline for input
 
   EarlierOutput earlier_output;
   OutboxOnce<E> outbox;
-  bool write_wanted = false;  // mail may name it: the leader was asked to watch for room
+  bool write_wanted = false;  // the leader was asked to watch for writability; mail may name it
 
   /// Pause the client's timeouts while the server does not read, or while the client is still
   /// reading a response. By the owner.
@@ -146,7 +146,7 @@ struct Link {
     machine.hold_clock(held);
   }
 
-  /// Unsent output waits for the client.
+  /// Whether there is unsent output.
   [[nodiscard]] bool backlogged() const noexcept {
     const Outbox<E>* const waiting = outbox.get();
     return waiting != nullptr && !waiting->empty();
@@ -164,28 +164,28 @@ struct Stream {
   core::Instant ready_at{};
   RequestLine line;
   RequestText id;
-  std::string client;  // its address as the application is told; empty: that of the endpoints
-  /// The request has no line in the access log yet. Whoever takes this away writes the line.
+  std::string client;  // client address as the application sees it; empty: that of the endpoints
+  /// The request has not been logged yet. The thread that clears this writes the access log line.
   std::atomic<bool> line_owed{false};
 
-  std::unique_ptr<ByteStore<E>> body;  // buffered; null when there is none
-  std::uint64_t body_taken = 0;        // of it, read by the application
-  bool streaming = false;              // the application reads while it arrives
+  std::unique_ptr<ByteStore<E>> body;  // buffered body; null when there is none
+  std::uint64_t body_taken = 0;        // bytes of it that the application has read
+  bool streaming = false;              // the application reads the body while it arrives
   bool body_ended = false;
   BodyError body_error = BodyError::none;
 
   bool has_earlier_output = false;  // there were earlier responses when this request was lent
   UniqueFd file;                    // of body_file()
   std::uint64_t file_offset = 0;
-  /// Of the response, for the log. 0: no head was given; kNeverSent: one was, after a stop that had
+  /// Status of the response, for the log. 0: none was given; kNeverSent: given after a shutdown had
   /// cut the connection off.
   int status = 0;
   static constexpr int kNeverSent = -1;
   std::uint64_t response_bytes = 0;
 
-  Cut cut = Cut::no;  // not `no`: the machine is not used any more, what it read may still be
-  bool thread_may_read = false;  // the thread from which this was taken may still read it
-  bool thread_returned = false;  // that thread is back
+  Cut cut = Cut::no;  // if not `no`, the machine is not used any more; its input may still be
+  bool thread_may_read = false;  // the thread that lost this session may still read it
+  bool thread_returned = false;  // that thread has returned
 };
 
 /// HTTP/1 has one stream per link, and lends both together.
@@ -199,7 +199,7 @@ struct Session : EventSource, TimerEntry, AgeEntry<Session<E>> {
   Stream<E> stream;
 };
 
-/// The next bytes of the content that is kept, of which there are some left.
+/// The next stored body bytes; at least one is left.
 template <Env E>
 [[nodiscard]] BodyRead read_stored(Session<E>& s, std::span<std::byte> into) {
   Stream<E>& stream = s.stream;

@@ -1,4 +1,5 @@
-// The body of a request: in memory, then in a temporary file. It must not know whose body it is.
+// The body of a request: in memory, then in a temporary file. It must not know which request it is
+// for.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +16,9 @@
 
 namespace iotax::driver {
 
-/// Bytes in order: the first `memory_bytes_max` in memory, as far as the budget has that, the rest
-/// in a temporary file. Where there is no folder for that, all stays in memory, and what would be
-/// in the file counts against the spool all the same.
+/// Bytes in order: the first `memory_bytes_max` in memory, as far as the budget allows, the rest in
+/// a temporary file. Without a directory for the file, everything stays in memory, and bytes that
+/// would be in the file still count against the spool.
 template <Env E>
 class ByteStore {
  public:
@@ -42,14 +43,14 @@ class ByteStore {
   }
 
   [[nodiscard]] std::uint64_t size() const noexcept { return memory_.size() + file_.size(); }
-  /// All of it, when it lies in memory. The view ends with the next append().
+  /// All bytes, if they are in memory. The view is valid until the next append().
   [[nodiscard]] std::optional<std::span<const std::byte>> in_memory() const noexcept {
     if (file_.size() > 0) return std::nullopt;
     return std::span<const std::byte>(memory_);
   }
-  /// The file, which stays this object's; -1: there is none.
+  /// The file, which this object owns; -1: there is none.
   [[nodiscard]] int file_fd() const noexcept { return file_.fd(); }
-  /// From `offset` on, perhaps less than asked for; 0 bytes: the end.
+  /// Read from `offset`, perhaps fewer bytes than requested; 0 bytes: the end.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
     if (offset >= memory_.size()) return file_.read_at(offset - memory_.size(), into);
     const auto from = std::span<const std::byte>(memory_).subspan(static_cast<std::size_t>(offset));
@@ -61,7 +62,7 @@ class ByteStore {
   [[nodiscard]] int error() const noexcept { return file_.error(); }
 
  private:
-  /// How much of `wanted` bytes goes to memory; there is room for it then.
+  /// How many of `wanted` bytes go to memory; reserves room for them.
   std::size_t memory_room(std::size_t wanted) {
     if (file_.size() > 0 || charged_ > 0) return 0;
     const std::size_t needed = std::min(memory_.size() + wanted, memory_bytes_max_);
@@ -91,8 +92,8 @@ class ByteStore {
   SpoolFile<E> file_;
   std::vector<std::byte> memory_;
   std::size_t memory_bytes_max_;
-  std::size_t reserved_ = 0;   // of the budget's memory, for memory_
-  std::uint64_t charged_ = 0;  // of the spool, for what lies in memory_
+  std::size_t reserved_ = 0;   // from the budget's memory, for memory_
+  std::uint64_t charged_ = 0;  // to the spool, for bytes in memory_
   bool memory_only_ = false;
 };
 

@@ -1,7 +1,7 @@
-// What a reader has not taken yet: memory up to a bound, then unlinked temporary files, and files
-// of the application, in order. Filled by the thread that runs the request, emptied by the leader
-// when the socket is writable, or by either as they pass. It must not know whose request it is. All
-// calls lock; the order is: lead's mutex, then this one.
+// Unsent output of one client: memory up to a limit, then unlinked temporary files, and files of
+// the application, in order. The thread that runs the request fills it; the leader flushes it when
+// the socket is writable, and either flushes it when it adds output. It must not know which request
+// it is for. All calls lock; the lock order is: the lead's mutex, then this one.
 #pragma once
 
 #include <algorithm>
@@ -34,8 +34,8 @@ template <Env E>
 class Outbox {
  public:
   using Sys = typename E::Sys;
-  /// For `wire`, which stays open as long as this is used. `memory_bytes_max` of waiting
-  /// bytes in memory; the rest goes to temporary files, both within `budget`.
+  /// For `wire`, which stays open as long as this is used. Keeps up to `memory_bytes_max` unsent
+  /// bytes in memory and the rest in temporary files, both within `budget`.
   Outbox(Sys& sys, PlainWire<E>& wire, StorageBudget& budget, const std::string& spool_dir,
          std::size_t memory_bytes_max, const core::Limits& limits)
       : sys_(sys),
@@ -49,19 +49,18 @@ class Outbox {
   ~Outbox() { clear(); }
   Outbox(Outbox&&) = delete;
 
-  /// Take a copy of as much of `bytes` as memory and temporary files have room for; how much that
-  /// is.
+  /// Copy as much of `bytes` as memory and temporary files have room for. Returns how many bytes.
   std::size_t append_what_fits(std::span<const std::byte> bytes, core::Instant now) {
     if (bytes.empty()) return 0;
     const std::lock_guard lock(mutex_);
     std::size_t kept = append_memory(bytes, memory_room(bytes.size()), now);
     if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept), now);
-    if (kept == 0 && pieces_.empty()) {  // or nothing would ever go on
+    if (kept == 0 && pieces_.empty()) {  // otherwise the response would never make progress
       kept = append_memory(bytes, std::min(bytes.size(), kMemoryPieceMin), now);
     }
     return kept;
   }
-  /// Take a copy of all `bytes`, in memory where nothing else has room: for bytes that cannot wait.
+  /// Copy all `bytes`, to memory if nothing else has room: for callers that cannot wait.
   void append(std::span<const std::byte> bytes, core::Instant now) {
     const std::span<const std::byte> rest = bytes.subspan(append_what_fits(bytes, now));
     if (rest.empty()) return;
@@ -77,9 +76,9 @@ class Outbox {
     grow(length, now);
   }
 
-  /// Send at most about `budget` bytes. broken: the peer is gone, or a file is shorter than was
-  /// promised. Then nothing is forgotten before clear(), so that nobody takes what comes next for
-  /// what comes first.
+  /// Send at most about `budget` bytes. broken: the client is disconnected, or a file is shorter
+  /// than announced. Then the outbox keeps its bytes until clear(), so that later bytes are not
+  /// sent in place of the lost ones.
   Drained drain(std::uint64_t budget, core::Instant now) {
     const std::lock_guard lock(mutex_);
     std::uint64_t sent = 0;
@@ -89,7 +88,7 @@ class Outbox {
     return drained;
   }
 
-  /// Forget everything: the client is gone, which Session::gone says by now.
+  /// Discard everything. Mark the session as disconnected before.
   void clear() {
     const std::lock_guard lock(mutex_);
     while (!pieces_.empty()) drop_front();
@@ -104,45 +103,45 @@ class Outbox {
   [[nodiscard]] std::uint64_t bytes() const noexcept {
     return bytes_.load(std::memory_order_acquire);
   }
-  /// As much waits as memory and temporary files may hold: the application has to wait for the
-  /// reader. Some room is needed before it goes on, or it would do so for every few bytes.
+  /// Whether memory and temporary files are full: the application has to wait for the client. It
+  /// continues only when some room is free; otherwise it would wait for every few bytes.
   [[nodiscard]] bool overfull() const {
     const std::lock_guard lock(mutex_);
     if (memory_bytes_ <= memory_bytes_max_ / 2) return false;
     return memory_bytes_ > memory_bytes_max_ || spool_.room() < budget_.segment_bytes / 4;
   }
-  /// When late() is to be asked next; kNever while nothing waits.
+  /// When to call late() next; kNever while there is no unsent output.
   [[nodiscard]] core::Instant deadline() const {
     const std::lock_guard lock(mutex_);
     return bytes() == 0 ? core::kNever : next_look();
   }
-  /// Whether the reader has acknowledged too little for too long.
+  /// Whether the client has acknowledged too little for too long.
   [[nodiscard]] bool late(core::Instant now) {
     const std::lock_guard lock(mutex_);
     if (bytes() == 0 || now < next_look()) return false;
     look(now, 0);
     return rate_.late(now);
   }
-  /// Whether something has come to wait where nothing did, since the last call. Whoever asks has
-  /// the socket watched: the leader stops that when nothing waits.
+  /// Whether unsent output has appeared in an empty outbox since the last call. The caller has the
+  /// socket watched; the leader stops watching when the outbox is empty.
   [[nodiscard]] bool take_began() {
     const std::lock_guard lock(mutex_);
     return std::exchange(began_, false);
   }
-  /// Grows with every step forward, so that a thread that waits for room can sleep on it.
+  /// Changes with every progress, so that a thread that waits for room can sleep on it.
   [[nodiscard]] Atomic<E, std::uint32_t>& progress() noexcept { return progress_; }
 
  private:
-  /// A reader behind a proxy takes in steps: the proxy reads again when a third of its own send
-  /// buffer is free, which at 50 kB/s is once in half a minute.
+  /// A client behind a proxy reads in bursts: the proxy reads again when a third of its own send
+  /// buffer is free, which at 50 kB/s happens every half minute.
   static constexpr std::uint32_t kPauseGaps = 3;
-  /// So often it is looked what was acknowledged, so that the last time is known well enough.
+  /// How often acknowledgments are checked per gap, so that the time of the last one is known well
+  /// enough.
   static constexpr int kLooksPerGap = 4;
   static constexpr std::size_t kMemoryPieceMin = 16 * 1024;
-  /// A reader that has been behind for so long is a slow one. From then on what it does not take
-  /// lies here, where it is counted, and not in the send buffer of the system, which grows to
-  /// megabytes. (For everybody from the beginning, downloads of 10 MB over loopback cost twice the
-  /// CPU.)
+  /// A client with unsent output for this long is slow. From then on its unsent output stays here,
+  /// where it is counted, and not in the kernel's send buffer, which grows to megabytes. (With this
+  /// limit from the start, for all clients, downloads of 10 MB over loopback cost twice the CPU.)
   static constexpr core::Duration kSlowAfter = std::chrono::seconds{1};
   static constexpr std::size_t kUnsentBytesMax = 128 * 1024;
 
@@ -151,11 +150,11 @@ class Outbox {
     Kind kind;
     std::string memory;
     UniqueFd file;
-    std::uint64_t offset;  // memory: sent so far; file: where the rest begins
-    std::uint64_t bytes;   // not yet sent
+    std::uint64_t offset;  // memory: sent so far; file: start of the unsent part
+    std::uint64_t bytes;   // unsent
   };
 
-  /// How much of `wanted` bytes memory has room for. Small pieces are not cut.
+  /// How many of `wanted` bytes fit into memory. Small pieces are not split.
   std::size_t memory_room(std::size_t wanted) {
     const std::size_t room = memory_bytes_max_ - std::min(memory_bytes_max_, memory_bytes_);
     const std::size_t part = std::min(room, wanted);
@@ -247,7 +246,8 @@ class Outbox {
   void grow(std::uint64_t n, core::Instant now) {
     if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
     began_ = true;
-    looked_ = std::max(now, sys_.now());  // `now` may be that of a turn in which it was frozen
+    looked_ = std::max(now, sys_.now());  // `now` may be from a turn in which the process was
+                                          // frozen
     began_at_ = looked_;
     rate_.start(looked_);
     unacked_ = wire_.unacked_bytes();
@@ -268,20 +268,20 @@ class Outbox {
     bytes_.fetch_sub(n, std::memory_order_acq_rel);
   }
 
-  /// What the reader has acknowledged since the last look, in which `sent` more bytes went out, is
-  /// its progress: what the socket takes may lie in the buffers of this machine for long. For UNIX
-  /// sockets it is what the reader has taken out of them.
+  /// Count what the client has acknowledged since the last call as its progress; `sent` more bytes
+  /// were sent meanwhile. Bytes that the socket took are not progress: they may stay in this
+  /// machine's buffers for long. For Unix sockets, progress is what the client has read.
   void look(core::Instant now, std::uint64_t sent) {
     looked_ = now;
     if (!slow_ && now - began_at_ >= kSlowAfter) {
       slow_ = true;
-      wire_.limit_unsent(kUnsentBytesMax);  // none of UNIX sockets; theirs are small
+      wire_.limit_unsent(kUnsentBytesMax);  // no effect on Unix sockets; their buffers are small
     }
     const Result<std::size_t> left = wire_.unacked_bytes();
-    if (!left || !unacked_) {  // the system cannot tell
+    if (!left || !unacked_) {  // the kernel cannot tell
       if (sent != 0) rate_.progress(now, sent);
     } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
-      // With nothing left it has all it could have, and what is missing is not its fault.
+      // The client has received everything that was sent: a low rate is not its fault.
       rate_.progress(now, most - std::min<std::uint64_t>(most, *left));
     }
     unacked_ = left;
@@ -320,15 +320,15 @@ class Outbox {
   std::deque<Piece> pieces_;
   std::size_t memory_bytes_ = 0;
   std::size_t memory_bytes_max_;
-  std::uint64_t memory_reserved_ = 0;  // of the budget
+  std::uint64_t memory_reserved_ = 0;  // from the budget
   SpoolQueue<E> spool_;
   bool copy_by_hand_ = false;
   bool began_ = false;
   const core::Duration look_every_;
   core::TransferRate rate_;
-  Result<std::size_t> unacked_{std::size_t{0}};  // at the last look
-  core::Instant looked_{};                       // when that was
-  core::Instant began_at_{};                     // since when something waits
+  Result<std::size_t> unacked_{std::size_t{0}};  // at the last look()
+  core::Instant looked_{};                       // time of the last look()
+  core::Instant began_at_{};                     // since when there is unsent output
   bool slow_ = false;
   Atomic<E, std::uint64_t> bytes_{0};
   Atomic<E, std::uint32_t> progress_{0};

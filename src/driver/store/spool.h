@@ -1,5 +1,5 @@
-// Bytes that do not fit into memory: unlinked temporary files, and what all of them together may
-// use. It must not know whose bytes they are.
+// Bytes that do not fit into memory: unlinked temporary files, and the limit for all of them
+// together. It must not know whose bytes they are.
 #pragma once
 
 #include <algorithm>
@@ -20,18 +20,18 @@
 
 namespace iotax::driver {
 
-/// What became of bytes that were to be kept. After `full` and `failed` nothing of them is kept,
-/// and what was kept before still is.
+/// Result of storing bytes. After `full` and `failed` none of the new bytes are kept; earlier ones
+/// still are.
 enum class Stored : std::uint8_t {
   ok,
-  full,    // the worker's cap is reached
-  failed,  // the file could not be opened or written: disk full, descriptors run out, no folder
+  full,    // the worker's limit is reached
+  failed,  // the file could not be opened or written: disk full, no descriptors left, no directory
 };
 
-/// Something that is there in a fixed quantity. Used by several threads.
+/// A limited resource, counted. Thread-safe.
 class Quantity {
  public:
-  /// How much one holder may have of what is left: `parts` for each `of` that it leaves.
+  /// How much one user may take of what is left: `parts` for each `of` that remain.
   struct Share {
     std::uint64_t parts;
     std::uint64_t of;
@@ -39,7 +39,7 @@ class Quantity {
 
   explicit Quantity(std::uint64_t most) noexcept : left_(most) {}
 
-  /// All of it or nothing.
+  /// Take all of `wanted` or nothing.
   [[nodiscard]] bool take(std::uint64_t wanted) noexcept {
     std::uint64_t left = this->left();
     do {
@@ -47,7 +47,7 @@ class Quantity {
     } while (!left_.compare_exchange_weak(left, left - wanted, std::memory_order_relaxed));
     return true;
   }
-  /// As much of `wanted` as is left; how much that is.
+  /// Take as much of `wanted` as is left. Returns how much.
   [[nodiscard]] std::uint64_t take_up_to(std::uint64_t wanted) noexcept {
     std::uint64_t left = this->left();
     std::uint64_t taken = 0;
@@ -56,8 +56,8 @@ class Quantity {
     } while (!left_.compare_exchange_weak(left, left - taken, std::memory_order_relaxed));
     return taken;
   }
-  /// As much of `wanted` as one holder may have that has `own` already; how much that is. Whoever
-  /// has much leaves something to the others, so a newcomer finds room at once.
+  /// Take as much of `wanted` as a user may have that has `own` already. Returns how much. Large
+  /// users leave some for others, so a new one finds room immediately.
   [[nodiscard]] std::uint64_t take_share(std::uint64_t wanted, std::uint64_t own,
                                          Share share) noexcept {
     std::uint64_t left = this->left();
@@ -68,7 +68,7 @@ class Quantity {
     } while (!left_.compare_exchange_weak(left, left - taken, std::memory_order_relaxed));
     return taken;
   }
-  /// The most that take_share() would give now.
+  /// The maximum that take_share() would return now.
   [[nodiscard]] std::uint64_t share_left(std::uint64_t own, Share share) const noexcept {
     return share_of(left(), own, share);
   }
@@ -82,7 +82,7 @@ class Quantity {
  private:
   /// The largest n for which own + n <= parts / of * (left - n).
   static std::uint64_t share_of(std::uint64_t left, std::uint64_t own, Share share) noexcept {
-    constexpr std::uint64_t kMost = UINT64_MAX / 1024;  // so large that nobody counts
+    constexpr std::uint64_t kMost = UINT64_MAX / 1024;  // larger than any real limit
     const std::uint64_t allowed = std::min(left, kMost) * share.parts;
     const std::uint64_t held = std::min(own, kMost) * share.of;
     return allowed <= held ? 0 : std::min(left, (allowed - held) / (share.parts + share.of));
@@ -91,21 +91,20 @@ class Quantity {
   std::atomic<std::uint64_t> left_;
 };
 
-/// The descriptors of one worker for connections and for the files of their bodies. A connection
-/// that the system has accepted counts in any case; a temporary file is only opened where a
-/// descriptor is left. Used by several threads.
+/// The descriptors of one worker for connections and for the files of their bodies. An accepted
+/// connection always counts; a temporary file is opened only if a descriptor is left. Thread-safe.
 class DescriptorBudget {
  public:
-  /// `most` in all. Temporary files have at most a quarter, so that connections can be accepted
-  /// beside them.
+  /// Allow `most` descriptors in all. Temporary files may use at most a quarter, so that
+  /// connections can still be accepted.
   void set_most(std::size_t most) noexcept {
     most_.store(most, std::memory_order_relaxed);
     temporary_most_.store(std::max<std::size_t>(most / 4, 1), std::memory_order_relaxed);
   }
-  /// A connection, or a file that the application has given.
+  /// Count a connection, or a file that the application has given.
   void add() noexcept { used_.fetch_add(1, std::memory_order_relaxed); }
   void remove() noexcept { used_.fetch_sub(1, std::memory_order_relaxed); }
-  /// False: none is left.
+  /// Count a temporary file. False: no descriptor is left.
   [[nodiscard]] bool add_temporary() noexcept {
     if (temporary_.fetch_add(1, std::memory_order_relaxed) <
         temporary_most_.load(std::memory_order_relaxed)) {
@@ -121,7 +120,7 @@ class DescriptorBudget {
     temporary_.fetch_sub(1, std::memory_order_relaxed);
     remove();
   }
-  /// None is left for another connection.
+  /// Whether no descriptor is left for another connection.
   [[nodiscard]] bool exhausted() const noexcept {
     return used() >= most_.load(std::memory_order_relaxed);
   }
@@ -134,9 +133,9 @@ class DescriptorBudget {
   std::atomic<std::size_t> temporary_{0};
 };
 
-/// What the bodies of all requests and responses of one worker may use together.
+/// Storage that the bodies of all requests and responses of one worker may use together.
 struct StorageBudget {
-  /// In bytes: temporary files; request bodies in memory; unsent responses in memory.
+  /// In bytes: temporary files; request bodies in memory; unsent output in memory.
   explicit StorageBudget(std::uint64_t spool_bytes_max,
                          std::uint64_t request_memory_max = UINT64_MAX,
                          std::uint64_t response_memory_max = UINT64_MAX) noexcept
@@ -146,24 +145,24 @@ struct StorageBudget {
         response_memory(response_memory_max),
         segment_bytes(std::max(spool_bytes_max / 32, kSegmentBytesMin)) {}
 
-  /// A request body cannot wait: refused is all that it can be. A response can, so one leaves a
-  /// ninth of the room to the others.
+  /// A request body without room can only be rejected. A response can wait, so each response leaves
+  /// a ninth of the room to others.
   static constexpr Quantity::Share kSpoolShare{8, 1};
-  /// Small bodies find room in memory whatever the large ones take.
+  /// Small bodies find room in memory however much the large ones use.
   static constexpr Quantity::Share kMemoryShare{1, 16};
   static constexpr std::uint64_t kSegmentBytesMin = 64 * 1024;
 
-  Quantity spool;           // of all temporary files
+  Quantity spool;           // all temporary files
   Quantity response_spool;  // the part of it that responses may use: a quarter is for requests
   Quantity request_memory;
   Quantity response_memory;
   DescriptorBudget descriptors;
-  const std::uint64_t segment_bytes;  // of a file that holds a part of a response
+  const std::uint64_t segment_bytes;  // size of a file that holds a part of a response
 };
 
-/// The first folder in which a temporary file can be made: `configured`, or when that is empty
-/// $TMPDIR, /tmp, /var/tmp. Nothing: there is none. Reads the environment, so call it where nobody
-/// changes that at the same time.
+/// Find the first directory in which a temporary file can be made: `configured`, or if that is
+/// empty $TMPDIR, /tmp, /var/tmp. Empty: there is none. Reads the environment, so no other thread
+/// may change it at the same time.
 template <SysLike Sys>
 [[nodiscard]] std::optional<std::string> find_spool_dir(Sys& sys, const std::string& configured) {
   std::vector<std::string> candidates{configured};
@@ -178,30 +177,30 @@ template <SysLike Sys>
   return std::nullopt;
 }
 
-/// Whether an errno of open_temporary() says that the folder can not be used at all, rather than
-/// not just now.
+/// Whether an errno of open_temporary() means that the directory cannot be used at all, rather than
+/// not at the moment.
 [[nodiscard]] constexpr bool folder_unusable(int error) noexcept {
   return error == EACCES || error == EPERM || error == EROFS || error == ENOENT || error == ENOTDIR;
 }
 
-/// A temporary file without a name, opened at the first append(). It counts its descriptor, not its
-/// bytes. One user at a time.
+/// A temporary file without a name, opened at the first append(). Counts its descriptor, but not
+/// its bytes, against the budget. Not thread-safe.
 template <Env E>
 class TemporaryFile {
  public:
   using Sys = typename E::Sys;
-  /// `sys` and `budget` are borrowed. `dir` as found by find_spool_dir(); empty: /tmp.
+  /// `sys` and `budget` are borrowed. `dir` comes from find_spool_dir(); empty: /tmp.
   TemporaryFile(Sys& sys, StorageBudget& budget, const std::string& dir)
       : sys_(sys), budget_(budget), dir_(dir.empty() ? "/tmp" : dir) {}
   TemporaryFile(TemporaryFile&&) = delete;
   ~TemporaryFile() { clear(); }
 
-  /// 0, or an errno: then nothing of `bytes` is kept. EMFILE also where the budget has no
+  /// Returns 0, or an errno; then none of `bytes` are kept. EMFILE also if the budget has no
   /// descriptor left.
   int append(std::span<const std::byte> bytes) {
     if (bytes.empty()) return 0;
     if (const int error = open(); error != 0) return error;
-    // Behind what is kept; an attempt that failed half-way is written over by the next.
+    // After the bytes that are kept; a partial write that failed is overwritten by the next.
     std::uint64_t at = size_;
     for (std::span<const std::byte> rest = bytes; !rest.empty();) {
       const auto written = sys_.pwrite(fd_, rest, at);
@@ -214,13 +213,13 @@ class TemporaryFile {
     return 0;
   }
 
-  /// 0 bytes: the end.
+  /// Returns 0 bytes at the end.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
     if (offset >= size_) return std::size_t{0};
     const auto wanted =
         static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - offset));
     const auto got = sys_.pread(fd_, into.first(wanted), offset);
-    if (got && *got == 0 && wanted > 0) return Errno{EIO};  // somebody cut the file
+    if (got && *got == 0 && wanted > 0) return Errno{EIO};  // another process truncated the file
     return got;
   }
 
@@ -232,7 +231,7 @@ class TemporaryFile {
   }
 
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-  /// The file for sendfile(); -1 while nothing was stored. It stays this object's.
+  /// The file for sendfile(); -1 while nothing is stored. Owned by this object.
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
  private:
@@ -255,7 +254,7 @@ class TemporaryFile {
   int fd_ = -1;
 };
 
-/// A temporary file that may have all that is left of the spool. One user at a time.
+/// A temporary file that may use all that is left of the spool. Not thread-safe.
 template <Env E>
 class SpoolFile {
  public:
@@ -273,18 +272,18 @@ class SpoolFile {
     budget_.spool.give_back(bytes.size());
     return Stored::failed;
   }
-  /// 0 bytes: the end.
+  /// Returns 0 bytes at the end.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
     return file_.read_at(offset, into);
   }
-  /// Close the file; the bytes go back to the budget.
+  /// Close the file and return its bytes to the budget.
   void clear() noexcept {
     const std::uint64_t bytes = file_.size();
-    file_.clear();  // first, or another would write into room that is not there yet
+    file_.clear();  // first: otherwise another user would take room that is not free yet
     budget_.spool.give_back(bytes);
   }
   [[nodiscard]] std::uint64_t size() const noexcept { return file_.size(); }
-  /// The file for sendfile(); -1 while nothing was stored. It stays this object's.
+  /// The file for sendfile(); -1 while nothing is stored. Owned by this object.
   [[nodiscard]] int fd() const noexcept { return file_.fd(); }
   /// The errno of the last append() that failed.
   [[nodiscard]] int error() const noexcept { return error_; }
@@ -295,10 +294,10 @@ class SpoolFile {
   int error_ = 0;
 };
 
-/// Bytes that are taken out in the order in which they were put in. They lie in several temporary
-/// files, so that room comes back as they are taken: a file is closed when it is used up. (Punching
-/// holes would do with one file, but sendfile() hands the pages of the file to the socket, and a
-/// hole that ends inside of a large page writes zeros into what is under way.) One user at a time.
+/// A queue of bytes in several temporary files. A file is closed when it has been consumed, which
+/// frees its room. (Punching holes into a single file would free it too, but sendfile() passes the
+/// pages of the file to the socket, and a hole that ends inside a large page writes zeros into data
+/// not yet sent.) Not thread-safe.
 template <Env E>
 class SpoolQueue {
  public:
@@ -308,7 +307,7 @@ class SpoolQueue {
   SpoolQueue(SpoolQueue&&) = delete;
   ~SpoolQueue() { clear(); }
 
-  /// Keep as much of the beginning of `bytes` as there is room for; how much that is.
+  /// Append as much of the beginning of `bytes` as there is room for. Returns how many bytes.
   std::size_t append(std::span<const std::byte> bytes) {
     std::size_t kept = 0;
     while (kept < bytes.size()) {
@@ -318,13 +317,13 @@ class SpoolQueue {
     }
     return kept;
   }
-  /// What append() would keep now, if the files can be written.
+  /// How much append() would keep now if the files can be written.
   [[nodiscard]] std::uint64_t room() const noexcept {
     return std::min(budget_.response_spool.share_left(held_, StorageBudget::kSpoolShare),
                     budget_.spool.left());
   }
 
-  /// The next bytes: at `offset` of a file that stays this object's. Not while empty().
+  /// The next bytes: at `offset` of a file that this object owns. Not while empty().
   struct Front {
     int fd;
     std::uint64_t offset;
@@ -334,7 +333,7 @@ class SpoolQueue {
     const Segment& first = segments_.front();
     return {first.file.fd(), first.taken, first.file.size() - first.taken};
   }
-  /// The first `bytes` of front() are not needed any more.
+  /// Drop the first `bytes` of front().
   void consume(std::uint64_t bytes) noexcept {
     Segment& first = segments_.front();
     first.taken += bytes;
@@ -382,7 +381,7 @@ class SpoolQueue {
   void drop_front() noexcept {
     const std::uint64_t bytes = segments_.front().file.size();
     held_ -= bytes;
-    segments_.pop_front();  // first, or another would write into room that is not there yet
+    segments_.pop_front();  // first: otherwise another user would take room that is not free yet
     give_back(bytes);
   }
 
@@ -390,7 +389,7 @@ class SpoolQueue {
   StorageBudget& budget_;
   std::string dir_;
   std::deque<Segment> segments_;
-  std::uint64_t held_ = 0;  // of the budget, with what is taken of the first file
+  std::uint64_t held_ = 0;  // from the budget, including consumed bytes of the first file
 };
 
 }  // namespace iotax::driver
