@@ -1,12 +1,12 @@
-// From seconds to a calendar day, without a locale and the C library's calendar. It must not know a
-// clock.
+// Converts seconds to a calendar day without a locale and the C library's calendar. It must not
+// know a clock.
 #pragma once
 
 #include <cstdint>
 
 namespace iotax::driver {
 
-/// A day and a time of the proleptic Gregorian calendar, in UTC.
+/// A date and time of the proleptic Gregorian calendar, in UTC.
 struct CivilTime {
   std::int64_t year;
   unsigned month, day;  // from 1

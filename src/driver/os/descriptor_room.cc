@@ -13,7 +13,8 @@ namespace iotax::driver {
 namespace {
 
 std::mutex raising;
-// Numbers from here on are the application's; changes in measure_descriptor_limit() only.
+// Descriptor numbers from here on belong to the application; only measure_descriptor_limit()
+// changes this.
 std::atomic<int> shared_until{INT_MAX};
 // The soft limit while it is raised, else 0.
 std::atomic<rlim_t> lowered{0};
@@ -36,7 +37,8 @@ std::size_t measure_descriptor_limit() noexcept {
   shared_until.store(static_cast<int>(bounded(limit.rlim_cur) / 2), std::memory_order_relaxed);
   const RaisedLimit raised;
   if (raised) return bounded(limit.rlim_max);
-  shared_until.store(INT_MAX, std::memory_order_relaxed);  // a system that allows less than it says
+  shared_until.store(INT_MAX, std::memory_order_relaxed);  // the kernel allows less than the hard
+                                                           // limit says
   return bounded(limit.rlim_cur);
 }
 
@@ -68,7 +70,7 @@ int out_of_the_way(int fd) noexcept {
     if (!raised || static_cast<rlim_t>(fd) >= soft) return fd;
     high = ::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(soft));
   }
-  if (high < 0) return fd;  // none is free up there either
+  if (high < 0) return fd;  // no descriptor above the soft limit is free either
   ::close(fd);
   return high;
 }

@@ -1,12 +1,12 @@
-// Where descriptors lie that the server holds for its clients: connections, temporary files, files
-// that are being sent. It decides when they get numbers above the soft limit; it must not know what
+// Numbers of the descriptors that the server uses for its clients: connections, temporary files,
+// files being sent. It decides when they get numbers above the soft limit; it must not know what
 // they are for.
 //
-// The soft limit (`ulimit -n`, often 1024) is the user's. Children inherit it by whatever call they
-// are started (fork, vfork, posix_spawn), and programs that use select() or close all that may be
-// open rely on it. So the limit is never raised for good, but for the microsecond in which a
-// descriptor gets a number above it. The kernel gives the lowest free number: the lower half of
-// those below the limit is shared with the application, the upper half is the application's alone.
+// The soft limit (`ulimit -n`, often 1024) is the user's. Child processes inherit it whatever call
+// starts them (fork, vfork, posix_spawn), and programs that use select() or close all possible
+// descriptors rely on it. So the limit is raised only for the microsecond in which a descriptor
+// gets a number above it. The kernel assigns the lowest free number: the server shares the lower
+// half of those below the limit with the application and leaves it the upper half.
 #pragma once
 
 #include <cerrno>
@@ -16,12 +16,11 @@
 
 namespace iotax::driver {
 
-/// How many descriptors this process may have: the hard limit, or the soft one where that cannot be
-/// raised. Call it before the first of the others: they do nothing until then.
+/// Measure how many descriptors this process may have: the hard limit, or the soft one if that
+/// cannot be raised. Call it before the other functions, which do nothing until then.
 [[nodiscard]] std::size_t measure_descriptor_limit() noexcept;
 
-/// Raises the soft limit to the hard one while it lives. False: there is nothing to raise.
-/// Thread-safe.
+/// Raises the soft limit to the hard one during its lifetime. False: it is not raised. Thread-safe.
 class RaisedLimit {
  public:
   RaisedLimit() noexcept;
@@ -33,11 +32,11 @@ class RaisedLimit {
   bool raised_ = false;
 };
 
-/// `fd`, or a duplicate above the soft limit when it lies in the application's half; then `fd` is
-/// closed. The duplicate is close-on-exec.
+/// Return `fd`, or, if `fd` is in the application's half, a duplicate above the soft limit; then
+/// `fd` is closed. The duplicate is close-on-exec.
 [[nodiscard]] int out_of_the_way(int fd) noexcept;
 
-/// A new descriptor that `make` opens, out of the application's way.
+/// Open a descriptor with `make` and move it out of the application's half.
 template <class Make>
 [[nodiscard]] Result<int> with_room(Make make) noexcept {
   Result<int> fd = make();
@@ -49,7 +48,7 @@ template <class Make>
   return fd;
 }
 
-/// In the child of a fork: lower the limit, if another thread had just raised it.
+/// For the child of a fork: lower the limit if another thread had just raised it.
 /// Async-signal-safe.
 void restore_descriptor_limit_in_child() noexcept;
 

@@ -1,11 +1,11 @@
-// What a registration with the poller belongs to. It must not know more of that than its kind.
+// The owner of a registration with the poller. It must know only the kind of the owner.
 #pragma once
 
 #include <cstdint>
 
 namespace iotax::driver {
 
-/// What an event of the poller belongs to. The token of a registration points to one of these.
+/// The owner of an event of the poller. The token of a registration points to it.
 struct EventSource {
   enum class Kind : std::uint8_t { wakeup, channel, listener, session };
   explicit EventSource(Kind k) noexcept : kind(k) {}

@@ -1,5 +1,5 @@
-// Which descriptors belong to this worker, so that the child of a fork can close them at once. It
-// must not know what they are for.
+// The descriptors that belong to this process, so that the child of a fork can close them
+// immediately. It must not know what they are for.
 #pragma once
 
 #include <unistd.h>
@@ -12,13 +12,13 @@
 
 namespace iotax::driver {
 
-/// A flag per descriptor number. Used by several threads. Made whole by the constructor: nothing is
-/// allocated or locked later, so that close_all() can be called in the child of a fork whatever the
-/// other threads were doing.
+/// A flag per descriptor number. Thread-safe. The constructor allocates everything and nothing
+/// locks, so close_all() can be called in the child of a fork whatever the other threads were
+/// doing.
 class FdTable {
  public:
-  /// Numbers from here on are not noted: a process gets the lowest free number, so it would need so
-  /// many open descriptors.
+  /// Numbers from here on are not recorded: a process gets the lowest free number, so it would need
+  /// this many open descriptors.
   static constexpr int kFdsMax = 1 << 20;
 
   FdTable() : words_(std::make_unique<std::atomic<std::uint64_t>[]>(kWords)) {}
@@ -30,7 +30,7 @@ class FdTable {
     word(fd).fetch_or(bit(fd), std::memory_order_relaxed);
     return true;
   }
-  /// Before the descriptor is closed: a moment later it may be another thread's.
+  /// Call it before closing the descriptor: afterwards another thread may get the same number.
   void remove(int fd) noexcept {
     if (fd >= 0 && fd < kFdsMax) word(fd).fetch_and(~bit(fd), std::memory_order_relaxed);
   }
@@ -38,8 +38,8 @@ class FdTable {
     return fd >= 0 && fd < kFdsMax && (word(fd).load(std::memory_order_relaxed) & bit(fd)) != 0;
   }
 
-  /// Close every one of them and forget them. Async-signal-safe. Not through Sys: after a fork a
-  /// close() has no error to be handled.
+  /// Close and remove all descriptors. Async-signal-safe. Does not use Sys: after a fork, errors of
+  /// close() need no handling.
   void close_all() noexcept {
     for (std::size_t i = 0; i < kWords; ++i) {
       for (std::uint64_t bits = words_[i].exchange(0, std::memory_order_relaxed); bits != 0;

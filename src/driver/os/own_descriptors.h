@@ -1,17 +1,17 @@
-// Which descriptors of this process are the server's, so that the child of a fork closes them: a
-// socket, a poller or a temporary file that lives on in a child keeps connections open, lets the
-// child change what its parent waits for, and shows it other clients' content. One list for the
-// process, as a fork copies the whole process. It must not know what they are for.
+// The server's descriptors in this process, which the child of a fork closes: in a child, an
+// inherited socket, poller or temporary file would keep connections open, change what its parent
+// waits for, and expose other clients' data. One list per process, as a fork copies the whole
+// process. It must not know what they are for.
 #pragma once
 
 #include "driver/os/fd_table.h"
 
 namespace iotax::driver {
 
-/// What Sys opens is on it, and what Sys::own() adds; what is closed by Sys::close() or UniqueFd is
-/// off it.
+/// Sys adds the descriptors that it opens; Sys::own() adds others. Sys::close() and UniqueFd remove
+/// them.
 [[nodiscard]] inline FdTable& own_descriptors() noexcept {
-  static FdTable& table = *new FdTable;  // NOLINT(*-at-new): for ever, threads outlive statics
+  static FdTable& table = *new FdTable;  // NOLINT(*-at-new): threads outlive statics
   return table;
 }
 

@@ -1,6 +1,6 @@
-// What a poller is: level-triggered readiness of descriptors, one registration each, and a way to
-// wait beside its owner. Two implementations, EpollPoller and PollPoller, under one contract test.
-// It must not know what a descriptor is for.
+// The contract of pollers: level-triggered readiness of descriptors, one registration each, and a
+// way to wait next to the owner. One contract test covers both implementations, EpollPoller and
+// PollPoller. It must not know what a descriptor is for.
 #pragma once
 
 #include <cstddef>
@@ -17,28 +17,28 @@ struct Interest {
   bool write = false;
 };
 
-/// One ready descriptor. Events that nobody asked for are left out, but for `broken`, which cannot
-/// be silenced: take a descriptor out with remove() to hear nothing of it.
+/// One ready descriptor. Only events of its interest are reported, and `broken`, which cannot be
+/// masked: remove() the descriptor to get no more events.
 struct Event {
   void* token = nullptr;
   bool readable = false;
   bool writable = false;
-  bool hangup = false;  // the peer has shut down its sending side; told only with interest in
-                        // reading, where the system can tell
+  bool hangup = false;  // the peer has shut down its sending side; reported only with interest in
+                        // reading, if the kernel can tell
   bool broken = false;  // error, or both directions are shut
 };
 
-/// How park() ended. Both false: the time-out, or an interruption.
+/// How park() ended. Both false: a timeout or an interruption.
 struct Parked {
   bool ready = false;   // a descriptor of the poller is ready
   bool kicked = false;  // the kick descriptor is readable
 };
 
-/// What the loop asks of a poller. All calls but park() belong to the one thread that leads.
+/// Requirements of the loop on a poller. Only the leader makes calls other than park().
 ///
-/// wait() never gives a descriptor twice in one call, and descriptors that do not fit into the span
-/// come first in the next call, so that none starves. park_view() is taken by the leader; park()
-/// then waits on it after the lead has gone, consumes nothing and touches no state of the poller.
+/// wait() never returns a descriptor twice in one call. Descriptors that do not fit into the span
+/// come first in the next call, so that none starves. The leader takes park_view(); park() then
+/// waits on it without the lead, consumes no event and does not touch the state of the poller.
 template <class P>
 concept PollerLike = requires(P& p, const P& fixed, typename P::Sys& sys, int fd, void* token,
                               Interest interest, std::span<Event> into, core::Duration timeout,

@@ -1,4 +1,4 @@
-// The poller of Linux: epoll, level-triggered, registered once per descriptor.
+// The poller for Linux: epoll, level-triggered, one registration per descriptor.
 #pragma once
 
 #include "driver/os/poller.h"
@@ -23,7 +23,7 @@ class EpollPoller {
   EpollPoller(const EpollPoller&) = delete;
   ~EpollPoller() { close(); }
 
-  /// `sys` is borrowed for the poller's life.
+  /// `sys` is borrowed for the lifetime of the poller.
   Result<void> open(S& sys) {
     sys_ = &sys;
     const auto fd = sys.epoll_create();
@@ -31,7 +31,7 @@ class EpollPoller {
     epoll_ = *fd;
     return {};
   }
-  /// Also in the child of a fork: it takes nothing away from the parent.
+  /// Can be called in the child of a fork too: the poller of the parent keeps its registrations.
   void close() {
     if (epoll_ >= 0) sys_->close(std::exchange(epoll_, -1));
   }
@@ -44,7 +44,7 @@ class EpollPoller {
   Result<void> modify(int fd, void* token, Interest interest) {
     return sys_->epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, wish(token, interest));
   }
-  /// Before the descriptor is closed. One that is not registered is ignored.
+  /// Call it before closing the descriptor. Ignores one that is not registered.
   void remove(int fd) { (void)sys_->epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, epoll_event{}); }
 
   Result<std::size_t> wait(std::span<Event> into, core::Duration timeout) {

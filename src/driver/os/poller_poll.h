@@ -1,4 +1,5 @@
-// The poller of every POSIX system: poll(2). Each wait costs the number of descriptors.
+// The poller for every POSIX system: poll(2). Each wait takes time proportional to the number of
+// descriptors.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +17,10 @@ class PollPoller {
  public:
   using Sys = S;
   struct Parking {
-    std::vector<pollfd> fds;  // the registered ones, then room for the kick
+    std::vector<pollfd> fds;  // the registered ones, then room for the kick descriptor
   };
 
-  /// `sys` is borrowed for the poller's life.
+  /// `sys` is borrowed for the lifetime of the poller.
   Result<void> open(S& sys) {
     sys_ = &sys;
     return {};
@@ -47,7 +48,7 @@ class PollPoller {
     tokens_[place->second] = token;
     return {};
   }
-  /// Before the descriptor is closed. One that is not registered is ignored.
+  /// Call it before closing the descriptor. Ignores one that is not registered.
   void remove(int fd) {
     const auto place = places_.find(fd);
     if (place == places_.end()) return;
@@ -112,10 +113,10 @@ class PollPoller {
   }
 
   S* sys_ = nullptr;
-  std::vector<pollfd> fds_;  // with tokens_ beside it
+  std::vector<pollfd> fds_;  // parallel to tokens_
   std::vector<void*> tokens_;
   std::unordered_map<int, std::size_t> places_;
-  std::size_t next_ = 0;  // where the next look begins
+  std::size_t next_ = 0;  // where the next scan begins
 };
 
 static_assert(PollerLike<PollPoller<Sys>>);

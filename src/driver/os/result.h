@@ -1,4 +1,4 @@
-// A value or an errno: how a failure of the world travels through the driver. No exceptions, no
+// A value or an errno: how failed system calls are reported in the driver. No exceptions, no
 // allocation.
 #pragma once
 
@@ -21,7 +21,7 @@ class [[nodiscard]] Result {
   [[nodiscard]] explicit operator bool() const noexcept { return error_ == 0; }
   /// The errno; 0 when there is a value.
   [[nodiscard]] int error() const noexcept { return error_; }
-  /// Only meaningful when there is one.
+  /// Only valid when there is a value.
   [[nodiscard]] T& operator*() noexcept { return value_; }
   [[nodiscard]] const T& operator*() const noexcept { return value_; }
   [[nodiscard]] T* operator->() noexcept { return &value_; }

@@ -1,7 +1,7 @@
-// Time in which this process ran. A process that is stopped (SIGSTOP, a debugger, a frozen
-// container, a throttled CPU) cannot serve, so that time counts for no deadline: its leader notices
-// that a wait ended much later than planned, and leaves the difference out. It must not know who
-// waits for what.
+// Time in which this process ran. A stopped process (SIGSTOP, a debugger, a frozen container, a
+// throttled CPU) cannot serve, so that time does not count for any deadline: the leader notices
+// that a wait ended much later than planned and leaves the difference out. It must not know what is
+// timed.
 #pragma once
 
 #include <atomic>
@@ -11,18 +11,18 @@
 
 namespace iotax::driver {
 
-/// The monotonic clock less what was left out. at() and left_out() are for any thread, notice() for
-/// one at a time.
+/// The monotonic clock minus the time left out. at() and left_out() are thread-safe; only one
+/// thread at a time may call notice().
 class RunningTime {
  public:
-  /// How much later than planned a wait may end: on a loaded machine threads are that late.
+  /// How much later than planned a wait may end: threads on a loaded machine are this late.
   static constexpr core::Duration kSlack = std::chrono::milliseconds{100};
 
   [[nodiscard]] core::Instant at(core::Instant monotonic) const noexcept {
     return monotonic - left_out();
   }
-  /// It is `monotonic` now, and the caller was to run again at `planned`, a time of at(). True: it
-  /// is more than kSlack later, and at() is `planned` now.
+  /// Check a wait that should have ended at `planned`, a time of at(), and ended at `monotonic`.
+  /// True: it ended more than kSlack late, and at(monotonic) is now `planned`.
   bool notice(core::Instant planned, core::Instant monotonic) noexcept {
     const core::Instant now = at(monotonic);
     if (now - kSlack <= planned) return false;

@@ -1,4 +1,4 @@
-// Socket addresses as the system has them, and as text.
+// Socket addresses in the form of the kernel and as text.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,7 +17,7 @@ struct NumericAddress {
   std::string port;
 };
 
-/// IPv4 addresses mapped into IPv6 are IPv4. Both are empty for other families.
+/// IPv4 addresses mapped into IPv6 are shown as IPv4. Both are empty for other families.
 [[nodiscard]] NumericAddress numeric_address(const SocketAddress& address);
 
 [[nodiscard]] bool is_unix(const SocketAddress& address) noexcept;

@@ -1,4 +1,4 @@
-// The real operating system: the calls that every POSIX system has. Decides how EINTR is met.
+// The system calls that every POSIX system has. Decides how EINTR is handled.
 #include "driver/os/sys.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ constexpr int kMore = 0;
 #endif
 
 constexpr std::size_t kPiecesMax =
-    1024;  // IOV_MAX on every system of today; larger arrays fail with EMSGSIZE
+    1024;  // IOV_MAX on all current systems; larger arrays fail with EMSGSIZE
 
 int send_flags(bool more) noexcept { return MSG_DONTWAIT | kNoSignal | (more ? kMore : 0); }
 
@@ -48,12 +48,12 @@ core::Duration read_clock(clockid_t clock) noexcept {
   return std::chrono::seconds{t.tv_sec} + core::Duration{t.tv_nsec};
 }
 
-/// A file without a name, or whose name is gone at once.
+/// Open a file without a name, or create one and unlink it immediately.
 Result<int> open_nameless(const std::string& dir) noexcept {
 #ifdef O_TMPFILE
   const auto nameless = without_eintr<int>(
       [&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
-  // File systems without it say EOPNOTSUPP; kernels without it see a folder opened for writing.
+  // File systems without it fail with EOPNOTSUPP; old kernels see a directory opened for writing.
   if (nameless || (nameless.error() != EOPNOTSUPP && nameless.error() != EISDIR)) return nameless;
 #endif
   std::string path = dir + "/iotax-XXXXXX";
@@ -68,7 +68,8 @@ void* run_thread(void* argument) {
   return nullptr;
 }
 
-/// The signals that stay open in our threads: those a fault of the thread itself raises.
+/// All signals except those that a fault of the thread itself raises; the server's threads block
+/// them.
 sigset_t all_but_faults() noexcept {
   sigset_t set;
   ::sigfillset(&set);
@@ -140,7 +141,7 @@ Result<void> Sys::set_nodelay(int fd) noexcept {
 
 namespace {
 
-/// Room for one descriptor beside a message.
+/// Space for one descriptor attached to a message.
 union Attachment {
   cmsghdr header;
   std::array<std::byte, CMSG_SPACE(sizeof(int))> room;
@@ -275,7 +276,7 @@ Result<Sys::Thread> Sys::start_thread(const char* name, std::function<void()> bo
   const sigset_t blocked = all_but_faults();
   sigset_t before;
   ::pthread_sigmask(SIG_SETMASK, &blocked,
-                    &before);  // inherited by the new thread, so that no signal slips in
+                    &before);  // inherited by the new thread, so that it never receives a signal
   pthread_t id{};
   const int error = ::pthread_create(&id, nullptr, run_thread, argument.get());
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -1,7 +1,7 @@
 // The operating system as the driver sees it: every system call, clock, thread, futex, file and log
-// write goes through one class. The rest of this room gets it through its template parameter (Env),
-// so that tests script each call (tests/unit/support/scripted_sys.h). It decides nothing but how
-// EINTR is met; it must not know sessions, HTTP or Python.
+// write goes through one class. The rest of the driver gets it as a template parameter (Env), so
+// that tests script each call (tests/unit/support/scripted_sys.h). It decides only how EINTR is
+// handled; it must not know sessions, HTTP or Python.
 #pragma once
 
 #include <limits.h>
@@ -38,17 +38,17 @@
 
 namespace iotax::driver {
 
-/// A time-out that never comes.
+/// No timeout: wait forever.
 inline constexpr core::Duration kForever = core::Duration::max();
 
-/// A write of so many bytes to a pipe is not mixed with those of other processes.
+/// A write of up to this many bytes to a pipe is not mixed with those of other processes.
 #ifdef PIPE_BUF
 inline constexpr std::size_t kWholeWriteBytes = PIPE_BUF;
 #else
 inline constexpr std::size_t kWholeWriteBytes = _POSIX_PIPE_BUF;
 #endif
 
-/// Waking any number of waiters of a futex.
+/// Wake all waiters of a futex.
 inline constexpr unsigned kEverybody = 0x7fffffff;
 
 struct Accepted {
@@ -67,8 +67,8 @@ struct PipeEnds {
 };
 
 struct Message {
-  std::size_t bytes = 0;  // 0: the other side is gone
-  int attached = -1;      // a descriptor that came along, the receiver's from here on; -1: none
+  std::size_t bytes = 0;  // 0: the other side has closed
+  int attached = -1;      // an attached descriptor, owned by the receiver; -1: none
 };
 
 /// Repeat `call` while it fails with EINTR; a negative return becomes the errno.
@@ -98,74 +98,75 @@ class NativeThread {
 
   [[nodiscard]] bool joinable() const noexcept { return id_.has_value(); }
   void join() noexcept;
-  /// Give it up without waiting. In the child of a fork it does not exist, and joining it would
-  /// hang.
+  /// Give the thread up without waiting. It does not exist in the child of a fork, and joining it
+  /// would hang.
   void forget() noexcept { id_.reset(); }
 
  private:
   std::optional<pthread_t> id_;
 };
 
-/// Failures are errno values in the Result. EINTR is never among them. Sockets and pipes made here
-/// are non-blocking; every descriptor made here is close-on-exec. No call raises SIGPIPE except
+/// Failures are errno values in the Result, never EINTR. Sockets and pipes made here are
+/// non-blocking; every descriptor made here is close-on-exec. No call raises SIGPIPE except
 /// write(). Thread-safe.
 class Sys {
  public:
   using Thread = NativeThread;
   using Mutex = std::mutex;
-  /// Where threads meet; a name of its own, so that a test decides what happens in between.
+  /// The atomic type for shared data, named here so that a test can control the interleaving of
+  /// threads.
   template <class T>
   using Atomic = std::atomic<T>;
 
   // ---- sockets
-  /// 0: the peer has shut down its sending side. EAGAIN: nothing there.
+  /// 0: the peer has shut down its sending side. EAGAIN: no data.
   Result<std::size_t> recv(int fd, std::span<std::byte> into) noexcept;
-  /// `more`: further bytes follow at once (MSG_MORE).
+  /// `more`: further bytes follow immediately (MSG_MORE).
   Result<std::size_t> send(int fd, std::span<const std::byte> bytes, bool more = false) noexcept;
   /// At most 1024 pieces. `more` as in send().
   Result<std::size_t> send_gathered(int fd, std::span<const iovec> pieces,
                                     bool more = false) noexcept;
-  /// From the file `in` at `offset`; 0: the file ends there.
+  /// Send from the file `in` at `offset`; 0: end of file.
   Result<std::size_t> sendfile(int out, int in, std::uint64_t offset, std::size_t bytes) noexcept;
   Result<Accepted> accept(int listener) noexcept;
   Result<SocketAddress> getsockname(int fd) noexcept;
   Result<SocketAddress> getpeername(int fd) noexcept;
   /// `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
   Result<void> shutdown(int fd, int how) noexcept;
-  /// The next close() sends RST.
+  /// Make the next close() send RST.
   Result<void> set_linger_zero(int fd) noexcept;
   Result<void> set_nodelay(int fd) noexcept;
-  /// The socket takes no more while so many bytes wait in it that were not sent yet
-  /// (TCP_NOTSENT_LOWAT). ENOTSUP, or an errno of the system, where there is no such thing.
+  /// Make the socket take no more bytes while it has this many that the kernel has not sent
+  /// (TCP_NOTSENT_LOWAT). ENOTSUP, or an errno of the kernel, where this is not supported.
   Result<void> set_unsent_max(int fd, std::size_t bytes) noexcept;
-  /// The system hears of no new connections to the listener; those that wait can still be accepted,
-  /// and so can those whose handshake has begun.
-  /// For every holder of the socket. ENOTSUP where there is no such thing.
+  /// Make the kernel drop SYNs for this listener. Connections in the backlog, and those whose
+  /// handshake is in progress, can still be accepted. Affects every holder of the socket. ENOTSUP
+  /// where this is not supported.
   Result<void> turn_deaf(int listener) noexcept;
-  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ); for UNIX sockets, memory that holds
-  /// what the peer has not read. ENOTSUP where the system cannot tell.
+  /// Bytes sent that the peer has not acknowledged (SIOCOUTQ); for Unix sockets, the memory of what
+  /// the peer has not read. ENOTSUP where the kernel cannot tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
-  /// One message of a SOCK_SEQPACKET socket, cut where it does not fit. EAGAIN: none is there.
+  /// Receive one message of a SOCK_SEQPACKET socket, truncated if it does not fit. EAGAIN: none.
   Result<Message> receive_message(int fd, std::span<std::byte> into) noexcept;
-  /// `attached`: a descriptor that the other side gets a copy of; -1: none. Never waits (EAGAIN).
+  /// `attached`: a descriptor of which the other side gets a copy; -1: none. Never waits (EAGAIN).
   /// Async-signal-safe.
   Result<void> send_message(int fd, std::span<const std::byte> bytes, int attached = -1) noexcept;
 
   // ---- any descriptor
-  /// Never repeated: after EINTR the descriptor is gone on Linux, and may belong to another thread
-  /// by then. Nothing after abandon_in_child().
+  /// Never retried: after EINTR the descriptor is closed on Linux, and another thread may have the
+  /// same number by then. Does nothing after abandon_in_child().
   void close(int fd) noexcept;
-  /// The child of a fork closes it. That holds for all that is made here but for duplicate() and
-  /// open_append(), and ends with close().
+  /// Have the child of a fork close `fd`. Everything opened here is registered for that, except by
+  /// duplicate() and open_append(), until close().
   void own(int fd) noexcept;
-  /// A duplicate of a file that is being sent, which is own()ed.
+  /// Duplicate a file that is being sent; the duplicate is own()ed.
   Result<int> duplicate_file(int fd) noexcept;
-  /// In the child of a fork: close all that is own()ed by any Sys of the process but `kept` (-1:
-  /// none). From now on close() does nothing: its numbers may be the application's by then.
-  /// Async-signal-safe.
+  /// For the child of a fork: close everything that is own()ed by any Sys of the process except
+  /// `kept` (-1: none). From then on close() does nothing: the application may have got the same
+  /// numbers. Async-signal-safe.
   void abandon_in_child(int kept) noexcept;
   Result<std::size_t> read(int fd, std::span<std::byte> into) noexcept;
-  /// SIGPIPE is the caller's: the threads of start_thread() block it.
+  /// The caller handles SIGPIPE; threads of start_thread() block it.
   Result<std::size_t> write(int fd, std::span<const std::byte> bytes) noexcept;
   Result<std::size_t> pread(int fd, std::span<std::byte> into, std::uint64_t offset) noexcept;
   Result<std::size_t> pwrite(int fd, std::span<const std::byte> bytes,
@@ -173,15 +174,15 @@ class Sys {
   Result<int> duplicate(int fd) noexcept;
   Result<PipeEnds> pipe() noexcept;
   Result<FileInfo> file_info(int fd) noexcept;
-  /// A file without a name in the folder `dir`, readable and writable.
+  /// Open a file without a name in the directory `dir`, readable and writable.
   Result<int> open_temporary(const std::string& dir) noexcept;
-  /// For logs: created when missing, every write goes to the end.
+  /// For logs: create the file if it is missing; every write appends.
   Result<int> open_append(const std::string& path) noexcept;
   /// How many descriptors this process may have: the hard limit, see descriptor_room.h.
   [[nodiscard]] std::size_t descriptor_limit() noexcept;
 
-  // ---- waiting. An interrupted wait returns 0, like a time-out that came early. Time-outs are
-  // never rounded down.
+  // ---- waiting. An interrupted wait returns 0, like an early timeout. Timeouts are never rounded
+  // down.
 #if IOTAX_LINUX
   Result<int> epoll_create() noexcept;
   /// `operation` is EPOLL_CTL_ADD, MOD or DEL.
@@ -192,32 +193,32 @@ class Sys {
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout) noexcept;
 
   // ---- time
-  /// Monotonic, less the time in which this process did not run, as far as that was noticed.
+  /// Monotonic, minus the time in which this process is known not to have run.
   [[nodiscard]] core::Instant now() noexcept;
-  /// A wait that was to end at `planned` has ended. True: it was much longer, so that this process
-  /// cannot have run, and now() leaves the difference out from here on. By one thread at a time.
+  /// Report that a wait planned until `planned` has ended. True: it ended so late that this process
+  /// cannot have run; now() leaves out the difference from here on. By one thread at a time.
   bool notice_freeze(core::Instant planned) noexcept;
-  /// How much now() is behind the monotonic clock.
+  /// The difference between the monotonic clock and now().
   [[nodiscard]] core::Duration left_out() const noexcept { return time_.left_out(); }
-  /// Since 1970-01-01T00:00:00Z, by the wall clock.
+  /// Time since 1970-01-01T00:00:00Z by the wall clock.
   [[nodiscard]] core::Duration unix_time() noexcept;
 
   // ---- threads
-  /// Sleep while `word` is `expected`. false: the time-out passed. true: look again (woken,
-  /// changed, or for no reason).
+  /// Sleep while `word` is `expected`. false: the timeout passed. true: check again (woken,
+  /// changed, or spurious).
   bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                   core::Duration timeout) noexcept;
   void futex_wake(const std::atomic<std::uint32_t>& word, unsigned waiters) noexcept;
-  /// A thread that runs `body`, which must not throw, with every signal blocked but those of
-  /// faults. `name`: up to 15 characters.
+  /// Start a thread that runs `body`, which must not throw, with every signal blocked except those
+  /// of faults. `name`: up to 15 characters.
   Result<Thread> start_thread(const char* name, std::function<void()> body) noexcept;
-  /// Ask for a scheduler slice of this length for the calling thread, so that it soon gets its turn
-  /// beside computing threads. Needs Linux 6.12; a failure is harmless.
+  /// Request a scheduler slice of this length for the calling thread, so that it is scheduled soon
+  /// even beside threads that compute. Needs Linux 6.12; failure is harmless.
   Result<void> set_slice(core::Duration slice) noexcept;
 
   // ---- memory
-  /// `bytes` of zeros that children of a fork share, aligned to 4096; no memory is set aside before
-  /// it is written.
+  /// Map `bytes` of zeros that children of a fork share, aligned to 4096; memory is allocated only
+  /// when written.
   Result<std::byte*> map_shared(std::size_t bytes) noexcept;
   void unmap(std::byte* memory, std::size_t bytes) noexcept;
 
@@ -232,7 +233,7 @@ class Sys {
   RunningTime time_;
 };
 
-/// What a stand-in for Sys has to offer.
+/// Requirements on Sys and its replacements in tests.
 template <class S>
 concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
                            std::span<const std::byte> bytes, std::span<const iovec> pieces,

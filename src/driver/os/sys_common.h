@@ -1,5 +1,5 @@
-// What the parts of Sys share: sys.cc has the calls that every POSIX system has, sys_linux.cc and
-// sys_posix.cc the others, of which one is empty.
+// What the parts of Sys share: sys.cc has the calls that every POSIX system has; sys_linux.cc or
+// sys_posix.cc has the others, and the other file is empty.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,7 +15,7 @@
 
 namespace iotax::driver::sys_common {
 
-/// Milliseconds for poll() and epoll_wait(), rounded up; -1 for ever.
+/// Milliseconds for poll() and epoll_wait(), rounded up; -1: forever.
 inline int to_ms(core::Duration d) noexcept {
   if (d == kForever) return -1;
   const std::int64_t ns = std::max<std::int64_t>(d.count(), 0);
@@ -23,7 +23,7 @@ inline int to_ms(core::Duration d) noexcept {
   return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
 }
 
-/// A wait's return: the number of ready descriptors, 0 when interrupted.
+/// Convert the return value of a wait: the number of ready descriptors, 0 when interrupted.
 inline Result<std::size_t> waited(int got) noexcept {
   if (got >= 0) return static_cast<std::size_t>(got);
   if (errno == EINTR) return std::size_t{0};
@@ -45,10 +45,10 @@ inline Result<int> owned(Result<int> fd) noexcept {
   return fd;
 }
 
-// ---- by sys_linux.cc and sys_posix.cc
-/// A new file, closed on exec, as mkstemp() makes it.
+// ---- implemented by sys_linux.cc and sys_posix.cc
+/// Create a file like mkstemp(), close-on-exec.
 Result<int> make_file(std::string& pattern) noexcept;
-/// Where threads can have names.
+/// Does nothing where threads cannot have names.
 void name_thread(pthread_t thread, const char* name) noexcept;
 
 }  // namespace iotax::driver::sys_common

@@ -1,4 +1,4 @@
-// The calls of Sys that Linux has in a form of its own.
+// The calls of Sys that use Linux interfaces.
 #include "driver/os/sys.h"
 
 #if IOTAX_LINUX
@@ -35,7 +35,7 @@ timespec to_timespec(core::Duration d) noexcept {
   t.tv_nsec = static_cast<decltype(t.tv_nsec)>(ns % 1'000'000'000);
   return t;
 }
-/// sendfile() has no MSG_NOSIGNAL: SIGPIPE is blocked for the call, and taken away if the call made
+/// sendfile() has no MSG_NOSIGNAL: block SIGPIPE during the call, and discard it if the call made
 /// it pending.
 class SigpipeBlocked {
  public:
@@ -47,7 +47,7 @@ class SigpipeBlocked {
   SigpipeBlocked(const SigpipeBlocked&) = delete;
   ~SigpipeBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-  /// After EPIPE. A SIGPIPE that somebody else sent is lost if it came during the call.
+  /// Call it after EPIPE. A SIGPIPE from another process is lost if it arrives during the call.
   void discard() noexcept {
     if (::sigismember(&before_, SIGPIPE) == 1) return;
     const timespec none{};
@@ -94,8 +94,8 @@ Result<Accepted> Sys::accept(int listener) noexcept {
 }
 
 Result<void> Sys::turn_deaf(int listener) noexcept {
-  // RFC 9293 §3.1: what is dropped is SYN without ACK. The ACK that ends a handshake must pass, or
-  // its client, who has connected already, would be reset.
+  // RFC 9293 §3.1: drop SYN without ACK. The ACK that completes a handshake must pass; otherwise
+  // its client, for which the connection is already established, would be reset.
   static constexpr std::uint32_t kFlagsAt = 13;
   static constexpr std::uint32_t kSyn = 0x02;
   static constexpr std::uint32_t kAck = 0x10;
@@ -135,7 +135,7 @@ Result<std::size_t> Sys::epoll_wait(int epoll, std::span<epoll_event> into,
                                     core::Duration timeout) noexcept {
   const auto room = static_cast<int>(std::min<std::size_t>(into.size(), INT_MAX));
 #ifdef SYS_epoll_pwait2
-  // Linux 5.11. By number: a C library older than the kernel does not know it.
+  // Linux 5.11. Called by number: the C library may be older than the kernel.
   static std::atomic<bool> missing{false};
   if (timeout > core::Duration::zero() && timeout != kForever &&
       !missing.load(std::memory_order_relaxed)) {

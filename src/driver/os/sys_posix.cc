@@ -1,4 +1,4 @@
-// What stands in on other systems for the calls of sys_linux.cc.
+// Replacements on other systems for the calls in sys_linux.cc.
 #include "driver/os/sys.h"
 
 #if !IOTAX_LINUX
@@ -23,7 +23,7 @@ using namespace sys_common;
 
 namespace {
 
-/// Where futexes are missing: waiters sleep on a condition variable chosen by the address of the
+/// Replacement for futexes: waiters sleep on a condition variable selected by the address of the
 /// word.
 struct Bucket {
   std::mutex mutex;
@@ -114,7 +114,7 @@ bool Sys::futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expec
 void Sys::futex_wake(const std::atomic<std::uint32_t>& word, unsigned /*waiters*/) noexcept {
   Bucket& bucket = bucket_of(&word);
   const std::lock_guard lock(bucket.mutex);
-  bucket.changed.notify_all();  // other words share the bucket; their waiters look again
+  bucket.changed.notify_all();  // words share a bucket; waiters of others check again
 }
 
 Result<void> Sys::set_slice(core::Duration /*slice*/) noexcept { return Errno{ENOTSUP}; }

@@ -1,5 +1,5 @@
-// The slots and the far list of the timer wheel: linking, unlinking and finding the first one that
-// is occupied.
+// The slots and the far list of the timer wheel: linking, unlinking and finding the first occupied
+// slot.
 #include "driver/os/timers.h"
 
 #include <algorithm>
@@ -51,7 +51,7 @@ void Timers::unlink(TimerEntry& entry) noexcept {
   --count_;
 }
 
-/// Take what sits at `earliest_`: first the far list, if that is due, then the slot.
+/// Take the entries at `earliest_`: first the far list, if it is due, then the slot.
 void Timers::take_earliest(TimerEntry*& list) noexcept {
   if (far_ != nullptr && far_tick_ <= earliest_) {
     list = std::exchange(far_, nullptr);

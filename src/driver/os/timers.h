@@ -1,5 +1,5 @@
-// A lazy timer wheel: when entries are due, at one store per request. Time is passed in; it must
-// not know what is being timed.
+// Lazy timer wheel: finds due entries at the cost of one store per request. Time is passed in; it
+// must not know what is being timed.
 #pragma once
 
 #include <array>
@@ -12,41 +12,41 @@
 
 namespace iotax::driver {
 
-/// What is embedded in (or inherited by) the object that waits. Removed from its wheel by the owner
-/// before it is destroyed.
+/// Base or member of an object with a deadline. The owner removes it from its wheel before
+/// destroying it.
 class TimerEntry {
  public:
   TimerEntry() = default;
   TimerEntry(const TimerEntry&) = delete;
 
-  /// The real deadline, as given last; kNever when none is set.
+  /// The deadline as last set; kNever when none is set.
   [[nodiscard]] core::Instant deadline() const noexcept { return deadline_; }
 
  private:
   friend class Timers;
   core::Instant deadline_ = core::kNever;
-  std::uint64_t tick_ = 0;  // where it sits, while linked; never later than the deadline's tick
+  std::uint64_t tick_ = 0;  // its position while linked; never later than the deadline's tick
   TimerEntry* next_ = nullptr;
-  TimerEntry** link_ = nullptr;  // what points here; null when not linked
+  TimerEntry** link_ = nullptr;  // the pointer to this entry; null when not linked
 };
 
-/// Entries sit in slots of one tick. A deadline that moves later is one store: the entry stays, and
-/// moves itself when its slot comes. A slot is swept once, when its tick has ended. So an entry is
-/// given out at the first expire() that is at least one tick after its deadline, or a little
-/// earlier; never before the deadline. What is due beyond the slots waits in one list, swept when
-/// its first entry is due, so that waiting for long wakes nobody before. All instants are at or
-/// after Instant{} (a monotonic clock).
+/// A wheel of slots of one tick. Moving a deadline later costs one store: the entry stays, and
+/// moves when its slot is due. A slot is swept once, after its tick. So an entry expires at the
+/// first expire() at least one tick after its deadline, or a little earlier, but never before the
+/// deadline. Entries beyond the slots wait in the far list, which is swept when its first entry is
+/// due, so that long waits cause no early wake-ups. All instants are at or after Instant{} (a
+/// monotonic clock).
 class Timers {
  public:
   static constexpr core::Duration kTick{1 << 21};  // 2.1 ms
-  static constexpr std::size_t kSlots =
-      8192;  // 17.2 s: the keep-alive default fits, and sweeps of the far list lie as far apart
+  static constexpr std::size_t kSlots = 8192;  // 17.2 s: covers the keep-alive default, and is the
+                                               // distance between sweeps of the far list
 
   Timers();
   Timers(const Timers&) = delete;
 
-  /// kNever is a deadline too: the entry leaves the wheel when its slot comes. Call expire() with
-  /// the time of the turn before.
+  /// kNever is a deadline too: the entry leaves the wheel when its slot is due. Call expire() with
+  /// the time of the turn before calling this.
   void set(TimerEntry& entry, core::Instant deadline) noexcept {
     entry.deadline_ = deadline;
     if (entry.link_ == nullptr ? deadline != core::kNever : tick_of(deadline) < entry.tick_)
@@ -54,18 +54,18 @@ class Timers {
   }
   void remove(TimerEntry& entry) noexcept;
 
-  /// When expire() has something to do next; kNever when the wheel is empty. Later than the first
-  /// deadline by at most one tick.
+  /// When expire() must be called next; kNever when the wheel is empty. At most one tick after the
+  /// first deadline.
   [[nodiscard]] core::Instant next() const noexcept;
 
-  /// Call `due(entry)` for each entry whose slot has come and whose deadline has passed, unlinked.
-  /// `due` may set and remove any entry.
+  /// Call `due(entry)` for each entry whose slot is due and whose deadline has passed; the entry is
+  /// unlinked. `due` may set and remove any entry.
   template <class F>
   void expire(core::Instant now, F&& due) {
     const std::uint64_t end = tick_of(now);  // the first tick that has not ended
     while (count_ > 0 && earliest_ < end) {
-      // A slot's entries go to a list of their own first: those that are placed anew must not be
-      // met again.
+      // Move the entries of a slot to a separate list first, so that those that are placed again
+      // are not visited twice.
       TimerEntry* list = nullptr;
       take_earliest(list);
       while (list != nullptr) {
@@ -94,9 +94,9 @@ class Timers {
   void find_earliest() noexcept;
 
   std::unique_ptr<std::array<TimerEntry*, kSlots>> slots_;
-  std::array<std::uint64_t, kSlots / 64>
-      occupied_{};              // a bit per slot; may lag behind a removal, never behind a placing
-  TimerEntry* far_ = nullptr;   // beyond the slots when they were placed
+  std::array<std::uint64_t, kSlots / 64> occupied_{};  // a bit per slot; may stay set after a
+                                                       // removal, but is set with every placement
+  TimerEntry* far_ = nullptr;   // entries that were beyond the slots when placed
   std::uint64_t far_tick_ = 0;  // none of them is due earlier
   std::uint64_t current_ = 0;   // no linked entry sits at an earlier tick
   std::uint64_t earliest_ = 0;  // with count_ > 0: no entry sits at an earlier tick

@@ -1,5 +1,5 @@
-// Which of the workers on a page takes a new connection: one that has no thread to spare leaves it
-// to the others while another has one. If none has, it accepts, reads and queues. It must not know
+// Decides which worker accepts a new connection: one without a free thread leaves it to the others
+// while another has one. If none has, this worker accepts, reads and queues. It must not know
 // listeners or pollers.
 #pragma once
 
@@ -12,18 +12,18 @@ namespace iotax::driver {
 
 using namespace std::chrono_literals;
 
-/// By the leader.
+/// For the leader.
 class Sharing {
  public:
-  /// How long a connection that was left is not looked at; the others need microseconds.
+  /// How long to ignore a connection that was left to the others, which need microseconds.
   static constexpr core::Duration kPause = 2ms;
-  /// Who has a thread to spare and leaves a connection waiting for so long is in trouble.
+  /// A worker that has a free thread and leaves a connection waiting for this long has a problem.
   static constexpr core::Duration kPatience = 20ms;
 
   explicit Sharing(const Place& place) noexcept : place_(place) {}
 
-  /// Whether the connection that waits is to be left alone for kPause. `ready`: requests that our
-  /// own threads have before them.
+  /// Whether to leave a waiting connection to the others for kPause. `ready`: the requests that
+  /// wait for this worker's threads.
   [[nodiscard]] bool leave(core::Instant now, std::size_t ready) noexcept {
     if (place_.page.seats() == 1) return false;
     const auto needed = static_cast<unsigned>(ready < kMany ? ready : kMany) + 1;
@@ -33,9 +33,9 @@ class Sharing {
     left_last_ = now;
     return now - left_first_ < kPatience;
   }
-  /// Whether we accept at all, for the others to know.
+  /// Publish whether this worker accepts, and for how many threads; 0: it does not.
   void accepting(unsigned threads) const noexcept { place_.page.seat(place_.seat).serve(threads); }
-  /// How much our clock is behind that of the others.
+  /// Publish how far this worker's clock is behind the monotonic clock.
   void leave_out(core::Duration time) const noexcept {
     place_.page.seat(place_.seat).leave_out(time);
   }
@@ -44,7 +44,7 @@ class Sharing {
   static constexpr std::size_t kMany = 4096;
 
   Place place_;
-  core::Instant left_first_{};  // of the connections left in a row
+  core::Instant left_first_{};  // first of the connections left in a row
   core::Instant left_last_{};
 };
 

@@ -1,12 +1,12 @@
-// What the workers of a server are doing, in memory that its other processes read: the requests
-// that run, and a few numbers. Written without a system call, still there when the writer was
-// killed. It decides the layout and how a reader gets a whole text or none; it must not know who
-// reads.
+// The scoreboard: what the workers of a server are doing, in memory that its other processes read:
+// the requests in progress, and a few numbers. Writing needs no system call, and the memory
+// outlives a killed writer. It decides the layout and how a reader gets a whole text or none; it
+// must not know its readers.
 //
-// Everything is made of atomic words, all zero at first. Each has one writer, except where it says
-// otherwise. Texts are read as under a seqlock, but without fences (ThreadSanitizer cannot see
-// those): a writer's words are releases and a reader's are acquires, so a reader that saw a word of
-// a new text also sees that the version has moved.
+// Everything consists of atomic words, initially zero. Each has one writer, unless noted otherwise.
+// Texts use a seqlock without fences (ThreadSanitizer does not support those): a writer releases
+// each word and a reader acquires it, so a reader that saw a word of a new text also sees that the
+// version has changed.
 #pragma once
 
 #include <algorithm>
@@ -25,14 +25,14 @@
 
 namespace iotax::driver {
 
-/// A call as a reader found it.
+/// A copy of a call in progress.
 struct Running {
   std::string line;
   std::string id;
   core::Instant since;
 };
 
-/// What one application thread runs. begin() and end() are that thread's.
+/// The call of one application thread. That thread calls begin() and end().
 class alignas(64) Call {
  public:
   void begin(const RequestLine& line, const RequestText& id, core::Instant now) noexcept {
@@ -49,7 +49,7 @@ class alignas(64) Call {
     version_.store(version + 1, std::memory_order_release);
   }
   void end() noexcept { started_.store(kIdle, std::memory_order_release); }
-  /// No thread stands behind this call, so it is not free either.
+  /// Mark the call as not free: it has no thread.
   void close() noexcept { started_.store(kClosed, std::memory_order_release); }
 
   // ---- for any thread of any process
@@ -59,7 +59,7 @@ class alignas(64) Call {
   [[nodiscard]] bool free() const noexcept {
     return started_.load(std::memory_order_relaxed) == kIdle;
   }
-  /// Nothing when no request runs, or one began while this looked.
+  /// Empty when no request runs, or one began during the read.
   [[nodiscard]] std::optional<Running> read() const {
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       const std::uint64_t version = version_.load(std::memory_order_acquire);
@@ -72,7 +72,8 @@ class alignas(64) Call {
     }
     return std::nullopt;
   }
-  /// The writer is gone for good, perhaps in the middle of begin(). By whoever knows that.
+  /// Clear the call after its writer has exited, perhaps during begin(). The caller must know that
+  /// it has.
   void clear() noexcept {
     started_.store(kIdle, std::memory_order_release);
     const std::uint64_t version = version_.load(std::memory_order_relaxed);
@@ -88,7 +89,7 @@ class alignas(64) Call {
   static std::string text(const std::array<std::atomic<std::uint64_t>, N>& words,
                           std::uint64_t bytes) {
     std::array<std::uint64_t, N> copy;
-    if (bytes > sizeof copy) bytes = sizeof copy;  // torn: its version will say so
+    if (bytes > sizeof copy) bytes = sizeof copy;  // torn: the version will differ
     const std::size_t used = (bytes + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
     for (std::size_t n = 0; n < used; ++n) copy[n] = words[n].load(std::memory_order_acquire);
     return {reinterpret_cast<const char*>(copy.data()), bytes};
@@ -101,32 +102,33 @@ class alignas(64) Call {
   std::array<std::atomic<std::uint64_t>, RequestLine::kWords> line_;
 };
 
-/// One worker's place.
+/// The slot of one worker.
 class alignas(64) Seat {
  public:
   // ---- by the leader
   void turn() noexcept {
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-  /// The first `threads` of the calls have a thread, and connections are accepted; 0: none are.
+  /// Publish that the first `threads` of the calls have a thread and the worker accepts; 0: it does
+  /// not.
   void serve(unsigned threads) noexcept { threads_.store(threads, std::memory_order_relaxed); }
 
-  /// All times here are by the worker's clock, which is so much behind the monotonic one: it leaves
-  /// out time in which the worker did not run.
+  /// Publish how far the worker's clock, which all times here use, is behind the monotonic clock:
+  /// it leaves out time in which the worker did not run.
   void leave_out(core::Duration time) noexcept {
     left_out_.store(time.count(), std::memory_order_relaxed);
   }
 
-  // ---- by the thread that wants the interpreter to look after deadlines
-  /// Since when it waits for the interpreter; Instant{}: it does not.
+  // ---- by the thread that needs the application lock to handle deadlines
+  /// Since when the thread waits for the application lock; Instant{}: it does not.
   void wait_for_interpreter(core::Instant since) noexcept {
     waits_since_.store(since.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
-  // ---- by the reader, who looks at this seat again and again, or not
+  // ---- by the reader: whether it polls this slot
   void watch(bool on) noexcept { watched_.store(on ? 1 : 0); }
-  // ---- by the worker: true when nobody watches yet, and it has to say that there is something to
-  // see
+  // ---- by the worker: true if the reader does not poll this slot, so that the worker must notify
+  // it
   [[nodiscard]] bool wants_watching() noexcept {
     return watched_.load(std::memory_order_relaxed) == 0 && watched_.exchange(1) == 0;
   }
@@ -138,7 +140,7 @@ class alignas(64) Seat {
   [[nodiscard]] unsigned threads() const noexcept {
     return threads_.load(std::memory_order_relaxed);
   }
-  /// How long it is, by the worker's clock, since a time that it has written. `monotonic`: now.
+  /// Time elapsed on the worker's clock since `then`, which the worker wrote. `monotonic`: now.
   [[nodiscard]] core::Duration since(core::Instant then, core::Instant monotonic) const noexcept {
     const core::Duration behind{left_out_.load(std::memory_order_relaxed)};
     return std::max(core::Duration::zero(), monotonic - behind - then);
@@ -147,7 +149,7 @@ class alignas(64) Seat {
   [[nodiscard]] core::Instant waits_for_interpreter_since() const noexcept {
     return core::Instant{core::Duration{waits_since_.load(std::memory_order_relaxed)}};
   }
-  /// The worker is gone: another may take the seat.
+  /// The worker has exited: another may use the slot.
   void clear() noexcept {
     threads_.store(0, std::memory_order_relaxed);
     waits_since_.store(0, std::memory_order_relaxed);
@@ -167,12 +169,12 @@ class alignas(64) Seat {
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 
-/// A view of the memory; copies are the same page.
+/// A view of the shared memory; copies refer to the same memory.
 class Page {
  public:
   static constexpr std::size_t kAlignment = 64;
 
-  /// How many calls a seat has: lost threads are replaced up to half their number.
+  /// Calls per slot: lost threads are replaced up to half their number.
   [[nodiscard]] static constexpr unsigned calls_of(unsigned threads) noexcept {
     return threads + (threads + 1) / 2;
   }
@@ -180,7 +182,7 @@ class Page {
     return seats * (sizeof(Seat) + calls_of(threads) * sizeof(Call));
   }
 
-  /// `memory` has bytes_of() bytes, zero at first, aligned to kAlignment, and is borrowed.
+  /// `memory` has bytes_of() bytes, initially zero, aligned to kAlignment, and is borrowed.
   Page(std::byte* memory, unsigned seats, unsigned threads) noexcept
       : memory_(memory), seats_(seats), threads_(threads) {}
 
@@ -195,7 +197,7 @@ class Page {
     IOTAX_CHECK(thread < calls());
     return *reinterpret_cast<Call*>(start_of(seat) + sizeof(Seat) + thread * sizeof(Call));
   }
-  /// How many threads of a seat that accepts have nothing to do; at most `enough` are counted.
+  /// The number of idle threads of a slot that accepts, at most `enough`.
   [[nodiscard]] unsigned free_threads(unsigned seat, unsigned enough = 1) const noexcept {
     unsigned found = 0;
     const unsigned threads = this->seat(seat).threads();
@@ -210,7 +212,7 @@ class Page {
     }
     return false;
   }
-  /// By whoever knows that its worker is gone.
+  /// Clear a slot. The caller must know that its worker has exited.
   void clear(unsigned seat) const noexcept {
     this->seat(seat).clear();
     for (unsigned n = 0; n < calls(); ++n) call(seat, n).clear();
@@ -227,13 +229,13 @@ class Page {
   unsigned threads_;
 };
 
-/// A worker's seat on its page.
+/// A worker's slot of the scoreboard.
 struct Place {
   Page page;
   unsigned seat = 0;
 };
 
-/// A page that no other process sees.
+/// A scoreboard for a single process.
 class PrivatePage {
  public:
   explicit PrivatePage(unsigned threads, unsigned seats = 1)

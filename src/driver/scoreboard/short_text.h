@@ -1,4 +1,4 @@
-// Text of bounded length without an allocation. It must not know where it is kept.
+// Text of bounded length without allocation. It must not know where it is stored.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 namespace iotax::driver {
 
-/// Text of bounded length, cut where it does not fit. Given out in words too, of which the last may
-/// end in anything.
+/// Text of bounded length, truncated if it does not fit. Also available as words; the unused bytes
+/// of the last word are unspecified.
 template <std::size_t N>
 class ShortText {
  public:
@@ -43,7 +43,7 @@ class ShortText {
   std::size_t size_ = 0;
 };
 
-using RequestLine = ShortText<256>;  // "GET /path", for people
+using RequestLine = ShortText<256>;  // "GET /path", for display
 using RequestText = ShortText<128>;  // a request id
 
 }  // namespace iotax::driver

@@ -54,8 +54,7 @@ class Outgoing {
   /// Send `bytes` after the unsent output, without the machine of `s`.
   void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes,
                    core::Instant now) {
-    const bool behind = s.link.backlogged();  // before reading `disconnected`, which is set before
-                                              // the outbox is cleared
+    const bool behind = s.link.backlogged();  // read first: `disconnected` is set before clear()
     if (s.link.disconnected.load(std::memory_order_relaxed)) return;
     keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now, Rest::kept,
          [&]() -> Outbox<E>& { return outbox(proof, s); });
