@@ -7,7 +7,7 @@
 
 namespace iotax::driver {
 
-/// Both ends of a connection as text, made once per connection. For UNIX sockets addresses are
+/// Both ends of a connection as text, made once per connection. For Unix sockets addresses are
 /// empty and ports are "".
 struct Peer {
   std::string remote_addr;  // without brackets
@@ -20,7 +20,7 @@ struct Peer {
 /// IPv4 addresses mapped into IPv6 (dual-stack listeners) are shown as IPv4.
 [[nodiscard]] Peer peer_of(const SocketAddress& remote, const SocketAddress& local);
 
-/// "127.0.0.1:35694", "[::1]:35694"; "unix" for UNIX sockets.
+/// "127.0.0.1:35694", "[::1]:35694"; "unix" for Unix sockets.
 [[nodiscard]] std::string peer_text(const Peer& peer);
 
 }  // namespace iotax::driver

@@ -1,5 +1,5 @@
-// What the driver is compiled for: the system and the poller, one template parameter of everything
-// that makes a system call. (The WSGI dict is called environ, never env.)
+// The environment that the driver is compiled for: system calls and poller, as a template parameter
+// of everything that makes a system call. (The WSGI dict is called environ, never env.)
 #pragma once
 
 #include "driver/os/poller.h"
@@ -12,13 +12,13 @@ namespace iotax::driver {
 template <class E>
 concept Env = SysLike<typename E::Sys> && PollerLike<typename E::Poller>;
 
-/// Every POSIX system.
+/// For every POSIX system.
 struct PortableEnv {
   using Sys = driver::Sys;
   using Poller = PollPoller<Sys>;
 };
 
-/// This system.
+/// For the system that this is compiled on.
 #if IOTAX_LINUX
 struct NativeEnv {
   using Sys = driver::Sys;
@@ -28,7 +28,8 @@ struct NativeEnv {
 using NativeEnv = PortableEnv;
 #endif
 
-/// Where threads meet; the system's own, so that a test decides what happens in between.
+/// Types for shared data; Sys provides them, so that a test can control the interleaving of
+/// threads.
 template <Env E, class T>
 using Atomic = typename E::Sys::template Atomic<T>;
 template <Env E>

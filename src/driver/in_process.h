@@ -1,7 +1,6 @@
-// One connection without a socket: the bytes of a client are handed in and the answers taken out,
-// in one thread. It runs the machine, the intake and the exchange of the server's own sessions;
-// what is missing is what needs a descriptor, another thread or time that passes. For tests of
-// applications.
+// One connection without a socket: the caller passes the bytes of a client and takes the responses,
+// in one thread. It uses the machine, the intake and the exchange of real sessions; everything that
+// needs a descriptor, another thread or passing time is missing. For tests of applications.
 #pragma once
 
 #include <algorithm>
@@ -29,8 +28,8 @@ class InProcess {
   using Sys = typename E::Sys;
   using Session = driver::Session<E>;
 
-  /// `sys`, `config`, `application` and `log` are borrowed. The application is entered whenever
-  /// something is called here, and called as thread 0.
+  /// `sys`, `config`, `application` and `log` are borrowed. Hold the application lock when calling
+  /// this class; it calls the application as thread 0.
   InProcess(Sys& sys, const Config& config, Application& application, Log& log, Peer peer)
       : config_(config),
         application_(application),
@@ -42,8 +41,8 @@ class InProcess {
   InProcess(InProcess&&) = delete;
 
   // ---- the client
-  /// Bytes of the client. Calls the application for each request that they complete (or begin, if
-  /// it reads while content arrives). Ignored once the connection closes.
+  /// Process bytes of the client. Calls the application for each request that they complete (or
+  /// begin, if it reads while the body arrives). Ignored once the connection closes.
   void receive(std::span<const std::byte> bytes) {
     if (closing() != core::Closing::no) return;
     session_.link.machine.receive(bytes);
@@ -56,9 +55,10 @@ class InProcess {
     session_.link.machine.receive_eof();
     go_on();
   }
-  /// The client is gone: nothing gets to it any more. Also while the application is called.
+  /// Disconnect the client: nothing reaches it any more. Also allowed during a call of the
+  /// application.
   void disconnect() noexcept { session_.link.disconnected.store(true, std::memory_order_relaxed); }
-  /// What the client got since the last time.
+  /// Return the bytes sent to the client since the last call.
   [[nodiscard]] std::string take_output() { return std::exchange(output_, {}); }
   [[nodiscard]] core::Closing closing() const noexcept {
     if (session_.link.disconnected.load(std::memory_order_relaxed)) return core::Closing::reset;
@@ -66,8 +66,8 @@ class InProcess {
   }
 
   // ---- for SessionExchange
-  /// Nobody can send more while the application reads: where content is missing the client counts
-  /// as gone.
+  /// No more input can arrive while the application reads: if the body is incomplete, the client
+  /// counts as disconnected.
   BodyRead read_body(unsigned /*thread*/, Session& s, std::span<std::byte> into) {
     while (!into.empty()) {
       if (s.stream.body && s.stream.body_taken < s.stream.body->size()) return read_stored(s, into);
@@ -123,7 +123,7 @@ class InProcess {
     if (bytes != 0) session_.link.machine.sent(bytes);
   }
 
-  /// A file that has become shorter meanwhile breaks the answer off.
+  /// If the file has become shorter meanwhile, truncate the response.
   void append_file(std::uint64_t left) {
     static constexpr std::size_t kBlockBytes = 64 * 1024;
     std::array<std::byte, kBlockBytes> block;
@@ -142,7 +142,7 @@ class InProcess {
   const Config& config_;
   Application& application_;
   Sys& sys_;
-  core::Instant now_;  // stands still
+  core::Instant now_;  // never advances
   Intake<E> intake_;
   Session session_;
   SessionExchange<E, InProcess> exchange_;

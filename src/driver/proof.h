@@ -1,6 +1,6 @@
-// Who may use what a worker's threads share, as parameters: a function that needs the lead or the
-// worker's mutex takes the proof, which only the holder can make. A proof costs nothing at run
-// time.
+// Proofs of access to what a worker's threads share: a function that needs the lead or the worker's
+// mutex takes the proof as a parameter, and only the owner can make one. A proof costs nothing at
+// run time.
 #pragma once
 
 #include <mutex>
@@ -13,7 +13,7 @@ template <Env E>
 class Leadership;
 
 /// This thread has the lead (threads/leadership.h): it owns the loop and the sessions that are not
-/// lent. A transition uses it up.
+/// lent. A transition consumes it.
 class Lead {
  public:
   Lead(const Lead&) = delete;
@@ -22,7 +22,7 @@ class Lead {
   Lead& operator=(Lead&&) noexcept { return *this; }
 
  private:
-  Lead() noexcept {}  // not "= default": then Lead{} would be an aggregate for everybody
+  Lead() noexcept {}  // not "= default": Lead would be an aggregate, and anyone could write Lead{}
   template <Env E>
   friend class Leadership;
 };
@@ -43,20 +43,21 @@ class Locked {
 };
 
 /// For what belongs to the leader, except while the request of its session runs: then the leader
-/// and the thread that runs it both hold the mutex.
+/// and the thread that runs it both need the mutex.
 class LeadOrLocked {
  public:
   LeadOrLocked(const Lead& /*lead*/) noexcept {}
   LeadOrLocked(const Locked& /*locked*/) noexcept {}
 };
 
-/// The mutex of a worker. For std::lock_guard, where no proof is asked for, and with_lock().
+/// The mutex of a worker. Use std::lock_guard where no proof is needed, and with_lock() where one
+/// is.
 template <Env E>
 class StateMutex {
  public:
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
-  /// The result of f(locked), called with the mutex held.
+  /// Return f(locked), called with the mutex held.
   template <class F>
   auto with_lock(F&& f) {
     const std::lock_guard lock(mutex_);

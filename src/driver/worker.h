@@ -1,13 +1,13 @@
 // One worker: application threads, the spare thread, and the parts that they share (threads/,
-// loop/). It decides only how they are put together, started and ended. It must not know the
-// network's details, HTTP or Python.
+// loop/). It decides only how they are connected, started and ended. It must not know network
+// details, HTTP or Python.
 //
 // Who uses what:
 //  - the loop and its sessions that are not lent: the thread with the lead (Lead&);
 //  - a lent session: the thread that runs its request, except what session.h names;
 //  - the queue, the idle threads and mail: the thread that has the mutex (Locked&). It may be taken
-//    with the application lock held; nobody waits for the application lock with the mutex held. A
-//    call that does not outlast the watch never takes it.
+//    with the application lock held; no thread waits for the application lock with the mutex held.
+//    A call that does not outlast the watch never takes it.
 #pragma once
 
 #include <cstdint>
@@ -39,14 +39,14 @@
 
 namespace iotax::driver {
 
-/// A snapshot for people and metrics.
+/// A snapshot for display and metrics.
 struct Status {
   std::size_t connections = 0;
   std::size_t running = 0;
   std::size_t queued = 0;
   std::uint64_t requests = 0;
   unsigned threads = 0;
-  bool direct = false;  // calls are slow lately: requests go straight to idle threads
+  bool direct = false;  // calls were slow recently: requests go directly to idle threads
 };
 
 template <Env E>
@@ -55,8 +55,8 @@ class BasicWorker {
   using Sys = typename E::Sys;
   using Session = driver::Session<E>;
 
-  /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's life.
-  /// Without a place it has a scoreboard of its own.
+  /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's
+  /// lifetime. Without a place it has a private scoreboard.
   BasicWorker(Sys& sys, const Config& config, Application& application, Log& log,
               const LeadTuning& tuning = {}, const std::optional<Place>& place = std::nullopt)
       : sys_(sys),
@@ -89,7 +89,7 @@ class BasicWorker {
 
   // ---- before run()
 
-  /// Make poller and pipes. Before anything else. Errors: those of the kernel.
+  /// Open the poller and the pipes. Call it before everything else. Errors: those of the kernel.
   [[nodiscard]] Result<void> open() {
     const Result<PipeEnds> made = sys_.pipe();
     if (!made) return Errno{made.error()};
@@ -98,14 +98,14 @@ class BasicWorker {
     if (Result<void> opened = spare_signal_.open(); !opened) return opened;
     return loop_.open(wakeup_.read);
   }
-  /// A listening, non-blocking descriptor; the worker owns a duplicate of it.
+  /// Add a listening, non-blocking descriptor; the worker owns a duplicate of it.
   [[nodiscard]] Result<void> add_listener(int fd, std::string authority) {
     const Result<int> own = sys_.duplicate(fd);
     if (!own) return Errno{own.error()};
     loop_.add_listener(*own, std::move(authority));
     return {};
   }
-  /// The channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.
+  /// Add the channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.
   [[nodiscard]] Result<void> add_channel(int fd) {
     const Result<int> own = sys_.duplicate(fd);
     if (!own) return Errno{own.error()};
@@ -116,8 +116,8 @@ class BasicWorker {
 
   // ---- its threads
 
-  /// Serve in the calling thread, which becomes application thread 0, until stopped. Without the
-  /// application lock. Errors: those of the kernel; the other threads end then.
+  /// Serve in the calling thread, which becomes application thread 0, until stopped. Call it
+  /// without the application lock. Errors: those of the kernel; the other threads end then.
   [[nodiscard]] Result<void> run() {
     Result<void> listening = loop_.listen();
     if (!listening) {
@@ -135,14 +135,15 @@ class BasicWorker {
     spare_thread_.join();
     return {};
   }
-  /// Be application thread `thread` until the worker has stopped. Without the application lock.
+  /// Run application thread `thread` until the worker has stopped. Call it without the application
+  /// lock.
   void run_thread(unsigned thread) {
     AppThread<E>(sys_, tuning_, mutex_, threads_, leadership_, dispatch_, overdue_, runner_,
                  leader_, stop_, thread)
         .run();
   }
-  /// In the child of a fork: the worker never runs again there. Its descriptors are closed by
-  /// Sys::abandon_in_child().
+  /// For the child of a fork: the worker never runs there again. Sys::abandon_in_child() closes its
+  /// descriptors.
   void abandon_in_child() noexcept {
     abandoned_ = true;
     stop_.finish();
@@ -151,12 +152,12 @@ class BasicWorker {
 
   // ---- from any thread
 
-  /// Also from signal handlers. `exit_code` is for Application::end_process().
+  /// Async-signal-safe. `exit_code` is for Application::end_process().
   void stop(Stop how, int exit_code = 0) noexcept {
     stop_.request(how, exit_code);
     mailbox_.ring();
   }
-  /// Also from signal handlers.
+  /// Async-signal-safe.
   void report(Report what) noexcept { (void)loop_.channel().report(what); }
   /// Non-blocking; a byte other than 0 means "run signal handlers". For signal.set_wakeup_fd().
   [[nodiscard]] int wakeup_fd() const noexcept { return wakeup_.write; }
@@ -170,17 +171,17 @@ class BasicWorker {
     status.direct = dispatch_.direct();
     return status;
   }
-  /// How many application threads there can ever be.
+  /// The maximum number of application threads.
   [[nodiscard]] unsigned threads_max() const noexcept { return threads_.size(); }
-  /// How many there are, with those that are to take the place of lost ones.
+  /// The number of application threads, including replacements of lost ones.
   [[nodiscard]] unsigned threads_present() {
     return mutex_.with_lock([&](const Locked& locked) { return threads_.present(locked); });
   }
   /// For the thread that watches calls.
   [[nodiscard]] Overdue<E>& overdue() noexcept { return overdue_; }
   [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
-  /// The temporary file with the body of the request that `thread` runs; -1: there is none. In that
-  /// thread.
+  /// The temporary file with the body of the request that `thread` runs; -1: there is none. For
+  /// that thread.
   [[nodiscard]] int body_file_of(unsigned thread) noexcept {
     return threads_[thread].exchange.stored_body_fd();
   }
@@ -211,7 +212,7 @@ class BasicWorker {
   bool abandoned_ = false;  // in the child of a fork
 };
 
-/// Of this system. Compiled in worker.cc.
+/// The worker for this system. Compiled in worker.cc.
 using Worker = BasicWorker<NativeEnv>;
 extern template class BasicWorker<NativeEnv>;
 

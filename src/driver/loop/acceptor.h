@@ -1,5 +1,5 @@
-// Accepting connections: when, how many, and which idle one closes to make room. It must not know
-// what happens to a connection that is open.
+// Accepts connections: when, how many, and which idle one closes to make room. It must not know
+// what happens to an open connection.
 #pragma once
 
 #include <algorithm>
@@ -31,11 +31,11 @@ struct Listener : EventSource {
   Listener(int descriptor, std::string name)
       : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)) {}
   int fd;
-  std::string authority;  // "127.0.0.1:8000", "unix:PATH": for messages
+  std::string authority;  // "127.0.0.1:8000", "unix:PATH"; for messages
   bool in_poller = false;
 };
 
-/// Owns the listeners. Used by the leader, but for wants_room().
+/// Owns the listeners. For the leader, except wants_room().
 template <Env E>
 class Acceptor {
  public:
@@ -52,7 +52,7 @@ class Acceptor {
         ready_(ready),
         sharing_(loop.place) {}
 
-  /// Find out how many connections are allowed.
+  /// Determine how many connections are allowed.
   void open() {
     const std::size_t limit = loop_.sys.descriptor_limit();
     const std::size_t descriptors_max = limit > 128 ? limit - 64 : 64;
@@ -61,13 +61,13 @@ class Acceptor {
     connections_max_ = configured != 0 ? configured : descriptors_max;
   }
 
-  /// Takes over the descriptor.
+  /// Takes ownership of the descriptor.
   void add_listener(int fd, std::string authority) {
     loop_.sys.own(fd);
     listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
   }
 
-  /// Begin to accept. Errors: those of the poller.
+  /// Start to accept. Errors: those of the poller.
   [[nodiscard]] Result<void> listen() {
     for (const auto& listener : listeners_) {
       if (Result<void> added = watch(*listener); !added) return added;
@@ -77,7 +77,7 @@ class Acceptor {
     return {};
   }
 
-  /// The poller reports clients that wait.
+  /// The poller reports connections in the backlog.
   void on_ready(const Lead& lead, Listener& listener) {
     if (loop_.mode.paused) return;  // an event of the turn in which the pause began
     for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
@@ -118,7 +118,7 @@ class Acceptor {
     }
   }
 
-  /// How many application threads there are. With none, nothing is accepted.
+  /// Set the number of application threads. With zero, accept nothing.
   void set_threads(const Lead& /*lead*/, unsigned threads) {
     const bool had_some = threads_ != 0;
     threads_ = threads;
@@ -130,12 +130,12 @@ class Acceptor {
     }
   }
 
-  /// New clients wait until a connection is idle. From any thread.
+  /// Whether new clients wait until a connection is idle. Thread-safe.
   [[nodiscard]] bool wants_room() const noexcept { return full_.load(std::memory_order_relaxed); }
 
   // ---- for Handover and Draining
 
-  /// Clients wait in the backlog until go_on().
+  /// Leave clients in the backlog until go_on().
   void hold(const Lead& /*lead*/) {
     unwatch_all();
     sharing_.accepting(0);
@@ -158,7 +158,7 @@ class Acceptor {
     }
   }
 
-  /// Close all listeners, and have the other workers know.
+  /// Close all listeners and publish that this worker does not accept.
   void stop(const Lead& /*lead*/) {
     unwatch_all();
     close();
@@ -171,7 +171,7 @@ class Acceptor {
     listeners_.clear();
   }
 
-  /// A session for a connection that another worker has given away. Takes over the descriptor.
+  /// Open a session for a connection from another worker. Takes ownership of the descriptor.
   void adopt(const Lead& lead, int fd) {
     const Result<SocketAddress> peer = loop_.sys.getpeername(fd);
     open_session(lead, Accepted{fd, peer ? *peer : SocketAddress{}});
@@ -179,7 +179,7 @@ class Acceptor {
 
   // ---- timers
 
-  /// At once if a connection was closed meanwhile, whose room the next client may have.
+  /// Immediate if a connection has closed meanwhile, since a client may use its room.
   [[nodiscard]] core::Instant due() const noexcept {
     if (resume_at_ == core::kNever) return resume_at_;
     return table_.has_erased() ? core::Instant{} : resume_at_;
@@ -187,7 +187,7 @@ class Acceptor {
   [[nodiscard]] bool wants_tick() const noexcept {
     return table_.has_erased() || wants_room() || loop_.clock.now() >= resume_at_;
   }
-  /// Resume where a pause is over, or where there is room now.
+  /// Resume when a pause is over or there is room again.
   void tick(const Lead& lead) {
     if (table_.take_erased()) [[unlikely]] {
       full_watch_.count(table_.size(), connections_max_);
@@ -203,13 +203,13 @@ class Acceptor {
 
  private:
   static constexpr std::size_t kAcceptsPerTurn = 64;
-  /// For handshakes in progress: those of clients nearby, load balancers among them.
+  /// Time for handshakes in progress with nearby clients, such as load balancers.
   static constexpr core::Duration kHandshake = 2ms;
 
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
-  /// Neither the limit of connections is reached nor that of descriptors, which temporary files
-  /// use as well.
+  /// Whether connections are below their limit and descriptors below theirs, which temporary files
+  /// use too.
   [[nodiscard]] bool has_room() const noexcept {
     return table_.size() < connections_max_ && !budget_.descriptors.exhausted();
   }
@@ -244,7 +244,7 @@ class Acceptor {
       case EINTR:
         return Accepting::nothing;
       default:
-        return Accepting::failed;  // the listener itself: the poller would report it forever
+        return Accepting::failed;  // the listener itself failed: the poller would report it forever
     }
   }
 
@@ -252,8 +252,8 @@ class Acceptor {
     events_.sync(lead, table_.open(lead, accepted));
   }
 
-  /// The session to close for a new one: first those that have their last response, then the one
-  /// that has been idle for longest. Null: none can close.
+  /// Select the session to close for a new one: first one that lingers after its last response,
+  /// then the one that has been idle for longest. Null: none can be closed.
   [[nodiscard]] Session* make_room(const Lead& lead) {
     if (Session* const s = closing_.oldest_lingering(lead)) {
       (void)s->link.wire.recv(loop_.received);  // unread input would make the close a reset
@@ -262,7 +262,7 @@ class Acceptor {
     for (std::size_t n = 0; n < kAcceptsPerTurn; ++n) {
       Session* const s = table_.oldest_idle(lead);
       if (s == nullptr) return nullptr;
-      events_.receive(lead, *s);       // a request may have arrived: it is served
+      events_.receive(lead, *s);       // a request may have arrived; it is served
       if (has_room()) return nullptr;  // the client has closed it
       if (s->link.wire.is_open() && SessionTable<E>::is_idle(*s)) return s;
     }
@@ -275,7 +275,7 @@ class Acceptor {
     listener.in_poller = bool(added);
     return added;
   }
-  /// Clients wait in the backlog until it is watched again.
+  /// Leave clients in the backlog until the listener is watched again.
   void unwatch(Listener& listener) {
     if (std::exchange(listener.in_poller, false)) loop_.poller.remove(listener.fd);
   }
@@ -297,7 +297,7 @@ class Acceptor {
     }
   }
 
-  /// Log that the limit of connections is reached, and by what, unless it was logged already.
+  /// Log that the limit of connections is reached, and the cause, unless that was logged recently.
   void warn_full(FullWatch::What what, std::string_view consequence) {
     if (!full_watch_.say(what, loop_.clock.now())) return;
     const std::size_t configured = loop_.config.connections_max;
@@ -336,10 +336,10 @@ class Acceptor {
   Sharing sharing_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   FullWatch full_watch_;
-  std::atomic<bool> full_{false};  // accepting pauses until a connection can make room
+  std::atomic<bool> full_{false};  // accepting is paused until a connection can make room
   std::size_t connections_max_ = 0;
   unsigned threads_ = 1;
-  int accept_error_ = 0;  // of the last accept() that failed
+  int accept_error_ = 0;  // errno of the last accept() that failed
   core::Instant resume_at_ = core::kNever;
 };
 

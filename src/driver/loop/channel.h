@@ -1,5 +1,5 @@
 // The worker's end of its channel to the supervisor: orders in, reports out, one message each: a
-// word, or a word, a space and text. Its other end is channel.py; protocol.py has the same words.
+// word, or a word, a space and text. channel.py is the other end; protocol.py lists the same words.
 // The loop decides what an order does, the supervisor what a report does.
 #pragma once
 
@@ -22,13 +22,13 @@ enum class Order : std::uint8_t {
   drain,      // stop as for TERM
   interrupt,  // stop as for INT
   now,        // stop immediately
-  retire,     // another worker serves from here on
+  retire,     // another worker takes over
   pause,      // accept nothing, and read nothing from idle connections
   resume,
-  transfer,  // after pause: give the idle connections away
-  adopt,     // serve the connection that comes along
+  transfer,  // after pause: give the idle connections to another worker
+  adopt,     // serve the attached connection
   reopen,    // the log files
-  gone,      // no message: the supervisor has ended
+  gone,      // not a message: the supervisor has exited
 };
 
 inline constexpr std::array<std::string_view, 9> kOrderWords{
@@ -36,13 +36,13 @@ inline constexpr std::array<std::string_view, 9> kOrderWords{
 };
 static_assert(kOrderWords.size() == static_cast<std::size_t>(Order::gone));
 
-/// A message from the worker. Those of a process that boots are Python's.
+/// A message from the worker. Python sends those of a process that is starting.
 enum class Report : std::uint8_t {
-  sigterm,       // a TERM reached this process
-  max_requests,  // --max-requests is reached; with their number
-  threads_lost,  // another worker is needed; with the reason
-  busy,          // requests run while the supervisor does not look at the page
-  transferred,   // with a connection
+  sigterm,       // this process received SIGTERM
+  max_requests,  // --max-requests is reached; with that number
+  threads_lost,  // a replacement is needed; with the reason
+  busy,          // requests run while the supervisor does not read the scoreboard
+  transferred,   // with a connection attached
   transfer_done,
 };
 
@@ -57,19 +57,19 @@ class Channel : public EventSource {
   using Sys = typename E::Sys;
   struct Received {
     Order order = Order::gone;
-    int attached = -1;  // the receiver's from here on
+    int attached = -1;  // a descriptor, owned by the receiver; -1: none
   };
 
   explicit Channel(Sys& sys) : EventSource(Kind::channel), sys_(sys) {}
 
   void open(int fd) noexcept { fd_ = fd; }
-  /// The descriptor; -1: there is no supervisor, or it has ended.
+  /// The descriptor; -1: there is no supervisor, or it has exited.
   [[nodiscard]] int fd() const noexcept { return fd_; }
   void close() noexcept {
     if (fd_ >= 0) sys_.close(std::exchange(fd_, -1));
   }
 
-  /// The next order; none: that was all for now. Unknown words are skipped.
+  /// The next order; empty: there are no more now. Unknown words are skipped.
   std::optional<Received> next() {
     while (fd_ >= 0) {
       std::array<char, 64> text;
@@ -87,8 +87,8 @@ class Channel : public EventSource {
     return std::nullopt;
   }
 
-  /// From any thread, and from signal handlers. `text` is cut where it does not fit. False: it
-  /// could not be sent now, or nobody is there.
+  /// Thread-safe and async-signal-safe. `text` is truncated if it does not fit. False: it cannot be
+  /// sent now, or the supervisor has exited.
   bool report(Report what, std::string_view text = {}, int attached = -1) noexcept {
     if (fd_ < 0) return false;
     std::array<char, 512> message;

@@ -1,5 +1,5 @@
-// How a connection closes: in order, after a time for the client to read its last response, or with
-// a reset that shows that the response was truncated. It must not know why.
+// Closes connections: in order, after a time for the client to read its last response, or with a
+// reset that shows that the response was truncated. It must not know the reason.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class Closing {
   /// Both are borrowed.
   Closing(LoopBase<E>& loop, SessionTable<E>& table) noexcept : loop_(loop), table_(table) {}
 
-  /// How `s` is to close when all its output is sent.
+  /// How `s` closes when all its output is sent.
   [[nodiscard]] static core::Closing mode_of(const Session& s) noexcept {
     switch (s.stream.cut) {
       case Cut::unanswered:
@@ -36,7 +36,7 @@ class Closing {
     return s.link.machine.closing();
   }
 
-  /// All output of `s` is sent: begin to close as mode_of() says. May close it.
+  /// All output of `s` is sent: start to close it as mode_of() says. May close it.
   void begin(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     if (mode_of(s) == core::Closing::reset) {
@@ -45,7 +45,7 @@ class Closing {
       finish_reset(lead, s);
       return;
     }
-    // Also when the client has finished: unread input would turn the close into a reset.
+    // Even if the client has shut down its side: unread input would turn the close into a reset.
     s.link.wire.shutdown_write();
     s.link.phase = Phase::lingering;
     lingering_.renew(s, now);
@@ -54,12 +54,12 @@ class Closing {
     if (loop_.mode.stopping != Stopping::no) shorten_linger(lead, s);
   }
 
-  /// While stopping, linger at most 1 s: the client has its last response.
+  /// While draining, linger at most 1 s: the client has its last response.
   void shorten_linger(const Lead& /*lead*/, Session& s) noexcept {
     s.link.phase_ends = std::min(s.link.phase_ends, loop_.clock.now() + 1s);
   }
 
-  /// The session that has lingered for longest; null: none does.
+  /// The session that has lingered for longest; null: none lingers.
   [[nodiscard]] Session* oldest_lingering(const Lead& /*lead*/) const noexcept {
     return lingering_.oldest();
   }
@@ -82,7 +82,7 @@ class Closing {
     }
   }
 
-  /// The timer of `s` fired, which is not open any more. May close it.
+  /// The timer of `s`, which is lingering or resetting, fired. May close it.
   void on_timer(const Lead& lead, Session& s) {
     if (s.link.phase == Phase::lingering) {
       close(lead, s);
@@ -119,8 +119,8 @@ class Closing {
   }
 
  private:
-  /// Close with RST, so that a truncated close-delimited response cannot be taken for a complete
-  /// one; but only when the bytes before it have arrived, or after a second.
+  /// Close with RST, so that a truncated close-delimited response is not mistaken for a complete
+  /// one; but only when the bytes before it are acknowledged, or after a second.
   void finish_reset(const Lead& lead, Session& s) {
     const Result<std::size_t> unacked = s.link.wire.unacked_bytes();
     if (unacked && *unacked > 0 && loop_.clock.now() < s.link.phase_ends) {

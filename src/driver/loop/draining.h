@@ -1,5 +1,5 @@
-// The graceful stop of a loop: in steps, each with a deadline, until no session is left or the
-// graceful timeout is over. It must not know threads, or who orders the stop.
+// The graceful shutdown of a loop: in steps, each with a deadline, until no session is left or the
+// graceful timeout is over. It must not know threads, or the origin of the order.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ class Draining {
         acceptor_(acceptor),
         handover_(handover) {}
 
-  /// Stop like `how`, if that is more urgent than the stop in progress.
+  /// Stop as `how` says, if that is more urgent than the stop in progress.
   void stop(const Lead& lead, Stop how) {
     if (how <= ordered_) return;
     const bool first = ordered_ == Stop::none;
@@ -45,7 +45,7 @@ class Draining {
       loop_.mode.stopping = Stopping::delayed;
       delay_ends_ = how == Stop::drain ? now + loop_.config.shutdown_delay : now;
     } else if (how == Stop::drain) {
-      idle_ends_ = now + kIdleAfterTerm;  // until now idle connections were to stay
+      idle_ends_ = now + kIdleAfterTerm;  // until now idle connections were kept
     }
     if (how != Stop::drain || now >= delay_ends_) begin(lead);
     if (first && how == Stop::prompt && loop_.config.interactive) {
@@ -56,11 +56,11 @@ class Draining {
     if (how == Stop::now) cut_off(lead);
   }
 
-  /// Nothing is left to serve.
+  /// Whether nothing is left to serve.
   [[nodiscard]] bool finished() const noexcept {
     return loop_.mode.stopping >= Stopping::draining && table_.empty();
   }
-  /// What is left belongs to application threads, and is not waited for.
+  /// Whether only application threads have sessions left, for which the loop does not wait.
   [[nodiscard]] bool overdue() const noexcept { return loop_.mode.stopping == Stopping::cut_off; }
 
   // ---- timers
@@ -76,7 +76,7 @@ class Draining {
       loop_.mode.closing_idle = true;
     }
     if (loop_.mode.closing_idle)
-      close_idle(lead);  // each turn: late threads return sessions without mail
+      close_idle(lead);  // in each turn: late threads return sessions without mail
     if (now >= next_report_) {
       if (const std::string pending = describe_pending(lead); !pending.empty()) {
         loop_.log.server(Level::info, "Waiting for " + pending);
@@ -120,7 +120,7 @@ class Draining {
     table_.for_each(lead, [&](Session& s) { events_.close_if_idle(lead, s); });
   }
 
-  /// The graceful timeout is over: close everything that no application thread has.
+  /// The graceful timeout is over: close every session that no application thread has.
   void cut_off(const Lead& lead) {
     drain_ends_ = core::kNever;
     next_report_ = core::kNever;

@@ -1,4 +1,4 @@
-// A queue on a vector. It must not know what it holds.
+// A queue based on a vector. It must not know its items.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +6,14 @@
 
 namespace iotax::driver {
 
-/// First in, first out. It has no bound of its own: the events of a turn, or Config::queued_max,
-/// bound it.
+/// First in, first out. Unbounded itself: the events of a turn, or Config::queued_max, limit it.
 template <class T>
 class Fifo {
  public:
   [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size() - head_; }
   void push(T item) { items_.push_back(item); }
-  /// Before all others, like an item that was popped and comes back.
+  /// Add `item` before all others, e.g. one that was popped and is returned.
   void push_front(T item) {
     if (head_ == 0) {
       items_.insert(items_.begin(), item);

@@ -1,5 +1,5 @@
-// When to tell people that no more connections fit. It must not know connections or why they are
-// limited.
+// Rate-limits the warnings that the limit of connections is reached. It must not know connections
+// or the cause of the limit.
 #pragma once
 
 #include <cstddef>
@@ -11,19 +11,19 @@ namespace iotax::driver {
 
 using namespace std::chrono_literals;
 
-/// Says each thing once, and again only when there has been room meanwhile: an eighth of the limit,
-/// so that a server at its limit does not say it with every connection.
+/// Allows each warning once, and again only after an eighth of the limit has been free, so that a
+/// server at its limit does not log with every connection.
 class FullWatch {
  public:
   static constexpr core::Duration kEvery = 30s;  // at most
 
   enum class What : std::uint8_t {
-    evicting,  // idle connections are closed for new ones
-    waiting,   // none is idle: new clients wait
-    refused,   // the system gives no more descriptors or memory
+    evicting,  // idle connections are closed to accept new ones
+    waiting,   // no connection is idle: new clients wait
+    refused,   // the kernel is out of descriptors or memory
   };
 
-  /// Whether it is to be said now.
+  /// Whether to log the warning now.
   [[nodiscard]] bool say(What what, core::Instant now) noexcept {
     One& one = ones_[static_cast<std::size_t>(what)];
     if (one.said || now < one.not_before) return false;
@@ -31,7 +31,7 @@ class FullWatch {
     one.not_before = now + kEvery;
     return true;
   }
-  /// So many of `most` connections are open.
+  /// `open` of `most` connections are open.
   void count(std::size_t open, std::size_t most) noexcept {
     if (open > most - most / 8 - (most < 8 ? 1 : 0)) return;
     for (One& one : ones_) one.said = false;

@@ -1,5 +1,5 @@
-// Giving idle connections to another worker, and adopting those of others. Decides when the loop is
-// paused. It must not know who the other workers are: the supervisor passes the connections on.
+// Transfers idle connections to another worker, and adopts those of others. Decides when the loop
+// is paused. It must not know the other workers: the supervisor passes the connections on.
 #pragma once
 
 #include <utility>
@@ -24,8 +24,7 @@ class Handover {
            Acceptor<E>& acceptor, Channel<E>& channel) noexcept
       : loop_(loop), table_(table), events_(events), acceptor_(acceptor), channel_(channel) {}
 
-  /// From now on new connections and requests wait in the kernel, for another worker or for
-  /// resume().
+  /// Leave new connections and requests in the kernel, for another worker or until resume().
   void pause(const Lead& lead) {
     if (loop_.mode.paused || loop_.mode.stopping != Stopping::no) return;
     loop_.mode.paused = true;
@@ -40,13 +39,13 @@ class Handover {
     sync_idle(lead);
   }
 
-  /// The loop stops: idle connections are read again, and nothing is accepted.
+  /// The loop stops: read idle connections again, and accept nothing.
   void end(const Lead& lead) {
     if (std::exchange(loop_.mode.paused, false)) sync_idle(lead);
   }
 
-  /// While paused: give the idle connections to the supervisor, as many as its channel takes now,
-  /// and the rest at due().
+  /// While paused: transfer as many idle connections as the channel to the supervisor takes now,
+  /// and the others at due().
   void transfer_idle(const Lead& lead) {
     retry_at_ = core::kNever;
     if (!loop_.mode.paused) return;
@@ -54,13 +53,13 @@ class Handover {
       if (!SessionTable<E>::is_idle(s)) return true;
       table_.unwatch(lead, s);
       if (!channel_.report(Report::transferred, {}, s.link.wire.fd())) return false;
-      table_.erase(lead, s);  // without shutdown(): the connection lives on
+      table_.erase(lead, s);  // without shutdown(): another worker uses the connection
       return true;
     });
     if (!all || !channel_.report(Report::transfer_done)) retry_at_ = loop_.clock.now() + 1ms;
   }
 
-  /// When to transfer the rest; kNever: there is none.
+  /// When to transfer the other connections; kNever: there are none.
   [[nodiscard]] core::Instant due() const noexcept { return retry_at_; }
 
  private:

@@ -1,6 +1,6 @@
-// One turn of the network: events in, requests ready, responses out, timers, orders. Passes each
-// event to the object that decides, and knows when the next of them is due. It never waits, and it
-// must not know which thread runs it: the one with the lead (threads/).
+// One turn of the network: reads events, makes requests ready, sends responses, runs timers and
+// orders. Passes each event to the object that decides, and computes when the next turn is due. It
+// never waits, and it must not know which thread leads (threads/).
 #pragma once
 
 #include <algorithm>
@@ -58,7 +58,7 @@ class Loop {
 
   // ---- begin and end
 
-  /// `wakeup_fd` ends the leader's wait; it is borrowed. Errors: those of the poller.
+  /// `wakeup_fd` ends the leader's wait and is borrowed. Errors: those of the poller.
   [[nodiscard]] Result<void> open(int wakeup_fd) {
     base_.clock.begin();
     acceptor_.open();
@@ -66,23 +66,23 @@ class Loop {
     wakeup_.open(wakeup_fd);
     return watch(wakeup_fd, wakeup_);
   }
-  /// Takes over the descriptor.
+  /// Takes ownership of the descriptor.
   void add_listener(int fd, std::string authority) {
     acceptor_.add_listener(fd, std::move(authority));
   }
-  /// Takes over the descriptor: orders come from it, reports go to it.
+  /// Takes ownership of the descriptor, which receives orders and sends reports.
   void add_channel(int fd) {
     base_.sys.own(fd);
     channel_.open(fd);
   }
-  /// Begin to accept. Errors: those of the poller.
+  /// Start to accept. Errors: those of the poller.
   [[nodiscard]] Result<void> listen() {
     if (channel_.fd() >= 0) {
       if (Result<void> added = watch(channel_.fd(), channel_); !added) return added;
     }
     return acceptor_.listen();
   }
-  /// Close every descriptor. No thread uses the loop any more.
+  /// Close every descriptor. No other thread may use the loop any more.
   void close(const Lead& lead) {
     table_.begin_end(lead);
     table_.for_each(lead, [&](Session& s) { closing_.close(lead, s); });
@@ -93,19 +93,19 @@ class Loop {
 
   // ---- a turn
 
-  /// Ask the poller; with a timeout of zero, without waiting. The events stay with the caller until
-  /// process().
+  /// Query the poller; with a timeout of zero, without waiting. The caller keeps the events and
+  /// passes them to process().
   [[nodiscard]] Result<std::size_t> poll(const Lead& /*lead*/, std::span<Event> events,
                                          core::Duration timeout) {
     return base_.poller.wait(events, timeout);
   }
-  /// Network in: read, step the machines, make requests ready, send the responses that the server
-  /// makes itself; then the timers.
+  /// Network input: read, step the machines, make requests ready, send the server's own responses;
+  /// then run the timers.
   void process(const Lead& lead, std::span<const Event> events) {
     base_.clock.read();
     dispatch(lead, events);
-    // It may be much later than when the poller gave these events, and input that arrived in
-    // between is in time.
+    // The poller may have returned these events much earlier, and input that arrived since is in
+    // time.
     if (base_.timers.next() <= now()) dispatch_pending(lead);
     base_.timers.expire(
         now(), [&](TimerEntry& entry) { events_.on_timer(lead, static_cast<Session&>(entry)); });
@@ -116,14 +116,14 @@ class Loop {
     if (is_stopping()) draining_.tick(lead);
     table_.end_turn(lead);
   }
-  /// Network out: one send for each session with complete responses.
+  /// Network output: one send for each session with complete responses.
   void flush(const Lead& lead) {
     requests_.flush(lead);
     if (acceptor_.wants_room()) [[unlikely]]
       acceptor_.tick(lead);
     table_.end_turn(lead);
   }
-  /// How long the leader may wait before a timer is due; kForever when none is.
+  /// How long the leader may wait before a timer is due; kForever if none is set.
   [[nodiscard]] core::Duration patience() noexcept {
     const core::Instant next =
         std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
@@ -133,7 +133,7 @@ class Loop {
     return base_.clock.wait_until(next, timed);
   }
   [[nodiscard]] typename Poller::Parking park_view() const { return base_.poller.park_view(); }
-  /// Wait beside the leader; uses nothing of the loop but the poller (poller.h).
+  /// Wait next to the leader; uses only the poller of the loop (poller.h).
   [[nodiscard]] Result<Parked> park(typename Poller::Parking& view, int kick_fd,
                                     core::Duration timeout) const {
     return base_.poller.park(view, kick_fd, timeout);
@@ -158,8 +158,8 @@ class Loop {
 
   // ---- when the leader has to act for the threads
 
-  /// Since when the oldest of the requests waits that were handed to other threads, kNever: none
-  /// does; and how long it may, zero: forever.
+  /// Set since when the oldest queued request has waited (kNever: none waits) and how long a
+  /// request may wait (zero: forever).
   void set_queue_since(core::Instant oldest, core::Duration longest) noexcept {
     queue_due_ = oldest == core::kNever || longest <= core::Duration::zero()
                      ? core::kNever
@@ -167,7 +167,7 @@ class Loop {
   }
   /// When to log that all threads are busy; kNever: not at all.
   void set_busy_due(core::Instant due) noexcept { busy_due_ = due; }
-  /// When to look at the calls in progress; kNever: there are none.
+  /// When to check the calls in progress; kNever: there are none.
   void set_deadlines_due(core::Instant due) noexcept { deadlines_due_ = due; }
 
   // ---- stopping
@@ -177,9 +177,9 @@ class Loop {
     table_.end_turn(lead);
   }
   [[nodiscard]] bool is_stopping() const noexcept { return base_.mode.stopping != Stopping::no; }
-  /// The most urgent stop that was ordered since the last call.
+  /// The most urgent stop ordered since the last call.
   [[nodiscard]] Stop take_ordered() noexcept { return std::exchange(ordered_, Stop::none); }
-  /// The process ends while threads still have requests: log these.
+  /// The process exits while threads still run requests: log these.
   void log_lent(const Lead& lead) {
     table_.for_each(lead, [&](Session& s) {
       if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(s, now());
@@ -211,7 +211,7 @@ class Loop {
     }
   }
 
-  /// Dispatch all that has arrived. The poller reports each ready descriptor once in so many looks.
+  /// Dispatch everything that has arrived. This many polls report each ready descriptor once.
   void dispatch_pending(const Lead& lead) {
     std::array<Event, 256> events;
     const std::size_t looks = connections() / events.size() + 2;
@@ -261,7 +261,7 @@ class Loop {
     if (received.attached >= 0) base_.sys.close(received.attached);
   }
 
-  /// The worker carries it out after this turn's events.
+  /// The worker executes the order after the events of this turn.
   void order_stop(Stop how) noexcept { ordered_ = std::max(ordered_, how); }
 
   LoopBase<E> base_;

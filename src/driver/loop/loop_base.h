@@ -1,5 +1,4 @@
-// What the parts of a loop share: the kernel's interface, time, readiness, and the mode. It decides
-// nothing.
+// What the parts of a loop share: system calls, time, the poller, and the mode. It decides nothing.
 #pragma once
 
 #include <array>
@@ -15,7 +14,7 @@
 
 namespace iotax::driver {
 
-/// Everything here belongs to the leader, but for what LoopClock and Log allow.
+/// For the leader only, except what LoopClock and Log allow to other threads.
 template <Env E>
 struct LoopBase {
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
@@ -32,7 +31,8 @@ struct LoopBase {
   typename E::Poller poller;
   Timers timers;
   Mode mode;
-  std::array<std::byte, kReceiveBytes> received;  // by one recv(), until the machine has it
+  std::array<std::byte, kReceiveBytes> received;  // filled by one recv(), used until the machine
+                                                  // has taken it
 };
 
 }  // namespace iotax::driver

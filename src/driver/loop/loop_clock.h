@@ -17,22 +17,23 @@ namespace iotax::driver {
 
 using namespace std::chrono_literals;
 
-/// Time in which the process did not run is left out: every deadline moves by it. Used by the
-/// leader, but for noticed_now().
+/// Leaves out time in which the process did not run: every deadline moves by it. For the leader,
+/// except noticed_now().
 template <Env E>
 class LoopClock {
  public:
-  /// All are borrowed. `place` publishes how much time was left out.
+  /// All are borrowed. `place` publishes how much time is left out.
   LoopClock(typename E::Sys& sys, Log& log, const Place& place) noexcept
       : sys_(sys), log_(log), place_(place) {}
 
-  /// When the clock was read last.
+  /// The time of the last reading.
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
 
-  /// Before the first read(), of a worker that does not serve yet: nothing counts as frozen.
+  /// Call it before the first read(), while the worker does not serve yet: nothing counts as
+  /// frozen.
   void begin() { now_ = sys_.now(); }
 
-  /// Read the clock. Each new leader does so before it judges any deadline.
+  /// Read the clock. Each new leader does so before it checks a deadline.
   void read() {
     now_ = sys_.now();
     const core::Instant planned = wakes_at_.load(std::memory_order_relaxed);
@@ -50,27 +51,26 @@ class LoopClock {
     wakes_at_.store(now_ + kLongestTurn, std::memory_order_relaxed);
   }
 
-  /// For threads without the lead: now, but not later than the time at which the leader was to read
-  /// the clock. If it has not read it yet, it may leave out the time since then, and what a thread
-  /// had added to a deadline meanwhile would be left out twice.
+  /// The time for threads without the lead: now, but not after the time at which the leader was due
+  /// to read the clock. If the leader is late, it may leave out the time since then, and a thread
+  /// that used it for a deadline would have it left out twice.
   [[nodiscard]] core::Instant noticed_now() noexcept {
     const core::Instant now = sys_.now();
     const core::Instant wakes_at = wakes_at_.load(std::memory_order_relaxed);
     return now - RunningTime::kSlack > wakes_at ? wakes_at : now;
   }
 
-  /// Until `deadline` a freeze would shorten the time that a client has.
+  /// A freeze before `deadline` would shorten the time of a client.
   void expect(core::Instant deadline) noexcept { timed_until_ = std::max(timed_until_, deadline); }
 
   /// How long the leader may wait for events when its next timer is due at `next`. `timed`: a
-  /// freeze would shorten a time that somebody has, so the wait is short enough to notice one.
+  /// freeze would shorten a running deadline, so the wait is short enough to notice one.
   [[nodiscard]] core::Duration wait_until(core::Instant next, bool timed) noexcept {
     if (next == core::kNever) {
       wakes_at_.store(core::kNever, std::memory_order_relaxed);
       return kForever;
     }
-    // Not now_: a thread that takes the lead after a long call finds the time of the last turn
-    // there.
+    // Not now_: after a long call it is still the time of the last turn.
     core::Instant t = sys_.now();
     if (t - RunningTime::kSlack > wakes_at_.load(std::memory_order_relaxed))
         [[unlikely]] {  // frozen within the turn
@@ -85,7 +85,7 @@ class LoopClock {
 
  private:
   static constexpr core::Duration kPulse = 100ms;
-  /// From one reading to the next wait: 256 calls that each end just before a takeover.
+  /// From one reading to the next wait: 256 calls that each end just before the lead is taken over.
   static constexpr core::Duration kLongestTurn = 500ms;
   static constexpr core::Duration kReportedFreeze = 5s;
 
@@ -93,7 +93,7 @@ class LoopClock {
   Log& log_;
   const Place& place_;
   core::Instant now_{};
-  // When the leader was to read the clock again: written by the leader, read by all.
+  // When the leader is due to read the clock again: written by the leader, read by any thread.
   std::atomic<core::Instant> wakes_at_{core::kNever};
   core::Instant timed_until_{};
 };

@@ -1,15 +1,14 @@
-// What a loop does with its connections at present. Handover and Draining write it, the other parts
-// of the loop read it.
+// Operating mode of a loop. Handover and Draining write it, the other parts of the loop read it.
 #pragma once
 
 #include <cstdint>
 
 namespace iotax::driver {
 
-/// How far a stop has come.
+/// Progress of a stop.
 enum class Stopping : std::uint8_t {
   no,
-  delayed,   // still accepting, responses say close
+  delayed,   // still accepting, responses announce the close
   draining,  // listeners are closed, requests in progress may finish
   cut_off,   // the graceful timeout is over, or the stop was to be immediate
 };

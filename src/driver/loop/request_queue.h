@@ -1,4 +1,4 @@
-// Requests on their way to the application and back: admitted or rejected, completed, taken away
+// Requests before and after their calls: admits, rejects and completes them, and takes them away
 // from a thread. Sends the responses of a turn. It must not know which thread runs a request.
 #pragma once
 
@@ -38,8 +38,8 @@ class RequestQueue {
 
   // ---- before the call, by the owner of the session
 
-  /// Whether the request of `s` is still worth a call: its client is connected, and it did not wait
-  /// too long. If not, it is answered or dropped here, and the session is to be given back.
+  /// Whether to call the application for `s`: its client is connected, and it did not wait too
+  /// long. If not, the request is rejected or dropped here, and the caller returns the session.
   [[nodiscard]] bool admit(Session& s, core::Instant now) {
     const core::Duration waited = now - s.stream.ready_at;
     const bool disconnected = s.link.disconnected.load(std::memory_order_relaxed) ||
@@ -75,22 +75,22 @@ class RequestQueue {
 
   // ---- after the call
 
-  /// The request of `s` is over, and its output is in the session until flush().
+  /// The request of `s` has ended; its output stays in the session until flush().
   void completed(const Lead& /*lead*/, Session& s) {
     s.stream.body.reset();
     completed_.push_back(&s);
   }
 
-  /// The leader's own thread has finished a request of `s`. If another one was pipelined behind it,
-  /// that is the first of those that are ready, so that the responses of a connection leave
-  /// together; if not, it is completed().
+  /// The leader's own thread has finished a request of `s`. A pipelined request after it becomes
+  /// the first of those that are ready, so that the responses of a connection are sent together;
+  /// otherwise `s` is completed().
   void advance_pipelined(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     s.stream.body.reset();
     s.link.hold_clock(false, now);
     if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
       outgoing_.send_output(lead, s, now);
-    // Requests behind unsent output wait until the client has read it.
+    // Requests wait while there is unsent output before them.
     const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
                       !s.link.disconnected.load(std::memory_order_relaxed);
     if (more) s.link.machine.on_time(now);  // the time of a request begins when its turn comes
@@ -108,13 +108,12 @@ class RequestQueue {
     outgoing_.send_output(lead, s, loop_.clock.now());
     give_back(lead, s);
     if (loop_.mode.closing_idle)
-      events_.close_if_idle(lead, s);  // its head was sent before the stop
+      events_.close_if_idle(lead, s);  // the head was sent before the stop
   }
 
-  /// `s` is taken from the thread that has run its request for `age` without output: the client
-  /// gets what can still be sent, and the connection closes. The session lives until
-  /// thread_returned(), since the thread may read it. After a complete response it is an ordinary
-  /// session.
+  /// Take `s` from the thread that has run its request for `age` without output: send what is still
+  /// possible and close the connection. The session lives until thread_returned(), since the thread
+  /// may read it. After a complete response it is an ordinary session.
   void take_away(const Lead& lead, Session& s, Cut how, core::Duration age) {
     if (how == Cut::complete) {
       return_session(lead, s);
@@ -157,7 +156,8 @@ class RequestQueue {
       give_back(lead, *s);
     }
     completed_.clear();
-    // After the others: a session whose last response is complete by now has sent all in one.
+    // After the others: a session whose last response is complete has sent everything at once by
+    // now.
     for (Session* s : pipelined_) {
       outgoing_.send_earlier(lead, *s, now);
       const bool lent = s->stream.owner.load(std::memory_order_relaxed) != Owner::loop;
@@ -175,7 +175,7 @@ class RequestQueue {
     completed(lead, s);
   }
 
-  /// `s` is the leader's again, whichever thread ran its request.
+  /// The leader owns `s` again, whichever thread ran its request.
   void give_back(const Lead& lead, Session& s) {
     IOTAX_CHECK(s.stream.owner.load(std::memory_order_relaxed) != Owner::loop);
     s.link.write_wanted = false;

@@ -1,5 +1,5 @@
-// What happens to one connection: its events, its timer, and the steps of its machine. It must not
-// know listeners, threads, or the other connections.
+// Handles one connection: its events, its timer, and the steps of its machine. It must not know
+// listeners, threads, or the other connections.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class SessionEvents {
  public:
   using Session = driver::Session<E>;
 
-  /// All are borrowed. Sessions whose request can run go to `ready`, lent.
+  /// All are borrowed. Sessions whose request can run are lent and added to `ready`.
   SessionEvents(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, Intake<E>& intake,
                 Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
       : loop_(loop),
@@ -44,17 +44,17 @@ class SessionEvents {
     }
     if (event.writable) {
       flush_outbox(lead, s);
-      // It may be closed by now, or lent for the request behind the response.
+      // It may be closed now, or lent for the next pipelined request.
       if (!s.link.wire.is_open() || s.stream.owner.load(std::memory_order_relaxed) != Owner::loop)
         return;
     }
     if (!event.readable && !event.hangup && !event.broken) return;
     if (!event.broken && waits_for_reader(s)) {
-      sync(lead, s);  // it was read until now
+      sync(lead, s);  // it is still watched for input
       return;
     }
     if (is_paused(s)) {
-      sync(lead, s);  // a late thread gave it back without mail
+      sync(lead, s);  // a late thread returned it without mail
       return;
     }
     if (s.link.phase != Phase::open) {
@@ -80,7 +80,7 @@ class SessionEvents {
         s.stream.owner.compare_exchange_strong(expected, Owner::surprised,
                                                std::memory_order_acq_rel);
       }
-      loop_.timers.set(s, now + 1s);  // another thread has it: look again
+      loop_.timers.set(s, now + 1s);  // another thread owns it: check again later
       return;
     }
     if (s.link.phase != Phase::open) {
@@ -88,7 +88,7 @@ class SessionEvents {
       return;
     }
     if (is_paused(s)) {
-      sync(lead, s);  // a late thread gave it back without mail
+      sync(lead, s);  // a late thread returned it without mail
       return;
     }
     if (s.link.backlogged() && s.link.outbox->late(now)) {
@@ -108,12 +108,12 @@ class SessionEvents {
     step(lead, s);
   }
 
-  /// Read once from the socket of `s`, and do what follows.
+  /// Read once from the socket of `s` and process the input.
   void receive(const Lead& lead, Session& s) {
     const Result<std::size_t> got = s.link.wire.recv(loop_.received);
     if (!got) {
       if (got.error() == EAGAIN || got.error() == EWOULDBLOCK) {
-        sync(lead, s);  // silenced while it was lent: the late thread has read it and returned it
+        sync(lead, s);  // unregistered while lent: a late thread has read it and returned it
         return;
       }
       s.link.disconnected.store(true, std::memory_order_relaxed);
@@ -130,15 +130,15 @@ class SessionEvents {
     step(lead, s);
   }
 
-  /// Let the machine of `s` go on, and do what follows. `s` is the leader's.
+  /// Step the machine of `s` and handle the result. The leader owns `s`.
   void step(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     if (intake_.advance(s, now) == Progress::ready) {
-      // If the poller does not watch it for input, it is silenced from the start: whoever gives it
-      // back has to register it.
+      // If the poller does not watch it for input, it starts as `surprised`: the thread that
+      // returns it has to have it registered.
       const bool heard = s.link.in_poller && s.link.interest.read;
       s.stream.owner.store(heard ? Owner::lent : Owner::surprised, std::memory_order_relaxed);
-      // A late thread gives it back idle and sets no timer, so the timer that runs must not be
+      // A late thread returns it idle without setting a timer, so the current timer must not be
       // later than the end of the keep-alive time.
       const core::Duration keep_alive = loop_.config.limits.keep_alive;
       if (keep_alive > core::Duration::zero() && s.deadline() > now + keep_alive) {
@@ -152,8 +152,8 @@ class SessionEvents {
     }
   }
 
-  /// Bring registration, phase and timer of `s` in line with its machine and its output. `s` is the
-  /// leader's. May close it.
+  /// Update registration, phase and timer of `s` to match its machine and its output. The leader
+  /// owns `s`. May close it.
   void sync(const Lead& lead, Session& s) {
     IOTAX_CHECK(s.stream.owner.load(std::memory_order_relaxed) == Owner::loop);
     if (s.link.disconnected.load(std::memory_order_relaxed)) {
@@ -167,7 +167,7 @@ class SessionEvents {
       closing_.begin(lead, s);
       if (!s.link.wire.is_open()) return;
     }
-    // What a client sends before its reset is not read: an end of file would be reported forever.
+    // Input before a reset is not read: an end of file would be reported forever.
     const bool reading = s.link.phase == Phase::lingering ||
                          (s.link.phase == Phase::open && s.stream.cut == Cut::no &&
                           s.link.machine.wants_input() && !paused && !waits_for_reader(s));
@@ -184,7 +184,7 @@ class SessionEvents {
     }
   }
 
-  /// sync() for a session that its thread returns: `s` is the leader's again.
+  /// sync() for a session that a thread has returned: the leader owns it again.
   void sync_returned(const Lead& lead, Session& s) {
     release_outbox(lead, s);
     if (only_timer_changes(s)) [[likely]] {
@@ -192,12 +192,12 @@ class SessionEvents {
       table_.set_timer(lead, s);
       return;
     }
-    sync(lead, s);  // also if it was silenced: it registers what is missing
+    sync(lead, s);  // also after `surprised`: this registers what is missing
     if (!s.link.wire.is_open() || s.link.phase != Phase::open || s.link.backlogged() ||
         s.link.machine.idle())
       return;
     s.link.machine.on_time(loop_.clock.now());
-    step(lead, s);  // input that arrived behind the request
+    step(lead, s);  // input that arrived after the request
   }
 
   /// Close `s` if it is idle and no request has arrived.
@@ -206,7 +206,7 @@ class SessionEvents {
     if (s.link.wire.is_open() && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
   }
 
-  /// `s` is lent, and its outbox waits for room in the socket.
+  /// `s` is lent, and its outbox waits for the socket to be writable.
   void watch_writable(const Lead& lead, Session& s) {
     const bool silenced = s.stream.owner.load(std::memory_order_relaxed) == Owner::surprised;
     table_.watch(lead, s, Interest{!silenced, true});
@@ -216,7 +216,7 @@ class SessionEvents {
  private:
   static constexpr std::uint64_t kFlushBytesPerTurn = 1U << 20;
 
-  /// True: done. False: the session came back meanwhile, and the event is the leader's to handle.
+  /// True: done. False: the session was returned meanwhile, and the leader must handle the event.
   bool on_event_while_lent(const Lead& lead, Session& s, const Event& event) {
     if (event.broken) s.link.disconnected.store(true, std::memory_order_relaxed);
     if (event.hangup) s.link.half_closed.store(true, std::memory_order_relaxed);
@@ -227,8 +227,8 @@ class SessionEvents {
       flush_outbox_while_lent(lead, s);
     }
     if (!event.readable && !event.hangup && !event.broken) return true;
-    // Silence it. An error and a hang-up cannot be masked, so it leaves the poller; unsent output
-    // stays watched.
+    // Stop watching for input. Errors and hang-ups cannot be masked, so remove it from the poller,
+    // unless unsent output has to stay watched.
     if (writing && !event.broken && s.link.backlogged()) {
       table_.watch(lead, s, Interest{false, true});
     } else {
@@ -271,7 +271,7 @@ class SessionEvents {
           release_outbox(lead, s);
           s.link.hold_clock(false, loop_.clock.now());
           s.link.machine.on_time(loop_.clock.now());
-          step(lead, s);  // requests that were pipelined behind the response
+          step(lead, s);  // requests that were pipelined after the response
           return;
         }
         break;
@@ -282,27 +282,27 @@ class SessionEvents {
     sync(lead, s);
   }
 
-  /// Fast path: registration and phase are right already, sync() would change the timer only.
+  /// Fast path: only the timer changes; registration and phase are already right.
   [[nodiscard]] bool only_timer_changes(const Session& s) const noexcept {
     return s.link.machine.idle() && !s.link.disconnected.load(std::memory_order_relaxed) &&
            s.link.outbox.get() == nullptr && s.link.phase == Phase::open && s.link.in_poller &&
            s.link.interest.read && !s.link.interest.write && !loop_.mode.paused;
   }
 
-  /// An idle connection holds no memory.
+  /// An idle connection uses no memory for an outbox.
   static void release_outbox(const Lead& lead, Session& s) noexcept {
     if (s.link.outbox.get() == nullptr || s.link.backlogged() || !s.link.machine.idle()) return;
     s.link.outbox.release(lead);
   }
 
-  /// Idle, and not read, because the loop is paused.
+  /// Whether `s` is idle and not read because the loop is paused.
   [[nodiscard]] bool is_paused(const Session& s) const noexcept {
     return loop_.mode.paused && SessionTable<E>::is_idle(s);
   }
 
-  /// Responses of `s` wait for their client, and its next request waits until they are sent: a
-  /// client that sends requests and does not read causes no further calls. The rest of a body in
-  /// progress is read, since one thread of the client may both send and read.
+  /// Whether unsent output of `s` delays its next request: a client that sends requests and does
+  /// not read causes no further calls. The body of a request in progress is still read, since a
+  /// single thread of the client may both send and read.
   [[nodiscard]] static bool waits_for_reader(const Session& s) noexcept {
     return s.link.phase == Phase::open && s.link.backlogged() && !s.link.machine.reads_content();
   }

@@ -1,5 +1,5 @@
-// The sessions of a loop, and what the kernel and the timers know of them. It must not know HTTP,
-// or why a session closes.
+// The sessions of a loop with their registrations and timers. It must not know HTTP, or why a
+// session closes.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 
 namespace iotax::driver {
 
-/// Owns every session. Used by the leader, but for size().
+/// Owns every session. For the leader, except size().
 template <Env E>
 class SessionTable {
  public:
@@ -32,14 +32,14 @@ class SessionTable {
   SessionTable(SessionTable&&) = delete;
   ~SessionTable() { IOTAX_CHECK(empty()); }
 
-  /// A session for a connection. It is not watched yet.
+  /// Create a session for a connection. It is not watched yet.
   Session& open(const Lead& /*lead*/, const Accepted& accepted) {
     intake_.budget().descriptors.add();
     const Result<SocketAddress> local = loop_.sys.getsockname(accepted.fd);
     auto made = std::make_unique<Session>(loop_.sys, accepted.fd,
                                           peer_of(accepted.peer, local ? *local : SocketAddress{}),
                                           intake_.limits(), intake_.policy(), loop_.clock.now());
-    Session& s = *made.release();  // owned by the list from here on; erase() takes it out again
+    Session& s = *made.release();  // the list owns it until erase()
     s.link.next = first_;
     if (first_ != nullptr) first_->link.previous = &s;
     first_ = &s;
@@ -48,7 +48,7 @@ class SessionTable {
   }
 
   /// Close the descriptor of `s`, which is not watched any more. The session lives until
-  /// end_turn(), since events of this turn may name it; if a thread may still read it, until
+  /// end_turn(), since events of this turn may refer to it; if a thread may still read it, until
   /// thread_returned().
   void erase(const Lead& /*lead*/, Session& s) {
     const bool in_head = s.stream.cut == Cut::no && s.link.machine.in_head();
@@ -67,7 +67,7 @@ class SessionTable {
     }
     if (s.link.next != nullptr) s.link.next->link.previous = s.link.previous;
     if (s.link.outbox.get() != nullptr)
-      s.link.outbox->clear();  // the session may live on for its thread
+      s.link.outbox->clear();  // the session may live longer for its thread
     --size_;
     has_erased_ = true;
     intake_.budget().descriptors.remove();
@@ -80,26 +80,25 @@ class SessionTable {
     return has_erased_ && std::exchange(has_erased_, false);
   }
 
-  /// The thread that may still have read `s` has returned.
+  /// The thread that could still read `s` has returned.
   void thread_returned(const Lead& /*lead*/, Session& s) {
     std::erase_if(orphans_,
                   [&](const std::unique_ptr<Session>& orphan) { return orphan.get() == &s; });
   }
 
-  /// No event names an erased session any more.
+  /// Events do not refer to erased sessions any more.
   void end_turn(const Lead& /*lead*/) noexcept { erased_.clear(); }
 
-  /// Nothing is served any more: sessions that close from now on have no line in the access log,
-  /// and no thread reads them.
+  /// Shut down: sessions that close from now on are not logged, and no thread reads them.
   void begin_end(const Lead& /*lead*/) noexcept {
     ending_ = true;
     orphans_.clear();
   }
 
-  // ---- what the poller and the timers know
+  // ---- registrations and timers
 
-  /// Have the poller report what `interest` names. If the kernel refuses, `s` is gone: no event of
-  /// it would ever come.
+  /// Have the poller report the events of `interest`. If the kernel refuses, mark `s` as
+  /// disconnected: it would never get an event.
   void watch(const Lead& lead, Session& s, Interest interest) {
     if (s.link.in_poller && s.link.interest.read == interest.read &&
         s.link.interest.write == interest.write) {
@@ -141,14 +140,14 @@ class SessionTable {
     loop_.timers.set(s, due);
   }
 
-  // ---- which sessions there are
+  // ---- the sessions
 
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-  /// From any thread.
+  /// Thread-safe.
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
-  /// Call f(session) for each; it may erase that one. An f that returns bool ends the walk with
-  /// false, which is then the result.
+  /// Call f(session) for each; it may erase that session. If f returns bool, false ends the
+  /// iteration and is the result.
   template <class F>
   bool for_each(const Lead& /*lead*/, F f) {
     for (Session* s = first_; s != nullptr;) {
@@ -163,23 +162,22 @@ class SessionTable {
     return true;
   }
 
-  /// Open, no request in progress, and nothing unsent.
+  /// Whether `s` is open, without a request in progress or unsent output.
   [[nodiscard]] static bool is_idle(const Session& s) noexcept {
     return s.stream.owner.load(std::memory_order_acquire) == Owner::loop &&
            s.link.phase == Phase::open && !s.link.backlogged() && s.link.machine.idle();
   }
 
-  /// `s` is idle from now on, or will be soon: oldest_idle() sorts out those that are not.
+  /// `s` is idle now or will be soon: oldest_idle() skips those that are not.
   void renew_idle(const Lead& /*lead*/, Session& s) noexcept { idle_.renew(s, loop_.clock.now()); }
 
-  /// The session that has been idle for longest; null: none is idle. Takes constant time on
-  /// average: a session that is not idle is taken out of the list, and whoever finds it idle again
-  /// puts it back; one that a thread runs is moved to the end, and to its place if the call was
-  /// long.
+  /// The session that has been idle for longest; null: none is idle. Constant time on average: this
+  /// removes a session that is not idle from the list, and sync() adds it again when it is; a
+  /// session that a thread runs moves to the end, and to its right position if the call was long.
   [[nodiscard]] Session* oldest_idle(const Lead& /*lead*/) noexcept {
     static constexpr core::Duration kLongCall = 100ms;
     Session* last = idle_.youngest();
-    bool moved = false;  // an idle one, perhaps behind `last`
+    bool moved = false;  // an idle session, perhaps after `last`
     while (Session* const s = idle_.oldest()) {
       const bool at_end = s == last;
       if (s->stream.owner.load(std::memory_order_acquire) != Owner::loop) {

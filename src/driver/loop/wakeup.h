@@ -1,5 +1,5 @@
 // The pipe that ends the leader's wait: other threads write to it, and so does Python when a signal
-// arrives. It must not know what the leader is needed for.
+// arrives. It must not know the reason of a wake-up.
 #pragma once
 
 #include <array>
@@ -20,8 +20,8 @@ class WakeupPipe : public EventSource {
   explicit WakeupPipe(typename E::Sys& sys) noexcept : EventSource(Kind::wakeup), sys_(sys) {}
 
   void open(int fd) noexcept { fd_ = fd; }
-  /// Empty the pipe. A byte other than 0 is the number of a signal, which Python wrote; the
-  /// server's own wake-ups write 0.
+  /// Empty the pipe. A byte other than 0 is the number of a signal, written by Python; the server's
+  /// own wake-ups write 0.
   void read() {
     std::array<std::byte, 256> bytes;
     for (;;) {
@@ -34,10 +34,10 @@ class WakeupPipe : public EventSource {
     }
   }
 
-  /// Whether signals have arrived whose handlers did not run.
+  /// Whether signals have arrived whose handlers have not run.
   [[nodiscard]] bool has_signals() const noexcept { return signals_; }
   [[nodiscard]] bool take_signals() noexcept { return std::exchange(signals_, false); }
-  /// They had been taken, and their handlers did not run.
+  /// The signals were taken, but their handlers did not run: keep them.
   void keep_signals() noexcept { signals_ = true; }
 
  private:

@@ -1,5 +1,5 @@
-// The lock that the application needs (Application::acquire), as one thread holds it. Decides how
-// long the thread keeps it between calls. It must not know requests or the lead.
+// One thread's use of the lock that the application needs (Application::enter). Decides how long
+// the thread keeps it between calls. It must not know requests or the lead.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@
 
 namespace iotax::driver {
 
-/// Where a thread stands with the lock. Hints for the spare only: a wrong one costs a millisecond,
-/// never correctness.
+/// How a thread uses the lock. A hint for the spare only: a wrong one costs a millisecond, never
+/// correctness.
 enum class LockUse : std::uint8_t { out, waiting, held };
 
-/// One of a thread's; by that thread, but for use().
+/// One per thread, for that thread only, except use().
 template <Env E>
 class AppLock {
  public:
@@ -28,7 +28,7 @@ class AppLock {
       : sys_(sys), application_(application), clock_(clock), tuning_(tuning), thread_(thread) {}
 
   /// Acquire the lock for one or more calls. A thread that waited long for it may keep it as long:
-  /// an equal share beside a thread that computes. Returns when it was acquired, since waiting for
+  /// an equal share next to a thread that computes. Returns when it was acquired, since waiting for
   /// it does not count as time of the call.
   core::Instant acquire() {
     const core::Instant asked = clock_.noticed_now();
@@ -54,8 +54,8 @@ class AppLock {
     return credit_until_ != core::Instant{} && sys_.now() < credit_until_;
   }
 
-  /// While one of these lives, a call of the application waits or works inside the server, without
-  /// the lock.
+  /// Releases the lock during its lifetime, while a call of the application waits or works inside
+  /// the server.
   class Released {
    public:
     explicit Released(AppLock& lock) : lock_(lock) { lock_.give_it_up(); }
@@ -68,7 +68,7 @@ class AppLock {
 
   // ---- the hint
   [[nodiscard]] LockUse use() const noexcept { return use_.load(std::memory_order_relaxed); }
-  /// The thread is going to acquire the lock, or will not for a while.
+  /// Publish that the thread will acquire the lock, or will not for a while.
   void announce(LockUse use) noexcept { use_.store(use, std::memory_order_relaxed); }
 
  private:
@@ -89,7 +89,7 @@ class AppLock {
   const unsigned thread_;
   Atomic<E, LockUse> use_{LockUse::out};
   bool held_ = false;
-  core::Instant credit_until_{};  // our share of the lock after a long wait for it
+  core::Instant credit_until_{};  // this thread's share of the lock after a long wait for it
 };
 
 }  // namespace iotax::driver

@@ -41,7 +41,7 @@ class AppThread {
         thread_(thread),
         state_(threads[thread]) {}
 
-  /// Until the worker has stopped, or another thread has taken this one's place.
+  /// Run until the worker has stopped, or another thread has replaced this one.
   void run() {
     while (!stop_.is_finished()) {
       Next next = mutex_.with_lock([&](const Locked& locked) { return choose(locked); });
@@ -62,7 +62,7 @@ class AppThread {
     bool ends = false;
     std::optional<Lead> lead;
     Session<E>* queued = nullptr;
-    bool keeps_lock = false;  // while it sleeps: the lead may be granted soon
+    bool keeps_lock = false;  // during sleep(): the lead may be granted soon
   };
 
   [[nodiscard]] Next choose(const Locked& locked) {

@@ -1,4 +1,4 @@
-// The application threads of a worker as the others see them, and how many of them can be used. It
+// The state of a worker's application threads that others see, and how many of them are usable. It
 // must not know what they run.
 #pragma once
 
@@ -27,7 +27,7 @@ namespace iotax::driver {
 template <Env E>
 class BlockingIo;
 
-/// What a thread is woken for; bits of its wake word.
+/// Why a thread is woken; bits of its wake word.
 enum WakeBits : std::uint32_t {
   kWakeRequest = 1,  // a request waits in the queue
   kWakeLead = 2,     // the lead was granted
@@ -35,7 +35,7 @@ enum WakeBits : std::uint32_t {
   kWakeSignals = 8,  // thread 0: run signal handlers, then go back to sleep
 };
 
-/// A thread that did not come back from an overdue call.
+/// State of a thread that did not return from an overdue call in time.
 enum class Loss : std::uint8_t { none, lost, replaced };
 
 template <Env E>
@@ -53,10 +53,11 @@ struct alignas(64) AppThreadState {
   Call& call;
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
-  bool incoming = false;                   // woken for the queue, not yet past the lock
-  LeadWord lent;                           // by its last lend()
+  bool incoming = false;                   // woken for the queue, does not have the application
+                                           // lock yet
+  LeadWord lent;                           // result of its last lend()
   std::atomic<std::uint64_t> requests{0};  // written by this thread only
-  Offer<E, Session<E>> offer;              // with deadlines only
+  Offer<E, Session<E>> offer;              // used only with deadlines
   Exchange exchange;
 };
 
@@ -65,7 +66,7 @@ class AppThreads {
  public:
   using State = AppThreadState<E>;
 
-  /// More than `config.threads`, since some may get lost.
+  /// Makes more than `config.threads`, as replacements of lost threads.
   AppThreads(typename E::Sys& sys, const Config& config, Application& application,
              LoopClock<E>& clock, const LeadTuning& tuning, BlockingIo<E>& io, const Place& place)
       : sys_(sys), configured_(config.threads), present_(config.threads) {
@@ -77,37 +78,37 @@ class AppThreads {
     losses_.resize(most, Loss::none);
   }
 
-  /// How many there can ever be.
+  /// The maximum number of threads.
   [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(states_.size()); }
   [[nodiscard]] State& operator[](unsigned thread) noexcept { return *states_[thread]; }
   [[nodiscard]] const State& operator[](unsigned thread) const noexcept { return *states_[thread]; }
 
-  // ---- waking one
+  // ---- waking a thread
 
-  /// Say what `thread` is going to be woken for.
+  /// Record why `thread` will be woken.
   void mark(unsigned thread, WakeBits bits) noexcept {
     states_[thread]->wake.fetch_or(bits, std::memory_order_release);
   }
-  /// After mark(), without the mutex.
+  /// Call it after mark(), without the mutex.
   void wake(unsigned thread) { sys_.futex_wake(states_[thread]->wake, 1); }
   void wake(std::optional<unsigned> thread) {
     if (thread) wake(*thread);
   }
 
-  // ---- those that are lost
+  // ---- lost threads
 
-  /// How many were started, with the lost ones.
+  /// The number of started threads, including lost ones.
   [[nodiscard]] unsigned present(const Locked& /*locked*/) const noexcept { return present_; }
   [[nodiscard]] bool all_lost(const Locked& /*locked*/) const noexcept { return lost_ == present_; }
-  /// So many that the worker is to be replaced.
+  /// Whether so many are lost that the worker must be replaced.
   [[nodiscard]] bool half_lost(const Locked& /*locked*/) const noexcept {
     return lost_ * 2 >= configured_;
   }
   [[nodiscard]] Loss loss(unsigned thread, const Locked& /*locked*/) const noexcept {
     return losses_[thread];
   }
-  /// `thread` did not come back in time. The number of the thread that is to be started in its
-  /// place: none if there is only one, or if half of them were replaced.
+  /// `thread` did not return in time. Returns the number of the thread to start as its replacement;
+  /// empty if it is the only one, or if half of them have been replaced.
   [[nodiscard]] std::optional<unsigned> lose(unsigned thread, const Locked& /*locked*/) noexcept {
     ++lost_;
     losses_[thread] = Loss::lost;
@@ -115,15 +116,14 @@ class AppThreads {
     losses_[thread] = Loss::replaced;
     return present_++;
   }
-  /// The thread that was to replace `lost` could not be started: `lost` keeps its place if it comes
-  /// back.
+  /// The replacement of `lost` could not be started: if `lost` returns, it continues.
   void replacement_failed(unsigned lost, unsigned replacement, const Locked& /*locked*/) noexcept {
     if (losses_[lost] == Loss::replaced) losses_[lost] = Loss::lost;
     losses_[replacement] = Loss::lost;
     ++lost_;
   }
-  /// A lost thread is back. False: another one has its place, and it may end. Thread 0 stays, since
-  /// it runs signal handlers.
+  /// A lost thread has returned. False: it has been replaced and may end. Thread 0 stays, since it
+  /// runs signal handlers.
   [[nodiscard]] bool come_back(unsigned thread, const Locked& /*locked*/) noexcept {
     --lost_;
     return std::exchange(losses_[thread], Loss::none) != Loss::replaced || thread == 0;

@@ -1,6 +1,6 @@
-// What a call does inside the server that may take time: it sends, waits for its client, and reads
+// The blocking operations of a call inside the server: it sends, waits for its client, and reads
 // the body while it arrives, without the application lock. The host of SessionExchange. It must not
-// know who leads, only that the lead is to be taken over before a wait.
+// know which thread leads, only that the spare must take over the lead before a wait.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@
 
 namespace iotax::driver {
 
-/// Used by the thread that runs the request of the session. It has the application lock, except
-/// where a function says otherwise.
+/// For the thread that runs the request of the session. It holds the application lock, unless noted
+/// otherwise.
 template <Env E>
 class BlockingIo {
  public:
@@ -48,7 +48,7 @@ class BlockingIo {
 
   // ---- for SessionExchange
 
-  /// Bytes of the body, at least one unless it has ended or failed.
+  /// Read bytes of the body: at least one unless it has ended or failed.
   [[nodiscard]] BodyRead read_body(unsigned thread, Session& s, std::span<std::byte> into) {
     if (into.empty()) return {};
     for (;;) {
@@ -65,7 +65,7 @@ class BlockingIo {
                         loop_.clock().noticed_now());
     }
   }
-  /// Send all output of `s`; wait until what does not fit into its outbox was sent.
+  /// Send all output of `s`; wait until everything that does not fit into its outbox is sent.
   [[nodiscard]] Sent deliver(unsigned thread, Session& s) {
     if (!s.link.machine.output().empty() || s.stream.has_earlier_output) {
       const Released released(threads_[thread].lock);
@@ -73,10 +73,10 @@ class BlockingIo {
       while (!s.link.machine.output().empty() &&
              !s.link.disconnected.load(std::memory_order_relaxed)) {
         const std::uint32_t seen = s.link.outbox->progress().load(std::memory_order_acquire);
-        send(s, Rest::stays);  // room that was made before the progress was read
+        send(s, Rest::stays);  // uses room that was made before `seen` was read
         if (!s.link.machine.output().empty()) wait_for_room(thread, s, seen);
       }
-      if (!s.link.machine.output().empty()) send(s, Rest::kept);  // gone: it is dropped
+      if (!s.link.machine.output().empty()) send(s, Rest::kept);  // disconnected: drop
     }
     return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
@@ -92,9 +92,9 @@ class BlockingIo {
   using Rest = typename Outgoing<E>::Rest;
   using Released = typename AppLock<E>::Released;
 
-  /// The rest of the output lies where the application has it, and does not fit into the outbox:
-  /// wait until the client has read some since the progress was `seen`. Looks again every second,
-  /// since memory that other sessions give back is not announced. Without the application lock.
+  /// The remaining output is in the machine and does not fit into the outbox: wait until the client
+  /// has read some since the progress was `seen`. Checks again every second, since memory that
+  /// other sessions release is not announced. Without the application lock.
   void wait_for_room(unsigned thread, Session& s, std::uint32_t seen) {
     give_up_lead(thread);
     do {
@@ -107,7 +107,7 @@ class BlockingIo {
   void send(Session& s, Rest rest) {
     const core::Instant now = sys_.now();
     if (std::exchange(s.stream.has_earlier_output,
-                      false)) {  // a thread that takes over the lead sends it, too
+                      false)) {  // a thread that takes over the lead sends it too
       mutex_.with_lock(
           [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
     }
@@ -139,7 +139,7 @@ class BlockingIo {
   void wait_for_input(unsigned thread, Session& s) {
     static constexpr std::size_t kReceiveBytes = 16 * 1024;
     std::array<std::byte, kReceiveBytes> block;
-    // Input that has arrived is read before the client is judged.
+    // Read input that has arrived before checking the client's deadline.
     core::Instant now = loop_.clock().noticed_now();
     Result<std::size_t> got = s.link.wire.recv(block);
     if (is_empty(got)) {
@@ -151,8 +151,7 @@ class BlockingIo {
       now = loop_.clock().noticed_now();
       got = s.link.wire.recv(block);
       if (due != core::kNever && now - RunningTime::kSlack > due) {
-        s.link.machine.on_time(
-            due);  // this thread did not run since: that is not the client's fault
+        s.link.machine.on_time(due);  // this thread did not run meanwhile: not the client's fault
         s.link.machine.hold_clock(true);
         s.link.machine.on_time(now);
         s.link.machine.hold_clock(false);
@@ -170,7 +169,7 @@ class BlockingIo {
     }
   }
 
-  /// The bytes end with the caller's block, so all of the body that lies in them is stored.
+  /// The view of the bytes ends with the caller's block, so store all body bytes in it.
   void take_input(Session& s, std::span<const std::byte> bytes) {
     s.link.machine.receive(bytes);
     core::Step step = s.link.machine.step();
@@ -180,7 +179,7 @@ class BlockingIo {
     }
     if (std::holds_alternative<core::BodyEnd>(step)) {
       s.stream.body_ended = true;
-      (void)s.link.machine.step();  // Paused: what lies behind the body is kept
+      (void)s.link.machine.step();  // Paused: input after the body is kept
     } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
       s.stream.body_error = BodyError::malformed;
       intake().refuse(s, *rejected);
@@ -192,7 +191,7 @@ class BlockingIo {
     return !got && (got.error() == EAGAIN || got.error() == EWOULDBLOCK);
   }
 
-  /// The call is about to wait inside the server: the spare need not find out by itself.
+  /// The call is about to wait inside the server: make the spare take over immediately.
   void give_up_lead(unsigned thread) {
     if (leadership_.word() == threads_[thread].lent) spare_.act_now();
   }

@@ -1,5 +1,5 @@
-// When to tell people that requests wait because every application thread is busy. It must not know
-// threads or queues.
+// Rate-limits the warning that all application threads are busy. It must not know threads or
+// queues.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@ using namespace std::chrono_literals;
 
 class BusyWatch {
  public:
-  static constexpr core::Duration kAfter = 2s;   // of all threads being busy
-  static constexpr core::Duration kEvery = 30s;  // at most
+  static constexpr core::Duration kAfter = 2s;   // since all threads are busy
+  static constexpr core::Duration kEvery = 30s;  // minimum interval
 
   void all_busy(core::Instant now) noexcept {
     if (since_ == core::kNever) since_ = now;
   }
   void one_is_free() noexcept { since_ = core::kNever; }
-  /// When it is to be said; kNever while nothing waits or a thread is free.
+  /// When to log it; kNever while no request waits or a thread is free.
   [[nodiscard]] core::Instant due(std::size_t waiting) const noexcept {
     if (waiting == 0 || since_ == core::kNever) return core::kNever;
     return std::max(since_ + kAfter, not_before_);

@@ -1,5 +1,5 @@
-// Running one request in an application thread, and what is left to do when the lead is another
-// thread's by then. It must not know how the thread got the request.
+// Runs one request in an application thread, and finishes it if another thread leads by then. It
+// must not know how the thread got the request.
 #pragma once
 
 #include <atomic>
@@ -57,8 +57,8 @@ class CallRunner {
     return thread.exchange.end();
   }
 
-  /// The call of `s` has outlasted the watch, and the spare has taken over the lead. `ours`: the
-  /// result of run().
+  /// Finish the call of `s`, during which the spare has taken over the lead. `ours`: the result of
+  /// run().
   void finish_late(AppThreadState<E>& thread, Session& s, core::Instant called, bool ours) {
     late_.fetch_add(1, std::memory_order_relaxed);
     { const std::lock_guard new_leader_has_flushed(mutex_); }
@@ -67,7 +67,7 @@ class CallRunner {
     late_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  /// Run a request of the queue, without the lead.
+  /// Run a queued request, without the lead.
   void run_queued(AppThreadState<E>& thread, Session& s) {
     late_.fetch_add(1, std::memory_order_relaxed);
     const std::optional<core::Instant> called =
@@ -92,7 +92,7 @@ class CallRunner {
     return late_.load(std::memory_order_relaxed) != 0;
   }
 
-  /// By thread 0. A handler that raises stops the worker.
+  /// For thread 0. A handler that raises stops the worker.
   void run_signal_handlers() {
     AppLock<E>& lock = threads_[0].lock;
     const bool held = lock.held();
@@ -104,7 +104,7 @@ class CallRunner {
     if (!held) lock.release();
   }
 
-  /// Requests that were run, and those that are running. From any thread.
+  /// Requests completed and in progress. Thread-safe.
   [[nodiscard]] std::uint64_t requests() const noexcept {
     std::uint64_t count = 0;
     for (unsigned thread = 0; thread < threads_.size(); ++thread) {
@@ -121,8 +121,8 @@ class CallRunner {
   }
 
  private:
-  /// Tell the supervisor that requests run, if nobody watches, and once that this worker has run
-  /// its share of them.
+  /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that
+  /// this worker has run --max-requests.
   void report_call() {
     if (config_.tells_when_busy && seat_.wants_watching()) {
       (void)loop_.channel().report(Report::busy);
@@ -144,14 +144,13 @@ class CallRunner {
     }
   }
 
-  /// Send the response of `s` and give the session back, with mail only if the leader has something
-  /// to do for it.
+  /// Send the response of `s` and return the session, with mail only if the leader must act on it.
   void return_session(Session& s) {
     const core::Instant now = sys_.now();
     s.link.hold_clock(false, now);
     s.link.machine.on_time(now);
     loop_.outgoing().send_output(mutex_, s, now);
-    s.link.machine.sent(0);  // idle from now on, also where nothing was left to send
+    s.link.machine.sent(0);  // idle from now on, even if no output was left
     s.stream.body.reset();
     const bool quiet =
         s.link.machine.idle() && s.link.machine.closing() == core::Closing::no &&
@@ -177,7 +176,7 @@ class CallRunner {
   Overdue<E>& overdue_;
   StopState<E>& stop_;
   Seat& seat_;
-  const bool reports_calls_;  // the supervisor wants to know of calls
+  const bool reports_calls_;  // the supervisor wants reports of calls
   std::atomic<bool> share_done_{false};
   Atomic<E, unsigned> late_{0};
 };

@@ -1,8 +1,8 @@
-// When a call is slow, overdue, or its thread lost, and what people and Python are to hear of it.
-// It must not know sessions, answers or Python; worker_deadlines.h acts on what it says.
+// Decides when a call is slow or overdue and when its thread is given up. It must not know
+// sessions, responses or Python; overdue.h acts on its decisions.
 //
-// The leader looks, by timer. A thread that can use the interpreter (the watch) is told, logs the
-// stack and answers; when it does not get the interpreter in time, the leader answers by itself.
+// The leader checks, by timer. A thread that can use the application lock (the watch) is notified,
+// logs the stack and responds; if it does not get the lock in time, the leader responds by itself.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 enum class WatchKind : std::uint8_t {
   slow,     // over --slow-request
   overdue,  // over --request-timeout
-  lost,     // its thread did not come back within --request-timeout-grace
+  lost,     // its thread did not return within --request-timeout-grace
 };
 
 struct WatchEvent {
@@ -38,14 +38,14 @@ struct WatchEvent {
   std::string line;
   std::string id;
   core::Duration age{};
-  int replacement = -1;  // of a lost thread: the number of the thread to start
+  int replacement = -1;  // number of the thread to start in place of a lost one; -1: none
 };
 
 template <Env E>
 class Deadlines {
  public:
   using Sys = typename E::Sys;
-  /// How long the watch may take before the leader answers by itself.
+  /// How long to wait for the watch before the leader responds by itself.
   static constexpr core::Duration kPatience = 100ms;
 
   Deadlines(Sys& sys, const Config& config, std::size_t threads)
@@ -56,9 +56,9 @@ class Deadlines {
   // ---- by the leader
   enum class Verdict : std::uint8_t { nothing, slow, overdue, answer, lost };
 
-  /// Begin to look at every thread.
+  /// Start a check of every thread.
   void begin_look() noexcept { due_ = core::kNever; }
-  /// What is to be done about `thread` now. Each verdict is given once per call, or step of it.
+  /// Decide what to do about `thread` now. Returns each verdict once per call, or step of it.
   Verdict look(unsigned thread, ClaimWord word, core::Instant since, core::Instant now) {
     Seen& seen = seen_[thread];
     switch (state_of(word)) {
@@ -75,17 +75,17 @@ class Deadlines {
     }
     return Verdict::nothing;
   }
-  /// The next look; kNever when nothing runs.
+  /// When to check next; kNever when nothing runs.
   [[nodiscard]] core::Instant due() const noexcept { return due_; }
-  /// A call was answered by somebody else: its thread is waited for.
+  /// The watch has responded for a call: wait for its thread.
   void look_at_once() noexcept { due_ = core::Instant{}; }
-  /// Something else is to be looked at by then.
+  /// Check again by `when` for another reason.
   void look_by(core::Instant when) noexcept { look_again(when); }
-  /// Calls may begin that nobody has looked at.
+  /// Calls may start without the leader noticing: check soon.
   void expect_calls(core::Instant now) noexcept { look_again(now + shortest()); }
 
-  // ---- by anybody
-  /// The call of `word` is in somebody's debugger.
+  // ---- by any thread
+  /// Ignore the deadlines of the call of `word`: it is in a debugger.
   void suspend(unsigned thread, ClaimWord word) noexcept {
     seen_[thread].suspended.store(call_of(word), std::memory_order_relaxed);
   }
@@ -104,7 +104,7 @@ class Deadlines {
     }
     ring();
   }
-  /// Wait for the next event. Nothing: the worker has stopped.
+  /// Wait for the next event. Empty: the worker has stopped.
   std::optional<WatchEvent> wait() {
     for (;;) {
       const std::uint32_t heard = bell_.load(std::memory_order_acquire);
@@ -124,15 +124,15 @@ class Deadlines {
  private:
   static constexpr std::size_t kEventsMax = 4096;  // a few for each of a thousand threads
 
-  /// What was said of a thread.
+  /// What has been decided about a thread.
   struct Seen {
-    std::uint64_t slow = 0;  // the call that was slow
-    ClaimWord overdue = 0;   // the step that was overdue
+    std::uint64_t slow = 0;  // the call that was reported as slow
+    ClaimWord overdue = 0;   // the step that was reported as overdue
     core::Instant answer_at{};
     ClaimWord taken = 0;
     core::Instant taken_at{};
     bool lost = false;
-    std::atomic<std::uint64_t> suspended{0};  // a call
+    std::atomic<std::uint64_t> suspended{0};  // the number of a call in a debugger
   };
 
   Verdict look_at_call(Seen& seen, ClaimWord word, core::Instant since, core::Instant now) {
@@ -153,7 +153,7 @@ class Deadlines {
         return Verdict::nothing;
       }
       if (now >= seen.answer_at) {
-        look_again(now);  // from here on its thread is waited for
+        look_again(now);  // wait for its thread from here on
         return Verdict::answer;
       }
       look_again(seen.answer_at);

@@ -1,5 +1,5 @@
-// Which application thread runs a request that the leader does not run itself: the queue, the idle
-// threads, and whether requests go straight to them. It must not know how a request runs.
+// Decides which application thread runs a request that the leader does not run itself: the queue,
+// the idle threads, and direct dispatch. It must not know how a request runs.
 #pragma once
 
 #include <atomic>
@@ -44,7 +44,7 @@ class Dispatch {
   // ---- the queue
 
   [[nodiscard]] bool has_queued(const Locked& /*locked*/) const noexcept { return !queue_.empty(); }
-  /// How many requests wait. From any thread.
+  /// The number of queued requests. Thread-safe.
   [[nodiscard]] std::size_t queued() const noexcept {
     return queued_.load(std::memory_order_relaxed);
   }
@@ -53,16 +53,15 @@ class Dispatch {
     publish_size();
     return s;
   }
-  /// An application thread leads: what waits is the first that it runs.
+  /// An application thread leads: it runs the queued requests first.
   void take_queue(const Lead& /*lead*/, const Locked& /*locked*/) {
     while (!queue_.empty()) loop_.ready().push(queue_.pop());
     publish_size();
     loop_.set_queue_since(core::kNever, {});
     loop_.set_busy_due(core::kNever);
   }
-  /// Requests that are ready wait where threads without the lead find them; those that have waited
-  /// too long are rejected. `stuck`: no call can begin, so each waits for --request-timeout at
-  /// most.
+  /// Queue ready requests for threads without the lead; reject those that have waited too long.
+  /// `stuck`: no call can start, so each request waits for --request-timeout at most.
   void enqueue_ready(const Lead& lead, const Locked& locked, bool stuck) {
     RequestQueue<E>& requests = loop_.requests();
     const bool hopeless = threads_.all_lost(locked);
@@ -102,8 +101,8 @@ class Dispatch {
   [[nodiscard]] std::vector<unsigned> take_idle(const Locked& /*locked*/) noexcept {
     return std::exchange(idle_, {});
   }
-  /// A thread for the queue, which the caller wakes without the mutex. Nothing: there is none, or
-  /// one is on its way already.
+  /// Select a thread for the queue; the caller wakes it without the mutex. Empty: none is idle, or
+  /// a woken one has not arrived yet.
   [[nodiscard]] std::optional<unsigned> wake_one(const Locked& locked) {
     if (waking_ || idle_.empty() || queue_.empty()) return std::nullopt;
     waking_ = true;
@@ -111,12 +110,12 @@ class Dispatch {
     threads_.mark(thread, kWakeRequest);
     return thread;
   }
-  /// `thread` has the application lock, or will not run a request of the queue: the next thread may
-  /// be woken. So at most one woken thread is on its way to the lock.
+  /// `thread` has the application lock, or will not run a queued request: the next thread may be
+  /// woken. So at most one woken thread waits for the lock.
   void arrived(AppThreadState<E>& thread, const Locked& /*locked*/) noexcept {
     if (std::exchange(thread.incoming, false)) waking_ = false;
   }
-  /// By `thread`, before its call: wake the next one for the queue.
+  /// Called by `thread` before its call: wake the next one for the queue.
   void wake_next(AppThreadState<E>& thread) {
     if (!thread.incoming && queued() == 0) return;
     threads_.wake(mutex_.with_lock([&](const Locked& locked) {
@@ -127,7 +126,7 @@ class Dispatch {
 
   // ---- direct dispatch
 
-  /// Calls were slow lately: requests go straight to idle threads.
+  /// Whether calls were slow recently, so that requests go directly to idle threads.
   [[nodiscard]] bool direct() const noexcept { return direct_.load(std::memory_order_relaxed); }
   void begin_direct_if_slow(const Locked& /*locked*/) noexcept {
     if (share_.high()) direct_.store(true, std::memory_order_relaxed);
@@ -135,9 +134,9 @@ class Dispatch {
   void end_direct_if_quick(const Locked& /*locked*/) noexcept {
     if (direct() && share_.low()) direct_.store(false, std::memory_order_relaxed);
   }
-  /// By a thread whose call did not lose the lead.
+  /// For a thread that kept the lead during its call.
   void record_quick_call() noexcept { share_.quick(); }
-  /// By a thread whose call began at `called`.
+  /// For a thread whose call started at `called`.
   void record_call(core::Instant called) {
     if (sys_.now() - called > tuning_.slow) {
       share_.slow();
@@ -149,7 +148,7 @@ class Dispatch {
   // ---- the warning that all threads are busy
 
   void one_is_free(const Locked& /*locked*/) noexcept { busy_.one_is_free(); }
-  /// Log it if no thread was idle for a while and requests wait.
+  /// Log it if all threads were busy for a while and requests wait.
   void warn_if_busy(const Lead& /*lead*/, const Locked& locked) {
     const core::Instant now = loop_.now();
     if (idle_.empty()) {
@@ -196,12 +195,12 @@ class Dispatch {
   Loop<E>& loop_;
   AppThreads<E>& threads_;
 
-  // Under the mutex.
+  // Protected by the mutex.
   Fifo<Session*> queue_;        // ready requests for threads without the lead
   std::vector<unsigned> idle_;  // last in, first out: warm caches
-  bool waking_ = false;         // a woken thread is on its way to the application lock
+  bool waking_ = false;         // a woken thread does not have the application lock yet
   BusyWatch busy_;
-  // Also read without it.
+  // Also read without the mutex.
   Atomic<E, std::size_t> queued_{0};
   std::atomic<bool> direct_{false};
   SlowShare share_;

@@ -1,5 +1,6 @@
-// The thread that leads: it runs turns of the loop, and an application thread calls the application
-// for what is ready, lending the lead for each call. It must not know how threads come to lead.
+// The leading thread: runs turns of the loop, and, if it is an application thread, calls the
+// application for ready requests and lends the lead during each call. It must not know how threads
+// come to lead.
 #pragma once
 
 #include <array>
@@ -76,7 +77,7 @@ class Leader {
     thread.lock.release();
   }
 
-  /// What other threads, the supervisor and signals ask for. False: running signal handlers took so
+  /// Handle requests of other threads, the supervisor and signals. False: signal handlers ran so
   /// long that the lead was lost. `thread` may be the spare.
   [[nodiscard]] bool apply_requests(Lead& lead, unsigned thread) {
     if (mailbox_.any()) overdue_.deliver_mail(lead);
@@ -100,7 +101,7 @@ class Leader {
     return reclaim(lead, lent, threads_[0]);
   }
 
-  /// Whether nothing is left to serve: then every thread ends.
+  /// Check whether nothing is left to serve; then end every thread.
   [[nodiscard]] bool end_if_stopped(const Lead& lead) {
     if (!loop_.is_stopping()) [[likely]]
       return false;
@@ -120,13 +121,13 @@ class Leader {
       }
       const bool lost = mutex_.with_lock(
           [&](const Locked& locked) { return threads_.loss(0, locked) != Loss::none; });
-      if (lost) application_.end_process(stop_.exit_code());  // it would be waited for
+      if (lost) application_.end_process(stop_.exit_code());  // the process would wait for it
     }
     end_threads();
     return true;
   }
 
-  /// Every thread of the worker ends as soon as it is out of its call.
+  /// End every thread of the worker as soon as it has left its call.
   void end_threads() {
     const std::vector<unsigned> idle = mutex_.with_lock([&](const Locked& locked) {
       stop_.finish();
@@ -141,7 +142,7 @@ class Leader {
   }
 
  private:
-  /// Signals were marked for thread 0 while it was in a call: it will not be idle now.
+  /// Withdraw a mark of signals for thread 0 that was set during a call: it will not be idle now.
   [[nodiscard]] bool take_signal_mark() noexcept {
     return (threads_[0].wake.fetch_and(~std::uint32_t{kWakeSignals}) & kWakeSignals) != 0;
   }
@@ -154,7 +155,7 @@ class Leader {
     const bool more = !loop_.ready().empty() || loop_.wakeup().has_signals() || mailbox_.any();
     std::size_t n = 0;
     if (poll_again_ || lock.held() || more) n = poll(core::Duration::zero());
-    if (n == 0 && lock.held() && !more) n = poll(tuning_.patience);  // our share of the lock lasts
+    if (n == 0 && lock.held() && !more) n = poll(tuning_.patience);  // its share of the lock lasts
     if (n == 0 && !more) {
       lock.release();
       if (overdue_.on()) {
@@ -168,7 +169,7 @@ class Leader {
     return n;
   }
 
-  /// Call the application for all that is ready, one request at a time. False: the lead was lost.
+  /// Call the application for all ready requests, one at a time. False: the lead was lost.
   [[nodiscard]] bool run_ready(Lead& lead, AppThreadState<E>& thread) {
     AppLock<E>& lock = thread.lock;
     RequestQueue<E>& requests = loop_.requests();
@@ -181,7 +182,7 @@ class Leader {
         continue;
       }
       s.stream.has_earlier_output = !s.link.earlier_output.empty(lead);
-      // Whoever takes over must know why the call may be late: announced before lending.
+      // Announced before lending: a thread that takes over must know why the call may be late.
       if (!lock.held()) lock.announce(LockUse::waiting);
       const LeftLead lent = lend(std::move(lead), thread);
       if (!lock.held()) {
@@ -197,18 +198,18 @@ class Leader {
         runner_.finish_late(thread, s, called, ours);
         return false;
       }
-      IOTAX_CHECK(ours);  // only a leader takes sessions away, or the watch when a leader told it
+      IOTAX_CHECK(ours);  // only a leader takes sessions away, or the watch on its behalf
       if (stop_.is_finished()) return false;  // the child of a fork returned here
       dispatch_.record_quick_call();
       if (s.link.write_wanted)
-        overdue_.deliver_mail(lead);  // none may name a session that is given back
+        overdue_.deliver_mail(lead);  // before the session is returned, which no mail may refer to
       requests.advance_pipelined(lead, s);
       if (loop_.ready().empty()) break;
       const core::Instant now = sys_.now();
       if (first == core::Instant{}) first = called;
       if (now - first > tuning_.flush_after ||
           (runner_.any_late() && now - called > tuning_.busy_after)) {
-        // Requests that are pipelined wait for the others now.
+        // Pipelined requests wait for the others now.
         if (loop_.ready().front() == &s) loop_.ready().push(loop_.ready().pop());
         lock.release_unless_credit();
         loop_.flush(lead);
@@ -219,14 +220,15 @@ class Leader {
     return true;
   }
 
-  /// From here on the spare may take over the lead, with the leader's queue and unsent responses.
+  /// From here on the spare may take over the lead, including the leader's queue and unsent
+  /// responses.
   [[nodiscard]] LeftLead lend(Lead&& lead, AppThreadState<E>& thread) {
     LeftLead lent = leadership_.lend(std::move(lead), thread.number);
     thread.lent = lent.word();
     spare_.watch();
     return lent;
   }
-  /// False: the spare has taken over, and nothing of the loop is ours any more.
+  /// False: the spare has taken over, and this thread must not use the loop.
   [[nodiscard]] bool reclaim(Lead& lead, const LeftLead& lent,
                              const AppThreadState<E>& thread) noexcept {
     std::optional<Lead> back = leadership_.reclaim(lent, thread.number);
@@ -248,9 +250,9 @@ class Leader {
   CallRunner<E>& runner_;
   StopState<E>& stop_;
   Seat& seat_;
-  // The leader's.
+  // For the leader.
   bool process_ended_ = false;  // end_process() was called
-  bool poll_again_ = false;     // the last poll returned several events: look again before waiting
+  bool poll_again_ = false;     // the last poll returned several events: poll again before waiting
 };
 
 }  // namespace iotax::driver

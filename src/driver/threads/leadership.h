@@ -1,5 +1,6 @@
 // The lead: one atomic word says which thread runs the loop. Each transition is a function here,
-// and who may make it is in its parameters. It must not know sessions, the network or the threads.
+// and its parameters prove that the caller may make it. It must not know sessions, the network or
+// the threads.
 //
 //             lend                  take_over, 1-2 ms later
 //   held(T) ────────▶ lent(T) ───────────────────────────────▶ held(S)
@@ -24,8 +25,8 @@ namespace iotax::driver {
 
 enum class LeadState : std::uint8_t { held, lent, parked };
 
-/// seq (48 bits) | holder (12 bits) | state (4 bits). Every lend carries a new sequence number, so
-/// a value never comes back and there is no ABA.
+/// seq (48 bits), holder (12 bits), state (4 bits). Every lend has a new sequence number, so a
+/// value never repeats and there is no ABA problem.
 class LeadWord {
  public:
   static constexpr unsigned kSpare = 0xfff;
@@ -39,7 +40,7 @@ class LeadWord {
   [[nodiscard]] constexpr LeadState state() const noexcept {
     return static_cast<LeadState>(raw_ & 0xf);
   }
-  /// The word after this one, with a sequence number of its own.
+  /// The next word, with a new sequence number.
   [[nodiscard]] constexpr LeadWord next(unsigned holder, LeadState state) const noexcept {
     return {sequence() + 1, holder, state};
   }
@@ -50,7 +51,7 @@ class LeadWord {
 };
 static_assert(std::atomic<LeadWord>::is_always_lock_free);
 
-/// A lead that its holder has given out of its hands, and can ask back once.
+/// A lead that its owner has lent or parked, and can reclaim once.
 class LeftLead {
  public:
   LeftLead(LeftLead&&) = default;
@@ -65,31 +66,31 @@ class LeftLead {
   LeadWord word_;
 };
 
-/// The word, and the only place that makes a Lead.
+/// The word; only this class creates a Lead.
 template <Env E>
 class Leadership {
  public:
-  /// `thread` is the first to lead.
+  /// `thread` leads first.
   [[nodiscard]] Lead begin(unsigned thread) noexcept {
     word_.store(LeadWord{1, thread, LeadState::held}, std::memory_order_relaxed);
     return Lead{};
   }
-  /// After the last thread has ended.
+  /// Call it after the last thread has ended.
   [[nodiscard]] Lead end() noexcept { return Lead{}; }
 
   [[nodiscard]] LeadWord word() const noexcept { return word_.load(); }
 
   // ---- by an application thread
 
-  /// held(T) to lent(T), before a call: the spare may take over. Publishes the loop for it, and is
-  /// ordered before the load of the spare's state (which pairs with the spare falling asleep: one
-  /// of the two sees the other).
+  /// held(T) to lent(T), before a call: the spare may take over. Publishes the loop for it. Ordered
+  /// before the load of the spare's state (which pairs with the spare falling asleep: one of the
+  /// two sees the other).
   [[nodiscard]] LeftLead lend(Lead&& /*lead*/, unsigned thread) noexcept {
     const LeadWord lent = word_.load(std::memory_order_relaxed).next(thread, LeadState::lent);
     word_.store(lent);
     return LeftLead(lent);
   }
-  /// lent(T) to held(T). Nothing: the spare has taken over. Then lock and unlock the mutex once
+  /// lent(T) to held(T). Empty: the spare has taken over. Then lock and unlock the mutex once
   /// before touching the session of the call: the new leader has sent its earlier output by then.
   [[nodiscard]] std::optional<Lead> reclaim(const LeftLead& lent, unsigned thread) noexcept {
     LeadWord expected = lent.word();
@@ -99,7 +100,7 @@ class Leadership {
     }
     return Lead{};
   }
-  /// parked(S) to held(T), if the word is still `seen`. Whoever loses the race has nothing.
+  /// parked(S) to held(T), if the word is still `seen`. Empty: another thread won the race.
   [[nodiscard]] std::optional<Lead> claim_parked(LeadWord seen, unsigned thread,
                                                  const Locked& /*locked*/) noexcept {
     if (seen.state() != LeadState::parked) return std::nullopt;
@@ -107,7 +108,7 @@ class Leadership {
     if (!word_.compare_exchange_strong(seen, held)) return std::nullopt;
     return Lead{};
   }
-  /// The lead that `thread` was granted, once it is awake.
+  /// The lead that was granted to `thread`, which has woken up.
   [[nodiscard]] Lead granted(unsigned thread) const noexcept {
     const LeadWord word = word_.load(std::memory_order_relaxed);
     IOTAX_CHECK(word.holder() == thread && word.state() == LeadState::held);
@@ -116,7 +117,8 @@ class Leadership {
 
   // ---- by the spare
 
-  /// lent(T) to held(S), if the word is still `seen`. Sees the loop as T left it.
+  /// lent(T) to held(S), if the word is still `seen`. Acquires the state of the loop that T
+  /// published.
   [[nodiscard]] std::optional<Lead> take_over(LeadWord seen, const Locked& /*locked*/) noexcept {
     const LeadWord held = seen.next(LeadWord::kSpare, LeadState::held);
     if (!word_.compare_exchange_strong(seen, held, std::memory_order_acquire)) return std::nullopt;
@@ -134,7 +136,7 @@ class Leadership {
     word_.store(parked);
     return LeftLead(parked);
   }
-  /// parked(S) to held(S). Nothing: an application thread has claimed the lead.
+  /// parked(S) to held(S). Empty: an application thread has claimed the lead.
   [[nodiscard]] std::optional<Lead> unpark(const LeftLead& parked) noexcept {
     LeadWord expected = parked.word();
     const LeadWord held = expected.next(LeadWord::kSpare, LeadState::held);

@@ -1,5 +1,5 @@
-// What other threads ask of the leader about sessions, and how its wait for events is ended for
-// that. It must not know which threads there are.
+// Requests of other threads to the leader about sessions, and the wake-up that ends its wait for
+// events. It must not know the threads.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 
 namespace iotax::driver {
 
-/// Mail names sessions that are lent, and that nobody gives back before it is delivered.
+/// Mail refers to lent sessions, which are not returned before it is delivered.
 template <Env E>
 class Mailbox {
  public:
@@ -33,13 +33,13 @@ class Mailbox {
 
   // ---- by any thread
 
-  /// The outbox of `s` waits for room in the socket.
+  /// The outbox of `s` waits for the socket to be writable.
   void post_writable(Session& s) { post(mail_.writable, s); }
-  /// The request of `s` is over.
+  /// The request of `s` has ended.
   void post_returned(Session& s) { post(mail_.returned, s); }
-  /// The thread from which `s` was taken is back.
+  /// The thread from which `s` was taken has returned.
   void post_released(Session& s) { post(mail_.released, s); }
-  /// `s` was taken from its thread, to be answered for the application.
+  /// `s` was taken from its thread; the leader must respond for the application.
   void post_expired(Session& s, Cut when, core::Duration age) {
     {
       const std::lock_guard lock(mutex_);
@@ -48,7 +48,7 @@ class Mailbox {
     }
     ring();
   }
-  /// A thread came back, or could not be started.
+  /// A thread has returned, or could not be started.
   void post_threads_changed() {
     threads_changed_.store(true);
     any_.store(true);
@@ -57,17 +57,17 @@ class Mailbox {
   /// End the leader's wait. Async-signal-safe.
   void ring() noexcept {
     static constexpr std::array kByte{std::byte{0}};
-    (void)sys_.write(wakeup_fd_, kByte);  // EAGAIN: the pipe is full, so the reader wakes up anyway
+    (void)sys_.write(wakeup_fd_, kByte);  // EAGAIN: the pipe is full, so the leader wakes up anyway
   }
 
   // ---- by the leader
 
   [[nodiscard]] bool any() const noexcept { return any_.load(std::memory_order_relaxed); }
   struct Delivered {
-    bool expired = false;          // calls were answered for the application
+    bool expired = false;          // the leader has responded for calls
     bool threads_changed = false;  // post_threads_changed()
   };
-  /// Do what was posted about sessions. What else was posted is in the result.
+  /// Act on mail about sessions. The result says what else was posted.
   Delivered deliver(const Lead& lead) {
     Mail mail;
     Delivered delivered;
@@ -79,7 +79,7 @@ class Mailbox {
     }
     delivered.expired = !mail.expired.empty();
     RequestQueue<E>& requests = loop_.requests();
-    for (Session* s : mail.writable) {  // first: the others may close them
+    for (Session* s : mail.writable) {  // first: the other mail may close the sessions
       loop_.events().watch_writable(lead, *s);
     }
     for (Session* s : mail.returned) requests.return_session(lead, *s);
@@ -89,7 +89,7 @@ class Mailbox {
     for (Session* s : mail.released) requests.thread_returned(lead, *s);
     return delivered;
   }
-  /// From here on mail ends the wait for events. False: there is some already.
+  /// From here on mail ends the wait for events. False: there is mail already.
   [[nodiscard]] bool begin_wait() noexcept {
     waiting_.store(true);
     return !any_.load();

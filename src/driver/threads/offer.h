@@ -1,6 +1,6 @@
-// A request that was given to a thread and is not called yet, because the thread waits for the
-// application lock. Whoever leads can withdraw it, and answer it instead: a call that keeps the
-// lock keeps this thread from starting anything. It must not know the lock or what is answered.
+// A request given to a thread that has not called it yet, because the thread waits for the
+// application lock. The leader can withdraw it and respond instead: while another call keeps the
+// lock, this thread cannot start. It must not know the lock or the response.
 //
 //   make            accept
 //   none ──▶ waiting ─────▶ none   the thread calls the application
@@ -16,7 +16,7 @@
 
 namespace iotax::driver {
 
-/// One of a thread's. Each make() gives a new word, so what was looked at is what is withdrawn.
+/// One per thread. Each make() creates a new word, so withdraw() cannot affect a later offer.
 template <Env E, class Session>
 class Offer {
  public:
@@ -26,7 +26,7 @@ class Offer {
     since_.store(now, std::memory_order_relaxed);
     word_.store(word_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
-  /// False: it was withdrawn, and the session may be gone.
+  /// False: it was withdrawn, and the session may not exist any more.
   [[nodiscard]] bool accept() noexcept {
     Word word = word_.load(std::memory_order_relaxed);
     return is_waiting(word) && move_on(word);

@@ -1,6 +1,6 @@
-// What is done about calls that last too long: people and Python are notified, the leader responds
-// for the application, threads that do not come back are given up. deadlines.h decides when. It
-// must not know Python.
+// Acts on calls that last too long: logs them, notifies Python, has the leader respond for the
+// application, and gives up threads that do not return. deadlines.h decides when. It must not know
+// Python.
 #pragma once
 
 #include <atomic>
@@ -44,16 +44,16 @@ class Overdue {
         seat_(seat),
         deadlines_(sys, config, threads.size()) {}
 
-  /// There is a supervisor, which replaces this worker when it asks for that. Before it serves.
+  /// A supervisor replaces this worker on request. Call it before the worker serves.
   void set_supervised() noexcept { supervised_ = true; }
-  /// Whether any call has a deadline.
+  /// Whether deadlines for calls are configured.
   [[nodiscard]] bool on() const noexcept { return deadlines_.on(); }
-  /// No call is left to watch: next_event() ends.
+  /// There are no calls to watch any more: next_event() ends.
   void close() { deadlines_.close(); }
 
   // ---- by the leader
 
-  /// Look at every call, if that is due.
+  /// Check every call, if that is due.
   void check(const Lead& lead) {
     using Verdict = typename Deadlines<E>::Verdict;
     if (!on()) return;
@@ -76,7 +76,9 @@ class Overdue {
           break;
         case Verdict::answer:
           if (const auto taken = exchange.take(word)) {
-            if (mailbox_.any()) deliver_mail(lead);  // none may name a session that is given back
+            if (mailbox_.any())
+              deliver_mail(lead);  // before the session is returned, which no
+                                   // mail may refer to
             loop_.requests().take_away(lead, *taken->session, taken->when, now - since);
           }
           break;
@@ -87,7 +89,7 @@ class Overdue {
     }
     loop_.set_deadlines_due(deadlines_.due());
   }
-  /// The leader is going to wait, and calls may begin in other threads meanwhile. `leading`: 1 if
+  /// The leader is about to wait, and calls may start in other threads meanwhile. `leading`: 1 if
   /// it is an application thread.
   void set_timer(const Lead& /*lead*/, const Locked& locked, unsigned leading) {
     if (!on()) return;
@@ -98,12 +100,12 @@ class Overdue {
   }
   void deliver_mail(const Lead& lead) {
     const auto delivered = mailbox_.deliver(lead);
-    if (delivered.expired) deadlines_.look_at_once();  // their threads are waited for
+    if (delivered.expired) deadlines_.look_at_once();  // wait for their threads
     if (delivered.threads_changed) update_accepting(lead);
   }
-  /// Whether a call cannot begin, since another one keeps the application lock.
+  /// Whether calls cannot start, since another one keeps the application lock.
   [[nodiscard]] bool is_stuck() const noexcept { return stuck_.load() != 0; }
-  /// Whether a thread still has a session that was taken from it, and may come back.
+  /// Whether a thread still uses a session that was taken from it, and may return.
   [[nodiscard]] bool waits_for_thread(const Lead& /*lead*/) {
     for (unsigned thread = 0; thread < threads_.size(); ++thread) {
       if (state_of(threads_[thread].exchange.claim().word()) != ClaimState::taken) continue;
@@ -116,8 +118,8 @@ class Overdue {
 
   // ---- by an application thread
 
-  /// Acquire the application lock to call for `s`. Nothing: it has taken so long that the leader,
-  /// another thread by now, has withdrawn `s`.
+  /// Acquire the application lock to call for `s`. Empty: it took so long that the leader, another
+  /// thread by now, has withdrawn `s`.
   [[nodiscard]] std::optional<core::Instant> acquire_for(AppThreadState<E>& thread, Session& s) {
     if (!on()) [[likely]]
       return thread.lock.acquire();
@@ -128,12 +130,12 @@ class Overdue {
     mailbox_.post_threads_changed();
     return std::nullopt;
   }
-  /// The thread is back from a call whose session was taken. If the response was complete then, the
-  /// session has been the leader's since, and may be gone.
+  /// The thread has returned from a call whose session was taken. If the response was complete
+  /// then, the leader has owned the session since, and it may not exist any more.
   void call_returned(AppThreadState<E>& thread, Session& s) {
     if (!thread.exchange.ended()) mailbox_.post_released(s);
   }
-  /// A thread that was given up is back. False: another has its place, and it ends.
+  /// A thread that was given up has returned. False: it has been replaced, and ends.
   [[nodiscard]] bool thread_returned(unsigned thread, const Locked& locked) {
     log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has come back");
     if (!threads_.come_back(thread, locked)) {
@@ -144,9 +146,9 @@ class Overdue {
     return true;
   }
 
-  // ---- by the thread that watches calls, with the application lock but for next_event()
+  // ---- by the thread that watches calls, with the application lock, except next_event()
 
-  /// Wait for a call that people or Python should know of. Nothing: the worker has stopped. Until
+  /// Wait for a call to log or to notify Python of. Empty: the worker has stopped. Until
   /// app_lock_acquired() the scoreboard says that this thread waits for the lock.
   [[nodiscard]] std::optional<WatchEvent> next_event() {
     std::optional<WatchEvent> event = deadlines_.wait();
@@ -154,8 +156,8 @@ class Overdue {
     return event;
   }
   void app_lock_acquired() noexcept { seat_.wait_for_interpreter({}); }
-  /// Respond for the application, if the call is still where `word` says. False: it has moved on,
-  /// or was answered already.
+  /// Respond for the application, if the call is still at `word`. False: it has moved on, or there
+  /// is a response already.
   [[nodiscard]] bool expire(unsigned thread, ClaimWord word) {
     auto& exchange = threads_[thread].exchange;
     const auto taken = exchange.take(word);
@@ -167,9 +169,9 @@ class Overdue {
   [[nodiscard]] bool is_expired(unsigned thread, ClaimWord word) const noexcept {
     return threads_[thread].exchange.claim().taken(word);
   }
-  /// No deadline holds for this call: somebody debugs it.
+  /// Ignore the deadlines of this call: it is in a debugger.
   void suspend(unsigned thread, ClaimWord word) noexcept { deadlines_.suspend(thread, word); }
-  /// Thread `replacement`, which was to take the place of `lost`, could not be started.
+  /// Thread `replacement`, which was to replace `lost`, could not be started.
   void replacement_failed(unsigned lost, unsigned replacement) {
     const bool half = mutex_.with_lock([&](const Locked& locked) {
       threads_.replacement_failed(lost, replacement, locked);
@@ -179,7 +181,8 @@ class Overdue {
     if (!half) return;
     ask_for_replacement("no thread could be started in the place of iotax-" + std::to_string(lost));
   }
-  /// The supervisor is asked for another worker; where there is none, a person is. From any thread.
+  /// Ask the supervisor for another worker; without a supervisor, log that the server must be
+  /// restarted. Thread-safe.
   void ask_for_replacement(std::string_view why) {
     if (loop_.channel().report(Report::threads_lost, why)) return;
     if (supervised_ || asked_for_replacement_.exchange(true)) return;
@@ -189,8 +192,8 @@ class Overdue {
   }
 
  private:
-  /// A thread that waits for the application lock to call for a request, for longer than the call
-  /// could last: the request is rejected. The call that keeps the lock may do so for long.
+  /// Reject the request of a thread that waits for the application lock for longer than its call
+  /// could last: the call that keeps the lock may do so for long.
   void check_offer(const Lead& lead, unsigned thread) {
     const bool rejects = config_.request_timeout > core::Duration::zero() &&
                          config_.timeout_action != TimeoutAction::log;
@@ -204,7 +207,7 @@ class Overdue {
       deadlines_.look_by(due);
       return;
     }
-    // Counted before: the thread may be back as soon as the offer is withdrawn.
+    // Counted first: the thread may return as soon as the offer is withdrawn.
     const bool first = stuck_.fetch_add(1) == 0;
     if (!offer.withdraw(*waiting)) {
       stuck_.fetch_sub(1);
@@ -220,7 +223,7 @@ class Overdue {
                                   " ms: one in progress keeps the interpreter (--request-timeout)");
   }
 
-  /// Connections are left to other workers while no call can begin in this one.
+  /// Leave connections to other workers while no call can start in this one.
   void update_accepting(const Lead& lead) {
     const unsigned usable = mutex_.with_lock([&](const Locked& locked) {
       const bool none = threads_.all_lost(locked) || (supervised_ && is_stuck());
@@ -244,8 +247,8 @@ class Overdue {
     deadlines_.tell(std::move(event));
   }
 
-  /// The thread did not come back in time. If it is the only one, nothing more can be served; if
-  /// not, another takes its place, for up to half of them.
+  /// The thread did not return in time. If it is the only one, nothing more can be served;
+  /// otherwise another replaces it, for up to half of them.
   void give_up_thread(const Lead& lead, unsigned thread, ClaimWord word) {
     std::optional<unsigned> replacement;
     const bool half = mutex_.with_lock([&](const Locked& locked) {
@@ -278,7 +281,7 @@ class Overdue {
   Deadlines<E> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};
-  // Threads that wait for the application lock, for requests that were withdrawn from them.
+  // Threads that wait for the application lock for requests that were withdrawn from them.
   Atomic<E, unsigned> stuck_{0};
 };
 

@@ -1,6 +1,6 @@
-// The share of calls that were slow lately: a moving average over 256 calls. It decides between
-// inline calls and direct dispatch: an isolated slow call stalls everybody for a tick, handing a
-// request over costs microseconds, so they break even below 1 %.
+// The share of recent calls that were slow: a moving average over 256 calls. It decides between
+// inline calls and direct dispatch: a single slow call delays all requests for a tick, passing a
+// request to another thread costs microseconds, so they break even below 1 %.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// The spare thread: it watches calls for which the lead was lent, takes over the lead when one
-// lasts, and leads until an application thread can. It never calls the application.
+// The spare thread: watches calls for which the lead was lent, takes over the lead when a call
+// lasts long, and leads until an application thread can. It never calls the application.
 #pragma once
 
 #include <array>
@@ -45,7 +45,7 @@ class Spare {
         stop_(stop),
         seat_(seat) {}
 
-  /// Watch while the lead is being lent, sleep while it is not. Until the worker has stopped.
+  /// Watch while the lead is being lent, otherwise sleep. Runs until the worker has stopped.
   void run() {
     (void)sys_.set_slice(tuning_.slice);
     unsigned quiet = 0;
@@ -69,7 +69,8 @@ class Spare {
   }
 
  private:
-  /// How a critical section ended: whom to wake without the mutex, and whether the lead is his.
+  /// Result of pass_on(): which thread to wake without the mutex, and whether it is granted the
+  /// lead.
   struct PassedOn {
     bool granted = false;
     std::optional<unsigned> woken;
@@ -82,8 +83,8 @@ class Spare {
     });
   }
 
-  /// The call for which the lead was lent as `seen` lasts too long: take the lead, send what is
-  /// complete, and find a thread to lead.
+  /// The call for which the lead was lent as `seen` lasts too long: take the lead, send complete
+  /// responses, and find a thread to lead.
   void take_over(LeadWord seen) {
     std::optional<Lead> lead;
     PassedOn passed;
@@ -92,8 +93,8 @@ class Spare {
       if (!lead) return;
       mailbox_.end_wait();
       loop_.clock().read();
-      loop_.flush(*lead);  // of the session of the call only what was complete before: its thread
-                           // writes the rest
+      loop_.flush(*lead);  // of the session in the call only responses that were complete before
+                           // it: its thread writes the rest
       dispatch_.begin_direct_if_slow(locked);
       taken_from_ = seen.holder();
       held_since_ = {};
@@ -127,7 +128,7 @@ class Spare {
     }
   }
 
-  /// Grant the lead to an idle application thread, or hand what is ready to the queue.
+  /// Grant the lead to an idle application thread, or queue the ready requests.
   [[nodiscard]] PassedOn pass_on(Lead& lead, const Locked& locked) {
     dispatch_.end_direct_if_quick(locked);
     const bool idle = dispatch_.idle(locked) != 0;
@@ -144,8 +145,8 @@ class Spare {
     return {false, dispatch_.wake_one(locked)};
   }
 
-  /// Wait for events with the lead parked: a late thread may claim it. False: one did, or an idle
-  /// thread was granted the lead.
+  /// Wait for events with the lead parked, so that a late thread may claim it. False: a thread has
+  /// claimed it, or was granted it.
   [[nodiscard]] bool wait_for_events(Lead& lead) {
     struct Wait {
       typename E::Poller::Parking view;
@@ -180,15 +181,15 @@ class Spare {
     const Result<Parked> parked = loop_.park(wait->view, signal_.kicks(), wait->timeout);
     std::optional<Lead> back = leadership_.unpark(wait->parked);
     if (!back || (parked && parked->kicked)) signal_.read_kicks();
-    if (!back) return false;  // whether the leader waits is the new one's to say
+    if (!back) return false;  // only the new leader may say whether it waits
     mailbox_.end_wait();
     lead = std::move(*back);
     return true;
   }
 
-  /// A thread that waits for the application lock will come back for all that is ready. A second
-  /// one behind it only makes that queue longer, and a third can starve beside a thread that
-  /// computes. The thread that lost the lead counts for as long as its call is not slow.
+  /// Whether a thread that waits for the application lock will return for all ready requests. A
+  /// second one would only make the queue for the lock longer, and a third can starve next to a
+  /// thread that computes. The thread that lost the lead counts as long as its call is not slow.
   [[nodiscard]] bool app_lock_contended() {
     for (unsigned thread = 0; thread < threads_.size(); ++thread) {
       if (threads_[thread].lock.use() == LockUse::waiting) return true;
@@ -216,9 +217,9 @@ class Spare {
   Leader<E>& leader_;
   const StopState<E>& stop_;
   Seat& seat_;
-  unsigned taken_from_ = 0;        // the thread that lost the lead last
+  unsigned taken_from_ = 0;        // the thread that last lost the lead
   bool taken_from_waits_ = false;  // it was waiting for the application lock
-  core::Instant held_since_{};     // since when it was seen to have it
+  core::Instant held_since_{};     // since when it was seen to hold the lock
 };
 
 }  // namespace iotax::driver

@@ -1,4 +1,4 @@
-// What the spare thread is doing, so that a thread that lends the lead knows whether to wake it. It
+// The state of the spare thread, so that a thread that lends the lead knows whether to wake it. It
 // must not know why the spare is needed.
 #pragma once
 
@@ -32,18 +32,18 @@ class SpareSignal {
 
   // ---- by other threads
 
-  /// The lead was lent: have the spare watch it.
+  /// The lead was lent: make the spare watch it.
   void watch() {
     if (state_.load() != kWatching) set(kWatching);
   }
-  /// Have the spare take over the lead now if it is lent, or notice that the worker ends.
+  /// Make the spare take over the lead now if it is lent, or notice that the worker ends.
   void act_now() { set(kActing); }
-  /// End its wait for events, whatever it does.
+  /// End its wait for events, in any state.
   void kick() noexcept { write(kick_.write); }
 
   // ---- by the spare
 
-  /// Wait until `tick` is over or somebody wants the spare to act. True: somebody does.
+  /// Wait until `tick` is over or a thread calls act_now(). True: it did.
   bool wait_tick(core::Duration tick) {
     std::uint32_t expected = kPolling;
     state_.compare_exchange_strong(expected, kWatching);
@@ -51,13 +51,13 @@ class SpareSignal {
     expected = kActing;
     return state_.compare_exchange_strong(expected, kWatching);
   }
-  /// Sleep until the lead is lent. `stays_awake` is asked once the lenders can see that the spare
-  /// sleeps. False: it returned true, or the lead is being lent.
+  /// Sleep until the lead is lent. Calls `stays_awake` after publishing that the spare sleeps.
+  /// False: that returned true, or the lead is being lent.
   template <class F>
   bool sleep(F stays_awake) {
     std::uint32_t expected = kWatching;
     if (!state_.compare_exchange_strong(expected, kAsleep)) return false;
-    if (stays_awake()) {  // the lender may have looked before
+    if (stays_awake()) {  // the lender may have checked before
       expected = kAsleep;
       state_.compare_exchange_strong(expected, kWatching);
       return false;
@@ -65,7 +65,7 @@ class SpareSignal {
     while (state_.load() == kAsleep) sys_.futex_wait(state_, kAsleep, kForever);
     return true;
   }
-  /// The spare is going to wait in the poller, with the descriptor of kicks().
+  /// The spare is about to wait in the poller, together with the descriptor of kicks().
   void begin_poll() noexcept { state_.store(kPolling); }
   [[nodiscard]] int kicks() const noexcept { return kick_.read; }
   void read_kicks() {
@@ -78,7 +78,7 @@ class SpareSignal {
     kWatching,  // waits one tick at a time
     kAsleep,    // waits without a timeout: wake it
     kPolling,   // waits for events, parked or just overtaken: kick it
-    kActing,    // is to take over the lead as soon as it is lent
+    kActing,    // must take over the lead as soon as it is lent
   };
 
   void set(State wanted) {

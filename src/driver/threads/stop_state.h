@@ -1,4 +1,4 @@
-// Whether the worker was asked to stop, and whether it has. It must not know what stopping takes.
+// Whether the worker was asked to stop, and whether it has. It must not know how it stops.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace iotax::driver {
 
-/// From any thread.
+/// Thread-safe.
 template <Env E>
 class StopState {
  public:
-  /// The more urgent of this and earlier requests holds. Async-signal-safe.
+  /// Request a stop; the most urgent request counts. Async-signal-safe.
   void request(Stop how, int exit_code) noexcept {
     const std::uint32_t wanted =
         static_cast<std::uint32_t>(how) | static_cast<std::uint32_t>(exit_code) << 8;

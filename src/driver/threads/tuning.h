@@ -1,5 +1,5 @@
-// The numbers of the lead and of the application lock. Each was measured on a sketch before the
-// driver was written, and is a trade that its comment names.
+// Tuning constants of the lead and of the application lock. Each was measured on a prototype, and
+// its comment names the trade-off.
 #pragma once
 
 #include "core/instant.h"
@@ -17,8 +17,8 @@ struct LeadTuning {
   core::Duration long_wait =
       500us;  // waiting longer than this for the application lock earns a credit of the same length
   core::Duration patience = 100us;  // how long an empty poll waits while such a credit lasts
-  core::Duration slice = 100us;     // asked for the spare (Linux 6.12 and later)
-  unsigned quiet_ticks = 10;        // without a new lend, then the watch goes to sleep
+  core::Duration slice = 100us;     // requested for the spare (Linux 6.12 and later)
+  unsigned quiet_ticks = 10;        // ticks without a new lend until the watch sleeps
 };
 
 }  // namespace iotax::driver
