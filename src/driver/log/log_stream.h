@@ -3,14 +3,14 @@
 // not know their meaning.
 //
 // Invariants:
-// 1. A line is kept whole or dropped whole, and dropped lines are counted. `held` exceeds the limit
-// by at most one text of append_raw().
-// 2. A write contains whole lines, at most PIPE_BUF bytes of them unless the file is regular: such
-// a write is not mixed with those of other processes (write(2), pipe(7)). Only a longer line, or a
-// short write, is completed by another write.
-// 3. Descriptors are duplicates of the caller's. Their flags are shared by all holders and never
-// changed.
-// 4. With nothing to write the thread sleeps without a timeout.
+//  1. A line is kept whole or dropped whole, and dropped lines are counted. `held` exceeds the
+//     limit by at most one text of append_raw().
+//  2. A write contains whole lines, at most PIPE_BUF bytes of them unless the file is regular: such
+//     a write is not mixed with those of other processes (write(2), pipe(7)). Only a longer line,
+//     or a short write, is completed by another write.
+//  3. Descriptors are duplicates of the caller's. Their flags are shared by all holders and never
+//     changed.
+//  4. With nothing to write the thread sleeps without a timeout.
 #pragma once
 
 #include <algorithm>

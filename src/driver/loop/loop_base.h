@@ -31,8 +31,7 @@ struct LoopBase {
   typename E::Poller poller;
   Timers timers;
   Mode mode;
-  std::array<std::byte, kReceiveBytes> received;  // filled by one recv(), used until the machine
-                                                  // has taken it
+  std::array<std::byte, kReceiveBytes> received;  // by one recv(), until the machine has taken it
 };
 
 }  // namespace iotax::driver

@@ -37,8 +37,7 @@ std::size_t measure_descriptor_limit() noexcept {
   shared_until.store(static_cast<int>(bounded(limit.rlim_cur) / 2), std::memory_order_relaxed);
   const RaisedLimit raised;
   if (raised) return bounded(limit.rlim_max);
-  shared_until.store(INT_MAX, std::memory_order_relaxed);  // the kernel allows less than the hard
-                                                           // limit says
+  shared_until.store(INT_MAX, std::memory_order_relaxed);  // the kernel allows less than it says
   return bounded(limit.rlim_cur);
 }
 

@@ -359,8 +359,7 @@ class Intake {
       s.stream.client =
           head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
     s.stream.line_owed.store(true, std::memory_order_relaxed);
-    if (head.target.starts_with('/')) {  // method and path are contiguous in the input, up to a
-                                         // query
+    if (head.target.starts_with('/')) {  // contiguous in the input, up to a query
       s.stream.line.assign({head.method.data(), head.path.data() + head.path.size()});
     } else {
       s.stream.line.assign(head.method);
@@ -374,8 +373,7 @@ class Intake {
     // Frameworks rely on CONTENT_LENGTH, which a chunked body has only when it is complete.
     s.stream.streaming = !config_.request_buffering && head.content == core::Content::length;
     if (!config_.request_buffering && !s.stream.streaming) {
-      s.link.machine.continue_100(head.id);  // the application does not read before the body is
-                                             // complete
+      s.link.machine.continue_100(head.id);  // not read before the body is complete
     }
     s.stream.ready_at = now;
     s.stream.status = 0;

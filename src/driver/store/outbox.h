@@ -246,8 +246,7 @@ class Outbox {
   void grow(std::uint64_t n, core::Instant now) {
     if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
     began_ = true;
-    looked_ = std::max(now, sys_.now());  // `now` may be from a turn in which the process was
-                                          // frozen
+    looked_ = std::max(now, sys_.now());  // `now` may be the time before a freeze
     began_at_ = looked_;
     rate_.start(looked_);
     unacked_ = wire_.unacked_bytes();

@@ -53,8 +53,7 @@ struct alignas(64) AppThreadState {
   Call& call;
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
-  bool incoming = false;                   // woken for the queue, does not have the application
-                                           // lock yet
+  bool incoming = false;                   // woken for the queue, waits for the lock
   LeadWord lent;                           // result of its last lend()
   std::atomic<std::uint64_t> requests{0};  // written by this thread only
   Offer<E, Session<E>> offer;              // used only with deadlines

@@ -202,7 +202,7 @@ class Leader {
       if (stop_.is_finished()) return false;  // the child of a fork returned here
       dispatch_.record_quick_call();
       if (s.link.write_wanted)
-        overdue_.deliver_mail(lead);  // before the session is returned, which no mail may refer to
+        overdue_.deliver_mail(lead);  // `s` is returned next: no mail may refer to it
       requests.advance_pipelined(lead, s);
       if (loop_.ready().empty()) break;
       const core::Instant now = sys_.now();

@@ -77,8 +77,7 @@ class Overdue {
         case Verdict::answer:
           if (const auto taken = exchange.take(word)) {
             if (mailbox_.any())
-              deliver_mail(lead);  // before the session is returned, which no
-                                   // mail may refer to
+              deliver_mail(lead);  // the session is returned next: no mail may refer to it
             loop_.requests().take_away(lead, *taken->session, taken->when, now - since);
           }
           break;
