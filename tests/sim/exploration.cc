@@ -1,12 +1,12 @@
-// The scenes. In each two application threads and the spare meet at the lead, on a virtual clock.
-// In the plain course a thread runs until it waits. At each atomic operation, lock and system call
-// of the explored time a course may deviate: another thread that can comes first, or the one that
-// runs loses its core for longer than the watch waits. What must hold:
+// The scenes. In each, two application threads and the spare contend for the lead, on a virtual
+// clock. In the plain course a thread runs until it waits. At each atomic operation, lock and
+// system call of the explored time a course may deviate: another runnable thread comes first, or
+// the running thread is preempted for longer than the watch waits. Invariants:
 //
-//  - every request gets its answer, whole, once and in order, long before the stop;
-//  - a malformed request gets its 400 as soon as the watch has taken the network over;
+//  - every request gets its response, complete, once and in order, long before the stop;
+//  - a malformed request gets its 400 as soon as the watch has taken over the network;
 //  - an idle connection is closed as soon as a stop begins;
-//  - while one thread of the worker waits for the interpreter no other one does;
+//  - while one thread of the worker waits for the application lock, no other one does;
 //  - a stop ends; then nothing is open.
 #include "sim/exploration.h"
 
@@ -33,7 +33,7 @@ using support::ScriptedClient;
 using support::ScriptedSys;
 
 constexpr Duration kTick = driver::LeadTuning{}.tick;
-constexpr Duration kLostCore = 2 * kTick + 500us;  // for two looks of the watch
+constexpr Duration kLostCore = 2 * kTick + 500us;  // for two checks of the watch
 constexpr Duration kTakeOver = 2 * kTick;
 constexpr Duration kStop = 1s;
 
@@ -47,14 +47,14 @@ class Play {
     views();
   }
 
-  // ---- for the scenes; times are from the beginning
+  // ---- for the scenes; times are relative to the start of the worker
 
-  /// Deviations are looked for from then on, until then.
+  /// Explore deviations from `from` to `until`.
   void explore(Duration from, Duration until) {
     rig_.sys.after(from, [this] { exploring_ = true; });
     rig_.sys.after(until, [this] { exploring_ = false; });
   }
-  /// A client that asks these targets at once, and must have "200 TARGET" for each.
+  /// A client that sends these requests together and must get "200 TARGET" for each.
   std::size_t asks(Duration at, const std::vector<std::string>& targets) {
     const std::size_t client = come(at);
     for (const std::string& target : targets) asks_also(at, client, target);
@@ -64,27 +64,27 @@ class Play {
     guests_[client].expected.push_back("200 " + target);
     send(at, client, support::Rig<>::request(target));
   }
-  /// The answer is its last.
+  /// The response closes the connection.
   void asks_once(Duration at, const std::string& target) {
     const std::size_t client = come(at);
     guests_[client].expected.push_back("200 " + target);
     guests_[client].leaves_it_to_close = true;
     send(at, client, "GET " + target + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   }
-  /// Must have its 400 in so much time.
+  /// A client that must get a 400 within `within`.
   void errs(Duration at, Duration within) {
     const std::size_t client = come(at);
     guests_[client].expected.emplace_back("400");
     guests_[client].by = begin_ + at + within;
     send(at, client, "GET  / HTTP/1.1\r\n\r\n");
   }
-  /// Its connection must have ended by then.
+  /// The connection of `client` must end before `by`.
   void is_ended(Duration by, std::size_t client) { guests_[client].ended_by = begin_ + by; }
   void resets(Duration at, std::size_t client) {
     guests_[client].expected.clear();
     rig_.sys.after(at, [this, client] { guests_[client].client.reset(); });
   }
-  /// Another thread of the process has the interpreter.
+  /// Another thread of the process holds the application lock.
   void computes(Duration at, Duration lasts) {
     rig_.sys.after(at, [this, lasts] {
       others_.push_back(std::move(*rig_.sys.start_thread("computing", [this, lasts] {
@@ -101,18 +101,19 @@ class Play {
       (void)rig_.sys.write(rig_.worker->wakeup_fd(), kNumber);
     });
   }
-  /// From a thread of its own.
+  /// Stop from a separate thread.
   void stops(Duration at, Stop how) {
-    // A drain lets idle connections ask once more; who has the last answer has a second to read it.
+    // A drain lets idle connections send one more request; a client with its last response has a
+    // second to read it.
     stopped_by_ = at + (how == Stop::drain ? 3s : 1s) + kTick;
     rig_.sys.after(at, [this, how] {
       others_.push_back(
           std::move(*rig_.sys.start_thread("stopping", [this, how] { rig_.worker->stop(how); })));
     });
   }
-  /// No two threads of the worker may wait for the interpreter at once.
+  /// No two threads of the worker may wait for the application lock at the same time.
   void one_waits() { one_waits_ = true; }
-  /// No call counts as slow.
+  /// No call may count as slow.
   void none_is_slow() { none_is_slow_ = true; }
 
   Course run() {
@@ -130,10 +131,10 @@ class Play {
  private:
   struct Guest {
     ScriptedClient client;
-    std::vector<std::string> expected;  // status, and content unless it is a refusal
-    Instant by = core::kNever;          // the last of them
-    Instant ended_by = core::kNever;    // the end of its connection
-    bool leaves_it_to_close = false;    // the server ends the connection behind it
+    std::vector<std::string> expected;  // status, and body unless it is a rejection
+    Instant by = core::kNever;          // deadline of the last response
+    Instant ended_by = core::kNever;    // deadline for the end of its connection
+    bool leaves_it_to_close = false;    // the server ends the connection after the response
   };
 
   static driver::Config settings() {
@@ -273,7 +274,7 @@ class Play {
   bool exploring_ = false;
   std::vector<std::size_t> ways_;
   std::vector<Guest> guests_;
-  std::vector<ScriptedSys::Thread> others_;  // none of the worker's
+  std::vector<ScriptedSys::Thread> others_;  // threads that do not belong to the worker
   Duration stopped_by_{};
   bool one_waits_ = false;
   bool none_is_slow_ = false;
@@ -283,20 +284,20 @@ class Play {
 
 // ---- the scenes
 
-/// A call ends as it is taken for late; there is something behind it.
+/// A call ends just as it is found late; there is a pipelined request after it.
 void comes_back(Play& play) {
   play.asks(10ms, {"/sleeps?2000.a", "/quick?b", "/quick?c"});
   play.errs(11ms, kTakeOver);
   play.explore(10ms, 14ms);
 }
 
-/// Answers lie before the one that the late thread is writing.
+/// There are unsent responses before the one that the late thread is writing.
 void has_answers_before(Play& play) {
   play.asks(10ms, {"/quick?a", "/streams?2000.b", "/quick?c"});
   play.explore(11ms, 14ms);
 }
 
-/// The client sends and waits while its request runs: the session is silenced.
+/// The client sends during its request: the session is unregistered.
 void hears_more(Play& play) {
   const std::size_t client = play.asks(10ms, {"/sleeps?3000.a"});
   play.asks_also(11ms, client, "/quick?b");
@@ -304,7 +305,7 @@ void hears_more(Play& play) {
   play.explore(11500us, 15ms);
 }
 
-/// The next request comes as a late thread gives its session back.
+/// The next request arrives while a late thread returns its session.
 void hears_more_at_the_end(Play& play) {
   const std::size_t client = play.asks(10ms, {"/sleeps?4000.a"});
   play.asks_also(14ms, client, "/quick?b");
@@ -312,7 +313,8 @@ void hears_more_at_the_end(Play& play) {
   play.explore(13500us, 16ms);
 }
 
-/// A request waits over a take-over, is silenced meanwhile, and then answered by who leads next.
+/// A request waits during a takeover, its session is unregistered meanwhile, and the next leader
+/// responds.
 void waits_and_hears_more(Play& play) {
   play.asks(10ms, {"/sleeps?3000.a"});
   play.asks(10ms, {"/sleeps?6000.b"});
@@ -322,7 +324,7 @@ void waits_and_hears_more(Play& play) {
   play.explore(12ms, 15ms);
 }
 
-/// A client leaves during its call.
+/// A client disconnects during its call.
 void is_left(Play& play) {
   const std::size_t client = play.asks(10ms, {"/sleeps?4000.a"});
   play.resets(13ms, client);
@@ -330,7 +332,7 @@ void is_left(Play& play) {
   play.explore(12500us, 16ms);
 }
 
-/// Both threads are late, one with a connection that has to be closed: mail for who leads.
+/// Both threads are late, one with a connection that must be closed: mail for the leader.
 void both_late(Play& play) {
   play.asks_once(10ms, "/sleeps?5000.a");
   play.asks(12500us, {"/sleeps?2500.b"});
@@ -338,8 +340,7 @@ void both_late(Play& play) {
   play.explore(14500us, 17ms);
 }
 
-/// A late thread takes the lead from where the watch is parked, and lends it: the watch has to
-/// come.
+/// A late thread claims the parked lead and lends it: the watch must wake up.
 void overtakes(Play& play) {
   play.asks(10ms, {"/sleeps?20000.a"});
   play.asks(12500us, {"/sleeps?2500.b"});
@@ -356,7 +357,7 @@ void overtakes_and_sleeps(Play& play) {
   play.explore(15900us, 19ms);
 }
 
-/// Another thread of the process computes: threads wait for the interpreter.
+/// Another thread of the process computes: threads wait for the application lock.
 void waits_for_the_interpreter(Play& play) {
   play.computes(10ms, 8ms);
   play.asks(10100us, {"/quick?a"});
@@ -367,7 +368,7 @@ void waits_for_the_interpreter(Play& play) {
   play.explore(10ms, 13500us);
 }
 
-/// The same over and over: no call is slow because it waits.
+/// The same repeatedly: a call is not slow because it waits.
 void waits_often_for_the_interpreter(Play& play) {
   for (int n = 0; n < 12; ++n) {
     const Duration at = std::chrono::milliseconds{10 + 20 * n};
@@ -378,7 +379,7 @@ void waits_often_for_the_interpreter(Play& play) {
   play.explore(230ms, 236ms);
 }
 
-/// The watch lies down as somebody lends.
+/// The watch falls asleep while a thread lends the lead.
 void wakes_the_watch(Play& play) {
   play.asks(10ms, {"/quick?a"});
   play.asks(22ms, {"/sleeps?9000.b"});
@@ -386,7 +387,7 @@ void wakes_the_watch(Play& play) {
   play.explore(20900us, 24ms);
 }
 
-/// Nearly every call is slow: requests go to idle threads, one wakes the next.
+/// Nearly every call is slow: requests go to idle threads, each of which wakes the next.
 void dispatches(Play& play) {
   for (int n = 0; n < 8; ++n) {
     play.asks(std::chrono::milliseconds{10 * n}, {"/sleeps?4000." + std::to_string(n)});
@@ -398,7 +399,7 @@ void dispatches(Play& play) {
   play.explore(102400us, 104ms);
 }
 
-/// A signal comes during a call of the thread that handles them.
+/// A signal arrives during a call of the thread that handles signals.
 void is_signalled(Play& play) {
   play.asks(10ms, {"/sleeps?3000.a"});
   play.signals(11ms);
@@ -406,14 +407,14 @@ void is_signalled(Play& play) {
   play.explore(11500us, 14500us);
 }
 
-/// The stop comes as a late thread gives its session back.
+/// The stop arrives while a late thread returns its session.
 void is_stopped(Play& play) {
   play.is_ended(14ms + kTakeOver, play.asks(10ms, {"/sleeps?4000.a"}));
   play.stops(14ms, Stop::prompt);
   play.explore(13900us, 15ms);
 }
 
-/// The same while both threads are idle, and a request has just come.
+/// The same while both threads are idle, and a request has just arrived.
 void is_stopped_at_rest(Play& play) {
   play.asks(10ms, {"/quick?a"});
   play.stops(10ms, Stop::drain);

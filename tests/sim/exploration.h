@@ -1,4 +1,4 @@
-// Small scenes around the hand-over of the lead, each run with every deviation from its plain
+// Small scenes around the transitions of the lead, each run with every deviation from its plain
 // course, up to a number of them.
 #pragma once
 
@@ -9,8 +9,8 @@
 
 namespace iotax::sim {
 
-/// At a point where a thread gives way or waits: another way than the plain one. The points of a
-/// course are counted from 0.
+/// At a point where a thread yields or waits: the choice that differs from the plain course. The
+/// points of a course are counted from 0.
 struct Deviation {
   std::size_t point = 0;
   std::size_t way = 0;
@@ -18,14 +18,14 @@ struct Deviation {
 using Deviations = std::vector<Deviation>;  // by point
 
 struct Course {
-  std::string fault;              // what did not hold; empty: everything did
-  std::string story;              // of a fault: what came
-  std::vector<std::size_t> ways;  // how many there were at each point
+  std::string fault;              // the violated invariant; empty: none
+  std::string story;              // for a fault: the events
+  std::vector<std::size_t> ways;  // number of choices at each point
 };
 
-/// What the scenes are called.
+/// The names of the scenes.
 [[nodiscard]] std::vector<std::string_view> scenes();
-/// Run a scene, deviating as told. A check in the code under test may end the process instead.
+/// Run a scene with these deviations. A check in the code under test may abort the process instead.
 [[nodiscard]] Course play(std::string_view scene, const Deviations& deviations);
 
 }  // namespace iotax::sim

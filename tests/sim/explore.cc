@@ -1,7 +1,7 @@
-// Plays every course of the scenes around the hand-over of the lead:
+// Runs every course of the scenes around the transitions of the lead:
 //   explore [--deviations N] [--jobs N] [SCENE...], or one: explore --replay SCENE [POINT:WAY...].
-// A course is the plain one with up to N deviations (default: 2). It ends at the first fault, which
-// is printed with the command that replays it. Exit code: 0, or 1 when one failed.
+// A course is the plain one with up to N deviations (default: 2). Stops at the first fault and
+// prints it with the command that replays it. Exit code: 0, or 1 on a fault.
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -42,7 +42,7 @@ class Exploration {
   Exploration(std::string_view program, std::string_view scene, const Options& options)
       : program_(program), scene_(scene), options_(options) {}
 
-  /// Every course whose first deviation is at each `jobs`-th point from the `job`-th on.
+  /// Run every course whose first deviation is at each `jobs`-th point from the `job`-th on.
   bool explore(std::uint64_t job, std::uint64_t& courses) {
     Deviations none;
     const Course plain = run(program_, scene_, none);
@@ -55,7 +55,7 @@ class Exploration {
   }
 
  private:
-  /// Once more than `so_far`, in a course that had so many `ways` at each point.
+  /// Add one deviation to `so_far`, in a course that has `ways` choices at each point.
   bool deviate(Deviations& so_far, const std::vector<std::size_t>& ways, std::size_t first,
                std::size_t step, std::uint64_t& courses) {
     if (so_far.size() == options_.deviations) return true;

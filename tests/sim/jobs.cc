@@ -1,4 +1,4 @@
-// Processes, signals and words of the command line.
+// Processes, signals and command line arguments.
 #include "sim/jobs.h"
 
 #include <sys/mman.h>

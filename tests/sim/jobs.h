@@ -1,5 +1,5 @@
-// Runs that share the cores: each job is a process of its own, so that a run that ends it, by a
-// check in the code under test or of the scheduler, says with which command it is replayed.
+// Runs jobs in parallel: each job is a separate process, so that a run that aborts it, by a check
+// in the code under test or of the scheduler, reports the command that replays it.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace iotax::sim {
 
-/// Of the run that begins, for whoever has to say it when the run fails.
+/// Set the command that replays the next run; print_replay() prints it if the run fails.
 void set_replay(std::string command);
-/// "replay it: COMMAND" on the standard error output.
+/// Print "replay it: COMMAND" to standard error.
 void print_replay();
-/// So many cores.
+/// The number of cores.
 [[nodiscard]] std::uint64_t cores();
 
 struct Done {
@@ -21,14 +21,14 @@ struct Done {
   std::uint64_t runs = 0;
   double seconds = 0;
 };
-/// `body` with 0 to `jobs` - 1, each in a process of its own; it counts its runs and returns
-/// whether all was well. The first that is not ends the others.
+/// Run `body` with 0 to `jobs` - 1, each in its own process; it counts its runs and returns whether
+/// all passed. The first failure ends the others.
 [[nodiscard]] Done run_jobs(
     std::uint64_t jobs, const std::function<bool(std::uint64_t job, std::uint64_t& runs)>& body);
 
-/// The number that `text` is; without one the program ends with `usage`, exit code 2.
+/// Parse `text` as a number; if it is not one, exit with `usage`, exit code 2.
 [[nodiscard]] std::uint64_t number_in(std::string_view text, std::string_view usage);
-/// End the program: what is wrong, and how it is called.
+/// Exit with the error and the usage.
 [[noreturn]] void end_usage(std::string_view wrong, std::string_view usage);
 
 }  // namespace iotax::sim

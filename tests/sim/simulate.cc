@@ -1,6 +1,6 @@
 // Runs many schedules: simulate [--schedules N] [--seed FIRST] [--jobs N], or one: --replay SEED.
-// The schedules are the seeds FIRST to FIRST + N - 1, shared among processes. It ends at the first
-// fault, which is printed with the command that replays it. Exit code: 0, or 1 when one failed.
+// The schedules are the seeds FIRST to FIRST + N - 1, divided among processes. Stops at the first
+// fault and prints it with the command that replays it. Exit code: 0, or 1 on a fault.
 #include <cstdint>
 #include <cstdio>
 #include <string>

@@ -1,21 +1,23 @@
-// What a schedule is made of, and the invariants:
+// The parts of a schedule, and the invariants:
 //
-//  1. Every complete request gets exactly one answer, whole and in order, or the connection visibly
-//     ends where an answer is missing. It ends so only where there was a reason: the client left,
-//     the application broke off, the system failed, the worker was stopped.
-//  2. Nobody is forgotten: long before the stop every client that is owed something has it.
+//  1. Every complete request gets exactly one response, complete and in order, or the connection
+//     visibly ends where a response is missing. It ends so only for a reason: the client
+//     disconnected, the application aborted, a system call failed, the worker was stopped.
+//  2. No client is forgotten: long before the stop every client has all its responses.
 //  3. A request reaches the application at most once. It has one line in the access log, with the
-//     status that its client got, also when the server refuses or drops it.
-//  4. Deadlines hold: a connection at rest is closed when its time is up and not before, and so is
-//     what stops in a request refused; a call over --request-timeout is answered for; what the
-//     application does never delays what the network alone decides by more than a take-over takes.
-//     Time in which the process was frozen counts for none of them: what had arrived is served.
-//  5. Nothing grows without bound: descriptors, temporary files; no turn goes on without time
-//     passing. What bodies use comes back, and who takes no answers gets no further calls. A reader
-//     that takes something all the time is never cut off.
+//     status that its client got, also when the server rejects or drops it.
+//  4. Deadlines are kept: an idle connection is closed at its deadline and not before, and an
+//     incomplete request is rejected at its deadline; a call over --request-timeout gets a response
+//     from the server; the application never delays decisions that depend on the network alone by
+//     more than a takeover. Time in which the process was frozen counts for none of them: input
+//     that had arrived is served.
+//  5. Nothing grows without bound: descriptors, temporary files; no turn continues without time
+//     passing. Bodies release their storage, and a client that does not read its responses causes
+//     no further calls. A client that reads steadily is never disconnected.
 //  6. Signal handlers run in thread 0, and soon.
-//  7. A stop ends; then every descriptor is closed, once, and none of them while it is watched.
-//  8. Who only waits for the interpreter is not taken for slow, nor is a second thread sent.
+//  7. A stop ends; then every descriptor is closed, once, and not while it is watched.
+//  8. A thread that only waits for the application lock does not count as slow, and no second
+//     thread is woken.
 #include "sim/simulation.h"
 
 #include <algorithm>
@@ -51,32 +53,32 @@ using support::ScriptedPollEnv;
 using support::ScriptedSys;
 using support::WatchedRig;
 
-constexpr Duration kEnd = 60s;            // when the stop comes, unless it comes early
-constexpr Duration kRequestTimeout = 2s;  // where there is one; longer than half a second a freeze
-constexpr Duration kKeepAlive = 5s;       // where connections rest
+constexpr Duration kEnd = 60s;            // time of the stop, unless it comes early
+constexpr Duration kRequestTimeout = 2s;  // if set; longer than half a second, a freeze
+constexpr Duration kKeepAlive = 5s;       // if connections stay idle
 constexpr Duration kReceiveTimeout = 2s;
 constexpr std::size_t kAnswerBytesMin = 100;
-constexpr Duration kSendTimeout = 800ms;  // where slow readers are steady ones
-constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and some
-constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and some
+constexpr Duration kSendTimeout = 800ms;  // if slow readers are steady
+constexpr Duration kTakeOver = 5ms;       // two ticks of the watch, a turn, and a margin
+constexpr Duration kTimerSlack = 10ms;    // the wheel's tick, rounded, and a margin
 constexpr Duration kGraceful = 10s;
 
-/// What a request asks of the application.
+/// What a request makes the application do.
 enum class Kind : std::uint8_t {
   quick,
-  slow,      // waits outside the interpreter
-  computes,  // keeps the interpreter for a while
+  slow,      // waits without the application lock
+  computes,  // holds the application lock for a while
   stream,    // blocks, with pauses
-  big,       // more than memory holds for a slow reader
+  big,       // larger than the memory for unsent output of a slow reader
   file,
-  reads,    // takes the content
-  ignores,  // leaves the content where it is
+  reads,    // reads the body
+  ignores,  // ignores the body
   fails,    // 500 by the server
-  breaks,   // raises behind the head
-  short_,   // less content than it said
+  breaks,   // raises after the head
+  short_,   // a shorter body than its Content-Length
   hangs,    // for seconds
-  bad,      // no request at all: 400
-  stops,    // reads, and the content is never whole; or not even the head
+  bad,      // not valid HTTP: 400
+  stops,    // incomplete: part of the body is missing, or part of the head
 };
 
 struct Request {
@@ -84,19 +86,19 @@ struct Request {
   Kind kind = Kind::quick;
   std::size_t content_bytes = 0;
   bool http_1_0 = false;
-  bool expects_100 = false;  // though its client does not wait for it
+  bool expects_100 = false;  // although its client does not wait for 100
 };
 
 struct Plan {
   ScriptedClient client{std::make_shared<support::scripted::Link>()};  // replaced when it connects
   std::vector<Request> requests;
-  Instant sent_at{};    // when the last byte is with the network
-  bool leaves = false;  // resets or closes when it likes
+  Instant sent_at{};    // when the last byte was sent
+  bool leaves = false;  // resets or closes at a random time
   bool reads_slowly = false;
-  bool reads_late = false;                 // nothing before it has sent its last requests
-  std::size_t calls_when_full = SIZE_MAX;  // of it, when it had all that the network holds unread
+  bool reads_late = false;                 // reads nothing before it has sent its last requests
+  std::size_t calls_when_full = SIZE_MAX;  // calls when its unread responses filled the network
   bool half_closes = false;
-  bool one_request_at_once = false;  // it was sent in one piece, alone
+  bool one_request_at_once = false;  // the request was sent in one piece, alone
 };
 
 template <driver::Env E>
@@ -117,7 +119,7 @@ class Simulation {
 
   Verdict run() {
     const int clients = 1 + static_cast<int>(draw(12));
-    if (chance(4)) arrivals_ *= 20;  // so far apart that the watch sleeps between
+    if (chance(4)) arrivals_ *= 20;  // so rare that the watch sleeps in between
     only_quick_ = chance(8);
     plans_.reserve(static_cast<std::size_t>(clients));
     for (int n = 0; n < clients; ++n) plan(n);
@@ -134,7 +136,7 @@ class Simulation {
   }
 
  private:
-  // ---- what is drawn
+  // ---- random choices
 
   Config settings() {
     Config config;
@@ -159,23 +161,23 @@ class Simulation {
     return config;
   }
 
-  /// Threads lose their core in the middle of what they do, for longer than the watch waits.
+  /// Threads are preempted at any operation, for longer than the watch waits.
   void preemptions() {
     if (chance(2)) return;
     const auto most = static_cast<unsigned>(1 + draw(4));
     static constexpr Duration kLongest = 5ms;
-    rig_.sys.after(1us, [this, most, one_in = std::uint64_t{1} << draw(8)] {  // when it serves
+    rig_.sys.after(1us, [this, most, one_in = std::uint64_t{1} << draw(8)] {  // once it serves
       rig_.sys.scheduler().set_preemptions(most, one_in, kLongest);
     });
     slack_ += most * kLongest;
   }
 
-  /// All threads are stopped for longer than most time-outs, while clients and network go on.
+  /// All threads are stopped for longer than most timeouts, while clients and the network continue.
   void freezes() {
     if (!chance(4)) return;
     const auto most = static_cast<unsigned>(1 + draw(3));
     static constexpr Duration kLongest = 8s;
-    rig_.sys.after(1us, [this, most, one_in = std::uint64_t{16} << draw(8)] {  // when it serves
+    rig_.sys.after(1us, [this, most, one_in = std::uint64_t{16} << draw(8)] {  // once it serves
       rig_.sys.scheduler().set_freezes(most, one_in, kLongest);
     });
     slack_ += most * kLongest;
@@ -258,7 +260,7 @@ class Simulation {
     e.finish();
   }
 
-  /// "<7>" for "?7": tells whose answer it is.
+  /// "<7>" for "?7": identifies the request of a response.
   static std::string mark(const Exchange& e) { return "<" + std::string(e.head().query) + ">"; }
 
   static std::string_view path_of(Kind kind) {
@@ -312,7 +314,7 @@ class Simulation {
       send_in_pieces(p, start + 1s, bytes.substr(half));
       bytes.resize(half);
       rig_.sys.after(start + 900ms, [this, &p] {
-        // Their answers are more than the network holds, without the one that may still run.
+        // The responses exceed what the network holds, without the one that may still run.
         const std::size_t calls = calls_of(p);
         if (p.client.has_full_room() && calls > 1 &&
             (calls - 1) * kAnswerBytesMin > p.client.room()) {
@@ -385,7 +387,7 @@ class Simulation {
     return text;
   }
 
-  /// Over up to some milliseconds.
+  /// Send with pauses of up to some milliseconds.
   void send_in_pieces(Plan& p, Duration at, std::string bytes) {
     p.one_request_at_once = !p.reads_late;
     while (!bytes.empty()) {
@@ -405,7 +407,7 @@ class Simulation {
     });
   }
 
-  /// A thread of the process that computes, and gives the interpreter away when it must.
+  /// A thread of the process that computes and releases the application lock when it must.
   void background() {
     if (!chance(only_quick_ ? 2 : 4)) return;
     has_background_ = true;
@@ -437,7 +439,7 @@ class Simulation {
     }
   }
 
-  /// The system fails, now and then. What else than the answer may follow is noted.
+  /// System calls fail at random. Records which outcomes besides the response are allowed.
   void trouble() {
     struct Trouble {
       const char* call;
@@ -483,7 +485,7 @@ class Simulation {
       note("pwrite", ENOSPC);
       bodies_may_fail_ = true;
     }
-    if (chance(8)) {  // no descriptors, for a while
+    if (chance(8)) {  // no descriptors for a while
       may_end_ = bodies_may_fail_ = true;
       out_of_descriptors_ = true;
       note("open", EMFILE);
@@ -505,11 +507,11 @@ class Simulation {
     rig_.stop_after(stops_after_, how);
   }
 
-  // ---- what must hold
+  // ---- the checks of the invariants
 
   [[nodiscard]] bool stops_early() const { return stops_after_ < kEnd; }
 
-  /// 2 and 4: long after the last byte came, and before the stop.
+  /// 2 and 4: long after the last byte was sent, and before the stop.
   void before_the_end() {
     if (stops_early()) return;
     for (const auto& plan : plans_) {
@@ -560,7 +562,7 @@ class Simulation {
     blame(rig_.sys.descriptor_fault());
   }
 
-  /// What bodies may use together is there again.
+  /// Check that bodies have released all storage.
   void check_budget() {
     const driver::StorageBudget& budget = rig_.worker->intake().budget();
     const std::uint64_t spool = rig_.config.spool_bytes_max;
@@ -574,7 +576,7 @@ class Simulation {
     if (budget.descriptors.used() != 0) blame("descriptors are still counted");
   }
 
-  /// Only an answer that its reader does not take outlasts --graceful-timeout.
+  /// Only a response that its client does not read outlasts --graceful-timeout.
   [[nodiscard]] bool may_end_process() const {
     return std::any_of(plans_.begin(), plans_.end(), [](const auto& p) { return p->reads_slowly; });
   }
@@ -621,7 +623,7 @@ class Simulation {
     if (!reader.rest().empty()) blame(p, "bytes behind the last answer");
   }
 
-  /// Part of a head.
+  /// Whether `text` is part of a response head.
   static bool begins_an_answer(std::string_view text) {
     static constexpr std::string_view kBegin = "HTTP/1.1 ";
     return kBegin.starts_with(text.substr(0, kBegin.size())) &&
@@ -633,20 +635,20 @@ class Simulation {
            (answer.until_close && !p.leaves && !p.client.was_reset() && p.client.ended());
   }
 
-  /// Whether there is a reason that the answer to this request has not come as a whole.
+  /// Whether the response to this request may be missing or incomplete.
   [[nodiscard]] bool may_be_missing(const Plan& p, const Request& request) const {
     if (p.leaves || may_end_ || stops_early()) return true;
     if (p.half_closes && was_given_up(p, request)) return true;
-    // A reset takes what was not read with it.
+    // A reset discards unread bytes.
     if (p.reads_slowly && p.client.was_reset() && (breaks(p) || gives_up(p))) return true;
-    // Who does not read cannot have it before the end.
+    // A client that does not read cannot have it before the end.
     if (p.reads_slowly && !p.client.ended()) return true;
     return request.kind == Kind::breaks || request.kind == Kind::short_ ||
            (request.kind == Kind::hangs && has_timeout()) ||
            (bodies_may_fail_ && request.content_bytes != 0);
   }
 
-  /// Those of its connection, in order: the nth is that of the nth request.
+  /// The access log lines of its connection, in order: the nth is for the nth request.
   [[nodiscard]] std::vector<std::string_view> lines_of(const Plan& p) const {
     const std::string from = ":" + std::to_string(p.client.port()) + " - \"";
     std::vector<std::string_view> found;
@@ -656,7 +658,7 @@ class Simulation {
     return found;
   }
 
-  /// -1: "-", nobody was sent one.
+  /// -1: "-", no status was sent.
   static int status_in(std::string_view line) {
     const std::string status(line.substr(line.rfind("\" ") + 2, 3));
     return status.starts_with('-') ? -1 : std::stoi(status);
@@ -669,7 +671,7 @@ class Simulation {
     return n < lines.size() ? status_in(lines[n]) : 0;
   }
 
-  /// Who has half-closed and waits for a second is taken for gone.
+  /// A client that has half-closed and waits for a second counts as disconnected.
   [[nodiscard]] bool was_given_up(const Plan& p, const Request& request) const {
     return logged_status(p, request) == 499;
   }
@@ -689,7 +691,7 @@ class Simulation {
   [[nodiscard]] bool may_close_behind(const Plan& p, const Request& request,
                                       const test::ReadAnswer& answer) const {
     if (may_be_missing(p, request)) return true;
-    // Content that nobody took may end a connection, and so does a refusal.
+    // An unread body may end a connection, and so does a rejection.
     return answer.status != 200 || request.content_bytes != 0;
   }
 
@@ -725,7 +727,7 @@ class Simulation {
     }
   }
 
-  /// How many answers have not begun.
+  /// The number of responses that have not begun.
   [[nodiscard]] std::size_t missing(const Plan& p) const {
     std::size_t begun = 0;
     const std::string& got = p.client.received();
@@ -748,7 +750,7 @@ class Simulation {
       }
     }
     if (p.requests.front().kind == Kind::bad && !p.reads_slowly) {
-      // Calls that end before the watch takes over run one behind the other.
+      // Calls that end before the watch takes over run one after the other.
       const Duration turn = only_quick_ ? Duration::zero() : rig_.app.calls.size() * 2ms;
       const Duration took = p.client.told_at() - p.sent_at;
       if (took > kTakeOver + turn + slack_) blame(p, "400 came after " + in_ms(took));
@@ -773,7 +775,7 @@ class Simulation {
     }
   }
 
-  /// An answer of its own accord has ended the connection.
+  /// Whether a response ends the connection without an error.
   [[nodiscard]] bool closes_by_itself(const Plan& p) const {
     return p.requests.back().http_1_0 || p.client.received().find("close") != std::string::npos ||
            std::any_of(p.requests.begin(), p.requests.end(), [](const Request& r) {
@@ -801,7 +803,7 @@ class Simulation {
     }
   }
 
-  /// What the server began to say, in order; the last may have broken off.
+  /// The statuses of the responses that the server began, in order; the last may be truncated.
   static std::vector<int> statuses_of(const Plan& p) {
     std::vector<int> found;
     test::AnswerReader reader(p.client.received());
@@ -827,7 +829,7 @@ class Simulation {
       const Request& request = p.requests[n];
       const bool whole = request.kind != Kind::bad && request.kind != Kind::stops;
       const int status = status_in(lines[n]);
-      // Who leaves in the middle of a head leaves a part of it.
+      // A client that disconnects within a head leaves a part of it.
       const bool came_whole = whole && !p.leaves && !may_end_ && status != -1 && status != 499;
       if (came_whole && lines[n].find("?" + request.name + " ") == std::string::npos) {
         blame(p, "the line of " + request.name + " is " + std::string(lines[n]));
@@ -894,14 +896,14 @@ class Simulation {
   }
 
   std::mt19937_64 random_;
-  // What may happen besides answers; set while the configuration is drawn.
+  // Outcomes allowed besides responses; set while the configuration is drawn.
   bool may_end_ = false;          // any connection, at any time
   bool may_turn_away_ = false;    // 503
-  bool bodies_may_fail_ = false;  // 500, 503 or 507 for content that has to be stored
+  bool bodies_may_fail_ = false;  // 500, 503 or 507 for bodies that must be stored
   bool out_of_descriptors_ = false;
   bool only_quick_ = false;
-  std::uint64_t arrivals_ = 20'000;  // clients come within so many microseconds
-  Duration slack_{};                 // threads may be kept from their cores for so long
+  std::uint64_t arrivals_ = 20'000;  // clients arrive within this many microseconds
+  Duration slack_{};                 // how long threads may be kept from their cores
   bool has_background_ = false;
   bool signalled_ = false;
   int hung_ = 0;

@@ -1,6 +1,6 @@
-// One schedule of a whole worker: clients, a network, a clock, threads and trouble, all drawn from
-// a seed, and what must hold whatever was drawn (simulation.cc says it in words). It judges; it
-// must not know how many schedules are run or what becomes of a verdict.
+// One schedule of a whole worker: clients, a network, a clock, threads and failures, all drawn from
+// a seed, and the invariants that hold for every seed (listed in simulation.cc). It must not know
+// how many schedules are run or what happens to a verdict.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 namespace iotax::sim {
 
 struct Verdict {
-  std::string fault;  // empty: everything held
-  std::string story;  // what the clients did and what was logged
+  std::string fault;  // empty: all invariants held
+  std::string story;  // what the clients did, and the log
 };
 
-/// Deterministic: the same seed gives the same verdict. Threads that wait for ever or spin end the
+/// Deterministic: the same seed gives the same verdict. Threads that wait forever or spin abort the
 /// process (support/scripted_scheduler.h).
 [[nodiscard]] Verdict simulate(std::uint64_t seed);
 

@@ -1,5 +1,5 @@
-// A strict reader of HTTP/1.1 answers for tests, written against RFC 9112 and not against our own
-// writer.
+// A strict reader of HTTP/1.1 responses for tests, written from RFC 9112 and independent of the
+// server's own writer.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +15,14 @@ namespace iotax::test {
 struct ReadAnswer {
   int status = 0;
   std::map<std::string, std::string>
-      fields;  // names in small letters; a framing field twice is an error
+      fields;  // names in lower case; a duplicate framing field is an error
   std::string content;
   bool complete = false;     // its framing says that it has ended
   bool until_close = false;  // only the end of the connection ends it
 };
 
-/// Takes one answer off the front of `stream`. Nothing when what is there breaks the grammar; an
-/// answer that stops early comes with `complete` false and empties the stream.
+/// Remove one response from the front of `stream`. Empty when the text violates the grammar; an
+/// incomplete response has `complete` false and empties the stream.
 class AnswerReader {
  public:
   explicit AnswerReader(std::string_view stream) : rest_(stream) {}
@@ -85,7 +85,7 @@ class AnswerReader {
     take(2);
     return text;
   }
-  /// False when the grammar is broken; an early end is none.
+  /// False when the grammar is violated; an early end does not violate it.
   bool chunks(ReadAnswer& answer) {
     while (!rest_.empty()) {
       const auto size_line = line();

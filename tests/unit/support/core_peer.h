@@ -1,6 +1,6 @@
 // Drives one core::Connection in a test: bytes and time in, events as text out. Each receive is a
-// heap copy of exactly its size that is gone after the turn, so that a sanitizer sees reads beyond
-// it and views that outlive it.
+// heap copy of exactly its size that is freed after the turn, so that a sanitizer detects reads
+// beyond it and views that outlive it.
 #pragma once
 
 #include <cstring>
@@ -45,7 +45,7 @@ class CorePeer {
   std::string offending;
   bool answer_refusals = true;
   bool take_output = true;
-  /// Called when a request is complete; by default it answers "ok".
+  /// Called when a request is complete; by default it responds "ok".
   App app = [](CorePeer& peer, core::RequestId id) { peer.answer_ok(id); };
   App on_head;
 

@@ -1,6 +1,5 @@
-// An application of the test's own behind the driver's seam, with a lock of its own in place of the
-// interpreter's, and a worker around it on the scripted system. Everything runs on virtual time
-// under a seed.
+// A fake application behind the driver's interface, with its own lock as the application lock, and
+// a worker around it on the scripted system. Everything runs on virtual time with a seed.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +16,7 @@
 
 namespace iotax::support {
 
-/// What was logged, in order.
+/// Log lines, in order.
 class RecordingLog final : public driver::Log {
  public:
   void access(std::string_view line) noexcept override { access_lines.emplace_back(line); }
@@ -35,7 +34,7 @@ class RecordingLog final : public driver::Log {
   int reopened = 0;
 };
 
-/// Calls a view by path; the interpreter is a lock that one thread holds at a time.
+/// Calls a view by path; the application lock is held by one thread at a time.
 class FakeApplication final : public driver::Application {
  public:
   using View = std::function<void(driver::Exchange&)>;
@@ -47,7 +46,7 @@ class FakeApplication final : public driver::Application {
     core::Instant at;
   };
 
-  /// From this number on threads are none of the worker's: the watch, those that compute.
+  /// Threads from this number on do not belong to the worker: the watch, those that compute.
   static constexpr unsigned kOthers = 90;
 
   explicit FakeApplication(ScriptedSys& sys) : sys_(sys) {}
@@ -79,7 +78,7 @@ class FakeApplication final : public driver::Application {
   }
   void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
   [[nodiscard]] bool trusts(const driver::Peer&) const noexcept override { return trusted; }
-  /// The value of the last X-Forwarded-For, if the peer is trusted and the value could be one.
+  /// The last value in X-Forwarded-For, if the peer is trusted and the value is acceptable.
   [[nodiscard]] std::string client_of(const driver::Peer&,
                                       std::span<const core::Field> fields) const noexcept override {
     std::string found;
@@ -92,7 +91,7 @@ class FakeApplication final : public driver::Application {
     return trusted && is_address ? found : std::string{};
   }
 
-  /// 200 with `content`, its length known.
+  /// Respond 200 with `content` and its length.
   static void answer(driver::Exchange& exchange, std::string_view content) {
     core::ResponseHead head;
     head.status = "200 OK";
@@ -101,7 +100,7 @@ class FakeApplication final : public driver::Application {
     exchange.body(std::as_bytes(std::span(content)));
     exchange.finish();
   }
-  /// Sleep as a blocking call does: without the interpreter.
+  /// Sleep like a blocking call: without the application lock.
   void sleep(core::Duration how_long) {
     interpreter_.unlock();
     sys_.sleep(how_long);
@@ -113,7 +112,7 @@ class FakeApplication final : public driver::Application {
   std::vector<Call> calls;
   std::vector<std::string> running;
   std::size_t running_most = 0;
-  std::size_t waiting_most = 0;          // of the worker's threads, for the interpreter
+  std::size_t waiting_most = 0;          // threads of the worker that waited for the lock
   std::vector<std::size_t> signal_runs;  // the native thread of each
   bool signal_handler_raises = false;
   std::vector<int> ended_with;
@@ -138,7 +137,7 @@ class Rig {
     if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
   }
 
-  /// Serve until somebody calls stop(). The calling thread is application thread 0.
+  /// Serve until stop() is called. The calling thread is application thread 0.
   void run() {
     std::vector<ScriptedSys::Thread> threads;
     for (unsigned n = 1; n < config.threads; ++n) {

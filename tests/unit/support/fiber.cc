@@ -1,4 +1,4 @@
-// Making and switching stacks, and telling AddressSanitizer and ThreadSanitizer of each switch.
+// Creates and switches stacks, and announces each switch to AddressSanitizer and ThreadSanitizer.
 #include "support/fiber.h"
 
 #include <cstdlib>
@@ -28,14 +28,14 @@ namespace {
 
 constexpr std::size_t kStackBytes = 512 * 1024;
 
-/// Fibers come and go by the hundred thousand: their stacks are kept.
+/// Reuses stacks: hundreds of thousands of fibers are created.
 std::vector<std::unique_ptr<std::byte[]>>& spare_stacks() {
   static std::vector<std::unique_ptr<std::byte[]>> stacks;
   return stacks;
 }
 
-Fiber* g_arriving = nullptr;  // who is resumed; makecontext() passes int only
-Fiber* g_left = nullptr;      // for whom
+Fiber* g_arriving = nullptr;  // the resumed fiber; makecontext() passes int only
+Fiber* g_left = nullptr;      // the fiber that was suspended for it
 
 }  // namespace
 
@@ -104,10 +104,10 @@ void Fiber::end_in(Fiber& next) {
   std::abort();
 }
 
-/// Runs on the stack of this fiber, each time it goes on.
+/// Runs on the stack of this fiber each time it is resumed.
 void Fiber::arrived() {
 #if IOTAX_FIBER_ASAN
-  // Where the thread's own stack lies is learnt when it is left first.
+  // The stack of the native thread is known once it is suspended for the first time.
   __sanitizer_finish_switch_fiber(known_.saved, &g_left->known_.bottom, &g_left->known_.bytes);
 #endif
 }

@@ -1,6 +1,6 @@
-// Stacks that take turns in one native thread (makecontext(3)): switching costs a tenth of what
-// waking another thread does. The sanitizers are told. It decides nothing; whoever resumes says
-// who runs.
+// Coroutines in one native thread (makecontext(3)): a switch costs a tenth of waking another
+// thread. Announces switches to the sanitizers. It decides nothing; the caller says which fiber
+// runs.
 #pragma once
 
 #include <ucontext.h>
@@ -13,17 +13,17 @@ namespace iotax::support {
 
 class Fiber {
  public:
-  /// The calling thread as it runs.
+  /// The calling thread itself.
   Fiber();
-  /// `body` runs when this is resumed first. It must neither return nor throw: it ends with
-  /// end_in().
+  /// `body` runs when this fiber is resumed for the first time. It must neither return nor throw,
+  /// but end with end_in().
   explicit Fiber(std::function<void()> body);
   ~Fiber();
   Fiber(const Fiber&) = delete;
 
-  /// Stop this one, which runs, until it is resumed; go on in `next`.
+  /// Suspend this running fiber and resume `next`.
   void switch_to(Fiber& next) { leave_for(next, false); }
-  /// The same, and this one never runs again.
+  /// The same, but this fiber never runs again.
   [[noreturn]] void end_in(Fiber& next);
 
  private:
@@ -33,13 +33,13 @@ class Fiber {
 
   ucontext_t context_{};
   std::function<void()> body_;
-  std::unique_ptr<std::byte[]> stack_;  // none: the thread's own
-  // What the sanitizers know it by.
+  std::unique_ptr<std::byte[]> stack_;  // null: the stack of the native thread
+  // State of the sanitizers.
   struct Known {
-    void* saved = nullptr;         // AddressSanitizer's own
+    void* saved = nullptr;         // for AddressSanitizer
     const void* bottom = nullptr;  // of the stack
     std::size_t bytes = 0;         // of it
-    void* fiber = nullptr;         // ThreadSanitizer's own
+    void* fiber = nullptr;         // for ThreadSanitizer
   };
   Known known_;
 };

@@ -1,5 +1,5 @@
-// The parts of a loop on the scripted system, each on top of those before it, without a loop or a
-// worker around them. A test uses those up to the one that it is about.
+// The parts of a loop on the scripted system, each based on those before it, without a loop or a
+// worker around them. A test uses those up to the one under test.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ struct LoopParts {
   }
   LoopParts(const LoopParts&) = delete;
 
-  /// A connection that a client has opened, with the session that serves it; it is in the poller.
+  /// Open a connection of a client with the session that serves it; the poller watches it.
   std::pair<ScriptedClient, Session*> connect() {
     ScriptedClient client = sys.connect(listener);
     const driver::Result<driver::Accepted> accepted = sys.accept(listener);
@@ -56,7 +56,7 @@ struct LoopParts {
     return {client, &s};
   }
 
-  /// Time passes, in steps in which the leader waits.
+  /// Let time pass, in steps in which the leader waits.
   void pass(core::Duration time) {
     const core::Instant end = sys.now() + time;
     while (sys.now() < end) {
@@ -65,7 +65,7 @@ struct LoopParts {
     }
   }
 
-  /// One look at the poller: each session's events, and clients that wait. How many there were.
+  /// Poll once and handle events of sessions and clients in the backlog. Returns their number.
   std::size_t turn() {
     base.clock.read();
     std::array<driver::Event, 64> found;
@@ -86,7 +86,7 @@ struct LoopParts {
     return *n;
   }
 
-  /// The response of the application to the request of `s`, which was ready.
+  /// Send the response of the application to the request of `s`, which was ready.
   void respond(Session& s, std::string_view body) {
     core::ResponseHead head;
     head.status = "200 OK";

@@ -1,4 +1,4 @@
-// The driver over the scripted system, with either poller.
+// The driver on the scripted system, with either poller.
 #pragma once
 
 #include "driver/env.h"

@@ -1,4 +1,4 @@
-// Passing the turn from thread to thread, and time when nobody can run.
+// Switches threads, and advances time when none can run.
 #include "support/scripted_scheduler.h"
 
 #include <algorithm>
@@ -114,7 +114,7 @@ bool Scheduler::can_run(const Task& task) const {
          (!task.ready || task.interrupted || task.deadline <= now_ || task.ready());
 }
 
-/// The next thread to run. Moves the clock when all wait.
+/// Select the next thread to run. Advances the clock when all wait.
 std::size_t Scheduler::choose() {
   count_turn();
   for (;;) {
@@ -175,7 +175,7 @@ void Scheduler::hand_over(std::size_t to) {
   tasks_[me]->fiber->switch_to(*tasks_[to]->fiber);
 }
 
-/// Threads that keep each other busy while no time passes are told apart from those that work.
+/// Detects threads that keep each other busy while no time passes.
 void Scheduler::count_turn() {
   if (turns_at_ != now_) {
     turns_at_ = now_;

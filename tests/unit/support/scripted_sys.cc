@@ -1,4 +1,4 @@
-// What each call of the scripted operating system does. After Linux: tcp(7), epoll(7), pipe(7).
+// Implements the calls of the scripted operating system, like Linux: tcp(7), epoll(7), pipe(7).
 #include "support/scripted_sys.h"
 
 #include <arpa/inet.h>
@@ -223,7 +223,7 @@ std::uint64_t ScriptedSys::calls(std::string_view name) const {
   return found == counts_.end() ? 0 : found->second;
 }
 
-/// Failures asked for earlier are forgotten with the counts they refer to.
+/// Also discards scheduled failures, which refer to the counts.
 void ScriptedSys::reset_calls() {
   counts_.clear();
   failable_calls_ = 0;
@@ -239,7 +239,7 @@ std::string ScriptedSys::descriptor_fault() const {
 
 // ---- what the calls share
 
-/// Counts the call and says how it fails; 0: it does not.
+/// Count the call and return its errno; 0: it does not fail.
 int ScriptedSys::enter(std::string_view name) {
   scheduler_.give_way();
   auto count = counts_.find(name);
@@ -258,7 +258,7 @@ int ScriptedSys::enter(std::string_view name) {
   return 0;
 }
 
-/// The lowest free number, as POSIX says; -1: no more.
+/// The lowest free number, as POSIX requires; -1: none.
 int ScriptedSys::open(std::shared_ptr<File> file) {
   if (files_.size() >= descriptors_max_) return -1;
   int fd = kFirstFd;
@@ -339,7 +339,7 @@ bool ScriptedSys::any_ready(const File& epoll) const {
 
 // ---- sockets
 
-/// A connection that is lost stays so, for both sides.
+/// A lost connection stays lost, for both sides.
 Errno ScriptedSys::lost(int fd, int error) {
   const File* file = find(fd, Kind::socket);
   const bool final = error == ECONNRESET || error == EPIPE || error == ETIMEDOUT;
@@ -372,7 +372,7 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
   Link& link = *file->link;
   if (link.pending_error != 0) return Errno{std::exchange(link.pending_error, 0)};
   if (link.server_ended || link.reset_by_client) return Errno{EPIPE};
-  if (link.client_gone) {  // these bytes are lost, and the answer to them is a reset
+  if (link.client_gone) {  // these bytes are lost, and cause a reset
     link.reset_by_client = true;
     link.pending_error = ECONNRESET;
     return bytes.size();
@@ -461,7 +461,7 @@ Result<driver::Message> ScriptedSys::receive_message(int fd, std::span<std::byte
   driver::Message received{copy_out(message.text, into), -1};
   if (message.attached) {
     received.attached = open(message.attached);
-    --message.attached->holders;  // that of the message
+    --message.attached->holders;  // the reference of the message
   }
   return received;
 }
@@ -557,8 +557,8 @@ void ScriptedSys::close(int fd) {
   Link& link = *file->link;
   link.server_closed = true;
   if (!link.server_ended) link.ended_at = scheduler_.now();
-  // Closing with unread bytes resets the connection, and what the client has not read yet is lost
-  // (RFC 1122 §4.2.2.13).
+  // Closing with unread bytes resets the connection, and bytes that the client has not read are
+  // lost (RFC 1122 §4.2.2.13).
   if (file->linger_zero || !link.to_server.empty()) {
     link.reset_by_server = true;
     link.to_client.clear();
@@ -599,7 +599,7 @@ Result<std::size_t> ScriptedSys::write_pipe(Pipe& pipe, std::string_view bytes) 
 Result<std::size_t> ScriptedSys::write(int fd, std::span<const std::byte> bytes) {
   if (const int error = enter("write")) return Errno{error};
   if (const File* file = find(fd, Kind::sink)) {
-    const auto sink = file->sink;  // kept over the wait
+    const auto sink = file->sink;  // keeps it alive during the wait
     return write_sink(*sink, text_of(bytes));
   }
   if (const File* file = find(fd, Kind::pipe_write)) return write_pipe(*file->pipe, text_of(bytes));
@@ -696,7 +696,7 @@ Result<int> ScriptedSys::epoll_create() {
 
 Result<void> ScriptedSys::epoll_ctl(int epoll, int operation, int fd, epoll_event event) {
   const int error = enter("epoll_ctl");
-  if (error != 0 && operation != EPOLL_CTL_DEL) return Errno{error};  // taking out needs nothing
+  if (error != 0 && operation != EPOLL_CTL_DEL) return Errno{error};  // removing needs no resources
   File* file = find(epoll, Kind::epoll);
   if (file == nullptr || files_.count(fd) == 0) return Errno{EBADF};
   auto& watched = file->watched;
@@ -723,7 +723,7 @@ Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> in
   if (const int error = enter("epoll_wait")) return Errno{error};
   const auto found = files_.find(epoll);
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
-  const std::shared_ptr<File> file = found->second;  // kept over the wait
+  const std::shared_ptr<File> file = found->second;  // keeps it alive during the wait
   if (interrupted()) return std::size_t{0};
   const Waited waited = scheduler_.wait_in_call(
       "epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));

@@ -11,10 +11,10 @@
 //   EXPECT_EQ(client.received(), "HTTP/1.1 200 OK...");
 //   EXPECT_EQ(sys.calls("send"), 1U);
 //
-// A call that has to wait lets other threads run, else passes time up to its time-out or the next
-// at(). When all wait for ever, the on_stuck() hook may feed something; without one the test is
-// aborted with the seed. Descriptor numbers start at 10000, so that a UniqueFd that closes one
-// meets no real descriptor; use ScriptedSys::close().
+// A call that waits lets other threads run, or else time passes up to its timeout or the next at().
+// When all wait forever, the on_stuck() hook may add input; without one the test is aborted with
+// the seed. Descriptor numbers start at 10000, so that a UniqueFd that closes one never closes a
+// real descriptor; use ScriptedSys::close().
 #pragma once
 
 #include <cstdint>
@@ -41,17 +41,17 @@ struct Link {
   std::string to_server;        // sent by the client, not yet received
   std::string to_client;        // sent by the server, not yet read by a client that reads by hand
   std::string received;         // read by the client
-  std::size_t room = SIZE_MAX;  // how much to_client can hold; SIZE_MAX: the client reads at once
-  std::size_t step = 1;         // so much of the room must be free before more is taken
+  std::size_t room = SIZE_MAX;  // capacity of to_client; SIZE_MAX: the client reads immediately
+  std::size_t step = 1;         // this much room must be free before more is taken
   std::size_t unacked = 0;
-  int pending_error = 0;     // the server's next call gets it
-  core::Instant heard_at{};  // when the server took the last bytes from the client
-  core::Instant told_at{};   // when it sent the last
-  core::Instant ended_at{};  // when it ended its side, or closed
+  int pending_error = 0;     // returned by the server's next call
+  core::Instant heard_at{};  // when the server last received bytes from the client
+  core::Instant told_at{};   // when the server last sent bytes
+  core::Instant ended_at{};  // when the server ended its side, or closed
   std::uint16_t port = 0;    // the client's
   bool unix_socket = false;
   bool client_ended = false;  // no more bytes from the client
-  bool client_gone = false;   // closed: the next bytes of the server are answered with a reset
+  bool client_gone = false;   // closed: the next bytes of the server cause a reset
   bool reset_by_client = false;
   bool server_ended = false;  // shut down for writing, or closed in order
   bool server_deaf = false;   // shut down for reading
@@ -59,10 +59,10 @@ struct Link {
   bool reset_by_server = false;
 };
 
-/// Where a log goes: each write as it came.
+/// Destination of a log: the writes, in order.
 struct Sink {
   std::vector<std::string> writes;
-  bool stuck = false;   // a reader that stopped reading: writes wait
+  bool stuck = false;   // the reader does not read: writes wait
   bool broken = false;  // no reader: EPIPE
   int fd = -1;
 
@@ -78,7 +78,7 @@ struct Pipe {
 
 struct File;
 
-/// A channel of messages; the script is the supervisor.
+/// A channel of messages; the script acts as the supervisor.
 struct Channel {
   struct Message {
     std::string text;
@@ -86,8 +86,8 @@ struct Channel {
   };
   std::deque<Message> to_worker;
   std::vector<Message> from_worker;
-  std::size_t room = SIZE_MAX;  // so many messages can lie in from_worker; then EAGAIN
-  bool ended = false;           // the supervisor is gone
+  std::size_t room = SIZE_MAX;  // capacity of from_worker in messages; then EAGAIN
+  bool ended = false;           // the supervisor has exited
 };
 
 /// An open file description.
@@ -120,50 +120,51 @@ struct File {
     std::uint32_t events;
     std::uint64_t data;
   };
-  std::deque<Watch> watched;  // epoll; those given out last stand at the end
+  std::deque<Watch> watched;  // epoll; those returned last are at the end
 };
 
 }  // namespace scripted
 
-/// The client's end of a connection. A handle: copies are the same client. What the server sends is
-/// read at once unless read_by_hand().
+/// The client's end of a connection. A handle: copies refer to the same client. Output of the
+/// server is read immediately unless read_by_hand().
 class ScriptedClient {
  public:
   ScriptedClient() = default;
   explicit ScriptedClient(std::shared_ptr<scripted::Link> link) : link_(std::move(link)) {}
 
   void send(std::string_view bytes);
-  /// No more bytes come from the client; it still reads.
+  /// Send no more bytes; the client still reads.
   void half_close() { link_->client_ended = true; }
-  /// Closed in order: the server sees the end, and a reset as soon as it sends.
+  /// Close in order: the server sees the end, and a reset as soon as it sends.
   void close();
   void reset();
 
-  /// All that was read so far.
+  /// All bytes read so far.
   [[nodiscard]] const std::string& received() const { return link_->received; }
-  /// The same, and forget it.
+  /// The same, and clear it.
   std::string take() { return std::exchange(link_->received, {}); }
-  /// The server has ended its side, and all it sent has been read.
+  /// Whether the server has ended its side and the client has read everything.
   [[nodiscard]] bool ended() const { return link_->server_ended && link_->to_client.empty(); }
   [[nodiscard]] bool was_reset() const { return link_->reset_by_server; }
   [[nodiscard]] bool closed_by_server() const { return link_->server_closed; }
   /// Bytes of the client that the server has not received.
   [[nodiscard]] std::size_t unread_by_server() const { return link_->to_server.size(); }
   [[nodiscard]] std::uint16_t port() const { return link_->port; }
-  /// When the server took, sent and ended last; the beginning of time: never.
+  /// When the server last received, sent and ended; the beginning of time: never.
   [[nodiscard]] core::Instant heard_at() const { return link_->heard_at; }
   [[nodiscard]] core::Instant told_at() const { return link_->told_at; }
   [[nodiscard]] core::Instant ended_at() const { return link_->ended_at; }
 
-  /// From now on the server can have `room` bytes under way, and only read() takes them off.
+  /// From now on the server can have `room` unread bytes in the network, and only read() removes
+  /// them.
   void read_by_hand(std::size_t room) { link_->room = room; }
-  /// As send buffers do: they take nothing while less than `step` of the room is free.
+  /// Like send buffers: take nothing while less than `step` of the room is free.
   void take_in_steps(std::size_t step) { link_->step = step; }
   void read(std::size_t bytes);
   [[nodiscard]] std::size_t room() const { return link_->room; }
-  /// Read by hand: nothing more goes to the client before it reads.
+  /// With read_by_hand(): whether the server can send no more before the client reads.
   [[nodiscard]] bool has_full_room() const { return link_->to_client.size() >= link_->room; }
-  /// What unacked_bytes() says to the server, beside what a client has not read by hand.
+  /// Added to the result of unacked_bytes(), besides bytes not read by hand.
   void set_unacked(std::size_t bytes) { link_->unacked = bytes; }
 
  private:
@@ -188,7 +189,8 @@ class ScriptedSys {
     std::size_t id_ = 0;
   };
 
-  /// A lock that lets others run while it waits. Belongs to the ScriptedSys made last before it.
+  /// A lock that lets other threads run while it waits. Belongs to the ScriptedSys created last
+  /// before it.
   class Mutex {
    public:
     void lock();
@@ -199,8 +201,8 @@ class ScriptedSys {
     bool held_ = false;
   };
 
-  /// An atomic before each operation of which others may run. Belongs to the ScriptedSys made last
-  /// before the operation.
+  /// An atomic that lets other threads run before each operation. Belongs to the ScriptedSys
+  /// created last before the operation.
   template <class T>
   class Atomic : public std::atomic<T> {
     using Base = std::atomic<T>;
@@ -257,25 +259,26 @@ class ScriptedSys {
 
   // ---- the script: clients, files, logs
   [[nodiscard]] int listen(bool unix_socket = false);
-  /// Waits in the listen queue until the server accepts it.
+  /// Connect a client, which waits in the backlog until the server accepts it.
   ScriptedClient connect(int listener);
-  /// A regular file, as the application would open it.
+  /// Open a regular file, as the application would.
   [[nodiscard]] int open_file(std::string content);
   [[nodiscard]] std::shared_ptr<scripted::Sink> open_sink();
-  /// The worker's end of a channel; the other one is what channel_of() gives.
+  /// Create a channel; returns the worker's end. channel_of() returns the other one.
   [[nodiscard]] int open_channel();
   [[nodiscard]] scripted::Channel& channel_of(int fd) { return *files_.at(fd)->channel; }
-  /// The sink that open_append(path) made last; null when there is none.
+  /// The sink that open_append(path) created last; null when there is none.
   [[nodiscard]] std::shared_ptr<scripted::Sink> sink_at(const std::string& path);
-  /// Somebody moved the file away: the next open_append() makes a new one.
+  /// Move the file away: the next open_append() creates a new one.
   void rotate(const std::string& path) { paths_.erase(path); }
 
   // ---- the script: time and threads
   void advance(core::Duration by) { scheduler_.advance(by); }
-  /// No thread runs for so long, while the network and the clients go on; then what waited in a
-  /// system call is interrupted, as by SIGSTOP and SIGCONT. For an action.
+  /// Run no thread for this long, while the network and the clients continue; then interrupt waits
+  /// in system calls, as by SIGSTOP and SIGCONT. For an action.
   void freeze(core::Duration for_how_long) { scheduler_.freeze(for_how_long); }
-  /// The clock of the script; now() leaves out what the worker has noticed not to have run.
+  /// The clock of the script; now() leaves out time in which the worker has noticed that it did not
+  /// run.
   [[nodiscard]] core::Instant real_now() const { return scheduler_.now(); }
   void at(core::Instant when, std::function<void()> action) {
     scheduler_.at(when, std::move(action));
@@ -283,69 +286,70 @@ class ScriptedSys {
   void after(core::Duration delay, std::function<void()> action) {
     scheduler_.at(scheduler_.now() + delay, std::move(action));
   }
-  /// The calling thread sleeps, others run: a slow view.
+  /// Sleep in the calling thread while others run: a slow view.
   void sleep(core::Duration for_how_long);
-  /// The calling thread waits for a condition that another thread or an action makes true, e.g. a
-  /// lock of the test's own.
+  /// Wait in the calling thread for a condition that another thread or an action makes true, e.g. a
+  /// lock of the test.
   void wait_until(std::function<bool()> ready) {
     scheduler_.wait("wait_until", std::move(ready), core::kNever);
   }
-  /// Called when every thread waits for ever; true: something was changed, look again.
+  /// Called when every thread waits forever; true: something has changed, check again.
   void on_stuck(std::function<bool()> hook) { scheduler_.on_stuck = std::move(hook); }
   /// start_thread() only records; run_recorded() runs the n-th body in the calling thread.
   void record_threads() { record_threads_ = true; }
   void run_recorded(std::size_t n) { recorded_.at(n)(); }
   [[nodiscard]] std::size_t threads_started() const { return recorded_.size(); }
-  /// The number of the running thread: 0 is the test's, then in order of start_thread().
+  /// The number of the running thread: 0 is the test's, the others are in order of start_thread().
   [[nodiscard]] std::size_t running_thread() const { return scheduler_.running(); }
-  /// Each now() moves the clock by this much. For code that reads the clock until time has passed.
+  /// Advance the clock by this much with each now(). For code that reads the clock until time has
+  /// passed.
   void set_clock_step(core::Duration step) { clock_step_ = step; }
   void set_unix_time(core::Duration since_1970) {
     unix_offset_ = since_1970 - scheduler_.now().time_since_epoch();
   }
 
-  // ---- the script: trouble
-  /// The `nth` call (1: the next) of that name fails, and the `times - 1` after it. Names are those
-  /// of the members.
+  // ---- the script: failures
+  /// Make the `nth` call (1: the next) of that name fail, and the `times - 1` after it. Names are
+  /// those of the members.
   void fail(std::string_view call, std::uint64_t nth, int error, std::uint64_t times = 1);
   void fail_always(std::string_view call, int error) { fail(call, 1, error, UINT64_MAX / 2); }
-  /// The `nth` call (1: the next) of those that can fail, whatever its name. For "fails at call n,
-  /// for every n".
+  /// Make the `nth` call (1: the next) of those that can fail fail, whatever its name. For "fails
+  /// at call n, for every n".
   void fail_nth(std::uint64_t nth, int error);
-  /// The names of all calls from now on go there.
+  /// Append the names of all calls from now on to `names`.
   void record_calls(std::vector<std::string>& names) { call_names_ = &names; }
   void heal();
-  /// Reads and writes move 1 to all of the bytes asked for, by the seed.
+  /// Make reads and writes transfer a random number of the bytes, at least 1.
   void set_short_io(bool on) { short_io_ = on; }
-  /// Waits end early for no reason, as after EINTR: once in so many, by the seed. 0: never.
+  /// End waits early at random, as after EINTR: once in this many. 0: never.
   void set_interruptions(std::uint64_t one_in) { interrupted_one_in_ = one_in; }
-  /// How the threads take turns (scripted_scheduler.h).
+  /// The scheduler of the threads (scripted_scheduler.h).
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
-  /// So many descriptors can be open at once; then EMFILE.
+  /// Limit open descriptors to `n`; then EMFILE.
   void set_descriptors_max(std::size_t n) { descriptors_max_ = n; }
-  /// So many more bytes fit into temporary files; then ENOSPC.
+  /// Limit further bytes in temporary files to `bytes`; then ENOSPC.
   void set_disk_room(std::uint64_t bytes) { disk_room_ = bytes; }
   void set_environment(const std::string& name, const std::string& value) {
     environment_[name] = value;
   }
 
-  // ---- the script: evidence
+  // ---- the script: observations
   [[nodiscard]] std::uint64_t calls(std::string_view name) const;
-  /// Of those that can fail.
+  /// The number of calls that can fail.
   [[nodiscard]] std::uint64_t calls() const { return failable_calls_; }
   void reset_calls();
   [[nodiscard]] std::size_t open_descriptors() const { return files_.size(); }
-  /// The same without files of the application, which UniqueFd closes behind our back.
+  /// The same without files of the application, which UniqueFd closes without calling this class.
   [[nodiscard]] std::size_t open_descriptors_but_files() const;
   [[nodiscard]] bool is_open(int fd) const { return files_.count(fd) != 0; }
   /// How many descriptors were closed while an epoll still watched them.
   [[nodiscard]] std::size_t closed_while_watched() const { return closed_while_watched_; }
   /// How often close() met a descriptor that was not open.
   [[nodiscard]] std::size_t closed_twice() const { return closed_twice_; }
-  /// What the worker did wrong with its descriptors, now that it is gone; empty: nothing. The
-  /// listener is the script's.
+  /// The worker's errors with its descriptors, after it was destroyed; empty: none. The listener
+  /// belongs to the script.
   [[nodiscard]] std::string descriptor_fault() const;
-  /// The most that lay in temporary files at once.
+  /// The maximum number of bytes in temporary files at one time.
   [[nodiscard]] std::uint64_t temporary_bytes_most() const { return temporary_bytes_most_; }
 
   // ---- SysLike
@@ -374,7 +378,7 @@ class ScriptedSys {
   Result<driver::FileInfo> file_info(int fd);
   Result<int> open_temporary(const std::string& dir);
   Result<int> open_append(const std::string& path);
-  void own(int) {}  // nothing is forked
+  void own(int) {}  // no forks
   std::size_t descriptor_limit() { return kFirstFd + descriptors_max_; }
 #if IOTAX_LINUX
   Result<int> epoll_create();

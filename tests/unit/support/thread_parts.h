@@ -1,5 +1,5 @@
-// The parts of a worker's threads on the scripted system, each on top of those before it, without a
-// thread that runs them. A test uses those up to the one that it is about, and is the leader.
+// The parts of a worker's threads on the scripted system, each based on those before it, without a
+// thread that runs them. A test uses those up to the one under test, and acts as the leader.
 #pragma once
 
 #include <cstdlib>
@@ -46,13 +46,13 @@ struct ThreadParts {
   auto locked(F f) {
     return mutex.with_lock(f);
   }
-  /// One look at the poller and the timers.
+  /// Poll once and run the timers.
   void turn() {
     std::array<driver::Event, 64> found;
     const driver::Result<std::size_t> n = loop.poll(lead, found, core::Duration::zero());
     loop.process(lead, std::span(found).first(n ? *n : 0));
   }
-  /// Time passes, in steps in which the leader waits.
+  /// Let time pass, in steps in which the leader waits.
   void pass(core::Duration time) {
     const core::Instant end = sys.now() + time;
     while (sys.now() < end) {
@@ -60,7 +60,7 @@ struct ThreadParts {
       loop.clock().read();
     }
   }
-  /// A client with a request that is ready, in the order of the calls.
+  /// A client with a ready request; requests are ready in the order of the calls.
   ScriptedClient request(std::string_view path = "/") {
     ScriptedClient client = sys.connect(listener);
     client.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n\r\n");

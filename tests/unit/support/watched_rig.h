@@ -1,4 +1,4 @@
-// A worker with a thread that watches its calls, as the Python side has one.
+// A worker with a thread that watches its calls, like the one on the Python side.
 #pragma once
 
 #include <utility>
@@ -22,8 +22,8 @@ class WatchedRig : public Rig<E> {
   }
 
   std::vector<driver::WatchEvent> events;
-  bool answers = true;    // else the watch only looks on
-  bool can_start = true;  // else no thread can be started in the place of a lost one
+  bool answers = true;    // false: the watch does not respond for calls
+  bool can_start = true;  // false: no replacement of a lost thread can be started
   std::vector<ScriptedSys::Thread> started;
 
  private:

@@ -1,4 +1,4 @@
-// What stands in a text, for expectations about answers.
+// Searches text for expectations about responses.
 #pragma once
 
 #include <cstddef>
