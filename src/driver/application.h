@@ -23,8 +23,7 @@ enum class Sent : std::uint8_t {
   complete,      // the declared length is reached: no further block is needed
   over_length,   // the block exceeded the declared length and was truncated there
   short_length,  // the response ended before the declared length: it is truncated
-  gone,          // the client is disconnected or took nothing for too long; nothing more will be
-                 // sent
+  gone,          // the client is disconnected or took nothing for too long; nothing more is sent
 };
 
 /// Why reading the body of a request failed. Only possible when the application reads while it

@@ -6,7 +6,8 @@
 // starts them (fork, vfork, posix_spawn), and programs that use select() or close all possible
 // descriptors rely on it. So the limit is raised only for the microsecond in which a descriptor
 // gets a number above it. The kernel assigns the lowest free number: the server shares the lower
-// half of those below the limit with the application and leaves it the upper half.
+// half of those below the limit with the application, which has the upper half to
+// itself.
 #pragma once
 
 #include <cerrno>

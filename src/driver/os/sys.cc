@@ -53,7 +53,8 @@ Result<int> open_nameless(const std::string& dir) noexcept {
 #ifdef O_TMPFILE
   const auto nameless = without_eintr<int>(
       [&] { return ::open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600); });
-  // File systems without it fail with EOPNOTSUPP; old kernels see a directory opened for writing.
+  // File systems without O_TMPFILE fail with EOPNOTSUPP; kernels without it see a directory that
+  // is opened for writing.
   if (nameless || (nameless.error() != EOPNOTSUPP && nameless.error() != EISDIR)) return nameless;
 #endif
   std::string path = dir + "/iotax-XXXXXX";
@@ -276,7 +277,7 @@ Result<Sys::Thread> Sys::start_thread(const char* name, std::function<void()> bo
   const sigset_t blocked = all_but_faults();
   sigset_t before;
   ::pthread_sigmask(SIG_SETMASK, &blocked,
-                    &before);  // inherited by the new thread, so that it never receives a signal
+                    &before);  // inherited by the new thread, so that no signal reaches it
   pthread_t id{};
   const int error = ::pthread_create(&id, nullptr, run_thread, argument.get());
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -1,7 +1,7 @@
 // Unsent output of one client: memory up to a limit, then unlinked temporary files, and files of
 // the application, in order. The thread that runs the request fills it; the leader flushes it when
-// the socket is writable, and either flushes it when it adds output. It must not know which request
-// it is for. All calls lock; the lock order is: the lead's mutex, then this one.
+// the socket is writable, and either may flush it while sending. It must not know which request it
+// is for. All calls lock; the lock order is: the worker's mutex, then this one.
 #pragma once
 
 #include <algorithm>

@@ -335,7 +335,7 @@ class ScriptedSys {
 
   // ---- the script: observations
   [[nodiscard]] std::uint64_t calls(std::string_view name) const;
-  /// The number of calls that can fail.
+  /// The number of calls to functions that can fail.
   [[nodiscard]] std::uint64_t calls() const { return failable_calls_; }
   void reset_calls();
   [[nodiscard]] std::size_t open_descriptors() const { return files_.size(); }
