@@ -6,8 +6,7 @@
 // starts them (fork, vfork, posix_spawn), and programs that use select() or close all possible
 // descriptors rely on it. So the limit is raised only for the microsecond in which a descriptor
 // gets a number above it. The kernel assigns the lowest free number: the server shares the lower
-// half of those below the limit with the application, which has the upper half to
-// itself.
+// half of those below the limit with the application and avoids the upper half.
 #pragma once
 
 #include <cerrno>

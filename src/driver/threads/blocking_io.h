@@ -151,7 +151,8 @@ class BlockingIo {
       now = loop_.clock().noticed_now();
       got = s.link.wire.recv(block);
       if (due != core::kNever && now - RunningTime::kSlack > due) {
-        s.link.machine.on_time(due);  // this thread did not run meanwhile: not the client's fault
+        s.link.machine.on_time(
+            due);  // this thread did not run meanwhile, which is not the client's fault
         s.link.machine.hold_clock(true);
         s.link.machine.on_time(now);
         s.link.machine.hold_clock(false);
