@@ -80,7 +80,7 @@ class SessionEvents {
         s.stream.owner.compare_exchange_strong(expected, Owner::surprised,
                                                std::memory_order_acq_rel);
       }
-      loop_.timers.set(s, now + 1s);  // another thread owns it: check again later
+      look_again(s);  // another thread has it
       return;
     }
     if (s.link.phase != Phase::open) {
@@ -210,11 +210,19 @@ class SessionEvents {
   void watch_writable(const Lead& lead, Session& s) {
     const bool silenced = s.stream.owner.load(std::memory_order_relaxed) == Owner::surprised;
     table_.watch(lead, s, Interest{!silenced, true});
-    loop_.timers.set(s, loop_.clock.now() + 1s);
+    look_again(s);
   }
 
  private:
   static constexpr std::uint64_t kFlushBytesPerTurn = 1U << 20;
+
+  /// Set the timer of `s`, which is lent. A freeze until then would shorten the time that its
+  /// client has for unsent output.
+  void look_again(Session& s) {
+    const core::Instant when = loop_.clock.now() + 1s;
+    loop_.timers.set(s, when);
+    if (s.link.interest.write) loop_.clock.expect(when);
+  }
 
   /// True: done. False: the session was returned meanwhile, and the leader must handle the event.
   bool on_event_while_lent(const Lead& lead, Session& s, const Event& event) {

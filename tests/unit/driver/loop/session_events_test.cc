@@ -159,5 +159,14 @@ TEST(SessionEvents, SyncMakesNoCallForAnIdleConnectionThatIsReturned) {
   EXPECT_EQ(parts.sys.calls(), 1U);  // the send
 }
 
+TEST(SessionEvents, AFreezeIsNoticedWhileUnsentOutputOfALentSessionIsTimed) {
+  LoopParts parts;
+  auto [client, s] = parts.connect();
+  client.send(kGet);
+  parts.turn();
+  parts.events.watch_writable(parts.lead, *s);
+  EXPECT_EQ(parts.base.clock.wait_until(parts.base.clock.now() + 1s, false), 100ms);
+}
+
 }  // namespace
 }  // namespace iotax
