@@ -724,10 +724,11 @@ Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> in
   const auto found = files_.find(epoll);
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
   const std::shared_ptr<File> file = found->second;  // keeps it alive during the wait
-  if (interrupted()) return std::size_t{0};
+  const bool waits = timeout > core::Duration::zero();  // a mere look is never interrupted
+  if (waits && interrupted()) return std::size_t{0};
   const Waited waited = scheduler_.wait_in_call(
       "epoll_wait", [&] { return any_ready(*file); }, deadline_after(timeout));
-  if (waited == Waited::interrupted) return std::size_t{0};
+  if (waits && waited == Waited::interrupted) return std::size_t{0};
   std::size_t given = 0;
   for (std::size_t left = file->watched.size(), at = 0; left > 0 && given < into.size(); --left) {
     const File::Watch watch = file->watched[at];
@@ -758,10 +759,11 @@ Result<std::size_t> ScriptedSys::poll(std::span<pollfd> fds, core::Duration time
     }
     return ready;
   };
-  if (interrupted()) return std::size_t{0};
+  const bool waits = timeout > core::Duration::zero();  // a mere look is never interrupted
+  if (waits && interrupted()) return std::size_t{0};
   const Waited waited = scheduler_.wait_in_call(
       "poll", [&] { return look() > 0; }, deadline_after(timeout));
-  if (waited == Waited::interrupted) return std::size_t{0};
+  if (waits && waited == Waited::interrupted) return std::size_t{0};
   return look();
 }
 
