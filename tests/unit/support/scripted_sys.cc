@@ -723,7 +723,7 @@ Result<std::size_t> ScriptedSys::epoll_wait(int epoll, std::span<epoll_event> in
   if (const int error = enter("epoll_wait")) return Errno{error};
   const auto found = files_.find(epoll);
   if (found == files_.end() || found->second->kind != Kind::epoll) return Errno{EBADF};
-  const std::shared_ptr<File> file = found->second;  // keeps it alive during the wait
+  const std::shared_ptr<File> file = found->second;     // keeps it alive during the wait
   const bool waits = timeout > core::Duration::zero();  // a mere look is never interrupted
   if (waits && interrupted()) return std::size_t{0};
   const Waited waited = scheduler_.wait_in_call(
