@@ -23,6 +23,7 @@
 #include "driver/threads/leadership.h"
 #include "support/fake_application.h"
 #include "support/scripted_env.h"
+#include "support/session_response.h"
 
 namespace iotax::support {
 
@@ -88,14 +89,7 @@ struct LoopParts {
 
   /// Send the response of the application to the request of `s`, which was ready.
   void respond(Session& s, std::string_view body) {
-    core::ResponseHead head;
-    head.status = "200 OK";
-    head.content_bytes = body.size();
-    const core::RequestId id = s.link.machine.head().id;
-    s.stream.status = s.link.machine.respond(id, head);
-    s.link.machine.body(id, std::as_bytes(std::span(body)));
-    s.link.machine.finish(id);
-    s.stream.line_owed = false;
+    write_response(s, body);
     requests.completed(lead, s);
   }
 

@@ -111,14 +111,20 @@ TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
   EXPECT_EQ(parts.ready.size(), 1U);
 }
 
+/// The only connection that is allowed has a request in progress, and a client waits.
+struct Full : Listening {
+  Full() : Listening(1), first(sys.connect(listener)) {
+    turn();
+    first.send(kGet);
+    turn();
+    sys.connect(listener);
+    turn();
+  }
+  ScriptedClient first;
+};
+
 TEST(Acceptor, AtTheLimitWaitsWhileNoConnectionIsIdle) {
-  Listening parts(1);
-  ScriptedClient first = parts.sys.connect(parts.listener);
-  parts.turn();
-  first.send(kGet);
-  parts.turn();
-  parts.sys.connect(parts.listener);
-  parts.turn();
+  Full parts;
   EXPECT_TRUE(parts.acceptor.wants_room());
   EXPECT_EQ(parts.table.size(), 1U);
   EXPECT_EQ(parts.logged("new clients wait"), 1U);
@@ -127,19 +133,13 @@ TEST(Acceptor, AtTheLimitWaitsWhileNoConnectionIsIdle) {
   parts.tick();
   EXPECT_FALSE(parts.acceptor.wants_room());
   parts.turn();
-  EXPECT_TRUE(first.closed_by_server());
+  EXPECT_TRUE(parts.first.closed_by_server());
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
 TEST(Acceptor, ResumesAsSoonAsAConnectionCloses) {
-  Listening parts(1);
-  ScriptedClient first = parts.sys.connect(parts.listener);
-  parts.turn();
-  first.send(kGet);
-  parts.turn();
-  parts.sys.connect(parts.listener);
-  parts.turn();
-  first.reset();
+  Full parts;
+  parts.first.reset();
   parts.turn();
   parts.respond(*parts.ready.pop(), "lost");
   parts.requests.flush(parts.lead);

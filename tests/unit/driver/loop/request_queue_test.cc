@@ -102,20 +102,11 @@ TEST(RequestQueue, SendsTheResponsesOfATurnInFlush) {
 
 TEST(RequestQueue, ResponsesToPipelinedRequestsLeaveInOneSend) {
   OneRequest one({}, std::string(kGet) + std::string(kGet));
-  const auto answer = [&](driver::Session<LoopParts::E>& s) {
-    core::ResponseHead head;
-    head.status = "200 OK";
-    head.content_bytes = 0;
-    const core::RequestId id = s.link.machine.head().id;
-    s.stream.status = s.link.machine.respond(id, head);
-    s.link.machine.finish(id);
-    s.stream.line_owed = false;
-  };
-  answer(*one.s);
+  support::write_response(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
   ASSERT_EQ(one.ready.size(), 1U);
   EXPECT_EQ(one.ready.pop(), one.s);
-  answer(*one.s);
+  support::write_response(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
   EXPECT_TRUE(one.ready.empty());
   one.sys.reset_calls();
@@ -126,12 +117,7 @@ TEST(RequestQueue, ResponsesToPipelinedRequestsLeaveInOneSend) {
 
 TEST(RequestQueue, EarlierResponsesAreSentWhileTheNextRequestRuns) {
   OneRequest one({}, std::string(kGet) + std::string(kGet));
-  core::ResponseHead head;
-  head.status = "200 OK";
-  head.content_bytes = 0;
-  const core::RequestId id = one.s->link.machine.head().id;
-  one.s->link.machine.respond(id, head);
-  one.s->link.machine.finish(id);
+  support::write_response(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
   one.requests.flush(one.lead);
   EXPECT_EQ(one.status(), "200");
@@ -167,12 +153,7 @@ TEST(RequestQueue, AThreadMayReturnBeforeItsSessionCloses) {
 
 TEST(RequestQueue, ASessionTakenAwayAfterACompleteResponseGoesOn) {
   OneRequest one;
-  core::ResponseHead head;
-  head.status = "200 OK";
-  head.content_bytes = 0;
-  const core::RequestId id = one.s->link.machine.head().id;
-  one.s->link.machine.respond(id, head);
-  one.s->link.machine.finish(id);
+  support::write_response(*one.s);
   one.requests.take_away(one.lead, *one.s, Cut::complete, 3s);
   EXPECT_EQ(one.status(), "200");
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
@@ -181,13 +162,7 @@ TEST(RequestQueue, ASessionTakenAwayAfterACompleteResponseGoesOn) {
 TEST(RequestQueue, AReturnedSessionClosesWhenTheLoopClosesIdleOnes) {
   OneRequest one;
   one.base.mode.closing_idle = true;
-  core::ResponseHead head;
-  head.status = "200 OK";
-  head.content_bytes = 0;
-  const core::RequestId id = one.s->link.machine.head().id;
-  one.s->link.machine.respond(id, head);
-  one.s->link.machine.finish(id);
-  one.s->stream.line_owed = false;
+  support::write_response(*one.s);
   one.requests.return_session(one.lead, *one.s);
   EXPECT_TRUE(one.client.closed_by_server());
 }

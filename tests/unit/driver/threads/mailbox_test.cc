@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "support/session_response.h"
 #include "support/thread_parts.h"
 
 namespace iotax {
@@ -17,17 +18,6 @@ bool is_rung(ThreadParts& parts) {
   std::array<std::byte, 8> bytes;
   const driver::Result<std::size_t> got = parts.sys.read(parts.wakeup.read, bytes);
   return got && *got != 0;
-}
-
-/// The application's response to the request of `s`, made without the lead.
-void respond(ThreadParts::Session& s) {
-  core::ResponseHead head;
-  head.status = "200 OK";
-  head.content_bytes = 0;
-  const core::RequestId id = s.link.machine.head().id;
-  s.stream.status = s.link.machine.respond(id, head);
-  s.link.machine.finish(id);
-  s.stream.line_owed = false;
 }
 
 TEST(Mailbox, MailEndsTheLeadersWait) {
@@ -55,7 +45,7 @@ TEST(Mailbox, AReturnedSessionIsSentAndServedAgain) {
   ThreadParts parts;
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
-  respond(s);
+  support::write_response(s);
   parts.mailbox.post_returned(s);
   const auto delivered = parts.mailbox.deliver(parts.lead);
   EXPECT_FALSE(delivered.expired);
