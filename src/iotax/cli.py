@@ -30,6 +30,8 @@ __all__ = ["main"]
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_BIND: Final = 4
+# With an example of their arguments.
+SUBCOMMANDS: Final = {"check": "main:app", "migrate": "gunicorn.conf.py"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,18 +63,18 @@ def _fail(code: int, text: str) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    if argv[:1] == ["check"]:
-        return _check(argv[1:])
+    if argv[:1] and argv[0] in SUBCOMMANDS:
+        return _subcommand(argv[0], argv[1:])
     parser = make_parser()
     app, flags = read(parser, argv)
     if app is None:
         if not flags:
             return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
         raise UsageError("APP is missing, e.g. iotax main:app")
-    if app == "check":
+    if app in SUBCOMMANDS:
         raise UsageError(
-            "check must come first, e.g. iotax check main:app; an application in a module named"
-            " check is check:app"
+            f"{app} must come first, e.g. iotax {app} {SUBCOMMANDS[app]}; an application in a"
+            f" module named {app} is {app}:app"
         )
     config, warnings = from_command(flags, os.environ)
     make = _supervisor(config)  # before modules of the project can be taken for Python's
@@ -86,9 +88,9 @@ def _run(argv: list[str]) -> int:
         return serve_unsupervised(app, config, listeners)
 
 
-def _check(argv: list[str]) -> int:
-    """Imported only for this subcommand."""
-    code: int = importlib.import_module("iotax._check.command").main(argv)
+def _subcommand(name: str, argv: list[str]) -> int:
+    """Its modules are imported only for it."""
+    code: int = importlib.import_module(f"iotax._{name}.command").main(argv)
     return code
 
 

@@ -1,0 +1,419 @@
+"""What becomes of each setting of gunicorn, and of its defaults.
+
+https://docs.gunicorn.org/en/stable/settings.html; the names are those of VERSION.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from iotax._config.options import OPTIONS
+from iotax._migrate.command_line import APP
+from iotax._migrate.draft import Draft, Entry, NotCarriedOver, Row, accepted, maximum_of
+from iotax._migrate.setting import Setting
+
+VERSION: Final = "27.0.1"
+THREADS: Final = "threads are native, set threads"
+NO_MODE: Final = "not needed: it is always so"
+_ASGI = "for ASGI, and WSGI is the only interface"
+_DIRTY = "iotax has no processes for jobs; use a task queue"
+_HTTP2 = "iotax speaks HTTP/1.1; let a proxy speak HTTP/2"
+_GRAMMAR = "iotax has one strict grammar"
+_LOGGING = "iotax does not configure Python's logging; do that in the application"
+_SYSLOG = "iotax writes to files and standard output; let systemd or a log agent forward them"
+_TLS = "let a proxy terminate TLS"
+_NO_HOOK = "iotax has no hook for it"
+_PER_REQUEST = "use middleware"
+_COMMAND = "not a setting: it is for one run of the command"
+
+
+def integer(value: object) -> object:
+    """A number, or its text with a prefix of Python: "4", "0x10"."""
+    if isinstance(value, str):
+        try:
+            return int(value, 0)
+        except ValueError:
+            raise NotCarriedOver(f'"{value}" is not an integer') from None
+    return value
+
+
+def number_of_workers(value: object) -> object:
+    number = integer(value)
+    if number == 0:
+        raise NotCarriedOver("0 workers mean one process without a supervisor here")
+    return number
+
+
+def limit_of(key: str) -> Callable[[object], object]:
+    """0 means no limit in the other server; iotax always has one."""
+
+    def convert(value: object) -> object:
+        number = integer(value)
+        if not isinstance(number, int):
+            return number
+        most = maximum_of(key)
+        return min(number, most) if number > 0 else most
+
+    return convert
+
+
+def _worker_class(value: object) -> object:
+    if isinstance(value, str) and re.search("asgi|uvicorn", value, re.I):
+        raise NotCarriedOver("WSGI is the only interface")
+    raise NotCarriedOver(THREADS)
+
+
+def _reload_engine(value: object) -> object:
+    if value != "poll":
+        raise NotCarriedOver("not needed: iotax asks the kernel, unless reload-poll is set")
+    return True
+
+
+def _protocol(value: object) -> object:
+    if value == "http":
+        raise NotCarriedOver("not needed: HTTP is the only protocol")
+    raise NotCarriedOver("HTTP is the only protocol; in nginx use proxy_pass")
+
+
+def as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _octal(value: object) -> object:
+    number = integer(value)
+    return f"{number:o}" if isinstance(number, int) and number >= 0 else number
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _none(note: str, *flags: str, switch: bool | None = None) -> Row:
+    return Row(note=note, flags=flags, switch=switch)
+
+
+ROWS: Final[Mapping[str, Row]] = {
+    "config": _none("run iotax migrate on that file too", "-c", "--config"),
+    "wsgi_app": Row("app"),
+    "bind": Row("bind", flags=("-b", "--bind"), repeats=True),
+    "backlog": Row("backlog", convert=integer, flags=("--backlog",)),
+    "workers": Row("workers", convert=number_of_workers, flags=("-w", "--workers")),
+    "worker_class": Row("", THREADS, _worker_class, ("-k", "--worker-class")),
+    "threads": Row("threads", convert=integer, flags=("--threads",)),
+    "worker_connections": Row(
+        "max-connections", "open connections of a worker", integer, ("--worker-connections",)
+    ),
+    "max_requests": Row("max-requests", convert=integer, flags=("--max-requests",)),
+    "max_requests_jitter": Row(
+        "max-requests-jitter", convert=integer, flags=("--max-requests-jitter",)
+    ),
+    "timeout": Row(
+        "request-timeout",
+        "a call over it gets a 504, and the worker stays",
+        integer,
+        ("-t", "--timeout"),
+    ),
+    "graceful_timeout": Row("graceful-timeout", convert=integer, flags=("--graceful-timeout",)),
+    "keepalive": Row("keep-alive", convert=integer, flags=("--keep-alive",)),
+    "limit_request_line": Row(
+        "limit-request-line",
+        "0 becomes the maximum",
+        limit_of("limit-request-line"),
+        ("--limit-request-line",),
+    ),
+    "limit_request_fields": Row(
+        "limit-fields",
+        "0 becomes the maximum",
+        limit_of("limit-fields"),
+        ("--limit-request-fields",),
+    ),
+    "limit_request_field_size": Row(
+        "limit-field",
+        "0 becomes the maximum",
+        limit_of("limit-field"),
+        ("--limit-request-field_size",),
+    ),
+    "reload": Row("reload", flags=("--reload",), switch=True),
+    "reload_engine": Row("reload-poll", '"poll" only', _reload_engine, ("--reload-engine",)),
+    "reload_extra_files": Row("reload-include", flags=("--reload-extra-file",), repeats=True),
+    "spew": _none("use a debugger, or the signal USR2", "--spew", switch=True),
+    "check_config": _none(_COMMAND, "--check-config", switch=True),
+    "print_config": _none(_COMMAND, "--print-config", switch=True),
+    "preload_app": Row("preload", flags=("--preload",), switch=True),
+    "sendfile": _none("not needed: iotax chooses", "--no-sendfile", switch=False),
+    "reuse_port": _none(
+        "not needed: with one shared listener, free threads decide who accepts",
+        "--reuse-port",
+        switch=True,
+    ),
+    "chdir": Row("chdir", flags=("--chdir",)),
+    "daemon": _none("use systemd, or another supervisor", "-D", "--daemon", switch=True),
+    "raw_env": Row("env", flags=("-e", "--env"), repeats=True),
+    "pidfile": Row("pid-file", flags=("-p", "--pid")),
+    "worker_tmp_dir": _none("iotax has no heartbeat files", "--worker-tmp-dir"),
+    "user": Row("user", convert=as_text, flags=("-u", "--user")),
+    "group": Row("group", convert=as_text, flags=("-g", "--group")),
+    "umask": Row("umask", "for Unix sockets: unix-mode", _octal, ("-m", "--umask")),
+    "initgroups": _none(NO_MODE, "--initgroups", switch=True),
+    "tmp_upload_dir": Row("spool-dir"),
+    "secure_scheme_headers": _none("X-Forwarded-Proto is the only header that sets the scheme"),
+    "forwarded_allow_ips": Row(
+        "forwarded-allow-ips",
+        "gunicorn trusts Unix sockets always, iotax if unix is in the list",
+        flags=("--forwarded-allow-ips",),
+    ),
+    "accesslog": Row("access-logfile", flags=("--access-logfile",)),
+    "disable_redirect_access_to_syslog": _none(
+        _SYSLOG, "--disable-redirect-access-to-syslog", switch=True
+    ),
+    "access_log_format": Row("access-log-format", flags=("--access-logformat",)),
+    "errorlog": Row("error-logfile", flags=("--error-logfile", "--log-file")),
+    "loglevel": Row("log-level", convert=_lower, flags=("--log-level",)),
+    "capture_output": _none(
+        "redirect the output of the whole process", "--capture-output", switch=True
+    ),
+    "logger_class": _none(_LOGGING, "--logger-class"),
+    "logconfig": _none(_LOGGING, "--log-config"),
+    "logconfig_dict": _none(_LOGGING),
+    "logconfig_json": _none(_LOGGING, "--log-config-json"),
+    "syslog_addr": _none(_SYSLOG, "--log-syslog-to"),
+    "syslog": _none(_SYSLOG, "--log-syslog", switch=True),
+    "syslog_prefix": _none(_SYSLOG, "--log-syslog-prefix"),
+    "syslog_facility": _none(_SYSLOG, "--log-syslog-facility"),
+    "enable_stdio_inheritance": _none(NO_MODE, "-R", "--enable-stdio-inheritance", switch=True),
+    "statsd_host": Row("statsd-host", flags=("--statsd-host",)),
+    "dogstatsd_tags": Row("dogstatsd-tags", flags=("--dogstatsd-tags",)),
+    "statsd_prefix": Row("statsd-prefix", flags=("--statsd-prefix",)),
+    "enable_backlog_metric": _none(
+        "not needed: it is one of the metrics", "--enable-backlog-metric", switch=True
+    ),
+    "proc_name": _none("iotax does not name its processes", "-n", "--name"),
+    "default_proc_name": _none("gunicorn sets it itself"),
+    "pythonpath": Row("pythonpath", flags=("--pythonpath",)),
+    "paste": _none(
+        "make the application in a module, with paste.deploy.loadapp", "--paste", "--paster"
+    ),
+    "on_starting": _none(_NO_HOOK),
+    "on_reload": _none(_NO_HOOK),
+    "when_ready": _none(_NO_HOOK),
+    "pre_fork": _none(_NO_HOOK),
+    "post_fork": Row("hooks", "worker_start of a hooks module"),
+    "post_worker_init": Row("hooks", "worker_ready of a hooks module"),
+    "worker_int": _none(_NO_HOOK),
+    "worker_abort": _none("set request-timeout and slow-request, which log the stack"),
+    "pre_exec": _none(_NO_HOOK),
+    "pre_request": _none(_PER_REQUEST),
+    "post_request": _none(_PER_REQUEST),
+    "child_exit": Row("hooks", "child_exit of a hooks module"),
+    "worker_exit": Row("hooks", "worker_exit of a hooks module"),
+    "nworkers_changed": _none(_NO_HOOK),
+    "on_exit": _none(_NO_HOOK),
+    "ssl_context": _none(_TLS),
+    "proxy_protocol": Row("bind", "proxy:// before each address", flags=("--proxy-protocol",)),
+    "proxy_allow_ips": Row("proxy-protocol-from", flags=("--proxy-allow-from",)),
+    "protocol": Row("", "HTTP is the only protocol", _protocol, ("--protocol",)),
+    "uwsgi_allow_ips": _none("HTTP is the only protocol", "--uwsgi-allow-from"),
+    "keyfile": _none(_TLS, "--keyfile"),
+    "certfile": _none(_TLS, "--certfile"),
+    "ssl_version": _none(_TLS, "--ssl-version"),
+    "cert_reqs": _none(_TLS, "--cert-reqs"),
+    "ca_certs": _none(_TLS, "--ca-certs"),
+    "suppress_ragged_eofs": _none(_TLS, "--suppress-ragged-eofs", switch=True),
+    "do_handshake_on_connect": _none(_TLS, "--do-handshake-on-connect", switch=True),
+    "ciphers": _none(_TLS, "--ciphers"),
+    "http_protocols": _none(_HTTP2, "--http-protocols"),
+    "http2_cleartext": _none(_HTTP2, "--http2-cleartext"),
+    "http2_max_concurrent_streams": _none(_HTTP2, "--http2-max-concurrent-streams"),
+    "http2_initial_window_size": _none(_HTTP2, "--http2-initial-window-size"),
+    "http2_max_frame_size": _none(_HTTP2, "--http2-max-frame-size"),
+    "http2_max_header_list_size": _none(_HTTP2, "--http2-max-header-list-size"),
+    "raw_paste_global_conf": _none(
+        "pass it to paste.deploy.loadapp as global_conf", "--paste-global"
+    ),
+    "permit_obsolete_folding": _none(_GRAMMAR, "--permit-obsolete-folding", switch=True),
+    "strip_header_spaces": _none(_GRAMMAR, "--strip-header-spaces", switch=True),
+    "permit_unconventional_http_method": _none(
+        _GRAMMAR, "--permit-unconventional-http-method", switch=True
+    ),
+    "permit_unconventional_http_version": _none(
+        _GRAMMAR, "--permit-unconventional-http-version", switch=True
+    ),
+    "casefold_http_method": _none(_GRAMMAR, "--casefold-http-method", switch=True),
+    "forwarder_headers": _none(
+        "of the proxy's headers, only those of forwarded-headers count", "--forwarder-headers"
+    ),
+    "header_map": _none("headers with an underscore never reach the application", "--header-map"),
+    "asgi_loop": _none(_ASGI, "--asgi-loop"),
+    "asgi_lifespan": _none(_ASGI, "--asgi-lifespan"),
+    "asgi_disconnect_grace_period": _none(_ASGI, "--asgi-disconnect-grace-period"),
+    "websocket_max_message_size": _none(_ASGI, "--websocket-max-message-size"),
+    "http_parser": _none(_GRAMMAR, "--http-parser"),
+    "root_path": _none(_ASGI, "--root-path"),
+    "dirty_apps": _none(_DIRTY, "--dirty-app"),
+    "dirty_workers": _none(_DIRTY, "--dirty-workers"),
+    "dirty_timeout": _none(_DIRTY, "--dirty-timeout"),
+    "dirty_threads": _none(_DIRTY, "--dirty-threads"),
+    "dirty_graceful_timeout": _none(_DIRTY, "--dirty-graceful-timeout"),
+    "on_dirty_starting": _none(_DIRTY),
+    "dirty_post_fork": _none(_DIRTY),
+    "dirty_worker_init": _none(_DIRTY),
+    "dirty_worker_exit": _none(_DIRTY),
+    "control_socket": _none("send signals to the supervisor", "--control-socket"),
+    "control_socket_mode": _none("send signals to the supervisor", "--control-socket-mode"),
+    "control_socket_disable": _none(
+        "not needed: iotax has no control socket", "--no-control-socket", switch=True
+    ),
+}
+
+
+def translate(settings: Iterable[Setting]) -> Draft:
+    draft = Draft()
+    umask = 0
+    proxied: list[Setting] = []
+    threaded = False
+    for setting in settings:
+        match setting.name:
+            case _ if setting.obstacle:
+                _apply(draft, setting)
+            case "bind":
+                draft.carry(setting, "bind", _addresses(setting.value))
+            case "raw_env":
+                _carry_environment(draft, setting)
+            case "accesslog" if setting.value is None:
+                draft.carry(setting, "access-log", False)
+            case "proxy_protocol":
+                proxied.append(setting)
+            case "umask":
+                number = integer_or_none(setting.value)
+                umask = number if number is not None else umask
+                _apply(draft, setting)
+            case _:
+                _apply(draft, setting)
+        threaded = threaded or _makes_threads(setting)
+    for setting in proxied:
+        _require_proxy_header(draft, setting)
+    _write_out_defaults(draft, umask, threaded)
+    return draft
+
+
+def _apply(draft: Draft, setting: Setting) -> None:
+    if setting.name == APP:
+        draft.carry(setting, "app", setting.value)
+    elif setting.name not in ROWS:
+        draft.leave_out(setting, setting.obstacle)
+    elif setting.value is None and not setting.obstacle:
+        draft.leave_out(setting, "it is gunicorn's default")
+    else:
+        draft.apply(setting, ROWS[setting.name])
+
+
+def _addresses(value: object) -> object:
+    """gunicorn's forms: HOST means port 8000, and unix: may be followed by two slashes."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple):
+        return value
+    return [_address(part.strip()) if isinstance(part, str) else part for part in value]
+
+
+def _address(text: str) -> str:
+    if text.startswith("unix:"):
+        return f"unix:{text.removeprefix('unix:').removeprefix('//')}"
+    host = text.rpartition("]")[2] if text.startswith("[") else text
+    return text if ":" in host else f"{text}:8000"
+
+
+def _carry_environment(draft: Draft, setting: Setting) -> None:
+    value = setting.value.split(",") if isinstance(setting.value, str) else setting.value
+    parts = value if isinstance(value, list | tuple) else []
+    pairs = [part.partition("=") for part in parts if isinstance(part, str) and "=" in part]
+    if not pairs or len(pairs) != len(parts):
+        draft.leave_out(setting, 'expected a list of "NAME=VALUE"')
+        return
+    draft.carry_members(setting, "env", {name: text for name, _, text in pairs})
+
+
+def integer_or_none(value: object) -> int | None:
+    try:
+        number = integer(value)
+    except NotCarriedOver:
+        return None
+    return number if isinstance(number, int) else None
+
+
+def _makes_threads(setting: Setting) -> bool:
+    """Whether gunicorn serves several requests in a worker, so that `timeout` bounds none."""
+    if setting.name == "worker_class":
+        return setting.value != "sync"
+    return setting.name == "threads" and setting.value not in (1, "1", None)
+
+
+def _require_proxy_header(draft: Draft, setting: Setting) -> None:
+    if setting.value in ("off", False):
+        draft.leave_out(setting, "it is gunicorn's default")
+        return
+    entry = draft.keys.get("bind")
+    plain = draft.values("bind") or ["127.0.0.1:8000"]
+    new = [f"proxy://{address}" for address in plain]
+    try:
+        accepted("bind", new)
+    except NotCarriedOver:
+        draft.leave_out(setting, "this version of iotax has no proxy:// in bind")
+        return
+    draft.keys["bind"] = Entry(list(new), [*(entry.origins if entry else ()), setting])
+
+
+def has_unix_socket(draft: Draft) -> bool:
+    return any("unix:" in address for address in draft.values("bind"))
+
+
+def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
+    local = ["127.0.0.1", "::1"]
+    if has_unix_socket(draft):
+        local.append("unix")
+        mode = f"{0o777 & ~umask:o}"
+        draft.default("unix-mode", mode, "gunicorn makes the socket with its umask, 0 by default")
+        trusted = draft.values("forwarded-allow-ips")
+        if trusted and not {"*", "unix"} & set(trusted):
+            trusted.append("unix")
+            draft.keys["forwarded-allow-ips"].note = "gunicorn trusts Unix sockets always"
+    draft.default("umask", "0", "gunicorn sets it")
+    draft.default("forwarded-allow-ips", local, "proxies on this machine")
+    draft.default("forwarded-headers", ["proto"], "the scheme, but not the client's address")
+    if "access-logfile" in draft.keys:
+        draft.default("access-log-format", "combined", "")
+    elif "access-logfile" not in draft.undecided:
+        draft.default("access-log", False, "unless accesslog is set")
+    if not threaded:
+        draft.default("request-timeout", 30, "gunicorn kills a worker that is silent for so long")
+    elif "keep-alive" not in draft.keys:
+        draft.default("keep-alive", 2, "")
+    write_out_common_defaults(draft)
+
+
+def write_out_common_defaults(draft: Draft) -> None:
+    """Those of gunicorn and uWSGI. Withdraws keys that iotax does not accept together."""
+    if _is_true(draft, "reload") and _is_true(draft, "preload"):
+        draft.withdraw("preload", "preload and reload cannot be combined")
+    for key in ("statsd-prefix", "dogstatsd-tags"):
+        if key in draft.keys and "statsd-host" not in draft.keys:
+            draft.withdraw(key, "it needs statsd-host")
+    if "proxy-protocol-from" in draft.keys and "proxy://" not in str(draft.values("bind")):
+        draft.withdraw("proxy-protocol-from", "it needs proxy:// in bind")
+    draft.default("limit-body", 0, "no limit")
+    if "max-requests" in draft.keys:
+        draft.default("max-requests-jitter", 0, "exactly max-requests")
+    limits = [_bytes_of(draft, key) for key in ("limit-request-line", "limit-field")]
+    if max(limits) > _bytes_of(draft, "limit-head"):
+        draft.default("limit-head", max(limits), "room for the largest of the limits above")
+
+
+def _is_true(draft: Draft, key: str) -> bool:
+    return key in draft.keys and draft.keys[key].value is True
+
+
+def _bytes_of(draft: Draft, key: str) -> int:
+    row = OPTIONS[key.replace("-", "_")]
+    found = row.kind.accept(draft.keys[key].value) if key in draft.keys else row.default
+    assert isinstance(found, int)
+    return found
