@@ -67,7 +67,7 @@ def translate(source: str) -> str:
     """The settings file for `source`. Errors: SourceError."""
     words = words_of(source) if " " in source.strip() else [source.strip()]
     server = _server_of(words[0]) if words else ""
-    if server and not Path(source).is_file():
+    if server and not os.path.isfile(source):
         draft = _from_command_line(server, words[1:])
         return write(draft, f"a {server} command line", server)
     path, section = _split_section(source)
@@ -89,7 +89,7 @@ def _from_command_line(server: str, words: list[str]) -> Draft:
 def _split_section(source: str) -> tuple[str, str]:
     """FILE or FILE:SECTION"""
     path, colon, section = source.rpartition(":")
-    if colon and path.endswith(".ini") and not Path(source).exists():
+    if colon and path.endswith(".ini") and not os.path.exists(source):
         return path, section
     return source, "uwsgi"
 

@@ -182,7 +182,7 @@ def _accepted_app(value: object) -> str:
     try:
         parse_target(value)
     except TargetError as error:
-        raise NotCarriedOver(f"app: {' '.join(str(error).split())}") from None
+        raise NotCarriedOver(f"app: {error.problem}; {error.fix}") from None
     return value
 
 

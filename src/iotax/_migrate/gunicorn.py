@@ -60,6 +60,8 @@ def limit_of(key: str) -> Callable[[object], object]:
 def _worker_class(value: object) -> object:
     if isinstance(value, str) and re.search("asgi|uvicorn", value, re.I):
         raise NotCarriedOver("WSGI is the only interface")
+    if value in ("sync", "gthread"):
+        raise NotCarriedOver("not needed: threads are native")
     raise NotCarriedOver(THREADS)
 
 
@@ -301,10 +303,17 @@ def _apply(draft: Draft, setting: Setting) -> None:
         draft.carry(setting, "app", setting.value)
     elif setting.name not in ROWS:
         draft.leave_out(setting, setting.obstacle)
-    elif setting.value is None and not setting.obstacle:
+    elif _is_default(setting):
         draft.leave_out(setting, "it is gunicorn's default")
     else:
         draft.apply(setting, ROWS[setting.name])
+
+
+def _is_default(setting: Setting) -> bool:
+    """None always is one, and off for what iotax does not have."""
+    row = ROWS[setting.name]
+    off = setting.value is False and row.switch is True and not row.key
+    return not setting.obstacle and (setting.value is None or off)
 
 
 def _addresses(value: object) -> object:
@@ -342,10 +351,9 @@ def integer_or_none(value: object) -> int | None:
 
 
 def _makes_threads(setting: Setting) -> bool:
-    """Whether gunicorn serves several requests in a worker, so that `timeout` bounds none."""
-    if setting.name == "worker_class":
-        return setting.value != "sync"
-    return setting.name == "threads" and setting.value not in (1, "1", None)
+    """Whether gunicorn may serve several requests in a worker, so that `timeout` bounds none."""
+    usual = {"worker_class": ("sync", None), "threads": (1, "1", None)}.get(setting.name)
+    return usual is not None and (bool(setting.obstacle) or setting.value not in usual)
 
 
 def _require_proxy_header(draft: Draft, setting: Setting) -> None:
@@ -383,10 +391,10 @@ def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
     if "access-logfile" in draft.keys:
         draft.default("access-log-format", "combined", "")
     elif "access-logfile" not in draft.undecided:
-        draft.default("access-log", False, "unless accesslog is set")
+        draft.default("access-log", False, "accesslog is not set")
     if not threaded:
         draft.default("request-timeout", 30, "gunicorn kills a worker that is silent for so long")
-    elif "keep-alive" not in draft.keys:
+    else:
         draft.default("keep-alive", 2, "")
     write_out_common_defaults(draft)
 

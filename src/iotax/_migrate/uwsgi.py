@@ -386,7 +386,7 @@ def _write_out_defaults(draft: Draft, proxied: bool) -> None:
     if "request-timeout" in draft.keys:
         draft.default("request-timeout-action", "replace", "harakiri ends the process")
     if "reload" not in draft.keys:
-        draft.default("preload", True, "unless lazy-apps is set")
+        draft.default("preload", True, "the application is loaded before the fork")
     local = ["127.0.0.1", "::1", *(["unix"] if has_unix_socket(draft) else [])]
     draft.default("forwarded-allow-ips", local, "proxies on this machine")
     if not proxied:
