@@ -8,7 +8,7 @@ import difflib
 from typing import Final, NoReturn
 
 from iotax import _iotax
-from iotax._command.foreign_options import FOREIGN, spelled
+from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS
 

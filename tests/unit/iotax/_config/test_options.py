@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from iotax import _iotax
-from iotax._command.foreign_options import FOREIGN
 from iotax._command.parser import make_parser
 from iotax._config.errors import ConfigError
+from iotax._config.foreign_options import FOREIGN
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax._config.reference import options_table
