@@ -14,7 +14,7 @@ from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.start import greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError
 from iotax._config.options import Config
-from iotax._config.sources import from_command
+from iotax._config.sources import Command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import BindError
 from iotax._processes import signals
@@ -40,8 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signals.begin()
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
-    except (UsageError, ConfigError) as error:
+    except UsageError as error:
         return _fail(EXIT_USAGE, f"iotax: {error}")
+    except ConfigError as error:
+        return _fail(EXIT_USAGE, "\n".join(f"iotax: {line}" for line in error.lines))
     except LoadError as error:
         return _fail(EXIT_LOAD, f"\n{error}")
     except ThreadsNotStarted as error:
@@ -65,27 +67,29 @@ def _fail(code: int, text: str) -> int:
 def _run(argv: list[str]) -> int:
     if argv[:1] and argv[0] in SUBCOMMANDS:
         return _subcommand(argv[0], argv[1:])
-    parser = make_parser()
-    app, flags = read(parser, argv)
-    if app is None:
-        if not flags:
-            return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
-        raise UsageError("APP is missing, e.g. iotax main:app")
+    flags = read(make_parser(), argv)
+    app = str(flags.get("app"))
     if app in SUBCOMMANDS:
         raise UsageError(
             f"{app} must come first, e.g. iotax {app} {SUBCOMMANDS[app]}; an application in a"
             f" module named {app} is {app}:app"
         )
-    config, warnings = from_command(flags, os.environ)
+    directory = working_directory.start_directory(os.environ)
+    settings = Command(flags, dict(os.environ), directory).read()
+    config = settings.config
+    if not config.app:
+        if not flags and settings.file is None:
+            return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
+        raise UsageError('APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml')
     make = _supervisor(config)  # before modules of the project can be taken for Python's
     working_directory.prepare(config.chdir, config.pythonpath)
     server_log.open_log(config, os.environ, threads=make is None)
     with open_sockets(config) as listeners:
-        greet(app, config, listeners, warnings)
+        greet(settings, listeners)
         if make is not None:
             interactive = terminal.is_terminal()
-            return run_forked(make(app, config, listeners, interactive=interactive).run)
-        return serve_unsupervised(app, config, listeners)
+            return run_forked(make(config.app, config, listeners, interactive=interactive).run)
+        return serve_unsupervised(config.app, config, listeners)
 
 
 def _subcommand(name: str, argv: list[str]) -> int:

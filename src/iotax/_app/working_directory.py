@@ -26,7 +26,7 @@ class WorkingDirectory:
         self, chdir: str, import_from: Sequence[str], environ: Mapping[str, str] = os.environ
     ) -> None:
         self._import_from: Final = import_from
-        self._start: Final = _start_directory(environ)
+        self._start: Final = start_directory(environ)
         python_path = environ.get("PYTHONPATH", "").split(os.pathsep)
         self._from_start: Final = [
             "",
@@ -88,7 +88,7 @@ def make_importable(directory: str) -> None:
         sys.path.insert(0, directory)
 
 
-def _start_directory(environ: Mapping[str, str]) -> str:
+def start_directory(environ: Mapping[str, str]) -> str:
     """The current directory by the name that the shell uses ($PWD)."""
     name = environ.get("PWD", "")
     with contextlib.suppress(OSError):

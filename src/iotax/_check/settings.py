@@ -21,8 +21,8 @@ from iotax._check.report.baseline import Ignore, compared, ignored, known_clause
 from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.errors import ConfigError
+from iotax._config.given import nearest
 from iotax._config.option_types import Integer, Kind, String, Time
-from iotax._config.sources import nearest
 
 FILE: Final = "pyproject.toml"
 EXAMPLES: Final = """\

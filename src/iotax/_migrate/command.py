@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from iotax._config.settings_file import BYTES_MAX
 from iotax._log import terminal
 from iotax._migrate import gunicorn, uwsgi
 from iotax._migrate.command_line import read_gunicorn, read_uwsgi, words_of
@@ -46,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     except SourceError as error:
         terminal.say(f"iotax migrate: {error}")
         return EXIT_USAGE
-    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stdout.buffer.write(text)
     return 0
 
 
@@ -63,8 +64,15 @@ def _one_source(argv: Sequence[str]) -> str:
     return argv[0]
 
 
-def translate(source: str) -> str:
+def translate(source: str) -> bytes:
     """The settings file for `source`. Errors: SourceError."""
+    text = _translated(source).encode(errors="backslashreplace")
+    if len(text) > BYTES_MAX:
+        raise SourceError("SOURCE has more settings than a settings file may contain")
+    return text
+
+
+def _translated(source: str) -> str:
     words = words_of(source) if " " in source.strip() else [source.strip()]
     server = _server_of(words[0]) if words else ""
     if server and not os.path.isfile(source):

@@ -4,19 +4,23 @@ Asks the table of options whether a key exists and takes a value, so a later ver
 options carries more over. Does not know any other server.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 from iotax._app.target import TargetError, parse_target
-from iotax._config.option_types import Flag, Integer, Kind, ListOf, Mode, Size, Time
+from iotax._config.option import Option
+from iotax._config.option_types import Integer, Size
 from iotax._config.options import OPTIONS
+from iotax._config.toml_values import string
 from iotax._migrate.setting import Setting
 
-Scalar: TypeAlias = str | int | float | bool
-Value: TypeAlias = Scalar | list[str]
-# Keys that are tables, and the options that they stand for.
-TABLES: Final[Mapping[str, str]] = {"env": "env", "static": "static", "mounts": "mount"}
+KEYS: Final[Mapping[str, Option]] = {row.key: row for row in OPTIONS.values() if row.key}
+# Keys that are tables of the settings file.
+TABLES: Final = ("env", "static", "mounts")
+# No sensible value is longer, and a settings file may have 1 MiB.
+_VALUE_CHARACTERS_MAX: Final = 10_000
 
 
 class NotCarriedOver(Exception):
@@ -33,9 +37,8 @@ class Row:
 
     `key`: the key that takes its value, empty if there is none. `note`: why there is none, or what
     differs. `convert`: makes a value for `key`, or raises NotCarriedOver with a better reason for
-    this value. `flags`: on the server's
-    command line. `switch`: the flag takes no value and means this. `repeats`: values of several
-    flags are collected.
+    this value. `flags`: on the server's command line. `switch`: the flag takes no value and means
+    this.
     """
 
     key: str = ""
@@ -43,37 +46,16 @@ class Row:
     convert: Callable[[object], object] = unchanged
     flags: tuple[str, ...] = ()
     switch: bool | None = None
-    repeats: bool = False
 
 
 @dataclass
 class Entry:
-    value: Value
+    """`value`: as in Config, or one string of a table. `text`: as TOML."""
+
+    value: object
+    text: str
     origins: list[Setting] = field(default_factory=list)
     note: str = ""
-
-
-def has_key(key: str) -> bool:
-    """Whether a settings file of this version may contain `key`."""
-    return key == "app" or TABLES.get(key, key).replace("-", "_") in OPTIONS
-
-
-def _why_none(setting: Setting, row: Row) -> str:
-    try:
-        row.convert(setting.value)
-    except NotCarriedOver as why:
-        return str(why)
-    return row.note
-
-
-def _missing(key: str) -> str:
-    return f"this version of iotax has no {key}"
-
-
-def maximum_of(key: str) -> int:
-    kind = OPTIONS[key.replace("-", "_")].kind
-    assert isinstance(kind, Integer | Size)
-    return kind.maximum
 
 
 class Draft:
@@ -86,7 +68,23 @@ class Draft:
         self.left_out: list[tuple[Setting, str]] = []
         self.undecided: set[str] = set()
 
-    def carry(self, setting: Setting, key: str, value: object, note: str = "") -> None:
+    def apply(self, setting: Setting, row: Row) -> None:
+        """Do what `row` says."""
+        if not row.key:
+            self.leave_out(setting, _why_none(setting, row))
+        elif setting.superseded:
+            self.leave_out(setting, setting.obstacle)
+        elif setting.obstacle:
+            self.undecided.add(row.key)
+            hint = f"set {row.key}" if row.key in KEYS else _missing(row.key)
+            self.leave_out(setting, f"{setting.obstacle}; {hint}")
+        else:
+            try:
+                self.carry(setting, row.key, row.convert(setting.value))
+            except NotCarriedOver as why:
+                self.leave_out(setting, str(why))
+
+    def carry(self, setting: Setting, key: str, value: object) -> None:
         """Give `key` a value. Values of a list are collected; any other value replaces the one of
         an earlier setting. Leaves the setting out if `key` does not take the value."""
         try:
@@ -95,32 +93,32 @@ class Draft:
             self.leave_out(setting, str(why))
             return
         former = self.keys.pop(key, None)
-        if former and isinstance(former.value, list) and isinstance(new, list):
-            former.value += [part for part in new if part not in former.value]
-            former.origins.append(setting)
-            self.keys[key] = former
-            return
-        for origin in former.origins if former else ():
-            self.leave_out(origin, f"{setting.place} sets it again")
-        self.keys[key] = Entry(new, [setting], note)
+        if former and isinstance(former.value, tuple) and isinstance(new.value, tuple):
+            parts = [part for part in new.value if part not in former.value]
+            new = accepted(key, [str(part) for part in (*former.value, *parts)])
+            new.origins = former.origins
+        else:
+            self._supersede(former, setting)
+        new.origins.append(setting)
+        self.keys[key] = new
 
     def carry_members(self, setting: Setting, table: str, new: Mapping[str, str]) -> None:
         """As carry(), for keys of a table. The setting is the origin of the first."""
         try:
-            if not has_key(table):
-                raise NotCarriedOver(_missing(table))
-            for name, value in new.items():
-                _refuse_surrogates(name + value)
+            accepted(table, dict(new))
         except NotCarriedOver as why:
             self.leave_out(setting, str(why))
             return
         members = self.tables.setdefault(table, {})
         origins = [setting]
         for name, value in new.items():
-            for origin in members.pop(name).origins if name in members else ():
-                self.leave_out(origin, f"{setting.place} sets it again")
-            members[name] = Entry(value, origins)
+            self._supersede(members.pop(name, None), setting)
+            members[name] = Entry(value, string(value), origins)
             origins = []
+
+    def _supersede(self, former: Entry | None, by: Setting) -> None:
+        for origin in former.origins if former else ():
+            self.leave_out(origin, f"{by.place} sets it again")
 
     def leave_out(self, setting: Setting, reason: str) -> None:
         self.left_out.append((setting, reason))
@@ -132,82 +130,74 @@ class Draft:
 
     def default(self, key: str, value: object, note: str) -> None:
         """Write out a default of the other server, unless the source decides `key` itself."""
-        if has_key(key) and key not in self.keys and key not in self.undecided:
-            self.defaults[key] = Entry(accepted(key, value), note=note)
+        if key in KEYS and key not in self.keys and key not in self.undecided:
+            self.defaults[key] = accepted(key, value)
+            self.defaults[key].note = note
 
-    def apply(self, setting: Setting, row: Row) -> None:
-        """Do what `row` says."""
-        if not row.key:
-            self.leave_out(setting, _why_none(setting, row))
-        elif setting.superseded:
-            self.leave_out(setting, setting.obstacle)
-        elif setting.obstacle:
-            self.undecided.add(row.key)
-            hint = f"set {row.key}" if has_key(row.key) else _missing(row.key)
-            self.leave_out(setting, f"{setting.obstacle}; {hint}")
-        else:
-            try:
-                self.carry(setting, row.key, row.convert(setting.value))
-            except NotCarriedOver as why:
-                self.leave_out(setting, str(why))
+    def is_on(self, key: str) -> bool:
+        return key in self.keys and self.keys[key].value is True
 
     def values(self, key: str) -> list[str]:
         """The values of a list."""
-        found = self.keys[key].value if key in self.keys else []
-        return found if isinstance(found, list) else []
+        found = self.keys[key].value if key in self.keys else ()
+        return [str(part) for part in found] if isinstance(found, tuple) else []
+
+    def bytes_of(self, key: str) -> int:
+        """The value of a size, or its default."""
+        found = self.keys[key].value if key in self.keys else KEYS[key].default
+        assert isinstance(found, int)
+        return found
 
 
-def accepted(key: str, value: object) -> Value:
-    """`value` as the settings file spells it. Errors: NotCarriedOver."""
-    if key == "app":
-        return _accepted_app(value)
-    row = OPTIONS.get(key.replace("-", "_"))
+def accepted(key: str, value: object) -> Entry:
+    """`value` as an entry that a settings file of this version may contain. Errors:
+    NotCarriedOver."""
+    row = KEYS.get(key)
     if row is None:
         raise NotCarriedOver(_missing(key))
+    kind = row.kind
     try:
-        found = _in_toml(row.kind, row.kind.accept(value))
-    except TypeError as error:
-        raise NotCarriedOver(f"{key}: expected {row.kind.expected}, {error}") from None
-    except ValueError as error:
-        raise NotCarriedOver(f"{key}: the value {error}; expected {row.kind.expected}") from None
-    for text in found if isinstance(found, list) else [found]:
-        if isinstance(text, str):
-            _refuse_surrogates(text)
-    return found
-
-
-def _accepted_app(value: object) -> str:
-    if not isinstance(value, str):
-        raise NotCarriedOver("app: not a string; expected an application, e.g. main:app")
-    try:
-        parse_target(value)
-    except TargetError as error:
-        raise NotCarriedOver(f"app: {error.problem}; {error.fix}") from None
-    return value
-
-
-def _in_toml(kind: Kind, value: object) -> Value:
-    if isinstance(kind, ListOf):
-        assert isinstance(value, Iterable)
-        return [str(part) for part in value]
-    if isinstance(kind, Mode):
-        if value is None:
-            raise TypeError("is not set")
-        return f"{value:o}"
-    if isinstance(kind, Size):
-        shown = kind.show(value)
-        return int(shown) if shown.isdecimal() else shown
-    if isinstance(kind, Time):
-        assert isinstance(value, float)
-        return int(value) if value.is_integer() else value
-    if isinstance(kind, Flag | Integer):
-        assert isinstance(value, int)
-        return value
-    return str(value)
-
-
-def _refuse_surrogates(text: str) -> None:
-    try:
+        if isinstance(value, dict):
+            return Entry(kind.from_toml(value), "")
+        if key == "app":
+            parse_target(str(value))
+        checked = kind.accept(value)
+        text = kind.to_toml(checked)
         text.encode()
+        kind.from_toml(_read(text))
+    except TargetError as error:
+        raise NotCarriedOver(f"{key}: {error.problem}; {error.fix}") from None
     except UnicodeEncodeError:
-        raise NotCarriedOver("the value is not valid Unicode") from None
+        raise NotCarriedOver(f"{key}: the value is not valid Unicode") from None
+    except TypeError as error:
+        raise NotCarriedOver(f"{key}: expected {kind.expected_in_toml}, {error}") from None
+    except ValueError as error:
+        expected = f"expected {kind.expected_in_toml}"
+        raise NotCarriedOver(f"{key}: the value {error}; {expected}") from None
+    return Entry(checked, text)
+
+
+def _read(text: str) -> Any:
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > _VALUE_CHARACTERS_MAX:
+        raise ValueError("is too long")
+    return tomllib.loads(f"value = {text}")["value"]
+
+
+def maximum_of(key: str) -> int:
+    kind = KEYS[key].kind
+    assert isinstance(kind, Integer | Size)
+    return kind.maximum
+
+
+def _why_none(setting: Setting, row: Row) -> str:
+    try:
+        row.convert(setting.value)
+    except NotCarriedOver as why:
+        return str(why)
+    return row.note
+
+
+def _missing(key: str) -> str:
+    return f"this version of iotax has no {key}"

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from iotax._config.options import OPTIONS
 from iotax._migrate.command_line import APP
-from iotax._migrate.draft import Draft, Entry, NotCarriedOver, Row, accepted, maximum_of
+from iotax._migrate.draft import Draft, NotCarriedOver, Row, accepted, maximum_of
 from iotax._migrate.setting import Setting
 
 VERSION: Final = "27.0.1"
@@ -97,7 +96,7 @@ def _none(note: str, *flags: str, switch: bool | None = None) -> Row:
 ROWS: Final[Mapping[str, Row]] = {
     "config": _none("run iotax migrate on that file too", "-c", "--config"),
     "wsgi_app": Row("app"),
-    "bind": Row("bind", flags=("-b", "--bind"), repeats=True),
+    "bind": Row("bind", flags=("-b", "--bind")),
     "backlog": Row("backlog", convert=integer, flags=("--backlog",)),
     "workers": Row("workers", convert=number_of_workers, flags=("-w", "--workers")),
     "worker_class": Row("", THREADS, _worker_class, ("-k", "--worker-class")),
@@ -137,7 +136,7 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "reload": Row("reload", flags=("--reload",), switch=True),
     "reload_engine": Row("reload-poll", '"poll" only', _reload_engine, ("--reload-engine",)),
-    "reload_extra_files": Row("reload-include", flags=("--reload-extra-file",), repeats=True),
+    "reload_extra_files": Row("reload-include", flags=("--reload-extra-file",)),
     "spew": _none("use a debugger, or the signal USR2", "--spew", switch=True),
     "check_config": _none(_COMMAND, "--check-config", switch=True),
     "print_config": _none(_COMMAND, "--print-config", switch=True),
@@ -150,7 +149,7 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "chdir": Row("chdir", flags=("--chdir",)),
     "daemon": _none("use systemd, or another supervisor", "-D", "--daemon", switch=True),
-    "raw_env": Row("env", flags=("-e", "--env"), repeats=True),
+    "raw_env": Row("env", flags=("-e", "--env")),
     "pidfile": Row("pid-file", flags=("-p", "--pid")),
     "worker_tmp_dir": _none("iotax has no heartbeat files", "--worker-tmp-dir"),
     "user": Row("user", convert=as_text, flags=("-u", "--user")),
@@ -360,15 +359,15 @@ def _require_proxy_header(draft: Draft, setting: Setting) -> None:
     if setting.value in ("off", False):
         draft.leave_out(setting, "it is gunicorn's default")
         return
-    entry = draft.keys.get("bind")
-    plain = draft.values("bind") or ["127.0.0.1:8000"]
-    new = [f"proxy://{address}" for address in plain]
+    addresses = draft.values("bind") or ["127.0.0.1:8000"]
     try:
-        accepted("bind", new)
+        entry = accepted("bind", [f"proxy://{address}" for address in addresses])
     except NotCarriedOver:
         draft.leave_out(setting, "this version of iotax has no proxy:// in bind")
         return
-    draft.keys["bind"] = Entry(list(new), [*(entry.origins if entry else ()), setting])
+    former = draft.keys.get("bind")
+    entry.origins = [*(former.origins if former else ()), setting]
+    draft.keys["bind"] = entry
 
 
 def has_unix_socket(draft: Draft) -> bool:
@@ -383,8 +382,10 @@ def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
         draft.default("unix-mode", mode, "gunicorn makes the socket with its umask, 0 by default")
         trusted = draft.values("forwarded-allow-ips")
         if trusted and not {"*", "unix"} & set(trusted):
-            trusted.append("unix")
-            draft.keys["forwarded-allow-ips"].note = "gunicorn trusts Unix sockets always"
+            entry = accepted("forwarded-allow-ips", [*trusted, "unix"])
+            entry.origins = draft.keys["forwarded-allow-ips"].origins
+            entry.note = "gunicorn trusts Unix sockets always"
+            draft.keys["forwarded-allow-ips"] = entry
     draft.default("umask", "0", "gunicorn sets it")
     draft.default("forwarded-allow-ips", local, "proxies on this machine")
     draft.default("forwarded-headers", ["proto"], "the scheme, but not the client's address")
@@ -401,7 +402,7 @@ def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
 
 def write_out_common_defaults(draft: Draft) -> None:
     """Those of gunicorn and uWSGI. Withdraws keys that iotax does not accept together."""
-    if _is_true(draft, "reload") and _is_true(draft, "preload"):
+    if draft.is_on("reload") and draft.is_on("preload"):
         draft.withdraw("preload", "preload and reload cannot be combined")
     for key in ("statsd-prefix", "dogstatsd-tags"):
         if key in draft.keys and "statsd-host" not in draft.keys:
@@ -411,17 +412,6 @@ def write_out_common_defaults(draft: Draft) -> None:
     draft.default("limit-body", 0, "no limit")
     if "max-requests" in draft.keys:
         draft.default("max-requests-jitter", 0, "exactly max-requests")
-    limits = [_bytes_of(draft, key) for key in ("limit-request-line", "limit-field")]
-    if max(limits) > _bytes_of(draft, "limit-head"):
+    limits = [draft.bytes_of(key) for key in ("limit-request-line", "limit-field")]
+    if max(limits) > draft.bytes_of("limit-head"):
         draft.default("limit-head", max(limits), "room for the largest of the limits above")
-
-
-def _is_true(draft: Draft, key: str) -> bool:
-    return key in draft.keys and draft.keys[key].value is True
-
-
-def _bytes_of(draft: Draft, key: str) -> int:
-    row = OPTIONS[key.replace("-", "_")]
-    found = row.kind.accept(draft.keys[key].value) if key in draft.keys else row.default
-    assert isinstance(found, int)
-    return found

@@ -158,8 +158,12 @@ def _inside(statement: ast.AST) -> Iterator[ast.AST]:
         waiting += [
             child
             for child in reversed(list(ast.iter_child_nodes(node)))
-            if not (assigns and isinstance(getattr(child, "ctx", None), ast.Store))
+            if not (assigns and _is_target(child))
         ]
+
+
+def _is_target(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name | ast.Tuple | ast.List) and isinstance(node.ctx, ast.Store)
 
 
 def _names(node: ast.AST, context: type[ast.expr_context]) -> Iterator[ast.Name]:

@@ -1,9 +1,9 @@
 """The text of the settings file."""
 
-import json
 from collections.abc import Iterator
 
-from iotax._migrate.draft import Draft, Entry, Scalar, Value
+from iotax._config.toml_values import key as toml_key
+from iotax._migrate.draft import Draft, Entry
 from iotax._migrate.setting import Setting
 
 # Longer source text in a comment is cut: an expression may be a megabyte.
@@ -25,7 +25,7 @@ def write(draft: Draft, source: str, server: str) -> str:
         ],
     ]
     for table, members in draft.tables.items():
-        lines = [_line(_quoted(name), "", entry) for name, entry in members.items()]
+        lines = [_line(toml_key(name), "", entry) for name, entry in members.items()]
         blocks.append([f"[{table}]", *lines])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -38,7 +38,7 @@ def _defaults(draft: Draft, server: str) -> list[str]:
 def _line(key: str, plain_name: str, entry: Entry) -> str:
     comment = ": ".join(part for part in (_origins(plain_name, entry.origins), entry.note) if part)
     after = f"  # {one_line(comment)}" if comment else ""
-    return f"{key} = {_value(entry.value)}{after}"
+    return f"{key} = {entry.text}{after}"
 
 
 def _origins(key: str, origins: list[Setting]) -> str:
@@ -47,23 +47,6 @@ def _origins(key: str, origins: list[Setting]) -> str:
     if len(labels) == 1 and labels[0].lstrip("-").replace("_", "-") == key:
         return ""
     return ", ".join(labels)
-
-
-def _value(value: Value) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_scalar, value))}]"
-    return _scalar(value)
-
-
-def _scalar(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _quoted(value) if isinstance(value, str) else repr(value)
-
-
-def _quoted(text: str) -> str:
-    """A basic string. JSON escapes the same characters, except DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def one_line(text: str) -> str:

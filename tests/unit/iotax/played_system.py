@@ -199,8 +199,7 @@ class PlayedPolicy:
 
 def config_of(*arguments: str) -> Config:
     """A configuration from alternating names and values."""
-    config, _ = from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {})
-    return config
+    return from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {}).config
 
 
 class World(PlayedSystem):

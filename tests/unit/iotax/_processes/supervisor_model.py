@@ -125,8 +125,7 @@ class World(PlayedSystem):
             flags["reload"] = "1"
         self.flags = flags
         self.number = int(flags["workers"])
-        config, _ = from_command(flags, {})
-        self.config = config
+        self.config = config = from_command(flags, {}).config
         make = reloading_supervisor if reload else production_supervisor
         self.supervisor = make("main:app", config, Listeners(()), system=self)
         self.pool, self.target = self.supervisor._pool, self.supervisor._target

@@ -1,5 +1,4 @@
-# -*- coding: latin-1 -*-
-# Erzeugt für die Buchhaltung
+# Generated for the accounting department
 import multiprocessing
 
 bind = "127.0.0.1:8069"
@@ -7,7 +6,7 @@ pidfile = ".gunicorn.pid"
 workers = multiprocessing.cpu_count() * 2 + 1
 timeout = 240
 max_requests = 2000
-proc_name = "erp_ü"
+proc_name = "erp_Ã©"
 reload = True
 preload_app = True
 reload_engine = "poll"
