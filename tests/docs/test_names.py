@@ -19,7 +19,7 @@ OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
     "CONTRIBUTING.md": "--full",
-    "docs/deployment/migrating.md": "--timeout --worker-class --limit-request-fields --config"
+    "docs/migrating/index.md": "--timeout --worker-class --limit-request-fields --config"
     " --limit-request-field_size --umask --certfile --keyfile --daemon --pid",
     "docs/internals/hardening.md": "--deviations --server --count",
     "docs/internals/testing.md": "--full --preset --gtest_filter --server",
