@@ -26,6 +26,7 @@ VERSION: Final = "2.0.31"
 _HTTP_ONLY = "HTTP is the only protocol: use http-socket, and proxy_pass in nginx"
 _ENVIRONMENT = "start the iotax of that environment, e.g. .venv/bin/iotax"
 _FILES = "serve files with the proxy, or with WhiteNoise"
+_ADDRESS_SPACE = "worker-max-rss bounds resident memory, not address space"
 _PASTE = "make the application in a module, with paste.deploy.loadapp"
 _LOG_FORWARDING = (
     "iotax writes to files and standard output; let systemd or a log agent forward them"
@@ -62,14 +63,18 @@ def _file_of_logger(value: object) -> object:
     return path
 
 
-def _listen_address(value: object) -> object:
+def _address(value: object) -> object:
     """An address without a colon is a path."""
     text = str(value).split(",")[0]
     if text.startswith("@"):
         raise NotCarriedOver("iotax has no abstract sockets; use a path")
     if text.isdecimal():
         raise NotCarriedOver("a number is a file descriptor here; write host:port")
-    return [text if ":" in text else f"unix:{text}"]
+    return text if ":" in text else f"unix:{text}"
+
+
+def _listener(value: object) -> object:
+    return [_address(value)]
 
 
 def _none(note: str, *flags: str, switch: bool | None = None) -> Row:
@@ -103,19 +108,19 @@ ROWS: Final[Mapping[str, Row]] = {
     "ini-paste-logged": _none(_PASTE),
     "pecan": _none("make the application in a module, with pecan.deploy"),
     # Addresses
-    "http": Row("bind", "without a router process", _listen_address),
-    "http-socket": Row("bind", "", _listen_address),
-    "http11-socket": Row("bind", "", _listen_address),
+    "http": Row("bind", "without a router process", _listener),
+    "http-socket": Row("bind", "", _listener),
+    "http11-socket": Row("bind", "", _listener),
     "socket": Row(
         "bind",
         "in HTTP: uwsgi_pass becomes proxy_pass",
-        _listen_address,
+        _listener,
         ("--socket", "-s"),
     ),
     "uwsgi-socket": Row(
         "bind",
         "in HTTP: uwsgi_pass becomes proxy_pass",
-        _listen_address,
+        _listener,
         ("--uwsgi-socket", "-s"),
     ),
     "chmod-socket": Row("unix-mode", "666 without a value", _mode, ("--chmod-socket", "-C")),
@@ -143,11 +148,15 @@ ROWS: Final[Mapping[str, Row]] = {
     "max-worker-lifetime": Row("worker-lifetime"),
     "reload-on-rss": Row("worker-max-rss", "in MB; without the suffix, bytes", _megabytes),
     "evil-reload-on-rss": Row("worker-max-rss", "in MB; without the suffix, bytes", _megabytes),
+    "reload-on-as": _none(_ADDRESS_SPACE),
+    "evil-reload-on-as": _none(_ADDRESS_SPACE),
     "uid": Row("user"),
     "gid": Row("group"),
     "umask": Row("umask"),
     "pidfile": Row("pid-file"),
+    "pidfile2": Row("pid-file"),
     "safe-pidfile": Row("pid-file"),
+    "safe-pidfile2": Row("pid-file"),
     "daemonize": _none("use systemd, or another supervisor", "--daemonize", "-d"),
     "daemonize2": _none("use systemd, or another supervisor"),
     "py-autoreload": Row("reload", "0: off", _if_positive),
@@ -163,6 +172,8 @@ ROWS: Final[Mapping[str, Row]] = {
     "socket-timeout": Row("receive-timeout", flags=("--socket-timeout", "-z")),
     "socket-send-timeout": Row("send-timeout"),
     "socket-write-timeout": Row("send-timeout"),
+    "so-send-timeout": Row("send-timeout"),
+    "so-write-timeout": Row("send-timeout"),
     "http-keepalive": Row("keep-alive"),
     "limit-post": Row("limit-body"),
     "buffer-size": Row("limit-head", flags=("--buffer-size", "-b")),
@@ -187,8 +198,8 @@ ROWS: Final[Mapping[str, Row]] = {
         "--log-x-forwarded-for",
         switch=True,
     ),
-    "stats": Row("admin", "JSON at /status", _listen_address),
-    "stats-server": Row("admin", "JSON at /status", _listen_address),
+    "stats": Row("admin", "JSON at /status", _address),
+    "stats-server": Row("admin", "JSON at /status", _address),
     # Files
     "static-map": Row("static", "/prefix=DIRECTORY"),
 }
@@ -209,12 +220,13 @@ GROUPS: Final[tuple[tuple[str, str], ...]] = (
     ("https* ssl-* suwsgi-* sni*", _TLS),
     ("httprouter http-*", "the listeners speak HTTP, there is no router process"),
     ("fastcgi-* scgi-* raw-* udp multicast* protocol socket-protocol", _HTTP_ONLY),
+    ("*static* *serve-mode mime* honour-range disable-sendfile", _FILES),
+    ("offload-*", "not needed: an application thread does not wait for clients"),
     (
         "*cache* queue* sharedarea* *-sharedarea rpc-* lock* signal* timer rbtimer flock*",
         "use Redis, memcached or a database",
     ),
     ("gevent* async ugreen* loop*", THREADS),
-    ("*static* *serve-mode mime* honour-range disable-sendfile", _FILES),
     (
         "*-header *response-header* error-page-* inject-*",
         "use the proxy, or middleware",
@@ -250,12 +262,13 @@ GROUPS: Final[tuple[tuple[str, str], ...]] = (
         "iotax has one way to load and call an application",
     ),
     (
-        "strict ignore-* write-errors-* disable-write-exception no-orphans no-defer-accept"
+        "strict blacklist whitelist ignore-* write-errors-* disable-write-exception"
+        " no-orphans no-defer-accept"
         " so-keepalive close-on-exec* master-as-root threads-* thread-* no-threads-wait",
         "not needed",
     ),
     (
-        "help usage version test *-list *list show-config dump-options cflags dot-h extract print*"
+        "help usage version test *-list show-config dump-options cflags dot-h extract print*"
         " iprint exit stop pause suspend resume connect-and-read get",
         "not a setting: it is for one run of the command",
     ),
