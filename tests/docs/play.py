@@ -179,7 +179,13 @@ class Project:
     def _run(self, command: Command) -> None:
         line = command.line.replace(PORT, self._port)
         words = shlex.split(line, comments=True)
-        if words[0] == "iotax" and words[1] not in ("check", "--version", "-h", "--help"):
+        if words[0] == "iotax" and words[1] not in (
+            "check",
+            "migrate",
+            "--version",
+            "-h",
+            "--help",
+        ):
             self._start(line, words, command)
             return
         process = Process(["bash", "-c", line], self.directory, self._env)
