@@ -12,7 +12,7 @@ from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.start import greet, open_sockets, serve_unsupervised
-from iotax._config.errors import ConfigError
+from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
 from iotax._log import server_log, terminal
@@ -64,7 +64,7 @@ def _fail(code: int, text: str) -> int:
 
 def _run(argv: list[str]) -> int:
     if argv[:1] == ["check"]:
-        return _check(argv[1:])
+        return _imported("iotax._check.command", argv[1:])
     flags = read(make_parser(), argv)
     if flags.get("app") == "check":
         raise UsageError(
@@ -74,13 +74,20 @@ def _run(argv: list[str]) -> int:
     directory = working_directory.start_directory(os.environ)
     settings = Command(flags, dict(os.environ), directory).read()
     config = settings.config
+    if config.print_config:
+        return _imported("iotax._command.print_config", settings)
     if not config.app:
         if not flags and settings.file is None:
             return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
         raise UsageError('APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml')
-    make = _supervisor(config)  # before modules of the project can be taken for Python's
-    working_directory.prepare(config.chdir, config.pythonpath)
-    server_log.open_log(config, os.environ, threads=make is None)
+    try:
+        if config.check_config:
+            return _imported("iotax._command.check_config", settings)
+        make = _supervisor(config)  # before modules of the project can be taken for Python's
+        working_directory.prepare(config.chdir, config.pythonpath)
+        server_log.open_log(config, os.environ, threads=make is None)
+    except OptionError as error:
+        raise settings.explained(error) from None
     with open_sockets(config) as listeners:
         greet(settings, listeners)
         if make is not None:
@@ -89,9 +96,9 @@ def _run(argv: list[str]) -> int:
         return serve_unsupervised(config.app, config, listeners)
 
 
-def _check(argv: list[str]) -> int:
-    """Imported only for this subcommand."""
-    code: int = importlib.import_module("iotax._check.command").main(argv)
+def _imported(module: str, argument: object) -> int:
+    """Import a module for this command only, and return the exit code of its main()."""
+    code: int = importlib.import_module(module).main(argument)
     return code
 
 

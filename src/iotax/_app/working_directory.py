@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from iotax._config.errors import ConfigError
+from iotax._config.errors import ConfigError, OptionError
 
 
 class WorkingDirectory:
@@ -42,10 +42,8 @@ class WorkingDirectory:
             os.chdir(chdir or self.path)
         except OSError as error:
             if chdir:
-                raise ConfigError(
-                    f'chdir: cannot enter "{chdir}": {error.strerror}; expected a directory, e.g.'
-                    " /srv/project"
-                ) from None
+                problem = f'cannot enter "{chdir}": {error.strerror}; expected a directory'
+                raise OptionError("chdir", problem, "/srv/project") from None
             self.path = ""  # this process may stay there, but could not enter it again
         try:
             here = os.getcwd()
