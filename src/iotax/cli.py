@@ -92,8 +92,8 @@ def _run(argv: list[str]) -> int:
         greet(settings, listeners)
         if make is not None:
             interactive = terminal.is_terminal()
-            return run_forked(make(config.app, config, listeners, interactive=interactive).run)
-        return serve_unsupervised(config.app, config, listeners)
+            return run_forked(make(config, listeners, interactive=interactive).run)
+        return serve_unsupervised(config, listeners)
 
 
 def _imported(module: str, argument: object) -> int:

@@ -89,7 +89,7 @@ def _load_and_exit(config: Config, parent: int, writing: int) -> NoReturn:
         if config.boot_timeout:
             faulthandler.dump_traceback_later(max(0.001, config.boot_timeout - _LOOK_SECONDS))
         try:
-            report = _LOADED + load(config.app, config).name.encode()
+            report = _LOADED + load(config).name.encode()
         except LoadError as error:
             report = _FAILED + str(error).encode(errors="backslashreplace")
         faulthandler.cancel_dump_traceback_later()

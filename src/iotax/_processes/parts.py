@@ -19,7 +19,6 @@ from iotax._processes.target import Target
 
 @dataclass(frozen=True)
 class Parts:
-    app: str
     config: Config
     listeners: Listeners
     system: System
@@ -36,7 +35,6 @@ class Parts:
 
 
 def connect(
-    app: str,
     config: Config,
     listeners: Listeners,
     *,
@@ -63,14 +61,12 @@ def connect(
         pool,
         failures,
         signals,
-        app=app,
         config=config,
         listeners=listeners,
         page=page,
         interactive=interactive,
     )
     return Parts(
-        app=app,
         config=config,
         listeners=listeners,
         system=system,

@@ -38,14 +38,13 @@ class Spawner:
         failures: Failures,
         queue: SignalQueue,
         *,
-        app: str,
         config: Config,
         listeners: Listeners,
         page: _iotax.Page,
         interactive: bool,
     ) -> None:
         self._system, self._pool, self._failures, self._queue = system, pool, failures, queue
-        self._app, self._config, self._listeners = app, config, listeners
+        self._config, self._listeners = config, listeners
         self._page, self._interactive = page, interactive
 
     def start_worker(
@@ -104,7 +103,6 @@ class Spawner:
 
     def _job(self, channel: Channel, seat: int) -> WorkerJob:
         return WorkerJob(
-            app=self._app,
             config=self._config,
             listeners=self._listeners,
             channel=channel,

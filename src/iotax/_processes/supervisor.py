@@ -118,7 +118,6 @@ class Supervisor:
 
 
 def production_supervisor(
-    app: str,
     config: Config,
     listeners: Listeners,
     *,
@@ -126,7 +125,6 @@ def production_supervisor(
     system: System | None = None,
 ) -> Supervisor:
     parts = connect(
-        app,
         config,
         listeners,
         target=Target(config.workers),

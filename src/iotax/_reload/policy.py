@@ -172,7 +172,7 @@ class Reloading:
         generation, failures = self._generation, self._parts.failures
         if not isinstance(child, Worker) or generation.is_stale(child):
             return
-        first = f"Cannot load the application {self._parts.app}"
+        first = f"Cannot load the application {self._parts.config.app}"
         text = (
             f"{first}\n\nProcess [{child.pid}] was to import it: {why}" if why else child.boot_error
         )
@@ -209,19 +209,19 @@ class Reloading:
     def _log_that_it_hangs(self) -> None:
         """Log it, and serve a page about it until the import ends or the next save interrupts
         it."""
+        app = self._parts.config.app
         server_log.warning(
-            f"{self._parts.app} has been imported for more than {HANG_SECONDS:.0f} s, and is not"
-            " ready; the next save interrupts it. It is here:"
+            f"{app} has been imported for more than {HANG_SECONDS:.0f} s, and is not ready; the"
+            " next save interrupts it. It is here:"
         )
         for worker in self._pool.workers:
             if worker.state is State.BOOTING:
                 self._control.dump_stacks(worker)
         self._generation.hangs = True
-        self._start(None, hanging_text(self._parts.app))
+        self._start(None, hanging_text(app))
 
 
 def reloading_supervisor(
-    app: str,
     config: Config,
     listeners: Listeners,
     *,
@@ -232,7 +232,6 @@ def reloading_supervisor(
     system = system or System()
     generation = Generation(config.workers, system.now())
     parts = connect(
-        app,
         replace(config, boot_timeout=0.0),
         listeners,
         target=generation,

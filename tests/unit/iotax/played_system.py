@@ -199,7 +199,8 @@ class PlayedPolicy:
 
 def config_of(*arguments: str) -> Config:
     """A configuration from alternating names and values."""
-    return from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {}).config
+    typed = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    return from_command({"app": "main:app", **typed}, {}).config
 
 
 class World(PlayedSystem):
@@ -218,13 +219,11 @@ class World(PlayedSystem):
         """The parts of a supervisor, without the supervisor."""
         config = config_of(*arguments)
         target = target or Target(config.workers)
-        return connect(
-            "main:app", config, Listeners(()), target=target, system=self, interactive=False
-        )
+        return connect(config, Listeners(()), target=target, system=self, interactive=False)
 
     def start(self, *arguments: str) -> "World":
         config = config_of(*arguments)
-        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
+        self.supervisor = self.make(config, Listeners(()), system=self)
         self.turn()
         return self
 
