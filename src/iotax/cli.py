@@ -72,7 +72,8 @@ def _run(argv: list[str]) -> int:
             " check is check:app"
         )
     directory = working_directory.start_directory(os.environ)
-    settings = Command(flags, dict(os.environ), directory).read()
+    command = Command(flags, dict(os.environ), directory)
+    settings = command.read()
     config = settings.config
     if config.print_config:
         return _imported("iotax._command.print_config", settings)
@@ -91,8 +92,13 @@ def _run(argv: list[str]) -> int:
     with open_sockets(config) as listeners:
         greet(settings, listeners)
         if make is not None:
-            interactive = terminal.is_terminal()
-            return run_forked(make(config, listeners, interactive=interactive).run)
+            supervisor = make(
+                settings,
+                listeners,
+                read_again=command.read_again,
+                interactive=terminal.is_terminal(),
+            )
+            return run_forked(supervisor.run)
         return serve_unsupervised(config, listeners)
 
 

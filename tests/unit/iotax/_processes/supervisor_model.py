@@ -126,9 +126,10 @@ class World(PlayedSystem):
             flags["reload"] = "1"
         self.flags = flags
         self.number = int(flags["workers"])
-        self.config = config = from_command(flags, {}).config
+        settings = from_command(flags, {})
+        self.config = settings.config
         make = reloading_supervisor if reload else production_supervisor
-        self.supervisor = make(config, Listeners(()), system=self)
+        self.supervisor = make(settings, Listeners(()), system=self)
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
         self.trouble()
