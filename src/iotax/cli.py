@@ -12,7 +12,7 @@ from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.start import greet, open_sockets, serve_unsupervised
-from iotax._config.errors import ConfigError
+from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
 from iotax._log import server_log, terminal
@@ -66,7 +66,7 @@ def _fail(code: int, text: str) -> int:
 
 def _run(argv: list[str]) -> int:
     if argv[:1] and argv[0] in SUBCOMMANDS:
-        return _subcommand(argv[0], argv[1:])
+        return _imported(f"iotax._{argv[0]}.command", argv[1:])
     flags = read(make_parser(), argv)
     app = str(flags.get("app"))
     if app in SUBCOMMANDS:
@@ -75,26 +75,39 @@ def _run(argv: list[str]) -> int:
             f" module named {app} is {app}:app"
         )
     directory = working_directory.start_directory(os.environ)
-    settings = Command(flags, dict(os.environ), directory).read()
+    command = Command(flags, dict(os.environ), directory)
+    settings = command.read()
     config = settings.config
+    if config.print_config:
+        return _imported("iotax._command.print_config", settings)
     if not config.app:
         if not flags and settings.file is None:
             return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
         raise UsageError('APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml')
-    make = _supervisor(config)  # before modules of the project can be taken for Python's
-    working_directory.prepare(config.chdir, config.pythonpath)
-    server_log.open_log(config, os.environ, threads=make is None)
+    try:
+        if config.check_config:
+            return _imported("iotax._command.check_config", settings)
+        make = _supervisor(config)  # before modules of the project can be taken for Python's
+        working_directory.prepare(config.chdir, config.pythonpath)
+        server_log.open_log(config, os.environ, threads=make is None)
+    except OptionError as error:
+        raise settings.explained(error) from None
     with open_sockets(config) as listeners:
         greet(settings, listeners)
         if make is not None:
-            interactive = terminal.is_terminal()
-            return run_forked(make(config.app, config, listeners, interactive=interactive).run)
-        return serve_unsupervised(config.app, config, listeners)
+            supervisor = make(
+                settings,
+                listeners,
+                read_again=command.read_again,
+                interactive=terminal.is_terminal(),
+            )
+            return run_forked(supervisor.run)
+        return serve_unsupervised(config, listeners)
 
 
-def _subcommand(name: str, argv: list[str]) -> int:
-    """Its modules are imported only for it."""
-    code: int = importlib.import_module(f"iotax._{name}.command").main(argv)
+def _imported(module: str, argument: object) -> int:
+    """Import a module for this command only, and return the exit code of its main()."""
+    code: int = importlib.import_module(module).main(argument)
     return code
 
 

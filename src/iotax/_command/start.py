@@ -60,7 +60,7 @@ def greet(settings: Settings, listeners: Listeners) -> None:
     server_log.info(f"Started {what} [{os.getpid()}]")
 
 
-def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
+def serve_unsupervised(config: Config, listeners: Listeners) -> int:
     buffer_lines()
     # As PID 1, the kernel would ignore TERM without a handler during the import.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -73,7 +73,7 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
 
     operators = signals.WithoutSupervisor(hang_up)
     operators.install()
-    loaded = load(app, config)
+    loaded = load(config)
 
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))

@@ -16,12 +16,22 @@ class ConfigError(ValueError):
         return (str(self),)
 
 
+class OptionError(ConfigError):
+    """The value of `option` has the right form, but cannot be used. `problem`: why, with the value;
+    `example`: another value."""
+
+    def __init__(self, option: str, problem: str, example: str) -> None:
+        self.option, self.problem, self.example = option, problem, example
+        flag = "--" + option.replace("_", "-")
+        super().__init__(f"{flag}: {problem}; e.g. {flag} {example}")
+
+
 class ConfigTypeError(ConfigError, TypeError):
     """An argument of the wrong type."""
 
 
 class ConfigErrors(ConfigError):
-    """All errors of the settings file `name`; the first SHOWN_MAX are shown."""
+    """Several errors; the first SHOWN_MAX are shown. `name`: what has them."""
 
     def __init__(self, name: str, errors: Sequence[str]) -> None:
         self._lines = tuple(errors[:SHOWN_MAX])

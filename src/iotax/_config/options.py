@@ -100,6 +100,21 @@ class Config:
         False, Flag(), "Settings", "1",
         "read no settings file", has_key=False, for_command_only=True, until_restart=True,
     )
+    check_config: bool = option(
+        False, Flag(), "Settings", "1",
+        "read all settings and load the application, then exit: 0 if the server could start",
+        has_variable=False, has_key=False, for_command_only=True,
+    )
+    print_config: bool = option(
+        False, Flag(), "Settings", "1",
+        "print every setting with its value and its source, then exit",
+        has_variable=False, has_key=False, for_command_only=True,
+    )
+    format: str = option(
+        "toml", Choice("toml", "json"), "Settings", "json",
+        "how --print-config prints; toml: as a settings file",
+        has_variable=False, has_key=False, for_command_only=True,
+    )
 
     workers: int = option(
         1, Integer(0, WORKERS_MAX), "Processes", "4",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from iotax._config.errors import ConfigError
+from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
 from iotax._config.option import VARIABLE_PREFIX, Option
 from iotax._config.option_types import Flag, Integer, ListOf
@@ -30,9 +30,12 @@ _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
 # After a save, the new code matters more than requests in progress.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
 _ROWS: Final = tuple(OPTIONS.values())
-# Options that are one setting: a source that gives one of them hides the others of weaker sources.
-_ADDRESS: Final = ("bind", "host", "port")
-_FILE: Final = ("config", "no_config")
+# The first excludes the others, and hides those of weaker sources, and they hide it.
+_EITHER: Final = (
+    ("bind", "host", "port"),
+    ("config", "no_config"),
+    ("check_config", "print_config"),
+)
 
 
 class Settings(NamedTuple):
@@ -47,6 +50,17 @@ class Settings(NamedTuple):
         """The value of an option, with its place."""
         default = Given(getattr(self.config, name), Source.DEFAULT, "")
         return self.given.get(name, default)
+
+    def explained(self, error: OptionError) -> ConfigError:
+        """`error` as the user has written the option."""
+        row, origin = OPTIONS[error.option], self.origin(error.option)
+        if origin.source is Source.FILE:
+            example = f"{row.key} = {row.kind.to_toml(row.kind.parse(error.example))}"
+        elif origin.source is Source.VARIABLE:
+            example = f"{origin.place}={error.example}"
+        else:
+            return error
+        return ConfigError(f"{origin.spelled(row)}: {error.problem}; e.g. {example}")
 
 
 @dataclass(frozen=True)
@@ -163,7 +177,7 @@ def _merged(layers: Iterable[Mapping[str, Given]]) -> dict[str, Given]:
     values: dict[str, Given] = {}
     for layer in layers:
         hidden: set[str] = set()
-        for first, *others in (_ADDRESS, _FILE):
+        for first, *others in _EITHER:
             if _is_set(values.get(first)):
                 hidden.update(others)
             elif any(_is_set(values.get(other)) for other in others):
@@ -182,7 +196,7 @@ def _is_set(given: Given | None) -> bool:
 
 
 def _refuse_both(values: Mapping[str, object], spell: Callable[[Option], str]) -> None:
-    for first, *others in (_ADDRESS, _FILE):
+    for first, *others in _EITHER:
         for name in others:
             if values.get(first) and name in values:
                 one, other = spell(OPTIONS[first]), spell(OPTIONS[name])
@@ -197,6 +211,8 @@ def _config(given: Mapping[str, Given]) -> Config:
     if values.get("reload"):
         values = {"graceful_timeout": RELOAD_GRACEFUL_TIMEOUT} | values
     config = Config(**values)
+    if "format" in given and not config.print_config:
+        raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
     if config.workers == 0:
         _refuse_what_needs_a_supervisor(given)
     if config.reload and config.preload:

@@ -99,7 +99,7 @@ def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPa
     prepare("", [])
     shutil.rmtree(releases / "one")
     with pytest.raises(LoadError) as error:
-        load_in_worker("main:app", Config())
+        load_in_worker(Config(app="main:app"))
     text = str(error.value)
     assert f"Problem: {releases / 'one'}: No such file or directory" in text
     assert "Fix:     make the folder again" in text

@@ -110,6 +110,7 @@ class World(PlayedSystem):
         self.wished: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
         flags = {
+            "app": "main:app",
             "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
             "graceful_timeout": self.dice.choice(["0s", "1s", "15s", "30s"]),
             "boot_timeout": self.dice.choice(["5s", "60s"]),
@@ -125,9 +126,10 @@ class World(PlayedSystem):
             flags["reload"] = "1"
         self.flags = flags
         self.number = int(flags["workers"])
-        self.config = config = from_command(flags, {}).config
+        settings = from_command(flags, {})
+        self.config = settings.config
         make = reloading_supervisor if reload else production_supervisor
-        self.supervisor = make("main:app", config, Listeners(()), system=self)
+        self.supervisor = make(settings, Listeners(()), system=self)
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
         self.trouble()

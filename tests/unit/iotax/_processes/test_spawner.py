@@ -20,7 +20,11 @@ def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
     worker = parts.spawner.start_worker()
     assert worker is not None
     (process,) = world.processes
-    assert (process.job.app, process.job.seat, worker.pid) == ("main:app", worker.seat, process.pid)
+    assert (process.job.config.app, process.job.seat, worker.pid) == (
+        "main:app",
+        worker.seat,
+        process.pid,
+    )
     assert parts.pool.free_seats() == seats - 1
     process.says(Report.READY)
     message = worker.channel.receive()
@@ -30,8 +34,8 @@ def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
 
 
 def test_job_is_what_the_policy_makes_of_it(world: World) -> None:
-    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, app="other:app"))
-    assert world.processes[0].job.app == "other:app"
+    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, seat=7))
+    assert world.processes[0].job.seat == 7
 
 
 def test_fork_that_fails_leaves_nothing(world: World) -> None:
