@@ -68,8 +68,7 @@ def _run(argv: list[str]) -> int:
     if argv[:1] and argv[0] in SUBCOMMANDS:
         return _imported(f"iotax._{argv[0]}.command", argv[1:])
     flags = read(make_parser(), argv)
-    app = str(flags.get("app"))
-    if app in SUBCOMMANDS:
+    if (app := str(flags.get("app", ""))) in SUBCOMMANDS:
         raise UsageError(
             f"{app} must come first, e.g. iotax {app} {SUBCOMMANDS[app]}; an application in a"
             f" module named {app} is {app}:app"
