@@ -73,10 +73,10 @@ def translate(source: str) -> bytes:
 
 
 def _translated(source: str) -> str:
-    words = words_of(source) if " " in source.strip() else [source.strip()]
-    server = _server_of(words[0]) if words else ""
+    first = source.split(maxsplit=1)[:1]
+    server = _server_of(first[0]) if first else ""
     if server and not os.path.isfile(source):
-        draft = _from_command_line(server, words[1:])
+        draft = _from_command_line(server, words_of(source)[1:])
         return write(draft, f"a {server} command line", server)
     path, section = _split_section(source)
     server, draft = _from_file(path, section)

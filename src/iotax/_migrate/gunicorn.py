@@ -80,7 +80,10 @@ def as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _octal(value: object) -> object:
+def _umask(value: object) -> object:
+    """gunicorn also reads "022" as octal."""
+    if isinstance(value, str) and re.fullmatch("0[0-7]+", value):
+        return value
     number = integer(value)
     return f"{number:o}" if isinstance(number, int) and number >= 0 else number
 
@@ -154,7 +157,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "worker_tmp_dir": _none("iotax has no heartbeat files", "--worker-tmp-dir"),
     "user": Row("user", convert=as_text, flags=("-u", "--user")),
     "group": Row("group", convert=as_text, flags=("-g", "--group")),
-    "umask": Row("umask", "for Unix sockets: unix-mode", _octal, ("-m", "--umask")),
+    "umask": Row("umask", "for Unix sockets: unix-mode", _umask, ("-m", "--umask")),
     "initgroups": _none(NO_MODE, "--initgroups", switch=True),
     "tmp_upload_dir": Row("spool-dir"),
     "secure_scheme_headers": _none("X-Forwarded-Proto is the only header that sets the scheme"),
@@ -186,7 +189,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "dogstatsd_tags": Row("dogstatsd-tags", flags=("--dogstatsd-tags",)),
     "statsd_prefix": Row("statsd-prefix", flags=("--statsd-prefix",)),
     "enable_backlog_metric": _none(
-        "not needed: it is one of the metrics", "--enable-backlog-metric", switch=True
+        "iotax has other statistics", "--enable-backlog-metric", switch=True
     ),
     "proc_name": _none("iotax does not name its processes", "-n", "--name"),
     "default_proc_name": _none("gunicorn sets it itself"),
@@ -285,8 +288,7 @@ def translate(settings: Iterable[Setting]) -> Draft:
             case "proxy_protocol":
                 proxied.append(setting)
             case "umask":
-                number = integer_or_none(setting.value)
-                umask = number if number is not None else umask
+                umask = _umask_number(setting.value)
                 _apply(draft, setting)
             case _:
                 _apply(draft, setting)
@@ -341,12 +343,12 @@ def _carry_environment(draft: Draft, setting: Setting) -> None:
     draft.carry_members(setting, "env", {name: text for name, _, text in pairs})
 
 
-def integer_or_none(value: object) -> int | None:
+def _umask_number(value: object) -> int:
+    """gunicorn's umask, or its default."""
     try:
-        number = integer(value)
-    except NotCarriedOver:
-        return None
-    return number if isinstance(number, int) else None
+        return int(str(_umask(value)), 8)
+    except (NotCarriedOver, ValueError):
+        return 0
 
 
 def _makes_threads(setting: Setting) -> bool:

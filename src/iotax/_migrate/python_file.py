@@ -54,8 +54,10 @@ class _Reader:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     yield from self._of_target(target, value)
+                yield from self._stored_in(value, "only literals are read")
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 yield from self._of_target(target, value)
+                yield from self._stored_in(value, "only literals are read")
             case (
                 ast.FunctionDef(name=name)
                 | ast.AsyncFunctionDef(name=name)
@@ -105,9 +107,9 @@ class _Reader:
             name = alias.asname or alias.name
             yield from self._unknown(name, shown, statement, "only literals are read")
 
-    def _stored_in(self, statement: ast.stmt, why: str) -> Iterator[Setting]:
-        """Settings that a statement with others inside it may set."""
-        for node in _inside(statement):
+    def _stored_in(self, outer: ast.AST, why: str) -> Iterator[Setting]:
+        """Settings that a statement with others inside it may set, or an expression with :=."""
+        for node in _inside(outer):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 yield from self._unknown(node.name, f"def {node.name}", node, why)
             elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
@@ -145,14 +147,21 @@ class _Reader:
         return b"".join(lines).decode()
 
 
-def _inside(statement: ast.AST) -> Iterator[ast.AST]:
-    """`statement` and what it runs itself: functions and classes that it defines, but not their
+# They have variables of their own.
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+
+
+def _inside(outer: ast.AST) -> Iterator[ast.AST]:
+    """`outer` and what it runs itself: functions and classes that it defines, but not their
     bodies. Assignments as a whole, without their targets."""
-    waiting = [statement]
+    waiting = [outer]
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        if isinstance(node, _SCOPES):
             continue
         assigns = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr)
         waiting += [

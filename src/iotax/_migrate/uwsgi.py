@@ -337,7 +337,7 @@ def translate(settings: Iterable[Setting]) -> Draft:
 
 
 def _reason(setting: Setting, placeholders: Container[str]) -> str:
-    if not setting.label or setting.obstacle.startswith(("it depends", "the end", "conditions")):
+    if not setting.label:
         return setting.obstacle
     reason = reason_of(setting.name)
     if setting.name in placeholders and reason == reason_of("*"):

@@ -176,6 +176,7 @@ def test_encoding_of_the_source_is_used(
         ("workers += 1", "workers += 1: only literals are read; set workers"),
         ("workers, x = make()", "workers = … make(): only literals are read; set workers"),
         ("(workers := 3)", "workers := 3: it depends on the statement in line 1"),
+        ("x = (workers := 3)", "workers := 3: only literals are read; set workers"),
         ("del workers", "workers: it depends on the statement in line 1; set workers"),
         ("from site import workers", "from site import workers: only literals are read; set work"),
         ("from base import *", "from base import *: settings of other files are not read"),
@@ -236,6 +237,16 @@ def test_values_are_converted(
     assert line in output_of(capfdbinary, source.name)
 
 
+def test_variables_of_other_scopes_are_not_settings(
+    source: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source.write_text(
+        "threads = 2\nprint([workers for workers in ()])\nclass Settings:\n    workers = 3\n"
+        "def helper():\n    workers = 4\n"
+    )
+    assert "not carried over" not in output_of(capfdbinary, source.name)
+
+
 def test_the_last_of_repeated_assignments_counts(
     source: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -287,6 +298,8 @@ def test_more_settings_than_a_settings_file_may_have_exit_with_2(
         ("limit_request_line = 0", {"limit-head": "16M", "request-timeout": 30}),
         ("bind = 'unix:a'", {"unix-mode": "777"}),
         ("bind = 'unix:a'\numask = 0o27", {"unix-mode": "750"}),
+        ("bind = 'unix:a'\numask = '027'", {"unix-mode": "750"}),
+        ("bind = 'unix:a'\numask = 'x'", {"unix-mode": "777"}),
     ],
 )
 def test_defaults_of_gunicorn_are_written_out(
