@@ -76,7 +76,10 @@ def read_uwsgi(words: list[str], rows: Mapping[str, Row]) -> list[Setting]:
         name = flags.get(label, label.lstrip("-"))
         value: object = text if equals else True
         switch = name in rows and rows[name].switch is not None
-        if not equals and not switch and waiting and not waiting[0].startswith("-"):
+        if switch and text and not word.startswith("--"):  # several in one word
+            waiting.insert(0, f"-{text}")
+            value = True
+        elif not equals and not switch and waiting and not waiting[0].startswith("-"):
             value = waiting.pop(0)
         shown = label if value is True else f"{label} {shlex.quote(str(value))}"
         settings.append(Setting(name, label, shown, value))

@@ -135,7 +135,7 @@ class Draft:
             self.defaults[key].note = note
 
     def is_on(self, key: str) -> bool:
-        return key in self.keys and self.keys[key].value is True
+        return key in self.keys and bool(self.keys[key].value)
 
     def values(self, key: str) -> list[str]:
         """The values of a list."""

@@ -8,42 +8,37 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from iotax._migrate.command_line import APP
+from iotax._migrate.common import (
+    ALWAYS,
+    LOG_FILES,
+    PASTE,
+    PROCESS_NAMES,
+    SHARED_LISTENER,
+    SYSTEMD,
+    THREADS,
+    TLS,
+    has_unix_socket,
+    integer,
+    number_of_workers,
+    withdraw_what_cannot_be_combined,
+    without_key,
+    write_out_common_defaults,
+)
 from iotax._migrate.draft import Draft, NotCarriedOver, Row, accepted, maximum_of
 from iotax._migrate.setting import Setting
 
 VERSION: Final = "27.0.1"
-THREADS: Final = "threads are native, set threads"
-NO_MODE: Final = "not needed: it is always so"
 _ASGI = "for ASGI, and WSGI is the only interface"
 _DIRTY = "iotax has no processes for jobs; use a task queue"
 _HTTP2 = "iotax speaks HTTP/1.1; let a proxy speak HTTP/2"
 _GRAMMAR = "iotax has one strict grammar"
 _LOGGING = "iotax does not configure Python's logging; do that in the application"
-_SYSLOG = "iotax writes to files and standard output; let systemd or a log agent forward them"
-_TLS = "let a proxy terminate TLS"
 _NO_HOOK = "iotax has no hook for it"
 _PER_REQUEST = "use middleware"
 _COMMAND = "not a setting: it is for one run of the command"
 
 
-def integer(value: object) -> object:
-    """A number, or its text with a prefix of Python: "4", "0x10"."""
-    if isinstance(value, str):
-        try:
-            return int(value, 0)
-        except ValueError:
-            raise NotCarriedOver(f'"{value}" is not an integer') from None
-    return value
-
-
-def number_of_workers(value: object) -> object:
-    number = integer(value)
-    if number == 0:
-        raise NotCarriedOver("0 workers mean one process without a supervisor here")
-    return number
-
-
-def limit_of(key: str) -> Callable[[object], object]:
+def _limit_of(key: str) -> Callable[[object], object]:
     """0 means no limit in the other server; iotax always has one."""
 
     def convert(value: object) -> object:
@@ -76,7 +71,7 @@ def _protocol(value: object) -> object:
     raise NotCarriedOver("HTTP is the only protocol; in nginx use proxy_pass")
 
 
-def as_text(value: object) -> object:
+def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -92,12 +87,8 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _none(note: str, *flags: str, switch: bool | None = None) -> Row:
-    return Row(note=note, flags=flags, switch=switch)
-
-
 ROWS: Final[Mapping[str, Row]] = {
-    "config": _none("run iotax migrate on that file too", "-c", "--config"),
+    "config": without_key("run iotax migrate on that file too", "-c", "--config"),
     "wsgi_app": Row("app"),
     "bind": Row("bind", flags=("-b", "--bind")),
     "backlog": Row("backlog", convert=integer, flags=("--backlog",)),
@@ -122,149 +113,153 @@ ROWS: Final[Mapping[str, Row]] = {
     "limit_request_line": Row(
         "limit-request-line",
         "0 becomes the maximum",
-        limit_of("limit-request-line"),
+        _limit_of("limit-request-line"),
         ("--limit-request-line",),
     ),
     "limit_request_fields": Row(
         "limit-fields",
         "0 becomes the maximum",
-        limit_of("limit-fields"),
+        _limit_of("limit-fields"),
         ("--limit-request-fields",),
     ),
     "limit_request_field_size": Row(
         "limit-field",
         "0 becomes the maximum",
-        limit_of("limit-field"),
+        _limit_of("limit-field"),
         ("--limit-request-field_size",),
     ),
     "reload": Row("reload", flags=("--reload",), switch=True),
     "reload_engine": Row("reload-poll", '"poll" only', _reload_engine, ("--reload-engine",)),
     "reload_extra_files": Row("reload-include", flags=("--reload-extra-file",)),
-    "spew": _none("use a debugger, or the signal USR2", "--spew", switch=True),
-    "check_config": _none(_COMMAND, "--check-config", switch=True),
-    "print_config": _none(_COMMAND, "--print-config", switch=True),
+    "spew": without_key("use a debugger, or the signal USR2", "--spew", switch=True),
+    "check_config": without_key(_COMMAND, "--check-config", switch=True),
+    "print_config": without_key(_COMMAND, "--print-config", switch=True),
     "preload_app": Row("preload", flags=("--preload",), switch=True),
-    "sendfile": _none("not needed: iotax chooses", "--no-sendfile", switch=False),
-    "reuse_port": _none(
-        "not needed: with one shared listener, free threads decide who accepts",
+    "sendfile": without_key("not needed: iotax chooses", "--no-sendfile", switch=False),
+    "reuse_port": without_key(
+        SHARED_LISTENER,
         "--reuse-port",
         switch=True,
     ),
     "chdir": Row("chdir", flags=("--chdir",)),
-    "daemon": _none("use systemd, or another supervisor", "-D", "--daemon", switch=True),
+    "daemon": without_key(SYSTEMD, "-D", "--daemon", switch=True),
     "raw_env": Row("env", flags=("-e", "--env")),
     "pidfile": Row("pid-file", flags=("-p", "--pid")),
-    "worker_tmp_dir": _none("iotax has no heartbeat files", "--worker-tmp-dir"),
-    "user": Row("user", convert=as_text, flags=("-u", "--user")),
-    "group": Row("group", convert=as_text, flags=("-g", "--group")),
+    "worker_tmp_dir": without_key("iotax has no heartbeat files", "--worker-tmp-dir"),
+    "user": Row("user", convert=_as_text, flags=("-u", "--user")),
+    "group": Row("group", convert=_as_text, flags=("-g", "--group")),
     "umask": Row("umask", "for Unix sockets: unix-mode", _umask, ("-m", "--umask")),
-    "initgroups": _none(NO_MODE, "--initgroups", switch=True),
+    "initgroups": without_key(ALWAYS, "--initgroups", switch=True),
     "tmp_upload_dir": Row("spool-dir"),
-    "secure_scheme_headers": _none("X-Forwarded-Proto is the only header that sets the scheme"),
+    "secure_scheme_headers": without_key(
+        "X-Forwarded-Proto is the only header that sets the scheme"
+    ),
     "forwarded_allow_ips": Row(
         "forwarded-allow-ips",
         "gunicorn trusts Unix sockets always, iotax if unix is in the list",
         flags=("--forwarded-allow-ips",),
     ),
     "accesslog": Row("access-logfile", flags=("--access-logfile",)),
-    "disable_redirect_access_to_syslog": _none(
-        _SYSLOG, "--disable-redirect-access-to-syslog", switch=True
+    "disable_redirect_access_to_syslog": without_key(
+        LOG_FILES, "--disable-redirect-access-to-syslog", switch=True
     ),
     "access_log_format": Row("access-log-format", flags=("--access-logformat",)),
     "errorlog": Row("error-logfile", flags=("--error-logfile", "--log-file")),
     "loglevel": Row("log-level", convert=_lower, flags=("--log-level",)),
-    "capture_output": _none(
+    "capture_output": without_key(
         "redirect the output of the whole process", "--capture-output", switch=True
     ),
-    "logger_class": _none(_LOGGING, "--logger-class"),
-    "logconfig": _none(_LOGGING, "--log-config"),
-    "logconfig_dict": _none(_LOGGING),
-    "logconfig_json": _none(_LOGGING, "--log-config-json"),
-    "syslog_addr": _none(_SYSLOG, "--log-syslog-to"),
-    "syslog": _none(_SYSLOG, "--log-syslog", switch=True),
-    "syslog_prefix": _none(_SYSLOG, "--log-syslog-prefix"),
-    "syslog_facility": _none(_SYSLOG, "--log-syslog-facility"),
-    "enable_stdio_inheritance": _none(NO_MODE, "-R", "--enable-stdio-inheritance", switch=True),
+    "logger_class": without_key(_LOGGING, "--logger-class"),
+    "logconfig": without_key(_LOGGING, "--log-config"),
+    "logconfig_dict": without_key(_LOGGING),
+    "logconfig_json": without_key(_LOGGING, "--log-config-json"),
+    "syslog_addr": without_key(LOG_FILES, "--log-syslog-to"),
+    "syslog": without_key(LOG_FILES, "--log-syslog", switch=True),
+    "syslog_prefix": without_key(LOG_FILES, "--log-syslog-prefix"),
+    "syslog_facility": without_key(LOG_FILES, "--log-syslog-facility"),
+    "enable_stdio_inheritance": without_key(
+        ALWAYS, "-R", "--enable-stdio-inheritance", switch=True
+    ),
     "statsd_host": Row("statsd-host", flags=("--statsd-host",)),
     "dogstatsd_tags": Row("dogstatsd-tags", flags=("--dogstatsd-tags",)),
     "statsd_prefix": Row("statsd-prefix", flags=("--statsd-prefix",)),
-    "enable_backlog_metric": _none(
+    "enable_backlog_metric": without_key(
         "iotax has other statistics", "--enable-backlog-metric", switch=True
     ),
-    "proc_name": _none("iotax does not name its processes", "-n", "--name"),
-    "default_proc_name": _none("gunicorn sets it itself"),
+    "proc_name": without_key(PROCESS_NAMES, "-n", "--name"),
+    "default_proc_name": without_key("gunicorn sets it itself"),
     "pythonpath": Row("pythonpath", flags=("--pythonpath",)),
-    "paste": _none(
-        "make the application in a module, with paste.deploy.loadapp", "--paste", "--paster"
-    ),
-    "on_starting": _none(_NO_HOOK),
-    "on_reload": _none(_NO_HOOK),
-    "when_ready": _none(_NO_HOOK),
-    "pre_fork": _none(_NO_HOOK),
+    "paste": without_key(PASTE, "--paste", "--paster"),
+    "on_starting": without_key(_NO_HOOK),
+    "on_reload": without_key(_NO_HOOK),
+    "when_ready": without_key(_NO_HOOK),
+    "pre_fork": without_key(_NO_HOOK),
     "post_fork": Row("hooks", "worker_start of a hooks module"),
     "post_worker_init": Row("hooks", "worker_ready of a hooks module"),
-    "worker_int": _none(_NO_HOOK),
-    "worker_abort": _none("set request-timeout and slow-request, which log the stack"),
-    "pre_exec": _none(_NO_HOOK),
-    "pre_request": _none(_PER_REQUEST),
-    "post_request": _none(_PER_REQUEST),
+    "worker_int": without_key(_NO_HOOK),
+    "worker_abort": without_key("set request-timeout and slow-request, which log the stack"),
+    "pre_exec": without_key(_NO_HOOK),
+    "pre_request": without_key(_PER_REQUEST),
+    "post_request": without_key(_PER_REQUEST),
     "child_exit": Row("hooks", "child_exit of a hooks module"),
     "worker_exit": Row("hooks", "worker_exit of a hooks module"),
-    "nworkers_changed": _none(_NO_HOOK),
-    "on_exit": _none(_NO_HOOK),
-    "ssl_context": _none(_TLS),
+    "nworkers_changed": without_key(_NO_HOOK),
+    "on_exit": without_key(_NO_HOOK),
+    "ssl_context": without_key(TLS),
     "proxy_protocol": Row("bind", "proxy:// before each address", flags=("--proxy-protocol",)),
     "proxy_allow_ips": Row("proxy-protocol-from", flags=("--proxy-allow-from",)),
     "protocol": Row("", "HTTP is the only protocol", _protocol, ("--protocol",)),
-    "uwsgi_allow_ips": _none("HTTP is the only protocol", "--uwsgi-allow-from"),
-    "keyfile": _none(_TLS, "--keyfile"),
-    "certfile": _none(_TLS, "--certfile"),
-    "ssl_version": _none(_TLS, "--ssl-version"),
-    "cert_reqs": _none(_TLS, "--cert-reqs"),
-    "ca_certs": _none(_TLS, "--ca-certs"),
-    "suppress_ragged_eofs": _none(_TLS, "--suppress-ragged-eofs", switch=True),
-    "do_handshake_on_connect": _none(_TLS, "--do-handshake-on-connect", switch=True),
-    "ciphers": _none(_TLS, "--ciphers"),
-    "http_protocols": _none(_HTTP2, "--http-protocols"),
-    "http2_cleartext": _none(_HTTP2, "--http2-cleartext"),
-    "http2_max_concurrent_streams": _none(_HTTP2, "--http2-max-concurrent-streams"),
-    "http2_initial_window_size": _none(_HTTP2, "--http2-initial-window-size"),
-    "http2_max_frame_size": _none(_HTTP2, "--http2-max-frame-size"),
-    "http2_max_header_list_size": _none(_HTTP2, "--http2-max-header-list-size"),
-    "raw_paste_global_conf": _none(
+    "uwsgi_allow_ips": without_key("HTTP is the only protocol", "--uwsgi-allow-from"),
+    "keyfile": without_key(TLS, "--keyfile"),
+    "certfile": without_key(TLS, "--certfile"),
+    "ssl_version": without_key(TLS, "--ssl-version"),
+    "cert_reqs": without_key(TLS, "--cert-reqs"),
+    "ca_certs": without_key(TLS, "--ca-certs"),
+    "suppress_ragged_eofs": without_key(TLS, "--suppress-ragged-eofs", switch=True),
+    "do_handshake_on_connect": without_key(TLS, "--do-handshake-on-connect", switch=True),
+    "ciphers": without_key(TLS, "--ciphers"),
+    "http_protocols": without_key(_HTTP2, "--http-protocols"),
+    "http2_cleartext": without_key(_HTTP2, "--http2-cleartext"),
+    "http2_max_concurrent_streams": without_key(_HTTP2, "--http2-max-concurrent-streams"),
+    "http2_initial_window_size": without_key(_HTTP2, "--http2-initial-window-size"),
+    "http2_max_frame_size": without_key(_HTTP2, "--http2-max-frame-size"),
+    "http2_max_header_list_size": without_key(_HTTP2, "--http2-max-header-list-size"),
+    "raw_paste_global_conf": without_key(
         "pass it to paste.deploy.loadapp as global_conf", "--paste-global"
     ),
-    "permit_obsolete_folding": _none(_GRAMMAR, "--permit-obsolete-folding", switch=True),
-    "strip_header_spaces": _none(_GRAMMAR, "--strip-header-spaces", switch=True),
-    "permit_unconventional_http_method": _none(
+    "permit_obsolete_folding": without_key(_GRAMMAR, "--permit-obsolete-folding", switch=True),
+    "strip_header_spaces": without_key(_GRAMMAR, "--strip-header-spaces", switch=True),
+    "permit_unconventional_http_method": without_key(
         _GRAMMAR, "--permit-unconventional-http-method", switch=True
     ),
-    "permit_unconventional_http_version": _none(
+    "permit_unconventional_http_version": without_key(
         _GRAMMAR, "--permit-unconventional-http-version", switch=True
     ),
-    "casefold_http_method": _none(_GRAMMAR, "--casefold-http-method", switch=True),
-    "forwarder_headers": _none(
+    "casefold_http_method": without_key(_GRAMMAR, "--casefold-http-method", switch=True),
+    "forwarder_headers": without_key(
         "of the proxy's headers, only those of forwarded-headers count", "--forwarder-headers"
     ),
-    "header_map": _none("headers with an underscore never reach the application", "--header-map"),
-    "asgi_loop": _none(_ASGI, "--asgi-loop"),
-    "asgi_lifespan": _none(_ASGI, "--asgi-lifespan"),
-    "asgi_disconnect_grace_period": _none(_ASGI, "--asgi-disconnect-grace-period"),
-    "websocket_max_message_size": _none(_ASGI, "--websocket-max-message-size"),
-    "http_parser": _none(_GRAMMAR, "--http-parser"),
-    "root_path": _none(_ASGI, "--root-path"),
-    "dirty_apps": _none(_DIRTY, "--dirty-app"),
-    "dirty_workers": _none(_DIRTY, "--dirty-workers"),
-    "dirty_timeout": _none(_DIRTY, "--dirty-timeout"),
-    "dirty_threads": _none(_DIRTY, "--dirty-threads"),
-    "dirty_graceful_timeout": _none(_DIRTY, "--dirty-graceful-timeout"),
-    "on_dirty_starting": _none(_DIRTY),
-    "dirty_post_fork": _none(_DIRTY),
-    "dirty_worker_init": _none(_DIRTY),
-    "dirty_worker_exit": _none(_DIRTY),
-    "control_socket": _none("send signals to the supervisor", "--control-socket"),
-    "control_socket_mode": _none("send signals to the supervisor", "--control-socket-mode"),
-    "control_socket_disable": _none(
+    "header_map": without_key(
+        "headers with an underscore never reach the application", "--header-map"
+    ),
+    "asgi_loop": without_key(_ASGI, "--asgi-loop"),
+    "asgi_lifespan": without_key(_ASGI, "--asgi-lifespan"),
+    "asgi_disconnect_grace_period": without_key(_ASGI, "--asgi-disconnect-grace-period"),
+    "websocket_max_message_size": without_key(_ASGI, "--websocket-max-message-size"),
+    "http_parser": without_key(_GRAMMAR, "--http-parser"),
+    "root_path": without_key(_ASGI, "--root-path"),
+    "dirty_apps": without_key(_DIRTY, "--dirty-app"),
+    "dirty_workers": without_key(_DIRTY, "--dirty-workers"),
+    "dirty_timeout": without_key(_DIRTY, "--dirty-timeout"),
+    "dirty_threads": without_key(_DIRTY, "--dirty-threads"),
+    "dirty_graceful_timeout": without_key(_DIRTY, "--dirty-graceful-timeout"),
+    "on_dirty_starting": without_key(_DIRTY),
+    "dirty_post_fork": without_key(_DIRTY),
+    "dirty_worker_init": without_key(_DIRTY),
+    "dirty_worker_exit": without_key(_DIRTY),
+    "control_socket": without_key("send signals to the supervisor", "--control-socket"),
+    "control_socket_mode": without_key("send signals to the supervisor", "--control-socket-mode"),
+    "control_socket_disable": without_key(
         "not needed: iotax has no control socket", "--no-control-socket", switch=True
     ),
 }
@@ -295,6 +290,7 @@ def translate(settings: Iterable[Setting]) -> Draft:
         threaded = threaded or _makes_threads(setting)
     for setting in proxied:
         _require_proxy_header(draft, setting)
+    withdraw_what_cannot_be_combined(draft)
     _write_out_defaults(draft, umask, threaded)
     return draft
 
@@ -319,11 +315,10 @@ def _is_default(setting: Setting) -> bool:
 
 def _addresses(value: object) -> object:
     """gunicorn's forms: HOST means port 8000, and unix: may be followed by two slashes."""
-    if isinstance(value, str):
-        value = value.split(",")
-    if not isinstance(value, list | tuple):
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
         return value
-    return [_address(part.strip()) if isinstance(part, str) else part for part in value]
+    return [_address(part) if isinstance(part, str) else part for part in parts]
 
 
 def _address(text: str) -> str:
@@ -334,8 +329,8 @@ def _address(text: str) -> str:
 
 
 def _carry_environment(draft: Draft, setting: Setting) -> None:
-    value = setting.value.split(",") if isinstance(setting.value, str) else setting.value
-    parts = value if isinstance(value, list | tuple) else []
+    value = setting.value
+    parts = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
     pairs = [part.partition("=") for part in parts if isinstance(part, str) and "=" in part]
     if not pairs or len(pairs) != len(parts):
         draft.leave_out(setting, 'expected a list of "NAME=VALUE"')
@@ -361,6 +356,9 @@ def _require_proxy_header(draft: Draft, setting: Setting) -> None:
     if setting.value in ("off", False):
         draft.leave_out(setting, "it is gunicorn's default")
         return
+    if "bind" in draft.undecided:
+        draft.leave_out(setting, "write proxy:// before each address of bind")
+        return
     addresses = draft.values("bind") or ["127.0.0.1:8000"]
     try:
         entry = accepted("bind", [f"proxy://{address}" for address in addresses])
@@ -370,10 +368,6 @@ def _require_proxy_header(draft: Draft, setting: Setting) -> None:
     former = draft.keys.get("bind")
     entry.origins = [*(former.origins if former else ()), setting]
     draft.keys["bind"] = entry
-
-
-def has_unix_socket(draft: Draft) -> bool:
-    return any("unix:" in address for address in draft.values("bind"))
 
 
 def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
@@ -400,20 +394,3 @@ def _write_out_defaults(draft: Draft, umask: int, threaded: bool) -> None:
     else:
         draft.default("keep-alive", 2, "")
     write_out_common_defaults(draft)
-
-
-def write_out_common_defaults(draft: Draft) -> None:
-    """Those of gunicorn and uWSGI. Withdraws keys that iotax does not accept together."""
-    if draft.is_on("reload") and draft.is_on("preload"):
-        draft.withdraw("preload", "preload and reload cannot be combined")
-    for key in ("statsd-prefix", "dogstatsd-tags"):
-        if key in draft.keys and "statsd-host" not in draft.keys:
-            draft.withdraw(key, "it needs statsd-host")
-    if "proxy-protocol-from" in draft.keys and "proxy://" not in str(draft.values("bind")):
-        draft.withdraw("proxy-protocol-from", "it needs proxy:// in bind")
-    draft.default("limit-body", 0, "no limit")
-    if "max-requests" in draft.keys:
-        draft.default("max-requests-jitter", 0, "exactly max-requests")
-    limits = [draft.bytes_of(key) for key in ("limit-request-line", "limit-field")]
-    if max(limits) > draft.bytes_of("limit-head"):
-        draft.default("limit-head", max(limits), "room for the largest of the limits above")

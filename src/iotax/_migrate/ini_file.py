@@ -7,7 +7,6 @@ https://uwsgi-docs.readthedocs.io/en/latest/Configuration.html
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from iotax._migrate.setting import Setting, SourceError
@@ -19,6 +18,7 @@ _PLACEHOLDER = re.compile(
     r"|%(?P<letter>[A-Za-z0-9\[%])"
 )
 _SET_PLACEHOLDER = ("set-placeholder", "set-ph", "set")
+_BLOCKS = frozenset({"for", "ifenv", "ifexists", "ifplugin", "ifdir"})
 _BLOCK_ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 
 
@@ -26,15 +26,9 @@ class _Unknown(Exception):
     """The text says why the value of a placeholder is unknown."""
 
 
-def is_block(key: str) -> bool:
+def _is_block(key: str) -> bool:
     """Whether uWSGI applies the settings after `key` under a condition, or several times."""
-    return key.startswith(("if-", "for-")) or key in (
-        "for",
-        "ifenv",
-        "ifexists",
-        "ifplugin",
-        "ifdir",
-    )
+    return key.startswith(("if-", "for-")) or key in _BLOCKS
 
 
 def read_ini(content: bytes, path: str, section: str = "uwsgi") -> list[Setting]:
@@ -73,17 +67,17 @@ def read_ini(content: bytes, path: str, section: str = "uwsgi") -> list[Setting]
     return reader.settings
 
 
-@dataclass
 class _Reader:
-    path: str
-    settings: list[Setting] = field(default_factory=list)
+    """`settings`: those read so far."""
 
-    def __post_init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.settings: list[Setting] = []
         self._defined: dict[str, str] = {}
         self._block = ""
 
     def skip_section(self, name: str, line: int) -> None:
-        why = f"another section; iotax migrate {self.path}:{name} translates it"
+        why = f"another section; iotax migrate {self._path}:{name} translates it"
         self.settings.append(Setting(f"[{name}]", "", f"[{name}]", obstacle=why, line=line))
 
     def skip_line(self, text: str, line: int) -> None:
@@ -95,7 +89,7 @@ class _Reader:
         obstacle = f"it depends on {self._block}" if self._block else ""
         if key in _BLOCK_ENDS:
             self._block, obstacle = "", f"the end of {self._block or 'nothing'}"
-        elif is_block(key):
+        elif _is_block(key):
             self._block, obstacle = f"{key} in line {line}", "conditions are not evaluated"
         elif key == "else":
             obstacle = "conditions are not evaluated"
@@ -123,7 +117,7 @@ class _Reader:
         if found["file"] is not None:
             raise _Unknown(f"it reads the file {found['file']}")
         if found["letter"]:
-            text = _magic(found["letter"], Path(os.path.abspath(self.path)))
+            text = _magic(found["letter"], Path(os.path.abspath(self._path)))
             follows = found.string[found.end() : found.end() + 1]
             return text.removesuffix("/") if follows == "/" else text
         if found["key"] not in self._defined:

@@ -6,12 +6,15 @@ literals at the top level have a value that can be known here.
 
 import ast
 import tokenize
+import warnings
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from io import BytesIO
 
 from iotax._migrate.setting import Setting, SourceError
 
+_NOT_LITERAL = "only literals are read"
+_DEPENDS = "it depends on the statement in line"
 _MAKES_NAMES = frozenset({"exec", "globals", "locals", "vars"})
 
 
@@ -20,9 +23,11 @@ def read_python(content: bytes, name: str, known: Container[str]) -> list[Settin
     other variables. Errors: SourceError."""
     text = _decoded(content, name)
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(text)
     except SyntaxError as error:
-        raise SourceError(f"{name}:{error.lineno}: not valid Python: {error.msg}") from None
+        where = f"{name}:{error.lineno}" if error.lineno else name
+        raise SourceError(f"{where}: not valid Python: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise SourceError(f"{name}: not valid Python: {error or 'nested too deeply'}") from None
     return _without_replaced(list(_Reader(text, known).settings(tree)))
@@ -54,10 +59,10 @@ class _Reader:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     yield from self._of_target(target, value)
-                yield from self._stored_in(value, "only literals are read")
+                yield from self._stored_in(value, _NOT_LITERAL)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 yield from self._of_target(target, value)
-                yield from self._stored_in(value, "only literals are read")
+                yield from self._stored_in(value, _NOT_LITERAL)
             case (
                 ast.FunctionDef(name=name)
                 | ast.AsyncFunctionDef(name=name)
@@ -68,9 +73,9 @@ class _Reader:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from self._of_import(statement, names)
             case ast.AugAssign():
-                yield from self._stored_in(statement, "only literals are read")
+                yield from self._stored_in(statement, _NOT_LITERAL)
             case _:
-                why = f"it depends on the statement in line {statement.lineno}"
+                why = f"{_DEPENDS} {statement.lineno}"
                 yield from self._stored_in(statement, why)
 
     def _of_target(self, target: ast.expr, value: ast.expr) -> Iterator[Setting]:
@@ -85,17 +90,16 @@ class _Reader:
             for part, part_value in zip(target.elts, value.elts, strict=True):
                 yield from self._of_target(part, part_value)
         else:
-            for name in _names(target, ast.Store):
+            for name in _names(target):
                 shown = f"{name.id} = … {self._source(value)}"
-                yield from self._unknown(name.id, shown, name, "only literals are read")
+                yield from self._unknown(name.id, shown, name, _NOT_LITERAL)
 
     def _assigned(self, name: str, target: ast.expr, value: ast.expr) -> Setting:
         shown = f"{name} = {self._source(value)}"
         try:
             literal = ast.literal_eval(value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            why = "only literals are read"
-            return Setting(name, name, shown, obstacle=why, line=target.lineno)
+            return Setting(name, name, shown, obstacle=_NOT_LITERAL, line=target.lineno)
         return Setting(name, name, shown, literal, line=target.lineno)
 
     def _of_import(self, statement: ast.stmt, names: list[ast.alias]) -> Iterator[Setting]:
@@ -105,7 +109,7 @@ class _Reader:
                 why = "settings of other files are not read"
                 yield Setting("*", "*", shown, obstacle=why, line=statement.lineno)
             name = alias.asname or alias.name
-            yield from self._unknown(name, shown, statement, "only literals are read")
+            yield from self._unknown(name, shown, statement, _NOT_LITERAL)
 
     def _stored_in(self, outer: ast.AST, why: str) -> Iterator[Setting]:
         """Settings that a statement with others inside it may set, or an expression with :=."""
@@ -113,7 +117,7 @@ class _Reader:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 yield from self._unknown(node.name, f"def {node.name}", node, why)
             elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
-                for name in _names(node, ast.Store):
+                for name in _names(node):
                     yield from self._unknown(name.id, self._source(node), name, why)
             elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 yield from self._unknown(node.id, node.id, node, why)
@@ -124,11 +128,7 @@ class _Reader:
 
     def _made_by_calls(self, statement: ast.stmt) -> Iterator[Setting]:
         for node in _inside(statement):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in _MAKES_NAMES
-            ):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _MAKES_NAMES:
                 why = "settings that it makes are not read"
                 yield Setting("*", "*", self._source(node), obstacle=why, line=node.lineno)
 
@@ -175,11 +175,12 @@ def _is_target(node: ast.AST) -> bool:
     return isinstance(node, ast.Name | ast.Tuple | ast.List) and isinstance(node.ctx, ast.Store)
 
 
-def _names(node: ast.AST, context: type[ast.expr_context]) -> Iterator[ast.Name]:
+def _names(node: ast.AST) -> Iterator[ast.Name]:
+    """Names that an assignment, or its target, sets."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
     for target in targets:
         for part in ast.walk(target):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, context):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 yield part
 
 
@@ -195,4 +196,4 @@ def _without_replaced(settings: list[Setting]) -> list[Setting]:
 
 
 def _is_conditional(setting: Setting) -> bool:
-    return setting.obstacle.startswith("it depends") or setting.name == "*"
+    return setting.obstacle.startswith(_DEPENDS) or setting.name == "*"

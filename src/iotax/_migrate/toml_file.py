@@ -37,7 +37,7 @@ def _defaults(draft: Draft, server: str) -> list[str]:
 
 def _line(key: str, plain_name: str, entry: Entry) -> str:
     comment = ": ".join(part for part in (_origins(plain_name, entry.origins), entry.note) if part)
-    after = f"  # {one_line(comment)}" if comment else ""
+    after = f"  # {comment}" if comment else ""
     return f"{key} = {entry.text}{after}"
 
 

@@ -11,14 +11,22 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from iotax._migrate.command_line import APP
-from iotax._migrate.draft import TABLES, Draft, NotCarriedOver, Row
-from iotax._migrate.gunicorn import (
-    NO_MODE,
+from iotax._migrate.common import (
+    ALWAYS,
+    LOG_FILES,
+    PASTE,
+    PROCESS_NAMES,
+    SHARED_LISTENER,
+    SYSTEMD,
     THREADS,
+    TLS,
     has_unix_socket,
     number_of_workers,
+    withdraw_what_cannot_be_combined,
+    without_key,
     write_out_common_defaults,
 )
+from iotax._migrate.draft import TABLES, Draft, NotCarriedOver, Row
 from iotax._migrate.ini_file import placeholders_in
 from iotax._migrate.setting import Setting
 
@@ -27,11 +35,6 @@ _HTTP_ONLY = "HTTP is the only protocol: use http-socket, and proxy_pass in ngin
 _ENVIRONMENT = "start the iotax of that environment, e.g. .venv/bin/iotax"
 _FILES = "serve files with the proxy, or with WhiteNoise"
 _ADDRESS_SPACE = "worker-max-rss bounds resident memory, not address space"
-_PASTE = "make the application in a module, with paste.deploy.loadapp"
-_LOG_FORWARDING = (
-    "iotax writes to files and standard output; let systemd or a log agent forward them"
-)
-_TLS = "let a proxy terminate TLS"
 
 
 def _is_on(value: object) -> bool:
@@ -59,7 +62,7 @@ def _file_of_logger(value: object) -> object:
     """[NAME] PLUGIN:ARGUMENTS"""
     plugin, _, path = str(value).rpartition(" ")[2].partition(":")
     if plugin != "file" or not path:
-        raise NotCarriedOver(_LOG_FORWARDING)
+        raise NotCarriedOver(LOG_FILES)
     return path
 
 
@@ -77,10 +80,6 @@ def _listener(value: object) -> object:
     return [_address(value)]
 
 
-def _none(note: str, *flags: str, switch: bool | None = None) -> Row:
-    return Row(note=note, flags=flags, switch=switch)
-
-
 # Without flags: --NAME.
 ROWS: Final[Mapping[str, Row]] = {
     # The application
@@ -90,23 +89,25 @@ ROWS: Final[Mapping[str, Row]] = {
     "file": Row("app", "the module of the file, with callable"),
     "callable": Row("app", "the attribute; application by default"),
     "mount": Row("mounts", "/prefix=APP"),
-    "manage-script-name": _none("mounts set SCRIPT_NAME", "--manage-script-name", switch=True),
+    "manage-script-name": without_key(
+        "mounts set SCRIPT_NAME", "--manage-script-name", switch=True
+    ),
     "chdir": Row("chdir"),
     "pythonpath": Row("pythonpath"),
     "python-path": Row("pythonpath"),
     "pp": Row("pythonpath"),
     "env": Row("env"),
-    "need-app": _none(NO_MODE, "--need-app", switch=True),
+    "need-app": without_key(ALWAYS, "--need-app", switch=True),
     "lazy-apps": Row("preload", "the opposite", _is_off, switch=True, flags=("--lazy-apps",)),
     "lazy": Row("preload", "the opposite", _is_off, switch=True, flags=("--lazy",)),
-    "home": _none(_ENVIRONMENT, "--home", "-H"),
-    "virtualenv": _none(_ENVIRONMENT, "--virtualenv", "-H"),
-    "venv": _none(_ENVIRONMENT, "--venv", "-H"),
-    "pyhome": _none(_ENVIRONMENT, "--pyhome", "-H"),
-    "paste": _none(_PASTE),
-    "ini-paste": _none(_PASTE),
-    "ini-paste-logged": _none(_PASTE),
-    "pecan": _none("make the application in a module, with pecan.deploy"),
+    "home": without_key(_ENVIRONMENT, "--home", "-H"),
+    "virtualenv": without_key(_ENVIRONMENT, "--virtualenv", "-H"),
+    "venv": without_key(_ENVIRONMENT, "--venv", "-H"),
+    "pyhome": without_key(_ENVIRONMENT, "--pyhome", "-H"),
+    "paste": without_key(PASTE),
+    "ini-paste": without_key(PASTE),
+    "ini-paste-logged": without_key(PASTE),
+    "pecan": without_key("make the application in a module, with pecan.deploy"),
     # Addresses
     "http": Row("bind", "without a router process", _listener),
     "http-socket": Row("bind", "", _listener),
@@ -125,31 +126,33 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "chmod-socket": Row("unix-mode", "666 without a value", _mode, ("--chmod-socket", "-C")),
     "chmod": Row("unix-mode", "666 without a value", _mode, ("--chmod", "-C")),
-    "chown-socket": _none("the socket belongs to the user that runs iotax"),
+    "chown-socket": without_key("the socket belongs to the user that runs iotax"),
     "listen": Row("backlog", flags=("--listen", "-l")),
-    "reuse-port": _none(
-        "not needed: with one shared listener, free threads decide who accepts",
+    "reuse-port": without_key(
+        SHARED_LISTENER,
         "--reuse-port",
         switch=True,
     ),
-    "enable-proxy-protocol": _none(
+    "enable-proxy-protocol": without_key(
         "bind proxy:// reads it, if this version has that", "--enable-proxy-protocol", switch=True
     ),
     # Processes
-    "master": _none(NO_MODE, "--master", "-M", switch=True),
+    "master": without_key(ALWAYS, "--master", "-M", switch=True),
     "processes": Row("workers", "", number_of_workers, ("--processes", "-p")),
     "workers": Row("workers", "", number_of_workers, ("--workers", "-p")),
     "threads": Row("threads"),
-    "enable-threads": _none(NO_MODE, "--enable-threads", "-T", switch=True),
-    "single-interpreter": _none(NO_MODE, "--single-interpreter", "-i", switch=True),
-    "thunder-lock": _none("not needed: only free threads accept", "--thunder-lock", switch=True),
+    "enable-threads": without_key(ALWAYS, "--enable-threads", "-T", switch=True),
+    "single-interpreter": without_key(ALWAYS, "--single-interpreter", "-i", switch=True),
+    "thunder-lock": without_key(
+        "not needed: only free threads accept", "--thunder-lock", switch=True
+    ),
     "max-requests": Row("max-requests", flags=("--max-requests", "-R")),
-    "max-requests-delta": _none("max-requests-jitter is a random number, not one per worker"),
+    "max-requests-delta": without_key("max-requests-jitter is a random number, not one per worker"),
     "max-worker-lifetime": Row("worker-lifetime"),
     "reload-on-rss": Row("worker-max-rss", "in MB; without the suffix, bytes", _megabytes),
     "evil-reload-on-rss": Row("worker-max-rss", "in MB; without the suffix, bytes", _megabytes),
-    "reload-on-as": _none(_ADDRESS_SPACE),
-    "evil-reload-on-as": _none(_ADDRESS_SPACE),
+    "reload-on-as": without_key(_ADDRESS_SPACE),
+    "evil-reload-on-as": without_key(_ADDRESS_SPACE),
     "uid": Row("user"),
     "gid": Row("group"),
     "umask": Row("umask"),
@@ -157,8 +160,8 @@ ROWS: Final[Mapping[str, Row]] = {
     "pidfile2": Row("pid-file"),
     "safe-pidfile": Row("pid-file"),
     "safe-pidfile2": Row("pid-file"),
-    "daemonize": _none("use systemd, or another supervisor", "--daemonize", "-d"),
-    "daemonize2": _none("use systemd, or another supervisor"),
+    "daemonize": without_key(SYSTEMD, "--daemonize", "-d"),
+    "daemonize2": without_key(SYSTEMD),
     "py-autoreload": Row("reload", "0: off", _if_positive),
     "py-auto-reload": Row("reload", "0: off", _if_positive),
     "python-autoreload": Row("reload", "0: off", _if_positive),
@@ -178,10 +181,10 @@ ROWS: Final[Mapping[str, Row]] = {
     "limit-post": Row("limit-body"),
     "buffer-size": Row("limit-head", flags=("--buffer-size", "-b")),
     "http-buffer-size": Row("limit-head"),
-    "post-buffering": _none("bodies are received before the call: body-memory, spool-dir"),
+    "post-buffering": without_key("bodies are received before the call: body-memory, spool-dir"),
     # Stopping
-    "die-on-term": _none(NO_MODE, "--die-on-term", switch=True),
-    "vacuum": _none(NO_MODE, "--vacuum", switch=True),
+    "die-on-term": without_key(ALWAYS, "--die-on-term", switch=True),
+    "vacuum": without_key(ALWAYS, "--vacuum", switch=True),
     # Logs and statistics
     "disable-logging": Row(
         "access-log", "the opposite", _is_off, ("--disable-logging", "-L"), switch=True
@@ -191,9 +194,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "logger": Row("error-logfile", "file:PATH only", _file_of_logger),
     "req-logger": Row("access-logfile", "file:PATH only", _file_of_logger),
     "logger-req": Row("access-logfile", "file:PATH only", _file_of_logger),
-    "log-format": _none("the variables of uWSGI have no counterpart"),
-    "logformat": _none("the variables of uWSGI have no counterpart"),
-    "log-x-forwarded-for": _none(
+    "log-format": without_key("the variables of uWSGI have no counterpart"),
+    "logformat": without_key("the variables of uWSGI have no counterpart"),
+    "log-x-forwarded-for": without_key(
         "the client's address comes from forwarded-allow-ips",
         "--log-x-forwarded-for",
         switch=True,
@@ -217,7 +220,7 @@ GROUPS: Final[tuple[tuple[str, str], ...]] = (
         "*subscri* fastrouter* rawrouter* sslrouter* zerg* puwsgi-*",
         "use a proxy or load balancer",
     ),
-    ("https* ssl-* suwsgi-* sni*", _TLS),
+    ("https* ssl-* suwsgi-* sni*", TLS),
     ("httprouter http-*", "the listeners speak HTTP, there is no router process"),
     ("fastcgi-* scgi-* raw-* udp multicast* protocol socket-protocol", _HTTP_ONLY),
     ("*static* *serve-mode mime* honour-range disable-sendfile", _FILES),
@@ -239,12 +242,12 @@ GROUPS: Final[tuple[tuple[str, str], ...]] = (
     ("set set-ph set-placeholder declare-option*", "a placeholder"),
     ("*plugin* autoload dlopen", "Python is the only language, and needs no plugin"),
     ("*reload* fs-* touch-* master-fifo", "send HUP to the supervisor"),
-    ("*log-* *logger* logdate logfile* rsyslog-*", _LOG_FORWARDING),
+    ("*log-* *logger* logdate logfile* rsyslog-*", LOG_FILES),
     (
         "carbon* rrdtool* snmp* nagios *metric* stats-* *alarm* memory-report mem-*",
         "iotax has other statistics",
     ),
-    ("procname* auto-procname", "iotax does not name its processes"),
+    ("procname* auto-procname", PROCESS_NAMES),
     (
         "harakiri-* no-harakiri*",
         "request-timeout has its own log lines and options",
@@ -332,6 +335,7 @@ def translate(settings: Iterable[Setting]) -> Draft:
             draft.apply(setting, row)
             proxied = proxied or setting.name in ("socket", "uwsgi-socket")
     _carry_application(draft, named, attribute)
+    withdraw_what_cannot_be_combined(draft)
     _write_out_defaults(draft, proxied)
     return draft
 

@@ -217,7 +217,10 @@ def test_values_that_cannot_be_carried_over_become_comments(
     ("text", "line"),
     [
         ("workers = '0x4'", "workers = 4"),
-        ("bind = 'unix:///run/a.sock, [::1], b:80'", '["unix:/run/a.sock", "[::1]:8000", "b:80"]'),
+        (
+            "bind = ('unix:///run/a.sock', '[::1]', 'b:80')",
+            '["unix:/run/a.sock", "[::1]:8000", "b:80"]',
+        ),
         ("limit_request_fields = 0", "limit-fields = 10000  # limit_request_fields"),
         ("limit_request_field_size = 9 ; x = 1", "limit-field = 9  # limit_request_field_size"),
         ("accesslog = None", "access-log = false  # accesslog"),
@@ -226,6 +229,7 @@ def test_values_that_cannot_be_carried_over_become_comments(
         ("loglevel = 'DEBUG'", 'log-level = "debug"  # loglevel'),
         ("forwarded_allow_ips = '10.0.0.1, *'", 'forwarded-allow-ips = ["10.0.0.1", "*"]'),
         ('chdir = """/srv/a"b\\\\c"""', 'chdir = "/srv/a\\"b\\\\c"'),
+        ("chdir = '/\\d'", 'chdir = "/\\\\d"'),
         ("workers = threads = 3", "workers = 3\n"),
         ("timeout = 2.5", "request-timeout = 2.5  # timeout"),
     ],
@@ -448,6 +452,7 @@ def test_an_ini_that_is_not_utf_8_exits_with_2(
         ("gunicorn 'main:app(\"x\")'", 'app = "main:app(\\"x\\")"  # APP'),
         ("gunicorn", "limit-body = 0"),
         ("uwsgi -s :1 -p4 -Mm", 'bind = ["0.0.0.0:1"]  # -s'),
+        ("uwsgi -MTp4", "workers = 4  # -p"),
         ("uwsgi --lazy-apps main:app", 'app = "main:app"  # APP'),
         ("uwsgi site.ini", "site.ini: other files are not read"),
         ("uwsgi --chmod-socket=660", 'unix-mode = "660"  # --chmod-socket'),
