@@ -1,6 +1,7 @@
 """The command `iotax migrate`: reads SOURCE, and prints a settings file on standard output.
 
-Exit codes: 0 printed, 2 SOURCE or the command line cannot be used.
+Exit codes: 0 printed, 1 standard output cannot be written, 2 SOURCE or the command line cannot be
+used.
 """
 
 import os
@@ -19,6 +20,7 @@ from iotax._migrate.python_file import read_python
 from iotax._migrate.setting import SourceError
 from iotax._migrate.toml_file import write
 
+EXIT_OUTPUT: Final = 1
 EXIT_USAGE: Final = 2
 USAGE: Final = """\
 usage: iotax migrate SOURCE
@@ -47,7 +49,13 @@ def main(argv: Sequence[str]) -> int:
     except SourceError as error:
         terminal.say(f"iotax migrate: {error}")
         return EXIT_USAGE
-    sys.stdout.buffer.write(text)
+    try:
+        # A file of its own: at its exit, Python would try again to write what sys.stdout keeps.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+            out.write(text)
+    except OSError as error:
+        terminal.say(f"iotax migrate: cannot write to standard output: {error.strerror}")
+        return EXIT_OUTPUT
     return 0
 
 

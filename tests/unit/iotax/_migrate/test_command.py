@@ -82,6 +82,15 @@ def test_help_is_printed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert capfdbinary.readouterr().out.startswith(b"usage: iotax migrate SOURCE\n")
 
 
+def test_full_disk_exits_with_1() -> None:
+    words = [sys.executable, "-m", "iotax", "migrate", "gunicorn main:app"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    error = "iotax migrate: cannot write to standard output: No space left on device\n"
+    assert done.stderr == error
+
+
 def test_subcommand_must_come_first(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert cli.main(["--port", "1", "migrate"]) == 2
     assert b"an application in a module named migrate is migrate:app" in (
