@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from iotax import cli
+from iotax import _iotax, cli
 from iotax._command.print_config import as_json, as_toml
 from iotax._config.option import Option
 from iotax._config.option_types import (
@@ -127,7 +127,7 @@ def test_every_source_is_named(project: Path) -> None:
     settings = from_command({"keep_alive": "500ms", "app": "main:app"}, environ)
     lines = as_toml(settings).splitlines()
     for line in (
-        "# iotax 0.1.0, settings file: iotax.toml",
+        f"# iotax {_iotax.__version__}, settings file: iotax.toml",
         "backlog = 7  # iotax.toml:1",
         "threads = 8  # IOTAX_THREADS",
         "port = 5000  # PORT",
