@@ -21,8 +21,9 @@ from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.errors import ConfigError
 from iotax._config.given import nearest
+from iotax._config.option import PROJECT_FILE, SETTINGS_FILE
 from iotax._config.option_types import Integer, Kind, String, Time
-from iotax._config.settings_file import CHECK, FILE, PROJECT, SettingsFile
+from iotax._config.settings_file import CHECK, SettingsFile
 
 EXAMPLES: Final = """\
 Examples:
@@ -132,7 +133,7 @@ def _value(spelling: str, kind: Kind, given: Any) -> Any:
 
 
 def _from_files(directory: Path) -> dict[str, Any]:
-    for name, table in ((FILE, "[check]"), (PROJECT, "[tool.iotax.check]")):
+    for name, table in ((SETTINGS_FILE, "[check]"), (PROJECT_FILE, "[tool.iotax.check]")):
         path = str(directory / name)
         if os.path.lexists(path):
             found = SettingsFile(path, path).read().settings().get(CHECK)

@@ -6,9 +6,11 @@ from typing import Any, Final
 from iotax._config.option_types import Kind
 
 VARIABLE_PREFIX: Final = "IOTAX_"
+SETTINGS_FILE: Final = "iotax.toml"
+PROJECT_FILE: Final = "pyproject.toml"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # frozen ones take longer to make, at each start
 class Option:
     """One row of the table. `name`: the keyword. `example`: a value as a user types it."""
 
@@ -30,6 +32,10 @@ class Option:
     has_key: bool = True
     starts_at_file: bool = False  # a relative path in a settings file starts in its directory
     name: str = ""
+
+    def named(self, name: str) -> "Option":
+        self.name = name
+        return self
 
     @property
     def flag(self) -> str:

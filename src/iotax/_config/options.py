@@ -7,7 +7,7 @@ Does not know where values come from (sources.py) or how they are used.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Final
 
 from iotax._config.address import EVERY_HOST, Address, TcpAddress
@@ -388,7 +388,7 @@ class Config:
 
 
 OPTIONS: Final[Mapping[str, Option]] = {
-    row.name: replace(row.metadata["option"], name=row.name) for row in fields(Config)
+    row.name: row.metadata["option"].named(row.name) for row in fields(Config)
 }
 
 WORKER_KEYS: Final = (

@@ -1,11 +1,12 @@
 """The settings file: which one is read, its values, and the text of every error in it.
 
-tomllib is imported only if there is a file. Does not know which source wins (sources.py).
+A start without a file does not import this module. Does not know which source wins (sources.py).
 """
 
 import difflib
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,13 +14,11 @@ from typing import Any, Final
 from iotax._config.errors import ConfigError, ConfigErrors
 from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.given import Given, Source
-from iotax._config.option import Option
+from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, Option
 from iotax._config.option_types import Flag, PartError
 from iotax._config.options import OPTIONS
 from iotax._config.toml_values import shown, string
 
-FILE: Final = "iotax.toml"
-PROJECT: Final = "pyproject.toml"
 _TABLE: Final = ("tool", "iotax")
 # What `iotax migrate` translates.
 _OF_OTHER_SERVERS: Final = (".py", ".ini")
@@ -42,7 +41,7 @@ class SettingsFile:
     @property
     def is_project(self) -> bool:
         """Whether the settings are a table of a pyproject.toml."""
-        return os.path.basename(self.name) == PROJECT
+        return os.path.basename(self.name) == PROJECT_FILE
 
     def __str__(self) -> str:
         return f"[tool.iotax] of {self.name}" if self.is_project else self.name
@@ -50,8 +49,6 @@ class SettingsFile:
     def read(self) -> "Document":
         """Errors: ConfigError."""
         text = self._text()
-        import tomllib
-
         try:
             data: dict[str, Any] = tomllib.loads(text)
         except ValueError as error:
@@ -194,9 +191,9 @@ def find(
                 " threads = 8"
             )
         return document, []
-    own = SettingsFile(FILE, os.path.join(directory, FILE))
-    project = SettingsFile(PROJECT, os.path.join(directory, PROJECT))
-    if exists(directory):
+    own = SettingsFile(SETTINGS_FILE, os.path.join(directory, SETTINGS_FILE))
+    project = SettingsFile(PROJECT_FILE, os.path.join(directory, PROJECT_FILE))
+    if os.path.lexists(own.path):
         return own.read(), [_IGNORED] if _has_settings(project) else []
     if os.path.lexists(project.path):
         document = project.read()
@@ -204,11 +201,9 @@ def find(
     return None, []
 
 
-def exists(directory: str) -> bool:
-    return os.path.lexists(os.path.join(directory, FILE))
-
-
-_IGNORED: Final = f"[tool.iotax] of {PROJECT} is not read: {FILE} is; move its settings there"
+_IGNORED: Final = (
+    f"[tool.iotax] of {PROJECT_FILE} is not read: {SETTINGS_FILE} is; move its settings there"
+)
 
 
 def _has_settings(project: SettingsFile) -> bool:

@@ -5,17 +5,19 @@ Decides which source wins. The options are in options.py, the errors of a settin
 settings_file.py. Does not know argparse, sockets or the worker.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
-from iotax._config.option import VARIABLE_PREFIX, Option
+from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
 from iotax._config.option_types import Flag, Integer, ListOf
 from iotax._config.options import OPTIONS, Config
-from iotax._config.settings_file import FILE, Document, SettingsFile, exists, find
+
+if TYPE_CHECKING:
+    from iotax._config.settings_file import Document, SettingsFile
 
 # IOTAX_APP belongs to the test that checks an application of the user.
 FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP", "IOTAX_WORKER"})
@@ -44,7 +46,7 @@ class Settings(NamedTuple):
     config: Config
     warnings: list[str]
     given: Mapping[str, Given]
-    file: SettingsFile | None
+    file: "SettingsFile | None"
 
     def origin(self, name: str) -> Given:
         """The value of an option, with its place."""
@@ -63,7 +65,6 @@ class Settings(NamedTuple):
         return ConfigError(f"{origin.spelled(row)}: {error.problem}; e.g. {example}")
 
 
-@dataclass(frozen=True)
 class Command:
     """The sources of the command, as they are at its start.
 
@@ -71,9 +72,10 @@ class Command:
     one, True or False for a flag. `directory`: where a settings file is looked for.
     """
 
-    flags: Mapping[str, object]
-    environ: Mapping[str, str]
-    directory: str = ""
+    def __init__(
+        self, flags: Mapping[str, object], environ: Mapping[str, str], directory: str = ""
+    ) -> None:
+        self._flags, self._environ, self._directory = flags, environ, directory
 
     def read(self) -> Settings:
         """Flags beat IOTAX_NAME, which beats common variables such as PORT, which beat the settings
@@ -82,9 +84,9 @@ class Command:
         The warnings name each unknown IOTAX_ variable, those that describe a service, and a file
         that is not read. Errors: ConfigError.
         """
-        environ, warnings = _without_services(self.environ)
+        environ, warnings = _without_services(self._environ)
         layers = self._layers(environ)
-        document, ignored = _document(_merged(layers), self.directory)
+        document, ignored = _document(_merged(layers), self._directory)
         given = _given(layers, document)
         warnings += ignored + _unknown_variables(environ)
         return Settings(_config(given), warnings, given, document.file if document else None)
@@ -93,7 +95,7 @@ class Command:
         """Read the file of `former` again. What only a restart changes stays, and a warning names
         it. Errors: ConfigError."""
         document = former.file.read() if former.file is not None else None
-        given = _given(self._layers(_without_services(self.environ)[0]), document)
+        given = _given(self._layers(_without_services(self._environ)[0]), document)
         wanted = Settings(_config(given), [], given, former.file)
         fixed = {row.name for row in OPTIONS.values() if row.until_restart}
         if wanted.config.workers == 0:  # this process is a supervisor
@@ -108,15 +110,19 @@ class Command:
         warnings = []
         if differing:
             warnings.append(f"These settings change with a restart only: {', '.join(differing)}")
-        if former.file is None and not former.config.no_config and exists(self.directory):
+        if (
+            former.file is None
+            and not former.config.no_config
+            and _exists(self._directory, SETTINGS_FILE)
+        ):
             warnings.append(
-                f"{FILE} is not read: it did not exist at the start; restart the server"
+                f"{SETTINGS_FILE} is not read: it did not exist at the start; restart the server"
             )
         return Settings(_config(kept), warnings, kept, former.file)
 
     def _layers(self, environ: Mapping[str, str]) -> list[dict[str, Given]]:
         """The values of flags, of variables, and of common variables."""
-        flags = {name: _from_flag(OPTIONS[name], typed) for name, typed in self.flags.items()}
+        flags = {name: _from_flag(OPTIONS[name], typed) for name, typed in self._flags.items()}
         own = _from_environment(environ, {row.name: row.variable for row in _ROWS}, flags)
         common = {row.name: row.variable_too for row in _ROWS}
         return [flags, own, _from_environment(environ, common, flags | own)]
@@ -153,16 +159,25 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
     return Config(**values)
 
 
-def _document(given: Mapping[str, Given], directory: str) -> tuple[Document | None, list[str]]:
+def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | None, list[str]]":
     chosen = given.get("config")
-    if chosen is None or not chosen.value:
+    if chosen is None:
         none = "no_config" in given and given["no_config"].value
-        return (None, []) if none else find(directory)
+        if none or not any(_exists(directory, name) for name in (SETTINGS_FILE, PROJECT_FILE)):
+            return None, []
+    from iotax._config.settings_file import find  # costs milliseconds, with tomllib
+
+    if chosen is None:
+        return find(directory)
     between = "=" if chosen.source is Source.VARIABLE else " "
     return find(directory, chosen.value, f"{chosen.place}{between}{chosen.value}")
 
 
-def _given(layers: Sequence[dict[str, Given]], document: Document | None) -> dict[str, Given]:
+def _exists(directory: str, name: str) -> bool:
+    return os.path.lexists(os.path.join(directory, name))
+
+
+def _given(layers: Sequence[dict[str, Given]], document: "Document | None") -> dict[str, Given]:
     values = _merged([*layers, document.values() if document is not None else {}])
     port = values.get("port")
     by_platform = port is not None and port.place == OPTIONS["port"].variable_too

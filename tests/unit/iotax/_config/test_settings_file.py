@@ -421,8 +421,8 @@ def test_relative_chdir_starts_in_the_directory_of_the_file(
     assert from_command({"chdir": "app"}, {}, str(project)).config.chdir == "app"
 
 
-def test_without_a_file_tomllib_is_not_imported(
+def test_without_a_file_nothing_is_imported_for_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tomllib", None)
+    monkeypatch.setitem(sys.modules, "iotax._config.settings_file", None)
     assert from_command({"threads": "2"}, {}).config.threads == 2
