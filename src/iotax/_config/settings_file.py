@@ -182,7 +182,7 @@ def find(
         if chosen.endswith(_OF_OTHER_SERVERS):
             raise ConfigError(
                 f"{chosen_by} is a configuration of another server; translate it:"
-                f" iotax migrate {chosen} >{FILE}"
+                f" iotax migrate {chosen} >{SETTINGS_FILE}"
             )
         document = SettingsFile(chosen, os.path.join(directory, chosen), chosen_by).read()
         if document.file.is_project and not document.has_settings():
