@@ -5,6 +5,7 @@ Decides text and order of these lines.
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from iotax import _iotax
@@ -60,7 +61,8 @@ def greet(settings: Settings, listeners: Listeners) -> None:
     server_log.info(f"Started {what} [{os.getpid()}]")
 
 
-def serve_unsupervised(config: Config, listeners: Listeners) -> int:
+def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[[], None]) -> int:
+    """Serve in this process. `close` removes what the server has made, and can be called again."""
     buffer_lines()
     # As PID 1, the kernel would ignore TERM without a handler during the import.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -77,7 +79,7 @@ def serve_unsupervised(config: Config, listeners: Listeners) -> int:
 
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))
-        listeners.close()
+        close()
         leave_now(128 + number)
 
     def while_exiting(number: int, _frame: FrameType | None) -> None:
@@ -93,7 +95,7 @@ def serve_unsupervised(config: Config, listeners: Listeners) -> int:
     operators.end()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_exiting)
-    listeners.close()
+    close()
     if not all_returned:
         leave_now(EXIT_STOPPED)
     ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()

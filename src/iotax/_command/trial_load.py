@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from iotax._app.load_error import LoadError
+from iotax._command.user import User
 from iotax._config.options import Config
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
@@ -30,13 +31,13 @@ class NotLoaded(Exception):
     """The application cannot be loaded. The message explains why."""
 
 
-def load_in_child(config: Config) -> str:
-    """The name of the application, once it is loaded. Errors: NotLoaded."""
+def load_in_child(config: Config, owner: User | None = None) -> str:
+    """The name of the application, once it is loaded, as `owner`. Errors: NotLoaded."""
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = native.fork()
     if not pid:
-        _load_and_exit(config, parent, writing)
+        _load_and_exit(config, owner, parent, writing)
     os.close(writing)
     try:
         report, status = _report(pid, reading, config.boot_timeout)
@@ -77,11 +78,15 @@ def _report(pid: int, reading: int, seconds: float) -> tuple[bytes, int | None]:
     return (report[:-1], status) if report.endswith(_END) else (b"", status)
 
 
-def _load_and_exit(config: Config, parent: int, writing: int) -> NoReturn:
+def _load_and_exit(config: Config, owner: User | None, parent: int, writing: int) -> NoReturn:
     """In the child. Only this process reports, not one that the application forks."""
     own, code = os.getpid(), 1
     try:
         os.setsid()
+        if config.umask is not None:
+            os.umask(config.umask)
+        if owner is not None:
+            owner.become()  # it also clears the signal that die_with() sets
         forking.die_with(parent)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)

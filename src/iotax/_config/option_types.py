@@ -228,10 +228,12 @@ class Choice(Kind):
 
 
 class Mode(Kind):
-    """Permissions of a file: octal text, or an int from Python (0o660)."""
+    """Permissions of files: octal text, or an int from Python (0o660)."""
 
     metavar = "MODE"
-    expected = "the permissions of the socket file in octal, 000 to 777"
+
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
 
     def from_toml(self, value: object) -> object:
         if type(value) is int:

@@ -61,7 +61,7 @@ class Config:
         "repeatable", short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
-        None, Mode(), "Address", "660",
+        None, Mode("the permissions of the socket file in octal, 000 to 777"), "Address", "660",
         "permissions of a Unix socket, in octal", shown="666 & ~umask", until_restart=True,
     )
     backlog: int = option(
@@ -150,6 +150,27 @@ class Config:
         0, Size(0), "Processes", "512M",
         "replace a worker whose resident memory is above this; 0: never",
         for_command_only=True, needs_supervisor=True,
+    )
+
+    umask: int | None = option(
+        None, Mode("a file mode creation mask in octal, 000 to 777"), "Processes", "027",
+        "permissions that new files and sockets do not get, in octal",
+        shown="unchanged", for_command_only=True, until_restart=True,
+    )
+    pid_file: str = option(
+        "", String("a file", "FILE"), "Processes", "/run/mysite/iotax.pid",
+        "write the process id of the server to this file, and remove it at the end",
+        shown="none", for_command_only=True, until_restart=True,
+    )
+    user: str = option(
+        "", String("the name or number of a user", "USER"), "Processes", "www-data",
+        "become this user after sockets and log files are opened, before the application is"
+        " imported; needs root", shown="unchanged", for_command_only=True, until_restart=True,
+    )
+    group: str = option(
+        "", String("the name or number of a group", "GROUP"), "Processes", "www-data",
+        "become this group in the same way", shown="unchanged; with --user, the user's",
+        for_command_only=True, until_restart=True,
     )
 
     reload: bool = option(

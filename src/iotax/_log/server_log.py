@@ -48,6 +48,13 @@ def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True
     _opened.extend(files)
 
 
+def give_files(uid: int, gid: int) -> None:
+    """Change the owner of the log files, so that this user can open them again. Errors: OSError."""
+    for opened in _opened:
+        if stat.S_ISREG(os.fstat(opened).st_mode):
+            os.fchown(opened, uid, gid)
+
+
 def reopen() -> None:
     """Open the log files again by their names: the old ones were renamed."""
     _iotax.reopen_log()

@@ -106,12 +106,11 @@ def load(config: Config) -> Loaded:
 
 def _no_directory(app: str, error: OSError) -> LoadError:
     name = error.filename or "the current folder"
+    fix = "make the folder again, or restart the server in one that exists (--chdir)"
+    if isinstance(error, PermissionError):
+        fix = "let this user (--user) enter it, or start in another one (--chdir)"
     return LoadError(
-        app,
-        f"enter {name}",
-        working_directory.describe(),
-        f"{name}: {error.strerror}",
-        "make the folder again, or restart the server in one that exists (--chdir)",
+        app, f"enter {name}", working_directory.describe(), f"{name}: {error.strerror}", fix
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from iotax._config.address import parse_address
 from iotax._config.option import Option
-from iotax._config.option_types import Binds, Kind, Mode, Peers, String
+from iotax._config.option_types import Binds, Kind, Peers, String
 from iotax._migrate import draft
 from iotax._migrate.command import translate
 
@@ -34,8 +34,7 @@ class BindsWithProxy(Binds):
 def _later(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {
         **dict.fromkeys(("env", "static", "mounts"), Table()),
-        **dict.fromkeys(("pid-file", "user", "statsd-host", "statsd-prefix"), String("", "")),
-        "umask": Mode(),
+        **dict.fromkeys(("statsd-host", "statsd-prefix"), String("", "")),
         "proxy-protocol-from": Peers(split=True),
         "bind": BindsWithProxy(split=False),
     }
