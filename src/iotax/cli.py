@@ -106,6 +106,7 @@ def _run(argv: list[str]) -> int:
                 owner.become()
             greet(settings, listeners)
             if make is None:
+                settings.environment.apply()
                 return serve_unsupervised(config, listeners, close=opened.close)
             supervisor = make(
                 settings,

@@ -1,4 +1,4 @@
-"""The process of the server: its user, its umask, its pid file."""
+"""The process of the server: its user, umask, pid file, and the environment of the application."""
 
 import os
 import pwd
@@ -216,3 +216,64 @@ def test_pid_file_that_cannot_be_written_stops_the_start(directory, path):
     done = run_command("main:app", "--port=0", f"--pid-file={path}", cwd=directory)
     assert done.returncode == 2
     assert f'iotax: --pid-file: cannot write "{path}": ' in done.stderr
+
+
+# ---- the application's environment
+
+SHOWS = """
+import os, time
+at_import = {name: os.environ[name] for name in sorted(os.environ) if name.startswith("E_")}
+os.environ["E_IMPORT"] = "set by the import"
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{at_import} {os.environ['E_IMPORT']} {time.tzname[0]}".encode()]
+"""
+
+
+@pytest.mark.parametrize(
+    "options", [("--workers=1",), ("--preload",), ("--reload",), ("--workers=0",)], ids=" ".join
+)
+def test_environment_is_set_before_the_import_and_made_again_by_hup(start, directory, options):
+    (directory / "main.py").write_text(SHOWS)
+    (directory / "x.env").write_text("E_FILE=1\nE_GONE=1\nE_IMPORT=file\n")
+    (directory / "iotax.toml").write_text(
+        'app = "main"\nenv-file = "x.env"\n[env]\nE_TABLE = "1"\nE_OS = "1"\nTZ = "Asia/Tokyo"\n'
+    )
+    server = start("--env", "E_FLAG=flag", *options, cwd=directory, env={"E_OS": "inherited"})
+    first = {"E_FILE": "1", "E_FLAG": "flag", "E_GONE": "1", "E_IMPORT": "file"}
+    first |= {"E_OS": "inherited", "E_TABLE": "1"}
+    assert ask(server) == f"{first} set by the import JST"
+    if options == ("--workers=0",):
+        return
+    (directory / "x.env").write_text("E_FILE=2\nE_NEW=1\n")
+    server.send_signal(signal.SIGHUP)
+    first |= {"E_FILE": "2", "E_NEW": "1"}
+    second = {name: first[name] for name in sorted(first.keys() - {"E_GONE", "E_IMPORT"})}
+    while ask(server) != f"{second} set by the import JST":
+        assert server.process.poll() is None
+    (directory / "x.env").write_text("E_FILE")
+    server.send_signal(signal.SIGHUP)
+    server.err.wait_for(r'x\.env:1: the line has no "="')
+    server.err.wait_for("Keeping the current settings and workers")
+    assert ask(server) == f"{second} set by the import JST"
+
+
+def test_saved_env_file_applies_under_reload(start, directory):
+    (directory / "main.py").write_text(SHOWS)
+    (directory / ".env").write_text("E_FILE=1\nE_IMPORT=\n")
+    server = start("main", "--env-file", ".env", "--reload", cwd=directory)
+    assert "'E_FILE': '1'" in ask(server)
+    (directory / "new").write_text("E_FILE=2\n")
+    (directory / "new").rename(directory / ".env")
+    server.err.wait_for("Reloaded in")
+    assert "'E_FILE': '2'" in ask(server)
+
+
+def test_bad_env_file_stops_the_start(directory):
+    (directory / "x.env").write_text("A=1\nB\nC='s3cret\n")
+    done = run_command("main:app", "--port=0", "--env-file=x.env", cwd=directory)
+    assert done.returncode == 2
+    assert [line.partition("; ")[0] for line in done.stderr.splitlines()] == [
+        'iotax: x.env:2: the line has no "="',
+        "iotax: x.env:3: the closing ' is missing",
+    ]

@@ -28,7 +28,7 @@ def main(settings: Settings) -> int:
     print(f"OK: directory: {working_directory.describe()}", flush=True)
     failure = ""
     try:
-        name = load_in_child(config, owner)
+        name = load_in_child(settings, owner)
         print(f"OK: application: {name}", flush=True)
     except NotLoaded as error:
         failure = str(error)

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 from iotax._app.load_error import LoadError
 from iotax._command.user import User
-from iotax._config.options import Config
+from iotax._config.sources import Settings
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
 from iotax._runtime import native
@@ -31,13 +31,14 @@ class NotLoaded(Exception):
     """The application cannot be loaded. The message explains why."""
 
 
-def load_in_child(config: Config, owner: User | None = None) -> str:
+def load_in_child(settings: Settings, owner: User | None) -> str:
     """The name of the application, once it is loaded, as `owner`. Errors: NotLoaded."""
+    config = settings.config
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = native.fork()
     if not pid:
-        _load_and_exit(config, owner, parent, writing)
+        _load_and_exit(settings, owner, parent, writing)
     os.close(writing)
     try:
         report, status = _report(pid, reading, config.boot_timeout)
@@ -78,8 +79,9 @@ def _report(pid: int, reading: int, seconds: float) -> tuple[bytes, int | None]:
     return (report[:-1], status) if report.endswith(_END) else (b"", status)
 
 
-def _load_and_exit(config: Config, owner: User | None, parent: int, writing: int) -> NoReturn:
+def _load_and_exit(settings: Settings, owner: User | None, parent: int, writing: int) -> NoReturn:
     """In the child. Only this process reports, not one that the application forks."""
+    config = settings.config
     own, code = os.getpid(), 1
     try:
         os.setsid()
@@ -88,6 +90,7 @@ def _load_and_exit(config: Config, owner: User | None, parent: int, writing: int
         if owner is not None:
             owner.become()  # it also clears the signal that die_with() sets
         forking.die_with(parent)
+        settings.environment.apply()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         sys.dont_write_bytecode = True

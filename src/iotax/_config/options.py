@@ -19,6 +19,7 @@ from iotax._config.option_types import (
     Binds,
     Choice,
     Directories,
+    Files,
     Flag,
     Host,
     Integer,
@@ -28,6 +29,8 @@ from iotax._config.option_types import (
     Size,
     String,
     Time,
+    Variable,
+    Variables,
     Words,
 )
 
@@ -88,6 +91,17 @@ class Config:
     pythonpath: tuple[str, ...] = option(
         (), Directories(split=True), "Application", "lib,plugins",
         "directories to import from, before all others; repeatable", for_path_only=True,
+    )
+
+    env: tuple[Variable, ...] = option(
+        (), Variables(split=False), "Application", "DEBUG=1",
+        "set a variable for the application; the table [env] of the settings file sets those that"
+        " the server has not inherited; repeatable", for_command_only=True,
+    )
+    env_file: tuple[str, ...] = option(
+        (), Files(split=False), "Application", "prod.env",
+        "set the variables in the lines NAME=VALUE of this file, unless [env] or the inherited"
+        " environment has them; repeatable", for_command_only=True,
     )
 
     config: str = option(

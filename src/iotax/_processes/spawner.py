@@ -131,6 +131,8 @@ class Spawner:
             return 0
 
     def _become_child(self, ours: Channel) -> None:
-        """Release what belongs to the supervisor. A channel with an open copy would not close."""
+        """Release what belongs to the supervisor, and set the application's environment. A channel
+        with an open copy would not close."""
         signals.become_child(self._queue)
         forking.close_all(ours, *(child.channel for child in self._pool.children()))
+        self._settings.environment.apply()

@@ -44,6 +44,8 @@ CONTRACT = {
     "--reload-cold": "off",
     "--threads": "1",
     "APP": "none",
+    "--env": "none",
+    "--env-file": "none",
     "--config": "iotax.toml, else [tool.iotax] of pyproject.toml",
     "--no-config": "off",
     "--check-config": "off",
@@ -95,8 +97,9 @@ NAMED_OPTION = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def _settings_file(project: Path) -> None:
-    """The example of --config."""
+    """The examples of --config and --env-file."""
     (project / "site.toml").touch()
+    (project / "prod.env").touch()
 
 
 def typed(row: Option) -> list[str]:
@@ -117,7 +120,7 @@ def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option)
     by_flag = read(typed(row))
     by_variable, warnings, *_ = from_command({}, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
-    assert by_flag == by_variable or row.name == "access_log"
+    assert by_flag == by_variable or row.name in ("access_log", "env")
     assert warnings == []
     argument: object = row.kind.accept(row.example)
     if isinstance(row.kind, ListOf):
