@@ -3,6 +3,7 @@
 Decides what is known about each and which of them exist. Must not know how they start or end.
 """
 
+import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -72,6 +73,7 @@ class Worker(Child):
     as soon as this one is ready."""
 
     seat: int = -1
+    number: int = 0  # from 1, of no other worker that exists
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
@@ -123,6 +125,12 @@ class Pool:
     def take_seat(self) -> int:
         """Take a seat for a worker that is about to start. Requires a free one."""
         return self._free.popleft()
+
+    def free_number(self) -> int:
+        """The smallest number from 1 that no worker has. A worker keeps its number until its exit
+        has been seen, so with N workers that are replaced one by one, none has more than N + 1."""
+        taken = {worker.number for worker in self.workers}
+        return next(number for number in itertools.count(1) if number not in taken)
 
     def give_back(self, seat: int) -> None:
         """Return the seat of a worker that could not be started."""

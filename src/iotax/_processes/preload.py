@@ -71,6 +71,6 @@ class TemplateJob:
                 server_log.error("No worker can be forked: the template has too many open files")
                 continue
             end = Channel.from_descriptor(message.descriptor)
-            job = replace(worker, seat=int(message.text), channel=end)
+            job = worker.of_order(message.text, end)
             forking.fork_for_adoption(job.run, become_worker, end.send_not_forked)
             end.close()

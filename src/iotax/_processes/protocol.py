@@ -20,7 +20,7 @@ class Order(StrEnum):
     TRANSFER = "transfer"  # after PAUSE: send the idle connections to the supervisor
     ADOPT = "adopt"  # serve the connection that this message carries
     REOPEN = "reopen"  # reopen the log files
-    FORK = "fork"  # to a template, with one end of a channel: fork a worker that uses it
+    FORK = "fork"  # to a template, with seat, number and channel of the worker to fork
     IMPORT = "import"  # to the template of --reload: import these modules too
 
 

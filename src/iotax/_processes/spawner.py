@@ -62,15 +62,15 @@ class Spawner:
         if ends is None:
             return None
         ours, theirs = ends
-        seat = self._pool.take_seat()
+        seat, number = self._pool.take_seat(), self._pool.free_number()
         self._page.clear(seat)
-        worker = Worker(ours, self._system.now(), seat=seat, replaces=replaces)
+        worker = Worker(ours, self._system.now(), seat=seat, number=number, replaces=replaces)
         worker.graceful_seconds = self._settings.config.graceful_timeout
         if template is not None:
             worker.state, worker.template = State.FORKING, template
-            template.channel.send(Order.FORK, str(seat), theirs.fileno())
+            template.channel.send(Order.FORK, f"{seat} {number}", theirs.fileno())
         else:
-            worker.pid = self._fork(adapt(self._job(theirs, seat)), ours)
+            worker.pid = self._fork(adapt(self._job(theirs, seat, number)), ours)
         theirs.close()
         if not worker.pid and worker.state is not State.FORKING:
             ours.close()
@@ -93,7 +93,7 @@ class Spawner:
         if ends is None:
             return None
         ours, theirs = ends
-        pid = self._fork(make(self._job(theirs, -1)), ours)
+        pid = self._fork(make(self._job(theirs, -1, 0)), ours)
         theirs.close()
         if not pid:
             ours.close()
@@ -103,7 +103,7 @@ class Spawner:
         self._pool.add(child)
         return child
 
-    def _job(self, channel: Channel, seat: int) -> WorkerJob:
+    def _job(self, channel: Channel, seat: int, number: int) -> WorkerJob:
         return WorkerJob(
             config=self._settings.config,
             listeners=self._listeners,
@@ -111,6 +111,7 @@ class Spawner:
             supervisor=os.getpid(),
             page=self._page,
             seat=seat,
+            number=number,
             interactive=self._interactive,
         )
 

@@ -9,9 +9,9 @@ import importlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from iotax import _iotax
 from iotax._app import importer, working_directory
@@ -37,8 +37,14 @@ class WorkerJob:
     supervisor: int
     page: _iotax.Page
     seat: int
+    number: int
     interactive: bool
     loaded: Loaded | None = None
+
+    def of_order(self, text: str, channel: Channel) -> Self:
+        """The job of a fork, from the text and the descriptor of Order.FORK."""
+        seat, number = map(int, text.split())
+        return replace(self, seat=seat, number=number, channel=channel)
 
     def run(self) -> int:
         """Serve until the supervisor orders the worker to stop. Returns the exit code."""
@@ -50,6 +56,7 @@ class WorkerJob:
         if self.config.workers > 1:
             _leave_standard_input()
         buffer_lines()
+        set_worker_number(self.number)
         if not os.environ.get("PYTHONBREAKPOINT"):
             sys.breakpointhook = _break_here
         try:
@@ -90,6 +97,11 @@ class WorkerJob:
             leave_now(0)
         ExitGuard(worker.seconds_left(), 0).start()
         return 0
+
+
+def set_worker_number(number: int) -> None:
+    """Tell the application, before it is imported or after a fork of a process that has done it."""
+    os.environ["IOTAX_WORKER"] = str(number)
 
 
 def load(config: Config) -> Loaded:

@@ -111,6 +111,7 @@ class World(PlayedSystem):
         self.stopped_at = 0.0
         self.wished: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
+        self.most_workers = 0  # at one time
         self.version = 1  # of the settings, which each HUP with right ones increments
         self.read_next: list[Settings | ConfigError] = []  # one for each HUP that has not arrived
         flags = {
@@ -463,6 +464,12 @@ class World(PlayedSystem):
         seats = [worker.seat for worker in workers] + [*self.pool._free]
         if sorted(seats) != [*range(2 * self.target.count_max)]:
             raise Broken("seats are lost, or given twice")
+        numbers = {worker.number for worker in workers}
+        if len(numbers) != len(workers) or 0 in numbers:
+            raise Broken(f"a worker has the number of another: {self.picture()}")
+        if not numbers <= {*range(1, max(self.most_workers, len(workers)) + 1)}:
+            raise Broken(f"a number is greater than that of workers: {sorted(numbers)}")
+        self.most_workers = max(self.most_workers, len(workers))
         if one._shutdown.stop is not None:
             return
         if self.target.count != self.number and not self.queue.arrived:

@@ -58,7 +58,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     ends = []
     for _ in range(2):
         ours, theirs = Channel.pair()
-        supervisors.send(Order.FORK, "3", theirs.fileno())
+        supervisors.send(Order.FORK, "3 7", theirs.fileno())
         theirs.close()
         ends.append(ours)
     forked: list[int] = []
@@ -75,7 +75,7 @@ def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(forking, "fork_for_adoption", fork)
     supervisors.close()
     nothing: Any = None
-    worker = WorkerJob(nothing, nothing, templates, 0, nothing, -1, False)
+    worker = WorkerJob(nothing, nothing, templates, 0, nothing, -1, 0, False)
     TemplateJob(worker, templates)._fork_on_demand(worker, lambda: None)
     assert forked == [0, 1]
     assert messages(ends[0]) == [(Report.NOT_FORKED, FULL.strerror, -1)]
