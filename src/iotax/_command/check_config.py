@@ -29,6 +29,8 @@ def main(settings: Settings) -> int:
     failure = ""
     try:
         name = load_in_child(settings, owner)
+        if config.hooks:
+            print(f"OK: hooks: {config.hooks}", flush=True)
         print(f"OK: application: {name}", flush=True)
     except NotLoaded as error:
         failure = str(error)

@@ -16,7 +16,7 @@ from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_STOPPED
-from iotax._processes.worker_process import buffer_lines, load, set_worker_number, tell_ready
+from iotax._processes.worker_process import OwnHooks, buffer_lines, load, tell_ready
 from iotax._runtime.process_exit import ExitGuard, leave_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
@@ -75,8 +75,9 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
 
     operators = signals.WithoutSupervisor(hang_up)
     operators.install()
-    set_worker_number(1)
-    loaded = load(config)
+    hooks = OwnHooks(config.hooks, 1)
+    loaded = load(config, hooks.begin)
+    hooks.call_own("worker_ready")
 
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))
@@ -97,7 +98,8 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_exiting)
     close()
+    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
+    hooks.end()
     if not all_returned:
         leave_now(EXIT_STOPPED)
-    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED

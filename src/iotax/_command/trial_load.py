@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from iotax._app.hooks import Hooks
 from iotax._app.load_error import LoadError
 from iotax._command.user import User
 from iotax._config.sources import Settings
@@ -97,7 +98,7 @@ def _load_and_exit(settings: Settings, owner: User | None, parent: int, writing:
         if config.boot_timeout:
             faulthandler.dump_traceback_later(max(0.001, config.boot_timeout - _LOOK_SECONDS))
         try:
-            report = _LOADED + load(config).name.encode()
+            report = _LOADED + load(config, Hooks(config.hooks).load).name.encode()
         except LoadError as error:
             report = _FAILED + str(error).encode(errors="backslashreplace")
         faulthandler.cancel_dump_traceback_later()

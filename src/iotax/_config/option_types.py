@@ -102,6 +102,17 @@ class String(Kind):
         return value
 
 
+class ModuleName(String):
+    def __init__(self) -> None:
+        super().__init__("the name of a module", "MODULE")
+
+    def accept(self, value: object) -> str:
+        name = super().accept(value)
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError("is not the name of a module")
+        return name
+
+
 class Host(String):
     """Where to listen, without the port. An IPv6 address may have brackets."""
 

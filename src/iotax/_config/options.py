@@ -24,6 +24,7 @@ from iotax._config.option_types import (
     Host,
     Integer,
     Mode,
+    ModuleName,
     Patterns,
     Peers,
     Size,
@@ -166,6 +167,11 @@ class Config:
         for_command_only=True, needs_supervisor=True,
     )
 
+    hooks: str = option(
+        "", ModuleName(), "Processes", "mysite.hooks",
+        "call worker_start, worker_ready, worker_exit and child_exit of this module",
+        shown="none", for_command_only=True,
+    )
     umask: int | None = option(
         None, Mode("a file mode creation mask in octal, 000 to 777"), "Processes", "027",
         "permissions that new files and sockets do not get, in octal",

@@ -11,6 +11,7 @@ from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import (
     FOREVER,
     TRANSITIONS,
+    Cause,
     Event,
     Replacement,
     State,
@@ -38,11 +39,13 @@ class Child:
     is_importing: bool = False  # a template that imports more modules before it forks again
     is_leaving: bool = False  # draining or dismissed: not needed
     is_abandoned: bool = False  # killed but did not exit; the supervisor stopped waiting
+    has_been_ready: bool = False
     has_exit_functions: bool = False  # they may release what workers use: exits after the workers
 
     def apply(self, event: Event) -> None:
         """Errors: RuntimeError when the event is impossible in this state."""
         self.state = next_state(self.state, event)
+        self.has_been_ready = self.has_been_ready or self.state is State.READY
         if event in (Event.DRAIN, Event.DISMISS):
             self.is_leaving = True
 
@@ -77,6 +80,7 @@ class Worker(Child):
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
+    leaves_for: Cause = Cause.OTHER  # without a replacement
     code_generation: int = 0  # of the code that it runs
     is_watched: bool = False  # requests run: the monitor reads its seat of the scoreboard
     turns_seen: int = -1
@@ -98,6 +102,17 @@ class Worker(Child):
         return True
 
 
+@dataclass
+class HookProcess:
+    """It calls child_exit for a worker that has exited. `kill_at`: when to kill it or, if it was
+    killed, when to stop waiting for its exit."""
+
+    pid: int
+    worker: int
+    kill_at: float
+    is_killed: bool = False
+
+
 class Pool:
     """All processes of the supervisor, from their start until their exit has been seen.
 
@@ -107,6 +122,7 @@ class Pool:
     def __init__(self, seats: int) -> None:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
+        self.hook_processes: dict[int, HookProcess] = {}  # by their process ids
         self.has_served = False  # a worker has become ready at least once
         self._free = deque(range(seats))
 

@@ -21,6 +21,7 @@ from iotax._config.option_types import (
     Host,
     Integer,
     Mode,
+    ModuleName,
     Patterns,
     Peers,
     Size,
@@ -85,6 +86,8 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.sample(["prod.env", "b.env"], dice.randint(1, 2))
     if isinstance(kind, Words):
         return dice.sample(kind.words, dice.randint(1, 3))
+    if isinstance(kind, ModuleName):
+        return dice.choice(["hooks", "a.b_1"])
     if isinstance(kind, String):
         return "visible" if row.name == "server_header" else any_text(dice)
     assert row.kind.metavar.endswith("…]")

@@ -31,6 +31,7 @@ CONTRACT = {
     "--max-requests-jitter": "10 % of --max-requests",
     "--worker-lifetime": "0",
     "--worker-max-rss": "0",
+    "--hooks": "none",
     "--umask": "unchanged",
     "--pid-file": "none",
     "--user": "unchanged",

@@ -34,7 +34,7 @@ from iotax._config.errors import ConfigError
 from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import control, replacer
+from iotax._processes import child_exit, control, replacer
 from iotax._processes.channel import Channel, Message
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
@@ -70,12 +70,13 @@ class Broken(Exception):
 
 
 class Program:
-    """A process of the simulated system: `kind` is "worker", "template" or "watcher"."""
+    """A process of the simulated system: `kind` is "worker", "template", "watcher" or "hook"."""
 
     def __init__(self, kind: str, pid: int, channel: Channel, code: int) -> None:
         self.kind, self.pid, self.channel, self.code = kind, pid, channel, code
         self.state = "boots"  # "serves", "exits" (it has an order to), "dead", "zombie", "gone"
         self.status = 0
+        self.has_hook = False  # one was started when it had exited
         self.is_lost = False  # it has reported that it cannot serve
         self.version = 0  # of its settings
         self.wishes = False  # it has sent a report for which it has to be replaced
@@ -123,6 +124,8 @@ class World(PlayedSystem):
             "request_timeout": "5s",
         }
         if self.dice.random() < 0.3:
+            flags["hooks"] = "hooks"
+        if self.dice.random() < 0.3:
             flags["worker_lifetime"] = "1h"
         if self.dice.random() < 0.3:
             flags["worker_max_rss"] = "100M"
@@ -149,6 +152,8 @@ class World(PlayedSystem):
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         job: Any = run.__self__  # type: ignore[attr-defined]
         kind = "watcher"
+        if isinstance(job, child_exit.ChildExitJob):
+            return self.starts_hook(job)
         if isinstance(job, WorkerJob):
             kind = "worker"
         elif isinstance(job, TemplateJob | processes.TemplateJob):
@@ -162,6 +167,17 @@ class World(PlayedSystem):
         if kind == "watcher":
             program.state = "serves"
             program.channel.send(ReloadReport.WATCHING)
+        return program.pid
+
+    def starts_hook(self, job: child_exit.ChildExitJob) -> int:
+        worker = self.programs[job.info.pid - 5000]
+        if worker.state != "gone" or worker.kind != "worker" or worker.has_hook:
+            raise Broken(f"a hook for the exit of {worker}")
+        worker.has_hook = True
+        ours, theirs = Channel.pair()
+        ours.close()
+        program = self.add("hook", theirs, self.code)
+        program.state = "exits"
         return program.pid
 
     def channel(self) -> tuple[Channel, Channel]:
@@ -546,6 +562,8 @@ class World(PlayedSystem):
         if code not in self.stop_codes:
             raise Broken(f"exit code {code} after {self.stop_signal}")
         longest = self.config.graceful_timeout + STOP_SECONDS
+        if self.config.hooks:
+            longest += child_exit.SECONDS + control.KILLED_SECONDS
         if self.phase == "stop" and self.time - self.stopped_at > longest:
             raise Broken(f"the stop has taken {self.time - self.stopped_at:g} s")
         left = [p for p in self.programs if p.lives and not p.is_unkillable and p.kind == "worker"]
