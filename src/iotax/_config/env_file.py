@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from iotax._config.errors import ConfigError, ConfigErrors, OptionError
-from iotax._config.option_types import Variable, is_variable_name
+from iotax._config.variables import Variable, is_variable_name
 
 BYTES_MAX: Final = 1 << 20
 _BLANKS: Final = " \t\r"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from iotax._config.option import VARIABLE_PREFIX
-from iotax._config.option_types import Variable
 from iotax._config.options import OPTIONS, Config
+from iotax._config.variables import Variable
 
 _COMMON = {row.variable_too for row in OPTIONS.values() if row.variable_too}
 

@@ -9,8 +9,7 @@ is expected and an example.
 import ipaddress
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from iotax._config.address import Address, parse_address, parse_host
 from iotax._config.toml_values import to_toml
@@ -23,8 +22,6 @@ _SIZE = re.compile(r"([0-9]+)([KMG]?)", re.ASCII | re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB}
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|)", re.ASCII)
 _TIME_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_NOT_A_NAME = "is not made of letters, digits and underscores"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -284,14 +281,6 @@ class PartError(ValueError):
         self.part = part
 
 
-class MemberErrors(ValueError):
-    """Values of keys of a table are invalid: each key with a clause that says why."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f'"{key}": {text}' for key, text in errors.items()))
-        self.errors = errors
-
-
 class ListOf(Kind):
     """A list of values. In a variable, and in one string of a settings file, they are separated by
     commas; on the command line too if `split`."""
@@ -425,69 +414,3 @@ class Files(ListOf):
         if "\0" in text:
             raise ValueError("contains a zero byte")
         return text
-
-
-class Variable(NamedTuple):
-    """A variable of the application's environment. `place`: where it is set. `yields`: a variable
-    that the server has inherited beats it."""
-
-    name: str
-    value: str
-    place: str = ""
-    yields: bool = False
-
-
-def is_variable_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None
-
-
-class Variables(ListOf):
-    """Variables of the application's environment; a table in a settings file."""
-
-    metavar = "NAME=VALUE"
-    expected = "NAME=VALUE"
-    toml_types, toml_form = (dict,), "a table of strings"
-    expected_in_toml = 'NAME = "VALUE"'
-    is_secret = True
-
-    def parse(self, text: str) -> tuple[object, ...]:
-        parts = [part.strip() for part in text.split(",")]
-        for number, part in enumerate(parts, 1):
-            if "=" not in part:  # perhaps a piece of a value that contains a comma
-                raise PartError(f"part {number}", 'has no "="')
-        return self.accept(parts)
-
-    def one(self, text: str) -> Variable:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError('has no "="')
-        if not is_variable_name(name):
-            raise PartError(name, _NOT_A_NAME)
-        return Variable(name, value)
-
-    def from_toml(self, value: object) -> tuple[Variable, ...]:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"is not {self.toml_form}")
-        errors = {}
-        for name, text in value.items():
-            if not is_variable_name(name):
-                errors[name] = f"the name {_NOT_A_NAME}"
-            elif not isinstance(text, str):
-                errors[name] = "the value is not a string"
-            elif "\0" in text:
-                errors[name] = "the value contains a zero byte"
-        if errors:
-            raise MemberErrors(errors)
-        return tuple(Variable(name, text, yields=True) for name, text in value.items())
-
-    def to_toml(self, value: object) -> str:
-        assert isinstance(value, tuple)
-        return to_toml({one.name: one.value for one in value})
-
-    def to_json(self, value: object) -> object:
-        assert isinstance(value, tuple)
-        return [one.name for one in value]
-
-    def show(self, value: object) -> str:
-        assert isinstance(value, tuple)
-        return ",".join(one.name for one in value) or "none"

@@ -30,10 +30,9 @@ from iotax._config.option_types import (
     Size,
     String,
     Time,
-    Variable,
-    Variables,
     Words,
 )
+from iotax._config.variables import Variable, Variables
 
 HEAD_BYTES_MAX: Final = 16 * MIB
 RELOAD_INCLUDE: Final = ("*.py", "*.html", "*.jinja", "*.jinja2", "*.j2")

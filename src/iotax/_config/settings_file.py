@@ -16,9 +16,10 @@ from iotax._config.errors import ConfigError, ConfigErrors
 from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.given import Given, Source
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, Option
-from iotax._config.option_types import Flag, MemberErrors, PartError, Variables
+from iotax._config.option_types import Flag, PartError
 from iotax._config.options import OPTIONS
 from iotax._config.toml_values import shown, string
+from iotax._config.variables import MemberErrors, Variables
 
 _TABLE: Final = ("tool", "iotax")
 # What `iotax migrate` translates.

@@ -14,8 +14,9 @@ from iotax._config.environment import Environment, read_environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
-from iotax._config.option_types import Flag, Integer, ListOf, Variables
+from iotax._config.option_types import Flag, Integer, ListOf
 from iotax._config.options import OPTIONS, Config
+from iotax._config.variables import Variables
 
 if TYPE_CHECKING:
     from iotax._config.settings_file import Document, SettingsFile
