@@ -104,6 +104,8 @@ def _run(argv: list[str]) -> int:
             if owner is not None:
                 owner.own(listeners)
                 owner.become()
+                for error in server_log.check_files(config):
+                    raise error  # the user could not open it again
             greet(settings, listeners)
             if make is None:
                 settings.environment.apply()

@@ -151,6 +151,27 @@ def test_directory_that_the_user_may_not_enter(directory):
 
 
 @ROOT
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_log_file_that_exists_is_not_given_to_the_user(directory, kind):
+    """Else a user who can write the directory could become the owner of any file."""
+    secret, log = directory / "secret", directory / "x.log"
+    if kind == "file":
+        log.touch(0o600)
+    else:
+        log.symlink_to(secret)
+    if kind == "link":
+        secret.touch(0o600)
+    options = ("--port=0", "--user=nobody", "--access-logfile=x.log")
+    done = run_command("main:app", *options, cwd=directory)
+    assert done.returncode == 2
+    assert 'iotax: --access-logfile: cannot open "x.log": Permission denied' in done.stderr
+    assert log.stat().st_uid == 0
+    done = run_command("main:app", "--check-config", *options, cwd=directory)
+    assert done.returncode == 2
+    assert 'iotax: --access-logfile: cannot open "x.log": Permission denied' in done.stderr
+
+
+@ROOT
 def test_check_of_the_configuration_becomes_the_user(directory):
     directory.chmod(0o755)
     (directory / "main.py").write_text("import os\nprint(os.getresuid())\napp = print\n")

@@ -47,11 +47,16 @@ def main(settings: Settings) -> int:
 def _errors(settings: Settings) -> Iterator[OptionError]:
     """Why files and sockets could not be made."""
     config = settings.config
+    owner = None
     try:
-        user.find(config)
+        owner = user.find(config)
     except OptionError as error:
         yield error
     yield from server_log.check_files(config)
+    if owner is not None:
+        with owner.tried():  # a file that exists keeps its owner
+            found = [*server_log.check_files(config, only_existing=True)]
+        yield from found
     for address in config.addresses:
         if isinstance(address, UnixAddress):
             yield from _unwritable_directory("bind", str(address), address.path)
