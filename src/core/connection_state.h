@@ -10,7 +10,7 @@
 #include "core/bytes.h"
 #include "core/char_class.h"
 #include "core/connection.h"
-#include "core/framing.h"
+#include "core/response_framing.h"
 #include "core/output.h"
 #include "core/parser.h"
 #include "core/serialize.h"

@@ -1,4 +1,4 @@
-// The response side of Connection: from the application's calls to output. framing.h decides
+// The response side of Connection: from the application's calls to output. response_framing.h decides
 // framing, serialize.h writes text, transitions.h defines the order.
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // The text of responses: status line, fields, framing fields, the server's own responses. It only
-// writes; framing.h and the connection decide what to write.
+// writes; response_framing.h and the connection decide what to write.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/bytes.h"
-#include "core/framing.h"
+#include "core/response_framing.h"
 #include "core/response.h"
 
 namespace iotax::core {

@@ -1,5 +1,5 @@
 // The framing that follows from the facts of a response.
-#include "core/framing.h"
+#include "core/response_framing.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The table of response framings, from the strongest fact to the weakest.
-#include "core/framing.h"
+#include "core/response_framing.h"
 
 namespace iotax::core {
 
