@@ -106,13 +106,13 @@ def load(app: str, config: Config) -> Loaded:
 
 
 def _no_directory(app: str, error: OSError) -> LoadError:
-    name = error.filename or "the current folder"
+    name = error.filename or "the current directory"
     return LoadError(
         app,
         f"enter {name}",
         working_directory.describe(),
         f"{name}: {error.strerror}",
-        "make the folder again, or restart the server in one that exists (--chdir)",
+        "create the directory again, or restart the server in one that exists (--chdir)",
     )
 
 

@@ -286,7 +286,7 @@ TEST(Sys, TemporaryFileHasNoName) {
   const auto file = sys.open_temporary(dir);
   ASSERT_TRUE(file);
   const UniqueFd owner(*file);
-  EXPECT_EQ(::rmdir(dir.c_str()), 0) << "the folder is empty";
+  EXPECT_EQ(::rmdir(dir.c_str()), 0) << "the directory is empty";
   EXPECT_TRUE(is_close_on_exec(*file));
   ASSERT_TRUE(sys.pwrite(*file, bytes_of("abc"), 2));
   std::array<std::byte, 8> into;

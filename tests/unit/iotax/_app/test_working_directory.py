@@ -102,7 +102,7 @@ def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPa
         load_in_worker("main:app", Config())
     text = str(error.value)
     assert f"Problem: {releases / 'one'}: No such file or directory" in text
-    assert "Fix:     make the folder again" in text
+    assert "Fix:     create the directory again" in text
 
 
 def test_start_in_a_deleted_directory_is_rejected(

@@ -76,7 +76,7 @@ class Program:
         self.state = "boots"  # "serves", "exits" (it has an order to), "dead", "zombie", "gone"
         self.status = 0
         self.is_lost = False  # it has reported that it cannot serve
-        self.wishes = False  # it has sent a report for which it has to be replaced
+        self.is_unwanted = False  # it has sent a report for which it has to be replaced
         self.hangs = False  # reacts only to SIGKILL
         self.is_unkillable = False  # it hangs in the kernel
         self.is_killed = False
@@ -107,7 +107,7 @@ class World(PlayedSystem):
         self.stop_signal: signal.Signals | None = None
         self.is_asked_to_stop = False
         self.stopped_at = 0.0
-        self.wished: set[int] = set()  # process ids of the workers that have to be replaced
+        self.to_replace: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
         flags = {
             "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
@@ -269,7 +269,7 @@ class World(PlayedSystem):
     def calm_step(self, seconds: float | None) -> None:
         """Do one thing without trouble; when nothing is left to happen, check the result."""
         if self.steps_left <= 0:
-            raise Broken(f"it does not come to rest: {self.picture()}")
+            raise Broken(f"it does not reach a stable state: {self.picture()}")
         for program in self.programs:
             program.hangs = program.is_unkillable = False
             if program.is_killed and program.lives:
@@ -302,7 +302,7 @@ class World(PlayedSystem):
             self.signal(number)
         elif self.dice.random() < 0.5:
             if seconds is None:
-                raise Broken("the stop has no end")
+                raise Broken("the stop does not end")
             self.passes(seconds, due=True)
         elif not self.bury():
             for program in self.programs:
@@ -410,7 +410,7 @@ class World(PlayedSystem):
             return
         self.tell(f"{worker} says {kind!r}")
         worker.channel.send(kind, "why")
-        worker.wishes = worker.wishes or kind != Report.BUSY
+        worker.is_unwanted = worker.is_unwanted or kind != Report.BUSY
         worker.is_lost = worker.is_lost or kind == Report.THREADS_LOST
 
     def dies(self, program: Program, status: int) -> None:
@@ -426,7 +426,7 @@ class World(PlayedSystem):
         workers = self.pool.workers
         seats = [worker.seat for worker in workers] + [*self.pool._free]
         if sorted(seats) != [*range(2 * self.target.count_max)]:
-            raise Broken("seats are lost, or given twice")
+            raise Broken("seats are lost, or used twice")
         if one._shutdown.stop is not None:
             return
         if self.target.count != self.number and not self.queue.arrived:
@@ -435,15 +435,15 @@ class World(PlayedSystem):
         if not self.reload:
             for worker in workers:
                 if worker.pid and worker.replacement is not None:
-                    self.wished.add(worker.pid)
-                elif worker.pid in self.wished and worker.state is State.READY:
-                    raise Broken(f"the wish is forgotten: {self.picture()}")
+                    self.to_replace.add(worker.pid)
+                elif worker.pid in self.to_replace and worker.state is State.READY:
+                    raise Broken(f"the replacement request is lost: {self.picture()}")
             needed = sum(is_urgent(worker) for worker in staying)
             if len(staying) > self.number + max(1, needed) and not self.queue.arrived:
                 raise Broken(f"{len(staying)} workers for {self.number}: {self.picture()}")
             moving = [worker for worker in workers if self.is_moving(worker)]
             if len(moving) > 1:
-                raise Broken(f"{len(moving)} are replaced at once: {self.picture()}")
+                raise Broken(f"{len(moving)} are replaced at the same time: {self.picture()}")
         if self.could_start():
             under_way = {w.replaces for w in workers if w.boots() or w.state is State.KILLED}
             for worker in staying:
@@ -480,8 +480,8 @@ class World(PlayedSystem):
         for worker in workers:
             if worker.state != "serves" or worker.stand_in != self.is_broken():
                 raise Broken(f"at rest: {worker}")
-            if worker.wishes:
-                raise Broken(f"the wish is forgotten: {worker}")
+            if worker.is_unwanted:
+                raise Broken(f"the replacement request is lost: {worker}")
             if worker.code != self.code:
                 raise Broken(f"it does not run code {self.code}: {worker}")
         others = [p for p in self.programs if p.lives and p.kind == "template"]
@@ -495,7 +495,7 @@ class World(PlayedSystem):
 
     def check_end(self, code: int) -> None:
         if self.phase != "stop" and code != EXIT_LOAD:
-            raise Broken(f"it has ended with {code}, and nobody has asked for that")
+            raise Broken(f"it has ended with {code} without an order")
         if code == EXIT_LOAD and any("tell ready" in line for line in self.lines):
             raise Broken("it has given up though it had served")
         if code not in self.stop_codes:

@@ -29,12 +29,12 @@ def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
     assert world.log == [f"Started server process [{process.pid}]"]
 
 
-def test_job_is_what_the_policy_makes_of_it(world: World) -> None:
+def test_policy_can_adapt_the_job(world: World) -> None:
     world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, app="other:app"))
     assert world.processes[0].job.app == "other:app"
 
 
-def test_fork_that_fails_leaves_nothing(world: World) -> None:
+def test_failed_fork_releases_seat_and_channel(world: World) -> None:
     parts = world.connect()
     seats, descriptors = parts.pool.free_seats(), os.listdir("/proc/self/fd")
     world.fork_error = FULL
@@ -47,7 +47,7 @@ def test_fork_that_fails_leaves_nothing(world: World) -> None:
     assert not parts.backoff.allows(world.time)
 
 
-def test_channel_that_cannot_be_made_is_a_failed_start(
+def test_channel_that_cannot_be_opened_counts_as_a_failed_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_more() -> tuple[Channel, Channel]:
@@ -59,7 +59,7 @@ def test_channel_that_cannot_be_made_is_a_failed_start(
     assert world.has_logged("Too many open files")
 
 
-def test_no_worker_without_a_seat(world: World) -> None:
+def test_no_worker_starts_without_a_free_seat(world: World) -> None:
     parts = world.connect()
     while parts.pool.free_seats():
         parts.pool.take_seat()
@@ -67,7 +67,7 @@ def test_no_worker_without_a_seat(world: World) -> None:
     assert world.processes == []
 
 
-def test_template_is_told_to_fork_with_the_end_of_the_channel(world: World) -> None:
+def test_template_gets_the_fork_order_with_one_end_of_the_channel(world: World) -> None:
     parts = world.connect()
     template = parts.spawner.start(lambda job: job)
     assert template is not None
@@ -84,7 +84,7 @@ def test_template_is_told_to_fork_with_the_end_of_the_channel(world: World) -> N
     end.close()
 
 
-def test_process_that_is_no_worker_takes_no_seat(world: World) -> None:
+def test_only_workers_take_seats(world: World) -> None:
     parts = world.connect()
     seats = parts.pool.free_seats()
     child = parts.spawner.start(lambda job: job)

@@ -32,18 +32,18 @@ def sequences(count: int, *, reload: bool) -> None:
             raise AssertionError(f"seed {seed}: {model.again(seed, reload=reload)}") from problem
 
 
-def test_invariants_hold_whatever_happens() -> None:
+def test_invariants_hold_under_random_events() -> None:
     sequences(SEQUENCES, reload=False)
 
 
-def test_invariants_hold_with_reload() -> None:
+def test_invariants_hold_under_random_events_with_reload() -> None:
     sequences(SEQUENCES // 3, reload=True)
 
 
 # ---- bugs that the model has to find
 
 
-def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
+def request_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
     later = Failures.try_again_later
 
     def forgets(self: Failures, child: Child) -> None:
@@ -64,7 +64,7 @@ def all_are_replaced_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Worker, "cannot_serve", lambda self: self.replacement is not None)
 
 
-def delay_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
+def delay_without_wakeup(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "allows", lambda self, now: now >= self.until)
     dues = Supervisor._dues
 
@@ -112,10 +112,10 @@ def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "plant",
     [
-        wish_is_cleared_by_a_failed_boot,
+        request_is_cleared_by_a_failed_boot,
         urgent_ones_wait_for_drains,
         all_are_replaced_at_once,
-        delay_wakes_nobody,
+        delay_without_wakeup,
         killed_process_is_waited_for,
         seat_is_lost,
         successor_drains_whom_it_should_not,
