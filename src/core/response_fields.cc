@@ -108,18 +108,19 @@ std::string_view explain(HeadFault fault) noexcept {
     case HeadFault::status_form:
       return "a status is three digits, a space and a reason phrase: write '200 OK'";
     case HeadFault::status_interim:
-      return "a status of 1xx is no answer: give a status of 200 or more, and send early hints "
+      return "a 1xx status is not a final response: give a status of 200 or more, and send early "
+             "hints "
              "with "
              "environ['wsgi.early_hints']";
     case HeadFault::status_range:
-      return "a status code lies between 100 and 999: write '200 OK'";
+      return "a status code must be between 100 and 999: write '200 OK'";
     case HeadFault::status_control:
-      return "a status holds no control characters: remove CR, LF and the like";
+      return "a status must not contain control characters: remove CR, LF and the like";
     case HeadFault::name_token:
       return "a header name is letters, digits and any of !#$%&'*+-.^_`|~: remove spaces, colons "
              "and other characters";
     case HeadFault::value_control:
-      return "a header value holds no control characters: remove CR, LF, NUL and the like";
+      return "a header value must not contain control characters: remove CR, LF, NUL and the like";
     case HeadFault::hop_by_hop:
       return "this is a hop-by-hop header (PEP 3333); the server manages the connection: remove it "
              "from the response's "

@@ -141,7 +141,7 @@ def test_min_rate(start):
             writer.send(b"drip")
         assert writer.answer().status == 408
         server.err.wait_for("WARNING: .*408.*too slowly.*--min-rate")
-        server.err.wait_for("WARNING: .*takes the answer too slowly.*--min-rate")
+        server.err.wait_for("WARNING: .*reads the response too slowly.*--min-rate")
         assert len(reader.rest()) < 50_000_000
 
 

@@ -121,7 +121,7 @@ def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
             hostile.CLIENTS[DRIPS].begin(connection)
             stack.enter_context(hostile.going_on(hostile.CLIENTS[DRIPS], [connection]))
         ask_honestly(server.port)
-    server.err.wait_for(r"408 body: came too slowly .*\(--no-request-buffering 64 KiB/s\)")
+    server.err.wait_for(r"408 body: arrived too slowly .*\(--no-request-buffering 64 KiB/s\)")
     assert "ERROR" not in server.err.text  # the application did nothing wrong
 
 

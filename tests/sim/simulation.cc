@@ -543,7 +543,7 @@ class Simulation {
     if (ended_at_ > last) blame("the stop took too long");
     if (rig_.worker->status().connections != 0) blame("connections are left");
     for (const std::string& line : rig_.log.server_lines) {
-      if (line.find("takes the answer too slowly") != std::string::npos) {
+      if (line.find("reads the response too slowly") != std::string::npos) {
         blame("a reader that took something all the time was cut off: " + line);
       }
     }

@@ -217,8 +217,8 @@ class PyWorker {
     }
     const std::string tried = dir.empty() ? "$TMPDIR, /tmp and /var/tmp" : dir;
     process_log().server(driver::Level::warning,
-                         "No temporary file can be made in " + tried +
-                             " (--spool-dir): bodies and answers stay in memory");
+                         "No temporary file can be created in " + tried +
+                             " (--spool-dir): bodies and responses stay in memory");
   }
 
   static std::vector<Listener> read_listeners(const py::sequence& given) {

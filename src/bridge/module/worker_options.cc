@@ -99,8 +99,7 @@ class Reader {
   void expect_no_more() const {
     for (const auto& [key, value] : options_) {
       const std::string name = py::str(key);
-      if (seen_.count(name) == 0)
-        throw py::type_error("option " + name + ": there is no such option");
+      if (seen_.count(name) == 0) throw py::type_error("option " + name + ": unknown");
     }
   }
 

@@ -127,7 +127,7 @@ bool Body::has_positions(const Use& use) const {
   }
   if (seekable()) return true;
   raise_unsupported(
-      "wsgi.input is read as it arrives (--no-request-buffering): it has no positions to tell or "
+      "wsgi.input is read as it arrives (--no-request-buffering): it does not support tell() or "
       "to seek");
   return false;
 }

@@ -24,10 +24,10 @@ PyTypeObject type_of(const char* name, const char* doc) noexcept {
 PyTypeObject start_response_type = type_of(
     "iotax.start_response", "start_response(status, headers, exc_info=None) -> write. PEP 3333.");
 PyTypeObject write_type =
-    type_of("iotax.write", "write(data): send a block of the answer at once. PEP 3333.");
-PyTypeObject early_hints_type = type_of(
-    "iotax.early_hints",
-    "wsgi.early_hints(headers): send 103 (Early Hints) now; nothing once the answer has begun.");
+    type_of("iotax.write", "write(data): send a block of the response immediately. PEP 3333.");
+PyTypeObject early_hints_type = type_of("iotax.early_hints",
+                                        "wsgi.early_hints(headers): send 103 (Early Hints) now; "
+                                        "does nothing after the response has begun.");
 PyTypeObject client_disconnected_type =
     type_of("iotax.client_disconnected",
             "client_disconnected() -> bool: a reset or a failed send was seen.");

@@ -216,7 +216,8 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   std::string text = "X-Forwarded-Prefix \"";
   driver::append_escaped(text, prefix.substr(0, driver::kShownBytesMax));
   text += "\" from " + (peer.unix_socket ? "unix" : peer.remote_addr) +
-          " is ignored: decoded it must begin with \"/\" and hold no \"//\", \"\\\" or control "
+          " is ignored: when decoded, it must begin with \"/\" and not contain \"//\", \"\\\" or "
+          "control "
           "character (--forwarded-headers)";
   log_.server(driver::Level::warning, text);
 }

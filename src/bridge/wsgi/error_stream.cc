@@ -84,8 +84,7 @@ void free_stream(PyObject* self) {
 PyMethodDef methods[] = {
     {"write", write, METH_O, "write(text) -> int"},
     {"writelines", writelines, METH_O, "writelines(lines)"},
-    {"flush", flush, METH_NOARGS,
-     "flush(): what was written of an unfinished line goes to the log, too"},
+    {"flush", flush, METH_NOARGS, "flush(): also write an unfinished line to the log"},
     {nullptr, nullptr, 0, nullptr},
 };
 

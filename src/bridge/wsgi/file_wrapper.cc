@@ -52,7 +52,7 @@ PyObject* new_wrapper(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 /// collector has cleared the wrapper.
 Ref file_of(const FileWrapper& wrapper) {
   if (wrapper.file == nullptr)
-    PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file is gone");
+    PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file was released");
   return Ref::borrow(wrapper.file);
 }
 

@@ -49,10 +49,11 @@ std::string shown(PyObject* name) {
 }
 
 [[gnu::cold]] bool refuse_latin1(const char* who, PyObject* name, bool bad_name) {
-  PyErr_Format(PyExc_ValueError,
-               "%s: the %s of header %R holds characters outside Latin-1: encode them, e.g. with "
-               "urllib.parse.quote()",
-               who, bad_name ? "name" : "value", name);
+  PyErr_Format(
+      PyExc_ValueError,
+      "%s: the %s of header %R contains characters outside Latin-1: encode them, e.g. with "
+      "urllib.parse.quote()",
+      who, bad_name ? "name" : "value", name);
   return false;
 }
 

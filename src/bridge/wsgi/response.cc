@@ -20,7 +20,7 @@ using driver::Level;
 using driver::Sent;
 
 constexpr int kInternalServerError = 500;
-constexpr std::string_view kFailed = "The application failed to answer this request.";
+constexpr std::string_view kFailed = "The application failed to respond to this request.";
 
 /// How the iteration of a result ended.
 enum class Ended : std::uint8_t {
@@ -32,7 +32,7 @@ enum class Ended : std::uint8_t {
 
 [[gnu::cold]] void log_over_length(Request& request) {
   request.log().server(Level::warning, "The application sent more than its Content-Length in " +
-                                           request.described() + "; the rest was cut off");
+                                           request.described() + "; the rest was discarded");
 }
 
 /// End the exchange after everything was given to it. Its views become invalid; the texts of the
@@ -40,7 +40,7 @@ enum class Ended : std::uint8_t {
 void finish(Request& request, Exchange& exchange) {
   if (exchange.finish() == Sent::short_length) [[unlikely]] {
     request.log().server(Level::error, "The application sent less than its Content-Length in " +
-                                           request.described() + "; the answer was broken off");
+                                           request.described() + "; the response was truncated");
   }
 }
 

@@ -81,9 +81,10 @@ bool check_status(PyObject* status) {
   }
   std::string_view text;
   if (!latin1_view(status, text)) {
-    PyErr_SetString(PyExc_ValueError,
-                    "start_response: the status holds characters outside Latin-1: keep to ASCII, "
-                    "e.g. '200 OK'");
+    PyErr_SetString(
+        PyExc_ValueError,
+        "start_response: the status contains characters outside Latin-1: use ASCII only, "
+        "e.g. '200 OK'");
     return false;
   }
   if (const core::HeadFault fault = core::check_status(text); fault != core::HeadFault::none)
@@ -104,7 +105,7 @@ bool check_status(PyObject* status) {
       "start_response was called a second time without exc_info in " + request.described());
   PyErr_SetString(PyExc_RuntimeError,
                   "start_response was called a second time: pass sys.exc_info() as third argument "
-                  "to replace the answer");
+                  "to replace the response");
   return nullptr;
 }
 
@@ -163,7 +164,8 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
     Py_RETURN_NONE;  // S-WR-02: an error page can still replace the response
   if (request.head == Head::ready) request.send_head(*exchange, std::nullopt);
   if (request.head != Head::sent) {
-    PyErr_SetString(PyExc_RuntimeError, "write() was called after start_response had been refused");
+    PyErr_SetString(PyExc_RuntimeError,
+                    "write() was called after start_response had rejected its arguments");
     return nullptr;
   }
   if (request.without_body) Py_RETURN_NONE;
@@ -178,8 +180,9 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
       break;
     case driver::Sent::over_length:
     case driver::Sent::short_length:
-      PyErr_SetString(PyExc_ValueError,
-                      "write() went past the Content-Length of the answer; what fitted was sent");
+      PyErr_SetString(
+          PyExc_ValueError,
+          "write() exceeded the Content-Length of the response; the bytes up to it were sent");
       return nullptr;
     case driver::Sent::gone:
       request.client_failed = true;

@@ -112,7 +112,8 @@ class LogSink final : public Log {
     const Result<int> opened = sys_.open_append(path);
     const Result<void> done = opened ? stream.redirect(*opened) : Errno{opened.error()};
     if (opened) sys_.close(*opened);
-    if (!done) server(Level::error, path + " cannot be opened anew: the former file goes on");
+    if (!done)
+      server(Level::error, path + " cannot be opened again: continuing with the former file");
   }
 
   Sys& sys_;

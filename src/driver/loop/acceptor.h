@@ -98,7 +98,7 @@ class Acceptor {
           if (evicted == nullptr) break;
           if (evicted->link.phase == Phase::open) {
             warn_full(FullWatch::What::evicting,
-                      "the one that has been idle for longest is closed for each new client");
+                      "each new connection closes the one that has been idle longest");
           }
           closing_.close(lead, *evicted);
           break;
@@ -304,9 +304,9 @@ class Acceptor {
     const std::size_t open = table_.size();
     std::string text = "All " + std::to_string(connections_max_) + " connections are in use (";
     if (open < connections_max_) {
-      text = "All descriptors are in use, with " + std::to_string(open) + " connections and " +
+      text = "All file descriptors are in use, with " + std::to_string(open) + " connections and " +
              std::to_string(budget_.descriptors.used() - open) +
-             " files of bodies (the limit of open files is " +
+             " body files (the limit of open files is " +
              std::to_string(loop_.sys.descriptor_limit());
     } else if (configured != 0) {
       text += "--max-connections " + std::to_string(configured);
@@ -322,8 +322,8 @@ class Acceptor {
     if (!full_watch_.say(FullWatch::What::refused, loop_.clock.now())) return;
     loop_.log.server(
         Level::error,
-        "No connection can be accepted: " + std::generic_category().message(accept_error_) + "; " +
-            std::to_string(table_.size()) + " are open. Tried again every " +
+        "Cannot accept connections: " + std::generic_category().message(accept_error_) + "; " +
+            std::to_string(table_.size()) + " are open; retrying every " +
             std::to_string(pause / 1ms) + " ms");
   }
 

@@ -51,7 +51,7 @@ class RequestQueue {
     }
     const core::Duration longest = loop_.config.queue_timeout;
     if (longest > core::Duration::zero() && waited > longest) {
-      intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.",
+      intake_.answer(s, 503, "This request waited too long in the queue; try again shortly.",
                      "--queue-timeout");
       return false;
     }
@@ -126,11 +126,11 @@ class RequestQueue {
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
     if (how == Cut::unanswered) {
       const core::Bytes response =
-          intake_.answer_beside(s, 504, "The application did not answer this request in time.",
-                                "the application gave no answer" + option);
+          intake_.answer_beside(s, 504, "The application did not respond to this request in time.",
+                                "no response from the application" + option);
       outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
-      intake_.warn(s, s.stream.status, "broken off: the application gave nothing" + option,
+      intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
                    s.stream.line.view());
       intake_.log_access(s, now);
     }

@@ -316,7 +316,7 @@ class SessionEvents {
   }
 
   void warn_slow(const Session& s, int status) {
-    intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
+    intake_.warn(s, status, "the client reads the response too slowly (--send-timeout, --min-rate)",
                  s.stream.line.view());
   }
 

@@ -394,13 +394,13 @@ class Intake {
     const int error = s.stream.body->error();
     s.stream.body.reset();  // the connection lingers: leave its room to others
     if (never_fits) {
-      answer(s, 413, "The content of this request is larger than the server can store.",
+      answer(s, 413, "The body of this request is larger than the server can store.",
              "--spool-max");
     } else if (error == EMFILE || error == ENFILE) {
-      answer(s, 503, "The server has no file descriptor left for the content of this request.",
+      answer(s, 503, "The server has no file descriptor left for the body of this request.",
              "the hard limit of ulimit -n");
     } else {
-      answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
+      answer(s, 503, "The server has no room for the body of this request.", "--spool-max");
     }
   }
 

@@ -136,7 +136,7 @@ class Overdue {
   }
   /// A thread that was given up has returned. False: it has been replaced, and ends.
   [[nodiscard]] bool thread_returned(unsigned thread, const Locked& locked) {
-    log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has come back");
+    log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has returned");
     if (!threads_.come_back(thread, locked)) {
       threads_[thread].call.close();
       return false;
@@ -178,7 +178,7 @@ class Overdue {
     });
     mailbox_.post_threads_changed();
     if (!half) return;
-    ask_for_replacement("no thread could be started in the place of iotax-" + std::to_string(lost));
+    ask_for_replacement("no thread could be started to replace iotax-" + std::to_string(lost));
   }
   /// Ask the supervisor for another worker; without a supervisor, log that the server must be
   /// restarted. Thread-safe.
@@ -186,7 +186,7 @@ class Overdue {
     if (loop_.channel().report(Report::threads_lost, why)) return;
     if (supervised_ || asked_for_replacement_.exchange(true)) return;
     log_.server(Level::critical,
-                "This process has lost too many of its threads; restart it, or let a supervisor do "
+                "Too many threads of this process are lost; restart it, or let a supervisor do "
                 "that (the command iotax without --workers 0)");
   }
 
@@ -216,10 +216,10 @@ class Overdue {
     loop_.flush(lead);
     if (!first || !supervised_) return;
     update_accepting(lead);
-    (void)loop_.channel().report(
-        Report::threads_lost, "no call could begin for " +
-                                  std::to_string((now - waiting->since) / 1ms) +
-                                  " ms: one in progress keeps the interpreter (--request-timeout)");
+    (void)loop_.channel().report(Report::threads_lost,
+                                 "no call could begin for " +
+                                     std::to_string((now - waiting->since) / 1ms) +
+                                     " ms: one in progress holds the GIL (--request-timeout)");
   }
 
   /// Leave connections to other workers while no call can start in this one.
@@ -255,9 +255,9 @@ class Overdue {
       return threads_.half_lost(locked);
     });
     update_accepting(lead);
-    std::string text = "iotax-" + std::to_string(thread) + " has not come back within " +
+    std::string text = "iotax-" + std::to_string(thread) + " did not return within " +
                        std::to_string(config_.timeout_grace / 1ms) +
-                       " ms of --request-timeout (--request-timeout-grace)";
+                       " ms after --request-timeout (--request-timeout-grace)";
     if (const std::optional<Running> call = threads_[thread].call.read()) {
       text += ": ";
       append_escaped(text, call->line);

@@ -202,9 +202,9 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::fields_limit), "number of field lines is over --limit-fields 100");
   EXPECT_EQ(described(Fault::head_timeout),
             "request head was not complete in time (--receive-timeout 10 s)");
-  EXPECT_EQ(described(Fault::body_rate), "body: came too slowly (--min-rate 500 B/s)");
+  EXPECT_EQ(described(Fault::body_rate), "body: arrived too slowly (--min-rate 500 B/s)");
   EXPECT_EQ(described(Fault::streaming_rate),
-            "body: came too slowly for a call that reads it (--no-request-buffering 64 KiB/s)");
+            "body: arrived too slowly for a call that reads it (--no-request-buffering 64 KiB/s)");
   EXPECT_EQ(described(Fault::path_percent), "path: \"%\" is not followed by two hex digits");
   EXPECT_EQ(described(Fault::tls_handshake), "TLS handshake on a plain HTTP port: use http://");
   limits.receive_timeout = std::chrono::milliseconds{1500};

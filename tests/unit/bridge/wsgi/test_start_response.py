@@ -392,7 +392,7 @@ def test_s_sr_20_after_a_first_call_that_failed_a_second_one_is_rejected_too(ask
 
     answer = ask(app)
     assert answer.failed
-    assert "start_response had refused" in answer.errors()[0]
+    assert "start_response had rejected" in answer.errors()[0]
 
 
 def test_after_a_rejected_call_an_error_page_can_be_sent(ask: Any) -> None:

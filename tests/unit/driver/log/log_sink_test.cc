@@ -341,7 +341,7 @@ TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
   sys.fail("open_append", 1, EACCES);
   log.reopen();
   EXPECT_TRUE(log.flush(kForever));
-  EXPECT_NE(sys.sink_at("server.log")->text().find("cannot be opened anew"), std::string::npos);
+  EXPECT_NE(sys.sink_at("server.log")->text().find("cannot be opened again"), std::string::npos);
   sys.close(*opened);
 }
 

@@ -65,7 +65,7 @@ TEST(Acceptor, PausesWhenDescriptorsRunOutAndLogsItOnce) {
   parts.pass(100ms);
   parts.tick();
   parts.turn();
-  EXPECT_EQ(parts.logged("No connection can be accepted"), 1U);
+  EXPECT_EQ(parts.logged("Cannot accept connections"), 1U);
   parts.sys.heal();
   parts.pass(100ms);
   parts.tick();
@@ -158,7 +158,7 @@ TEST(Acceptor, FilesOfBodiesCountAgainstTheLimitOfDescriptors) {
     parts.turn();
   }
   EXPECT_EQ(parts.table.size(), 1U);
-  EXPECT_EQ(parts.logged("2 files of bodies"), 1U);
+  EXPECT_EQ(parts.logged("2 body files"), 1U);
   parts.intake.budget().descriptors.remove();
   parts.intake.budget().descriptors.remove();
 }

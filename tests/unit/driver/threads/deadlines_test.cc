@@ -77,7 +77,7 @@ TEST(Deadlines, ACallWithoutAnAnswerGets504) {
   EXPECT_EQ(rig.events[0].kind, WatchKind::overdue);
   EXPECT_EQ(rig.events[0].line, "GET /slow");
   EXPECT_TRUE(has(client.received(), rig.events[0].id));
-  EXPECT_TRUE(logged(rig, "504 the application gave no answer for 1"));
+  EXPECT_TRUE(logged(rig, "504 no response from the application for 1"));
   EXPECT_TRUE(logged(rig, "GET /slow"));
   ASSERT_EQ(rig.log.access_lines.size(), 2U);
   EXPECT_TRUE(has(rig.log.access_lines[0], " 504 "));
@@ -107,7 +107,7 @@ TEST(Deadlines, TheInterpreterMayNeverComeFree) {
   rig.sys.after(6500ms, [&] { EXPECT_TRUE(has(waiting.received(), "HTTP/1.1 503 ")); });
   rig.stop_after(11s);
   rig.run();
-  EXPECT_TRUE(logged(rig, "Thread iotax-0 has not come back within 5000 ms"));
+  EXPECT_TRUE(logged(rig, "Thread iotax-0 did not return within 5000 ms"));
 }
 
 TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
@@ -128,7 +128,7 @@ TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
   EXPECT_FALSE(has(client.received(), "more"));
   EXPECT_FALSE(has(client.received(), "0\r\n\r\n"));
   EXPECT_FALSE(has(client.received(), "504"));
-  EXPECT_TRUE(logged(rig, "broken off: the application gave nothing for 1"));
+  EXPECT_TRUE(logged(rig, "truncated: no output from the application for 1"));
   EXPECT_EQ(rig.log.access_lines.size(), 1U);
 }
 
@@ -248,19 +248,19 @@ TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
   rig.sys.after(1ms, [&] { clients.push_back(rig.get("/slow")); });
   rig.sys.after(8s, [&] {
     EXPECT_EQ(rig.started.size(), 1U);
-    EXPECT_FALSE(logged(rig, "lost too many"));
+    EXPECT_FALSE(logged(rig, "Too many threads"));
     for (int n = 0; n < 3; ++n) clients.push_back(rig.get("/slow"));  // all three that are left
   });
   rig.sys.after(8500ms, [&] { EXPECT_EQ(rig.app.running.size(), 4U); });
   rig.sys.after(16s, [&] {
-    EXPECT_TRUE(logged(rig, "lost too many"));
+    EXPECT_TRUE(logged(rig, "Too many threads"));
     EXPECT_EQ(rig.started.size(), 2U);
     clients.push_back(rig.get("/"));
   });
   rig.sys.after(17s, [&] { EXPECT_TRUE(has(clients.back().received(), "200 OK")); });
   rig.stop_after(45s);
   rig.run();
-  EXPECT_TRUE(logged(rig, "has come back"));
+  EXPECT_TRUE(logged(rig, "has returned"));
 }
 
 TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
@@ -273,7 +273,7 @@ TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
   rig.sys.after(1ms, [&] { slow.push_back(rig.get("/slow")); });
   rig.sys.after(7s, [&] {
     EXPECT_EQ(rig.worker->threads_present(), 3U);
-    EXPECT_TRUE(logged(rig, "lost too many")) << "one of two threads is left";
+    EXPECT_TRUE(logged(rig, "Too many threads")) << "one of two threads is left";
     slow.push_back(rig.get("/slow"));
   });
   rig.sys.after(9s, [&] { queued = rig.get("/"); });

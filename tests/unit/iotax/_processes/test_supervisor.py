@@ -289,9 +289,9 @@ def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
 def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
     world.start()
     world.ready(0)
-    world.processes[0].says(Report.THREADS_LOST, "iotax-0 does not come back from GET /hang")
+    world.processes[0].says(Report.THREADS_LOST, "iotax-0 did not return from GET /hang")
     world.turn()
-    assert any("Replacing worker [5000]: iotax-0 does not come back" in x for x in world.log)
+    assert any("Replacing worker [5000]: iotax-0 did not return" in x for x in world.log)
     assert len(world.processes) == 2
 
 
