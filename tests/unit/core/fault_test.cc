@@ -128,7 +128,7 @@ std::unique_ptr<CorePeer> play(const Provocation& one, const std::set<std::size_
   return peer;
 }
 
-TEST(Fault, EachHasAProvocation) {
+TEST(Fault, EachHasARequestThatCausesIt) {
   std::set<Fault> provoked{Fault::none};
   for (const Provocation& one : provocations()) provoked.insert(one.fault);
   for (int number = 0; number < kFaults; ++number)
@@ -136,7 +136,7 @@ TEST(Fault, EachHasAProvocation) {
         << reason(static_cast<Fault>(number));
 }
 
-TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
+TEST(Fault, EachIsReportedHoweverTheInputIsSplit) {
   for (const Provocation& one : provocations()) {
     SCOPED_TRACE(reason(one.fault));
     const auto whole = play(one, {});
@@ -160,7 +160,7 @@ TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
   }
 }
 
-TEST(Fault, ALoneLineFeedBeforeARequestIsNoSecondEmptyLine) {
+TEST(Fault, ALoneLineFeedBeforeARequestIsNotASecondEmptyLine) {
   for (const std::string_view alone : {"\n", "\r\r", "\rG", "\nGET / HTTP/1.1\r\n"}) {
     CorePeer peer;
     peer.receive(alone);
@@ -173,7 +173,7 @@ TEST(Fault, ALoneLineFeedBeforeARequestIsNoSecondEmptyLine) {
   }
 }
 
-TEST(Fault, HasAStatusOfThePolicyAndWordsOfItsOwn) {
+TEST(Fault, EachHasAStatusOfThePolicyAndADistinctText) {
   std::set<std::string_view> reasons;
   const std::set<int> statuses{0, 400, 405, 408, 413, 414, 417, 421, 431, 501, 505};
   for (int number = 0; number < kFaults; ++number) {

@@ -153,7 +153,7 @@ TEST(PropertyCuts, ChangeNothingUnderSmallLimits) {
       [] { cuts_change_nothing(*small_limits(), *rc::gen::oneOf(traffic(), damaged())); }));
 }
 
-TEST(PropertyLimits, WhatIsAcceptedKeepsThem) {
+TEST(PropertyLimits, AcceptedRequestsKeepThem) {
   EXPECT_TRUE(rc::check([] {
     const Limits limits = *small_limits();
     CorePeer peer(limits);
@@ -213,7 +213,7 @@ rc::Gen<Behaviour> behaviour() {
       rc::gen::weightedElement<bool>({{9, false}, {1, true}}));
 }
 
-TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
+TEST(PropertyResponses, ReadBackAsTheApplicationMeantThem) {
   EXPECT_TRUE(rc::check([] {
     const auto all = *rc::gen::container<std::vector<Behaviour>>(behaviour());
     CorePeer peer;
@@ -281,7 +281,7 @@ TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
   }));
 }
 
-TEST(PropertyOutput, GivesEveryByteOnceAndInOrder) {
+TEST(PropertyOutput, ReturnsEachByteOnceAndInOrder) {
   EXPECT_TRUE(rc::check([] {
     Output out;
     const auto pieces = *rc::gen::container<std::vector<std::pair<std::string, int>>>(rc::gen::pair(

@@ -8,7 +8,7 @@
 namespace iotax::core {
 namespace {
 
-TEST(Framing, FollowsFromTheStrongestFact) {
+TEST(Framing, FollowsTheOrderOfPrecedence) {
   const auto made = [](int status, bool head, std::optional<std::uint64_t> own,
                        std::optional<std::uint64_t> known) {
     return decide({status, head, own, known});

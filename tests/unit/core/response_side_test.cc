@@ -30,7 +30,7 @@ std::string answered(CorePeer& peer, std::string_view status, std::vector<Field>
   return peer.output;
 }
 
-TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
+TEST(Response, WritesTheServersFieldsBeforeTheUnchangedOnesOfTheApplication) {
   const auto peer = asked();
   const AnswerFields fields(
       std::vector<Field>{{"x-LOWER", " v "}, {"Content-Type", "text/plain"}, {"x-lower", ""}});
@@ -50,7 +50,7 @@ TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(Answer, DateAndServerOfTheApplicationWin) {
+TEST(Response, DateAndServerOfTheApplicationReplaceTheServers) {
   const auto peer = asked();
   const AnswerFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
   ResponseHead head;
@@ -64,14 +64,14 @@ TEST(Answer, DateAndServerOfTheApplicationWin) {
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDATE: d\r\nServer: s\r\n\r\n");
 }
 
-TEST(Answer, UnknownLengthIsChunkedForHttp11) {
+TEST(Response, ABodyOfUnknownLengthIsChunkedForHttp11) {
   EXPECT_EQ(answered(*asked(), "200 OK", {{"X", "y"}}, {},
                      {"", "hello", "", std::string_view("0123456789abcdef!")}),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: "
             "y\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdef!\r\n0\r\n\r\n");
 }
 
-TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
+TEST(Response, NothingIsSentBeforeTheFirstBlock) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK");
   EXPECT_TRUE(peer->connection.output().empty());
@@ -79,7 +79,7 @@ TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
   EXPECT_TRUE(peer->connection.output().empty());
 }
 
-TEST(Answer, AnEndBeforeAnyBlockIsLengthZero) {
+TEST(Response, AnEndBeforeAnyBlockGivesContentLengthZero) {
   EXPECT_EQ(answered(*asked(), "200 OK", {}, {}, {""}),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   const auto old = asked("GET", "1.0", "Connection: keep-alive\r\n");
@@ -88,14 +88,14 @@ TEST(Answer, AnEndBeforeAnyBlockIsLengthZero) {
   EXPECT_TRUE(old->connection.idle());
 }
 
-TEST(Answer, UnknownLengthEndsWithTheConnectionForHttp10) {
+TEST(Response, ABodyOfUnknownLengthEndsWithTheConnectionForHttp10) {
   const auto peer = asked("GET", "1.0", "Connection: keep-alive\r\n");
   EXPECT_EQ(answered(*peer, "200 OK", {}, {}, {"a", "b"}),
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(Answer, HeadNever204Never304NeverCarryAnOctet) {
+TEST(Response, HeadRequests204And304HaveNoBody) {
   EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {{"Content-Length", "5"}}, {}, {"hello"}),
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
   EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, {}, {"hello"}), "HTTP/1.1 200 OK\r\n\r\n");
@@ -111,7 +111,7 @@ TEST(Answer, HeadNever204Never304NeverCarryAnOctet) {
             "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
 }
 
-TEST(Answer, ABlockForAnEmptyAnswerIsNotNeeded) {
+TEST(Response, AnEmptyBodyNeedsNoBlock) {
   for (const bool head : {true, false}) {
     const auto peer = asked(head ? "HEAD" : "GET");
     peer->respond(kFirst, head ? "200 OK" : "304 Not Modified");
@@ -122,7 +122,7 @@ TEST(Answer, ABlockForAnEmptyAnswerIsNotNeeded) {
   }
 }
 
-TEST(Answer, TooMuchIsCutAtTheLength) {
+TEST(Response, BytesBeyondTheLengthAreDiscarded) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {{"Content-Length", "5"}});
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
@@ -133,7 +133,7 @@ TEST(Answer, TooMuchIsCutAtTheLength) {
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(Answer, TooLittleBreaksVisibly) {
+TEST(Response, ABodyShorterThanItsLengthIsVisiblyTruncated) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {}, 5);
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
@@ -141,13 +141,13 @@ TEST(Answer, TooLittleBreaksVisibly) {
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(Answer, RepeatedEqualLengthsAreMerged) {
+TEST(Response, EqualContentLengthsAreMerged) {
   EXPECT_EQ(answered(*asked(), "200 OK",
                      {{"Content-Length", "2"}, {"X", "y"}, {"content-length", "2"}}, {}, {"ok"}),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok");
 }
 
-TEST(Abort, EndsChunksAndLengthsWithoutTheirEnd) {
+TEST(Abort, TruncatesChunkedAndCountedBodies) {
   for (const std::optional<std::uint64_t> known :
        {std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{9}}) {
     const auto peer = asked();
@@ -161,7 +161,7 @@ TEST(Abort, EndsChunksAndLengthsWithoutTheirEnd) {
   }
 }
 
-TEST(Abort, ResetsAnAnswerThatEndsWithTheConnection) {
+TEST(Abort, ResetsTheConnectionThatDelimitsABody) {
   const auto peer = asked("GET", "1.0", "");
   peer->respond(kFirst, "200 OK");
   static_cast<void>(peer->body(kFirst, "part"));
@@ -169,7 +169,7 @@ TEST(Abort, ResetsAnAnswerThatEndsWithTheConnection) {
   EXPECT_EQ(peer->connection.closing(), Closing::reset);
 }
 
-TEST(Abort, NeverLosesAnEarlierAnswer) {
+TEST(Abort, KeepsEarlierResponses) {
   CorePeer peer;
   peer.take_output = false;
   peer.app = nullptr;
@@ -184,7 +184,7 @@ TEST(Abort, NeverLosesAnEarlierAnswer) {
   EXPECT_EQ(peer.output.find("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), 0U);
 }
 
-TEST(Answer, OtherIdsAreIgnored) {
+TEST(Response, CallsWithTheIdOfAnotherRequestAreIgnored) {
   const auto peer = asked();
   for (const RequestId id : {RequestId::none, RequestId{2}}) {
     peer->respond(id, "200 OK", {}, 1);
@@ -201,7 +201,7 @@ TEST(Answer, OtherIdsAreIgnored) {
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 }
 
-TEST(Answer, LargeBlocksAreReferencedAndSmallOnesCopied) {
+TEST(Response, LargeBlocksAreReferencedAndSmallOnesCopied) {
   const auto peer = asked();
   const std::string small(kCopyBytesMax, 's'), large(kCopyBytesMax + 1, 'l');
   peer->take_output = false;
@@ -215,7 +215,7 @@ TEST(Answer, LargeBlocksAreReferencedAndSmallOnesCopied) {
   EXPECT_EQ(test::text_of(slices[2].bytes), "\r\n");
 }
 
-TEST(Answer, FilesTakeTheirPlaceInTheOrder) {
+TEST(Response, FilesAndBlocksAreSentInOrder) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {}, 10);
   EXPECT_EQ(peer->body(kFirst, "ab"), Outcome::ok);
@@ -231,7 +231,7 @@ TEST(Answer, FilesTakeTheirPlaceInTheOrder) {
   EXPECT_EQ(head->file_bytes, 0U);
 }
 
-TEST(Inform, ComesBeforeTheAnswerAndNeverToHttp10) {
+TEST(Inform, IsSentBeforeTheResponseAndNeverToHttp10) {
   const AnswerFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
   const auto peer = asked();
   peer->connection.inform(kFirst, 103, link);
@@ -267,7 +267,7 @@ TEST(ServerAnswer, IsTextWithTheRequestId) {
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(ServerAnswer, AnswersOptionsAsteriskAndGoesOn) {
+TEST(ServerAnswer, RespondsToOptionsAsteriskAndContinues) {
   const auto peer = std::make_unique<CorePeer>();
   peer->app = [](CorePeer& self, RequestId id) {
     EXPECT_TRUE(self.connection.head().asterisk);
@@ -290,7 +290,7 @@ TEST(ServerAnswer, NamesTheMethodsWith405) {
             std::string::npos);
 }
 
-TEST(ServerAnswer, HasNoContentForHead) {
+TEST(ServerAnswer, HasNoBodyForHead) {
   const auto peer = asked("HEAD");
   ServerAnswer answer;
   answer.sentence = "it broke";
@@ -302,7 +302,7 @@ TEST(ServerAnswer, HasNoContentForHead) {
             "Content-Length: 9\r\n\r\n");
 }
 
-TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
+TEST(ServerAnswer, HasNoBodyForARejectedHeadRequest) {
   const auto refused = [](std::string_view octets) {
     CorePeer peer;
     for (const char octet : octets) peer.receive({&octet, 1});
@@ -317,7 +317,7 @@ TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
       << "what is refused before a method was sent is no HEAD: " << peer.output;
 }
 
-TEST(AnswerDeathTest, AnOrderThatCannotBeIsOurOwnFault) {
+TEST(ResponseDeathTest, AnInvalidOrderOfCallsAborts) {
   const auto peer = asked();
   EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)),
                "response: no row for finish in state pending");

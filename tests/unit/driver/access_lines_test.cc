@@ -228,7 +228,7 @@ void views(WatchedRig<>& rig) {
   };
 }
 
-TEST(AccessLines, EveryEndOfARequestHasOneLine) {
+TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
   for (const End& end : ends()) {
     SCOPED_TRACE(end.name);
     Config config;
@@ -285,7 +285,7 @@ struct Named {
   std::string warning;  // a part of a server line; empty: none is due
 };
 
-TEST(AccessLines, NameTheClientThatTheApplicationIsToldOf) {
+TEST(AccessLines, NameTheSameClientAsEnviron) {
   const std::string forwarded = "X-Forwarded-For: 203.0.113.9\r\nX-Request-ID: theirs\r\n";
   const std::vector<Named> all{
       {"GET / HTTP/1.1\r\nHost: a\r\n" + forwarded + "\r\n", "203.0.113.9 - \"GET / HTTP/1.1\" 200",
@@ -326,7 +326,7 @@ TEST(AccessLines, NameTheClientThatTheApplicationIsToldOf) {
   }
 }
 
-TEST(AccessLines, AHalfHeadNamesThePeer) {
+TEST(AccessLines, AnIncompleteHeadIsLoggedWithThePeerAddress) {
   // What stands in the rest may say otherwise: the last address counts, and it is not there.
   WatchedRig<> rig;
   rig.app.trusted = true;
@@ -339,7 +339,7 @@ TEST(AccessLines, AHalfHeadNamesThePeer) {
   EXPECT_TRUE(has(rig.log.access_lines[0], "\"GET / HTTP/1.1\" 408")) << rig.log.access_lines[0];
 }
 
-TEST(AccessLines, TheClientIsThatOfItsOwnRequest) {
+TEST(AccessLines, EachPipelinedRequestNamesItsForwardedClient) {
   WatchedRig<> rig;
   rig.app.trusted = true;
   ScriptedClient client = rig.connect();
@@ -388,7 +388,7 @@ std::string mangled(std::mt19937_64& random) {
   return text;
 }
 
-TEST(AccessLines, NoOctetOfAClientForgesALine) {
+TEST(AccessLines, NoByteOfAClientForgesALine) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);

@@ -266,7 +266,7 @@ class Attempt {
 
 class SimFailing : public testing::TestWithParam<Scenario> {};
 
-TEST_P(SimFailing, AtAnyCallHarmsOneClientAtMost) {
+TEST_P(SimFailing, AFailedSystemCallAffectsOneClientAtMost) {
   const Attempt whole(GetParam(), 0, 0);
   ASSERT_EQ(whole.fault, "");
   ASSERT_EQ(whole.lacking, 0U);

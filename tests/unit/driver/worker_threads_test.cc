@@ -300,7 +300,7 @@ class WorkerThreads : public testing::TestWithParam<Setting> {
   }
 };
 
-TEST_P(WorkerThreads, AnswerEveryClientAndEnd) {
+TEST_P(WorkerThreads, ServeEveryClientAndExit) {
   constexpr unsigned kClients = 4;
   constexpr unsigned kRounds = 20;
   Served served(settings());
@@ -324,7 +324,7 @@ TEST_P(WorkerThreads, AnswerEveryClientAndEnd) {
   EXPECT_EQ(served.access_lines(), served.app.calls + kClients * kRounds) << "one is refused";
 }
 
-TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
+TEST_P(WorkerThreads, FinishRunningRequestsWhenTheyAreStopped) {
   Served served(settings());
   Client client(served.port);
   client.get("/slow?0");
@@ -341,7 +341,7 @@ TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
 
 /// The thread makes the outbox and the taker of the lead looks for one, both behind the response to
 /// the request before.
-TEST(PipelinedRequests, AreDeliveredWhileTheCallOfTheLastOneGoesOn) {
+TEST(PipelinedRequests, HaveTheirResponsesSentWhileTheLastCallContinues) {
   Config config;
   config.threads = 1;
   Served served(config);
@@ -361,7 +361,7 @@ TEST(PipelinedRequests, AreDeliveredWhileTheCallOfTheLastOneGoesOn) {
   served.wait();
 }
 
-TEST(HungThreads, AreAnsweredFor) {
+TEST(HungThreads, EachRequestGetsAResponse) {
   constexpr unsigned kClients = 2;
   constexpr unsigned kRounds = 10;
   Config config;

@@ -29,7 +29,7 @@ TEST(FormatAccess, WritesTheDocumentedLine) {
             R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
 }
 
-TEST(FormatAccess, ClientThatLeftHasNoReasonPhrase) {
+TEST(FormatAccess, OmitsTheReasonPhraseForADisconnectedClient) {
   AccessEntry e = entry();
   e.status = 499;
   e.bytes = 0;
@@ -38,7 +38,7 @@ TEST(FormatAccess, ClientThatLeftHasNoReasonPhrase) {
             R"(127.0.0.1:35694 - "GET /x?y HTTP/1.1" 499 0B 3000.0ms REQUEST-ID)");
 }
 
-TEST(FormatAccess, WritesADashForWhatIsNotKnown) {
+TEST(FormatAccess, WritesADashForUnknownValues) {
   AccessEntry e = entry();
   e.status = 0;
   e.version = {};
@@ -51,7 +51,7 @@ TEST(FormatAccess, WritesADashForWhatIsNotKnown) {
   EXPECT_EQ(format_access(e), R"(127.0.0.1:35694 - "-" 408 Request Timeout 154B 2.3ms REQUEST-ID)");
 }
 
-TEST(FormatAccess, EscapesWhatTheClientChose) {
+TEST(FormatAccess, EscapesTextFromTheClient) {
   AccessEntry e = entry();
   e.method = "G\"T";
   e.target = "/a\\b\x1b[2J\xc3\xbc\n";
@@ -60,7 +60,7 @@ TEST(FormatAccess, EscapesWhatTheClientChose) {
       R"(127.0.0.1:35694 - "G\x22T /a\x5cb\x1b[2J\xc3\xbc\x0a HTTP/1.1" 200 OK 154B 2.3ms REQUEST-ID)");
 }
 
-TEST(AppendEscaped, LeavesNothingButPrintableAscii) {
+TEST(AppendEscaped, WritesPrintableAsciiOnly) {
   std::string every;
   for (int c = 0; c < 256; ++c) every += static_cast<char>(c);
   std::string line = "kept: ";

@@ -62,7 +62,7 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   EXPECT_EQ(server->text(), "INFO:     up\n");
 }
 
-TEST(LogSink, WritesTextOfTheApplicationAsItIs) {
+TEST(LogSink, WritesApplicationTextUnchanged) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -73,7 +73,7 @@ TEST(LogSink, WritesTextOfTheApplicationAsItIs) {
   EXPECT_EQ(server->text(), "a {\"level\": \"info\"}\n\nb\r\n");
 }
 
-TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
+TEST(LogSink, EndsAnUnfinishedLineBeforeOtherLines) {
   ScriptedSys sys;
   const int one = 1, other = 2;
   const auto written = [&](auto&& log_into) {
@@ -112,7 +112,7 @@ TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
             "half\nend\n");
 }
 
-TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
+TEST(LogSink, KeepsOneApplicationTextOfAnySize) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
   server->stuck = true;
@@ -143,7 +143,7 @@ TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   EXPECT_EQ(sys.open_descriptors(), 0U);
 }
 
-TEST(LogSink, BatchesWholeLinesUpToPipeBuf) {
+TEST(LogSink, BatchesCompleteLinesUpToPipeBuf) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -165,7 +165,7 @@ TEST(LogSink, BatchesWholeLinesUpToPipeBuf) {
   EXPECT_LT(sink->writes.size(), 100U) << "lines that wait together leave together";
 }
 
-TEST(LogSink, ReaderThatStopsCostsLinesNotTime) {
+TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   sink->stuck = true;
@@ -187,7 +187,7 @@ TEST(LogSink, ReaderThatStopsCostsLinesNotTime) {
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\ngoes on\n");
 }
 
-TEST(LogSink, OneStuckSideLeavesTheOtherAlone) {
+TEST(LogSink, AStuckLogDoesNotDelayTheOther) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->stuck = true;
@@ -200,7 +200,7 @@ TEST(LogSink, OneStuckSideLeavesTheOtherAlone) {
   access->stuck = false;
 }
 
-TEST(LogSink, BrokenPipeEndsThatSideOnly) {
+TEST(LogSink, ABrokenPipeClosesOnlyItsOwnLog) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->broken = true;
@@ -217,7 +217,7 @@ TEST(LogSink, BrokenPipeEndsThatSideOnly) {
   EXPECT_EQ(server->text(), "INFO:     up\n");
 }
 
-TEST(LogSink, FullDiskDropsAndCounts) {
+TEST(LogSink, CountsLinesDroppedOnAFullDisk) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -229,7 +229,7 @@ TEST(LogSink, FullDiskDropsAndCounts) {
   EXPECT_EQ(sink->text(), "WARNING:  1 log line dropped\n");
 }
 
-TEST(LogSink, NonBlockingDescriptorOfSomebodyElseIsWaitedFor) {
+TEST(LogSink, WaitsForAnInheritedNonBlockingDescriptor) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -241,7 +241,7 @@ TEST(LogSink, NonBlockingDescriptorOfSomebodyElseIsWaitedFor) {
   EXPECT_EQ(sys.calls("poll"), 1U);
 }
 
-TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
+TEST(LogSink, ReopeningKeepsEarlierLines) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
   first->stuck = true;
@@ -258,7 +258,7 @@ TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
   EXPECT_EQ(sys.open_descriptors(), with_both - 1) << "the duplicate of the first is closed";
 }
 
-TEST(LogSink, FailureToOpenIsAValue) {
+TEST(LogSink, FailureToOpenIsReturned) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -270,7 +270,7 @@ TEST(LogSink, FailureToOpenIsAValue) {
   EXPECT_EQ(first->text(), "INFO:     still here\n");
 }
 
-TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
+TEST(LogSink, RetriesAThreadThatCouldNotStart) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -284,7 +284,7 @@ TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
   EXPECT_EQ(sink->text(), "INFO:     one\nINFO:     two\n");
 }
 
-TEST(LogSink, IdleThreadMakesNoCalls) {
+TEST(LogSink, AnIdleThreadMakesNoSystemCalls) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -321,7 +321,7 @@ TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
   EXPECT_EQ(sys.threads_started(), 0U);
 }
 
-TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
+TEST(LogSink, ReopensItsNamedFiles) {
   ScriptedSys sys;
   LogSink<ScriptedEnv> log(sys);
   const auto access = sys.open_sink();
@@ -345,7 +345,7 @@ TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
   sys.close(*opened);
 }
 
-TEST(LogSink, DestructionWritesWhatIsLeft) {
+TEST(LogSink, DestructorWritesTheRest) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   {
@@ -357,7 +357,7 @@ TEST(LogSink, DestructionWritesWhatIsLeft) {
   EXPECT_EQ(sys.open_descriptors(), 1U) << "the sink itself";
 }
 
-RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t seed)) {
+RC_GTEST_PROP(PropertyLogSink, WritesLinesCompleteAndInOrder, (std::uint64_t seed)) {
   ScriptedSys sys(seed);
   sys.set_short_io(*rc::gen::arbitrary<bool>());
   const auto sink = sys.open_sink();
@@ -377,7 +377,7 @@ RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t see
   RC_ASSERT(sink->text() == expected);
 }
 
-TEST(LogSink, WritesToARealPipeAndGoesOnInTheChildOfAFork) {
+TEST(LogSink, WritesToARealPipeAndContinuesInAForkedChild) {
   Sys sys;
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);

@@ -38,7 +38,7 @@ struct Listening : LoopParts {
   }
 };
 
-TEST(Acceptor, AcceptsEachClientThatWaits) {
+TEST(Acceptor, AcceptsAllClientsInTheBacklog) {
   Listening parts;
   for (int n = 0; n < 3; ++n) parts.sys.connect(parts.listener);
   parts.turn();
@@ -73,7 +73,7 @@ TEST(Acceptor, PausesWhenDescriptorsRunOutAndLogsItOnce) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, GoesOnAfterAClientThatDisconnectedInTheBacklog) {
+TEST(Acceptor, ContinuesAfterAClientThatDisconnectedInTheBacklog) {
   Listening parts;
   parts.sys.fail("accept", 1, ECONNABORTED);
   parts.sys.connect(parts.listener);
@@ -81,7 +81,7 @@ TEST(Acceptor, GoesOnAfterAClientThatDisconnectedInTheBacklog) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, AtTheLimitClosesTheConnectionThatHasBeenIdleForLongest) {
+TEST(Acceptor, AtTheLimitClosesTheLongestIdleConnection) {
   Listening parts(2);
   ScriptedClient first = parts.sys.connect(parts.listener);
   parts.turn();
@@ -148,7 +148,7 @@ TEST(Acceptor, ResumesAsSoonAsAConnectionCloses) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, FilesOfBodiesCountAgainstTheLimitOfDescriptors) {
+TEST(Acceptor, BodyFilesCountTowardsTheDescriptorLimit) {
   Listening parts;
   parts.intake.budget().descriptors.set_most(3);
   parts.intake.budget().descriptors.add();
@@ -172,7 +172,7 @@ TEST(Acceptor, AcceptsPendingClientsBeforeTheListenersClose) {
   EXPECT_FALSE(parts.sys.is_open(parts.listener));
 }
 
-TEST(Acceptor, AListenerThatCannotBeAcceptedFromIsTriedAgain) {
+TEST(Acceptor, RetriesAListenerAfterAFailedAccept) {
   Listening parts;
   parts.sys.fail("accept", 1, EBADF);
   parts.sys.connect(parts.listener);

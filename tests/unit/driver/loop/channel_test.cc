@@ -43,7 +43,7 @@ struct Supervised : OnePage, Rig<> {
   support::scripted::Channel* file;
 };
 
-TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
+TEST(Channel, ARetiringWorkerServesIdleConnectionsOnceMoreUntilTheirTimeout) {
   Supervised rig;
   ScriptedClient used = rig.get("/");
   ScriptedClient silent = rig.get("/");
@@ -61,7 +61,7 @@ TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
   rig.run();
 }
 
-TEST(Channel, RetiringLetsTheListenerLiveForOthers) {
+TEST(Channel, ARetiringWorkerLeavesTheListenerOpenForOthers) {
   Supervised rig;
   rig.order(1s, "retire");
   ScriptedClient late;
@@ -72,7 +72,7 @@ TEST(Channel, RetiringLetsTheListenerLiveForOthers) {
   EXPECT_FALSE(late.was_reset());
 }
 
-TEST(Channel, StoppingWhileRetiringGivesIdleConnectionsTwoSeconds) {
+TEST(Channel, AStopWhileRetiringGivesIdleConnectionsTwoSeconds) {
   Supervised rig;
   ScriptedClient idle = rig.get("/");
   rig.order(1s, "retire");
@@ -82,7 +82,7 @@ TEST(Channel, StoppingWhileRetiringGivesIdleConnectionsTwoSeconds) {
   EXPECT_TRUE(idle.closed_by_server());
 }
 
-TEST(Channel, TheEndOfTheSupervisorEndsTheWorkerWhenItsRequestsAreAnswered) {
+TEST(Channel, AWorkerWithoutASupervisorExitsAfterItsRequests) {
   Supervised rig;
   rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
@@ -92,7 +92,7 @@ TEST(Channel, TheEndOfTheSupervisorEndsTheWorkerWhenItsRequestsAreAnswered) {
   EXPECT_TRUE(has(slow.received(), "Connection: close"));
 }
 
-TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
+TEST(Channel, RequestsWaitWhileTheWorkerIsPaused) {
   Supervised rig;
   ScriptedClient kept = rig.get("/");
   ScriptedClient fresh;
@@ -116,7 +116,7 @@ TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
   rig.run();
 }
 
-TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
+TEST(Channel, ARequestInProgressIsServedWhenThePauseBegins) {
   Supervised rig;
   rig.slow_view(2s);
   ScriptedClient client = rig.get("/slow");
@@ -134,7 +134,7 @@ TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
   rig.run();
 }
 
-TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
+TEST(Channel, ConnectionsOfAPausedWorkerAreTransferredAndServedByTheAdopter) {
   Supervised old;
   ScriptedClient kept = old.get("/");
   ScriptedClient silent = old.connect();
@@ -172,7 +172,7 @@ TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
   EXPECT_TRUE(kept.closed_by_server());
 }
 
-TEST(Channel, PassingGoesOnWhenTheChannelWasFull) {
+TEST(Channel, ATransferContinuesAfterTheChannelWasFull) {
   Supervised rig;
   ScriptedClient one = rig.connect();
   ScriptedClient two = rig.connect();
@@ -198,7 +198,7 @@ TEST(Channel, SkipsUnknownOrders) {
   EXPECT_EQ(rig.log.reopened, 1);
 }
 
-TEST(Channel, TheShareOfRequestsIsReportedOnce) {
+TEST(Channel, MaxRequestsIsReportedOnce) {
   Config config;
   config.requests_max = 2;
   Supervised rig(config);
@@ -218,7 +218,7 @@ TEST(Channel, TheShareOfRequestsIsReportedOnce) {
   EXPECT_TRUE(has(clients[2].received(), "200 OK")) << "it serves on until it is told to retire";
 }
 
-TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
+TEST(Channel, ABusyWorkerReportsItUnlessTheSupervisorWatches) {
   Config config;
   config.tells_when_busy = true;
   Supervised rig(config);
@@ -235,7 +235,7 @@ TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
   EXPECT_EQ(rig.reports(), "busy;busy;");
 }
 
-TEST(Channel, LogFilesAreOpenedAnew) {
+TEST(Channel, ReopenReopensTheLogFiles) {
   Supervised rig;
   rig.order(1s, "reopen");
   rig.stop_after(2s);

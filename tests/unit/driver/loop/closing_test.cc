@@ -33,7 +33,7 @@ TEST(Closing, EndsTheResponseAndLingersForTheClient) {
   EXPECT_EQ(one.closing.oldest_lingering(one.lead), one.s);
 }
 
-TEST(Closing, DiscardsInputBehindTheLastResponseUntilTheClientCloses) {
+TEST(Closing, DiscardsInputAfterTheLastResponseUntilTheClientCloses) {
   ClosingOne one;
   one.client.send("more");
   one.turn();

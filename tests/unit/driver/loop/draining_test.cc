@@ -112,7 +112,7 @@ TEST(Draining, WaitsForRequestsInProgressAndLogsThem) {
   EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 200");
 }
 
-TEST(Draining, CutsOffWhatIsLeftAfterTheGracefulTimeout) {
+TEST(Draining, AbortsRequestsAfterTheGracefulTimeout) {
   driver::Config config;
   config.graceful_timeout = 5s;
   Serving parts(config);
@@ -147,7 +147,7 @@ TEST(Draining, ALessUrgentStopChangesNothing) {
   EXPECT_TRUE(parts.draining.overdue());
 }
 
-TEST(Draining, TellsAPersonAtATerminalWhatIsWaitedFor) {
+TEST(Draining, OnATerminalLogsTheRequestsThatItWaitsFor) {
   driver::Config config;
   config.interactive = true;
   Serving parts(config);

@@ -84,7 +84,7 @@ TEST(Handover, TransfersNothingUnlessPaused) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Handover, GoesOnWhenTheChannelHasRoomAgain) {
+TEST(Handover, ContinuesWhenTheChannelHasRoomAgain) {
   Supervised parts;
   for (int n = 0; n < 3; ++n) parts.connect();
   parts.handover.pause(parts.lead);

@@ -43,7 +43,7 @@ TEST_F(LoopClock, WaitsForeverWithoutATimerAndCountsNothingAsFrozenThen) {
   EXPECT_EQ(clock.now(), sys.real_now());
 }
 
-TEST_F(LoopClock, LeavesOutTheTimeBehindAWaitThatEndedLate) {
+TEST_F(LoopClock, LeavesOutTheTimeByWhichAWaitWasLate) {
   clock.read();
   const core::Instant due = clock.now() + 1s;
   EXPECT_EQ(clock.wait_until(due, false), 1s);
@@ -56,7 +56,7 @@ TEST_F(LoopClock, LeavesOutTheTimeBehindAWaitThatEndedLate) {
   EXPECT_NE(log.server_lines[0].find("did not run for 10 s"), std::string::npos);
 }
 
-TEST_F(LoopClock, ALoadedMachineIsNoFreeze) {
+TEST_F(LoopClock, ALoadedMachineDoesNotCountAsFrozen) {
   clock.read();
   (void)clock.wait_until(clock.now() + 1s, false);
   sys.advance(1s + driver::RunningTime::kSlack);
@@ -64,7 +64,7 @@ TEST_F(LoopClock, ALoadedMachineIsNoFreeze) {
   EXPECT_EQ(clock.now(), sys.real_now());
 }
 
-TEST_F(LoopClock, WaitsShortlyWhileAClientIsTimed) {
+TEST_F(LoopClock, SplitsWaitsWhileAClientIsTimed) {
   clock.read();
   clock.expect(clock.now() + 5s);
   EXPECT_EQ(clock.wait_until(clock.now() + 30s, false), 100ms);
@@ -73,7 +73,7 @@ TEST_F(LoopClock, WaitsShortlyWhileAClientIsTimed) {
   EXPECT_EQ(clock.wait_until(clock.now() + 30s, true), 100ms);
 }
 
-TEST_F(LoopClock, OtherThreadsSeeNoTimeThatTheLeaderMayLeaveOut) {
+TEST_F(LoopClock, OtherThreadsDoNotCountTimeThatTheLeaderMayLeaveOut) {
   clock.read();
   const core::Instant due = clock.now() + 1s;
   (void)clock.wait_until(due, false);

@@ -34,7 +34,7 @@ TEST(RequestQueue, AdmitsARequestThatDidNotWait) {
   EXPECT_TRUE(one.requests.admit(*one.s, one.base.clock.now()));
 }
 
-TEST(RequestQueue, RejectsARequestThatWaitedForLongerThanTheQueueTimeout) {
+TEST(RequestQueue, RejectsARequestThatWaitedLongerThanTheQueueTimeout) {
   driver::Config config;
   config.queue_timeout = 5s;
   OneRequest one(config);
@@ -100,7 +100,7 @@ TEST(RequestQueue, SendsTheResponsesOfATurnInFlush) {
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
 }
 
-TEST(RequestQueue, ResponsesToPipelinedRequestsLeaveInOneSend) {
+TEST(RequestQueue, ResponsesToPipelinedRequestsAreSentTogether) {
   OneRequest one({}, std::string(kGet) + std::string(kGet));
   support::write_response(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
@@ -124,7 +124,7 @@ TEST(RequestQueue, EarlierResponsesAreSentWhileTheNextRequestRuns) {
   EXPECT_NE(one.s->stream.owner.load(), driver::Owner::loop);
 }
 
-TEST(RequestQueue, ASessionTakenAwayWithoutAResponseGets504) {
+TEST(RequestQueue, AnExpiredSessionWithoutAResponseGets504) {
   OneRequest one;
   one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
   EXPECT_EQ(one.status(), "504");
@@ -133,7 +133,7 @@ TEST(RequestQueue, ASessionTakenAwayWithoutAResponseGets504) {
   EXPECT_NE(one.log.server_lines[0].find("3000 ms (--request-timeout)"), std::string::npos);
 }
 
-TEST(RequestQueue, ASessionTakenAwayIsKeptUntilItsThreadReturns) {
+TEST(RequestQueue, AnExpiredSessionIsKeptUntilItsThreadReturns) {
   OneRequest one;
   one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
   one.client.half_close();
@@ -151,7 +151,7 @@ TEST(RequestQueue, AThreadMayReturnBeforeItsSessionCloses) {
   EXPECT_TRUE(one.table.empty());
 }
 
-TEST(RequestQueue, ASessionTakenAwayAfterACompleteResponseGoesOn) {
+TEST(RequestQueue, AnExpiredSessionContinuesAfterACompleteResponse) {
   OneRequest one;
   support::write_response(*one.s);
   one.requests.take_away(one.lead, *one.s, Cut::complete, 3s);

@@ -70,7 +70,7 @@ class Two {
 
 class SimSharing : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(SimSharing, WhoIsBusyLeavesConnectionsToTheOther) {
+TEST_P(SimSharing, ABusyWorkerLeavesConnectionsToTheOther) {
   Two two(GetParam());
   ScriptedClient slow;
   std::array<ScriptedClient, 20> quick;
@@ -86,7 +86,7 @@ TEST_P(SimSharing, WhoIsBusyLeavesConnectionsToTheOther) {
   for (const ScriptedClient& client : quick) EXPECT_NE(client.received().back(), busy);
 }
 
-TEST_P(SimSharing, IfAllAreBusyConnectionsAreAcceptedAndRead) {
+TEST_P(SimSharing, BusyWorkersStillAcceptAndRead) {
   Two two(GetParam());
   std::array<ScriptedClient, 3> slow;
   two.sys.after(10ms, [&] { slow[0] = two.get("/slow"); });
@@ -103,7 +103,7 @@ TEST_P(SimSharing, IfAllAreBusyConnectionsAreAcceptedAndRead) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SimSharing, testing::Range<std::uint64_t>(1, 31));
 
-TEST(Sharing, NobodyLeavesAConnectionForLong) {
+TEST(Sharing, AConnectionIsLeftToAnotherWorkerOnlyBriefly) {
   // The other seat says that it has a thread to spare, but nobody sits there.
   Two two(1);
   two.memory.page().seat(1).serve(1);
@@ -125,7 +125,7 @@ TEST(Sharing, NobodyLeavesAConnectionForLong) {
   (void)two.workers[0]->run();
 }
 
-TEST(Sharing, AWorkerThatStopsIsNotCountedOn) {
+TEST(Sharing, AStoppingWorkerDoesNotCountAsFree) {
   Two two(1);
   EXPECT_FALSE(two.memory.page().another_is_free(0));
   two.sys.after(10ms, [&] { EXPECT_TRUE(two.memory.page().another_is_free(0)); });

@@ -71,7 +71,7 @@ TEST(BlockingIo, WaitsForABodyThatArrivesDuringTheCall) {
   EXPECT_EQ(call.read(into).bytes, 0U);
 }
 
-TEST(BlockingIo, OthersMayAcquireTheLockWhileItWaits) {
+TEST(BlockingIo, ReleasesTheLockWhileItWaits) {
   Calling call(kPost, unbuffered());
   bool acquired = false;
   call.sys.after(1s, [&] {
@@ -94,7 +94,7 @@ TEST(BlockingIo, AClientThatDisconnectsInItsBodyIsAnError) {
   EXPECT_EQ(call.read(into).error, BodyError::disconnected);
 }
 
-TEST(BlockingIo, SendsWithoutWaitingWhereTheSocketHasRoom) {
+TEST(BlockingIo, SendsWithoutWaitingWhileTheSocketHasRoom) {
   Calling call("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   core::ResponseHead head;
   head.status = "200 OK";
@@ -108,7 +108,7 @@ TEST(BlockingIo, SendsWithoutWaitingWhereTheSocketHasRoom) {
   call.s->stream.line_owed = false;
 }
 
-TEST(BlockingIo, TellsTheCallThatItsClientHasDisconnected) {
+TEST(BlockingIo, ReportsToTheCallThatItsClientHasDisconnected) {
   Calling call("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   core::ResponseHead head;
   head.status = "200 OK";

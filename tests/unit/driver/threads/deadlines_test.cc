@@ -56,7 +56,7 @@ bool logged(const Rig<>& rig, std::string_view word) {
   return false;
 }
 
-TEST(Deadlines, ACallWithoutAnAnswerGets504) {
+TEST(Deadlines, ACallWithoutAResponseGets504) {
   WatchedRig<> rig(limited());
   rig.slow_view(3s);
   ScriptedClient client;
@@ -83,7 +83,7 @@ TEST(Deadlines, ACallWithoutAnAnswerGets504) {
   EXPECT_TRUE(has(rig.log.access_lines[0], " 504 "));
 }
 
-TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
+TEST(Deadlines, TheLeaderRespondsWhenTheWatchDoesNot) {
   WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
@@ -94,7 +94,7 @@ TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
   rig.run();
 }
 
-TEST(Deadlines, TheInterpreterMayNeverComeFree) {
+TEST(Deadlines, AreEnforcedWhileACallHoldsTheLock) {
   WatchedRig<> rig(limited());
   rig.app.views["/hog"] = [&rig](Exchange& e) {
     rig.sys.sleep(10s);  // with the interpreter
@@ -110,7 +110,7 @@ TEST(Deadlines, TheInterpreterMayNeverComeFree) {
   EXPECT_TRUE(logged(rig, "Thread iotax-0 did not return within 5000 ms"));
 }
 
-TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
+TEST(Deadlines, AStalledResponseIsVisiblyTruncated) {
   WatchedRig<> rig(limited());
   rig.app.views["/stops"] = [&rig](Exchange& e) {
     respond(e);
@@ -132,7 +132,7 @@ TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
   EXPECT_EQ(rig.log.access_lines.size(), 1U);
 }
 
-TEST(Deadlines, TheClockBeginsAnewWithEveryBlock) {
+TEST(Deadlines, EachBlockRestartsTheClock) {
   WatchedRig<> rig(limited());
   rig.app.views["/steady"] = [&rig](Exchange& e) {
     rig.app.sleep(900ms);
@@ -172,7 +172,7 @@ TEST(Deadlines, WaitingForTheClientDoesNotCount) {
   EXPECT_TRUE(rig.events.empty());
 }
 
-TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
+TEST(Deadlines, PipelinedResponsesBeforeTheOverdueCallAreSentAndRequestsAfterItDropped) {
   for (const bool watched : {true, false}) {
     WatchedRig<> rig(limited());
     rig.answers = watched;
@@ -190,7 +190,7 @@ TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
   }
 }
 
-TEST(Deadlines, ACallThatHangsBehindItsAnswerGivesTheConnectionBack) {
+TEST(Deadlines, ACallThatHangsAfterItsResponseReleasesTheConnection) {
   WatchedRig<> rig(limited(2));
   rig.app.views["/closes"] = [&rig](Exchange& e) {
     respond(e, 2);
@@ -211,7 +211,7 @@ TEST(Deadlines, ACallThatHangsBehindItsAnswerGivesTheConnectionBack) {
   EXPECT_EQ(rig.events.size(), 1U);
 }
 
-TEST(Deadlines, OnlyLogged) {
+TEST(Deadlines, WithActionLogAnOverdueCallIsOnlyLogged) {
   Config config = limited();
   config.slow_request = 500ms;
   config.timeout_action = TimeoutAction::log;
@@ -227,7 +227,7 @@ TEST(Deadlines, OnlyLogged) {
   EXPECT_EQ(rig.events[1].kind, WatchKind::overdue);
 }
 
-TEST(Deadlines, ASuspendedCallHasNone) {
+TEST(Deadlines, ASuspendedCallHasNoDeadline) {
   WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
@@ -241,7 +241,7 @@ TEST(Deadlines, ASuspendedCallHasNone) {
   EXPECT_TRUE(has(client.received(), "200 OK"));
 }
 
-TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
+TEST(Deadlines, LostThreadsAreReplacedAndFromHalfOfThemOnTheWorkerIs) {
   WatchedRig<> rig(limited(3));
   rig.slow_view(30s);
   std::vector<ScriptedClient> clients;
@@ -288,7 +288,7 @@ TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
   rig.run();
 }
 
-TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
+TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItReturns) {
   WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
@@ -309,7 +309,7 @@ TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
   EXPECT_TRUE(rig.started.empty());
 }
 
-TEST(Deadlines, AStopWaitsForATakenThreadAndThenEndsTheProcess) {
+TEST(Deadlines, AStopWaitsForAnExpiredCallAndThenExits) {
   WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
@@ -323,7 +323,7 @@ TEST(Deadlines, AStopWaitsForATakenThreadAndThenEndsTheProcess) {
 /// Calls that end just when they are overdue: one answer each, whichever it is.
 class SimDeadlines : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(SimDeadlines, EveryRequestGetsOneAnswer) {
+TEST_P(SimDeadlines, EveryRequestGetsOneResponse) {
   const std::uint64_t seed = GetParam();
   Config config = limited(static_cast<unsigned>(1 + seed % 3));
   config.request_timeout = 10ms;

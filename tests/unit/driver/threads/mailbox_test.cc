@@ -30,7 +30,7 @@ TEST(Mailbox, MailEndsTheLeadersWait) {
   parts.mailbox.end_wait();
 }
 
-TEST(Mailbox, MailToALeaderThatDoesNotWaitCostsNoSystemCall) {
+TEST(Mailbox, PostingToABusyLeaderMakesNoSystemCall) {
   ThreadParts parts;
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
@@ -54,7 +54,7 @@ TEST(Mailbox, AReturnedSessionIsSentAndServedAgain) {
   EXPECT_EQ(s.stream.owner.load(), driver::Owner::loop);
 }
 
-TEST(Mailbox, AnExpiredCallIsAnsweredAndReported) {
+TEST(Mailbox, AnExpiredCallGetsAResponseAndIsReported) {
   ThreadParts parts;
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();

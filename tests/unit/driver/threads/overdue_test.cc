@@ -43,7 +43,7 @@ struct InCall : ThreadParts {
   Session* s = nullptr;
 };
 
-TEST(Overdue, NotifiesOfASlowCallOnce) {
+TEST(Overdue, ReportsASlowCallOnce) {
   InCall call;
   call.check_after(1100ms);
   const auto event = call.overdue.next_event();
@@ -65,7 +65,7 @@ TEST(Overdue, TheScoreboardSaysThatTheWatchWaitsForTheLock) {
   EXPECT_EQ(call.place.page.seat(0).waits_for_interpreter_since(), core::Instant{});
 }
 
-TEST(Overdue, TheWatchAnswersForAnOverdueCall) {
+TEST(Overdue, TheWatchRespondsForAnOverdueCall) {
   InCall call;
   call.check_after(3s);
   EXPECT_EQ(call.overdue.next_event()->kind, WatchKind::overdue);
@@ -82,7 +82,7 @@ TEST(Overdue, TheWatchAnswersForAnOverdueCall) {
   EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));
 }
 
-TEST(Overdue, TheLeaderAnswersWhenTheWatchDoesNotGetTheLock) {
+TEST(Overdue, TheLeaderRespondsWhenTheWatchDoesNotGetTheLock) {
   InCall call;
   call.check_after(3s);
   EXPECT_EQ(call.client.received(), "");
@@ -94,7 +94,7 @@ TEST(Overdue, TheLeaderAnswersWhenTheWatchDoesNotGetTheLock) {
   call.overdue.deliver_mail(call.lead);
 }
 
-TEST(Overdue, ACallThatSomebodyDebugsHasNoDeadline) {
+TEST(Overdue, ACallInADebuggerHasNoDeadline) {
   InCall call;
   call.overdue.suspend(1, call.word());
   call.check_after(1h);
@@ -126,7 +126,7 @@ TEST(Overdue, AThreadThatDoesNotReturnIsGivenUpAndReplaced) {
   call.overdue.deliver_mail(call.lead);
 }
 
-TEST(Overdue, ARequestThatCannotBeStartedIsRejectedAndWithdrawn) {
+TEST(Overdue, ARequestThatCannotStartIsRejectedAndWithdrawn) {
   ThreadParts parts(with(2));
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
@@ -142,7 +142,7 @@ TEST(Overdue, ARequestThatCannotBeStartedIsRejectedAndWithdrawn) {
   EXPECT_FALSE(parts.threads[1].offer.accept());
 }
 
-TEST(Overdue, WithoutASupervisorAPersonIsAskedForARestartOnce) {
+TEST(Overdue, WithoutASupervisorARestartIsRequestedOnceInTheLog) {
   ThreadParts parts(with(2));
   parts.overdue.ask_for_replacement("why");
   parts.overdue.ask_for_replacement("why");
