@@ -78,7 +78,7 @@ void end(Conversation& talk, std::string_view client) {
       talk.receive(client);
       client = {};
     } else if (!talk.pass_to_deadline()) {
-      talk.die("waits for ever");
+      talk.die("waits forever");
     }
   }
 }

@@ -64,12 +64,12 @@ void check_answers(std::string_view raw, const conformance::Observed& run) {
   for (std::size_t i = 0; i < answers.finals.size(); ++i) {
     const auto& answer = answers.finals[i];
     const bool last = i + 1 == answers.finals.size();
-    if (!answer.complete) die(raw, "an answer breaks off", run);
+    if (!answer.complete) die(raw, "a response is truncated", run);
     if (answer.status == 200) ++served;
-    if (answer.status >= 300 && !(last && run.closed)) die(raw, "a refusal is not the end", run);
+    if (answer.status >= 300 && !(last && run.closed)) die(raw, "a rejection is not the end", run);
   }
-  if (served != run.requests.size()) die(raw, "not one answer for each completed request", run);
-  if (answers.finals.size() > run.methods.size() + 1) die(raw, "more answers than requests", run);
+  if (served != run.requests.size()) die(raw, "not one response for each completed request", run);
+  if (answers.finals.size() > run.methods.size() + 1) die(raw, "more responses than requests", run);
 }
 
 conformance::Observed play(const Setup& setup, std::string_view raw,

@@ -44,7 +44,9 @@ def has_timed_out(server, path):
     answer = ask(server, path)
     assert answer.status == 504
     request_id = re.search(r"Request ID: (\S+)", answer.text)[1]
-    server.err.wait_for(rf"504 no response from the application .*: \"GET {path}\" \({request_id}\)")
+    server.err.wait_for(
+        rf"504 no response from the application .*: \"GET {path}\" \({request_id}\)"
+    )
     server.err.wait_for(
         rf"GET {path} \({request_id}\) has produced no output for .* \(--request-timeout\)"
     )

@@ -1,5 +1,5 @@
 // Every way in which a request can end, and its one line in the access log; which client and which
-// id the logs name; and that no octet of a client forges a line.
+// id the logs name; and that no byte of a client forges a line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -355,7 +355,7 @@ TEST(AccessLines, EachPipelinedRequestNamesItsForwardedClient) {
 
 // ---- nothing that a client sends forges a line
 
-/// Requests, good and broken, with octets changed, put in and left out.
+/// Valid and malformed requests, with bytes changed, inserted and removed.
 std::string mangled(std::mt19937_64& random) {
   static const std::vector<std::string> kSeeds{
       WatchedRig<>::request("/a?b=\"c\""),

@@ -95,7 +95,7 @@ class ThreadedApplication final : public driver::Application {
   void end_process(int) noexcept override { ADD_FAILURE() << "the drain took too long"; }
 
   std::array<Gate, 8> gates;
-  std::size_t calls = 0;  // by whoever has the interpreter
+  std::size_t calls = 0;  // by the thread that holds the application lock
 
  private:
   static std::size_t read_all(Exchange& exchange) {
@@ -268,7 +268,7 @@ void ask_everything(Served& served, Client& client, unsigned number) {
   client.get(slow);
   client.get("/behind");
   gate.wait_entered();
-  Client other(served.port);  // the network goes on, whoever is in a call
+  Client other(served.port);  // the network continues during calls
   other.send("GET  / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(other.answer().status, 400);
   gate.let_go();

@@ -315,7 +315,7 @@ TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
   EXPECT_EQ(server->text(), "INFO:     one\nWARNING:  2 log lines dropped\nINFO:     three\n");
   server->stuck = true;
   sys.after(std::chrono::milliseconds{50}, [&] { server->stuck = false; });
-  log.server(Level::info, "four");  // somebody else wrote there, and is done
+  log.server(Level::info, "four");  // until then another process fills the pipe
   EXPECT_TRUE(server->text().ends_with("INFO:     three\nINFO:     four\n")) << server->text();
   EXPECT_TRUE(log.flush(core::Duration::zero()));
   EXPECT_EQ(sys.threads_started(), 0U);

@@ -104,7 +104,7 @@ TEST_P(SimSharing, BusyWorkersStillAcceptAndRead) {
 INSTANTIATE_TEST_SUITE_P(Seeds, SimSharing, testing::Range<std::uint64_t>(1, 31));
 
 TEST(Sharing, AConnectionIsLeftToAnotherWorkerOnlyBriefly) {
-  // The other seat says that it has a thread to spare, but nobody sits there.
+  // The other seat claims an idle thread, but has no worker.
   Two two(1);
   two.memory.page().seat(1).serve(1);
   ScriptedClient slow;
