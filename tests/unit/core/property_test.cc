@@ -179,7 +179,7 @@ TEST(PropertyLimits, AcceptedRequestsKeepThem) {
 
 // ---- what applications do
 
-struct Behaviour {
+struct Behavior {
   std::string method, version, status;
   bool keep_alive = false;
   std::optional<std::uint64_t> own, known;
@@ -187,12 +187,12 @@ struct Behaviour {
   bool abort = false;
 };
 
-rc::Gen<Behaviour> behaviour() {
+rc::Gen<Behavior> behavior() {
   const auto length = rc::gen::maybe(rc::gen::inRange<std::uint64_t>(0, 12));
   return rc::gen::apply(
       [](std::string method, bool old, bool keep, std::string status, rc::Maybe<std::uint64_t> own,
          rc::Maybe<std::uint64_t> known, std::vector<std::string> blocks, bool abort) {
-        Behaviour made;
+        Behavior made;
         made.method = std::move(method);
         made.version = old ? "1.0" : "1.1";
         made.keep_alive = keep;
@@ -215,13 +215,13 @@ rc::Gen<Behaviour> behaviour() {
 
 TEST(PropertyResponses, ReadBackAsTheApplicationMeantThem) {
   EXPECT_TRUE(rc::check([] {
-    const auto all = *rc::gen::container<std::vector<Behaviour>>(behaviour());
+    const auto all = *rc::gen::container<std::vector<Behavior>>(behavior());
     CorePeer peer;
     peer.app = nullptr;
-    std::vector<std::pair<Behaviour, std::string>>
+    std::vector<std::pair<Behavior, std::string>>
         expected;  // with the body that the client must get
     std::uint64_t id = 0;
-    for (const Behaviour& one : all) {
+    for (const Behavior& one : all) {
       if (peer.closed()) break;
       ++id;
       peer.receive(one.method + " / HTTP/" + one.version + "\r\nHost: h\r\n" +

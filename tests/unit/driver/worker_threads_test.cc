@@ -133,7 +133,7 @@ sockaddr_in loopback(in_port_t port) {
   return address;
 }
 
-/// Small sends do not wait for acknowledgements. What a listener accepts inherits it.
+/// Small sends do not wait for acknowledgments. What a listener accepts inherits it.
 void send_at_once(int socket) {
   const int on = 1;
   EXPECT_EQ(::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
