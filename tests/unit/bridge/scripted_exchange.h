@@ -22,7 +22,7 @@ namespace py = pybind11;
 /// "1.0" or "1.1". body: bytes in memory. pieces: list of bytes, of callables that give bytes, and
 /// of BodyError names (str), read as they come. chunked: bool. size_known: bool (of pieces). unix:
 /// bool. peer: (remote_addr, remote_port, local_addr, local_port). gone: callable without
-/// arguments, or absent. gone_after: number of bytes of the answer after which the client has
+/// arguments, or absent. gone_after: number of bytes of the response after which the client has
 /// disconnected.
 class ScriptedExchange final : public driver::Exchange {
  public:

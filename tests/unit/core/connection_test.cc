@@ -367,7 +367,7 @@ TEST(Discard, AFaultInDiscardedInputHasNoResponse) {
   EXPECT_TRUE(peer.closed());
 }
 
-// ---- faults in the body while the application works
+// ---- faults in the body while the application runs
 
 TEST(BodyFault, TheServerRejectsTheRequestBeforeAResponse) {
   CorePeer peer({}, Policy{false});

@@ -1,5 +1,5 @@
-// Every way in which a request can end, and its one line in the access log; which client and which
-// id the logs name; and that no byte of a client forges a line.
+// The access log line of a request, for every way in which it can end; which client and id the
+// logs name; and that no byte of a client forges a line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -39,11 +39,11 @@ std::string post(std::string_view fields, std::string_view content = {}) {
 
 std::string_view id_of(std::string_view line) { return line.substr(line.rfind(' ') + 1); }
 
-/// One connection, and the lines that it leaves in the access log.
+/// One connection, and its lines in the access log.
 struct End {
   std::string name;
   std::string sends;
-  std::vector<std::string> lines;  // each a part of a line, from the request line on
+  std::vector<std::string> lines;  // a part of each line, from the request line on
   std::function<void(Config&)> settings = [](Config&) {};
   std::function<void(WatchedRig<>&, ScriptedClient&)> script = [](WatchedRig<>&, ScriptedClient&) {
   };
@@ -75,7 +75,7 @@ std::vector<End> ends() {
       {"OPTIONS *",
        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
        {R"("OPTIONS * HTTP/1.1" 204 No Content 0B)"}},
-      // refused heads
+      // rejected heads
       {"TLS", "\x16\x03\x01", {R"("-" 400 Bad Request)"}},
       {"line ends", "\r\n\r\n", {R"("-" 400 Bad Request)"}},
       {"line feed", "\n", {R"("-" 400 Bad Request)"}},
@@ -108,7 +108,7 @@ std::vector<End> ends() {
        {},
        after(10ms, kResets)},
       {"stop in head", "GET /half", {R"("GET /half" - 0B)"}, {}, after(10ms, kStopsNow)},
-      // refused content
+      // rejected bodies
       {"EOF in content",
        post("Content-Length: 5\r\n", "a"),
        {R"("POST /in?q HTTP/1.1" 400 Bad)"},
@@ -147,7 +147,7 @@ std::vector<End> ends() {
        {R"(/in?q HTTP/1.1" 499 )"},
        streaming,
        after(10ms, kResets)},
-      // what waits
+      // waiting requests
       {"reset in the queue",
        get,
        {R"("GET / HTTP/1.1" 499 0B)"},
@@ -190,7 +190,7 @@ std::vector<End> ends() {
        {R"("GET /slow" - 0B)"},
        {},
        after(100ms, kStopsNow)},
-      // no request at all
+      // no request
       {"idle", "", {}},
       {"one line end", "\r\n", {}},
       {"EOF", "", {}, {}, after(10ms, kHalfCloses)},
@@ -260,7 +260,7 @@ TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
       EXPECT_TRUE(lines[i].starts_with("192.0.2.") || lines[i].starts_with("127.0.0.1:"))
           << lines[i];
     }
-    // Every id that the client was told is in the log of requests.
+    // Every id sent to the client is in the access log.
     const std::string& got = client.received();
     static constexpr std::string_view kTold = "Request ID: ";
     for (auto at = got.find(kTold); at != std::string::npos; at = got.find(kTold, at + 1)) {
@@ -277,12 +277,12 @@ TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
   }
 }
 
-// ---- who is named
+// ---- which client is named
 
 struct Named {
   std::string sends;
   std::string line;     // how the access line begins
-  std::string warning;  // a part of a server line; empty: none is due
+  std::string warning;  // a part of a server line; empty: none is expected
 };
 
 TEST(AccessLines, NameTheSameClientAsEnviron) {
@@ -327,7 +327,7 @@ TEST(AccessLines, NameTheSameClientAsEnviron) {
 }
 
 TEST(AccessLines, AnIncompleteHeadIsLoggedWithThePeerAddress) {
-  // What stands in the rest may say otherwise: the last address counts, and it is not there.
+  // The missing part may say otherwise: the last address counts, and it has not arrived.
   WatchedRig<> rig;
   rig.app.trusted = true;
   ScriptedClient client = rig.connect();

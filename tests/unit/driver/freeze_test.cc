@@ -97,7 +97,7 @@ TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOut) {
 
 /// The clients were frozen as well, or their network was.
 TEST(Freeze, DoesNotCountTowardsTheReceiveTimeout) {
-  for (const core::Duration freeze : {700ms, 5000ms}) {  // that ends before the time is over, too
+  for (const core::Duration freeze : {700ms, 5000ms}) {  // which also ends before the timeout
     Config config;
     config.limits.receive_timeout = 1s;
     Rig rig(config);
@@ -205,7 +205,7 @@ TEST(Freeze, DoesNotCountTowardsTheSendTimeout) {
   EXPECT_TRUE(client.received().ends_with(std::string(50'000, 'x')));
 }
 
-// ---- a call that keeps the application lock
+// ---- a call that holds the application lock
 
 TEST(StuckLock, RequestsThatCannotStartAreRejectedInTime) {
   for (const unsigned threads : {2U, 3U}) {
@@ -238,7 +238,7 @@ TEST(StuckLock, RequestsThatCannotStartAreRejectedInTime) {
   }
 }
 
-/// The lock is another thread's of the application.
+/// Another thread of the application holds the lock.
 TEST(StuckLock, ARequestIsRejectedWhenTheOnlyThreadWaits) {
   Config config;
   config.request_timeout = 1s;

@@ -144,7 +144,7 @@ TEST(WorkerTurn, KeepAliveTimeoutRunsFromTheEndOfTheLastResponse) {
   Rig rig(config);
   rig.slow_view(3s);
   ScriptedClient late = rig.get("/slow");  // its thread has lost the lead
-  ScriptedClient queued = rig.get("/");    // waits behind it
+  ScriptedClient queued = rig.get("/");    // waits for it
   rig.sys.after(4900ms, [&] {
     EXPECT_FALSE(late.ended());
     EXPECT_FALSE(queued.ended());
@@ -279,8 +279,8 @@ TEST(Lead, ASessionThatWaitedDuringATakeOverIsWatchedAgain) {
 }
 
 TEST(Lead, ASessionMaskedWhileItReturnsIsWatchedAgain) {
-  // The next request arrives at the moment in which a late call ends: by some seeds the leader has
-  // taken the session out of the poller when it finds that it is the loop's again.
+  // The next request arrives just when a late call ends: with some seeds the leader has removed the
+  // session from the poller when it finds that the loop owns it again.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Rig rig(with_threads(2), seed);
     rig.slow_view(3ms);
@@ -314,7 +314,7 @@ TEST(Lead, AResetDuringACallDoesNotMakeTheLeaderSpin) {
   EXPECT_TRUE(has(rig.log.access_lines[0], " 499 "));
 }
 
-// ---- content before the call, answers after it
+// ---- bodies before the call, responses after it
 
 TEST(Body, IsCompleteBeforeTheCall) {
   Rig rig;
@@ -561,7 +561,7 @@ TEST(Body, CanBeReadWhileItArrives) {
   });
   rig.sys.after(1005ms, [&] {
     EXPECT_TRUE(has(other.received(), " 400 "));
-  });  // the lead was given up at once
+  });  // the lead was given up immediately
   rig.sys.after(2s, [&] { client.send("de" + Rig<>::request("/")); });
   rig.stop_after(3s);
   rig.run();
@@ -570,7 +570,7 @@ TEST(Body, CanBeReadWhileItArrives) {
   EXPECT_TRUE(has(client.received(), "hello"));
 }
 
-/// Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
+/// Frameworks rely on CONTENT_LENGTH, which a chunked body has only when it is complete.
 TEST(Body, InChunksIsAlwaysCompleteBeforeTheCall) {
   for (const bool request_buffering : {true, false}) {
     Config config;
@@ -1061,7 +1061,7 @@ TEST(Output, ReachesAHalfClosedClientWhoseBodyIsNotRead) {
   Config config;
   config.limits.body_bytes_max = 10;
   Rig rig(config);
-  rig.slow_view(100ms);  // its end is seen meanwhile, before what is left of the content
+  rig.slow_view(100ms);  // its EOF is noticed meanwhile, before the rest of the body
   ScriptedClient client = rig.connect();
   client.read_by_hand(1000);
   client.send(Rig<>::request("/slow") +
@@ -1231,7 +1231,7 @@ TEST(Admission, TheLongestIdleConnectionIsClosedRegardlessOfTheOrderOfRequests) 
   rig.slow_view(3s);
   std::vector<ScriptedClient> clients(4);
   for (ScriptedClient& client : clients) client = rig.connect();
-  rig.sys.after(1s, [&] { clients[0].send(Rig<>::request("/slow")); });  // idle since 4 s
+  rig.sys.after(1s, [&] { clients[0].send(Rig<>::request("/slow")); });  // idle for 4 s
   rig.sys.after(2s, [&] { clients[2].send(Rig<>::request("/")); });
   rig.sys.after(3s, [&] { clients[1].send(Rig<>::request("/")); });
   std::vector<ScriptedClient> more(4);
@@ -1533,7 +1533,7 @@ TEST(Signals, HandlersRunInThreadZeroWhicheverThreadLeads) {
   ScriptedClient slow2;
   rig.sys.after(2s, [&] { slow = rig.get("/slow"); });
   rig.sys.after(2100ms, [&] { slow2 = rig.get("/slow"); });
-  rig.sys.after(7050ms, signal);  // thread 0 is back, the other one is in its call
+  rig.sys.after(7050ms, signal);  // thread 0 has returned, the other one is in its call
   rig.sys.after(7090ms, [&] { EXPECT_EQ(rig.app.signal_runs.size(), 2U); });
   rig.stop_after(9s);
   rig.run();

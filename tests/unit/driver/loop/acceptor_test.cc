@@ -30,7 +30,7 @@ struct Listening : LoopParts {
     base.clock.read();
     acceptor.tick(lead);
   }
-  /// So many server log lines contain `text`.
+  /// The number of server log lines that contain `text`.
   [[nodiscard]] std::size_t logged(std::string_view text) const {
     std::size_t found = 0;
     for (const std::string& line : log.server_lines) found += line.find(text) != std::string::npos;

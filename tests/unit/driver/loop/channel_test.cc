@@ -1,4 +1,4 @@
-// Orders of the supervisor and what the worker makes of them, on the scripted system.
+// How the worker handles orders of the supervisor, on the scripted system.
 #include "driver/loop/channel.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ struct OnePage {
   driver::PrivatePage page{1};
 };
 
-/// A worker with a channel and a page that the test reads.
+/// A worker with a channel and a scoreboard that the test reads.
 struct Supervised : OnePage, Rig<> {
   explicit Supervised(Config settings = {}) : Rig<>(std::move(settings)) {
     worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
@@ -150,7 +150,7 @@ TEST(Channel, ConnectionsOfAPausedWorkerAreTransferredAndServedByTheAdopter) {
   EXPECT_FALSE(kept.closed_by_server());
   EXPECT_EQ(kept.unread_by_server(), Rig<>::request("/").size());
 
-  // The other worker lives on the same system here, and the script is the supervisor.
+  // The other worker uses the same scripted system, and the script acts as the supervisor.
   support::RecordingLog log;
   Rig<>::Worker fresh(old.sys, old.config, old.app, log);
   const int fd = old.sys.open_channel();

@@ -19,7 +19,7 @@ struct Serving : LoopParts {
   explicit Serving(driver::Config settings = {}) : LoopParts(std::move(settings)) {
     if (!acceptor.listen()) std::abort();
   }
-  /// Time passes, with one look at the poller and the timers behind it.
+  /// Advance the time, poll once, and run the timers.
   void pass_turn(core::Duration time) {
     pass(time);
     turn();

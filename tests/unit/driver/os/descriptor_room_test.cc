@@ -32,7 +32,7 @@ class DescriptorRoom : public ::testing::Test {
     for (const int fd : opened_) sys_.close(fd);
     const rlimit full{before_.rlim_max, before_.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
-    (void)sys_.descriptor_limit();  // nothing to raise any more: as other tests find it
+    (void)sys_.descriptor_limit();  // the limit cannot be raised further, as in other tests
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0);
   }
 

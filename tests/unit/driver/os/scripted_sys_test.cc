@@ -1,5 +1,4 @@
-// The scripted operating system itself: a test that leans on it has to know that it behaves like
-// the real one.
+// The scripted operating system itself: tests that use it rely on its behaving like the real one.
 #include "support/scripted_sys.h"
 
 #include <gtest/gtest.h>
@@ -219,7 +218,7 @@ TEST(ScriptedSys, FutexWakesAcrossThreads) {
   });
   ASSERT_TRUE(thread);
   EXPECT_EQ(sys.running_thread(), 0U);
-  sys.sleep(seconds{1});  // the waiter waits by then
+  sys.sleep(seconds{1});  // by then the other thread waits
   order.emplace_back("waking");
   word = 1;
   sys.futex_wake(word, 1);

@@ -155,7 +155,7 @@ TEST(Sys, AListenerThatDropsNewConnectionsStillAcceptsThoseInTheBacklog) {
   if (deaf.error() == ENOTSUP) GTEST_SKIP() << "not on this system";
   ASSERT_TRUE(deaf);
   const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // Over loopback a listener that hears would have answered before connect() returns.
+  // Over loopback a listener that accepts connections responds before connect() returns.
   ASSERT_EQ(::connect(late.get(), to, sizeof address), -1);
   EXPECT_EQ(errno, EINPROGRESS);
   const Result<Accepted> accepted = sys.accept(tcp.listener.get());
@@ -399,7 +399,7 @@ TEST(Sys, ShortSliceKeepsPolicyAndNice) {
   int nice_after = -100;
   auto thread = sys.start_thread("slice", [&] {
     (void)sys.set_slice(
-        std::chrono::microseconds{100});  // kernels before 6.12 and other systems may refuse
+        std::chrono::microseconds{100});  // kernels before 6.12 and other systems may reject it
     nice_after = ::getpriority(PRIO_PROCESS, 0);
   });
   ASSERT_TRUE(thread);

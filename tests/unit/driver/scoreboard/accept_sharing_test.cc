@@ -1,4 +1,4 @@
-// Two workers on one page and one listener: who takes a new connection.
+// Two workers with one scoreboard and one listener: which one accepts a new connection.
 #include "driver/scoreboard/accept_sharing.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ using support::Rig;
 using support::ScriptedClient;
 using support::ScriptedSys;
 
-/// "/" answers with the number of the worker; "/slow" does so after a second.
+/// "/" responds with the number of the worker; "/slow" does so after a second.
 class Two {
  public:
   using Worker = Rig<>::Worker;

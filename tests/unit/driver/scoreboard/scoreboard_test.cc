@@ -1,4 +1,5 @@
-// The page that other processes read: whole texts or none, and who has a thread to spare.
+// The memory that other processes read: complete texts or none, and which worker has an idle
+// thread.
 #include "driver/scoreboard/scoreboard.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The order in which sessions came to rest.
+// The order in which sessions became idle.
 #include "driver/session/age_list.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Request bodies: what lies in memory, what in the file, and the budgets of both.
+// Request bodies: which bytes are in memory and in the file, and the budgets of both.
 #include "driver/store/byte_store.h"
 
 #include <gtest/gtest.h>

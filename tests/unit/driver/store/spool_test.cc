@@ -1,4 +1,4 @@
-// Spooling: what is kept where, caps, and the errnos of a disk.
+// Spooling: where bytes are stored, limits, and errors of a disk.
 #include "driver/store/spool.h"
 
 #include <gtest/gtest.h>

@@ -28,7 +28,7 @@ TEST(AppLock, ReportsTheStateOfItsThread) {
   {
     const driver::AppLock<ThreadParts::E>::Released released(lock);
     EXPECT_EQ(lock.use(), LockUse::out);
-    EXPECT_TRUE(lock.held());  // of the call that goes on
+    EXPECT_TRUE(lock.held());  // of the call that continues
   }
   EXPECT_EQ(lock.use(), LockUse::held);
   lock.release();

@@ -1,5 +1,5 @@
-// Calls that last too long: whose session it is at every moment, what the client gets, and what
-// becomes of the thread.
+// Overdue calls: who owns the session at each moment, what the client gets, and what happens to the
+// thread.
 #include "driver/threads/deadlines.h"
 
 #include <gtest/gtest.h>
@@ -97,7 +97,7 @@ TEST(Deadlines, TheLeaderRespondsWhenTheWatchDoesNot) {
 TEST(Deadlines, AreEnforcedWhileACallHoldsTheLock) {
   WatchedRig<> rig(limited());
   rig.app.views["/hog"] = [&rig](Exchange& e) {
-    rig.sys.sleep(10s);  // with the interpreter
+    rig.sys.sleep(10s);  // with the application lock
     FakeApplication::answer(e, "late");
   };
   ScriptedClient client = rig.get("/hog");
@@ -320,7 +320,7 @@ TEST(Deadlines, AStopWaitsForAnExpiredCallAndThenExits) {
   EXPECT_TRUE(has(slow.received(), "504"));
 }
 
-/// Calls that end just when they are overdue: one answer each, whichever it is.
+/// Calls that end just when they are overdue: one response each, from either side.
 class SimDeadlines : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(SimDeadlines, EveryRequestGetsOneResponse) {
@@ -357,7 +357,7 @@ TEST_P(SimDeadlines, EveryRequestGetsOneResponse) {
   for (const ScriptedClient& client : clients) {
     const std::string& got = client.received();
     EXPECT_TRUE(client.closed_by_server()) << "seed " << seed;
-    if (has(got, "503")) continue;  // there was no thread left
+    if (has(got, "503")) continue;  // no thread was left
     const std::size_t whole = count(got, "HTTP/1.1 200 OK");
     EXPECT_GE(whole, 1U) << "seed " << seed << "\n" << got;
     if (has(got, "504")) {

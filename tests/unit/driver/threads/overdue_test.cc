@@ -120,7 +120,7 @@ TEST(Overdue, AThreadThatDoesNotReturnIsGivenUpAndReplaced) {
     logged += line.find("--request-timeout-grace") != std::string::npos;
   }
   EXPECT_EQ(logged, 1U);
-  EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));  // it may never come back
+  EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));  // it may never return
   call.overdue.call_returned(call.threads[1], *call.s);
   (void)call.threads[1].exchange.end();
   call.overdue.deliver_mail(call.lead);
