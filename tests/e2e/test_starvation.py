@@ -86,7 +86,7 @@ def test_an_honest_client_beside_hostile_ones(patient, name):
     ask_honestly(port)
 
 
-def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
+def test_body_that_does_not_arrive_blocks_one_thread_only(start):
     """With --no-request-buffering a thread waits for its client; the others serve."""
     server = start(
         "views", "--threads", str(THREADS), "--no-request-buffering", "--no-access-log", *FOR_EVER
@@ -99,7 +99,7 @@ def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
 
 
 @pytest.mark.parametrize("name", STOPS)
-def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, name):
+def test_stalled_bodies_block_every_thread_until_the_receive_timeout(start, name):
     """Four on each thread: after four, the last of them has ended, and the honest client is
     next."""
     server = start(
@@ -112,7 +112,7 @@ def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, 
         ask_honestly(server.port)
 
 
-def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
+def test_slow_bodies_block_every_thread_until_the_rate_is_checked(start):
     """For ten seconds, which no option changes: the only slow test here."""
     server = start("views", "--threads", str(THREADS), "--no-request-buffering")
     with contextlib.ExitStack() as stack:

@@ -47,7 +47,9 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str, code: int) -> s
 # ---- usage, exit code 2
 
 
-def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_it_prints_usage_with_two_examples(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     err = error_of(capfd, code=2)
     assert err.startswith("usage: iotax [options] APP\n")
     assert err.count("\n  iotax ") == 2
@@ -173,7 +175,7 @@ def test_start_in_order(
     assert made.options["threads"] == 1
 
 
-def test_a_wildcard_comes_with_an_address_to_click(
+def test_a_wildcard_is_printed_with_a_link(
     capfd: pytest.CaptureFixture[str], main_py: None, worker: type[ScriptedWorker]
 ) -> None:
     assert cli.main(["--host", "0.0.0.0", "--port", "0", "main:app"]) == 0
@@ -380,7 +382,7 @@ def test_a_signal_while_loading_stops_with_code_0(
     assert worker.made == []
 
 
-def test_a_thread_that_the_application_holds_ends_the_process_hard(
+def test_process_exits_without_cleanup_when_a_call_does_not_return(
     main_py: None, worker: type[ScriptedWorker], left: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "JOIN_SECONDS", 0.0)

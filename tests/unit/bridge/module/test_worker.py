@@ -283,7 +283,7 @@ def test_forked_process_of_the_application_releases_port_and_signals() -> None:
     assert ended.stdout.splitlines() == ["b'x'", "the port is free", "True"], ended.stderr
 
 
-def test_a_forked_child_has_nothing_of_other_clients_and_the_content_of_its_request() -> None:
+def test_a_forked_child_keeps_the_body_of_its_request_and_nothing_of_other_clients() -> None:
     """Connections, pollers and temporary files; also a file that is being sent."""
     ended = run(
         """

@@ -89,7 +89,7 @@ def test_beyond_1_4_a_binary_file_without_descriptor(read: Any) -> None:
     assert read(b"x", use) == [True, False, False, False]
 
 
-def test_beyond_1_4_close_ends_nothing(read: Any) -> None:
+def test_beyond_1_4_close_does_nothing(read: Any) -> None:
     def use(stream: Any) -> Any:
         with stream as same:
             first = same.read(1)

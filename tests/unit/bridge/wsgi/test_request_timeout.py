@@ -29,7 +29,7 @@ def work(rounds: int) -> int:
 
 
 @pytest.mark.usefixtures("often")
-def test_only_the_call_and_next_ever_see_it() -> None:
+def test_request_timeout_is_raised_only_in_the_call_and_in_next() -> None:
     outside: list[str] = []
     raised = 0
 

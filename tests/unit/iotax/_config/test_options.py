@@ -245,7 +245,7 @@ def test_options_that_need_a_supervisor_are_rejected_without_one(row: Option) ->
         read(["--workers", "0", *typed(row)])
 
 
-def test_no_habit_is_an_option() -> None:
+def test_no_foreign_option_is_an_option() -> None:
     flags = {row.flag for row in OPTIONS.values()} | {row.short for row in OPTIONS.values()}
     assert not set(FOREIGN) & flags
 

@@ -126,7 +126,7 @@ def test_other_values_of_the_port_variable_are_read(value: str) -> None:
         ("localhost", "localhost"),
     ],
 )
-def test_hosts_as_people_write_them(host: str, address: str) -> None:
+def test_hosts_are_read_in_all_usual_forms(host: str, address: str) -> None:
     assert flags(host=host).addresses == (TcpAddress(address, 8000),)
     assert from_command({}, {"IOTAX_HOST": host})[0].host == address
     assert from_arguments({"host": host}, path=False).host == address
