@@ -232,7 +232,7 @@ void Conversation::begin() {
 }
 
 void Conversation::refuse() {
-  const core::ServerAnswer text = server_answer(*std::exchange(refusal_, std::nullopt));
+  const core::ServerResponse text = server_response(*std::exchange(refusal_, std::nullopt));
   const bool head_request = connection_.content_bytes(text) == 0;
   connection_.refuse(text);
   if (!closed()) {
@@ -245,7 +245,7 @@ void Conversation::refuse() {
   stage_ = Stage::none;
 }
 
-void Conversation::meant_by_server(const core::ServerAnswer& answer) {
+void Conversation::meant_by_server(const core::ServerResponse& answer) {
   Meant& meant = meant_.back();
   meant.status = answer.status;
   meant.by_server = true;
@@ -254,8 +254,8 @@ void Conversation::meant_by_server(const core::ServerAnswer& answer) {
   meant.finished = true;
 }
 
-core::ServerAnswer Conversation::server_answer(int status) const {
-  core::ServerAnswer text;
+core::ServerResponse Conversation::server_response(int status) const {
+  core::ServerResponse text;
   text.status = status;
   text.sentence = "no";
   text.date = kDate;
@@ -286,7 +286,7 @@ void Conversation::act() {
     case 5:
       return end(false);
     case 6: {
-      const core::AnswerFields hints(std::array{core::Field{"Link", "</a>; rel=preload"}});
+      const core::ResponseFields hints(std::array{core::Field{"Link", "</a>; rel=preload"}});
       if (stage_ == Stage::owed && connection_.head().version == core::Version::http_1_1)
         ++meant_.back().interims;
       return connection_.inform(id_, 103, hints);
@@ -329,10 +329,10 @@ void Conversation::act_late() {
       connection_.abort(late);
       break;
     case 4:
-      connection_.answer(late, server_answer(500));
+      connection_.answer(late, server_response(500));
       break;
     case 5:
-      connection_.inform(late, 103, core::AnswerFields());
+      connection_.inform(late, 103, core::ResponseFields());
       break;
     case 6:
       connection_.continue_100(late);
@@ -348,7 +348,7 @@ void Conversation::respond() {
   const bool usual = choices_.below(8) != 7;
   const std::string status(usual ? choices_.one_of(kStatuses) : choices_.text(16));
   if (core::check_status(status) != core::HeadFault::none) return answer(500);
-  core::AnswerFields fields;
+  core::ResponseFields fields;
   std::optional<std::uint64_t> own;
   for (std::size_t left = choices_.below(5); left != 0; --left) {
     core::Field field;
@@ -418,7 +418,7 @@ void Conversation::end(bool finish) {
 }
 
 void Conversation::answer(int status) {
-  core::ServerAnswer text = server_answer(status);
+  core::ServerResponse text = server_response(status);
   text.close = choices_.yes();
   connection_.answer(id_, text);
   meant_by_server(text);

@@ -89,8 +89,8 @@ conformance::Observed play(const Setup& setup, std::string_view raw,
   return play.observed();
 }
 
-core::ServerAnswer text_of(int status, bool close) {
-  core::ServerAnswer text;
+core::ServerResponse text_of(int status, bool close) {
+  core::ServerResponse text;
   text.status = status;
   text.close = close;
   return text;

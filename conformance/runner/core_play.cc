@@ -172,7 +172,7 @@ void CorePlay::on(const core::BodyEnd& end) {
     violate("the head has changed before its end");
   in_progress_ = false;
   if (head.asterisk) {
-    core::ServerAnswer text;
+    core::ServerResponse text;
     text.status = 204;
     text.date = kDate;
     text.server = kServer;
@@ -201,7 +201,7 @@ void CorePlay::on(const core::Rejected& rejected) {
     violate("a fault in content that is not being read");
   }
   if (rejected.status == 0) return;
-  core::ServerAnswer text;
+  core::ServerResponse text;
   text.status = rejected.status;
   text.sentence = core::reason(rejected.fault);
   text.request_id = "test-1";
@@ -212,7 +212,7 @@ void CorePlay::on(const core::Rejected& rejected) {
 }
 
 void CorePlay::answer() {
-  const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
+  const core::ResponseFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
   core::ResponseHead head;
   head.status = "200 OK";
   head.fields = &fields;

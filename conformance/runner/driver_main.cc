@@ -69,7 +69,7 @@ class ReferenceApplication final : public driver::Application {
   }
 
   void answer(driver::Exchange& exchange) {
-    const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
+    const core::ResponseFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
     core::ResponseHead head;
     head.status = "200 OK";
     head.fields = &fields;

@@ -58,14 +58,14 @@ class Connection {
   /// The client has shut down its sending side.
   void receive_eof() noexcept;
   /// Set the response to the last Rejected. Not allowed when its status is 0.
-  void refuse(const ServerAnswer& answer);
+  void refuse(const ServerResponse& answer);
   /// The next response sends "Connection: close", and an idle connection closes (graceful
   /// shutdown).
   void close_soon() noexcept;
   /// Pause the client's timeouts while the driver does not read the body because the application
   /// does not take it, or while the driver still sends a stored response. `held` false resumes
   /// them.
-  void hold_clock(bool held) noexcept;
+  void pause_clock(bool held) noexcept;
   /// Neither a response in progress nor unprocessed input (bytes or EOF): step() has nothing to
   /// report until the next receive() or deadline().
   [[nodiscard]] bool idle() const noexcept;
@@ -74,7 +74,7 @@ class Connection {
 
   // ---- from the application's side; ids other than the request in progress are ignored
   /// Send an interim response (103 Early Hints). Ignored for HTTP/1.0 and after the response head.
-  void inform(RequestId id, int status, const AnswerFields& fields);
+  void inform(RequestId id, int status, const ResponseFields& fields);
   /// Send the response head. Returns its status code, or 0 if the call is ignored.
   int respond(RequestId id, const ResponseHead& head);
   /// Blocks larger than kCopyBytesMax are only referenced: consume the output (output(), sent())
@@ -89,9 +89,9 @@ class Connection {
   /// without a terminator (beyond 5.2).
   void abort(RequestId id);
   /// Send a complete response of the server's own. Only before respond() for this id.
-  void answer(RequestId id, const ServerAnswer& answer);
+  void answer(RequestId id, const ServerResponse& answer);
   /// Number of body bytes that answer() would send now: 0 for HEAD.
-  [[nodiscard]] std::uint64_t content_bytes(const ServerAnswer& answer) const noexcept;
+  [[nodiscard]] std::uint64_t content_bytes(const ServerResponse& answer) const noexcept;
   /// Send 100 (Continue) if the request expects it and no part of its body has arrived. RFC 9110
   /// §10.1.1.
   void continue_100(RequestId id);

@@ -13,10 +13,10 @@ namespace iotax::core {
 /// connection adds framing, and Date and Server unless `fields` has them. All views need to be
 /// valid only during the call.
 struct ResponseHead {
-  std::string_view status;               // "200 OK"; "404" gets its standard reason phrase
-  const AnswerFields* fields = nullptr;  // null: none
-  std::string_view date;                 // IMF-fixdate of now (RFC 9110 §5.6.7)
-  std::string_view server;               // empty: no Server field
+  std::string_view status;                 // "200 OK"; "404" gets its standard reason phrase
+  const ResponseFields* fields = nullptr;  // null: none
+  std::string_view date;                   // IMF-fixdate of now (RFC 9110 §5.6.7)
+  std::string_view server;                 // empty: no Server field
   /// Size of the complete body if known in advance: the sum of an exact list or tuple, a file's
   /// length, 0 when the iterable ended without a block. A Content-Length in `fields` takes
   /// precedence.
@@ -24,7 +24,7 @@ struct ResponseHead {
 };
 
 /// A complete response made by the server: text/plain, one sentence, the request id.
-struct ServerAnswer {
+struct ServerResponse {
   int status = 500;
   std::string_view sentence;  // without line end
   std::string_view request_id;

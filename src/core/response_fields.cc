@@ -44,11 +44,11 @@ HeadFault check_status(std::string_view status) noexcept {
   return HeadFault::none;
 }
 
-AnswerFields::AnswerFields(std::span<const Field> good) {
+ResponseFields::ResponseFields(std::span<const Field> good) {
   for (const Field& field : good) IOTAX_CHECK(add(field) == HeadFault::none);
 }
 
-void AnswerFields::write(std::string_view name, std::string_view value) {
+void ResponseFields::write(std::string_view name, std::string_view value) {
   constexpr std::size_t kAround = std::string_view(": \r\n").size();
   char* at = copy_text(lines_.open(name.size() + value.size() + kAround), name);
   *at++ = ':';
@@ -59,7 +59,7 @@ void AnswerFields::write(std::string_view name, std::string_view value) {
   lines_.close(at);
 }
 
-HeadFault AnswerFields::add_length(std::string_view name, std::string_view value) {
+HeadFault ResponseFields::add_length(std::string_view name, std::string_view value) {
   const std::optional<std::uint64_t> here = parse_length(value);
   if (!here) return HeadFault::length_form;
   if (length_) return length_ == here ? HeadFault::none : HeadFault::length_conflict;
@@ -70,7 +70,7 @@ HeadFault AnswerFields::add_length(std::string_view name, std::string_view value
   return HeadFault::none;
 }
 
-HeadFault AnswerFields::add(const Field& field) {
+HeadFault ResponseFields::add(const Field& field) {
   const std::string_view name = field.name;
   const bool usual = same_text(name, "Content-Type") || same_text(name, "Content-Length");
   if (!usual && (name.empty() || !all(name, kToken))) return HeadFault::name_token;
@@ -94,7 +94,7 @@ HeadFault AnswerFields::add(const Field& field) {
   return HeadFault::none;
 }
 
-void AnswerFields::clear() noexcept {
+void ResponseFields::clear() noexcept {
   lines_.clear();
   length_.reset();
   length_at_ = length_bytes_ = 0;

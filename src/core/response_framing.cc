@@ -3,7 +3,7 @@
 
 namespace iotax::core {
 
-Decision decide(const AnswerFacts& facts) noexcept {
+Decision decide(const ResponseFacts& facts) noexcept {
   Decision made;
   if (facts.status == 204) {  // RFC 9110 §8.6: no Content-Length
     made.framing = Framing::none;

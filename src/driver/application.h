@@ -68,7 +68,7 @@ class Exchange {
 
   // ---- the response
   virtual void inform(int status,
-                      const core::AnswerFields& fields) = 0;  // 103; sent immediately
+                      const core::ResponseFields& fields) = 0;  // 103; sent immediately
   /// Sets Date and Server if they are empty.
   virtual void respond(core::ResponseHead& head) = 0;
   virtual Sent body(std::span<const std::byte> block) = 0;

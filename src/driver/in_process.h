@@ -105,7 +105,7 @@ class InProcess {
   }
 
   void call() {
-    session_.link.hold_clock(false, now_);
+    session_.link.pause_clock(false, now_);
     exchange_.begin(session_, now_);
     application_.call(0, exchange_);
     (void)exchange_.end();

@@ -15,7 +15,7 @@ constexpr int kEarlyHints = 103;  // RFC 8297
 
 PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   if (!one_argument("wsgi.early_hints", nargsf, kwnames)) return nullptr;
-  core::AnswerFields fields;
+  core::ResponseFields fields;
   if (!take_fields(args[0], fields, "wsgi.early_hints")) return nullptr;
   Request& request = request_of(self);
   const Use use{request};

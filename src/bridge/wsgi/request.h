@@ -112,10 +112,10 @@ class Request {
   bool is_head = false;  // the method is HEAD
   bool without_body =
       false;  // from `ready` on: HEAD, or a status that never has a body (RFC 9110 §6.4.1)
-  bool client_failed = false;  // an exception that blames the client has been raised
-  Ref status;                  // str, from `ready` on
-  core::AnswerFields fields;   // from `ready` until `sent`
-  Ref write;                   // the callable that start_response returns
+  bool client_failed = false;   // an exception that blames the client has been raised
+  Ref status;                   // str, from `ready` on
+  core::ResponseFields fields;  // from `ready` until `sent`
+  Ref write;                    // the callable that start_response returns
   RequestTexts texts;
 
  private:

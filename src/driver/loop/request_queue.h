@@ -87,7 +87,7 @@ class RequestQueue {
   void advance_pipelined(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     s.stream.body.reset();
-    s.link.hold_clock(false, now);
+    s.link.pause_clock(false, now);
     if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
       outgoing_.send_output(lead, s, now);
     // Requests wait while there is unsent output before them.

@@ -162,7 +162,7 @@ class SessionEvents {
     }
     const bool writing = s.link.backlogged();
     const bool paused = is_paused(s);
-    if (s.stream.cut == Cut::no) s.link.hold_clock(writing || paused, loop_.clock.now());
+    if (s.stream.cut == Cut::no) s.link.pause_clock(writing || paused, loop_.clock.now());
     if (!writing && s.link.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
       closing_.begin(lead, s);
       if (!s.link.wire.is_open()) return;
@@ -188,7 +188,7 @@ class SessionEvents {
   void sync_returned(const Lead& lead, Session& s) {
     release_outbox(lead, s);
     if (only_timer_changes(s)) [[likely]] {
-      s.link.hold_clock(false, loop_.clock.now());
+      s.link.pause_clock(false, loop_.clock.now());
       table_.set_timer(lead, s);
       return;
     }
@@ -277,7 +277,7 @@ class SessionEvents {
       case Drained::empty:
         if (s.link.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
           release_outbox(lead, s);
-          s.link.hold_clock(false, loop_.clock.now());
+          s.link.pause_clock(false, loop_.clock.now());
           s.link.machine.on_time(loop_.clock.now());
           step(lead, s);  // requests that were pipelined after the response
           return;

@@ -26,7 +26,7 @@ class Sharing {
   /// wait for this worker's threads.
   [[nodiscard]] bool leave(core::Instant now, std::size_t ready) noexcept {
     if (place_.page.seats() == 1) return false;
-    const auto needed = static_cast<unsigned>(ready < kMany ? ready : kMany) + 1;
+    const auto needed = static_cast<unsigned>(ready < kReadyMax ? ready : kReadyMax) + 1;
     if (place_.page.free_threads(place_.seat, needed) == needed) return false;
     if (!place_.page.another_is_free(place_.seat)) return false;
     if (now - left_last_ > 2 * kPause) left_first_ = now;
@@ -41,7 +41,7 @@ class Sharing {
   }
 
  private:
-  static constexpr std::size_t kMany = 4096;
+  static constexpr std::size_t kReadyMax = 4096;
 
   Place place_;
   core::Instant left_first_{};  // first of the connections left in a row

@@ -97,7 +97,7 @@ class SessionExchange final : public Exchange {
     return inside && session().stream.body ? session().stream.body->file_fd() : -1;
   }
 
-  void inform(int status, const core::AnswerFields& fields) override {
+  void inform(int status, const core::ResponseFields& fields) override {
     const Inside inside(*this);
     if (!inside) return;
     session().link.machine.inform(head().id, status, fields);

@@ -72,7 +72,7 @@ class Intake {
       if (std::holds_alternative<core::NeedInput>(step) ||
           std::holds_alternative<core::Paused>(step)) {
         if (progress == Progress::ready && s.stream.streaming && !s.stream.body_ended)
-          s.link.hold_clock(true, now);
+          s.link.pause_clock(true, now);
         return progress;
       }
       if (std::holds_alternative<core::HeadEnd>(step)) {
@@ -134,7 +134,7 @@ class Intake {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
     warn(s, status, rule, s.stream.line.view());
-    core::ServerAnswer made = server_answer(s, status, sentence);
+    core::ServerResponse made = server_response(s, status, sentence);
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;
     s.stream.status = status;
@@ -148,12 +148,13 @@ class Intake {
   [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
                                           std::string_view rule) {
     warn(s, status, rule, s.stream.line.view());
-    const core::ServerAnswer made = server_answer(s, status, sentence);
+    const core::ServerResponse made = server_response(s, status, sentence);
     s.stream.status = status;
     s.stream.response_bytes = s.link.machine.content_bytes(made);
     log_access(s, sys_.now());
     core::Bytes out;
-    core::write_answer(out, made, core::Persist::close, s.link.machine.head().method == "HEAD");
+    core::write_server_response(out, made, core::Persist::close,
+                                s.link.machine.head().method == "HEAD");
     return out;
   }
 
@@ -196,7 +197,7 @@ class Intake {
     if (!in_body) begin_unaccepted(s, text);
     const std::string rule = core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
-    const core::ServerAnswer made = server_answer(s, rejected.status, rule);
+    const core::ServerResponse made = server_response(s, rejected.status, rule);
     s.stream.status = made.status;
     s.stream.response_bytes = s.link.machine.content_bytes(made);
     if (in_body) {
@@ -207,9 +208,9 @@ class Intake {
     s.link.machine.refuse(made);
   }
 
-  [[nodiscard]] core::ServerAnswer server_answer(Session<E>& s, int status,
-                                                 std::string_view sentence) {
-    core::ServerAnswer made;
+  [[nodiscard]] core::ServerResponse server_response(Session<E>& s, int status,
+                                                     std::string_view sentence) {
+    core::ServerResponse made;
     made.status = status;
     made.sentence = sentence;
     made.request_id = s.stream.id.view();
@@ -406,7 +407,7 @@ class Intake {
 
   void answer_asterisk(Session<E>& s) {
     s.stream.body.reset();
-    core::ServerAnswer made = server_answer(s, 204, {});
+    core::ServerResponse made = server_response(s, 204, {});
     made.close = false;
     s.stream.status = made.status;
     log_access(s, s.stream.ready_at);

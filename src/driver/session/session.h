@@ -139,11 +139,11 @@ struct Link {
 
   /// Pause the client's timeouts while the server does not read, or while the client is still
   /// reading a response. By the owner.
-  void hold_clock(bool held, core::Instant now) {
+  void pause_clock(bool held, core::Instant now) {
     if (held == clock_held_) return;
     clock_held_ = held;
     machine.on_time(now);
-    machine.hold_clock(held);
+    machine.pause_clock(held);
   }
 
   /// Whether there is unsent output.

@@ -59,10 +59,10 @@ class BlockingIo {
       s.stream.body.reset();
       s.stream.body_taken = 0;
       const Released released(threads_[thread].lock);
-      s.link.hold_clock(false, loop_.clock().noticed_now());
+      s.link.pause_clock(false, loop_.clock().noticed_now());
       receive_body(thread, s);
-      s.link.hold_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
-                        loop_.clock().noticed_now());
+      s.link.pause_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
+                         loop_.clock().noticed_now());
     }
   }
   /// Send all output of `s`; wait until everything that does not fit into its outbox is sent.
@@ -153,9 +153,9 @@ class BlockingIo {
       if (due != core::kNever && now - RunningTime::kSlack > due) {
         s.link.machine.on_time(
             due);  // this thread did not run meanwhile, which is not the client's fault
-        s.link.machine.hold_clock(true);
+        s.link.machine.pause_clock(true);
         s.link.machine.on_time(now);
-        s.link.machine.hold_clock(false);
+        s.link.machine.pause_clock(false);
       }
     }
     s.link.machine.on_time(now);

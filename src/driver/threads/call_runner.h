@@ -147,7 +147,7 @@ class CallRunner {
   /// Send the response of `s` and return the session, with mail only if the leader must act on it.
   void return_session(Session& s) {
     const core::Instant now = sys_.now();
-    s.link.hold_clock(false, now);
+    s.link.pause_clock(false, now);
     s.link.machine.on_time(now);
     loop_.outgoing().send_output(mutex_, s, now);
     s.link.machine.sent(0);  // idle from now on, even if no output was left

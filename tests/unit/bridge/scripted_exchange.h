@@ -38,7 +38,7 @@ class ScriptedExchange final : public driver::Exchange {
   [[nodiscard]] bool body_is_stored() const noexcept override { return !streamed_; }
   driver::BodyRead read_body(std::span<std::byte> into) override;
   void seek_body(std::uint64_t offset) override { stored_at_ = offset; }
-  void inform(int status, const core::AnswerFields& fields) override;
+  void inform(int status, const core::ResponseFields& fields) override;
   void respond(core::ResponseHead& head) override;
   driver::Sent body(std::span<const std::byte> block) override;
   driver::Sent body_file(driver::UniqueFd file, std::uint64_t offset,

@@ -296,11 +296,11 @@ TEST(Deadline, DoesNotRunWhileTheClockIsPaused) {
   CorePeer peer;
   peer.receive(kPost);
   peer.pass(seconds{4});
-  peer.connection.hold_clock(true);
+  peer.connection.pause_clock(true);
   EXPECT_EQ(peer.connection.deadline(), kNever);
   peer.pass(seconds{1000});
   EXPECT_FALSE(peer.closed());
-  peer.connection.hold_clock(false);
+  peer.connection.pause_clock(false);
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{6});
 }
 

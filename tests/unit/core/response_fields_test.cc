@@ -20,10 +20,10 @@ TEST(CheckStatus, AcceptsThreeDigitsAndAReasonPhrase) {
 }
 
 HeadFault added(std::string_view name, std::string_view value) {
-  return AnswerFields().add({name, value});
+  return ResponseFields().add({name, value});
 }
 
-TEST(AnswerFields, RejectInjectionAndFramingFields) {
+TEST(ResponseFields, RejectInjectionAndFramingFields) {
   EXPECT_EQ(added("X-A", "b\tc \xE9"), HeadFault::none);
   EXPECT_EQ(added("X-A", ""), HeadFault::none);
   for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9", "content\rlength"})
@@ -40,8 +40,8 @@ TEST(AnswerFields, RejectInjectionAndFramingFields) {
   EXPECT_EQ(added("Content-Length", " 3 "), HeadFault::none);
 }
 
-TEST(AnswerFields, ReportWhichFieldsTheyContain) {
-  AnswerFields fields;
+TEST(ResponseFields, ReportWhichFieldsTheyContain) {
+  ResponseFields fields;
   EXPECT_EQ(fields.add({"X", " y\t"}), HeadFault::none);
   EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
   EXPECT_EQ(fields.length_line(), "");
@@ -58,8 +58,8 @@ TEST(AnswerFields, ReportWhichFieldsTheyContain) {
   EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
 }
 
-TEST(AnswerFields, RejectDifferentContentLengths) {
-  AnswerFields fields;
+TEST(ResponseFields, RejectDifferentContentLengths) {
+  ResponseFields fields;
   EXPECT_EQ(fields.add({"Content-Length", "3"}), HeadFault::none);
   EXPECT_EQ(fields.add({"content-length", "3"}), HeadFault::none);
   EXPECT_EQ(fields.add({"content-length", "4"}), HeadFault::length_conflict);

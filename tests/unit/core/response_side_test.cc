@@ -32,7 +32,7 @@ std::string answered(CorePeer& peer, std::string_view status, std::vector<Field>
 
 TEST(Response, WritesTheServersFieldsBeforeTheUnchangedOnesOfTheApplication) {
   const auto peer = asked();
-  const AnswerFields fields(
+  const ResponseFields fields(
       std::vector<Field>{{"x-LOWER", " v "}, {"Content-Type", "text/plain"}, {"x-lower", ""}});
   ResponseHead head;
   head.status = "404";
@@ -52,7 +52,7 @@ TEST(Response, WritesTheServersFieldsBeforeTheUnchangedOnesOfTheApplication) {
 
 TEST(Response, DateAndServerOfTheApplicationReplaceTheServers) {
   const auto peer = asked();
-  const AnswerFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
+  const ResponseFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
   ResponseHead head;
   head.status = "200 OK";
   head.fields = &fields;
@@ -191,7 +191,7 @@ TEST(Response, CallsWithTheIdOfAnotherRequestAreIgnored) {
     EXPECT_EQ(peer->body(id, "x"), Outcome::ok);
     EXPECT_EQ(peer->connection.finish(id), Outcome::ok);
     peer->connection.abort(id);
-    peer->connection.answer(id, ServerAnswer{});
+    peer->connection.answer(id, ServerResponse{});
     peer->connection.inform(id, 103, {});
   }
   EXPECT_TRUE(peer->connection.output().empty());
@@ -232,7 +232,7 @@ TEST(Response, FilesAndBlocksAreSentInOrder) {
 }
 
 TEST(Inform, IsSentBeforeTheResponseAndNeverToHttp10) {
-  const AnswerFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
+  const ResponseFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
   const auto peer = asked();
   peer->connection.inform(kFirst, 103, link);
   peer->respond(kFirst, "200 OK", {}, 0);
@@ -247,9 +247,9 @@ TEST(Inform, IsSentBeforeTheResponseAndNeverToHttp10) {
   EXPECT_TRUE(old->connection.output().empty());
 }
 
-TEST(ServerAnswer, IsTextWithTheRequestId) {
+TEST(ServerResponse, IsTextWithTheRequestId) {
   const auto peer = asked();
-  ServerAnswer answer;
+  ServerResponse answer;
   answer.status = 503;
   answer.sentence = "too many requests are waiting";
   answer.request_id = "id-7";
@@ -267,11 +267,11 @@ TEST(ServerAnswer, IsTextWithTheRequestId) {
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(ServerAnswer, RespondsToOptionsAsteriskAndContinues) {
+TEST(ServerResponse, RespondsToOptionsAsteriskAndContinues) {
   const auto peer = std::make_unique<CorePeer>();
   peer->app = [](CorePeer& self, RequestId id) {
     EXPECT_TRUE(self.connection.head().asterisk);
-    ServerAnswer answer;
+    ServerResponse answer;
     answer.status = 204;
     answer.close = false;
     self.connection.answer(id, answer);
@@ -283,16 +283,16 @@ TEST(ServerAnswer, RespondsToOptionsAsteriskAndContinues) {
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(ServerAnswer, NamesTheMethodsWith405) {
+TEST(ServerResponse, NamesTheMethodsWith405) {
   CorePeer peer;
   peer.receive("TRACE / HTTP/1.1\r\n");
   EXPECT_NE(peer.output.find("405 Method Not Allowed\r\nConnection: close\r\nAllow: GET, HEAD"),
             std::string::npos);
 }
 
-TEST(ServerAnswer, HasNoBodyForHead) {
+TEST(ServerResponse, HasNoBodyForHead) {
   const auto peer = asked("HEAD");
-  ServerAnswer answer;
+  ServerResponse answer;
   answer.sentence = "it broke";
   peer->connection.answer(kFirst, answer);
   peer->flush();
@@ -302,7 +302,7 @@ TEST(ServerAnswer, HasNoBodyForHead) {
             "Content-Length: 9\r\n\r\n");
 }
 
-TEST(ServerAnswer, HasNoBodyForARejectedHeadRequest) {
+TEST(ServerResponse, HasNoBodyForARejectedHeadRequest) {
   const auto refused = [](std::string_view octets) {
     CorePeer peer;
     for (const char octet : octets) peer.receive({&octet, 1});
@@ -323,9 +323,9 @@ TEST(ResponseDeathTest, AnInvalidOrderOfCallsAborts) {
                "response: no row for finish in state pending");
   EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))),
                "response: no row for data in state pending");
-  EXPECT_DEATH(peer->connection.refuse(ServerAnswer{}), "internal error");
+  EXPECT_DEATH(peer->connection.refuse(ServerResponse{}), "internal error");
   peer->respond(kFirst, "200 OK");
-  EXPECT_DEATH(peer->connection.answer(kFirst, ServerAnswer{}),
+  EXPECT_DEATH(peer->connection.answer(kFirst, ServerResponse{}),
                "response: no row for answer in state head_deferred");
   EXPECT_DEATH(peer->respond(kFirst, "200 OK"),
                "response: no row for defer in state head_deferred");
