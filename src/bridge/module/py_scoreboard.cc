@@ -54,7 +54,7 @@ py::list PyPage::calls(unsigned seat) const {
 std::uint64_t PyPage::turns(unsigned seat) const { return page_.seat(check(seat)).turns(); }
 
 double PyPage::gil_stuck(unsigned seat) const {
-  const core::Instant since = page_.seat(check(seat)).waits_for_interpreter_since();
+  const core::Instant since = page_.seat(check(seat)).waits_for_app_lock_since();
   return since == core::Instant{} ? 0.0 : seconds_since(seat, since);
 }
 

@@ -90,18 +90,18 @@ void Request::wait_for_other_thread() noexcept {
   --waiting_;
 }
 
-[[gnu::cold]] void Use::wait() noexcept {
+[[gnu::cold]] void ExchangeGuard::wait() noexcept {
   PyThreadState* const self = PyThreadState_Get();
   nested_ = request_.user_ == self;
   while (!nested_ && request_.user_ != nullptr) request_.wait_for_other_thread();
 }
 
-void Use::raise(const char* what) const {
+void ExchangeGuard::raise(const char* what) const {
   if (!nested_) return raise_ended(what);
   PyErr_Format(PyExc_RuntimeError, "%s was used within another call for the same request", what);
 }
 
-[[gnu::cold]] void Use::wake() noexcept {
+[[gnu::cold]] void ExchangeGuard::wake() noexcept {
   {
     const std::lock_guard lock{request_.mutex_};
     ++request_.released_;

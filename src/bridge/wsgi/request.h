@@ -73,7 +73,7 @@ class Request {
   [[nodiscard]] RequestRef retire();
 
   /// Null unless a request runs: null before its response is ended, so that every call of a kept
-  /// object raises from then on. Only the owner of a Use may call the exchange, since an
+  /// object raises from then on. Only the owner of an ExchangeGuard may call the exchange, since an
   /// application may read or write in its own threads; after waiting or running Python code, ask
   /// for it again.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
@@ -82,10 +82,10 @@ class Request {
   [[nodiscard]] driver::Exchange& take_exchange() noexcept;
 
   /// Give the stored head to the exchange. `content_bytes` as in core::ResponseHead. The caller has
-  /// a Use, or no other thread can use the exchange.
+  /// an ExchangeGuard, or no other thread can use the exchange.
   void send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes);
   /// Send a block of the response; empty blocks send nothing. The head has been sent. The caller
-  /// has a Use, or no other thread can use the exchange.
+  /// has an ExchangeGuard, or no other thread can use the exchange.
   driver::Sent send_block(driver::Exchange& exchange, PyObject* bytes);
 
   /// Call these around every call of the application and every next(): the thread can be
@@ -119,7 +119,7 @@ class Request {
   RequestTexts texts;
 
  private:
-  friend class Use;
+  friend class ExchangeGuard;
   friend class RequestRef;
   explicit Request(driver::Log& log) noexcept : log_(log) {}
   ~Request() = default;
@@ -128,7 +128,7 @@ class Request {
 
   driver::Log& log_;
   driver::Exchange* exchange_ = nullptr;
-  PyThreadState* user_ = nullptr;  // the thread that holds a Use
+  PyThreadState* user_ = nullptr;  // the thread that holds an ExchangeGuard
   unsigned shares_ = 0;
   bool in_application_ = false;
   bool armed_ = false;
@@ -141,11 +141,11 @@ class Request {
 };
 
 /// The right to call the exchange of a request, if it still runs. The constructor releases the GIL
-/// only if another thread has a Use. The caller must keep the request alive for the life of the Use
-/// (the Python object whose method is running does).
-class Use {
+/// only if another thread has an ExchangeGuard. The caller must keep the request alive for the life
+/// of the ExchangeGuard (the Python object whose method is running does).
+class ExchangeGuard {
  public:
-  explicit Use(Request& request) noexcept : request_(request) {
+  explicit ExchangeGuard(Request& request) noexcept : request_(request) {
     if (request.user_ != nullptr) [[unlikely]]
       wait();
     if (nested_) [[unlikely]]
@@ -153,8 +153,8 @@ class Use {
     exchange_ = request.exchange_;  // after wait(): the request may have ended meanwhile
     request.user_ = PyThreadState_Get();
   }
-  Use(const Use&) = delete;
-  ~Use() {
+  ExchangeGuard(const ExchangeGuard&) = delete;
+  ~ExchangeGuard() {
     if (nested_) [[unlikely]]
       return;
     request_.user_ = nullptr;
@@ -162,7 +162,7 @@ class Use {
       wake();
   }
   /// Null if the request has ended, perhaps while this thread waited. Otherwise valid for the life
-  /// of the Use: the thread that ends the request waits for it.
+  /// of the ExchangeGuard: the thread that ends the request waits for it.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
   /// exchange() is null: set a RuntimeError that says why `what` cannot be used.
   void raise(const char* what) const;
@@ -173,7 +173,7 @@ class Use {
 
   Request& request_;
   driver::Exchange* exchange_ = nullptr;
-  bool nested_ = false;  // this thread has another Use: a finalizer ran within a call
+  bool nested_ = false;  // this thread has another ExchangeGuard: a finalizer ran within a call
 };
 
 /// Set a RuntimeError that says that `what`, e.g. "start_response", does not belong to a running

@@ -100,7 +100,7 @@ void answer_with_blocks(Request& request, PyObject* blocks, std::uint64_t total)
 
 Ended send_one(Request& request, PyObject* block, bool& more) {
   more = false;
-  const Use use{request};
+  const ExchangeGuard use{request};
   Exchange& exchange = *use.exchange();
   if (request.head == Head::ready) request.send_head(exchange, std::nullopt);
   if (request.without_body)
@@ -160,7 +160,7 @@ Ended iterate(Request& request, PyObject* result) {
     return Ended::raised;
   }
   if (request.head == Head::ready) {
-    const Use use{request};
+    const ExchangeGuard use{request};
     request.send_head(*use.exchange(), known_length(request, 0));  // beyond 5.7
   }
   return Ended::at_end;
@@ -174,7 +174,7 @@ std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   if (!part) return std::nullopt;
   const std::uint64_t length =
       std::min(part->length, request.fields.length().value_or(part->length));
-  const Use use{request};
+  const ExchangeGuard use{request};
   request.send_head(*use.exchange(), request.without_body && !request.is_head
                                          ? std::nullopt
                                          : std::optional{part->length});
@@ -195,7 +195,7 @@ void log_exception(Request& request, std::string_view what, PyObject* exception,
 /// the output of `undelivered` is sent first (S-BUF-02).
 void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;
-  const Ref close = Ref::steal(PyObject_GetAttr(result, names().close));
+  const Ref close = Ref::steal(PyObject_GetAttr(result, interned().close));
   if (close) {
     if (undelivered != nullptr) (void)undelivered->deliver();
     const Ref done = Ref::steal(PyObject_CallNoArgs(close.get()));

@@ -36,7 +36,7 @@ bool read_arguments(PyObject* const* args, size_t nargsf, PyObject* kwnames, Arg
   }
   out.status = args[0];
   out.headers = args[1];
-  if (named == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), names().exc_info) != 0) {
+  if (named == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), interned().exc_info) != 0) {
     PyErr_Format(PyExc_TypeError, "start_response has no argument %R: the third one is exc_info",
                  PyTuple_GET_ITEM(kwnames, 0));
     return false;
@@ -154,7 +154,7 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
     return nullptr;
   }
   Request& request = request_of(self);
-  const Use use{request};
+  const ExchangeGuard use{request};
   driver::Exchange* const exchange = use.exchange();
   if (exchange == nullptr) {
     use.raise("write");

@@ -148,7 +148,7 @@ class Acceptor {
   /// Accept the clients whose handshake is complete or in progress, and no others: a client that
   /// connects between the last accept() and the close would be reset, not refused.
   void accept_pending(const Lead& lead) {
-    for (const auto& listener : listeners_) (void)loop_.sys.turn_deaf(listener->fd);
+    for (const auto& listener : listeners_) (void)loop_.sys.drop_new_connections(listener->fd);
     (void)loop_.sys.poll({}, kHandshake);
     for (const auto& listener : listeners_) {
       Accepting last = Accepting::took;

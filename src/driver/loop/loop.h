@@ -46,11 +46,11 @@ class Loop {
         wakeup_(sys),
         channel_(sys),
         intake_(sys, config, application, log),
-        outgoing_(sys, config, intake_.budget()),
+        sender_(sys, config, intake_.budget()),
         table_(base_, intake_),
         closing_(base_, table_),
-        events_(base_, table_, closing_, intake_, outgoing_, ready_),
-        requests_(base_, table_, events_, intake_, outgoing_, ready_),
+        events_(base_, table_, closing_, intake_, sender_, ready_),
+        requests_(base_, table_, events_, intake_, sender_, ready_),
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
         handover_(base_, table_, events_, acceptor_, channel_),
         draining_(base_, table_, closing_, events_, acceptor_, handover_) {}
@@ -151,7 +151,7 @@ class Loop {
   [[nodiscard]] WakeupPipe<E>& wakeup() noexcept { return wakeup_; }
   [[nodiscard]] Channel<E>& channel() noexcept { return channel_; }
   [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
-  [[nodiscard]] Outgoing<E>& outgoing() noexcept { return outgoing_; }
+  [[nodiscard]] Sender<E>& sender() noexcept { return sender_; }
   [[nodiscard]] core::Instant now() const noexcept { return base_.clock.now(); }
   /// From any thread.
   [[nodiscard]] std::size_t connections() const noexcept { return table_.size(); }
@@ -268,7 +268,7 @@ class Loop {
   WakeupPipe<E> wakeup_;
   Channel<E> channel_;
   Intake<E> intake_;
-  Outgoing<E> outgoing_;
+  Sender<E> sender_;
   Fifo<Session*> ready_;
   SessionTable<E> table_;
   Closing<E> closing_;

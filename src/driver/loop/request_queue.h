@@ -28,12 +28,12 @@ class RequestQueue {
 
   /// All are borrowed.
   RequestQueue(LoopBase<E>& loop, SessionTable<E>& table, SessionEvents<E>& events,
-               Intake<E>& intake, Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+               Intake<E>& intake, Sender<E>& sender, Fifo<Session*>& ready) noexcept
       : loop_(loop),
         table_(table),
         events_(events),
         intake_(intake),
-        outgoing_(outgoing),
+        sender_(sender),
         ready_(ready) {}
 
   // ---- before the call, by the owner of the session
@@ -89,7 +89,7 @@ class RequestQueue {
     s.stream.body.reset();
     s.link.pause_clock(false, now);
     if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
-      outgoing_.send_output(lead, s, now);
+      sender_.send_output(lead, s, now);
     // Requests wait while there is unsent output before them.
     const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
                       !s.link.disconnected.load(std::memory_order_relaxed);
@@ -99,13 +99,13 @@ class RequestQueue {
       return;
     }
     if (s.link.earlier_output.empty(lead)) pipelined_.push_back(&s);
-    outgoing_.set_aside(lead, s);
+    sender_.set_aside(lead, s);
     ready_.push_front(&s);
   }
 
   /// A thread that did not lead returns `s`.
   void return_session(const Lead& lead, Session& s) {
-    outgoing_.send_output(lead, s, loop_.clock.now());
+    sender_.send_output(lead, s, loop_.clock.now());
     give_back(lead, s);
     if (loop_.mode.closing_idle)
       events_.close_if_idle(lead, s);  // the head was sent before the stop
@@ -122,13 +122,13 @@ class RequestQueue {
     const core::Instant now = loop_.clock.now();
     s.stream.thread_may_read = !s.stream.thread_returned;
     s.link.write_wanted = false;
-    outgoing_.send_earlier(lead, s, now);
+    sender_.send_earlier(lead, s, now);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
     if (how == Cut::unanswered) {
       const core::Bytes response =
           intake_.answer_beside(s, 504, "The application did not respond to this request in time.",
                                 "no response from the application" + option);
-      outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
+      sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
       intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
                    s.stream.line.view());
@@ -152,14 +152,14 @@ class RequestQueue {
   void flush(const Lead& lead) {
     const core::Instant now = loop_.clock.now();
     for (Session* s : completed_) {
-      outgoing_.send_output(lead, *s, now);
+      sender_.send_output(lead, *s, now);
       give_back(lead, *s);
     }
     completed_.clear();
     // After the others: a session whose last response is complete has sent everything at once by
     // now.
     for (Session* s : pipelined_) {
-      outgoing_.send_earlier(lead, *s, now);
+      sender_.send_earlier(lead, *s, now);
       const bool lent = s->stream.owner.load(std::memory_order_relaxed) != Owner::loop;
       if (lent && s->link.backlogged() && s->link.outbox->take_began())
         events_.watch_writable(lead, *s);
@@ -187,7 +187,7 @@ class RequestQueue {
   SessionTable<E>& table_;
   SessionEvents<E>& events_;
   Intake<E>& intake_;
-  Outgoing<E>& outgoing_;
+  Sender<E>& sender_;
   Fifo<Session*>& ready_;
   std::vector<Session*> completed_;
   std::vector<Session*>

@@ -28,12 +28,12 @@ class SessionEvents {
 
   /// All are borrowed. Sessions whose request can run are lent and added to `ready`.
   SessionEvents(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, Intake<E>& intake,
-                Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+                Sender<E>& sender, Fifo<Session*>& ready) noexcept
       : loop_(loop),
         table_(table),
         closing_(closing),
         intake_(intake),
-        outgoing_(outgoing),
+        sender_(sender),
         ready_(ready) {}
 
   /// The poller reports `event` for `s`.
@@ -147,7 +147,7 @@ class SessionEvents {
       table_.renew_idle(lead, s);
       ready_.push(&s);
     } else {
-      outgoing_.send_output(lead, s, now);
+      sender_.send_output(lead, s, now);
       sync(lead, s);
     }
   }
@@ -324,7 +324,7 @@ class SessionEvents {
   SessionTable<E>& table_;
   Closing<E>& closing_;
   Intake<E>& intake_;
-  Outgoing<E>& outgoing_;
+  Sender<E>& sender_;
   Fifo<Session*>& ready_;
 };
 

@@ -121,7 +121,7 @@ class alignas(64) Seat {
 
   // ---- by the thread that needs the application lock to handle deadlines
   /// Since when the thread waits for the application lock; Instant{}: it does not.
-  void wait_for_interpreter(core::Instant since) noexcept {
+  void wait_for_app_lock(core::Instant since) noexcept {
     waits_since_.store(since.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
@@ -146,7 +146,7 @@ class alignas(64) Seat {
     return std::max(core::Duration::zero(), monotonic - behind - then);
   }
   [[nodiscard]] bool watched() const noexcept { return watched_.load() != 0; }
-  [[nodiscard]] core::Instant waits_for_interpreter_since() const noexcept {
+  [[nodiscard]] core::Instant waits_for_app_lock_since() const noexcept {
     return core::Instant{core::Duration{waits_since_.load(std::memory_order_relaxed)}};
   }
   /// The worker has exited: another may use the slot.

@@ -23,10 +23,10 @@
 namespace iotax::driver {
 
 template <Env E>
-class Outgoing {
+class Sender {
  public:
   using Sys = typename E::Sys;
-  Outgoing(Sys& sys, const Config& config, StorageBudget& budget)
+  Sender(Sys& sys, const Config& config, StorageBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
   /// Move the complete responses of `s` to `earlier`, so that a thread that takes over the lead can

@@ -89,7 +89,7 @@ class BlockingIo {
   [[nodiscard]] bool stopping() const noexcept { return stop_.is_requested(); }
 
  private:
-  using Rest = typename Outgoing<E>::Rest;
+  using Rest = typename Sender<E>::Rest;
   using Released = typename AppLock<E>::Released;
 
   /// The remaining output is in the machine and does not fit into the outbox: wait until the client
@@ -108,10 +108,9 @@ class BlockingIo {
     const core::Instant now = sys_.now();
     if (std::exchange(s.stream.has_earlier_output,
                       false)) {  // a thread that takes over the lead sends it too
-      mutex_.with_lock(
-          [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
+      mutex_.with_lock([&](const Locked& locked) { loop_.sender().send_earlier(locked, s, now); });
     }
-    loop_.outgoing().send_output(mutex_, s, now, rest);
+    loop_.sender().send_output(mutex_, s, now, rest);
     if (s.link.backlogged() && s.link.outbox->take_began()) {
       s.link.write_wanted = true;
       mailbox_.post_writable(s);

@@ -149,7 +149,7 @@ class CallRunner {
     const core::Instant now = sys_.now();
     s.link.pause_clock(false, now);
     s.link.machine.on_time(now);
-    loop_.outgoing().send_output(mutex_, s, now);
+    loop_.sender().send_output(mutex_, s, now);
     s.link.machine.sent(0);  // idle from now on, even if no output was left
     s.stream.body.reset();
     const bool quiet =

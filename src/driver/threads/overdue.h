@@ -151,10 +151,10 @@ class Overdue {
   /// app_lock_acquired() the scoreboard says that this thread waits for the lock.
   [[nodiscard]] std::optional<WatchEvent> next_event() {
     std::optional<WatchEvent> event = deadlines_.wait();
-    if (event) seat_.wait_for_interpreter(sys_.now());
+    if (event) seat_.wait_for_app_lock(sys_.now());
     return event;
   }
-  void app_lock_acquired() noexcept { seat_.wait_for_interpreter({}); }
+  void app_lock_acquired() noexcept { seat_.wait_for_app_lock({}); }
   /// Respond for the application, if the call is still at `word`. False: it has moved on, or there
   /// is a response already.
   [[nodiscard]] bool expire(unsigned thread, ClaimWord word) {

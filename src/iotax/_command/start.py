@@ -15,7 +15,7 @@ from iotax._net.listeners import Listeners, open_listeners
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
-from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
 
@@ -74,7 +74,7 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))
         listeners.close()
-        leave_now(128 + number)
+        exit_now(128 + number)
 
     def while_exiting(number: int, _frame: FrameType | None) -> None:
         if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
@@ -91,6 +91,6 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
         signal.signal(number, while_exiting)
     listeners.close()
     if not all_returned:
-        leave_now(EXIT_STOPPED)
+        exit_now(EXIT_STOPPED)
     ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED

@@ -23,7 +23,7 @@ from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.protocol import Report
-from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.worker import ThreadsNotStarted, Worker
 
 
@@ -83,12 +83,12 @@ class WorkerJob:
             all_back = worker.run(process="worker", ready=ready)
         except ThreadsNotStarted as error:
             self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
-            leave_now(0)
+            exit_now(0)
         # A dump must not read threads that Python is deleting.
         faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)
         if not all_back:
-            leave_now(0)
+            exit_now(0)
         ExitGuard(worker.seconds_left(), 0).start()
         return 0
 
@@ -147,4 +147,4 @@ def _leave_standard_input() -> None:
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> None:
-    leave_now(128 + number)
+    exit_now(128 + number)

@@ -28,8 +28,8 @@ from iotax._reload.tree import Change, Snapshot, Tree
 # A batch is complete after QUIET_SECONDS without a change, or after BATCH_SECONDS_MAX in total.
 QUIET_SECONDS: Final = 0.03
 # More events, or files, than one save causes: a checkout, which has longer pauses.
-MANY: Final = 20
-QUIET_SECONDS_OF_MANY: Final = 0.25
+BURST_CHANGES: Final = 20
+QUIET_SECONDS_IN_BURST: Final = 0.25
 BATCH_SECONDS_MAX: Final = 2.0
 # Interval between two snapshots when polling; longer if a snapshot would take over 1/20 of a CPU.
 POLL_SECONDS: Final = 0.25
@@ -137,8 +137,8 @@ class Polling:
     def settle(self, until: float) -> None:
         last = self._tree.look()
         while time.monotonic() < until:
-            many = len(last.changes_since(self._before)) > MANY
-            self._pause(QUIET_SECONDS_OF_MANY if many else QUIET_SECONDS, -1)
+            many = len(last.changes_since(self._before)) > BURST_CHANGES
+            self._pause(QUIET_SECONDS_IN_BURST if many else QUIET_SECONDS, -1)
             now = self._tree.look()
             if now.files == last.files:
                 return
@@ -190,7 +190,7 @@ class Notified:
     def settle(self, until: float) -> None:
         events = 0
         while time.monotonic() < until:
-            quiet = QUIET_SECONDS_OF_MANY if events > MANY else QUIET_SECONDS
+            quiet = QUIET_SECONDS_IN_BURST if events > BURST_CHANGES else QUIET_SECONDS
             if not self._pause(quiet, self._woken):
                 return
             events += self._take()

@@ -324,11 +324,11 @@ class _LeftError(Exception):
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     codes: list[int] = []
 
-    def leave_now(code: int) -> None:
+    def exit_now(code: int) -> None:
         codes.append(code)
         raise _LeftError
 
-    monkeypatch.setattr(start, "leave_now", leave_now)
+    monkeypatch.setattr(start, "exit_now", exit_now)
     return codes
 
 

@@ -143,11 +143,11 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
     left: list[int] = []
     ended = threading.Event()
 
-    def leave_now(code: int) -> None:
+    def exit_now(code: int) -> None:
         left.append(code)
         ended.set()
 
-    monkeypatch.setattr("iotax._runtime.process_exit.leave_now", leave_now)
+    monkeypatch.setattr("iotax._runtime.process_exit.exit_now", exit_now)
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
 
     def script(made: ScriptedWorker) -> None:
@@ -168,7 +168,7 @@ def test_background_abandons_a_request_that_does_not_return(
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
     monkeypatch.setattr(module._AtExit, "abandoned", [])
     codes: list[int] = []
-    monkeypatch.setattr(module, "leave_now", codes.append)
+    monkeypatch.setattr(module, "exit_now", codes.append)
     hung, begun = threading.Event(), threading.Event()
 
     def script(made: ScriptedWorker) -> None:
@@ -250,7 +250,7 @@ def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)
     monkeypatch.setattr(module._AtExit, "has_lost_thread", False)
     codes: list[int] = []
-    monkeypatch.setattr(module, "leave_now", codes.append)
+    monkeypatch.setattr(module, "exit_now", codes.append)
     module._exit_with_threads()
     assert codes == []
 

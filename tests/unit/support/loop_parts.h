@@ -105,7 +105,7 @@ struct LoopParts {
   driver::LoopBase<E> base{sys, config, log, place};
   driver::Channel<E> channel{sys};
   driver::Intake<E> intake{sys, config, app, log};
-  driver::Outgoing<E> sender{sys, config, intake.budget()};
+  driver::Sender<E> sender{sys, config, intake.budget()};
   driver::Fifo<Session*> ready;
   driver::SessionTable<E> table{base, intake};
   driver::Closing<E> closing{base, table};

@@ -65,9 +65,9 @@ TEST(Channel, ARetiringWorkerLeavesTheListenerOpenForOthers) {
   Supervised rig;
   rig.order(1s, "retire");
   ScriptedClient late;
-  rig.sys.after(500ms, [&] { EXPECT_EQ(rig.sys.calls("turn_deaf"), 0U); });
+  rig.sys.after(500ms, [&] { EXPECT_EQ(rig.sys.calls("drop_new_connections"), 0U); });
   rig.run();
-  EXPECT_EQ(rig.sys.calls("turn_deaf"), 0U);
+  EXPECT_EQ(rig.sys.calls("drop_new_connections"), 0U);
   late = rig.connect();
   EXPECT_FALSE(late.was_reset());
 }

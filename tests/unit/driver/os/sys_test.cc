@@ -151,7 +151,7 @@ TEST(Sys, AListenerThatDropsNewConnectionsStillAcceptsThoseInTheBacklog) {
   const auto* to = reinterpret_cast<const sockaddr*>(&address);
   const UniqueFd waits(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(waits.get(), to, sizeof address), 0);
-  const auto deaf = sys.turn_deaf(tcp.listener.get());
+  const auto deaf = sys.drop_new_connections(tcp.listener.get());
   if (deaf.error() == ENOTSUP) GTEST_SKIP() << "not on this system";
   ASSERT_TRUE(deaf);
   const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
