@@ -114,8 +114,8 @@ class RequestQueue {
   /// Take `s` from the thread that has run its request for `age` without output: send what is still
   /// possible and close the connection. The session lives until thread_returned(), since the thread
   /// may read it. After a complete response it is an ordinary session.
-  void take_away(const Lead& lead, Session& s, Cut how, core::Duration age) {
-    if (how == Cut::complete) {
+  void take_away(const Lead& lead, Session& s, Withdrawn how, core::Duration age) {
+    if (how == Withdrawn::complete) {
       return_session(lead, s);
       return;
     }
@@ -124,7 +124,7 @@ class RequestQueue {
     s.link.write_wanted = false;
     sender_.send_earlier(lead, s, now);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
-    if (how == Cut::unanswered) {
+    if (how == Withdrawn::before_head) {
       const core::Bytes response =
           intake_.answer_beside(s, 504, "The application did not respond to this request in time.",
                                 "no response from the application" + option);
@@ -134,7 +134,7 @@ class RequestQueue {
                    s.stream.line.view());
       intake_.log_access(s, now);
     }
-    s.stream.cut = how;
+    s.stream.withdrawn = how;
     s.stream.owner.store(Owner::loop, std::memory_order_relaxed);
     events_.sync(lead, s);
   }
@@ -143,7 +143,7 @@ class RequestQueue {
   void thread_returned(const Lead& lead, Session& s) {
     s.stream.thread_returned = true;
     s.stream.thread_may_read = false;
-    if (s.stream.cut == Cut::no || s.link.wire.is_open())
+    if (s.stream.withdrawn == Withdrawn::no || s.link.wire.is_open())
       return;  // not taken away yet, or not closed
     table_.thread_returned(lead, s);
   }

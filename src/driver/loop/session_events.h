@@ -59,7 +59,7 @@ class SessionEvents {
     }
     if (s.link.phase != Phase::open) {
       closing_.discard_input(lead, s);
-    } else if (s.stream.cut != Cut::no) {
+    } else if (s.stream.withdrawn != Withdrawn::no) {
       closing_.close(lead, s);  // an error or a hang-up before its last response was sent
     } else {
       receive(lead, s);
@@ -96,7 +96,7 @@ class SessionEvents {
       closing_.reset(lead, s);
       return;
     }
-    if (s.stream.cut != Cut::no) {
+    if (s.stream.withdrawn != Withdrawn::no) {
       sync(lead, s);
       return;
     }
@@ -162,14 +162,15 @@ class SessionEvents {
     }
     const bool writing = s.link.backlogged();
     const bool paused = is_paused(s);
-    if (s.stream.cut == Cut::no) s.link.pause_clock(writing || paused, loop_.clock.now());
+    if (s.stream.withdrawn == Withdrawn::no)
+      s.link.pause_clock(writing || paused, loop_.clock.now());
     if (!writing && s.link.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
       closing_.begin(lead, s);
       if (!s.link.wire.is_open()) return;
     }
     // Input before a reset is not read: an end of file would be reported forever.
     const bool reading = s.link.phase == Phase::lingering ||
-                         (s.link.phase == Phase::open && s.stream.cut == Cut::no &&
+                         (s.link.phase == Phase::open && s.stream.withdrawn == Withdrawn::no &&
                           s.link.machine.wants_input() && !paused && !waits_for_reader(s));
     table_.watch(lead, s, Interest{reading, writing});
     if (s.link.disconnected.load(std::memory_order_relaxed)) {

@@ -40,7 +40,7 @@ class SessionExchange final : public Exchange {
   // ---- by a thread that takes the session away
   struct Taken {
     Session* session;
-    Cut when;
+    Withdrawn when;
   };
   [[nodiscard]] Claim<E>& claim() noexcept { return claim_; }
   /// Empty: the call has moved on since `seen` was read.
@@ -50,8 +50,8 @@ class SessionExchange final : public Exchange {
     Session* const s = s_.load(std::memory_order_relaxed);
     const bool complete = ended();
     if (!claim_.take(seen)) return std::nullopt;
-    if (complete) return Taken{s, Cut::complete};
-    return Taken{s, s->stream.status != 0 ? Cut::answered : Cut::unanswered};
+    if (complete) return Taken{s, Withdrawn::complete};
+    return Taken{s, s->stream.status != 0 ? Withdrawn::after_head : Withdrawn::before_head};
   }
 
   [[nodiscard]] const core::Head& head() const noexcept override {

@@ -46,10 +46,10 @@ enum class Phase : std::uint8_t {
 };
 
 /// How a session was taken from the thread that runs its request: what had been sent by then.
-enum class Cut : std::uint8_t {
+enum class Withdrawn : std::uint8_t {
   no,
-  unanswered,
-  answered,  // the response head
+  before_head,
+  after_head,
   complete,  // the complete response: only close() or the like still runs
 };
 
@@ -183,7 +183,8 @@ struct Stream {
   static constexpr int kNeverSent = -1;
   std::uint64_t response_bytes = 0;
 
-  Cut cut = Cut::no;  // if not `no`, the machine is not used any more; its input may still be
+  Withdrawn withdrawn =
+      Withdrawn::no;  // if not `no`, the machine is not used any more; its input may still be
   bool thread_may_read = false;  // the thread that lost this session may still read it
   bool thread_returned = false;  // that thread has returned
 };

@@ -40,7 +40,7 @@ class Mailbox {
   /// The thread from which `s` was taken has returned.
   void post_released(Session& s) { post(mail_.released, s); }
   /// `s` was taken from its thread; the leader must respond for the application.
-  void post_expired(Session& s, Cut when, core::Duration age) {
+  void post_expired(Session& s, Withdrawn when, core::Duration age) {
     {
       const std::lock_guard lock(mutex_);
       mail_.expired.push_back({&s, when, age});
@@ -99,7 +99,7 @@ class Mailbox {
  private:
   struct Expired {
     Session* session;
-    Cut when;
+    Withdrawn when;
     core::Duration age;
   };
   struct Mail {

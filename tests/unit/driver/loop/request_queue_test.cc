@@ -10,7 +10,7 @@ namespace iotax {
 namespace {
 
 using namespace std::chrono_literals;
-using driver::Cut;
+using driver::Withdrawn;
 using support::kGet;
 using support::LoopParts;
 
@@ -126,7 +126,7 @@ TEST(RequestQueue, EarlierResponsesAreSentWhileTheNextRequestRuns) {
 
 TEST(RequestQueue, AnExpiredSessionWithoutAResponseGets504) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   EXPECT_EQ(one.status(), "504");
   EXPECT_TRUE(one.client.ended());
   ASSERT_EQ(one.log.server_lines.size(), 1U);
@@ -135,7 +135,7 @@ TEST(RequestQueue, AnExpiredSessionWithoutAResponseGets504) {
 
 TEST(RequestQueue, AnExpiredSessionIsKeptUntilItsThreadReturns) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   one.client.half_close();
   one.turn();
   EXPECT_FALSE(one.s->link.wire.is_open());  // under a sanitizer: it is still there
@@ -144,7 +144,7 @@ TEST(RequestQueue, AnExpiredSessionIsKeptUntilItsThreadReturns) {
 
 TEST(RequestQueue, AThreadMayReturnBeforeItsSessionCloses) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   one.requests.thread_returned(one.lead, *one.s);
   one.client.half_close();
   one.turn();
@@ -154,7 +154,7 @@ TEST(RequestQueue, AThreadMayReturnBeforeItsSessionCloses) {
 TEST(RequestQueue, AnExpiredSessionContinuesAfterACompleteResponse) {
   OneRequest one;
   support::write_response(*one.s);
-  one.requests.take_away(one.lead, *one.s, Cut::complete, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::complete, 3s);
   EXPECT_EQ(one.status(), "200");
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
 }
