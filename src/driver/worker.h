@@ -55,28 +55,28 @@ class BasicWorker {
   using Sys = typename E::Sys;
   using Session = driver::Session<E>;
 
-  /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's
-  /// lifetime. Without a place it has a private scoreboard.
+  /// `config`, `application`, `log` and the memory of `slot` are borrowed for the worker's
+  /// lifetime. Without a slot it has a private scoreboard.
   BasicWorker(Sys& sys, const Config& config, Application& application, Log& log,
-              const LeadTuning& tuning = {}, const std::optional<Place>& place = std::nullopt)
+              const LeadTuning& tuning = {}, const std::optional<Slot>& slot = std::nullopt)
       : sys_(sys),
         config_(config),
         tuning_(tuning),
-        own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
-        place_(place ? *place : Place{own_page_->page(), 0}),
-        loop_(sys, config, application, log, place_),
+        own_scoreboard_(slot ? nullptr : std::make_unique<PrivateScoreboard>(config.threads)),
+        slot_(slot ? *slot : Slot{own_scoreboard_->scoreboard(), 0}),
+        loop_(sys, config, application, log, slot_),
         spare_signal_(sys),
         mailbox_(sys, mutex_, loop_),
         io_(sys, config, mutex_, loop_, threads_, leadership_, spare_signal_, mailbox_, stop_),
-        threads_(sys, config, application, loop_.clock(), tuning_, io_, place_),
+        threads_(sys, config, application, loop_.clock(), tuning_, io_, slot_),
         dispatch_(sys, config, log, tuning_, mutex_, loop_, threads_),
-        overdue_(sys, config, log, mutex_, loop_, threads_, mailbox_, dispatch_, seat()),
+        overdue_(sys, config, log, mutex_, loop_, threads_, mailbox_, dispatch_, entry()),
         runner_(sys, config, application, mutex_, loop_, threads_, mailbox_, dispatch_, overdue_,
-                stop_, seat()),
+                stop_, entry()),
         leader_(sys, application, tuning_, mutex_, loop_, threads_, leadership_, spare_signal_,
-                mailbox_, dispatch_, overdue_, runner_, stop_, seat()),
+                mailbox_, dispatch_, overdue_, runner_, stop_, entry()),
         spare_(sys, tuning_, mutex_, loop_, threads_, leadership_, spare_signal_, mailbox_,
-               dispatch_, overdue_, leader_, stop_, seat()) {}
+               dispatch_, overdue_, leader_, stop_, entry()) {}
   ~BasicWorker() {
     loop_.close(leadership_.end());
     if (stop_.is_finished() && abandoned_) return;
@@ -187,13 +187,15 @@ class BasicWorker {
   }
 
  private:
-  [[nodiscard]] Seat& seat() const noexcept { return place_.page.seat(place_.seat); }
+  [[nodiscard]] WorkerEntry& entry() const noexcept {
+    return slot_.scoreboard.worker(slot_.number);
+  }
 
   Sys& sys_;
   const Config& config_;
   const LeadTuning tuning_;
-  const std::unique_ptr<PrivatePage> own_page_;
-  const Place place_;
+  const std::unique_ptr<PrivateScoreboard> own_scoreboard_;
+  const Slot slot_;
   StateMutex<E> mutex_;
   Leadership<E> leadership_;
   StopState<E> stop_;

@@ -17,27 +17,27 @@ class BodyMalformed(ConnectionError):
 class RequestTimeout(BaseException):
     """The call exceeded --request-timeout; its client has got a response."""
 
-class Page:
+class Scoreboard:
     """Shared memory that says what each worker does; it survives the death of a worker.
 
-    `seats`: one per worker; `threads`: the maximum of a worker. Errors: ValueError for a number out
+    `slots`: one per worker; `threads`: the maximum of a worker. Errors: ValueError for a number out
     of bounds, OSError.
     """
 
-    def __init__(self, seats: int, threads: int) -> None: ...
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
+    def __init__(self, slots: int, threads: int) -> None: ...
+    def calls(self, slot: int) -> list[tuple[str, str, float]]:
         """The running calls: request line (at most 256 bytes, escaped for the log), request id, age
         in seconds."""
-    def turns(self, seat: int) -> int:
+    def turns(self, slot: int) -> int:
         """Number of turns of the worker's loop."""
-    def gil_stuck(self, seat: int) -> float:
+    def gil_stuck(self, slot: int) -> float:
         """Seconds for which the worker's watch thread has waited for the GIL; 0.0: it does not
         wait."""
-    def watch(self, seat: int, on: bool) -> None:
-        """Whether the supervisor reads the seat regularly; if not, the worker reports that requests
+    def watch(self, slot: int, on: bool) -> None:
+        """Whether the supervisor reads the slot regularly; if not, the worker reports that requests
         run."""
-    def clear(self, seat: int) -> None:
-        """Clear the seat of an exited worker for another one."""
+    def clear(self, slot: int) -> None:
+        """Clear the slot of an exited worker for another one."""
 
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
@@ -61,7 +61,7 @@ class Worker:
     `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
     the worker takes duplicates. Close the originals: a port that stays open while the worker drains
     accepts clients that no worker serves.
-    `seat` of `page` belongs to this worker alone. `channel` is a
+    `slot` of `scoreboard` belongs to this worker alone. `channel` is a
     SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
     Errors: TypeError or ValueError that name the option.
     """
@@ -72,8 +72,8 @@ class Worker:
         listeners: Sequence[tuple[int, str]],
         options: Mapping[str, object],
         *,
-        page: Page | None = None,
-        seat: int = 0,
+        scoreboard: Scoreboard | None = None,
+        slot: int = 0,
         channel: int = -1,
     ) -> None: ...
     def run(self) -> None:

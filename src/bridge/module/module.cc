@@ -64,9 +64,9 @@ py::str escaped(const std::string& text) {
 class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
-           const PyPage* page, unsigned seat, int channel)
+           const PyScoreboard* scoreboard, unsigned slot, int channel)
       : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options),
-                 page, seat, channel) {}
+                 scoreboard, slot, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -190,13 +190,13 @@ class PyWorker {
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
-           const PyPage* page, unsigned seat, int channel)
+           const PyScoreboard* scoreboard, unsigned slot, int channel)
       : options_(std::move(options)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()),
-                driver::Page::calls_of(options_.config.threads), std::move(options_.environ),
+                driver::Scoreboard::calls_of(options_.config.threads), std::move(options_.environ),
                 process_log()),
         worker_(sys_, options_.config, caller_, process_log(), {},
-                PyPage::place_of(page, seat, options_.config.threads)) {
+                PyScoreboard::slot_of(scoreboard, slot, options_.config.threads)) {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
@@ -306,10 +306,10 @@ PYBIND11_MODULE(_iotax, module) {
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
   // stub.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<py::object, const py::sequence&, const py::dict&, const PyPage*, unsigned,
+      .def(py::init<py::object, const py::sequence&, const py::dict&, const PyScoreboard*, unsigned,
                     int>(),
            py::arg("application"), py::arg("listeners"), py::arg("options"), py::kw_only(),
-           py::arg("page") = py::none(), py::arg("seat") = 0, py::arg("channel") = -1,
+           py::arg("scoreboard") = py::none(), py::arg("slot") = 0, py::arg("channel") = -1,
            py::keep_alive<1, 5>())
       .def("run", &PyWorker::run)
       .def("run_thread", &PyWorker::run_thread, py::arg("thread"))

@@ -50,7 +50,7 @@ class Acceptor {
         events_(events),
         budget_(budget),
         ready_(ready),
-        sharing_(loop.place) {}
+        sharing_(loop.slot) {}
 
   /// Determine how many connections are allowed.
   void open() {

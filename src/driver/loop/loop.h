@@ -40,9 +40,9 @@ class Loop {
   using Sys = typename E::Sys;
   using Poller = typename E::Poller;
 
-  /// All are borrowed. `place`: this worker's slot of the scoreboard.
-  Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Place& place)
-      : base_(sys, config, log, place),
+  /// All are borrowed. `slot`: this worker's slot of the scoreboard.
+  Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Slot& slot)
+      : base_(sys, config, log, slot),
         wakeup_(sys),
         channel_(sys),
         intake_(sys, config, application, log),

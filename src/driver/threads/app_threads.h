@@ -43,14 +43,14 @@ struct alignas(64) AppThreadState {
   using Exchange = SessionExchange<E, BlockingIo<E>>;
 
   AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
-                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, Call& on_page)
+                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& on_page)
       : number(thread),
         call(on_page),
         lock(sys, application, clock, tuning, thread),
         exchange(io, thread) {}
 
   const unsigned number;
-  Call& call;
+  CallEntry& call;
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
   bool incoming = false;                   // woken for the queue, waits for the lock
@@ -67,12 +67,12 @@ class AppThreads {
 
   /// Makes more than `config.threads`, as replacements of lost threads.
   AppThreads(typename E::Sys& sys, const Config& config, Application& application,
-             LoopClock<E>& clock, const LeadTuning& tuning, BlockingIo<E>& io, const Place& place)
+             LoopClock<E>& clock, const LeadTuning& tuning, BlockingIo<E>& io, const Slot& slot)
       : sys_(sys), configured_(config.threads), present_(config.threads) {
-    const unsigned most = Page::calls_of(config.threads);
+    const unsigned most = Scoreboard::calls_of(config.threads);
     for (unsigned thread = 0; thread < most; ++thread) {
       states_.push_back(std::make_unique<State>(sys, application, clock, tuning, io, thread,
-                                                place.page.call(place.seat, thread)));
+                                                slot.scoreboard.call(slot.number, thread)));
     }
     losses_.resize(most, Loss::none);
   }

@@ -29,7 +29,8 @@ class CallRunner {
   /// All are borrowed.
   CallRunner(typename E::Sys& sys, const Config& config, Application& application,
              StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Mailbox<E>& mailbox,
-             Dispatch<E>& dispatch, Overdue<E>& overdue, StopState<E>& stop, Seat& seat) noexcept
+             Dispatch<E>& dispatch, Overdue<E>& overdue, StopState<E>& stop,
+             WorkerEntry& entry) noexcept
       : sys_(sys),
         config_(config),
         application_(application),
@@ -40,7 +41,7 @@ class CallRunner {
         dispatch_(dispatch),
         overdue_(overdue),
         stop_(stop),
-        seat_(seat),
+        entry_(entry),
         reports_calls_(config.tells_when_busy || config.requests_max != 0) {}
 
   /// Call the application for the request of `s`, with the application lock. False: `s` was taken
@@ -124,7 +125,7 @@ class CallRunner {
   /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that
   /// this worker has run --max-requests.
   void report_call() {
-    if (config_.tells_when_busy && seat_.wants_watching()) {
+    if (config_.tells_when_busy && entry_.wants_watching()) {
       (void)loop_.channel().report(Report::busy);
     }
     if (config_.requests_max == 0) return;
@@ -175,7 +176,7 @@ class CallRunner {
   Dispatch<E>& dispatch_;
   Overdue<E>& overdue_;
   StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   const bool reports_calls_;  // the supervisor wants reports of calls
   std::atomic<bool> share_done_{false};
   Atomic<E, unsigned> late_{0};

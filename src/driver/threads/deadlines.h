@@ -38,7 +38,7 @@ struct WatchEvent {
   std::string line;
   std::string id;
   core::Duration age{};
-  int replacement = -1;  // number of the thread to start in place of a lost one; -1: none
+  int replacement = -1;  // number of the thread to start in slot of a lost one; -1: none
 };
 
 template <Env E>

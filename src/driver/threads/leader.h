@@ -39,7 +39,7 @@ class Leader {
   Leader(typename E::Sys& sys, Application& application, const LeadTuning& tuning,
          StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Leadership<E>& leadership,
          SpareSignal<E>& spare, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue,
-         CallRunner<E>& runner, StopState<E>& stop, Seat& seat) noexcept
+         CallRunner<E>& runner, StopState<E>& stop, WorkerEntry& entry) noexcept
       : sys_(sys),
         application_(application),
         tuning_(tuning),
@@ -53,7 +53,7 @@ class Leader {
         overdue_(overdue),
         runner_(runner),
         stop_(stop),
-        seat_(seat) {}
+        entry_(entry) {}
 
   /// Lead as application thread `thread`, until the lead is lost or the worker has stopped.
   void run(Lead lead, AppThreadState<E>& thread) {
@@ -65,7 +65,7 @@ class Leader {
     overdue_.check(lead);
     for (;;) {
       const std::size_t n = wait_for_events(lead, thread.lock, events);
-      seat_.turn();
+      entry_.turn();
       loop_.process(lead, std::span(events).first(n));
       if (!apply_requests(lead, thread.number)) return;
       if (end_if_stopped(lead)) break;
@@ -249,7 +249,7 @@ class Leader {
   Overdue<E>& overdue_;
   CallRunner<E>& runner_;
   StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   // For the leader.
   bool process_ended_ = false;  // end_process() was called
   bool poll_again_ = false;     // the last poll returned several events: poll again before waiting

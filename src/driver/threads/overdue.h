@@ -32,7 +32,7 @@ class Overdue {
 
   /// All are borrowed.
   Overdue(typename E::Sys& sys, const Config& config, Log& log, StateMutex<E>& mutex, Loop<E>& loop,
-          AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Seat& seat)
+          AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch, WorkerEntry& entry)
       : sys_(sys),
         config_(config),
         log_(log),
@@ -41,7 +41,7 @@ class Overdue {
         threads_(threads),
         mailbox_(mailbox),
         dispatch_(dispatch),
-        seat_(seat),
+        entry_(entry),
         deadlines_(sys, config, threads.size()) {}
 
   /// A supervisor replaces this worker on request. Call it before the worker serves.
@@ -151,10 +151,10 @@ class Overdue {
   /// app_lock_acquired() the scoreboard says that this thread waits for the lock.
   [[nodiscard]] std::optional<WatchEvent> next_event() {
     std::optional<WatchEvent> event = deadlines_.wait();
-    if (event) seat_.wait_for_app_lock(sys_.now());
+    if (event) entry_.wait_for_app_lock(sys_.now());
     return event;
   }
-  void app_lock_acquired() noexcept { seat_.wait_for_app_lock({}); }
+  void app_lock_acquired() noexcept { entry_.wait_for_app_lock({}); }
   /// Respond for the application, if the call is still at `word`. False: it has moved on, or there
   /// is a response already.
   [[nodiscard]] bool expire(unsigned thread, ClaimWord word) {
@@ -276,7 +276,7 @@ class Overdue {
   AppThreads<E>& threads_;
   Mailbox<E>& mailbox_;
   Dispatch<E>& dispatch_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   Deadlines<E> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};

@@ -30,7 +30,7 @@ class Spare {
   Spare(typename E::Sys& sys, const LeadTuning& tuning, StateMutex<E>& mutex, Loop<E>& loop,
         AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& signal,
         Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue, Leader<E>& leader,
-        const StopState<E>& stop, Seat& seat) noexcept
+        const StopState<E>& stop, WorkerEntry& entry) noexcept
       : sys_(sys),
         tuning_(tuning),
         mutex_(mutex),
@@ -43,7 +43,7 @@ class Spare {
         overdue_(overdue),
         leader_(leader),
         stop_(stop),
-        seat_(seat) {}
+        entry_(entry) {}
 
   /// Watch while the lead is being lent, otherwise sleep. Runs until the worker has stopped.
   void run() {
@@ -116,7 +116,7 @@ class Spare {
         if (!wait_for_events(lead)) return;
         n = loop_.poll(lead, events, core::Duration::zero());
       }
-      seat_.turn();
+      entry_.turn();
       loop_.process(lead, std::span(events).first(n ? *n : 0));
       (void)leader_.apply_requests(lead, LeadWord::kSpare);
       loop_.flush(lead);
@@ -216,7 +216,7 @@ class Spare {
   Overdue<E>& overdue_;
   Leader<E>& leader_;
   const StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   unsigned taken_from_ = 0;        // the thread that last lost the lead
   bool taken_from_waits_ = false;  // it was waiting for the application lock
   core::Instant held_since_{};     // since when it was seen to hold the lock

@@ -24,7 +24,7 @@ class Parts:
     listeners: Listeners
     system: System
     signals: SignalQueue
-    page: _iotax.Page
+    scoreboard: _iotax.Scoreboard
     target: Target
     pool: Pool
     backoff: Backoff
@@ -45,11 +45,11 @@ def connect(
     interactive: bool,
     leave_seconds: float = LEAVE_SECONDS,
 ) -> Parts:
-    """Draining workers have a seat too, so the scoreboard has two for each possible worker."""
-    seats = 2 * target.count_max
-    page = system.page(seats, config.threads)
+    """Draining workers have a slot too, so the scoreboard has two for each possible worker."""
+    slots = 2 * target.count_max
+    scoreboard = system.scoreboard(slots, config.threads)
     signals = system.signals()
-    pool, calls, backoff = Pool(seats), Calls(page), Backoff()
+    pool, calls, backoff = Pool(slots), Calls(scoreboard), Backoff()
     failures = Failures(pool, target, backoff, system.now)
     control = Control(
         system,
@@ -66,7 +66,7 @@ def connect(
         app=app,
         config=config,
         listeners=listeners,
-        page=page,
+        scoreboard=scoreboard,
         interactive=interactive,
     )
     return Parts(
@@ -75,7 +75,7 @@ def connect(
         listeners=listeners,
         system=system,
         signals=signals,
-        page=page,
+        scoreboard=scoreboard,
         target=target,
         pool=pool,
         backoff=backoff,

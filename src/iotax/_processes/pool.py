@@ -70,12 +70,12 @@ class Worker(Child):
     """`replacement`: why it has to be replaced, until it exits; `replaces`: the worker that drains
     as soon as this one is ready."""
 
-    seat: int = -1
+    slot: int = -1
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
     code_generation: int = 0  # of the code that it runs
-    is_watched: bool = False  # requests run: the monitor reads its seat of the scoreboard
+    is_watched: bool = False  # requests run: the monitor reads its slot of the scoreboard
     turns_seen: int = -1
     aborts_first: bool = False  # abort its requests before it is killed
     stuck_reported: bool = False  # it was logged that a call holds its GIL
@@ -98,14 +98,14 @@ class Worker(Child):
 class Pool:
     """All processes of the supervisor, from their start until their exit has been seen.
 
-    - Each of the `seats` of the scoreboard is free or belongs to one worker.
+    - Each of the `slots` of the scoreboard is free or belongs to one worker.
     """
 
-    def __init__(self, seats: int) -> None:
+    def __init__(self, slots: int) -> None:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
         self.has_served = False  # a worker has become ready at least once
-        self._free = deque(range(seats))
+        self._free = deque(range(slots))
 
     def children(self) -> list[Child]:
         return [*self.others, *self.workers]
@@ -116,16 +116,16 @@ class Pool:
     def ready_and_wanted(self) -> list[Worker]:
         return [w for w in self.workers if w.state is State.READY and w.replacement is None]
 
-    def free_seats(self) -> int:
+    def free_slots(self) -> int:
         return len(self._free)
 
-    def take_seat(self) -> int:
-        """Take a seat for a worker that is about to start. Requires a free one."""
+    def take_slot(self) -> int:
+        """Take a slot for a worker that is about to start. Requires a free one."""
         return self._free.popleft()
 
-    def give_back(self, seat: int) -> None:
-        """Return the seat of a worker that could not be started."""
-        self._free.append(seat)
+    def give_back(self, slot: int) -> None:
+        """Return the slot of a worker that could not be started."""
+        self._free.append(slot)
 
     def add(self, child: Child) -> None:
         if isinstance(child, Worker):
@@ -134,9 +134,9 @@ class Pool:
             self.others.append(child)
 
     def remove(self, child: Child) -> None:
-        """Forget a process, and free its seat if it is a worker."""
+        """Forget a process, and free its slot if it is a worker."""
         if isinstance(child, Worker):
             self.workers.remove(child)
-            self._free.append(child.seat)
+            self._free.append(child.slot)
         else:
             self.others.remove(child)

@@ -66,7 +66,7 @@ class Reaper:
         if isinstance(child, Worker):
             age = exit_status.age(child.age(self._system.now()))
             server_log.error(
-                f"Worker [{child.pid}] {what} after {age} {self._calls.clause(child.seat)};"
+                f"Worker [{child.pid}] {what} after {age} {self._calls.clause(child.slot)};"
                 " starting a replacement"
             )
         else:
@@ -80,7 +80,7 @@ class Reaper:
 
     def _log_exit(self, worker: Worker, before: State, status: int) -> None:
         """Log only unexpected exits."""
-        calls = self._calls.clause(worker.seat)
+        calls = self._calls.clause(worker.slot)
         if before is State.KILLED:
             if why := worker.killed_because():
                 server_log.warning(f"Worker [{worker.pid}] was killed {calls}: {why}")

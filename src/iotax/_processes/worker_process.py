@@ -36,8 +36,8 @@ class WorkerJob:
     listeners: Listeners
     channel: Channel
     supervisor: int
-    page: _iotax.Page
-    seat: int
+    scoreboard: _iotax.Scoreboard
+    slot: int
     interactive: bool
     loaded: Loaded | None = None
 
@@ -70,8 +70,8 @@ class WorkerJob:
             self.config,
             interactive=self.interactive,
             channel=self.channel.fileno(),
-            page=self.page,
-            seat=self.seat,
+            scoreboard=self.scoreboard,
+            slot=self.slot,
         )
 
         def ready() -> None:

@@ -115,7 +115,7 @@ class TemplateJob:
                     )
                     continue
                 end = Channel.from_descriptor(message.descriptor)
-                job = replace(self.worker, seat=int(message.text), channel=end, stamps=stamps)
+                job = replace(self.worker, slot=int(message.text), channel=end, stamps=stamps)
                 forking.fork_for_adoption(job.run, self._become_worker, end.send_not_forked)
                 end.close()
         return 0

@@ -136,7 +136,7 @@ class Saves:
             return False
         if worker.boots():
             return worker.age(now) > 1.0
-        return bool(self._calls.of(worker.seat))
+        return bool(self._calls.of(worker.slot))
 
     def _act_on_changes(self) -> None:
         for kind, path in self._changes[:NAMED_MAX]:

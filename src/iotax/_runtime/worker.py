@@ -28,8 +28,8 @@ class ThreadsNotStarted(RuntimeError):
 class Worker:
     """Runs `application` on the sockets of `listeners`, which keep their files.
 
-    `channel`: a descriptor of the channel to a supervisor, which reads the worker's `seat` of
-    `page`; -1: none.
+    `channel`: a descriptor of the channel to a supervisor, which reads the worker's `slot` of
+    `scoreboard`; -1: none.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Worker:
         *,
         interactive: bool = False,
         channel: int = -1,
-        page: _iotax.Page | None = None,
-        seat: int = 0,
+        scoreboard: _iotax.Scoreboard | None = None,
+        slot: int = 0,
     ) -> None:
         self._config, self._listeners = config, listeners
         self._worker = _iotax.Worker(
@@ -49,8 +49,8 @@ class Worker:
             listeners.descriptors(),
             config.worker_options(interactive=interactive, supervised=channel >= 0),
             channel=channel,
-            page=page,
-            seat=seat,
+            scoreboard=scoreboard,
+            slot=slot,
         )
         listeners.hand_over()
         self.stop_asked_at: float | None = None

@@ -308,14 +308,14 @@ TEST(Freeze, IsLoggedWhenItWasLong) {
 }
 
 TEST(Freeze, DoesNotCountTowardsTheAgesOnTheScoreboard) {
-  driver::PrivatePage page(1);
-  driver::Seat& seat = page.page().seat(0);
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
-  seat.leave_out(1500ms);
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 500ms);
-  EXPECT_EQ(seat.since(core::Instant{11s}, core::Instant{12s}), 0s);
-  seat.clear();
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
+  driver::PrivateScoreboard scoreboard(1);
+  driver::WorkerEntry& entry = scoreboard.scoreboard().worker(0);
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 2s);
+  entry.leave_out(1500ms);
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 500ms);
+  EXPECT_EQ(entry.since(core::Instant{11s}, core::Instant{12s}), 0s);
+  entry.clear();
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 2s);
 }
 
 }  // namespace

@@ -51,16 +51,16 @@ class Process:
             os.close(self.received.pop())
 
 
-class Page:
+class PlayedScoreboard:
     """A scoreboard on which nothing runs unless the test sets it."""
 
-    def __init__(self, seats: int, threads: int) -> None:
+    def __init__(self, slots: int, threads: int) -> None:
         self.running: dict[int, list[tuple[str, str, float]]] = {}
         self.made_turns = 0
         self.stuck = 0.0
 
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
-        return self.running.get(seat, [])
+    def calls(self, slot: int) -> list[tuple[str, str, float]]:
+        return self.running.get(slot, [])
 
     def turns(self, _seat: int) -> int:
         return self.made_turns
@@ -68,11 +68,11 @@ class Page:
     def gil_stuck(self, _seat: int) -> float:
         return self.stuck
 
-    def watch(self, seat: int, on: bool) -> None:
+    def watch(self, slot: int, on: bool) -> None:
         pass
 
-    def clear(self, seat: int) -> None:
-        self.running.pop(seat, None)
+    def clear(self, slot: int) -> None:
+        self.running.pop(slot, None)
 
 
 class Signals:
@@ -102,7 +102,7 @@ class PlayedSystem(System):
         self.room: int | None = None  # headroom()
         self.is_terminal_closed = False
         self.fork_error: OSError | None = None
-        self.played_page = Page(0, 0)
+        self.played_scoreboard = PlayedScoreboard(0, 0)
         self.queue = Signals()
 
     def now(self) -> float:
@@ -111,8 +111,8 @@ class PlayedSystem(System):
     def signals(self) -> SignalQueue:
         return cast("SignalQueue", self.queue)
 
-    def page(self, seats: int, threads: int) -> _iotax.Page:
-        return cast("_iotax.Page", self.played_page)
+    def scoreboard(self, slots: int, threads: int) -> _iotax.Scoreboard:
+        return cast("_iotax.Scoreboard", self.played_scoreboard)
 
     def adopt_orphans(self) -> None:
         pass

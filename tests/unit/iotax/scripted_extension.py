@@ -32,7 +32,7 @@ def _stand_in() -> types.ModuleType:
         BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),
         RequestTimeout=type("RequestTimeout", (BaseException,), {}),
         Worker=object,
-        Page=object,
+        Scoreboard=object,
         open_log=lambda *_, **__: None,
         log=lambda *_: None,
         flush_log=lambda _: True,
@@ -64,10 +64,10 @@ class ScriptedWorker:
         options: Mapping[str, object],
         *,
         channel: int = -1,
-        page: object = None,
-        seat: int = 0,
+        scoreboard: object = None,
+        slot: int = 0,
     ) -> None:
-        self.supervision = (channel, page, seat)
+        self.supervision = (channel, scoreboard, slot)
         self.application, self.options = application, dict(options)
         self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
         self.calls: list[str] = []

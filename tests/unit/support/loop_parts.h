@@ -97,12 +97,12 @@ struct LoopParts {
   driver::Config config;
   RecordingLog log;
   FakeApplication app{sys};
-  driver::PrivatePage page{1};
-  driver::Place place{page.page(), 0};
+  driver::PrivateScoreboard scoreboard{1};
+  driver::Slot slot{scoreboard.scoreboard(), 0};
   int listener;
   driver::Leadership<E> leadership;
   driver::Lead lead = leadership.begin(0);
-  driver::LoopBase<E> base{sys, config, log, place};
+  driver::LoopBase<E> base{sys, config, log, slot};
   driver::Channel<E> channel{sys};
   driver::Intake<E> intake{sys, config, app, log};
   driver::Sender<E> sender{sys, config, intake.budget()};

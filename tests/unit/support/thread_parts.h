@@ -26,7 +26,7 @@ struct ThreadParts {
   using Session = driver::Session<E>;
 
   explicit ThreadParts(driver::Config settings = {})
-      : config(std::move(settings)), page(config.threads), listener(sys.listen()) {
+      : config(std::move(settings)), scoreboard(config.threads), listener(sys.listen()) {
     const driver::Result<driver::PipeEnds> made = sys.pipe();
     if (!made || !signal.open() || !loop.open(made->read)) std::abort();
     wakeup = *made;
@@ -77,22 +77,22 @@ struct ThreadParts {
   driver::LeadTuning tuning;
   RecordingLog log;
   FakeApplication app{sys};
-  driver::PrivatePage page;
-  driver::Place place{page.page(), 0};
+  driver::PrivateScoreboard scoreboard;
+  driver::Slot slot{scoreboard.scoreboard(), 0};
   int listener;
   driver::PipeEnds wakeup;
   driver::StateMutex<E> mutex;
   driver::Leadership<E> leadership;
   driver::Lead lead = leadership.begin(0);
   driver::StopState<E> stop;
-  driver::Loop<E> loop{sys, config, app, log, place};
+  driver::Loop<E> loop{sys, config, app, log, slot};
   driver::SpareSignal<E> signal{sys};
   driver::Mailbox<E> mailbox{sys, mutex, loop};
   driver::BlockingIo<E> io{sys, config, mutex, loop, threads, leadership, signal, mailbox, stop};
-  driver::AppThreads<E> threads{sys, config, app, loop.clock(), tuning, io, place};
+  driver::AppThreads<E> threads{sys, config, app, loop.clock(), tuning, io, slot};
   driver::Dispatch<E> dispatch{sys, config, log, tuning, mutex, loop, threads};
   driver::Overdue<E> overdue{
-      sys, config, log, mutex, loop, threads, mailbox, dispatch, place.page.seat(0)};
+      sys, config, log, mutex, loop, threads, mailbox, dispatch, slot.scoreboard.worker(0)};
 };
 
 }  // namespace iotax::support

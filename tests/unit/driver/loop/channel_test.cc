@@ -19,14 +19,14 @@ using support::Rig;
 using support::ScriptedClient;
 
 struct OnePage {
-  driver::PrivatePage page{1};
+  driver::PrivateScoreboard scoreboard{1};
 };
 
 /// A worker with a channel and a scoreboard that the test reads.
 struct Supervised : OnePage, Rig<> {
   explicit Supervised(Config settings = {}) : Rig<>(std::move(settings)) {
     worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
-                                      driver::Place{page.page(), 0});
+                                      driver::Slot{scoreboard.scoreboard(), 0});
     if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
     const int fd = sys.open_channel();
     file = &sys.channel_of(fd);
@@ -228,7 +228,7 @@ TEST(Channel, ABusyWorkerReportsItUnlessTheSupervisorWatches) {
   }
   rig.sys.after(3s, [&] {
     EXPECT_EQ(rig.reports(), "busy;");
-    rig.page.page().seat(0).watch(false);
+    rig.scoreboard.scoreboard().worker(0).watch(false);
   });
   rig.stop_after(5s);
   rig.run();

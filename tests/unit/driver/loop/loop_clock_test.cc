@@ -16,9 +16,9 @@ class LoopClock : public testing::Test {
 
   support::ScriptedSys sys;
   support::RecordingLog log;
-  driver::PrivatePage page{1};
-  driver::Place place{page.page(), 0};
-  driver::LoopClock<support::ScriptedEnv> clock{sys, log, place};
+  driver::PrivateScoreboard scoreboard{1};
+  driver::Slot slot{scoreboard.scoreboard(), 0};
+  driver::LoopClock<support::ScriptedEnv> clock{sys, log, slot};
 };
 
 TEST_F(LoopClock, CountsNothingAsFrozenBeforeTheWorkerServes) {
@@ -51,7 +51,7 @@ TEST_F(LoopClock, LeavesOutTheTimeByWhichAWaitWasLate) {
   clock.read();
   EXPECT_EQ(clock.now(), due);
   EXPECT_EQ(sys.left_out(), 10s);
-  EXPECT_EQ(page.page().seat(0).since(due, sys.real_now()), 0s);
+  EXPECT_EQ(scoreboard.scoreboard().worker(0).since(due, sys.real_now()), 0s);
   ASSERT_EQ(log.server_lines.size(), 1U);
   EXPECT_NE(log.server_lines[0].find("did not run for 10 s"), std::string::npos);
 }

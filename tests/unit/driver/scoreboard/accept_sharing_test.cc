@@ -14,9 +14,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using driver::Config;
-using driver::Page;
-using driver::Place;
-using driver::PrivatePage;
+using driver::PrivateScoreboard;
+using driver::Scoreboard;
+using driver::Slot;
 using driver::Stop;
 using support::FakeApplication;
 using support::RecordingLog;
@@ -40,7 +40,7 @@ class Two {
         FakeApplication::answer(e, name);
       };
       workers[n] = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
-                                            Place{memory.page(), n});
+                                            Slot{memory.scoreboard(), n});
       if (!workers[n]->open() || !workers[n]->add_listener(listener, "here")) std::abort();
     }
   }
@@ -61,7 +61,7 @@ class Two {
 
   ScriptedSys sys;
   Config config;
-  PrivatePage memory;
+  PrivateScoreboard memory;
   RecordingLog log;
   int listener;
   std::array<std::unique_ptr<FakeApplication>, 2> apps;
@@ -104,9 +104,9 @@ TEST_P(SimSharing, BusyWorkersStillAcceptAndRead) {
 INSTANTIATE_TEST_SUITE_P(Seeds, SimSharing, testing::Range<std::uint64_t>(1, 31));
 
 TEST(Sharing, AConnectionIsLeftToAnotherWorkerOnlyBriefly) {
-  // The other seat claims an idle thread, but has no worker.
+  // The other slot claims an idle thread, but has no worker.
   Two two(1);
-  two.memory.page().seat(1).serve(1);
+  two.memory.scoreboard().worker(1).serve(1);
   ScriptedClient slow;
   ScriptedClient other;
   std::uint64_t before = 0;
@@ -127,10 +127,10 @@ TEST(Sharing, AConnectionIsLeftToAnotherWorkerOnlyBriefly) {
 
 TEST(Sharing, AStoppingWorkerDoesNotCountAsFree) {
   Two two(1);
-  EXPECT_FALSE(two.memory.page().another_is_free(0));
-  two.sys.after(10ms, [&] { EXPECT_TRUE(two.memory.page().another_is_free(0)); });
+  EXPECT_FALSE(two.memory.scoreboard().another_is_free(0));
+  two.sys.after(10ms, [&] { EXPECT_TRUE(two.memory.scoreboard().another_is_free(0)); });
   two.sys.after(20ms, [&] { two.workers[1]->stop(Stop::prompt); });
-  two.sys.after(30ms, [&] { EXPECT_FALSE(two.memory.page().another_is_free(0)); });
+  two.sys.after(30ms, [&] { EXPECT_FALSE(two.memory.scoreboard().another_is_free(0)); });
   two.run(1s);
 }
 

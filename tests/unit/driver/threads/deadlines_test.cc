@@ -282,7 +282,7 @@ TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
   });
   rig.sys.after(22s, [&] { later = rig.get("/"); });
   rig.sys.after(23s, [&] {
-    EXPECT_TRUE(has(later.received(), "200 OK")) << "the first one is back and has kept its place";
+    EXPECT_TRUE(has(later.received(), "200 OK")) << "the first one is back and has kept its slot";
   });
   rig.stop_after(30s);
   rig.run();

@@ -60,9 +60,9 @@ TEST(Overdue, TheScoreboardSaysThatTheWatchWaitsForTheLock) {
   InCall call;
   call.check_after(1100ms);
   (void)call.overdue.next_event();
-  EXPECT_EQ(call.place.page.seat(0).waits_for_app_lock_since(), call.sys.now());
+  EXPECT_EQ(call.slot.scoreboard.worker(0).waits_for_app_lock_since(), call.sys.now());
   call.overdue.app_lock_acquired();
-  EXPECT_EQ(call.place.page.seat(0).waits_for_app_lock_since(), core::Instant{});
+  EXPECT_EQ(call.slot.scoreboard.worker(0).waits_for_app_lock_since(), core::Instant{});
 }
 
 TEST(Overdue, TheWatchRespondsForAnOverdueCall) {

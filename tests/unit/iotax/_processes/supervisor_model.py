@@ -231,7 +231,7 @@ class World(PlayedSystem):
         self.boot_failures = self.fork_failures = self.hanging = 0.0
         self.room = None
         self.memory.clear()
-        self.played_page.stuck = 0.0
+        self.played_scoreboard.stuck = 0.0
 
     def trouble(self) -> None:
         self.boot_failures = self.dice.choice([0.0, 0.1, 0.5, 1.0])
@@ -260,7 +260,7 @@ class World(PlayedSystem):
             case 14 if program is not None and self.dice.random() < 0.2:
                 program.is_unkillable = True
             case 15:
-                self.played_page.stuck = self.dice.choice([0.0, 0.0, 2.0])
+                self.played_scoreboard.stuck = self.dice.choice([0.0, 0.0, 2.0])
                 self.room = self.dice.choice([None, 0, 1 << 40])
                 self.memory = {p.pid: self.dice.choice([1, 200 << 20]) for p in living}
             case _:
@@ -424,9 +424,9 @@ class World(PlayedSystem):
         """Invariants that hold at any time."""
         one = self.supervisor
         workers = self.pool.workers
-        seats = [worker.seat for worker in workers] + [*self.pool._free]
-        if sorted(seats) != [*range(2 * self.target.count_max)]:
-            raise Broken("seats are lost, or used twice")
+        slots = [worker.slot for worker in workers] + [*self.pool._free]
+        if sorted(slots) != [*range(2 * self.target.count_max)]:
+            raise Broken("slots are lost, or used twice")
         if one._shutdown.stop is not None:
             return
         if self.target.count != self.number and not self.queue.arrived:
@@ -455,7 +455,7 @@ class World(PlayedSystem):
 
     def could_start(self) -> bool:
         """Whether the supervisor could start a worker now."""
-        if not self.supervisor._backoff.allows(self.time) or not self.pool.free_seats():
+        if not self.supervisor._backoff.allows(self.time) or not self.pool.free_slots():
             return False
         policy = self.supervisor._policy
         template = policy._template if isinstance(policy, Production) else None

@@ -78,7 +78,7 @@ def test_worker_aborts_its_requests_before_it_is_killed(world: World, parts: Par
     worker, process = started(world, parts)
     worker.apply(Event.DRAIN)
     worker.aborts_first = True
-    world.played_page.running[worker.seat] = [("GET /slow", "r1", 3.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /slow", "r1", 3.0)]
     parts.control.kill(worker)
     assert process.heard() == Order.NOW
     assert world.has_logged("Aborted: GET /slow (3.0 s, r1)")

@@ -153,12 +153,12 @@ def test_pending_signals_are_sent_when_the_process_id_arrives(
 def test_seat_of_a_worker_that_was_never_forked_is_freed(
     world: World, parts: Parts, inbox: Inbox
 ) -> None:
-    seats = parts.pool.free_seats()
+    slots = parts.pool.free_slots()
     worker, end = forking(world, parts)
     end.send_not_forked(OSError(11, os.strerror(11)))
     end.close()
     inbox.read(worker)
     assert worker.state is State.EXITED
-    assert parts.pool.free_seats() == seats
+    assert parts.pool.free_slots() == slots
     assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     inbox.read(worker)

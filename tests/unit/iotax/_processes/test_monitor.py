@@ -83,11 +83,11 @@ def test_worker_over_its_memory_limit_drains_first(world: World) -> None:
 def test_idle_worker_is_not_watched(world: World) -> None:
     parts = world.connect()
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
     tick(world, monitor)
     tick(world, monitor, 1)
     assert worker.is_watched
-    del world.played_page.running[worker.seat]
+    del world.played_scoreboard.running[worker.slot]
     tick(world, monitor, 1)
     assert not worker.is_watched
 
@@ -98,8 +98,8 @@ def test_interpreter_is_stuck_only_after_two_observations(
 ) -> None:
     parts = world.connect("request_timeout", "5s", "request_timeout_action", action)
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.stuck = 2.0
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.stuck = 2.0
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     tick(world, monitor)
     assert world.killed == []
     assert min(monitor.dues()) == pytest.approx(world.time + Suspicion.SECONDS)
@@ -116,8 +116,8 @@ def test_interpreter_is_stuck_only_after_two_observations(
 def test_stopped_worker_is_not_stuck(world: World) -> None:
     parts = world.connect()
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.stuck = 2.0
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.stuck = 2.0
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.stopped.add(worker.pid)
     tick(world, monitor)
     tick(world, monitor, Suspicion.SECONDS)
@@ -131,7 +131,7 @@ def test_status_lists_calls_of_workers_with_a_process_id(world: World) -> None:
     parts.spawner.start_worker(template=template)
     booting = parts.spawner.start_worker()
     assert booting is not None
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.log.clear()
     monitor.log_running_calls()
     assert world.log == [

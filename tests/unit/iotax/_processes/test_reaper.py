@@ -42,7 +42,7 @@ def test_death_of_a_serving_worker_is_logged_with_its_requests(
     world: World, parts: Parts, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=True)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.time += 12
     world.processes[0].ends(signal.SIGSEGV)
     reaper.reap()

@@ -62,7 +62,7 @@ def test_processes_that_do_not_exit_in_time_are_killed(world: World) -> None:
 def test_second_signal_aborts_requests_unless_it_repeats_the_first_quickly(world: World) -> None:
     parts = world.connect()
     worker, process = started(world, parts)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
     parts.shutdown.request(signal.SIGINT)
     parts.shutdown.request(signal.SIGINT)
     assert process.heard() == Order.INTERRUPT, "one Ctrl-C for the group and for the wrapper"

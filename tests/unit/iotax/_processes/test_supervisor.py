@@ -171,9 +171,9 @@ def test_boot_timeout_gives_up_at_the_first_start(world: World) -> None:
 def test_killed_worker_is_explained_and_replaced(world: World) -> None:
     world.start()
     world.ready(0)
-    seat = world.processes[0].job.seat
+    slot = world.processes[0].job.slot
     world.time += 60
-    world.played_page.running[seat] = [("GET /slow", "ab-1", 12.0)]
+    world.played_scoreboard.running[slot] = [("GET /slow", "ab-1", 12.0)]
     world.processes[0].ends(signal.SIGSEGV)
     world.turn()
     assert "Worker [5000] died of SIGSEGV (segmentation fault) after 60 s" in world.log[-2]
@@ -248,9 +248,9 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
 def test_worker_whose_interpreter_is_stuck_dumps_stacks_and_is_replaced(world: World) -> None:
     world.start("request_timeout", "5s")
     world.ready(0)
-    seat = world.processes[0].job.seat
-    page = world.played_page
-    page.running[seat] = [("GET /regex", "ab-1", 6.0)]
+    slot = world.processes[0].job.slot
+    page = world.played_scoreboard
+    page.running[slot] = [("GET /regex", "ab-1", 6.0)]
     page.stuck = 1.2
     world.processes[0].says(Report.BUSY)
     world.time += 2
@@ -272,14 +272,14 @@ def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
     world.start("request_timeout", "5s")
     world.ready(0)
     world.processes[0].says(Report.BUSY)
-    world.played_page.running[world.processes[0].job.seat] = [("GET /", "ab-1", 6.0)]
+    world.played_scoreboard.running[world.processes[0].job.slot] = [("GET /", "ab-1", 6.0)]
     world.stopped.add(5000)
-    world.played_page.stuck = 60.0
+    world.played_scoreboard.stuck = 60.0
     for _ in range(3):
         world.passes(1.5)
     world.stopped.clear()
     world.passes(1.5)
-    world.played_page.stuck = 0.0
+    world.played_scoreboard.stuck = 0.0
     for _ in range(3):
         world.passes(1.5)
     assert not any("is stuck" in line for line in world.log)

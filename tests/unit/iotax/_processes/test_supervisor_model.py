@@ -82,7 +82,7 @@ def killed_process_is_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Child, "kill_at", kill_at)
 
 
-def seat_is_lost(patch: pytest.MonkeyPatch) -> None:
+def slot_is_lost(patch: pytest.MonkeyPatch) -> None:
     def loses(self: Inbox, worker: Worker) -> None:
         self._parts.pool.workers.remove(worker)
 
@@ -117,7 +117,7 @@ def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
         all_are_replaced_at_once,
         delay_without_wakeup,
         killed_process_is_waited_for,
-        seat_is_lost,
+        slot_is_lost,
         successor_drains_whom_it_should_not,
         hung_workers_pile_up,
         failed_fork_is_the_end,

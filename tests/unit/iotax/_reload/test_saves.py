@@ -47,7 +47,7 @@ class Scene:
         return worker, self.world.processes[-1]
 
     def runs_a_request(self, worker: Worker) -> None:
-        self.world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+        self.world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_worker_that_cannot_be_debugged_is_not_asked(scene: Scene, what: str) ->
     elif what == "draining":
         scene.parts.control.drain(worker)
     elif what == "idle":
-        scene.world.played_page.running.clear()
+        scene.world.played_scoreboard.running.clear()
     else:
         worker.state = State.BOOTING
     scene.saved("a.py")

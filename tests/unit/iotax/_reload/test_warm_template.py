@@ -109,12 +109,12 @@ def test_exit_of_the_template_cancels_its_orders_and_starts_workers_cold(scene: 
     scene.imported("flask")
     template, _ = scene.template()
     scene.warm.on_report(Message(Report.READY))
-    seats = scene.parts.pool.free_seats()
+    slots = scene.parts.pool.free_slots()
     worker = scene.parts.spawner.start_worker(template=template)
     assert worker is not None
     scene.ended("was killed by SIGKILL from outside")
     assert worker.state is State.EXITED
-    assert scene.parts.pool.free_seats() == seats
+    assert scene.parts.pool.free_slots() == slots
     expected = "cold: the template process was killed by SIGKILL from outside"
     assert scene.warm.source() == (None, expected)
     scene.imported("numpy")
