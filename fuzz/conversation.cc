@@ -234,7 +234,7 @@ void Conversation::begin() {
 void Conversation::refuse() {
   const core::ServerResponse text = server_response(*std::exchange(refusal_, std::nullopt));
   const bool head_request = connection_.content_bytes(text) == 0;
-  connection_.refuse(text);
+  connection_.reject(text);
   if (!closed()) {
     if (stage_ != Stage::open) die("a rejection that does not close");
     return;  // the application's response came first
@@ -329,7 +329,7 @@ void Conversation::act_late() {
       connection_.abort(late);
       break;
     case 4:
-      connection_.answer(late, server_response(500));
+      connection_.respond_instead(late, server_response(500));
       break;
     case 5:
       connection_.inform(late, 103, core::ResponseFields());
@@ -420,7 +420,7 @@ void Conversation::end(bool finish) {
 void Conversation::answer(int status) {
   core::ServerResponse text = server_response(status);
   text.close = choices_.yes();
-  connection_.answer(id_, text);
+  connection_.respond_instead(id_, text);
   meant_by_server(text);
   over();
 }

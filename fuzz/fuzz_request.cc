@@ -113,9 +113,9 @@ void check_memory(const Setup& setup, std::string_view raw, const conformance::C
       const core::Step step = connection.step();
       more = false;
       if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
-        if (rejected->status != 0) connection.refuse(text_of(rejected->status, true));
+        if (rejected->status != 0) connection.reject(text_of(rejected->status, true));
       } else if (const auto* end = std::get_if<core::BodyEnd>(&step)) {
-        connection.answer(end->id, text_of(200, false));
+        connection.respond_instead(end->id, text_of(200, false));
         more = true;
       } else {
         more = std::holds_alternative<core::HeadEnd>(step) ||

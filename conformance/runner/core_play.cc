@@ -177,7 +177,7 @@ void CorePlay::on(const core::BodyEnd& end) {
     text.date = kDate;
     text.server = kServer;
     text.close = false;
-    connection_.answer(last_id_, text);
+    connection_.respond_instead(last_id_, text);
     return;
   }
   complete(request_, head.path == kNoRead ? std::string() : body_, content_);
@@ -208,7 +208,7 @@ void CorePlay::on(const core::Rejected& rejected) {
   text.date = kDate;
   text.server = kServer;
   if (!in_progress_ && connection_.content_bytes(text) == 0) observed_.methods.emplace_back("HEAD");
-  connection_.refuse(text);
+  connection_.reject(text);
 }
 
 void CorePlay::answer() {

@@ -58,7 +58,7 @@ class Connection {
   /// The client has shut down its sending side.
   void receive_eof() noexcept;
   /// Set the response to the last Rejected. Not allowed when its status is 0.
-  void refuse(const ServerResponse& answer);
+  void reject(const ServerResponse& response);
   /// The next response sends "Connection: close", and an idle connection closes (graceful
   /// shutdown).
   void close_soon() noexcept;
@@ -89,9 +89,9 @@ class Connection {
   /// without a terminator (beyond 5.2).
   void abort(RequestId id);
   /// Send a complete response of the server's own. Only before respond() for this id.
-  void answer(RequestId id, const ServerResponse& answer);
-  /// Number of body bytes that answer() would send now: 0 for HEAD.
-  [[nodiscard]] std::uint64_t content_bytes(const ServerResponse& answer) const noexcept;
+  void respond_instead(RequestId id, const ServerResponse& response);
+  /// Number of body bytes that respond_instead() would send now: 0 for HEAD.
+  [[nodiscard]] std::uint64_t content_bytes(const ServerResponse& response) const noexcept;
   /// Send 100 (Continue) if the request expects it and no part of its body has arrived. RFC 9110
   /// §10.1.1.
   void continue_100(RequestId id);
@@ -121,7 +121,7 @@ class Connection {
   /// Whether a head has begun to arrive that is neither complete nor rejected.
   [[nodiscard]] bool in_head() const noexcept;
   /// A copy of the incomplete or rejected head received so far, and of the bytes after it: input
-  /// for partial_head.h. Empty if no head has begun. Only until refuse().
+  /// for partial_head.h. Empty if no head has begun. Only until reject().
   [[nodiscard]] std::string partial_head() const;
   /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;

@@ -26,7 +26,7 @@ namespace iotax::core {
 struct InlineBuffers {
   alignas(Field) std::array<char, 6 * sizeof(Field)> fields;
   std::array<char, 384> head;
-  std::array<char, 448> answer;
+  std::array<char, 448> response;
 };
 static_assert(sizeof(InlineBuffers) <= 1032);
 

@@ -400,7 +400,7 @@ void Connection::State::set_desk() {
   if (inline_buffers == nullptr) throw std::bad_alloc();
   parser.lend(inline_buffers->fields);
   if (head_text.capacity() == 0) head_text.lend(inline_buffers->head);
-  if (out.copied().capacity() == 0) out.copied().lend(inline_buffers->answer);
+  if (out.copied().capacity() == 0) out.copied().lend(inline_buffers->response);
 }
 
 /// An idle connection keeps no buffer.

@@ -13,12 +13,12 @@ const ResponseFields no_fields;
 
 }  // namespace
 
-void Connection::refuse(const ServerResponse& answer) {
+void Connection::reject(const ServerResponse& response) {
   State& s = *state_;
   IOTAX_CHECK(s.request == RequestState::rejected);
-  if (!allowed(s.response, ResponseEvent::refuse)) return;  // the application's response came first
-  s.response = next(s.response, ResponseEvent::refuse);
-  write_server_response(s.out.copied(), answer, Persist::close, s.is_head_request());
+  if (!allowed(s.response, ResponseEvent::reject)) return;  // the application's response came first
+  s.response = next(s.response, ResponseEvent::reject);
+  write_server_response(s.out.copied(), response, Persist::close, s.is_head_request());
   s.end_request();
 }
 
@@ -122,17 +122,17 @@ void Connection::abort(RequestId id) {
   s.end_request();
 }
 
-void Connection::answer(RequestId id, const ServerResponse& answer) {
+void Connection::respond_instead(RequestId id, const ServerResponse& response) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  s.response = next(s.response, ResponseEvent::answer);
-  if (answer.close) s.request_persists = false;
-  write_server_response(s.out.copied(), answer, s.say_persistence(), s.is_head_request());
+  s.response = next(s.response, ResponseEvent::server_response);
+  if (response.close) s.request_persists = false;
+  write_server_response(s.out.copied(), response, s.say_persistence(), s.is_head_request());
   s.advance();
 }
 
-std::uint64_t Connection::content_bytes(const ServerResponse& answer) const noexcept {
-  return state_->is_head_request() ? 0 : core::content_bytes(answer);
+std::uint64_t Connection::content_bytes(const ServerResponse& response) const noexcept {
+  return state_->is_head_request() ? 0 : core::content_bytes(response);
 }
 
 // ---- internal

@@ -147,31 +147,32 @@ void write_interim(Bytes& out, int status, const ResponseFields& fields) {
   out.close(pen.at());
 }
 
-std::size_t content_bytes(const ServerResponse& answer) noexcept {
-  if (answer.status == 204) return 0;
+std::size_t content_bytes(const ServerResponse& response) noexcept {
+  if (response.status == 204) return 0;
   const std::size_t id_line =
-      answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
-  return answer.sentence.size() + 1 + id_line;
+      response.request_id.empty() ? 0 : kIdLabel.size() + response.request_id.size() + 1;
+  return response.sentence.size() + 1 + id_line;
 }
 
-void write_server_response(Bytes& out, const ServerResponse& answer, Persist persist,
+void write_server_response(Bytes& out, const ServerResponse& response, Persist persist,
                            bool head_request) {
   constexpr std::size_t kAroundServerResponse = 512;
-  const std::string_view phrase = reason_phrase(answer.status);
-  const std::size_t content = content_bytes(answer);
-  Pen pen(out.open(answer.date.size() + answer.server.size() + content + kAroundServerResponse));
+  const std::string_view phrase = reason_phrase(response.status);
+  const std::size_t content = content_bytes(response);
+  Pen pen(
+      out.open(response.date.size() + response.server.size() + content + kAroundServerResponse));
   pen.put("HTTP/1.1 ");
-  pen.number(static_cast<std::uint64_t>(answer.status));
+  pen.number(static_cast<std::uint64_t>(response.status));
   pen.put(" ");
   pen.text(phrase);
   pen.put("\r\n");
-  if (!answer.date.empty()) pen.field({"Date", answer.date});
-  if (!answer.server.empty()) pen.field({"Server", answer.server});
+  if (!response.date.empty()) pen.field({"Date", response.date});
+  if (!response.server.empty()) pen.field({"Server", response.server});
   put_connection(pen, persist);
-  if (answer.status == 405 || answer.status == 204) pen.text(kAllow);
-  if (answer.retry_after_s != 0) {
+  if (response.status == 405 || response.status == 204) pen.text(kAllow);
+  if (response.retry_after_s != 0) {
     pen.put("Retry-After: ");
-    pen.number(answer.retry_after_s);
+    pen.number(response.retry_after_s);
     pen.put("\r\n");
   }
   if (content != 0) {
@@ -181,11 +182,11 @@ void write_server_response(Bytes& out, const ServerResponse& answer, Persist per
   }
   pen.put("\r\n");
   if (content != 0 && !head_request) {
-    pen.text(answer.sentence);
+    pen.text(response.sentence);
     pen.put("\n");
-    if (!answer.request_id.empty()) {
+    if (!response.request_id.empty()) {
       pen.text(kIdLabel);
-      pen.text(answer.request_id);
+      pen.text(response.request_id);
       pen.put("\n");
     }
   }

@@ -31,10 +31,10 @@ void write_chunk_line(Bytes& out, std::uint64_t bytes);
 
 void write_interim(Bytes& out, int status, const ResponseFields& fields);
 /// Size of the body that write_server_response() writes, except for HEAD.
-[[nodiscard]] std::size_t content_bytes(const ServerResponse& answer) noexcept;
+[[nodiscard]] std::size_t content_bytes(const ServerResponse& response) noexcept;
 /// Write a complete response: text/plain, the sentence and the request id. Without a body for HEAD
 /// and 204. 405 and 204 list the methods.
-void write_server_response(Bytes& out, const ServerResponse& answer, Persist persist,
+void write_server_response(Bytes& out, const ServerResponse& response, Persist persist,
                            bool head_request);
 
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -96,7 +96,7 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
     request.leave_application();
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
-  answer(gil, request, application_.get(), result, quiet_interrupt);
+  respond(gil, request, application_.get(), result, quiet_interrupt);
   result.reset();  // before take_back() counts other references to the request's objects
   env.reset();
 }

@@ -102,21 +102,19 @@ PyObject* seek(PyObject* self, PyObject* args) {
 }
 
 /// `value`, if the request is still running.
-PyObject* answer_while_it_runs(PyObject* self, bool value) {
+PyObject* bool_while_it_runs(PyObject* self, bool value) {
   if (!body_of(self).is_over()) return PyBool_FromLong(value ? 1 : 0);
   raise_ended("wsgi.input");
   return nullptr;
 }
 
-PyObject* is_readable(PyObject* self, PyObject* /*none*/) {
-  return answer_while_it_runs(self, true);
-}
+PyObject* is_readable(PyObject* self, PyObject* /*none*/) { return bool_while_it_runs(self, true); }
 
 PyObject* is_seekable(PyObject* self, PyObject* /*none*/) {
-  return answer_while_it_runs(self, body_of(self).seekable());
+  return bool_while_it_runs(self, body_of(self).seekable());
 }
 
-PyObject* is_false(PyObject* self, PyObject* /*none*/) { return answer_while_it_runs(self, false); }
+PyObject* is_false(PyObject* self, PyObject* /*none*/) { return bool_while_it_runs(self, false); }
 
 /// Also works after the request: a wrapper that is released later calls it.
 PyObject* nothing(PyObject* /*self*/, PyObject* /*args*/) { Py_RETURN_NONE; }

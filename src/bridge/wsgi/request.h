@@ -24,7 +24,7 @@ namespace iotax::bridge {
 /// Progress of start_response (PEP 3333, "The start_response() Callable").
 enum class Head : std::uint8_t {
   none,     // not called
-  refused,  // called with invalid arguments: no head to send
+  invalid,  // called with invalid arguments: no head to send
   ready,    // stored
   sent,     // given to the exchange
 };

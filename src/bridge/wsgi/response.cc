@@ -73,7 +73,7 @@ std::optional<std::uint64_t> known_length(const Request& request, std::uint64_t 
   return total;
 }
 
-void answer_with_blocks(Request& request, PyObject* blocks, std::uint64_t total) {
+void respond_with_blocks(Request& request, PyObject* blocks, std::uint64_t total) {
   Exchange& exchange = request.take_exchange();
   if (request.head == Head::ready) request.send_head(exchange, known_length(request, total));
   Sent sent = Sent::ok;
@@ -146,7 +146,7 @@ Ended iterate(Request& request, PyObject* result) {
       if (request.exchange()->gone()) return Ended::gone;
       continue;
     }
-    if (request.head == Head::none || request.head == Head::refused) {
+    if (request.head == Head::none || request.head == Head::invalid) {
       raise_no_head(request.head);
       return Ended::raised;
     }
@@ -155,7 +155,7 @@ Ended iterate(Request& request, PyObject* result) {
     if (!more) return ended;
   }
   if (PyErr_Occurred() != nullptr) return Ended::raised;
-  if (request.head == Head::none || request.head == Head::refused) {
+  if (request.head == Head::none || request.head == Head::invalid) {
     raise_no_head(request.head);
     return Ended::raised;
   }
@@ -211,8 +211,8 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
 /// S-EXC-01 to S-EXC-03. Not an application error if the application only let a client failure
 /// pass: that client has its response or has disconnected. The result is closed before the
 /// connection can be used again (S-CLOSE-02).
-[[gnu::cold]] void answer_failure(Request& request, PyObject* application, PyObject* result,
-                                  bool quiet_interrupt) {
+[[gnu::cold]] void respond_to_failure(Request& request, PyObject* application, PyObject* result,
+                                      bool quiet_interrupt) {
   bool by_client = false;
   {
     const Ref exception = take_exception();
@@ -239,8 +239,8 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   }
 }
 
-[[gnu::noinline]] void answer_by_iteration(Request& request, PyObject* application,
-                                           PyObject* result, bool quiet_interrupt) {
+[[gnu::noinline]] void respond_by_iteration(Request& request, PyObject* application,
+                                            PyObject* result, bool quiet_interrupt) {
   Ended ended = Ended::raised;
   bool as_file = false;
   if (result != nullptr) {
@@ -249,7 +249,8 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
     as_file = sent.has_value();
     ended = as_file ? *sent : iterate(request, result);
   }
-  if (ended == Ended::raised) return answer_failure(request, application, result, quiet_interrupt);
+  if (ended == Ended::raised)
+    return respond_to_failure(request, application, result, quiet_interrupt);
   Exchange& exchange = request.take_exchange();
   if (ended == Ended::gone) {
     exchange.abort();
@@ -263,17 +264,17 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
 
 }  // namespace
 
-void answer(const Gil& /*gil*/, Request& request, PyObject* application, const Ref& result,
-            bool quiet_interrupt) noexcept {
+void respond(const Gil& /*gil*/, Request& request, PyObject* application, const Ref& result,
+             bool quiet_interrupt) noexcept {
   PyObject* const returned = result.get();
   if (returned != nullptr && (PyList_CheckExact(returned) || PyTuple_CheckExact(returned)) &&
       (request.head == Head::ready || request.head == Head::sent)) [[likely]] {
     if (const auto total = total_bytes(returned)) [[likely]] {
-      answer_with_blocks(request, returned, *total);
+      respond_with_blocks(request, returned, *total);
       return;
     }
   }
-  answer_by_iteration(request, application, returned, quiet_interrupt);
+  respond_by_iteration(request, application, returned, quiet_interrupt);
 }
 
 }  // namespace iotax::bridge

@@ -133,7 +133,7 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
     if (request.head == Head::sent) return raise_again(given.exc_info);
   }
   // S-SR-20: a call counts even if its arguments are invalid. S-SR-17: it discards the stored head.
-  request.head = Head::refused;
+  request.head = Head::invalid;
   if (!check_status(given.status) || !take_fields(given.headers, request.fields, kWho))
       [[unlikely]] {
     return nullptr;

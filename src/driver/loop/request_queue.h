@@ -51,8 +51,8 @@ class RequestQueue {
     }
     const core::Duration longest = loop_.config.queue_timeout;
     if (longest > core::Duration::zero() && waited > longest) {
-      intake_.answer(s, 503, "This request waited too long in the queue; try again shortly.",
-                     "--queue-timeout");
+      intake_.respond(s, 503, "This request waited too long in the queue; try again shortly.",
+                      "--queue-timeout");
       return false;
     }
     return true;
@@ -125,9 +125,9 @@ class RequestQueue {
     sender_.send_earlier(lead, s, now);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
     if (how == Withdrawn::before_head) {
-      const core::Bytes response =
-          intake_.answer_beside(s, 504, "The application did not respond to this request in time.",
-                                "no response from the application" + option);
+      const core::Bytes response = intake_.response_beside(
+          s, 504, "The application did not respond to this request in time.",
+          "no response from the application" + option);
       sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
       intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
@@ -171,7 +171,7 @@ class RequestQueue {
   static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
 
   void reject(const Lead& lead, Session& s, std::string_view sentence, std::string_view option) {
-    intake_.answer(s, 503, sentence, option);
+    intake_.respond(s, 503, sentence, option);
     completed(lead, s);
   }
 

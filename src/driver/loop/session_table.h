@@ -53,7 +53,7 @@ class SessionTable {
   void erase(const Lead& /*lead*/, Session& s) {
     const bool in_head = s.stream.withdrawn == Withdrawn::no && s.link.machine.in_head();
     if ((in_head || s.stream.line_owed.load(std::memory_order_relaxed)) && !ending_) {
-      intake_.log_unanswered(s);
+      intake_.log_without_response(s);
     }
     loop_.timers.remove(s);
     idle_.remove(s);

@@ -159,7 +159,7 @@ class SessionExchange final : public Exchange {
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
     if (session().stream.status != 0) return;  // it has been rejected and logged
-    worker_.intake().answer(session(), status, sentence, {}, false);
+    worker_.intake().respond(session(), status, sentence, {}, false);
   }
 
   void abort() override {

@@ -34,9 +34,9 @@
 namespace iotax::driver {
 
 enum class Progress : std::uint8_t {
-  waiting,   // for more input
-  ready,     // a request can run; the session may be lent
-  answered,  // the server responded or rejected: there is output, and perhaps a close
+  waiting,    // for more input
+  ready,      // a request can run; the session may be lent
+  responded,  // the server responded or rejected: there is output, and perhaps a close
 };
 
 template <Env E>
@@ -81,18 +81,18 @@ class Intake {
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
           refuse_unstored(s, data->bytes.size());
-          return Progress::answered;
+          return Progress::responded;
         }
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
         s.stream.body_ended = true;
         s.stream.ready_at = now;
         if (!s.link.machine.head().asterisk) return Progress::ready;
-        answer_asterisk(s);
-        progress = Progress::answered;
+        respond_to_asterisk(s);
+        progress = Progress::responded;
       } else {
         s.stream.body.reset();
-        refuse(s, std::get<core::Rejected>(step));
-        return Progress::answered;
+        reject(s, std::get<core::Rejected>(step));
+        return Progress::responded;
       }
     }
   }
@@ -120,7 +120,7 @@ class Intake {
                                 ? BodyError::disconnected
                             : rejected->status == 408 ? BodyError::timed_out
                                                       : BodyError::malformed;
-      refuse(s, *rejected);
+      reject(s, *rejected);
     } else {
       return false;
     }
@@ -129,8 +129,8 @@ class Intake {
 
   /// Write a complete response of the server to the request in progress, its access log line and a
   /// WARNING that names the `option` that changes the behavior.
-  void answer(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
-              bool close = true) {
+  void respond(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
+               bool close = true) {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
     warn(s, status, rule, s.stream.line.view());
@@ -140,13 +140,13 @@ class Intake {
     s.stream.status = status;
     s.stream.response_bytes = s.link.machine.content_bytes(made);
     log_access(s, sys_.now());
-    s.link.machine.answer(core_id(s), made);
+    s.link.machine.respond_instead(core_id(s), made);
   }
 
   /// The server's response to a request whose machine no thread owns any more; only reads the
   /// machine.
-  [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
-                                          std::string_view rule) {
+  [[nodiscard]] core::Bytes response_beside(Session<E>& s, int status, std::string_view sentence,
+                                            std::string_view rule) {
     warn(s, status, rule, s.stream.line.view());
     const core::ServerResponse made = server_response(s, status, sentence);
     s.stream.status = status;
@@ -169,7 +169,7 @@ class Intake {
 
   /// The connection ends: log the request that it interrupts, unless that has been logged. By the
   /// leader, who owns `s`.
-  void log_unanswered(Session<E>& s) {
+  void log_without_response(Session<E>& s) {
     if (!config_.access_log) return;
     if (!s.link.machine.in_head()) return log_access(s, sys_.now());
     const std::string text = s.link.machine.partial_head();
@@ -189,7 +189,7 @@ class Intake {
 
   /// Reject what the client sent: write the WARNING, the access log line, and the response if there
   /// is one.
-  void refuse(Session<E>& s, const core::Rejected& rejected) {
+  void reject(Session<E>& s, const core::Rejected& rejected) {
     if (rejected.status == 0) return;
     const core::Instant now = sys_.now();
     const bool in_body = rejected.in_body_of != core::RequestId::none;
@@ -205,7 +205,7 @@ class Intake {
     } else if (config_.access_log) {
       log_line(s, core::partial_line(text), s.stream.status, s.stream.response_bytes, now);
     }
-    s.link.machine.refuse(made);
+    s.link.machine.reject(made);
   }
 
   [[nodiscard]] core::ServerResponse server_response(Session<E>& s, int status,
@@ -395,23 +395,23 @@ class Intake {
     const int error = s.stream.body->error();
     s.stream.body.reset();  // the connection lingers: leave its room to others
     if (never_fits) {
-      answer(s, 413, "The body of this request is larger than the server can store.",
-             "--spool-max");
+      respond(s, 413, "The body of this request is larger than the server can store.",
+              "--spool-max");
     } else if (error == EMFILE || error == ENFILE) {
-      answer(s, 503, "The server has no file descriptor left for the body of this request.",
-             "the hard limit of ulimit -n");
+      respond(s, 503, "The server has no file descriptor left for the body of this request.",
+              "the hard limit of ulimit -n");
     } else {
-      answer(s, 503, "The server has no room for the body of this request.", "--spool-max");
+      respond(s, 503, "The server has no room for the body of this request.", "--spool-max");
     }
   }
 
-  void answer_asterisk(Session<E>& s) {
+  void respond_to_asterisk(Session<E>& s) {
     s.stream.body.reset();
     core::ServerResponse made = server_response(s, 204, {});
     made.close = false;
     s.stream.status = made.status;
     log_access(s, s.stream.ready_at);
-    s.link.machine.answer(core_id(s), made);
+    s.link.machine.respond_instead(core_id(s), made);
   }
 
   /// Log a header that is not passed to the application, once per name; the set of names is

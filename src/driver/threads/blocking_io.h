@@ -182,7 +182,7 @@ class BlockingIo {
       (void)s.link.machine.step();  // Paused: input after the body is kept
     } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
       s.stream.body_error = BodyError::malformed;
-      intake().refuse(s, *rejected);
+      intake().reject(s, *rejected);
       send(s, Rest::kept);
     }
   }

@@ -74,7 +74,7 @@ class Overdue {
         case Verdict::overdue:
           notify(WatchKind::overdue, thread, word, now - since);
           break;
-        case Verdict::answer:
+        case Verdict::respond:
           if (const auto taken = exchange.take(word)) {
             if (mailbox_.any())
               deliver_mail(lead);  // the session is returned next: no mail may refer to it

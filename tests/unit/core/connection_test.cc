@@ -347,7 +347,7 @@ TEST(Discard, CallsAfterTheEndOfTheResponseAreIgnored) {
   const std::string answer = peer.output;
   constexpr RequestId kFirst{1};
   peer.connection.abort(kFirst);
-  peer.connection.answer(kFirst, ServerResponse());
+  peer.connection.respond_instead(kFirst, ServerResponse());
   EXPECT_EQ(peer.connection.finish(kFirst), Outcome::ok);
   EXPECT_EQ(peer.body(kFirst, "late"), Outcome::ok);
   EXPECT_EQ(peer.output, answer);
@@ -389,7 +389,7 @@ TEST(BodyFault, TheApplicationMayRespondItself) {
   EXPECT_FALSE(peer.closed());
   peer.answer_ok(RequestId{1});
   EXPECT_TRUE(peer.closed());
-  peer.connection.refuse(ServerResponse{});
+  peer.connection.reject(ServerResponse{});
   peer.flush();
   EXPECT_EQ(answers(peer), 1U);
   EXPECT_EQ(peer.output.find("500"), std::string::npos);

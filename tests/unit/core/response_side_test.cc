@@ -191,7 +191,7 @@ TEST(Response, CallsWithTheIdOfAnotherRequestAreIgnored) {
     EXPECT_EQ(peer->body(id, "x"), Outcome::ok);
     EXPECT_EQ(peer->connection.finish(id), Outcome::ok);
     peer->connection.abort(id);
-    peer->connection.answer(id, ServerResponse{});
+    peer->connection.respond_instead(id, ServerResponse{});
     peer->connection.inform(id, 103, {});
   }
   EXPECT_TRUE(peer->connection.output().empty());
@@ -256,7 +256,7 @@ TEST(ServerResponse, IsTextWithTheRequestId) {
   answer.date = test::kDate;
   answer.server = "iotax";
   answer.retry_after_s = 2;
-  peer->connection.answer(kFirst, answer);
+  peer->connection.respond_instead(kFirst, answer);
   peer->flush();
   EXPECT_EQ(
       peer->output,
@@ -274,7 +274,7 @@ TEST(ServerResponse, RespondsToOptionsAsteriskAndContinues) {
     ServerResponse answer;
     answer.status = 204;
     answer.close = false;
-    self.connection.answer(id, answer);
+    self.connection.respond_instead(id, answer);
   };
   peer->receive("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(
@@ -294,7 +294,7 @@ TEST(ServerResponse, HasNoBodyForHead) {
   const auto peer = asked("HEAD");
   ServerResponse answer;
   answer.sentence = "it broke";
-  peer->connection.answer(kFirst, answer);
+  peer->connection.respond_instead(kFirst, answer);
   peer->flush();
   EXPECT_EQ(peer->output,
             "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/plain; "
@@ -323,10 +323,10 @@ TEST(ResponseDeathTest, AnInvalidOrderOfCallsAborts) {
                "response: no row for finish in state pending");
   EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))),
                "response: no row for data in state pending");
-  EXPECT_DEATH(peer->connection.refuse(ServerResponse{}), "internal error");
+  EXPECT_DEATH(peer->connection.reject(ServerResponse{}), "internal error");
   peer->respond(kFirst, "200 OK");
-  EXPECT_DEATH(peer->connection.answer(kFirst, ServerResponse{}),
-               "response: no row for answer in state head_deferred");
+  EXPECT_DEATH(peer->connection.respond_instead(kFirst, ServerResponse{}),
+               "response: no row for server_response in state head_deferred");
   EXPECT_DEATH(peer->respond(kFirst, "200 OK"),
                "response: no row for defer in state head_deferred");
 }

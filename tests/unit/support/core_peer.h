@@ -130,7 +130,7 @@ class CorePeer {
       core::ServerResponse answer;
       answer.status = refusal->status;
       answer.sentence = core::reason(refusal->fault);
-      connection.refuse(answer);
+      connection.reject(answer);
     }
   }
 };
