@@ -2,8 +2,6 @@
 // events. It must not know the threads.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "core/instant.h"
 #include "driver/env.h"
 #include "driver/loop/loop.h"
+#include "driver/loop/wakeup.h"
 #include "driver/os/sys.h"
 #include "driver/proof.h"
 #include "driver/session/session.h"
@@ -55,10 +54,7 @@ class Mailbox {
     ring();
   }
   /// End the leader's wait. Async-signal-safe.
-  void ring() noexcept {
-    static constexpr std::array kByte{std::byte{0}};
-    (void)sys_.write(wakeup_fd_, kByte);  // EAGAIN: the pipe is full, so the leader wakes up anyway
-  }
+  void ring() noexcept { write_wakeup<E>(sys_, wakeup_fd_); }
 
   // ---- by the leader
 
