@@ -22,6 +22,7 @@
 #include "driver/threads/mailbox.h"
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -33,18 +34,16 @@ class BlockingIo {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  BlockingIo(typename E::Sys& sys, const Config& config, StateMutex<E>& mutex, Loop<E>& loop,
-             AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& spare,
-             Mailbox<E>& mailbox, const StopState<E>& stop) noexcept
-      : sys_(sys),
-        config_(config),
-        mutex_(mutex),
-        loop_(loop),
+  BlockingIo(WorkerBase<E>& base, AppThreads<E>& threads) noexcept
+      : sys_(base.sys),
+        config_(base.config),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        spare_(spare),
-        mailbox_(mailbox),
-        stop_(stop) {}
+        leadership_(base.leadership),
+        spare_(base.spare_signal),
+        mailbox_(base.mailbox),
+        stop_(base.stop) {}
 
   // ---- for SessionExchange
 

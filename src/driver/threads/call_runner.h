@@ -18,6 +18,7 @@
 #include "driver/threads/mailbox.h"
 #include "driver/threads/overdue.h"
 #include "driver/threads/stop_state.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -27,22 +28,20 @@ class CallRunner {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  CallRunner(typename E::Sys& sys, const Config& config, Application& application,
-             StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Mailbox<E>& mailbox,
-             Dispatch<E>& dispatch, Overdue<E>& overdue, StopState<E>& stop,
-             WorkerEntry& entry) noexcept
-      : sys_(sys),
-        config_(config),
-        application_(application),
-        mutex_(mutex),
-        loop_(loop),
+  CallRunner(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch,
+             Overdue<E>& overdue) noexcept
+      : sys_(base.sys),
+        config_(base.config),
+        application_(base.application),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        mailbox_(mailbox),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
-        stop_(stop),
-        entry_(entry),
-        reports_calls_(config.tells_when_busy || config.requests_max != 0) {}
+        stop_(base.stop),
+        entry_(base.entry()),
+        reports_calls_(base.config.tells_when_busy || base.config.requests_max != 0) {}
 
   /// Call the application for the request of `s`, with the application lock. False: `s` was taken
   /// away meanwhile.

@@ -26,6 +26,7 @@
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -36,24 +37,22 @@ class Leader {
   using Events = std::array<Event, 256>;
 
   /// All are borrowed.
-  Leader(typename E::Sys& sys, Application& application, const LeadTuning& tuning,
-         StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Leadership<E>& leadership,
-         SpareSignal<E>& spare, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue,
-         CallRunner<E>& runner, StopState<E>& stop, WorkerEntry& entry) noexcept
-      : sys_(sys),
-        application_(application),
-        tuning_(tuning),
-        mutex_(mutex),
-        loop_(loop),
+  Leader(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch, Overdue<E>& overdue,
+         CallRunner<E>& runner) noexcept
+      : sys_(base.sys),
+        application_(base.application),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        spare_(spare),
-        mailbox_(mailbox),
+        leadership_(base.leadership),
+        spare_(base.spare_signal),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
         runner_(runner),
-        stop_(stop),
-        entry_(entry) {}
+        stop_(base.stop),
+        entry_(base.entry()) {}
 
   /// Lead as application thread `thread`, until the lead is lost or the worker has stopped.
   void run(Lead lead, AppThreadState<E>& thread) {

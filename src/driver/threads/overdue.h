@@ -22,6 +22,7 @@
 #include "driver/threads/deadlines.h"
 #include "driver/threads/dispatch.h"
 #include "driver/threads/mailbox.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -31,18 +32,17 @@ class Overdue {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Overdue(typename E::Sys& sys, const Config& config, Log& log, StateMutex<E>& mutex, Loop<E>& loop,
-          AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch, WorkerEntry& entry)
-      : sys_(sys),
-        config_(config),
-        log_(log),
-        mutex_(mutex),
-        loop_(loop),
+  Overdue(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch)
+      : sys_(base.sys),
+        config_(base.config),
+        log_(base.log),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        mailbox_(mailbox),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
-        entry_(entry),
-        deadlines_(sys, config, threads.size()) {}
+        entry_(base.entry()),
+        deadlines_(base.sys, base.config, threads.size()) {}
 
   /// A supervisor replaces this worker on request. Call it before the worker serves.
   void set_supervised() noexcept { supervised_ = true; }

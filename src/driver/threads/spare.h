@@ -20,6 +20,7 @@
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -27,23 +28,21 @@ template <Env E>
 class Spare {
  public:
   /// All are borrowed.
-  Spare(typename E::Sys& sys, const LeadTuning& tuning, StateMutex<E>& mutex, Loop<E>& loop,
-        AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& signal,
-        Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue, Leader<E>& leader,
-        const StopState<E>& stop, WorkerEntry& entry) noexcept
-      : sys_(sys),
-        tuning_(tuning),
-        mutex_(mutex),
-        loop_(loop),
+  Spare(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch, Overdue<E>& overdue,
+        Leader<E>& leader) noexcept
+      : sys_(base.sys),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        signal_(signal),
-        mailbox_(mailbox),
+        leadership_(base.leadership),
+        signal_(base.spare_signal),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
         leader_(leader),
-        stop_(stop),
-        entry_(entry) {}
+        stop_(base.stop),
+        entry_(base.entry()) {}
 
   /// Watch while the lead is being lent, otherwise sleep. Runs until the worker has stopped.
   void run() {
