@@ -220,9 +220,9 @@ class Seen:
 
     def __str__(self) -> str:
         if not self.status:
-            return "no answer"
+            return "no response"
         words = [str(self.status), repr(self.body[:12].decode("latin-1"))]
-        words += [] if self.complete else ["breaks off"]
+        words += [] if self.complete else ["truncated"]
         words += ["injected"] if self.injected else []
         return ", ".join([*words, "goes on" if self.goes_on else "closes"])
 
