@@ -32,7 +32,7 @@ HARMLESS = [
     for name, way in hostile.CLIENTS.items()
     if how == "buffered" or not way.keeps_content
 ]
-DRIPS = "drips its content"  # chunked bodies are complete before the call in any case
+DRIPS = "sends its body slowly"  # chunked bodies are complete before the call in any case
 STOPS = [name for name, way in hostile.CLIENTS.items() if way.keeps_content and not way.goes_on]
 
 
@@ -94,7 +94,7 @@ def test_body_that_does_not_arrive_blocks_one_thread_only(start):
     with contextlib.ExitStack() as stack:
         for _ in range(THREADS - 1):
             connection = stack.enter_context(Connection(server.port))
-            hostile.CLIENTS["half of its content"].begin(connection)
+            hostile.CLIENTS["half of its body"].begin(connection)
         ask_honestly(server.port)
 
 

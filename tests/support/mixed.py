@@ -97,7 +97,7 @@ KINDS: dict[str, Kind] = {
     "leaves a head": _leaves("", b"GET /hello HT", reset=False),
     "resets a head": _leaves("", b"GET /hello HT", reset=True),
     "resets content": _leaves("", _post("/content", b"Content-Length: 900", body=b"x"), reset=True),
-    "resets an answer": _leaves("/big", reset=True),
+    "resets a response": _leaves("/big", reset=True),
 }
 
 

@@ -434,7 +434,7 @@ def test_client_failure_is_not_logged_as_an_application_error(error: str) -> Non
         return [environ["wsgi.input"].read()]
 
     answer = Bridge(app).request(method="POST", pieces=[b"part", error], size_known=False)
-    assert answer.kinds == ["abort"], "it has been answered, or has left"
+    assert answer.kinds == ["abort"], "it has got a response, or has disconnected"
     assert [level for level, _ in answer.log] == [INFO]
 
 

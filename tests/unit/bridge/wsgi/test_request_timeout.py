@@ -81,7 +81,7 @@ def test_request_timeout_is_raised_only_in_the_call_and_in_next() -> None:
                 work(50)
                 raised += answer.kinds[-1] in ("fail", "abort")
             except BaseException as error:
-                outside.append(f"behind the request: {error!r}")
+                outside.append(f"after the request: {error!r}")
                 break
             assert not [line for line in answer.log if "RequestTimeout" in line[1]]
     finally:
