@@ -61,7 +61,7 @@ class Settings(NamedTuple):
         elif origin.source is Source.VARIABLE:
             example = f"{origin.place}={error.example}"
         else:
-            return error
+            origin, example = origin._replace(place=row.flag), f"{row.flag} {error.example}"
         return ConfigError(f"{origin.spelled(row)}: {error.problem}; e.g. {example}")
 
 

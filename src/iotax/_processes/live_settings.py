@@ -51,12 +51,14 @@ class LiveSettings:
 
     def _enter(self, found: Settings) -> None:
         """Change what new processes inherit from this one. Errors: ConfigError."""
-        config = found.config
+        config, changes_log = found.config, _of_log(found.config) != _of_log(self.config)
         try:
-            working_directory.change(config.chdir, config.pythonpath)
-            if _of_log(config) != _of_log(self.config):
+            if changes_log:
                 server_log.open_log(config, os.environ, threads=False)
+            working_directory.change(config.chdir, config.pythonpath)
         except OptionError as error:
+            if changes_log:
+                server_log.open_log(self.config, os.environ, threads=False)
             raise found.explained(error) from None
 
 

@@ -112,7 +112,7 @@ def test_change_to_a_directory_that_cannot_be_entered_is_rejected(
 ) -> None:
     monkeypatch.chdir(releases)
     directory = WorkingDirectory("one", ["lib"])
-    with pytest.raises(ConfigError, match=f'^--chdir: cannot enter "{name}": {why}; expected a'):
+    with pytest.raises(ConfigError, match=f'^chdir: cannot enter "{name}": {why}; expected a'):
         directory.change(name, [])
     shutil.rmtree(releases / "one")
     directory.change("one", ["lib"])  # a worker that starts says so
