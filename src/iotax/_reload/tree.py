@@ -140,7 +140,7 @@ class Tree:
                 found[path] = _stamp_of(os.stat(path))
         return found
 
-    def has_changed_singly(self, before: Snapshot) -> bool:
+    def single_file_has_changed(self, before: Snapshot) -> bool:
         """Whether a single file has changed: it may be outside the directories."""
         now = self._single_files()
         return any(now.get(path) != before.files.get(path) for path in self._single)

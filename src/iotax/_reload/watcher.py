@@ -185,7 +185,7 @@ class Notified:
         while not self._pause(ROOT_SECONDS, self._woken):
             if any(_identity(root) != before.folders.get(root) for root in self._tree.roots):
                 return
-            if self._tree.has_changed_singly(before):
+            if self._tree.single_file_has_changed(before):
                 return
         self._take()
 

@@ -1,5 +1,6 @@
 """The settings file: which one is read, every form of a value, and every error."""
 
+import errno
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from iotax._config import settings_file
 from iotax._config.address import TcpAddress, UnixAddress
 from iotax._config.errors import ConfigError
 from iotax._config.option import Option
@@ -308,10 +310,16 @@ def test_own_file_that_cannot_be_read_is_an_error(
         from_command({}, {})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
-def test_file_without_permission_is_an_error(project: Path) -> None:
+def test_file_without_permission_is_an_error(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated, because root can read every file."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     write("threads = 8")
-    Path("iotax.toml").chmod(0)
+    monkeypatch.setattr(settings_file, "open", refuse, raising=False)
     with pytest.raises(ConfigError, match=r"^iotax\.toml cannot be read: Permission denied$"):
         from_command({}, {})
 

@@ -131,15 +131,15 @@ def test_single_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
     single = tmp_path / "conf/site.toml"
     tree = Tree([str(tmp_path / "src")], Names(), [str(single)])
     before = tree.look()
-    assert not tree.has_changed_singly(before)
+    assert not tree.single_file_has_changed(before)
     single.parent.mkdir()
     single.write_text("a")
-    assert tree.has_changed_singly(before)
+    assert tree.single_file_has_changed(before)
     now = tree.look()
     assert now.changes_since(before) == [Change(CREATED, str(single))]
     single.write_text("a longer text")
     assert tree.look().changes_since(now) == [Change(MODIFIED, str(single))]
     assert tree.matters(str(tmp_path / "src/site.toml"), folder=False), "by any of its names"
     single.unlink()
-    assert tree.has_changed_singly(now)
+    assert tree.single_file_has_changed(now)
     assert tree.look().changes_since(now) == [Change(DELETED, str(single))]
