@@ -12,9 +12,9 @@ from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.start import greet, open_sockets, serve_unsupervised
-from iotax._config.errors import ConfigError
+from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
-from iotax._config.sources import from_command
+from iotax._config.sources import Command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import BindError
 from iotax._processes import signals
@@ -38,8 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signals.begin()
     try:
         return _run(sys.argv[1:] if argv is None else list(argv))
-    except (UsageError, ConfigError) as error:
+    except UsageError as error:
         return _fail(EXIT_USAGE, f"iotax: {error}")
+    except ConfigError as error:
+        return _fail(EXIT_USAGE, "\n".join(f"iotax: {line}" for line in error.lines))
     except LoadError as error:
         return _fail(EXIT_LOAD, f"\n{error}")
     except ThreadsNotStarted as error:
@@ -62,33 +64,47 @@ def _fail(code: int, text: str) -> int:
 
 def _run(argv: list[str]) -> int:
     if argv[:1] == ["check"]:
-        return _check(argv[1:])
-    parser = make_parser()
-    app, flags = read(parser, argv)
-    if app is None:
-        if not flags:
-            return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
-        raise UsageError("APP is missing, e.g. iotax main:app")
-    if app == "check":
+        return _imported("iotax._check.command", argv[1:])
+    flags = read(make_parser(), argv)
+    if flags.get("app") == "check":
         raise UsageError(
             "check must come first, e.g. iotax check main:app; an application in a module named"
             " check is check:app"
         )
-    config, warnings = from_command(flags, os.environ)
-    make = _supervisor(config)  # before modules of the project can be taken for Python's
-    working_directory.prepare(config.chdir, config.pythonpath)
-    server_log.open_log(config, os.environ, threads=make is None)
+    directory = working_directory.start_directory(os.environ)
+    command = Command(flags, dict(os.environ), directory)
+    settings = command.read()
+    config = settings.config
+    if config.print_config:
+        return _imported("iotax._command.print_config", settings)
+    if not config.app:
+        if not flags and settings.file is None:
+            return _fail(EXIT_USAGE, f"usage: {USAGE}\n\n{EXAMPLES}\niotax -h lists the options.")
+        raise UsageError('APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml')
+    try:
+        if config.check_config:
+            return _imported("iotax._command.check_config", settings)
+        make = _supervisor(config)  # before modules of the project can be taken for Python's
+        working_directory.prepare(config.chdir, config.pythonpath)
+        server_log.open_log(config, os.environ, threads=make is None)
+    except OptionError as error:
+        raise settings.explained(error) from None
     with open_sockets(config) as listeners:
-        greet(app, config, listeners, warnings)
+        greet(settings, listeners)
         if make is not None:
-            interactive = terminal.is_terminal()
-            return run_forked(make(app, config, listeners, interactive=interactive).run)
-        return serve_unsupervised(app, config, listeners)
+            supervisor = make(
+                settings,
+                listeners,
+                read_again=command.read_again,
+                interactive=terminal.is_terminal(),
+            )
+            return run_forked(supervisor.run)
+        return serve_unsupervised(config, listeners)
 
 
-def _check(argv: list[str]) -> int:
-    """Imported only for this subcommand."""
-    code: int = importlib.import_module("iotax._check.command").main(argv)
+def _imported(module: str, argument: object) -> int:
+    """Import a module for this command only, and return the exit code of its main()."""
+    code: int = importlib.import_module(module).main(argument)
     return code
 
 

@@ -30,6 +30,8 @@ PORT = "8000"
 HOME = "/srv/shop"
 LISTENING = re.compile(r"Listening on \S+$", re.M)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\d+\] ", re.M)
+# Words with which `iotax` does not serve.
+RETURNS = {"check", "--version", "-h", "--help", "--check-config", "--print-config"}
 _ANY = re.compile(r"\.\.\.|…")
 
 
@@ -179,7 +181,7 @@ class Project:
     def _run(self, command: Command) -> None:
         line = command.line.replace(PORT, self._port)
         words = shlex.split(line, comments=True)
-        if words[0] == "iotax" and words[1] not in ("check", "--version", "-h", "--help"):
+        if words[0] == "iotax" and not RETURNS & {*words}:
             self._start(line, words, command)
             return
         process = Process(["bash", "-c", line], self.directory, self._env)

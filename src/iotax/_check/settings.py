@@ -1,8 +1,8 @@
-"""What is checked, and how: from the command line, and from [tool.iotax.check] in the
-pyproject.toml of the current directory. The command line beats the table; entries to ignore,
-variables and middleware add up.
+"""What is checked, and how: from the command line, and from a table of the current directory:
+[check] of iotax.toml, else [tool.iotax.check] of pyproject.toml. The command line beats the table;
+entries to ignore, variables and middleware add up.
 
-    [tool.iotax.check]
+    [check]
     paths = ["/", "POST /items", {method = "POST", path = "/login", body = "name=ada"}]
     timeout = "5s"
     ignore = ["A-WR-01", {id = "A-EXC-01", path = "/admin*", reason = "legacy"}]
@@ -11,7 +11,6 @@ Errors: ConfigError.
 """
 
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,11 @@ from iotax._check.report.baseline import Ignore, compared, ignored, known_clause
 from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.errors import ConfigError
+from iotax._config.given import nearest
+from iotax._config.option import PROJECT_FILE, SETTINGS_FILE
 from iotax._config.option_types import Integer, Kind, String, Time
-from iotax._config.sources import nearest
+from iotax._config.settings_file import CHECK, SettingsFile
 
-FILE: Final = "pyproject.toml"
 EXAMPLES: Final = """\
 Examples:
   iotax check main:app
@@ -72,7 +72,7 @@ class Settings:
 def from_command(typed: Mapping[str, Any], directory: str = ".") -> Settings:
     """`typed`: values by the names of the options; None or absent: not given. `directory`: of the
     file, and of the baseline that it names."""
-    values = _from_file(Path(directory) / FILE)
+    values = _from_files(Path(directory))
     if "baseline" in values:
         values["baseline"] = str(Path(directory) / values["baseline"])
     paths = [_named(named) for named in typed.get("paths_named") or ()]
@@ -129,20 +129,24 @@ def _value(spelling: str, kind: Kind, given: Any) -> Any:
         raise ConfigError(f"{spelling}: {wrong}; expected {kind.expected}") from None
 
 
-# ---- the file
+# ---- the files
 
 
-def _from_file(file: Path) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read {file}: {error}") from None
-    found = data.get("tool", {}).get("iotax", {}).get("check", {})
-    where = f"{file} [tool.iotax.check]"
+def _from_files(directory: Path) -> dict[str, Any]:
+    for name, table in ((SETTINGS_FILE, "[check]"), (PROJECT_FILE, "[tool.iotax.check]")):
+        path = str(directory / name)
+        if os.path.lexists(path):
+            found = SettingsFile(path, path).read().settings().get(CHECK)
+            if found is not None:
+                return _from_table(f"{path} {table}", found)
+    return {}
+
+
+def _from_table(where: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise ConfigError(f'{where}: {table!r} is not a table; expected keys, e.g. timeout = "5s"')
     values: dict[str, Any] = {}
-    for key, given in found.items():
+    for key, given in table.items():
         if key not in _READERS:
             raise ConfigError(f"{where}: unknown key {key}; did you mean {nearest(key, _READERS)}?")
         values[key.replace("-", "_")] = _READERS[key](f"{where} {key}", given)

@@ -8,7 +8,7 @@ import difflib
 from typing import Final, NoReturn
 
 from iotax import _iotax
-from iotax._command.foreign_options import FOREIGN, spelled
+from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS
 
@@ -22,7 +22,8 @@ Examples:
   iotax --host 0.0.0.0 --port 80 --threads 8 'mysite.factory:create_app("live")'
 """
 VARIABLES: Final = """\
-Every option is also a variable: --limit-body 10M is IOTAX_LIMIT_BODY=10M. The option wins."""
+Every option is also a variable, and a key of iotax.toml: --limit-body 10M is IOTAX_LIMIT_BODY=10M,
+and limit-body = "10M". The option beats the variable, which beats the file."""
 
 
 class UsageError(Exception):
@@ -45,21 +46,16 @@ def make_parser() -> argparse.ArgumentParser:
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    application = parser.add_argument_group("Application")
-    application.add_argument(
-        "app",
-        metavar="APP",
-        nargs="?",
-        help="module:attribute, e.g. main:app or 'main:create_app()'",
-    )
-    groups = {"Application": application}
+    groups = {"Application": parser.add_argument_group("Application")}
     for row in OPTIONS.values():
         if row.section not in groups:
             groups[row.section] = parser.add_argument_group(row.section)
         group = groups[row.section]
         flags = [flag for flag in (row.short, row.flag) if flag]
         text = f"{row.help} (default: {row.default_text})".replace("%", "%%")
-        if isinstance(row.kind, Flag):
+        if row.positional:
+            group.add_argument(row.name, metavar=row.kind.metavar, nargs="?", help=text)
+        elif isinstance(row.kind, Flag):
             group.add_argument(*flags, dest=row.name, action="store_const", const=True, help=text)
             if row.negative:
                 no = f"--no-{row.flag.removeprefix('--')}"
@@ -86,8 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, dict[str, object]]:
-    """Return APP, and the values as typed by the names of their options. Errors: UsageError."""
+def read(parser: argparse.ArgumentParser, argv: list[str]) -> dict[str, object]:
+    """The values as typed, by the names of their options. Errors: UsageError."""
     try:
         found, rest = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
@@ -97,10 +93,7 @@ def read(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[str | None, 
             raise UsageError(_unknown(word))
     if rest:
         raise UsageError(f'unexpected argument "{rest[0]}"; expected one APP, e.g. iotax main:app')
-    typed = {
-        name: value for name, value in vars(found).items() if name != "app" and value is not None
-    }
-    return found.app, typed
+    return {name: value for name, value in vars(found).items() if value is not None}
 
 
 def _explain(error: argparse.ArgumentError) -> str:
@@ -116,7 +109,8 @@ def _explain(error: argparse.ArgumentError) -> str:
 def _unknown(word: str) -> str:
     flag = word.partition("=")[0] if word.startswith("--") else word[:2]
     if flag in FOREIGN:
-        return f"{flag} is an option of other servers; {spelled(FOREIGN[flag])}"
+        use = spelled(FOREIGN[flag], lambda row: row.flag)
+        return f"{flag} is an option of other servers; {use}"
     flags = [row.flag for row in OPTIONS.values()]
     flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
         "--help",

@@ -10,6 +10,7 @@ from types import FrameType
 from iotax import _iotax
 from iotax._config.address import TcpAddress
 from iotax._config.options import Config
+from iotax._config.sources import Settings
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._processes import signals
@@ -29,8 +30,11 @@ def open_sockets(config: Config) -> Listeners:
     )
 
 
-def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -> None:
-    lines = [f"iotax v{_iotax.__version__}", f"Running {app}"]
+def greet(settings: Settings, listeners: Listeners) -> None:
+    config = settings.config
+    lines = [f"iotax v{_iotax.__version__}", f"Running {config.app}"]
+    if settings.file is not None:
+        lines.append(f"Settings: {settings.file}")
     for listener in listeners.all:
         lines.append(f"Address: {listener.url}")
         here = f"Address: {listener.clickable} (from this machine)"
@@ -39,7 +43,7 @@ def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
     terminal.say("\n".join(lines))
-    for text in warnings:
+    for text in settings.warnings:
         server_log.warning(text)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
     if config.reload and exposed:
@@ -56,7 +60,7 @@ def greet(app: str, config: Config, listeners: Listeners, warnings: list[str]) -
     server_log.info(f"Started {what} [{os.getpid()}]")
 
 
-def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
+def serve_unsupervised(config: Config, listeners: Listeners) -> int:
     buffer_lines()
     # As PID 1, the kernel would ignore TERM without a handler during the import.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -69,7 +73,7 @@ def serve_unsupervised(app: str, config: Config, listeners: Listeners) -> int:
 
     operators = signals.WithoutSupervisor(hang_up)
     operators.install()
-    loaded = load(app, config)
+    loaded = load(config)
 
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))

@@ -1,5 +1,5 @@
-"""The types of option values: how each is parsed from text, accepted from Python, checked and
-shown.
+"""The types of option values: how each is parsed from text, accepted from Python and from a
+settings file, checked and written.
 
 Does not know single options (options.py) or where a value came from. The text of a ValueError
 continues `"VALUE" `, that of a TypeError is the end of a sentence; the caller adds the option, what
@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from iotax._config.address import Address, parse_address, parse_host
+from iotax._config.toml_values import to_toml
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 SIZE_MAX = 2**63 - 1
@@ -26,11 +27,16 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 class Kind(ABC):
     """The values of one option. `expected` completes "expected …"; `metavar`: the value in the
-    help."""
+    help.
+
+    `toml_types`: of its values in a settings file; `toml_form` completes "is not …" there.
+    """
 
     expected = "a string"
     metavar = "TEXT"
     empty_is_a_value = False
+    toml_types: tuple[type, ...] = (str,)
+    toml_form = "a string"
 
     def parse(self, text: str) -> object:
         """Parse one value from a command line or a variable."""
@@ -42,6 +48,25 @@ class Kind(ABC):
 
     def show(self, value: object) -> str:
         return str(value)
+
+    @property
+    def expected_in_toml(self) -> str:
+        return self.expected
+
+    def from_toml(self, value: object) -> object:
+        """Check one value of a settings file. The text of a TypeError continues `VALUE ` too."""
+        if type(value) not in self.toml_types:
+            raise TypeError(f"is not {self.toml_form}")
+        return self.accept(value)
+
+    def to_toml(self, value: object) -> str:
+        """Write a value for a settings file. "": it stands for an option that is not given."""
+        return "" if value in (None, "") and not self.empty_is_a_value else to_toml(value)
+
+    def to_json(self, value: object) -> object:
+        """The value for JSON: seconds, bytes, numbers, strings, lists of strings; None: not
+        given."""
+        return None if value in (None, "") and not self.empty_is_a_value else value
 
 
 class String(Kind):
@@ -83,6 +108,8 @@ class Host(String):
 
 
 class Integer(Kind):
+    toml_types, toml_form = (int,), "an integer"
+
     def __init__(self, minimum: int, maximum: int, metavar: str = "N") -> None:
         self._minimum, self._maximum, self.metavar = minimum, maximum, metavar
         self.expected = f"an integer from {minimum} to {maximum}"
@@ -103,6 +130,7 @@ class Size(Kind):
     """Bytes: an integer, with K, M or G for powers of 1024."""
 
     metavar = "SIZE"
+    toml_types, toml_form = (int, str), "an integer or a string"
 
     def __init__(self, minimum: int = 1, maximum: int = SIZE_MAX, *, unit: str = "bytes") -> None:
         self._minimum, self._maximum = minimum, maximum
@@ -131,11 +159,16 @@ class Size(Kind):
                 return f"{value // unit}{letter}"
         return str(value)
 
+    def to_toml(self, value: object) -> str:
+        text = self.show(value)
+        return text if text.isdigit() else to_toml(text)
+
 
 class Time(Kind):
     """Seconds as a float. Text is a number with ms, s, m or h after it, or without: seconds."""
 
     metavar = "TIME"
+    toml_types, toml_form = (int, float, str), "a number or a string"
     expected = "a time from 0 to 365 days with the unit ms, s, m or h, or in seconds"
 
     def accept(self, value: object) -> float:
@@ -154,12 +187,18 @@ class Time(Kind):
         assert isinstance(value, float)
         return f"{value:g} s" if value else "0"
 
+    def to_toml(self, value: object) -> str:
+        assert isinstance(value, float)
+        return to_toml(int(value) if value.is_integer() else value)
+
 
 class Flag(Kind):
     """On or off. On the command line the option's name alone means on."""
 
     expected = "on or off (1, true, yes; 0, false, no)"
     metavar = ""
+    toml_types = (bool,)
+    toml_form = expected_in_toml = "true or false"
 
     def accept(self, value: object) -> bool:
         if isinstance(value, str):
@@ -194,6 +233,17 @@ class Mode(Kind):
     metavar = "MODE"
     expected = "the permissions of the socket file in octal, 000 to 777"
 
+    def from_toml(self, value: object) -> object:
+        if type(value) is int:
+            raise TypeError("is an integer, which TOML reads as decimal")
+        return super().from_toml(value)
+
+    def to_toml(self, value: object) -> str:
+        return "" if value is None else to_toml(f"{value:03o}")
+
+    def to_json(self, value: object) -> object:
+        return None if value is None else f"{value:03o}"
+
     def accept(self, value: object) -> int | None:
         if value is None:
             return None
@@ -217,8 +267,10 @@ class PartError(ValueError):
 
 
 class ListOf(Kind):
-    """A list of values. In a variable they are separated by commas; on the command line too if
-    `split`."""
+    """A list of values. In a variable, and in one string of a settings file, they are separated by
+    commas; on the command line too if `split`."""
+
+    toml_types, toml_form = (str, list), "a string or an array of strings"
 
     def __init__(self, *, split: bool) -> None:
         self.split = split
@@ -247,6 +299,20 @@ class ListOf(Kind):
 
     def parse(self, text: str) -> tuple[object, ...]:
         return self.accept([part.strip() for part in text.split(",")])
+
+    def from_toml(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.parse(value)
+        if isinstance(value, list) and not all(isinstance(part, str) for part in value):
+            raise TypeError(f"is not {self.toml_form}")
+        return super().from_toml(value)
+
+    def to_toml(self, value: object) -> str:
+        return to_toml(self.to_json(value))
+
+    def to_json(self, value: object) -> object:
+        assert isinstance(value, tuple)
+        return [str(part) for part in value]
 
     def show(self, value: object) -> str:
         assert isinstance(value, tuple)

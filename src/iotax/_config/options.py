@@ -1,16 +1,17 @@
 """The table of all options: the fields of Config.
 
-The command's help, the variables IOTAX_NAME, the library's keyword arguments, the table in
-docs/reference and tests are made from it.
+The command's help, the variables IOTAX_NAME, the keys of the settings file, the library's keyword
+arguments, --print-config, the table in docs/reference and tests are made from it.
 Does not know where values come from (sources.py) or how they are used.
 """
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Final
 
 from iotax._config.address import EVERY_HOST, Address, TcpAddress
+from iotax._config.option import Option, option
 from iotax._config.option_types import (
     GIB,
     KIB,
@@ -21,7 +22,6 @@ from iotax._config.option_types import (
     Flag,
     Host,
     Integer,
-    Kind,
     Mode,
     Patterns,
     Peers,
@@ -31,7 +31,6 @@ from iotax._config.option_types import (
     Words,
 )
 
-VARIABLE_PREFIX: Final = "IOTAX_"
 HEAD_BYTES_MAX: Final = 16 * MIB
 RELOAD_INCLUDE: Final = ("*.py", "*.html", "*.jinja", "*.jinja2", "*.j2")
 RELOAD_EXCLUDE: Final = (
@@ -42,42 +41,6 @@ WORKERS_MAX: Final = 500
 
 
 @dataclass(frozen=True)
-class Option:
-    """One row of the table. `name`: the keyword. `example`: a value as a user types it."""
-
-    kind: Kind
-    default: object
-    section: str
-    help: str
-    example: str
-    short: str = ""  # "-b"
-    shown: str = ""  # the default in words, if the value does not explain itself
-    variable_too: str = ""  # a second, common variable; IOTAX_NAME beats it
-    for_path_only: bool = False  # for loading: not for a caller who passes a callable
-    for_command_only: bool = False  # for processes: the library serves in the caller's process
-    negative: bool = False  # --no-NAME exists
-    name: str = ""
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        return VARIABLE_PREFIX + self.name.upper()
-
-    @property
-    def default_text(self) -> str:
-        return self.shown or self.kind.show(self.default)
-
-
-def option(default: object, kind: Kind, section: str, example: str, help: str, **more: Any) -> Any:
-    return field(
-        default=default, metadata={"option": Option(kind, default, section, help, example, **more)}
-    )
-
-
-@dataclass(frozen=True)
 class Config:
     """Every option with its value: bytes, seconds, booleans, strings. Immutable."""
 
@@ -85,27 +48,33 @@ class Config:
     host: str = option(
         "127.0.0.1", Host(), "Address", "0.0.0.0",
         "name or address to listen on; localhost: every address that it resolves to, :: also IPv4,"
-        " * every address",
+        " * every address", until_restart=True,
     )
     port: int = option(
         8000, Integer(0, 65535, "PORT"), "Address", "8001",
         "port to listen on; 0: a free one; the variable PORT sets it too, and then the default "
-        "host is 0.0.0.0", variable_too="PORT",
+        "host is 0.0.0.0", variable_too="PORT", until_restart=True,
     )
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
         "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port; "
-        "repeatable", short="-b",
+        "repeatable", short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
         None, Mode(), "Address", "660",
-        "permissions of a Unix socket, in octal", shown="666 & ~umask",
+        "permissions of a Unix socket, in octal", shown="666 & ~umask", until_restart=True,
     )
     backlog: int = option(
         2048, Integer(1, 65535), "Address", "4096",
         "connections that the kernel holds until they are accepted, per listener",
+        until_restart=True,
     )
 
+    app: str = option(
+        "", String("module:attribute", "APP"), "Application", "main:app",
+        "the application: module:attribute, e.g. main:app or 'main:create_app()'",
+        shown="none", positional=True, has_variable=False, for_command_only=True,
+    )
     factory: bool = option(
         False, Flag(), "Application", "1",
         "call the attribute without arguments to get the application, like 'app:create_app()'",
@@ -114,11 +83,37 @@ class Config:
     chdir: str = option(
         "", String("a directory", "DIR"), "Application", "/srv/project",
         "change to this directory first; all relative paths start there",
-        shown="none", for_path_only=True,
+        shown="none", for_path_only=True, starts_at_file=True,
     )
     pythonpath: tuple[str, ...] = option(
         (), Directories(split=True), "Application", "lib,plugins",
         "directories to import from, before all others; repeatable", for_path_only=True,
+    )
+
+    config: str = option(
+        "", String("a TOML file", "FILE"), "Settings", "site.toml",
+        "read this settings file; a key is the name of an option, e.g. threads = 8",
+        shown="iotax.toml, else [tool.iotax] of pyproject.toml",
+        has_key=False, for_command_only=True, until_restart=True,
+    )
+    no_config: bool = option(
+        False, Flag(), "Settings", "1",
+        "read no settings file", has_key=False, for_command_only=True, until_restart=True,
+    )
+    check_config: bool = option(
+        False, Flag(), "Settings", "1",
+        "read all settings and load the application, then exit: 0 if the server could start",
+        has_variable=False, has_key=False, for_command_only=True,
+    )
+    print_config: bool = option(
+        False, Flag(), "Settings", "1",
+        "print every setting with its value and its source, then exit",
+        has_variable=False, has_key=False, for_command_only=True,
+    )
+    format: str = option(
+        "toml", Choice("toml", "json"), "Settings", "json",
+        "how --print-config prints; toml: as a settings file",
+        has_variable=False, has_key=False, for_command_only=True,
     )
 
     workers: int = option(
@@ -130,63 +125,69 @@ class Config:
     preload: bool = option(
         False, Flag(), "Processes", "1",
         "import the application once, and fork the workers from that process",
-        for_command_only=True,
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     boot_timeout: float = option(
         60.0, Time(), "Processes", "5m",
         "time to get a worker ready, else give up with exit code 3; 0: no limit",
-        for_command_only=True,
+        for_command_only=True, needs_supervisor=True,
     )
     max_requests: int = option(
         0, Integer(0, 2**63 - 1), "Processes", "10000",
-        "replace a worker after this number of requests; 0: never", for_command_only=True,
+        "replace a worker after this number of requests; 0: never",
+        for_command_only=True, needs_supervisor=True,
     )
     max_requests_jitter: int | None = option(
         None, Integer(0, 2**63 - 1), "Processes", "500",
         "random extra requests, at most this number, so that workers are not replaced together",
-        shown="10 % of --max-requests", for_command_only=True,
+        shown="10 % of --max-requests", for_command_only=True, needs_supervisor=True,
     )
     worker_lifetime: float = option(
         0.0, Time(), "Processes", "24h",
-        "replace a worker after this time; 0: never", for_command_only=True,
+        "replace a worker after this time; 0: never", for_command_only=True, needs_supervisor=True,
     )
     worker_max_rss: int = option(
         0, Size(0), "Processes", "512M",
-        "replace a worker whose resident memory is above this; 0: never", for_command_only=True,
+        "replace a worker whose resident memory is above this; 0: never",
+        for_command_only=True, needs_supervisor=True,
     )
 
     reload: bool = option(
         False, Flag(), "Development", "1",
         "run the new code after a file is saved, and show its errors as a page",
-        for_command_only=True,
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     reload_dir: tuple[str, ...] = option(
         (), Directories(split=True), "Development", "src,templates",
-        "directories to watch; repeatable", shown="the current directory", for_command_only=True,
+        "directories to watch; repeatable", shown="the current directory",
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     reload_include: tuple[str, ...] = option(
         (), Patterns(), "Development", "*.toml,*.sql",
         "names or paths of files to watch in addition; repeatable",
-        shown=" ".join(RELOAD_INCLUDE), for_command_only=True,
+        shown=" ".join(RELOAD_INCLUDE),
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     reload_exclude: tuple[str, ...] = option(
         (), Patterns(), "Development", "*_pb2.py,tests",
         "names or paths of files and directories not to watch, in addition; repeatable",
-        shown=" ".join(RELOAD_EXCLUDE), for_command_only=True,
+        shown=" ".join(RELOAD_EXCLUDE),
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     reload_poll: bool = option(
         False, Flag(), "Development", "1",
         "poll the files instead of asking the kernel, for network and container mounts",
-        for_command_only=True,
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
     reload_cold: bool = option(
         False, Flag(), "Development", "1",
-        "import all modules again, not only those of the project", for_command_only=True,
+        "import all modules again, not only those of the project",
+        for_command_only=True, needs_supervisor=True, until_restart=True,
     )
 
     threads: int = option(
         1, Integer(1, 1000), "Capacity", "8",
-        "concurrent calls of the application",
+        "concurrent calls of the application", until_restart=True,
     )
     max_connections: int = option(
         0, Integer(0, 10_000_000), "Capacity", "5000",
@@ -327,11 +328,11 @@ class Config:
     )
     access_logfile: str = option(
         "-", String("a file, or - for standard output", "FILE"), "Logs", "access.log",
-        "file of the access log; -: standard output",
+        "file of the access log; -: standard output", until_restart=True,
     )
     error_logfile: str = option(
         "-", String("a file, or - for standard error", "FILE"), "Logs", "server.log",
-        "file of the server log; -: standard error",
+        "file of the server log; -: standard error", until_restart=True,
     )
     color: str = option(
         "auto", Choice("auto", "always", "never"), "Logs", "never",
@@ -387,7 +388,7 @@ class Config:
 
 
 OPTIONS: Final[Mapping[str, Option]] = {
-    row.name: replace(row.metadata["option"], name=row.name) for row in fields(Config)
+    row.name: row.metadata["option"].named(row.name) for row in fields(Config)
 }
 
 WORKER_KEYS: Final = (

@@ -1,20 +1,26 @@
-"""Make a configuration from a command line and an environment, or from keyword arguments.
+"""Make a configuration from a command line, an environment and a settings file, or from keyword
+arguments.
 
-Decides which source wins, and the text of every error. The options are in options.py.
-Does not know argparse, sockets or the worker.
+Decides which source wins. The options are in options.py, the errors of a settings file in
+settings_file.py. Does not know argparse, sockets or the worker.
 """
 
-import difflib
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from iotax._config.errors import ConfigError, ConfigTypeError
-from iotax._config.option_types import Flag, Integer, ListOf, PartError
-from iotax._config.options import OPTIONS, VARIABLE_PREFIX, Config, Option
+from iotax._config.errors import ConfigError, OptionError
+from iotax._config.given import Given, Source, nearest, read_value
+from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
+from iotax._config.option_types import Flag, Integer, ListOf
+from iotax._config.options import OPTIONS, Config
 
-# Belongs to the test that checks an application of the user.
-FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP"})
+if TYPE_CHECKING:
+    from iotax._config.settings_file import Document, SettingsFile
+
+# IOTAX_APP belongs to the test that checks an application of the user.
+FOREIGN_VARIABLES: Final = frozenset({"IOTAX_APP", "IOTAX_WORKER"})
 # Set by Kubernetes and Docker's links in each container for a service called "iotax" or "iotax-…":
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _SERVICE_NAME: Final = re.compile(
@@ -25,43 +31,108 @@ _SERVICE_NAME: Final = re.compile(
 _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
 # After a save, the new code matters more than requests in progress.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
+_ROWS: Final = tuple(OPTIONS.values())
+# The first excludes the others, and hides those of weaker sources, and they hide it.
+_EITHER: Final = (
+    ("bind", "host", "port"),
+    ("config", "no_config"),
+    ("check_config", "print_config"),
+)
+
+
+class Settings(NamedTuple):
+    """`given`: the values that are not defaults. `file`: that was read."""
+
+    config: Config
+    warnings: list[str]
+    given: Mapping[str, Given]
+    file: "SettingsFile | None"
+
+    def origin(self, name: str) -> Given:
+        """The value of an option, with its place."""
+        default = Given(getattr(self.config, name), Source.DEFAULT, "")
+        return self.given.get(name, default)
+
+    def explained(self, error: OptionError) -> ConfigError:
+        """`error` as the user has written the option."""
+        row, origin = OPTIONS[error.option], self.origin(error.option)
+        if origin.source is Source.FILE:
+            example = f"{row.key} = {row.kind.to_toml(row.kind.parse(error.example))}"
+        elif origin.source is Source.VARIABLE:
+            example = f"{origin.place}={error.example}"
+        else:
+            origin, example = origin._replace(place=row.flag), f"{row.flag} {error.example}"
+        return ConfigError(f"{origin.spelled(row)}: {error.problem}; e.g. {example}")
+
+
+class Command:
+    """The sources of the command, as they are at its start.
+
+    `flags` maps names of options to what was typed: a string, a list of strings for a repeatable
+    one, True or False for a flag. `directory`: where a settings file is looked for.
+    """
+
+    def __init__(
+        self, flags: Mapping[str, object], environ: Mapping[str, str], directory: str = ""
+    ) -> None:
+        self._flags, self._environ, self._directory = flags, environ, directory
+
+    def read(self) -> Settings:
+        """Flags beat IOTAX_NAME, which beats common variables such as PORT, which beat the settings
+        file, which beats defaults.
+
+        The warnings name each unknown IOTAX_ variable, those that describe a service, and a file
+        that is not read. Errors: ConfigError.
+        """
+        environ, warnings = _without_services(self._environ)
+        layers = self._layers(environ)
+        document, ignored = _document(_merged(layers), self._directory)
+        given = _given(layers, document)
+        warnings += ignored + _unknown_variables(environ)
+        return Settings(_config(given), warnings, given, document.file if document else None)
+
+    def read_again(self, former: Settings) -> Settings:
+        """Read the file of `former` again. What only a restart changes stays, and a warning names
+        it. Errors: ConfigError."""
+        document = former.file.read() if former.file is not None else None
+        given = _given(self._layers(_without_services(self._environ)[0]), document)
+        wanted = Settings(_config(given), [], given, former.file)
+        fixed = {row.name for row in OPTIONS.values() if row.until_restart}
+        if wanted.config.workers == 0:  # this process is a supervisor
+            fixed.add("workers")
+        kept = {name: one for name, one in former.given.items() if name in fixed}
+        kept |= {name: one for name, one in given.items() if name not in fixed}
+        differing = [
+            f"{OPTIONS[name].key} ({wanted.origin(name).place or 'default'})"
+            for name in OPTIONS
+            if name in fixed and getattr(wanted.config, name) != getattr(former.config, name)
+        ]
+        warnings = []
+        if differing:
+            warnings.append(f"These settings change with a restart only: {', '.join(differing)}")
+        if (
+            former.file is None
+            and not former.config.no_config
+            and _exists(self._directory, SETTINGS_FILE)
+        ):
+            warnings.append(
+                f"{SETTINGS_FILE} is not read: it did not exist at the start; restart the server"
+            )
+        return Settings(_config(kept), warnings, kept, former.file)
+
+    def _layers(self, environ: Mapping[str, str]) -> list[dict[str, Given]]:
+        """The values of flags, of variables, and of common variables."""
+        flags = {name: _from_flag(OPTIONS[name], typed) for name, typed in self._flags.items()}
+        own = _from_environment(environ, {row.name: row.variable for row in _ROWS}, flags)
+        common = {row.name: row.variable_too for row in _ROWS}
+        return [flags, own, _from_environment(environ, common, flags | own)]
 
 
 def from_command(
-    flags: Mapping[str, object], environ: Mapping[str, str]
-) -> tuple[Config, list[str]]:
-    """Flags beat IOTAX_NAME, which beats PORT and FORWARDED_ALLOW_IPS, which beat defaults.
-
-    `flags` maps names of options to what was typed: a string, a list of strings for a repeatable
-    one, True or False for a flag.
-    Returns the configuration and a warning for each unknown IOTAX_ variable, and one for those that
-    describe a service. Errors: ConfigError.
-    """
-    environ, warnings = _without_services(environ)
-    given = {name: _from_flag(OPTIONS[name], typed) for name, typed in flags.items()}
-    _refuse_two_addresses(given, lambda row: row.flag)
-    own = _from_environment(environ, {row.name: row.variable for row in OPTIONS.values()}, given)
-    if {"host", "port"} & given.keys():
-        own.pop("bind", None)
-    elif "bind" not in given:
-        _refuse_two_addresses(own, lambda row: row.variable)
-    common = _from_environment(
-        environ, {row.name: row.variable_too for row in OPTIONS.values()}, given | own
-    )
-    if "port" in common and not {"host", "bind"} & (own | given).keys():
-        common["host"] = "0.0.0.0"
-    values = common | own | given
-    if values.get("reload"):
-        values = {"graceful_timeout": RELOAD_GRACEFUL_TIMEOUT} | values
-    config = _config(values)
-    if config.workers == 0:
-        _refuse_what_needs_a_supervisor(given | own)
-    if config.reload and config.preload:
-        raise ConfigError(
-            "--preload and --reload cannot be combined: a preloaded application is not imported"
-            " again; leave one of them out"
-        )
-    return config, warnings + _unknown_variables(environ)
+    flags: Mapping[str, object], environ: Mapping[str, str], directory: str = ""
+) -> Settings:
+    """Command(…).read()."""
+    return Command(flags, environ, directory).read()
 
 
 def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
@@ -71,7 +142,7 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
     Errors: TypeError for an unknown name or a wrong type, ConfigError (a ValueError) for an invalid
     value.
     """
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for name, value in arguments.items():
         row = OPTIONS.get(name)
         if row is None:
@@ -82,91 +153,130 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
             raise TypeError(
                 f"{name} is for loading an application, but a loaded one was given; leave it out"
             )
-        values[name] = _value(row, name, value, f"{name}={_as_argument(row)}", row.kind.accept)
-    _refuse_two_addresses(values, lambda row: row.name)
-    return _config(values)
-
-
-def _refuse_what_needs_a_supervisor(given: Mapping[str, object]) -> None:
-    for name, value in given.items():
-        row = OPTIONS[name]
-        if row.for_command_only and name != "workers" and value != row.default:
-            raise ConfigError(
-                f"{row.flag} needs a supervisor, and --workers 0 serves without one; leave one of"
-                " them out"
-            )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that looks most like `name`."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
-
-
-def _config(values: dict[str, Any]) -> Config:
+        example = f"{name}={_as_argument(row)}"
+        values[name] = read_value(row, name, value, example, row.kind.accept)
+    _refuse_both(values, lambda row: row.name)
     return Config(**values)
 
 
+def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | None, list[str]]":
+    chosen = given.get("config")
+    if chosen is None:
+        none = "no_config" in given and given["no_config"].value
+        if none or not any(_exists(directory, name) for name in (SETTINGS_FILE, PROJECT_FILE)):
+            return None, []
+    from iotax._config.settings_file import find  # costs milliseconds, with tomllib
+
+    if chosen is None:
+        return find(directory)
+    between = "=" if chosen.source is Source.VARIABLE else " "
+    return find(directory, chosen.value, f"{chosen.place}{between}{chosen.value}")
+
+
+def _exists(directory: str, name: str) -> bool:
+    return os.path.lexists(os.path.join(directory, name))
+
+
+def _given(layers: Sequence[dict[str, Given]], document: "Document | None") -> dict[str, Given]:
+    values = _merged([*layers, document.values() if document is not None else {}])
+    port = values.get("port")
+    by_platform = port is not None and port.place == OPTIONS["port"].variable_too
+    if port is not None and by_platform and "host" not in values:
+        values["host"] = port._replace(value="0.0.0.0")
+    return values
+
+
+def _merged(layers: Iterable[Mapping[str, Given]]) -> dict[str, Given]:
+    """Values from the strongest to the weakest source. Errors: ConfigError if one source has two
+    values for one setting."""
+    values: dict[str, Given] = {}
+    for layer in layers:
+        hidden: set[str] = set()
+        for first, *others in _EITHER:
+            if _is_set(values.get(first)):
+                hidden.update(others)
+            elif any(_is_set(values.get(other)) for other in others):
+                hidden.add(first)
+        shown = {name: one for name, one in layer.items() if name not in hidden}
+        _refuse_both(
+            {name: one.value for name, one in shown.items() if _is_set(one)},
+            lambda row, shown=shown: shown[row.name].spelled(row),  # type: ignore[misc]
+        )
+        values = shown | values
+    return values
+
+
+def _is_set(given: Given | None) -> bool:
+    return given is not None and given.value is not False and given.value not in ((), "")
+
+
+def _refuse_both(values: Mapping[str, object], spell: Callable[[Option], str]) -> None:
+    for first, *others in _EITHER:
+        for name in others:
+            if values.get(first) and name in values:
+                one, other = spell(OPTIONS[first]), spell(OPTIONS[name])
+                fix = "leave one of them out"
+                if first == "bind":
+                    fix = f"{one} contains host and port, e.g. {OPTIONS['bind'].example}"
+                raise ConfigError(f"{one} and {other} cannot be combined; {fix}")
+
+
+def _config(given: Mapping[str, Given]) -> Config:
+    values = {name: one.value for name, one in given.items()}
+    if values.get("reload"):
+        values = {"graceful_timeout": RELOAD_GRACEFUL_TIMEOUT} | values
+    config = Config(**values)
+    if "format" in given and not config.print_config:
+        raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
+    if config.workers == 0:
+        _refuse_what_needs_a_supervisor(given)
+    if config.reload and config.preload:
+        first, second = (given[name].spelled(OPTIONS[name]) for name in ("preload", "reload"))
+        raise ConfigError(
+            f"{first} and {second} cannot be combined: a preloaded application is not imported"
+            " again; leave one of them out"
+        )
+    return config
+
+
+def _refuse_what_needs_a_supervisor(given: Mapping[str, Given]) -> None:
+    for name, one in given.items():
+        row = OPTIONS[name]
+        if row.needs_supervisor and one.value != row.default:
+            raise ConfigError(
+                f"{one.spelled(row)} needs a supervisor, and --workers 0 serves without one; leave"
+                " one of them out"
+            )
+
+
 def _from_environment(
-    environ: Mapping[str, str], variables: Mapping[str, str], taken: Mapping[str, object]
-) -> dict[str, object]:
+    environ: Mapping[str, str], variables: Mapping[str, str], taken: Mapping[str, Given]
+) -> dict[str, Given]:
     """The values of `variables` (by option), without options that a stronger source has set. An
     empty variable counts as unset."""
-    found: dict[str, object] = {}
+    found: dict[str, Given] = {}
     for name, variable in variables.items():
         row = OPTIONS[name]
         text = environ.get(variable) if variable and name not in taken else None
         if text or (text is not None and row.kind.empty_is_a_value):
-            found[name] = _value(row, variable, text, f"{variable}={row.example}", row.kind.parse)
+            value = read_value(row, variable, text, f"{variable}={row.example}", row.kind.parse)
+            found[name] = Given(value, Source.VARIABLE, variable)
     return found
 
 
-def _from_flag(row: Option, typed: object) -> object:
+def _from_flag(row: Option, typed: object) -> Given:
     example = row.flag if isinstance(row.kind, Flag) else f"{row.flag} {row.example}"
     if isinstance(row.kind, ListOf) and isinstance(typed, list):
-        return tuple(part for text in typed for part in _parts(row, text, example))
-    return _value(
-        row, row.flag, typed, example, row.kind.parse if isinstance(typed, str) else row.kind.accept
-    )
-
-
-def _parts(row: Option, text: str, example: str) -> tuple[object, ...]:
-    found = _value(row, row.flag, text, example, row.kind.accept)
-    assert isinstance(found, tuple)
-    return found
-
-
-def _value(row: Option, spelling: str, value: Any, example: str, read: Any) -> object:
-    try:
-        return read(value)
-    except TypeError as error:
-        raise ConfigTypeError(
-            f"{spelling}: expected {row.kind.expected}, {error}; e.g. {example}"
-        ) from None
-    except ValueError as error:
-        wrong = _quoted(error.part if isinstance(error, PartError) else value)
-        raise ConfigError(
-            f"{spelling}: {wrong} {error}; expected {row.kind.expected}, e.g. {example}"
-        ) from None
-
-
-def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return f'"{text}"' if text.isprintable() else repr(text)
+        parts = [read_value(row, row.flag, text, example, row.kind.accept) for text in typed]
+        return Given(tuple(part for some in parts for part in some), Source.COMMAND_LINE, row.flag)
+    read = row.kind.parse if isinstance(typed, str) else row.kind.accept
+    value = read_value(row, row.flag, typed, example, read)
+    return Given(value, Source.COMMAND_LINE, row.flag)
 
 
 def _as_argument(row: Option) -> str:
     number = isinstance(row.kind, Integer) and row.example.isdigit()
     return "True" if isinstance(row.kind, Flag) else row.example if number else f'"{row.example}"'
-
-
-def _refuse_two_addresses(values: Mapping[str, object], spell: Callable[[Option], str]) -> None:
-    bind = spell(OPTIONS["bind"])
-    for name in ("host", "port"):
-        if values.get("bind") and name in values:
-            raise ConfigError(
-                f"{bind} and {spell(OPTIONS[name])} cannot be combined; {bind} contains host and"
-                f" port, e.g. {OPTIONS['bind'].example}"
-            )
 
 
 def _without_services(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
@@ -195,7 +305,7 @@ def _without_services(environ: Mapping[str, str]) -> tuple[Mapping[str, str], li
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    known = {name.upper(): row for name, row in OPTIONS.items()}
+    known = [row.name.upper() for row in _ROWS if row.variable]
     unknown = [
         variable.removeprefix(VARIABLE_PREFIX)
         for variable in sorted(environ)

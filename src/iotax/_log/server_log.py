@@ -4,20 +4,22 @@ Decides descriptors, colors and prefixes. Does not use the `logging` module, so 
 logging configuration neither changes nor silences these lines.
 """
 
+import errno
 import fcntl
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from iotax import _iotax
-from iotax._config.errors import ConfigError
+from iotax._config.errors import OptionError
 from iotax._config.options import Config
 
 _STDOUT, _STDERR = 1, 2
 # Names of descriptors. A socket, as under systemd, cannot be opened by such a name.
 _DESCRIPTOR = re.compile(r"/dev/fd/([0-9]{1,9})|/proc/(?:self|thread-self|[0-9]+)/fd/([0-9]{1,9})")
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_EXAMPLE = "/var/log/iotax.log"
 _LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
 _opened: list[int] = []
 
@@ -25,12 +27,12 @@ _opened: list[int] = []
 def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True) -> None:
     """Open the sink for this process, as `config` says. Without `threads`, for a process that
     forks, each line is written immediately, or dropped if the descriptor is not ready. Errors:
-    ConfigError that names the option and the file."""
+    OptionError."""
     files: list[int] = []
     try:
-        error_fd = _descriptor("--error-logfile", config.error_logfile, _STDERR, files)
-        access_fd = _descriptor("--access-logfile", config.access_logfile, _STDOUT, files)
-    except ConfigError:
+        error_fd = _descriptor("error_logfile", config.error_logfile, _STDERR, files)
+        access_fd = _descriptor("access_logfile", config.access_logfile, _STDOUT, files)
+    except OptionError:
         _close(files)
         raise
     _iotax.open_log(
@@ -98,32 +100,64 @@ def _is_writable(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
-def _descriptor(flag: str, path: str, standard: int, files: list[int]) -> int:
+def check_files(config: Config) -> Iterator[OptionError]:
+    """Why open_log() could not open its files. Opens and makes none."""
+    for option, path in (
+        ("error_logfile", config.error_logfile),
+        ("access_logfile", config.access_logfile),
+    ):
+        try:
+            if path == "-" or _named_descriptor(option, path) is not None:
+                continue
+        except OptionError as error:
+            yield error
+            continue
+        parent = os.path.dirname(os.path.realpath(path))
+        if os.path.isdir(path):
+            yield _is_a_directory(option, path)
+        elif not os.path.isdir(parent):
+            yield _cannot_open(option, path, os.strerror(errno.ENOENT))
+        elif not os.access(path if os.path.exists(path) else parent, os.W_OK):
+            yield _cannot_open(option, path, os.strerror(errno.EACCES))
+
+
+def _descriptor(option: str, path: str, standard: int, files: list[int]) -> int:
     if path == "-":
         return standard
-    if (named := descriptor_named_by(path)) is not None:
-        try:
-            writable = _is_writable(named)
-        except OSError:
-            raise ConfigError(
-                f'{flag}: "{path}" is descriptor {named}, which is not open; e.g. {flag} -'
-            ) from None
-        if not writable:
-            raise ConfigError(
-                f'{flag}: "{path}" is descriptor {named}, which is open for reading only; e.g.'
-                f" {flag} -"
-            )
+    if (named := _named_descriptor(option, path)) is not None:
         return named
     try:
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise ConfigError(
-            f'{flag}: cannot open "{path}": {error.strerror}; e.g. {flag} /var/log/iotax.log'
-        ) from None
+        raise _cannot_open(option, path, error.strerror) from None
     files.append(opened)
     if stat.S_ISDIR(os.fstat(opened).st_mode):
-        raise ConfigError(f'{flag}: "{path}" is a directory; e.g. {flag} /var/log/iotax.log')
+        raise _is_a_directory(option, path)
     return opened
+
+
+def _named_descriptor(option: str, path: str) -> int | None:
+    """The open, writable descriptor that `path` names. Errors: OptionError."""
+    named = descriptor_named_by(path)
+    if named is None:
+        return None
+    try:
+        writable = _is_writable(named)
+    except OSError:
+        problem = f'"{path}" is descriptor {named}, which is not open'
+        raise OptionError(option, problem, "-") from None
+    if not writable:
+        problem = f'"{path}" is descriptor {named}, which is open for reading only'
+        raise OptionError(option, problem, "-")
+    return named
+
+
+def _cannot_open(option: str, path: str, why: str | None) -> OptionError:
+    return OptionError(option, f'cannot open "{path}": {why}', _EXAMPLE)
+
+
+def _is_a_directory(option: str, path: str) -> OptionError:
+    return OptionError(option, f'"{path}" is a directory', _EXAMPLE)
 
 
 def colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:

@@ -25,20 +25,20 @@ KILLED_SECONDS: Final = 5.0
 
 
 class Control:
-    """`drain_seconds`: how long a process may take to exit by itself."""
-
     def __init__(
         self,
         system: System,
         pool: Pool,
         calls: Calls,
         *,
-        graceful_seconds: float,
         leave_seconds: float,
     ) -> None:
         self._system, self._pool, self._calls = system, pool, calls
         self._leave_seconds = leave_seconds
-        self.drain_seconds = graceful_seconds + leave_seconds
+
+    def drain_seconds(self, child: Child) -> float:
+        """How long it may take to exit by itself."""
+        return child.graceful_seconds + self._leave_seconds
 
     def want(self, worker: Worker, replacement: Replacement) -> None:
         """Ask for a replacement of `worker`. The request stays until `worker` has exited."""
@@ -52,7 +52,7 @@ class Control:
         elif worker.state is State.READY:
             worker.channel.send(Order.RETIRE)
             worker.apply(Event.DRAIN)
-            self.expect_exit(worker, "it did not exit in time", self.drain_seconds)
+            self.expect_exit(worker, "it did not exit in time", self.drain_seconds(worker))
 
     def dismiss(self, child: Child) -> None:
         """End a process that boots. SIGTERM, because a worker that has just become ready must
@@ -111,7 +111,7 @@ class Control:
         """Close its channel: it runs the exit functions of the import, and exits."""
         template.channel.close()
         template.channel_closed = template.is_leaving = True
-        self.expect_exit(template, "", self.drain_seconds)
+        self.expect_exit(template, "", self.drain_seconds(template))
 
     def dump_stacks(self, worker: Worker) -> None:
         if worker.pid:  # kill(0) would signal the whole process group

@@ -19,12 +19,16 @@ GIL_STUCK_SECONDS: Final = 1.0
 
 class Monitor:
     def __init__(self, parts: Parts) -> None:
-        self._config, self._system, self._scoreboard = parts.config, parts.system, parts.scoreboard
+        self._settings, self._system, self._scoreboard = (
+            parts.settings,
+            parts.system,
+            parts.scoreboard,
+        )
         self._pool, self._control, self._calls = parts.pool, parts.control, parts.calls
         self._next_look = 0.0
 
     def tick(self, now: float) -> None:
-        config = self._config
+        config = self._settings.config
         if config.boot_timeout:
             for child in self._pool.booting():
                 if now - child.started >= config.boot_timeout:
@@ -44,7 +48,7 @@ class Monitor:
 
     def dues(self) -> Iterator[float]:
         """Times at which tick() has work to do without any event."""
-        config = self._config
+        config = self._settings.config
         if config.boot_timeout:
             yield from (child.started + config.boot_timeout for child in self._pool.booting())
         if config.worker_lifetime:
@@ -64,10 +68,10 @@ class Monitor:
                 self._control.dump_stacks(worker)
 
     def _boots_too_long(self, child: Child) -> None:
-        why = f"it was not ready within {self._config.boot_timeout:g} s (--boot-timeout)"
+        why = f"it was not ready within {self._settings.config.boot_timeout:g} s (--boot-timeout)"
         if isinstance(child, Worker) and child.state is State.FORKING and child.template:
             # The template has not read the order, so it hangs; killing it cancels the order.
-            hangs = f"it did not fork within {self._config.boot_timeout:g} s"
+            hangs = f"it did not fork within {self._settings.config.boot_timeout:g} s"
             self._control.kill(child.template, hangs)
         self._control.kill(child, why)
 
@@ -83,7 +87,7 @@ class Monitor:
         if not worker.stuck_reported and self._seems_stuck(worker, now):
             self._report_stuck(worker)
             return
-        limit = self._config.worker_max_rss
+        limit = self._settings.config.worker_max_rss
         if limit and worker.replacement is None:
             used = self._system.resident_bytes(worker.pid)
             if used > limit:
@@ -110,6 +114,6 @@ class Monitor:
             f" GIL for more than {GIL_STUCK_SECONDS:g} s; stacks of its threads:"
         )
         self._control.dump_stacks(worker)
-        if self._config.request_timeout_action != "log":
+        if self._settings.config.request_timeout_action != "log":
             why = "its interpreter is stuck (--request-timeout)"
             self._control.want(worker, Replacement(why, urgent=True))

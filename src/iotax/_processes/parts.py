@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from iotax import _iotax
 from iotax._config.options import Config
+from iotax._config.sources import Settings
 from iotax._net.listeners import Listeners
 from iotax._processes.backoff import Backoff
 from iotax._processes.calls import Calls
 from iotax._processes.control import LEAVE_SECONDS, Control
 from iotax._processes.failures import Failures
+from iotax._processes.live_settings import LiveSettings, ReadAgain
 from iotax._processes.pool import Pool
 from iotax._processes.shutdown import Shutdown
 from iotax._processes.signals import SignalQueue
@@ -19,8 +21,7 @@ from iotax._processes.target import Target
 
 @dataclass(frozen=True)
 class Parts:
-    app: str
-    config: Config
+    settings: LiveSettings
     listeners: Listeners
     system: System
     signals: SignalQueue
@@ -34,20 +35,26 @@ class Parts:
     spawner: Spawner
     shutdown: Shutdown
 
+    @property
+    def config(self) -> Config:
+        """Of the processes that start from now on."""
+        return self.settings.config
+
 
 def connect(
-    app: str,
-    config: Config,
+    settings: Settings,
     listeners: Listeners,
     *,
     target: Target,
     system: System,
     interactive: bool,
+    read_again: ReadAgain = lambda settings: settings,
     leave_seconds: float = LEAVE_SECONDS,
 ) -> Parts:
     """Draining workers have a slot too, so the scoreboard has two for each possible worker."""
     slots = 2 * target.count_max
-    scoreboard = system.scoreboard(slots, config.threads)
+    scoreboard = system.scoreboard(slots, settings.config.threads)
+    live = LiveSettings(settings, target, read_again)
     signals = system.signals()
     pool, calls, backoff = Pool(slots), Calls(scoreboard), Backoff()
     failures = Failures(pool, target, backoff, system.now)
@@ -55,7 +62,6 @@ def connect(
         system,
         pool,
         calls,
-        graceful_seconds=config.graceful_timeout,
         leave_seconds=leave_seconds,
     )
     spawner = Spawner(
@@ -63,15 +69,13 @@ def connect(
         pool,
         failures,
         signals,
-        app=app,
-        config=config,
+        settings=live,
         listeners=listeners,
         scoreboard=scoreboard,
         interactive=interactive,
     )
     return Parts(
-        app=app,
-        config=config,
+        settings=live,
         listeners=listeners,
         system=system,
         signals=signals,
@@ -83,5 +87,5 @@ def connect(
         failures=failures,
         control=control,
         spawner=spawner,
-        shutdown=Shutdown(system, pool, control, calls, config=config, listeners=listeners),
+        shutdown=Shutdown(system, pool, control, calls, settings=live, listeners=listeners),
     )

@@ -30,6 +30,7 @@ class Child:
     started: float
     pid: int = 0
     state: State = State.BOOTING
+    graceful_seconds: float = 0.0  # --graceful-timeout at its start
     termination: Termination | None = None
     boot_error: str = ""  # the full explanation, if the application could not be loaded
     channel_closed: bool = False

@@ -39,7 +39,7 @@ class TemplateJob:
         exit_functions = ExitFunctions()
         try:
             with exit_functions.recorded():
-                loaded = load(worker.app, worker.config)
+                loaded = load(worker.config)
         except LoadError as error:
             channel.send(Report.LOAD_ERROR, str(error))
             return 0

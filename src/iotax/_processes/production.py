@@ -73,7 +73,7 @@ class Production:
     def on_boot_failure(self, child: Child, why: str) -> None:
         """End the server at its first start; later, keep the serving workers and retry."""
         if not self._pool.has_served:
-            what = f"iotax: process [{child.pid}] was to load {self._parts.app}, but {why}"
+            what = f"iotax: process [{child.pid}] was to load {self._parts.config.app}, but {why}"
             terminal.say(what if why else f"\n{child.boot_error}")
             self._parts.shutdown.give_up()
             return

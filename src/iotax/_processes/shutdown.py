@@ -7,13 +7,13 @@ functions exit after the workers, which may use what those functions release.
 import signal
 from typing import Final, NamedTuple
 
-from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes.calls import Calls
 from iotax._processes.control import AT_ONCE_SECONDS, Control
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.lifecycle import FOREVER, Event
+from iotax._processes.live_settings import LiveSettings
 from iotax._processes.pool import Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
@@ -40,11 +40,11 @@ class Shutdown:
         control: Control,
         calls: Calls,
         *,
-        config: Config,
+        settings: LiveSettings,
         listeners: Listeners,
     ) -> None:
         self._system, self._pool, self._control, self._calls = system, pool, control, calls
-        self._config, self._listeners = config, listeners
+        self._settings, self._listeners = settings, listeners
         self.stop: Stop | None = None
         self.exit_code: int | None = None
         self._hup_at = -FOREVER
@@ -53,8 +53,9 @@ class Shutdown:
         """Stop because of a signal. A second signal stops without waiting for requests."""
         now = self._system.now()
         if self.stop is None and number != signal.SIGQUIT:
-            delay = self._config.shutdown_delay if number == signal.SIGTERM else 0.0
-            kill_at = now + delay + self._control.drain_seconds
+            delay = self._settings.config.shutdown_delay if number == signal.SIGTERM else 0.0
+            drain = max(map(self._control.drain_seconds, self._pool.children()), default=0.0)
+            kill_at = now + delay + drain
             order = Order.DRAIN if number == signal.SIGTERM else Order.INTERRUPT
             self.stop = Stop(EXIT_STOPPED, order, now, kill_at)
             self._order_all(order)

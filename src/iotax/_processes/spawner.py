@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from iotax import _iotax
-from iotax._config.options import Config
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.failures import Failures
 from iotax._processes.lifecycle import State
+from iotax._processes.live_settings import LiveSettings
 from iotax._processes.pool import Child, Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.signals import SignalQueue
@@ -38,14 +38,13 @@ class Spawner:
         failures: Failures,
         queue: SignalQueue,
         *,
-        app: str,
-        config: Config,
+        settings: LiveSettings,
         listeners: Listeners,
         scoreboard: _iotax.Scoreboard,
         interactive: bool,
     ) -> None:
         self._system, self._pool, self._failures, self._queue = system, pool, failures, queue
-        self._app, self._config, self._listeners = app, config, listeners
+        self._settings, self._listeners = settings, listeners
         self._scoreboard, self._interactive = scoreboard, interactive
 
     def start_worker(
@@ -66,6 +65,7 @@ class Spawner:
         slot = self._pool.take_slot()
         self._scoreboard.clear(slot)
         worker = Worker(ours, self._system.now(), slot=slot, replaces=replaces)
+        worker.graceful_seconds = self._settings.config.graceful_timeout
         if template is not None:
             worker.state, worker.template = State.FORKING, template
             template.channel.send(Order.FORK, str(slot), theirs.fileno())
@@ -99,13 +99,13 @@ class Spawner:
             ours.close()
             return None
         child = Child(ours, self._system.now(), pid)
+        child.graceful_seconds = self._settings.config.graceful_timeout
         self._pool.add(child)
         return child
 
     def _job(self, channel: Channel, slot: int) -> WorkerJob:
         return WorkerJob(
-            app=self._app,
-            config=self._config,
+            config=self._settings.config,
             listeners=self._listeners,
             channel=channel,
             supervisor=os.getpid(),

@@ -12,11 +12,12 @@ threads, and waits only in poll().
 import signal
 from collections.abc import Callable, Iterator
 
-from iotax._config.options import Config
+from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER
+from iotax._processes.live_settings import ReadAgain
 from iotax._processes.monitor import Monitor
 from iotax._processes.parts import Parts, connect
 from iotax._processes.policy import Policy
@@ -35,7 +36,7 @@ class Supervisor:
         self._system, self._signals, self._pool = parts.system, parts.signals, parts.pool
         self._target, self._backoff = parts.target, parts.backoff
         self._control, self._shutdown = parts.control, parts.shutdown
-        self._policy = policy
+        self._policy, self._settings = policy, parts.settings
         self._monitor = Monitor(parts)
         self._replacer = Replacer(parts, policy)
         self._inbox = Inbox(parts, policy, self._replacer)
@@ -102,9 +103,7 @@ class Supervisor:
         elif self._shutdown.stop is not None:
             return
         elif number == signal.SIGHUP:
-            if not self._shutdown.request_if_terminal_is_gone():
-                self._shutdown.hup_came()
-                self._policy.on_hup()
+            self._on_hup()
         elif number == signal.SIGTTIN:
             self._target.change(1)
         elif number == signal.SIGTTOU:
@@ -116,20 +115,27 @@ class Supervisor:
         elif number == signal.SIGUSR2:
             self._monitor.log_running_calls()
 
+    def _on_hup(self) -> None:
+        if self._shutdown.request_if_terminal_is_gone():
+            return
+        self._shutdown.hup_came()
+        if self._settings.read_again():
+            self._policy.on_hup()
+
 
 def production_supervisor(
-    app: str,
-    config: Config,
+    settings: Settings,
     listeners: Listeners,
     *,
+    read_again: ReadAgain = lambda settings: settings,
     interactive: bool = False,
     system: System | None = None,
 ) -> Supervisor:
     parts = connect(
-        app,
-        config,
+        settings,
         listeners,
-        target=Target(config.workers),
+        target=Target(settings.config.workers),
+        read_again=read_again,
         system=system or System(),
         interactive=interactive,
     )

@@ -27,6 +27,13 @@ class Target:
         self.count = min(max(self.count + by, 1), self.count_max)
         server_log.info(f"Number of workers set to {self.count}")
 
+    def set_count(self, workers: int) -> None:
+        if workers > self.count_max:
+            server_log.warning(
+                f"There is room for {self.count_max} of {workers} workers until a restart"
+            )
+        self.change(workers - self.count)
+
     def wanted(self) -> int:
         return self.count
 

@@ -31,7 +31,6 @@ from iotax._runtime.worker import ThreadsNotStarted, Worker
 class WorkerJob:
     """The inputs of a worker process. `loaded`: the application, if the template imported it."""
 
-    app: str
     config: Config
     listeners: Listeners
     channel: Channel
@@ -61,7 +60,7 @@ class WorkerJob:
         return self._serve(loaded)
 
     def _load(self) -> Loaded:
-        return load(self.app, self.config)
+        return load(self.config)
 
     def _serve(self, loaded: Loaded) -> int:
         worker = Worker(
@@ -82,7 +81,7 @@ class WorkerJob:
         try:
             all_back = worker.run(process="worker", ready=ready)
         except ThreadsNotStarted as error:
-            self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.app}: {error}")
+            self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.config.app}: {error}")
             exit_now(0)
         # A dump must not read threads that Python is deleting.
         faulthandler.unregister(signals.DUMP_STACKS)
@@ -93,14 +92,14 @@ class WorkerJob:
         return 0
 
 
-def load(app: str, config: Config) -> Loaded:
+def load(config: Config) -> Loaded:
     """Load the application from the current working directory. Errors: LoadError."""
     try:
         working_directory.enter_again()
     except OSError as error:
-        raise _no_directory(app, error) from None
-    loaded = importer.load(app, factory=config.factory)
-    if loaded.name != app and ":" not in app:
+        raise _no_directory(config.app, error) from None
+    loaded = importer.load(config.app, factory=config.factory)
+    if ":" not in config.app:
         server_log.info(f"Taking {loaded.name}: no attribute was named")
     return loaded
 

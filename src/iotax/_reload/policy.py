@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Final
 
 from iotax._config.options import Config
+from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Replacement, State
+from iotax._processes.live_settings import ReadAgain
 from iotax._processes.parts import Parts, connect
 from iotax._processes.pool import Child, Worker
 from iotax._processes.protocol import Order, Report
@@ -35,9 +37,6 @@ class Reloading:
     def __init__(self, parts: Parts, generation: Generation) -> None:
         self._parts, self._generation = parts, generation
         self._pool, self._control = parts.pool, parts.control
-        # Longer than the supervisor waits, so that the supervisor aborts and logs late requests.
-        patient = max(parts.config.graceful_timeout, RETIRE_SECONDS) + 1
-        self._worker_config = replace(parts.config, graceful_timeout=patient)
         self._saves = Saves(parts, generation, self._begin_generation)
         self._project = Project(self._saves.directories)
         self._transfer = Transfer(parts, generation)
@@ -76,7 +75,7 @@ class Reloading:
 
         def job_of(job: WorkerJob) -> WorkerJob:
             if text:
-                return stand_in(replace(job, config=self._worker_config), text)
+                return stand_in(replace(job, config=_patient(job.config)), text)
             return self._reload_job(job)
 
         worker = self._parts.spawner.start_worker(
@@ -86,7 +85,8 @@ class Reloading:
             self._generation.add(worker, how, serves_error=bool(text))
 
     def _reload_job(self, job: WorkerJob) -> ReloadJob:
-        return ReloadJob(**{**vars(job), "config": self._worker_config, "project": self._project})
+        config = _patient(job.config)
+        return ReloadJob(**{**vars(job), "config": config, "project": self._project})
 
     # ---- what processes report
 
@@ -172,7 +172,7 @@ class Reloading:
         generation, failures = self._generation, self._parts.failures
         if not isinstance(child, Worker) or generation.is_stale(child):
             return
-        first = f"Cannot load the application {self._parts.app}"
+        first = f"Cannot load the application {self._parts.config.app}"
         text = (
             f"{first}\n\nProcess [{child.pid}] was to import it: {why}" if why else child.boot_error
         )
@@ -209,32 +209,42 @@ class Reloading:
     def _log_that_it_hangs(self) -> None:
         """Log it, and serve a page about it until the import ends or the next save interrupts
         it."""
+        app = self._parts.config.app
         server_log.warning(
-            f"{self._parts.app} has been imported for more than {HANG_SECONDS:.0f} s, and is not"
-            " ready; the next save interrupts it. It is here:"
+            f"{app} has been imported for more than {HANG_SECONDS:.0f} s, and is not ready; the"
+            " next save interrupts it. It is here:"
         )
         for worker in self._pool.workers:
             if worker.state is State.BOOTING:
                 self._control.dump_stacks(worker)
         self._generation.hangs = True
-        self._start(None, hanging_text(self._parts.app))
+        self._start(None, hanging_text(app))
+
+
+def _patient(config: Config) -> Config:
+    """A worker waits longer than the supervisor, which aborts and logs late requests."""
+    return replace(config, graceful_timeout=max(config.graceful_timeout, RETIRE_SECONDS) + 1)
+
+
+def _without_boot_timeout(settings: Settings) -> Settings:
+    """The next save interrupts an import that hangs."""
+    return settings._replace(config=replace(settings.config, boot_timeout=0.0))
 
 
 def reloading_supervisor(
-    app: str,
-    config: Config,
+    settings: Settings,
     listeners: Listeners,
     *,
+    read_again: ReadAgain = lambda settings: settings,
     interactive: bool = False,
     system: System | None = None,
 ) -> Supervisor:
-    """A supervisor without a boot timeout: the next save interrupts an import that hangs."""
     system = system or System()
-    generation = Generation(config.workers, system.now())
+    generation = Generation(settings.config.workers, system.now())
     parts = connect(
-        app,
-        replace(config, boot_timeout=0.0),
+        _without_boot_timeout(settings),
         listeners,
+        read_again=lambda former: _without_boot_timeout(read_again(former)),
         target=generation,
         system=system,
         interactive=interactive,

@@ -156,6 +156,6 @@ def stand_in(job: WorkerJob, text: str) -> WorkerJob:
 
     return replace(
         job,
-        loaded=Loaded(ErrorPage(text, tell), job.app),
+        loaded=Loaded(ErrorPage(text, tell), job.config.app),
         config=replace(job.config, access_log=False),
     )

@@ -1,4 +1,4 @@
-"""Restarts the application when files were saved.
+"""Restarts the application when files were saved, with new settings if theirs was.
 
 Decides when: immediately, unless a worker waits in a debugger. A separate process watches the files
 (watcher.py); it is restarted when it exits.
@@ -33,7 +33,9 @@ class Saves:
         config: Config = parts.config
         self.directories = [os.path.abspath(one) for one in config.reload_dir or (".",)]
         names = Names(config.reload_include, config.reload_exclude)
-        self._tree, self._poll = Tree(self.directories, names), config.reload_poll
+        self._settings = parts.settings
+        single = [parts.settings.path] if parts.settings.path else []
+        self._tree, self._poll = Tree(self.directories, names, single), config.reload_poll
         self._spawner, self._system, self._pool = parts.spawner, parts.system, parts.pool
         self._calls = parts.calls
         self._generation, self._restart = generation, restart
@@ -76,6 +78,7 @@ class Saves:
             server_log.warning(message.text)
         elif message.kind == ReloadReport.WATCHING and self._watcher_failed:
             self._watcher_failed = False
+            self._settings.read_again()
             self._restart()  # files may have been saved while no process watched them
         elif message.kind == ReloadReport.CHANGED:
             count, named = watcher.unpack(message.text)
@@ -143,5 +146,9 @@ class Saves:
             server_log.info(f"Detected {kind}: {path}")
         if self._count > NAMED_MAX:
             server_log.info(f"Detected {self._count - NAMED_MAX} more changes")
+        saved, all_named = {path for _, path in self._changes}, self._count == len(self._changes)
         self._changes, self._count = [], 0
-        self._restart()
+        has_settings = self._settings.path in saved or not all_named
+        is_good = not has_settings or self._settings.read_again()
+        if is_good or saved != {self._settings.path}:
+            self._restart()

@@ -3,6 +3,7 @@
 Decides which names matter. Must not know how a change is noticed or handled.
 """
 
+import contextlib
 import fnmatch
 import os
 import re
@@ -88,10 +89,11 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
 
 
 class Tree:
-    """The watched directories."""
+    """The watched directories, and `single` files that are watched too, whatever their names and
+    wherever they are."""
 
-    def __init__(self, roots: Sequence[str], names: Names) -> None:
-        self.roots, self._names = roots, names
+    def __init__(self, roots: Sequence[str], names: Names, single: Sequence[str] = ()) -> None:
+        self.roots, self._names, self._single = roots, names, single
         # Path and identity of each virtual environment. A directory remains one without pyvenv.cfg:
         # `rm -r` may delete that file first, and must not make the packages appear.
         self._environments: Mapping[str, tuple[int, int]] = {}
@@ -99,7 +101,7 @@ class Tree:
     def look(self) -> Snapshot:
         """Take a snapshot, without virtual environments. A directory that cannot be read, or was
         just deleted, counts as empty. Follows links to directories; reads each directory once."""
-        files: dict[str, Stamp] = {}
+        files = self._single_files()
         directories: dict[str, tuple[int, int]] = {}
         seen: set[tuple[int, int]] = set()
         environments: dict[str, tuple[int, int]] = {}
@@ -131,8 +133,22 @@ class Tree:
         self._environments = environments
         return Snapshot(files, directories)
 
+    def _single_files(self) -> dict[str, Stamp]:
+        found = {}
+        for path in self._single:
+            with contextlib.suppress(OSError):
+                found[path] = _stamp_of(os.stat(path))
+        return found
+
+    def single_file_has_changed(self, before: Snapshot) -> bool:
+        """Whether a single file has changed: it may be outside the directories."""
+        now = self._single_files()
+        return any(now.get(path) != before.files.get(path) for path in self._single)
+
     def matters(self, path: str, *, directory: bool) -> bool:
         """Whether a change at `path` can change the result of look()."""
+        if os.path.basename(path) in map(os.path.basename, self._single):
+            return True
         for root in self.roots:
             if path == root:
                 return True
@@ -165,7 +181,10 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp:
     try:
-        found = entry.stat()
+        return _stamp_of(entry.stat())
     except OSError:
         return Stamp(0, -1, 0)  # deleted since it was listed
+
+
+def _stamp_of(found: os.stat_result) -> Stamp:
     return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)

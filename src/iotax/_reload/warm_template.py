@@ -26,6 +26,7 @@ class WarmTemplate:
 
     def __init__(self, parts: Parts, make_job: Callable[[WorkerJob], ReloadJob]) -> None:
         self._spawner, self._control, self._pool = parts.spawner, parts.control, parts.pool
+        self._settings, self._config = parts.settings, parts.config
         self._make_job = make_job
         self._warmth = Warmth(cold=parts.config.reload_cold, clock=parts.system.now)
 
@@ -43,6 +44,9 @@ class WarmTemplate:
 
     def source(self) -> tuple[Child | None, str]:
         """The template and "warm", or None and why the next worker starts cold."""
+        if self._config != self._settings.config:  # the template has the former one
+            self._config = self._settings.config
+            self.forget("the settings have changed")
         cold = self._warmth.why_cold()
         return (None, f"cold: {cold}") if cold else (self._warmth.template, "warm")
 

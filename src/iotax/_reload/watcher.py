@@ -34,8 +34,8 @@ BATCH_SECONDS_MAX: Final = 2.0
 # Interval between two snapshots when polling; longer if a snapshot would take over 1/20 of a CPU.
 POLL_SECONDS: Final = 0.25
 POLL_SHARE: Final = 20
-# How often to check the watched directories themselves: watchdog does not report that one of them
-# was moved away or came back.
+# How often to check the watched directories themselves, and single files: watchdog does not report
+# that a directory was moved away or came back, and does not watch outside of them.
 ROOT_SECONDS: Final = 1.0
 _IN_CREATE: Final = 0x100  # inotify(7)
 # watchdog's names for events that change nothing.
@@ -184,6 +184,8 @@ class Notified:
     def wait(self, before: Snapshot) -> None:
         while not self._pause(ROOT_SECONDS, self._woken):
             if any(_identity(root) != before.directories.get(root) for root in self._tree.roots):
+                return
+            if self._tree.single_file_has_changed(before):
                 return
         self._take()
 

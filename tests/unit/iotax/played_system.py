@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from iotax import _iotax
-from iotax._config.options import Config
-from iotax._config.sources import from_command
+from iotax._config.errors import ConfigError
+from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel, Message
@@ -62,10 +62,10 @@ class PlayedScoreboard:
     def calls(self, slot: int) -> list[tuple[str, str, float]]:
         return self.running.get(slot, [])
 
-    def turns(self, _seat: int) -> int:
+    def turns(self, _slot: int) -> int:
         return self.made_turns
 
-    def gil_stuck(self, _seat: int) -> float:
+    def gil_stuck(self, _slot: int) -> float:
         return self.stuck
 
     def watch(self, slot: int, on: bool) -> None:
@@ -197,10 +197,10 @@ class PlayedPolicy:
         self.notes.append(("stopping",))
 
 
-def config_of(*arguments: str) -> Config:
-    """A configuration from alternating names and values."""
-    config, _ = from_command(dict(zip(arguments[::2], arguments[1::2], strict=True)), {})
-    return config
+def settings_of(*arguments: str) -> Settings:
+    """Settings from alternating names and values."""
+    typed = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    return from_command({"app": "main:app", **typed}, {})
 
 
 class World(PlayedSystem):
@@ -211,23 +211,29 @@ class World(PlayedSystem):
         self.make: Callable[..., Supervisor] = production_supervisor
         self.log: list[str] = []
         self.said: list[str] = []
+        self.settings_read: Settings | ConfigError | None = None  # what is read the next times
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(server_log, level, self.log.append)
         monkeypatch.setattr(terminal, "say", self.said.append)
 
     def connect(self, *arguments: str, target: Target | None = None) -> Parts:
         """The parts of a supervisor, without the supervisor."""
-        config = config_of(*arguments)
-        target = target or Target(config.workers)
-        return connect(
-            "main:app", config, Listeners(()), target=target, system=self, interactive=False
-        )
+        settings = settings_of(*arguments)
+        target = target or Target(settings.config.workers)
+        return connect(settings, Listeners(()), target=target, system=self, interactive=False)
 
     def start(self, *arguments: str) -> "World":
-        config = config_of(*arguments)
-        self.supervisor = self.make("main:app", config, Listeners(()), system=self)
+        settings = settings_of(*arguments)
+        self.supervisor = self.make(
+            settings, Listeners(()), system=self, read_again=self._read_again
+        )
         self.turn()
         return self
+
+    def _read_again(self, former: Settings) -> Settings:
+        if isinstance(self.settings_read, ConfigError):
+            raise self.settings_read
+        return self.settings_read or former
 
     def turn(self, *arrived: signal.Signals) -> None:
         """Run the supervisor's turn often enough that nothing is left to do."""

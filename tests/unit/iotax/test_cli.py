@@ -89,8 +89,7 @@ def test_without_arguments_it_prints_usage_with_two_examples(
         (["main:app", "--uds", "/x"], "--uds is an option of other servers; use --bind unix:PATH"),
         (["main:app", "--limit-max-requests", "1"], "use --max-requests"),
         (["main:app", "--timeout-keep-alive", "5"], "use --keep-alive"),
-        (["main:app", "-c", "x.py"], "no configuration file yet"),
-        (["main:app", "--config=x.py"], "no configuration file yet"),
+        (["main:app", "-c", "x.py"], "-c is an option of other servers; use --config FILE"),
         (["main:app", "--interface", "wsgi"], "WSGI is the only interface, leave it out"),
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),
     ],
@@ -111,6 +110,24 @@ def test_bad_variable(
     err = error_of(capfd, "main:app", code=2)
     assert err.startswith('iotax: IOTAX_LIMIT_BODY: "lots" is not a size; expected bytes as a')
     assert err.endswith("e.g. IOTAX_LIMIT_BODY=10M\n")
+
+
+def test_every_error_of_a_settings_file_is_a_line(
+    capfd: pytest.CaptureFixture[str], project: Path
+) -> None:
+    (project / "iotax.toml").write_text("treads = 8\nthreads = 0\n", encoding="utf-8")
+    assert error_of(capfd, "main:app", code=2).splitlines() == [
+        'iotax: iotax.toml:1: unknown key "treads": did you mean threads?',
+        "iotax: iotax.toml:2: threads: 0 is too small; expected an integer from 1 to 1000, e.g."
+        " threads = 8",
+    ]
+
+
+def test_app_is_missing(capfd: pytest.CaptureFixture[str], project: Path) -> None:
+    (project / "iotax.toml").write_text("threads = 8\n", encoding="utf-8")
+    line = 'iotax: APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml\n'
+    assert error_of(capfd, code=2) == line
+    assert error_of(capfd, "", code=2).startswith('iotax: APP: "" is empty; expected module:attr')
 
 
 def test_help_and_version_are_not_errors(capfd: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +164,7 @@ def test_cannot_load(capfd: pytest.CaptureFixture[str], main_py: None, log: list
 def test_internal_error(
     capfd: pytest.CaptureFixture[str], main_py: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "from_command", lambda *_: 1 / 0)
+    monkeypatch.setattr(cli, "Command", lambda *_: 1 / 0)
     assert cli.main(["main:app"]) == 1
     assert capfd.readouterr().err.endswith("internal error, please report the lines above\n")
 
@@ -173,6 +190,48 @@ def test_start_in_order(
     assert made.application is sys.modules["main"].app  # type: ignore[comparison-overlap]
     assert [label for _, label in made.listeners] == [f"127.0.0.1:{found[1]}"]
     assert made.options["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "shown"),
+    [
+        ("iotax.toml", "", "iotax.toml"),
+        ("pyproject.toml", "[tool.iotax]\n", "[tool.iotax] of pyproject.toml"),
+    ],
+)
+def test_settings_file_is_named_and_gives_the_application(
+    capfd: pytest.CaptureFixture[str],
+    main_py: None,
+    project: Path,
+    worker: type[ScriptedWorker],
+    name: str,
+    head: str,
+    shown: str,
+) -> None:
+    (project / name).write_text(
+        f'{head}app = "main:app"\nport = 0\nthreads = 3\n', encoding="utf-8"
+    )
+    assert cli.main([]) == 0
+    assert f"\nRunning main:app\nSettings: {shown}\nAddress: " in capfd.readouterr().err
+    assert worker.made[0].options["threads"] == 3
+    (project / "other.py").write_text(APP, encoding="utf-8")
+    assert cli.main(["other:app"]) == 0
+    assert "\nRunning other:app\n" in capfd.readouterr().err, "APP beats the file"
+
+
+def test_file_is_looked_for_before_chdir(
+    capfd: pytest.CaptureFixture[str],
+    project: Path,
+    worker: type[ScriptedWorker],
+) -> None:
+    (project / "app").mkdir()
+    (project / "app/main.py").write_text(APP, encoding="utf-8")
+    (project / "app/iotax.toml").write_text("threads = 0", encoding="utf-8")
+    text = 'app = "main:app"\nport = 0\nchdir = "app"\nerror-logfile = "server.log"\n'
+    (project / "iotax.toml").write_text(text, encoding="utf-8")
+    assert cli.main([]) == 0
+    assert Path.cwd() == project / "app"
+    assert (project / "app/server.log").exists(), "other relative paths start after chdir"
 
 
 def test_a_wildcard_is_printed_with_a_link(

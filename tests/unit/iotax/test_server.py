@@ -264,9 +264,10 @@ def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     assert codes == [0]
 
 
-def test_environment_is_not_read(
-    worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+def test_environment_and_settings_file_are_not_read(
+    project: Path, worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (project / "iotax.toml").write_text("threads = 7\n", encoding="utf-8")
     monkeypatch.setenv("IOTAX_THREADS", "5")
     monkeypatch.setenv("PORT", "1")
     run(app, port=0)

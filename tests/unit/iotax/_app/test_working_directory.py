@@ -86,6 +86,39 @@ def test_relative_chdir_starts_in_the_start_directory(
     assert Path.cwd() == releases / "two"
 
 
+def test_other_directory_is_entered_next_time(
+    releases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its directories to import from, as many as there are."""
+    monkeypatch.chdir(releases)
+    monkeypatch.setattr(sys, "path", ["/else"])
+    directory = WorkingDirectory("one", ["lib"])
+    directory.change("two", ["lib", "/more"])
+    assert Path.cwd() == releases / "one"
+    directory.enter()
+    assert Path.cwd() == releases / "two"
+    assert sys.path == [str(releases / "two/lib"), "/more", str(releases / "two"), "/else"]
+    directory.change("", [])
+    directory.enter()
+    assert Path.cwd() == releases
+    assert sys.path == [str(releases), "/else"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone", "No such file or directory"), ("one/main.py", "Not a directory")]
+)
+def test_change_to_a_directory_that_cannot_be_entered_is_rejected(
+    releases: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    monkeypatch.chdir(releases)
+    directory = WorkingDirectory("one", ["lib"])
+    with pytest.raises(ConfigError, match=f'^chdir: cannot enter "{name}": {why}; expected a'):
+        directory.change(name, [])
+    shutil.rmtree(releases / "one")
+    directory.change("one", ["lib"])  # a worker that starts says so
+    assert directory.path == str(releases / "one")
+
+
 @pytest.mark.parametrize("name", ["", "relative", "/", "/nowhere"])
 def test_pwd_that_names_another_directory_does_not_count(
     releases: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -99,7 +132,7 @@ def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPa
     prepare("", [])
     shutil.rmtree(releases / "one")
     with pytest.raises(LoadError) as error:
-        load_in_worker("main:app", Config())
+        load_in_worker(Config(app="main:app"))
     text = str(error.value)
     assert f"Problem: {releases / 'one'}: No such file or directory" in text
     assert "Fix:     create the directory again" in text

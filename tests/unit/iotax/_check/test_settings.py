@@ -1,4 +1,4 @@
-"""The settings: the command line, and the table in pyproject.toml."""
+"""The settings: the command line, and the table in iotax.toml or pyproject.toml."""
 
 import pytest
 
@@ -53,6 +53,31 @@ def test_the_table_is_read(settings, tmp_path):
     assert found.ignore == (Ignore("A-WR-01"), Ignore("A-EXC-01", "/admin*", "legacy"))
 
 
+def test_table_of_iotax_toml_comes_first(settings, tmp_path):
+    """Other keys, and other tables of the server, are not read."""
+    own = tmp_path / "iotax.toml"
+    own.write_text("threads = 'wrong'\n[check]\ntimeout = 3\n")
+    assert settings("timeout = 1\nunknown = 5\n").timeout == 3.0
+    own.write_text("threads = 8\n")
+    assert settings("timeout = 1\n").timeout == 1.0
+    (tmp_path / "pyproject.toml").unlink()
+    assert settings().timeout == 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("check = 5", r"iotax\.toml \[check\]: 5 is not a table; expected keys, e\.g\. timeout = "),
+        ("[check]\ntimout = 5", r"iotax\.toml \[check\]: unknown key timout; did you mean timeout"),
+        ("[check", r"iotax\.toml: not TOML: "),
+    ],
+)
+def test_wrong_table_of_iotax_toml_is_named(settings, tmp_path, text, message):
+    (tmp_path / "iotax.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        settings()
+
+
 def test_command_line_overrides_the_table_and_ignore_lists_are_joined(settings):
     found = settings(
         'paths = ["/table"]\ntimeout = 1\nignore = ["A-WR-01"]\nenviron = {A = "1", B = "1"}\n',
@@ -85,7 +110,7 @@ def test_command_line_overrides_the_table_and_ignore_lists_are_joined(settings):
         ("ignore = [{path = '/'}]", "an entry has no id"),
         ("ignore = [{id = 'A-WR-01', why = 'x'}]", "unknown key why"),
         ("environ = {A = 1}", "expected a table of strings"),
-        ("= 3", "cannot read"),
+        ("= 3", "not TOML: Invalid statement"),
     ],
 )
 def test_error_in_the_table_is_named(settings, table, said):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from iotax import _iotax
-from iotax._command.foreign_options import FOREIGN
 from iotax._command.parser import make_parser
+from iotax._command.parser import read as parse
 from iotax._config.errors import ConfigError
+from iotax._config.foreign_options import FOREIGN
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
 from iotax._config.reference import options_table
@@ -38,6 +39,12 @@ CONTRACT = {
     "--reload-poll": "off",
     "--reload-cold": "off",
     "--threads": "1",
+    "APP": "none",
+    "--config": "iotax.toml, else [tool.iotax] of pyproject.toml",
+    "--no-config": "off",
+    "--check-config": "off",
+    "--print-config": "off",
+    "--format": "toml",
     "--factory": "off",
     "--chdir": "none",
     "--pythonpath": "none",
@@ -77,24 +84,34 @@ CONTRACT = {
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
 
+NAMED_OPTION = pytest.mark.parametrize(
+    "row", [row for row in OPTIONS.values() if row.variable], ids=lambda row: row.name
+)
+
+
+@pytest.fixture(autouse=True)
+def _settings_file(project: Path) -> None:
+    """The example of --config."""
+    (project / "site.toml").touch()
+
+
 def typed(row: Option) -> list[str]:
-    return [row.flag] if isinstance(row.kind, Flag) else [row.flag, row.example]
+    flag = [] if row.positional else [row.flag]
+    return flag if isinstance(row.kind, Flag) else [*flag, row.example]
 
 
 def read(arguments: list[str]) -> Config:
-    found = vars(make_parser().parse_args(arguments))
-    found.pop("app")
-    return from_command({n: v for n, v in found.items() if v is not None}, {})[0]
+    return from_command(parse(make_parser(), arguments), {}).config
 
 
 def test_names_and_defaults_are_those_that_are_documented() -> None:
     assert {row.flag: row.default_text for row in OPTIONS.values()} == CONTRACT
 
 
-@EVERY_OPTION
+@NAMED_OPTION
 def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option) -> None:
     by_flag = read(typed(row))
-    by_variable, warnings = from_command({}, {row.variable: row.example})
+    by_variable, warnings, *_ = from_command({}, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
     assert by_flag == by_variable or row.name == "access_log"
     assert warnings == []
@@ -147,8 +164,10 @@ def test_table_for_the_documentation_has_one_row_per_option(row: Option) -> None
     (line,) = [
         line for line in options_table().splitlines() if f"`{row.flag}`" in line.split("|")[1]
     ]
-    _, flags, variables, default, meaning, _ = (cell.strip() for cell in line.split("|"))
-    assert f"`{row.variable}`" in variables
+    _, flags, variables, key, hup, default, meaning, _ = (cell.strip() for cell in line.split("|"))
+    assert (f"`{row.variable}`" if row.variable else "") in variables
+    assert key == (f"`{row.key}`" if row.key else "")
+    assert hup == (("no" if row.until_restart else "yes") if row.key else "")
     assert default.strip("`") == row.default_text
     assert meaning == row.help
     assert (f"`{row.short}`" in flags) == bool(row.short)
@@ -237,7 +256,7 @@ def test_each_worker_draws_its_share_of_requests() -> None:
 
 @pytest.mark.parametrize(
     "row",
-    [row for row in OPTIONS.values() if row.for_command_only and row.name != "workers"],
+    [row for row in OPTIONS.values() if row.needs_supervisor],
     ids=lambda row: row.name,
 )
 def test_options_that_need_a_supervisor_are_rejected_without_one(row: Option) -> None:

@@ -26,7 +26,7 @@ def test_invalid_variable_is_not_read_if_a_flag_overrides_it() -> None:
 
 
 def test_empty_variable_is_unset_unless_empty_is_a_value() -> None:
-    config, _ = from_command({}, {"IOTAX_THREADS": "", "PORT": "", "IOTAX_SERVER_HEADER": ""})
+    config = from_command({}, {"IOTAX_THREADS": "", "PORT": "", "IOTAX_SERVER_HEADER": ""}).config
     assert config.threads == 1
     assert config.port == 8000
     assert config.server_header == ""
@@ -51,7 +51,7 @@ def test_port_variable_opens_to_all_unless_a_host_is_given(
 
 def test_bind_flag_beats_addresses_in_variables() -> None:
     environ = {"PORT": "5000", "IOTAX_HOST": "127.0.0.2"}
-    config, _ = from_command({"bind": ["[::1]:80", "unix:/run/x.sock", ":81"]}, environ)
+    config = from_command({"bind": ["[::1]:80", "unix:/run/x.sock", ":81"]}, environ).config
     assert config.addresses == (
         TcpAddress("::1", 80),
         UnixAddress("/run/x.sock"),
@@ -60,7 +60,7 @@ def test_bind_flag_beats_addresses_in_variables() -> None:
 
 
 def test_bind_variable_holds_several() -> None:
-    config, _ = from_command({}, {"IOTAX_BIND": "127.0.0.1:80, unix:/run/x"})
+    config = from_command({}, {"IOTAX_BIND": "127.0.0.1:80, unix:/run/x"}).config
     assert config.addresses == (TcpAddress("127.0.0.1", 80), UnixAddress("/run/x"))
 
 
@@ -93,7 +93,7 @@ def test_variables_of_a_kubernetes_service_are_ignored_with_one_warning() -> Non
         "IOTAX_LIMIT_SERVICE_HOST": "10.0.0.8",
         "PORT": "5000",
     }
-    config, warnings = from_command({}, environ)
+    config, warnings, *_ = from_command({}, environ)
     assert config.addresses == (TcpAddress("0.0.0.0", 5000),)
     assert warnings == [
         "Ignoring IOTAX_LIMIT_PORT, IOTAX_LIMIT_SERVICE_HOST, IOTAX_PORT=tcp://10.0.0.7:80 and 8"

@@ -77,5 +77,37 @@ def test_a_descriptor_that_cannot_be_written_is_named(log: list[str], tmp_path: 
         number = file.fileno()
         with pytest.raises(ConfigError, match=rf'"/dev/fd/{number}" is descriptor {number}, .*rea'):
             opened(log, f"/dev/fd/{number}", "-")
-    with pytest.raises(ConfigError, match=rf"is descriptor {number}, which is not open; e\.g\. --"):
+    with pytest.raises(
+        ConfigError, match=rf"is descriptor {number}, which is not open; e\.g\. acc"
+    ):
         opened(log, "-", f"/proc/self/fd/{number}")
+
+
+def test_files_are_checked_without_making_them(project: Path) -> None:
+    def problems(server: str, access: str = "-") -> list[str]:
+        config = replace(Config(), error_logfile=server, access_logfile=access)
+        return [str(error) for error in module.check_files(config)]
+
+    Path("there.log").touch()
+    Path("link.log").symlink_to("no/x.log")
+    assert problems("server.log", "there.log") == []
+    assert problems("/dev/stdout") == []
+    assert problems("no/server.log", ".") == [
+        'error_logfile: cannot open "no/server.log": No such file or directory; e.g.'
+        ' error_logfile="/var/log/iotax.log"',
+        'access_logfile: "." is a directory; e.g. access_logfile="/var/log/iotax.log"',
+    ]
+    assert problems("link.log") == [
+        'error_logfile: cannot open "link.log": No such file or directory; e.g.'
+        ' error_logfile="/var/log/iotax.log"'
+    ]
+    assert problems("/dev/fd/987")[0].startswith('error_logfile: "/dev/fd/987" is descriptor 987')
+    assert sorted(os.listdir()) == ["link.log", "there.log"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_directory_that_is_not_writable_is_found(project: Path) -> None:
+    Path("closed").mkdir(mode=0o555)
+    config = replace(Config(), error_logfile="closed/server.log")
+    (error,) = module.check_files(config)
+    assert "Permission denied" in str(error)

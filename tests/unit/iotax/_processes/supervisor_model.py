@@ -30,7 +30,8 @@ if __name__ == "__main__":
 
 from played_system import PlayedSystem
 
-from iotax._config.sources import from_command
+from iotax._config.errors import ConfigError
+from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import control, replacer
@@ -77,6 +78,7 @@ class Program:
         self.status = 0
         self.is_lost = False  # it has reported that it cannot serve
         self.is_unwanted = False  # it has sent a report for which it has to be replaced
+        self.version = 0  # of its settings
         self.hangs = False  # reacts only to SIGKILL
         self.is_unkillable = False  # it hangs in the kernel
         self.is_killed = False
@@ -109,7 +111,11 @@ class World(PlayedSystem):
         self.stopped_at = 0.0
         self.to_replace: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
+        self.version = 1  # of the settings, which each HUP with right ones increments
+        self.read_next: list[Settings | ConfigError] = []  # one for each HUP that has not arrived
         flags = {
+            "app": "main:app",
+            "limit_body": "1",  # the version
             "workers": str(self.dice.choice([1, 1, 2, 3, 5])),
             "graceful_timeout": self.dice.choice(["0s", "1s", "15s", "30s"]),
             "boot_timeout": self.dice.choice(["5s", "60s"]),
@@ -125,10 +131,11 @@ class World(PlayedSystem):
             flags["reload"] = "1"
         self.flags = flags
         self.number = int(flags["workers"])
-        config, _ = from_command(flags, {})
-        self.config = config
+        settings = from_command(flags, {})
+        self.config = settings.config
+        self.workers_set = settings.config.workers
         make = reloading_supervisor if reload else production_supervisor
-        self.supervisor = make("main:app", config, Listeners(()), system=self)
+        self.supervisor = make(settings, Listeners(()), system=self, read_again=self.read_again)
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
         self.trouble()
@@ -146,6 +153,9 @@ class World(PlayedSystem):
         elif isinstance(job, TemplateJob | processes.TemplateJob):
             kind = "template"
         program = self.add(kind, Channel.from_descriptor(os.dup(job.channel.fileno())), self.code)
+        if kind != "watcher":
+            config = job.config if kind == "worker" else job.worker.config
+            program.version = config.limit_body
         if isinstance(job, WorkerJob):
             program.stand_in = job.loaded is not None
         if kind == "watcher":
@@ -325,7 +335,32 @@ class World(PlayedSystem):
         elif number == signal.SIGTTOU:
             self.number = max(self.number - 1, 1)
         elif number == signal.SIGHUP:
-            self.code += 1
+            self.change_settings()
+
+    def change_settings(self) -> None:
+        """What the next HUP reads: nothing changes if it is wrong."""
+        if self.dice.random() < 0.2:
+            self.tell("its settings are wrong")
+            self.read_next.append(ConfigError("wrong"))
+            return
+        self.code += 1
+        self.version += 1
+        workers = self.workers_set
+        if self.dice.random() < 0.3:
+            workers = self.dice.choice([1, 2, 3, 5])
+        if workers != self.workers_set:
+            self.workers_set = workers
+            self.number = min(workers, self.target.count_max)
+        flags = {**self.flags, "workers": str(workers), "limit_body": str(self.version)}
+        self.tell(f"its settings are version {self.version}, with {workers} workers")
+        self.read_next.append(from_command(flags, {}))
+
+    def read_again(self, former: Settings) -> Settings:
+        """A restarted watcher makes the supervisor read them too, possibly before the HUP."""
+        found = self.read_next.pop(0) if self.read_next else former
+        if isinstance(found, ConfigError):
+            raise found
+        return found
 
     def save(self) -> None:
         """Save a file: the watcher, if it runs, reports it."""
@@ -403,6 +438,7 @@ class World(PlayedSystem):
             end.close()
             return
         worker = self.add("worker", end, self.code if self.reload else template.code)
+        worker.version = template.version
         worker.channel.send(Report.BOOTING, str(worker.pid))
 
     def says(self, worker: Program, kind: str) -> None:
@@ -484,6 +520,8 @@ class World(PlayedSystem):
                 raise Broken(f"the replacement request is lost: {worker}")
             if worker.code != self.code:
                 raise Broken(f"it does not run code {self.code}: {worker}")
+            if worker.version != self.version:
+                raise Broken(f"its settings are {worker.version}, not {self.version}: {worker}")
         others = [p for p in self.programs if p.lives and p.kind == "template"]
         if len(others) != (1 if self.preload else 0) and not self.reload:
             raise Broken(f"templates at rest: {others}")

@@ -150,7 +150,7 @@ def test_pending_signals_are_sent_when_the_process_id_arrives(
     end.close()
 
 
-def test_seat_of_a_worker_that_was_never_forked_is_freed(
+def test_slot_of_a_worker_that_was_never_forked_is_freed(
     world: World, parts: Parts, inbox: Inbox
 ) -> None:
     slots = parts.pool.free_slots()

@@ -17,7 +17,7 @@ def worker_of(pool: Pool, pid: int, state: State = State.READY) -> Worker:
     return worker
 
 
-def test_seat_is_freed_when_its_worker_has_exited() -> None:
+def test_slot_is_freed_when_its_worker_has_exited() -> None:
     pool = Pool(2)
     one, other = worker_of(pool, 1), worker_of(pool, 2)
     assert {one.slot, other.slot} == {0, 1}

@@ -14,13 +14,17 @@ from iotax._processes.protocol import Order, Report
 FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
-def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
+def test_worker_gets_a_slot_and_a_channel(world: World) -> None:
     parts = world.connect()
     slots = parts.pool.free_slots()
     worker = parts.spawner.start_worker()
     assert worker is not None
     (process,) = world.processes
-    assert (process.job.app, process.job.slot, worker.pid) == ("main:app", worker.slot, process.pid)
+    assert (process.job.config.app, process.job.slot, worker.pid) == (
+        "main:app",
+        worker.slot,
+        process.pid,
+    )
     assert parts.pool.free_slots() == slots - 1
     process.says(Report.READY)
     message = worker.channel.receive()
@@ -30,11 +34,11 @@ def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
 
 
 def test_policy_can_adapt_the_job(world: World) -> None:
-    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, app="other:app"))
-    assert world.processes[0].job.app == "other:app"
+    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, slot=7))
+    assert world.processes[0].job.slot == 7
 
 
-def test_failed_fork_releases_seat_and_channel(world: World) -> None:
+def test_failed_fork_releases_slot_and_channel(world: World) -> None:
     parts = world.connect()
     slots, descriptors = parts.pool.free_slots(), os.listdir("/proc/self/fd")
     world.fork_error = FULL

@@ -12,10 +12,12 @@ from iotax._processes.backoff import Backoff
 from iotax._processes.failures import Failures
 from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER, State
+from iotax._processes.live_settings import LiveSettings
 from iotax._processes.pool import Child, Worker
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.target import Target
 from iotax._reload.policy import Reloading
+from iotax._reload.warm_template import WarmTemplate
 
 SEQUENCES = 100
 # Upper bound on the seeds to try; planted bugs are found much sooner.
@@ -109,6 +111,18 @@ def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "AT_ONCE_SECONDS", 1e9)
 
 
+def former_settings_stay(patch: pytest.MonkeyPatch) -> None:
+    read_again = LiveSettings.read_again
+
+    def forgets(self: LiveSettings) -> bool:
+        former = self._settings
+        is_good = read_again(self)
+        self._settings = former
+        return is_good
+
+    patch.setattr(LiveSettings, "read_again", forgets)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -122,6 +136,7 @@ def stop_forgets_who_boots(patch: pytest.MonkeyPatch) -> None:
         hung_workers_pile_up,
         failed_fork_is_the_end,
         stop_forgets_who_boots,
+        former_settings_stay,
     ],
     ids=lambda plant: plant.__name__,
 )
@@ -132,12 +147,28 @@ def test_planted_bug_is_found(
     assert is_found(reload=False)
 
 
+def template_keeps_former_settings(patch: pytest.MonkeyPatch) -> None:
+    def source(self: WarmTemplate) -> tuple[Child | None, str]:
+        self._config = self._settings.config
+        return with_check(self)
+
+    with_check = WarmTemplate.source
+    patch.setattr(WarmTemplate, "source", source)
+
+
 def late_stand_in_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reloading, "on_ready", lambda *_: None)
 
 
-def test_planted_bug_is_found_with_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    late_stand_in_stays(monkeypatch)
+@pytest.mark.parametrize(
+    "plant",
+    [late_stand_in_stays, template_keeps_former_settings],
+    ids=lambda plant: plant.__name__,
+)
+def test_planted_bug_is_found_with_reload(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    plant(monkeypatch)
     assert is_found(reload=True)
 
 

@@ -5,6 +5,7 @@ from played_system import Process, World
 
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Event, State
+from iotax._processes.live_settings import LiveSettings
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Child, Worker
 from iotax._reload import watcher
@@ -179,3 +180,57 @@ def test_exited_watcher_is_restarted_and_missed_changes_are_loaded(scene: Scene)
 def test_messages_of_the_watcher_are_logged(scene: Scene) -> None:
     scene.saves.on_report(Message(ReloadReport.NOTE, "inotify limit reached"))
     assert scene.world.log[-1] == "inotify limit reached"
+
+
+# ---- the settings file
+
+
+class SettingsScene(Scene):
+    """With a settings file, and what is returned when it is read again."""
+
+    PATH = "/srv/shop/iotax.toml"
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_good, self.reads = True, 0
+        monkeypatch.setattr(LiveSettings, "path", property(lambda _: self.PATH))
+        monkeypatch.setattr(LiveSettings, "read_again", lambda _: self._read_again())
+        super().__init__(world)
+
+    def _read_again(self) -> bool:
+        self.reads += 1
+        return self.is_good
+
+
+@pytest.fixture
+def with_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> SettingsScene:
+    return SettingsScene(world, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("saved", "is_good", "reads", "restarts"),
+    [
+        ([SettingsScene.PATH], True, 1, 1),
+        ([SettingsScene.PATH], False, 1, 0),
+        (["main.py"], True, 0, 1),
+        (["main.py"], False, 0, 1),
+        (["main.py", SettingsScene.PATH], False, 1, 1),
+    ],
+)
+def test_saved_settings_restart_the_application_if_they_are_right(
+    with_settings: SettingsScene, saved: list[str], is_good: bool, reads: int, restarts: int
+) -> None:
+    with_settings.is_good = is_good
+    with_settings.saved(*saved)
+    with_settings.tick()
+    assert (with_settings.reads, with_settings.restarts) == (reads, restarts)
+
+
+def test_settings_are_read_if_not_all_saved_files_are_named(with_settings: SettingsScene) -> None:
+    with_settings.saved(*(f"{n}.py" for n in range(watcher.NAMED_MAX + 1)))
+    with_settings.tick()
+    assert (with_settings.reads, with_settings.restarts) == (1, 1)
+
+
+def test_watcher_looks_at_the_settings_file(with_settings: SettingsScene) -> None:
+    job = with_settings.world.processes[0].job
+    assert job.tree.matters(SettingsScene.PATH, directory=False)

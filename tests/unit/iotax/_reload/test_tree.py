@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iotax._reload.tree import CREATED, DELETED, MODIFIED, Names, Tree
+from iotax._reload.tree import CREATED, DELETED, MODIFIED, Change, Names, Tree
 
 
 def paths(tree: Tree, root: Path) -> list[str]:
@@ -120,3 +120,22 @@ def test_a_project_in_an_environment_is_watched_without_its_packages(project: Pa
     (project / "lib/own.py").write_text("")
     (project / "main.py").write_text("")
     assert paths(Tree([str(project)], Names()), project) == ["lib/own.py", "main.py"]
+
+
+def test_single_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    single = tmp_path / "conf/site.toml"
+    tree = Tree([str(tmp_path / "src")], Names(), [str(single)])
+    before = tree.look()
+    assert not tree.single_file_has_changed(before)
+    single.parent.mkdir()
+    single.write_text("a")
+    assert tree.single_file_has_changed(before)
+    now = tree.look()
+    assert now.changes_since(before) == [Change(CREATED, str(single))]
+    single.write_text("a longer text")
+    assert tree.look().changes_since(now) == [Change(MODIFIED, str(single))]
+    assert tree.matters(str(tmp_path / "src/site.toml"), directory=False), "by any of its names"
+    single.unlink()
+    assert tree.single_file_has_changed(now)
+    assert tree.look().changes_since(now) == [Change(DELETED, str(single))]

@@ -1,7 +1,7 @@
 """The template under --reload: when it is started, used and given up."""
 
 import pytest
-from played_system import Process, World
+from played_system import Process, World, settings_of
 
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import State
@@ -47,6 +47,22 @@ class Scene:
 @pytest.fixture
 def scene(world: World) -> Scene:
     return Scene(world)
+
+
+def test_template_with_former_settings_is_not_used(scene: Scene) -> None:
+    scene.imported("flask")
+    template, process = scene.template()
+    process.says(Report.READY)
+    scene.warm.on_report(Message(Report.READY))
+    assert scene.warm.source() == (template, "warm")
+    scene.parts.settings._settings = settings_of("reload", "1", "limit_body", "2M")
+    assert scene.warm.source() == (None, "cold: the settings have changed")
+    assert scene.parts.pool.others == []
+    scene.warm.loaded()
+    scene.tick(QUIET_SECONDS)
+    _, process = scene.template()
+    assert process.job.names == ["flask"]
+    assert process.job.worker.config.limit_body == 2 * 1024**2
 
 
 def test_template_is_started_when_workers_have_reported_names(scene: Scene) -> None:

@@ -1,23 +1,22 @@
 """Options of other servers, and what to use in their place."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from iotax._config.option import Option
 from iotax._config.options import OPTIONS
 
 # {name} stands for an option.
-_NO_FILE = "no configuration file yet, use options or variables IOTAX_NAME"
 _TIMEOUTS = "use {request-timeout} for calls, {receive-timeout} for clients"
 FOREIGN: Final[Mapping[str, str]] = {
     "--timeout": _TIMEOUTS,
     "-t": _TIMEOUTS,
     "--worker-class": "use {threads} for concurrent calls",
     "-k": "use {threads} for concurrent calls",
-    "--config": _NO_FILE,
-    "-c": _NO_FILE,
+    "-c": "use {config} FILE",
     "--uds": "use {bind} unix:PATH",
-    "--http": "use {bind}, e.g. --bind :8000",
+    "--http": "use {bind}, e.g. {bind} :8000",
     "--limit-max-requests": "use {max-requests}",
     "--timeout-keep-alive": "use {keep-alive}",
     "--interface": "WSGI is the only interface, leave it out",
@@ -25,11 +24,12 @@ FOREIGN: Final[Mapping[str, str]] = {
 }
 
 
-def spelled(text: str) -> str:
-    """`text` with each {option} as a user types it, and a note if this version does not have it."""
+def spelled(text: str, spell: Callable[[Option], str]) -> str:
+    """`text` with each {option} as a user writes it, and a note if this version does not have
+    it."""
 
-    def spell(found: re.Match[str]) -> str:
-        missing = "" if found[1].replace("-", "_") in OPTIONS else " (not in this version yet)"
-        return f"--{found[1]}{missing}"
+    def known(found: re.Match[str]) -> str:
+        row = OPTIONS.get(found[1].replace("-", "_"))
+        return f"--{found[1]} (not in this version yet)" if row is None else spell(row)
 
-    return re.sub(r"\{(.+?)\}", spell, text)
+    return re.sub(r"\{(.+?)\}", known, text)

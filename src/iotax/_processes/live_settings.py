@@ -1,0 +1,66 @@
+"""The settings of the processes that start from now on.
+
+Decides what happens when they are read again: what is wrong is logged and changes nothing. Does not
+replace processes.
+"""
+
+import os
+from collections.abc import Callable
+
+from iotax._app import working_directory
+from iotax._config.errors import ConfigError, OptionError
+from iotax._config.options import Config
+from iotax._config.sources import Settings
+from iotax._log import server_log
+from iotax._processes.target import Target
+
+# Returns the settings that follow its argument. Errors: ConfigError.
+ReadAgain = Callable[[Settings], Settings]
+
+
+class LiveSettings:
+    def __init__(self, settings: Settings, target: Target, read_again: ReadAgain) -> None:
+        self._settings, self._target, self._read_again = settings, target, read_again
+
+    @property
+    def config(self) -> Config:
+        return self._settings.config
+
+    @property
+    def path(self) -> str:
+        """Of the settings file; "": none."""
+        file = self._settings.file
+        return file.path if file is not None else ""
+
+    def read_again(self) -> bool:
+        """False: something is wrong, and nothing has changed."""
+        try:
+            found = self._read_again(self._settings)
+            self._enter(found)
+        except ConfigError as error:
+            for line in error.lines:
+                server_log.error(line)
+            server_log.error("Keeping the current settings and workers")
+            return False
+        for warning in found.warnings:
+            server_log.warning(warning)
+        former, self._settings = self.config, found
+        if self.config.workers != former.workers:
+            self._target.set_count(self.config.workers)
+        return True
+
+    def _enter(self, found: Settings) -> None:
+        """Change what new processes inherit from this one. Errors: ConfigError."""
+        config, changes_log = found.config, _of_log(found.config) != _of_log(self.config)
+        try:
+            if changes_log:
+                server_log.open_log(config, os.environ, threads=False)
+            working_directory.change(config.chdir, config.pythonpath)
+        except OptionError as error:
+            if changes_log:
+                server_log.open_log(self.config, os.environ, threads=False)
+            raise found.explained(error) from None
+
+
+def _of_log(config: Config) -> tuple[str, bool, str]:
+    return config.log_level, config.access_log, config.color
