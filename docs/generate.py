@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from iotax._config.reference import options_table
+from iotax._migrate.reference import gunicorn_table, uwsgi_groups, uwsgi_table
 from iotax._processes.lifecycle import TRANSITIONS, State
 
 HERE = Path(__file__).resolve().parent
@@ -27,8 +28,17 @@ def worker_states() -> str:
     return "\n".join([*lines, f"  {State.EXITED.name} --> [*]", "```"]) + "\n"
 
 
+def other_uwsgi_options() -> str:
+    """The options of uWSGI that the tables of the code only know by patterns."""
+    text = (HERE.parent / "tests/docs/peers/uwsgi.txt").read_text(encoding="utf-8")
+    return uwsgi_groups(text.splitlines()[1:])
+
+
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "options": ("reference/options.md", options_table),
+    "gunicorn settings": ("migrating/gunicorn.md", gunicorn_table),
+    "uWSGI options": ("migrating/uwsgi.md", uwsgi_table),
+    "other uWSGI options": ("migrating/uwsgi.md", other_uwsgi_options),
     "worker states": ("internals/processes.md", worker_states),
 }
 
@@ -47,7 +57,7 @@ def differing() -> dict[Path, str]:
     found = {}
     for name, (page, make) in PARTS.items():
         path = HERE / page
-        text = path.read_text(encoding="utf-8")
+        text = found.get(path) or path.read_text(encoding="utf-8")
         if (new := with_part(text, name, make())) != text:
             found[path] = new
     return found

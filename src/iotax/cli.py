@@ -30,6 +30,8 @@ __all__ = ["main"]
 EXIT_INTERNAL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_BIND: Final = 4
+# With an example of their arguments.
+SUBCOMMANDS: Final = {"check": "main:app", "migrate": "gunicorn.conf.py"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,13 +65,13 @@ def _fail(code: int, text: str) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    if argv[:1] == ["check"]:
-        return _imported("iotax._check.command", argv[1:])
+    if argv[:1] and argv[0] in SUBCOMMANDS:
+        return _imported(f"iotax._{argv[0]}.command", argv[1:])
     flags = read(make_parser(), argv)
-    if flags.get("app") == "check":
+    if (app := str(flags.get("app", ""))) in SUBCOMMANDS:
         raise UsageError(
-            "check must come first, e.g. iotax check main:app; an application in a module named"
-            " check is check:app"
+            f"{app} must come first, e.g. iotax {app} {SUBCOMMANDS[app]}; an application in a"
+            f" module named {app} is {app}:app"
         )
     directory = working_directory.start_directory(os.environ)
     command = Command(flags, dict(os.environ), directory)

@@ -31,7 +31,7 @@ HOME = "/srv/shop"
 LISTENING = re.compile(r"Listening on \S+$", re.M)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\d+\] ", re.M)
 # Words with which `iotax` does not serve.
-RETURNS = {"check", "--version", "-h", "--help", "--check-config", "--print-config"}
+RETURNS = {"check", "migrate", "--version", "-h", "--help", "--check-config", "--print-config"}
 _ANY = re.compile(r"\.\.\.|…")
 
 

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 from blocks import DOCS, EVIDENCE, ROOT, blocks_of, name_of, pages, prose_of
+from peer_lists import options_of_peers
 from play import commands_of
 
 import iotax
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=name_of)
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z_-]*")
+OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
     "CONTRIBUTING.md": "--full",
-    "docs/deployment/migrating.md": "--timeout --worker-class --limit-request-fields --config"
-    " --limit-request-field_size --umask --certfile --keyfile --daemon --pid",
+    "docs/migrating/index.md": "--timeout",
+    "docs/migrating/waitress.md": "--call",
     "docs/internals/hardening.md": "--deviations --server --count",
     "docs/internals/testing.md": "--full --preset --gtest_filter --server",
     "docs/testing/ci.md": "--iotax-check",
@@ -71,6 +72,8 @@ def test_options_exist(page: Path) -> None:
     indented = re.findall(r"^    (iotax .*)$", prose_of(page), re.M)
     found |= {flag for line in indented for flag in OPTION.findall(line)}
     allowed = set(OTHERS.get(name_of(page), "").split())
+    if page.parent.name == "migrating":
+        allowed |= options_of_peers(page.stem)
     assert found - known_options() - allowed == set()
 
 

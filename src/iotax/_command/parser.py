@@ -12,7 +12,7 @@ from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS
 
-USAGE: Final = "iotax [options] APP\n       iotax check [options] APP"
+USAGE: Final = "iotax [options] APP\n       iotax check [options] APP\n       iotax migrate SOURCE"
 EXAMPLES: Final = """\
 APP names the application: module:attribute, a factory call, or a module with `application` or
 `app`.

@@ -9,6 +9,7 @@ from iotax._config.options import OPTIONS
 
 # {name} stands for an option.
 _TIMEOUTS = "use {request-timeout} for calls, {receive-timeout} for clients"
+_DAEMON = "use systemd, or another supervisor"
 FOREIGN: Final[Mapping[str, str]] = {
     "--timeout": _TIMEOUTS,
     "-t": _TIMEOUTS,
@@ -21,6 +22,14 @@ FOREIGN: Final[Mapping[str, str]] = {
     "--timeout-keep-alive": "use {keep-alive}",
     "--interface": "WSGI is the only interface, leave it out",
     "-p": "use {port}",
+    "--reuse-port": "leave it out: with one shared listener, free threads decide who accepts",
+    "--daemon": _DAEMON,
+    "-D": _DAEMON,
+    "--log-config": "iotax does not configure Python's logging; do that in the application",
+    "--proxy-protocol": "use {bind} proxy://ADDR, with {proxy-protocol-from}",
+    "--uid": "use {user}",
+    "--gid": "use {group}",
+    "--paste": "make the application in a module, with paste.deploy.loadapp",
 }
 
 

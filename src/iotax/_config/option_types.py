@@ -111,7 +111,7 @@ class Integer(Kind):
     toml_types, toml_form = (int,), "an integer"
 
     def __init__(self, minimum: int, maximum: int, metavar: str = "N") -> None:
-        self._minimum, self._maximum, self.metavar = minimum, maximum, metavar
+        self._minimum, self.maximum, self.metavar = minimum, maximum, metavar
         self.expected = f"an integer from {minimum} to {maximum}"
 
     def accept(self, value: object) -> int:
@@ -121,7 +121,7 @@ class Integer(Kind):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
-        if not self._minimum <= value <= self._maximum:
+        if not self._minimum <= value <= self.maximum:
             raise ValueError("is too small" if value < self._minimum else "is too large")
         return value
 
@@ -133,7 +133,7 @@ class Size(Kind):
     toml_types, toml_form = (int, str), "an integer or a string"
 
     def __init__(self, minimum: int = 1, maximum: int = SIZE_MAX, *, unit: str = "bytes") -> None:
-        self._minimum, self._maximum = minimum, maximum
+        self._minimum, self.maximum = minimum, maximum
         least = "" if minimum == 0 else f", at least {minimum}"
         most = "" if maximum == SIZE_MAX else f", at most {self.show(maximum)}"
         self.expected = (
@@ -148,7 +148,7 @@ class Size(Kind):
             value = int(match[1]) * _SIZE_UNITS[match[2].upper()]
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"not {type(value).__name__}")
-        if not self._minimum <= value <= self._maximum:
+        if not self._minimum <= value <= self.maximum:
             raise ValueError("is too small" if value < self._minimum else "is too large")
         return value
 

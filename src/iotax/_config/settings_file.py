@@ -20,6 +20,8 @@ from iotax._config.options import OPTIONS
 from iotax._config.toml_values import shown, string
 
 _TABLE: Final = ("tool", "iotax")
+# What `iotax migrate` translates.
+_OF_OTHER_SERVERS: Final = (".py", ".ini")
 # Belongs to `iotax check`.
 CHECK: Final = "check"
 BYTES_MAX: Final = 1 << 20
@@ -175,6 +177,11 @@ def find(
     """The file `chosen`, else the one in `directory`, and a warning about another one there that is
     not read. Errors: ConfigError."""
     if chosen:
+        if chosen.endswith(_OF_OTHER_SERVERS):
+            raise ConfigError(
+                f"{chosen_by} is a configuration of another server; translate it:"
+                f" iotax migrate {chosen} >{SETTINGS_FILE}"
+            )
         document = SettingsFile(chosen, os.path.join(directory, chosen), chosen_by).read()
         if document.file.is_project and not document.has_settings():
             raise ConfigError(

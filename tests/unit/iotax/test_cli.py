@@ -89,6 +89,18 @@ def test_without_arguments_it_prints_usage_with_two_examples(
         (["main:app", "--uds", "/x"], "--uds is an option of other servers; use --bind unix:PATH"),
         (["main:app", "--limit-max-requests", "1"], "use --max-requests"),
         (["main:app", "--timeout-keep-alive", "5"], "use --keep-alive"),
+        (["main:app", "-D"], "-D is an option of other servers; use systemd, or another super"),
+        (["main:app", "--uid", "web"], "--uid is an option of other servers; use --user"),
+        (["main:app", "--reuse-port"], "free threads decide who accepts"),
+        (["main:app", "--log-config", "x"], "iotax does not configure Python's logging"),
+        (["main:app", "--proxy-protocol"], "use --bind proxy://ADDR, with --proxy-protocol-from"),
+        (["main:app", "--paste", "x.ini"], "with paste.deploy.loadapp"),
+        (
+            ["main:app", "--config", "gunicorn.conf.py"],
+            "--config gunicorn.conf.py is a configuration of another server; translate it: iotax"
+            " migrate gunicorn.conf.py >iotax.toml",
+        ),
+        (["--config=a/site.ini"], "translate it: iotax migrate a/site.ini >iotax.toml"),
         (["main:app", "-c", "x.py"], "-c is an option of other servers; use --config FILE"),
         (["main:app", "--interface", "wsgi"], "WSGI is the only interface, leave it out"),
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),

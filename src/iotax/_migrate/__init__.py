@@ -1,0 +1,1 @@
+"""`iotax migrate`: translates the configuration of gunicorn or uWSGI. Executes nothing of it."""
