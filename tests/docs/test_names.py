@@ -19,10 +19,11 @@ CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
-    "CONTRIBUTING.md": "--full",
+    "CONTRIBUTING.md": "--full --build --preset --gtest_filter --gtest_list_tests --schedules --minutes --only",
     "docs/migrating/index.md": "--timeout",
     "docs/migrating/waitress.md": "--call",
-    "docs/internals/hardening.md": "--deviations --server --count",
+    "docs/internals/hardening.md": "--deviations --server --count --preset",
+    "docs/internals/leader.md": "--preset",
     "docs/internals/testing.md": "--full --preset --gtest_filter --server",
     "docs/testing/ci.md": "--iotax-check",
 }
