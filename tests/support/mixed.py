@@ -130,10 +130,14 @@ class Client:
 
 def counts(connect: Callable[[], Connection], descriptors: int | None = None) -> dict[str, int]:
     """Counts of what is alive in the server (apps/mixed.py), after its descriptors have dropped
-    to the given number, so that abandoned connections are gone."""
+    to the given number, so that abandoned connections are gone. Asks again if a short
+    --request-timeout has interrupted the counting."""
     while True:
         with connect() as connection:
-            found = dict(json.loads(connection.ask("/counts", "Connection: close").body))
+            response = connection.ask("/counts", "Connection: close")
+        if response.status == 504:
+            continue
+        found = dict(json.loads(response.body))
         if descriptors is None or found["descriptors"] <= descriptors:
             return found
 
