@@ -63,7 +63,7 @@ def any_value(dice: random.Random, row: Option) -> Any:
     if isinstance(kind, Mode):
         return f"{dice.randint(0, 0o777):o}"
     if isinstance(kind, Integer | Size):
-        low, high = kind._minimum, kind._maximum
+        low, high = kind._minimum, kind.maximum
         return str(dice.choice([low, high, dice.randint(low, high), 2 ** dice.randint(10, 23)][:3]))
     if isinstance(kind, Time):
         return dice.choice(["0", "1500ms", "2h", "0.001", f"{dice.random():.17f}", "365h"])
