@@ -71,6 +71,8 @@ class Connection {
   [[nodiscard]] bool idle() const noexcept;
   /// Start of the idle period; only while idle().
   [[nodiscard]] Instant idle_since() const noexcept;
+  /// When the first byte of the last head arrived, or a Rejected one; only while not idle().
+  [[nodiscard]] Instant head_since() const noexcept;
 
   // ---- from the application's side; ids other than the request in progress are ignored
   /// Send an interim response (103 Early Hints). Ignored for HTTP/1.0 and after the response head.
@@ -83,8 +85,13 @@ class Connection {
   /// The next `length` bytes of the response come from a file that the driver keeps open. Only with
   /// a known content length.
   Outcome body_file(RequestId id, std::uint64_t length);
+  /// Content bytes of the response in progress that were taken so far: without those that exceed
+  /// its length, and 0 for HEAD.
+  [[nodiscard]] std::uint64_t body_given() const noexcept;
   /// Complete the response. Returns Outcome::ok or short_length.
   Outcome finish(RequestId id);
+  /// Whether finish() would return short_length now.
+  [[nodiscard]] bool is_short() const noexcept;
   /// The application failed after the response head was sent: truncate the response visibly,
   /// without a terminator (beyond 5.2).
   void abort(RequestId id);

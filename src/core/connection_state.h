@@ -79,6 +79,7 @@ struct Connection::State {
   std::size_t deferred_split = 0;
   Framing framing = Framing::undecided;
   std::uint64_t body_left = 0;   // Framing::length
+  std::uint64_t body_given = 0;  // bytes of it in the output, so far
   bool close_requested = false;  // close_soon()
   bool request_persists = true;  // RFC 9112 §9.3
   bool refused_in_head = false;  // the rejected part is a head

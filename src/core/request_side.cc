@@ -92,6 +92,8 @@ bool Connection::idle() const noexcept {
 
 Instant Connection::idle_since() const noexcept { return state_->since; }
 
+Instant Connection::head_since() const noexcept { return state_->since; }
+
 // ---- output
 
 Step Connection::step() noexcept {
@@ -202,9 +204,9 @@ Connection::State::Turn Connection::State::take_head() noexcept {
   if (request == RequestState::idle) {
     feed.remove_prefix(parser.skip_line_end(feed));
     if (feed.empty()) return Turn::again;
+    since = now;
     if (parser.refusal().fault != Fault::none) return reject(parser.refusal());
     request = next(request, RequestEvent::begin);
-    since = now;
     if (inline_buffers == nullptr) set_desk();
     parser.start_head();
     gather_head();

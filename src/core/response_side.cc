@@ -74,6 +74,7 @@ Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
     s.body_left -= bytes.size();
     if (bytes.empty()) return outcome;
   }
+  s.body_given += bytes.size();
   Bytes& out = s.out.copied();
   if (s.framing == Framing::chunked) write_chunk_line(out, bytes.size());
   if (bytes.size() <= kCopyBytesMax) {
@@ -94,6 +95,7 @@ Outcome Connection::body_file(RequestId id, std::uint64_t length) {
   const std::uint64_t left = s.body_left;
   const std::uint64_t taken = std::min(length, left);
   s.body_left -= taken;
+  s.body_given += taken;
   s.out.add_file(taken);
   if (length > left) return Outcome::over_length;
   return length == left ? Outcome::complete : Outcome::ok;
@@ -103,7 +105,7 @@ Outcome Connection::finish(RequestId id) {
   State& s = *state_;
   if (!s.in_progress(id)) return Outcome::ok;
   if (s.response == ResponseState::head_deferred) s.open_deferred(true);
-  if (s.framing == Framing::length && s.body_left != 0) {
+  if (is_short()) {
     abort(id);
     return Outcome::short_length;
   }
@@ -111,6 +113,12 @@ Outcome Connection::finish(RequestId id) {
   if (s.framing == Framing::chunked) s.out.add(kLastChunk);
   s.advance();
   return Outcome::ok;
+}
+
+std::uint64_t Connection::body_given() const noexcept { return state_->body_given; }
+
+bool Connection::is_short() const noexcept {
+  return state_->framing == Framing::length && state_->body_left != 0;
 }
 
 void Connection::abort(RequestId id) {
@@ -200,7 +208,7 @@ void Connection::State::next_request() noexcept {
 void Connection::State::end_request() noexcept {
   head.id = RequestId::none;
   framing = Framing::undecided;
-  body_left = drained_bytes = 0;
+  body_left = body_given = drained_bytes = 0;
   continue_owed = false;
   if (over()) {
     feed = {};
