@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/events.h"
 #include "core/response_fields.h"
 
 namespace iotax::core {
@@ -17,6 +18,7 @@ struct ResponseHead {
   const ResponseFields* fields = nullptr;  // null: none
   std::string_view date;                   // IMF-fixdate of now (RFC 9110 §5.6.7)
   std::string_view server;                 // empty: no Server field
+  Field request_id;                        // added unless `fields` have it; no name: none
   /// Size of the complete body if known in advance: the sum of an exact list or tuple, a file's
   /// length, 0 when the iterable ended without a block. A Content-Length in `fields` takes
   /// precedence.
@@ -30,7 +32,8 @@ struct ServerResponse {
   std::string_view request_id;
   std::string_view date;
   std::string_view server;
-  std::uint32_t retry_after_s = 0;  // with 503: Retry-After; 0: none
+  std::string_view request_id_header;  // name of a field with the request id; empty: none
+  std::uint32_t retry_after_s = 0;     // with 503: Retry-After; 0: none
   bool close = true;
 };
 

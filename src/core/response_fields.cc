@@ -94,6 +94,13 @@ HeadFault ResponseFields::add(const Field& field) {
   return HeadFault::none;
 }
 
+bool ResponseFields::has(std::string_view name) const noexcept {
+  for (std::string_view rest = lines(); !rest.empty(); rest.remove_prefix(rest.find("\r\n") + 2)) {
+    if (same_ignoring_case(rest.substr(0, rest.find(':')), name)) return true;
+  }
+  return false;
+}
+
 void ResponseFields::clear() noexcept {
   lines_.clear();
   length_.reset();

@@ -52,6 +52,8 @@ class ResponseFields {
   }
   [[nodiscard]] bool has_date() const noexcept { return has_date_; }
   [[nodiscard]] bool has_server() const noexcept { return has_server_; }
+  /// Whether there is a field of this name.
+  [[nodiscard]] bool has(std::string_view name) const noexcept;
 
  private:
   void write(std::string_view name, std::string_view value);

@@ -58,8 +58,8 @@ void put_connection(Pen& pen, Persist persist) noexcept {
 constexpr std::size_t kAround = 192;
 
 std::size_t room_for(const ResponseHead& head, const ResponseFields& fields) noexcept {
-  return head.status.size() + head.date.size() + head.server.size() + fields.lines().size() +
-         kAround;
+  return head.status.size() + head.date.size() + head.server.size() + head.request_id.name.size() +
+         head.request_id.value.size() + fields.lines().size() + kAround;
 }
 
 void put_start(Pen& pen, const ResponseHead& head, const ResponseFields& fields) noexcept {
@@ -78,6 +78,8 @@ void put_start(Pen& pen, const ResponseHead& head, const ResponseFields& fields)
     pen.text(head.server);
   }
   pen.put("\r\n");
+  if (!head.request_id.name.empty() && !fields.has(head.request_id.name)) [[unlikely]]
+    pen.field(head.request_id);
 }
 
 void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
@@ -159,8 +161,9 @@ void write_server_response(Bytes& out, const ServerResponse& response, Persist p
   constexpr std::size_t kAroundServerResponse = 512;
   const std::string_view phrase = reason_phrase(response.status);
   const std::size_t content = content_bytes(response);
-  Pen pen(
-      out.open(response.date.size() + response.server.size() + content + kAroundServerResponse));
+  Pen pen(out.open(response.date.size() + response.server.size() + content +
+                   response.request_id_header.size() + response.request_id.size() +
+                   kAroundServerResponse));
   pen.put("HTTP/1.1 ");
   pen.number(static_cast<std::uint64_t>(response.status));
   pen.put(" ");
@@ -168,6 +171,8 @@ void write_server_response(Bytes& out, const ServerResponse& response, Persist p
   pen.put("\r\n");
   if (!response.date.empty()) pen.field({"Date", response.date});
   if (!response.server.empty()) pen.field({"Server", response.server});
+  if (!response.request_id_header.empty())
+    pen.field({response.request_id_header, response.request_id});
   put_connection(pen, persist);
   if (response.status == 405 || response.status == 204) pen.text(kAllow);
   if (response.retry_after_s != 0) {
