@@ -3,8 +3,8 @@
 Decides what is known about each and which of them exist. Must not know how they start or end.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import (
@@ -106,7 +106,7 @@ class Pool:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
         self.has_served = False  # a worker has become ready at least once
-        self._free = deque(range(slots))
+        self._free = list(range(slots))  # a heap
 
     def children(self) -> list[Child]:
         return [*self.others, *self.workers]
@@ -121,12 +121,13 @@ class Pool:
         return len(self._free)
 
     def take_slot(self) -> int:
-        """Take a slot for a worker that is about to start. Requires a free one."""
-        return self._free.popleft()
+        """Take the smallest free slot for a worker that is about to start; the number of the worker
+        in the logs is one more. Requires a free one."""
+        return heappop(self._free)
 
     def give_back(self, slot: int) -> None:
         """Return the slot of a worker that could not be started."""
-        self._free.append(slot)
+        heappush(self._free, slot)
 
     def add(self, child: Child) -> None:
         if isinstance(child, Worker):
@@ -138,6 +139,6 @@ class Pool:
         """Forget a process, and free its slot if it is a worker."""
         if isinstance(child, Worker):
             self.workers.remove(child)
-            self._free.append(child.slot)
+            heappush(self._free, child.slot)
         else:
             self.others.remove(child)
