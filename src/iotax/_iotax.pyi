@@ -49,10 +49,12 @@ class Worker:
       answer_memory, spool_max; bytes per second: min_rate;
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
       shutdown_delay, slow_request, request_timeout, request_timeout_grace;
-    - bool: request_buffering, access_log, multiprocess, interactive (INT comes from a terminal,
-      so a stop logs the requests that it waits for), tells_when_busy (the supervisor reads the
-      scoreboard while requests run);
-    - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
+    - bool: request_buffering, access_log, access_log_time (the default format has the time),
+      log_traces (the server log names traces), multiprocess, interactive (INT comes from a
+      terminal, so a stop logs the requests that it waits for), tells_when_busy (the supervisor
+      reads the scoreboard while requests run);
+    - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
+      server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*";
       forwarded_headers: of "for", "proto", "host", "port", "prefix".
@@ -154,12 +156,21 @@ def open_log(
     level: str,
     color: bool,
     prefix: bool,
+    json: bool = False,
     paths: tuple[bytes, bytes] = (b"", b""),
     threads: bool = True,
 ) -> None:
     """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID
-    before each line. `paths`: files of the two that reopen_log() opens again, b"": not a file.
+    before each line. `json`: a record per text, without color and prefix. `paths`: files of the
+    two that reopen_log() opens again, b"": not a file.
     Without `threads` each line is written by the caller, and dropped if that would take time."""
+
+def access_format_fault(format: str) -> tuple[int, str] | None:
+    """Why `format` is not a format of access lines: the offset in its UTF-8 and what is wrong
+    there. None: it is one."""
+
+def access_format_atoms() -> tuple[str, ...]:
+    """The atoms of such a format, without those that name a field or a key."""
 
 def reopen_log() -> None:
     """Open the files of open_log()'s `paths` again. A failure is logged, and the former file stays

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, text: str) -> int:
-    terminal.say(text)
+    terminal.show_failure(text)
     return code
 
 

@@ -232,10 +232,10 @@ def test_request_id_of_a_trusted_proxy_is_used(start):
     with Connection(server.port) as connection:
         answer = connection.ask("/environ", *fields)
         assert json.loads(answer.text)["iotax.request_id"] == "from-the.proxy_1"
-        server.out.wait_for(r'^203\.0\.113\.9 - "GET /environ .* from-the\.proxy_1$')
+        server.out.wait_for(r'^\S+Z 203\.0\.113\.9 - "GET /environ .* from-the\.proxy_1$')
         refused = connection.ask("/huge", *fields, "Content-Length: 99999999")
         assert (refused.status, "from-the.proxy_1" in refused.text) == (413, True)
-    server.out.wait_for(r'^203\.0\.113\.9 - "GET /huge HTTP/1\.1" 413 .* from-the\.proxy_1$')
+    server.out.wait_for(r'^\S+Z 203\.0\.113\.9 - "GET /huge HTTP/1\.1" 413 .* from-the\.proxy_1$')
     server.err.wait_for(r"203\.0\.113\.9 - 413 .*GET /huge.*\(from-the\.proxy_1\)$")
 
 
@@ -263,7 +263,7 @@ def test_request_ids_differ(connection):
 def test_access_log_line(server, connection):
     connection.ask("/hello?q=1")
     server.out.wait_for(
-        r'^127\.0\.0\.1:\d+ - "GET /hello\?q=1 HTTP/1\.1" 200 OK 14B \d+(\.\d+)?m?s '
+        r'^\S+Z 127\.0\.0\.1:\d+ - "GET /hello\?q=1 HTTP/1\.1" 200 OK 14B \d+(\.\d+)?m?s '
         + REQUEST_ID
         + "$"
     )
@@ -366,7 +366,7 @@ def test_rejection_is_explained_in_the_log(server, connection, request_bytes, st
     assert "127.0.0.1" in line
     told = re.search(f"Request ID: ({REQUEST_ID})", answer.text)[1]
     assert f"({told})" in line
-    server.out.wait_for(rf'^127\.0\.0\.1:\d+ - "[^"]+" {status} .* {told}$')
+    server.out.wait_for(rf'^\S+Z 127\.0\.0\.1:\d+ - "[^"]+" {status} .* {told}$')
 
 
 def test_server_header_can_be_left_out(start):

@@ -1,6 +1,7 @@
 // iotax._iotax: the Python interface of the worker and of the log (_iotax.pyi). It decides how
 // Python's threads, signals and forks reach the driver; per-request work is in call and below.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -12,7 +13,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bridge/capi/py_error.h"
@@ -24,7 +27,8 @@
 #include "bridge/module/stop_signals.h"
 #include "bridge/module/worker_options.h"
 #include "bridge/wsgi/call.h"
-#include "driver/log/access_line.h"
+#include "driver/log/access_format.h"
+#include "driver/log/escape.h"
 #include "driver/store/spool.h"
 #include "driver/worker.h"
 
@@ -65,7 +69,7 @@ class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
            const PyScoreboard* scoreboard, unsigned slot, int channel)
-      : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options),
+      : PyWorker(std::move(application), read_listeners(listeners), options_of(options, slot),
                  scoreboard, slot, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
@@ -184,6 +188,14 @@ class PyWorker {
     return -1;
   }
 
+  /// The worker's number in the logs is that of its slot, from 1.
+  static WorkerOptions options_of(const py::dict& given, unsigned slot) {
+    WorkerOptions options = read_worker_options(given);
+    options.config.worker_number = slot + 1;
+    process_log().name_worker(slot + 1);
+    return options;
+  }
+
   struct Listener {
     int fd;
     std::string authority;
@@ -243,9 +255,23 @@ class PyWorker {
   bool started_ = false;
 };
 
+/// Offset and text of what is wrong; None: nothing.
+py::object access_format_fault(const py::str& format) {
+  const auto made = driver::AccessFormat::compile(utf8(format.ptr()), false);
+  const auto* const fault = std::get_if<driver::FormatFault>(&made);
+  if (fault == nullptr) return py::none();
+  return py::make_tuple(fault->at, py::str(fault->text));
+}
+
+py::tuple access_format_atoms() {
+  const std::vector<std::string_view> names = driver::AccessFormat::atoms();
+  return py::tuple(py::cast(names));
+}
+
 void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix,
-              const std::pair<std::string, std::string>& paths, bool threads) {
-  const driver::LogStyle style{.level = level_of(level), .color = color, .prefix = prefix};
+              bool json, const std::pair<std::string, std::string>& paths, bool threads) {
+  const driver::LogStyle style{
+      .level = level_of(level), .color = color, .prefix = prefix, .json = json};
   process_log().name_files(paths.first, paths.second);
   if (!threads) process_log().write_in_caller();
   if (const auto opened = process_log().open(error_fd, access_fd, style); !opened) {
@@ -326,9 +352,11 @@ PYBIND11_MODULE(_iotax, module) {
            py::arg("replacement"))
       .def("status", &PyWorker::status);
   module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
-             py::arg("level"), py::arg("color"), py::arg("prefix"),
+             py::arg("level"), py::arg("color"), py::arg("prefix"), py::arg("json") = false,
              py::arg("paths") = py::make_tuple(py::bytes(), py::bytes()),
              py::arg("threads") = true);
+  module.def("access_format_fault", &access_format_fault, py::arg("format"));
+  module.def("access_format_atoms", &access_format_atoms);
   module.def("reopen_log", [] { process_log().reopen(); });
   module.def("set_parent_death_signal", &set_parent_death_signal, py::arg("signal"));
   module.def("set_child_subreaper", &set_child_subreaper);

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 
 namespace iotax::bridge {
 namespace {

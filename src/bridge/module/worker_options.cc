@@ -5,7 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
+#include <variant>
 
 namespace iotax::bridge {
 namespace {
@@ -75,6 +78,18 @@ class Reader {
     } else {
       refuse_value(name, get(name));
     }
+  }
+
+  void access_format(driver::AccessFormat& into) {
+    std::string format;
+    bool with_time = false;
+    text("access_log_format", format);
+    flag("access_log_time", with_time);
+    std::variant<driver::AccessFormat, driver::FormatFault> made =
+        driver::AccessFormat::compile(format, with_time);
+    if (std::holds_alternative<driver::FormatFault>(made))
+      refuse_value("access_log_format", get("access_log_format"));
+    into = std::get<driver::AccessFormat>(std::move(made));
   }
 
   void peers(const char* name, TrustedPeers& into) {
@@ -160,6 +175,9 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.action("request_timeout_action", config.timeout_action);
   reader.text("server_header", config.server_header);
   reader.flag("access_log", config.access_log);
+  reader.access_format(config.access_format);
+  reader.flag("log_traces", config.log_traces);
+  reader.text("request_id_header", config.request_id_header);
   reader.flag("interactive", config.interactive);
   reader.flag("tells_when_busy", config.tells_when_busy);
   reader.text("server_name", read.environ.server_name);
@@ -167,6 +185,13 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.peers("forwarded_allow_ips", read.environ.trusted);
   reader.believed("forwarded_headers", read.environ.believed);
   reader.expect_no_more();
+  if (config.access_log) {
+    const std::span<const driver::Collected> collected = config.access_format.collected();
+    for (std::size_t n = 0; n < collected.size(); ++n) {
+      if (collected[n].from == driver::Collected::From::environ)
+        read.environ.logged.emplace_back(n, collected[n].name);
+    }
+  }
   read.environ.multithread = config.threads > 1;
   read.environ.version = IOTAX_VERSION;
   return read;

@@ -155,7 +155,7 @@ Py_ssize_t Body::fetch(driver::Exchange& exchange, std::span<std::byte> into) {
     error_ = got.error;
     request_->client_failed = error_ != driver::BodyError::storage;
     std::string line{text_of(error_)};
-    request_->log().server(driver::Level::info, line.append(" in ").append(request_->described()));
+    request_->log(driver::Level::info, line.append(" in ").append(request_->described()));
     raise_body_error(error_);
     return -1;
   }

@@ -7,7 +7,7 @@
 #include "bridge/wsgi/file_wrapper.h"
 #include "bridge/wsgi/input.h"
 #include "core/text.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 
 namespace iotax::bridge {
 namespace {

@@ -8,16 +8,20 @@
 #include <Python.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "bridge/capi/ref.h"
 #include "core/response.h"
 #include "driver/application.h"
 #include "driver/log/log.h"
+#include "driver/scoreboard/short_text.h"
 
 namespace iotax::bridge {
 
@@ -35,6 +39,12 @@ struct RequestTexts {
   Ref method;  // empty: GET
   Ref target;  // empty: "/"
   Ref id;
+};
+
+/// A key of environ whose value the access log shows.
+struct LoggedKey {
+  std::size_t index;  // in driver::AccessFormat::collected()
+  Ref key;
 };
 
 class Request;
@@ -66,6 +76,14 @@ class Request {
   Request(const Request&) = delete;
 
   void begin(driver::Exchange& exchange) noexcept;
+  /// Give the values of `keys` in `environ` to the access log when the response ends. Both are
+  /// borrowed until end().
+  void collect(PyObject* environ, std::span<const LoggedKey> keys) noexcept {
+    environ_ = environ;
+    logged_keys_ = keys;
+  }
+  /// The ids of the request, for the server log; valid until end().
+  [[nodiscard]] driver::RequestIds ids() const noexcept;
   /// Release the objects of the request. Its exchange has already ended.
   void end() noexcept;
   /// A Python object that points to this Request was kept, so no further request runs in it.
@@ -104,7 +122,8 @@ class Request {
   [[nodiscard]] unsigned long thread_ident() const noexcept { return thread_ident_; }
   void runs_here() noexcept { thread_ident_ = PyThread_get_thread_ident(); }
 
-  [[nodiscard]] driver::Log& log() const noexcept { return log_; }
+  /// Write to the server log what is about this request.
+  void log(driver::Level level, std::string_view text) const;
   /// "GET /path (REQUEST-ID)" for the log.
   [[nodiscard]] std::string described() const;
 
@@ -121,12 +140,17 @@ class Request {
  private:
   friend class ExchangeGuard;
   friend class RequestRef;
-  explicit Request(driver::Log& log) noexcept : log_(log) {}
+  explicit Request(driver::Log& log) noexcept : log_(log), names_traces_(log.makes_records()) {}
   ~Request() = default;
   void wait_for_other_thread() noexcept;
   void disarm() noexcept;
+  void collect_environ(driver::Exchange& exchange) const noexcept;
 
   driver::Log& log_;
+  const bool names_traces_;
+  driver::TraceParent trace_;
+  PyObject* environ_ = nullptr;
+  std::span<const LoggedKey> logged_keys_;
   driver::Exchange* exchange_ = nullptr;
   PyThreadState* user_ = nullptr;  // the thread that holds an ExchangeGuard
   unsigned shares_ = 0;

@@ -31,16 +31,16 @@ enum class Ended : std::uint8_t {
 };
 
 [[gnu::cold]] void log_over_length(Request& request) {
-  request.log().server(Level::warning, "The application sent more than its Content-Length in " +
-                                           request.described() + "; the rest was discarded");
+  request.log(Level::warning, "The application sent more than its Content-Length in " +
+                                  request.described() + "; the rest was discarded");
 }
 
 /// End the exchange after everything was given to it. Its views become invalid; the texts of the
 /// request stay valid.
 void finish(Request& request, Exchange& exchange) {
   if (exchange.finish() == Sent::short_length) [[unlikely]] {
-    request.log().server(Level::error, "The application sent less than its Content-Length in " +
-                                           request.described() + "; the response was truncated");
+    request.log(Level::error, "The application sent less than its Content-Length in " +
+                                  request.described() + "; the response was truncated");
   }
 }
 
@@ -188,7 +188,7 @@ void log_exception(Request& request, std::string_view what, PyObject* exception,
   std::string text{what};
   text.append(" in ").append(request.described()).append("\n").append(formatted(exception));
   if (!hint.empty()) text.append("\n").append(hint);
-  request.log().server(Level::error, text);
+  request.log(Level::error, text);
 }
 
 /// S-CLOSE-01, S-CLOSE-04: close() of the result itself, not of its iterator. It may take long, so
@@ -208,14 +208,22 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   log_exception(request, "Error in close()", exception.get(), "");
 }
 
+/// Without its module.
+std::string class_name(PyObject* exception) {
+  const std::string_view name = Py_TYPE(exception)->tp_name;
+  return std::string(name.substr(name.rfind('.') + 1));
+}
+
 /// S-EXC-01 to S-EXC-03. Not an application error if the application only let a client failure
 /// pass: that client has its response or has disconnected. The result is closed before the
 /// connection can be used again (S-CLOSE-02).
 [[gnu::cold]] void respond_to_failure(Request& request, PyObject* application, PyObject* result,
                                       bool quiet_interrupt) {
   bool by_client = false;
+  std::string name;
   {
     const Ref exception = take_exception();
+    name = class_name(exception.get());
     by_client = request.client_failed && blames_client(exception.get());
     // The thread that watches deadlines has logged where the call was.
     const bool quiet =
@@ -232,6 +240,7 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (result != nullptr) close_result(request, result, nullptr);
   const bool head_sent = request.head == Head::sent;
   Exchange& exchange = request.take_exchange();
+  if (!by_client) exchange.failed_with(name);
   if (head_sent || by_client) {
     exchange.abort();
   } else {

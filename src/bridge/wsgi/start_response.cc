@@ -100,9 +100,8 @@ bool check_status(PyObject* status) {
 
 /// Beyond 5.12: logged, because applications swallow this exception.
 [[gnu::cold]] PyObject* refuse_second_call(Request& request) {
-  request.log().server(
-      driver::Level::warning,
-      "start_response was called a second time without exc_info in " + request.described());
+  request.log(driver::Level::warning,
+              "start_response was called a second time without exc_info in " + request.described());
   PyErr_SetString(PyExc_RuntimeError,
                   "start_response was called a second time: pass sys.exc_info() as third argument "
                   "to replace the response");

@@ -182,7 +182,8 @@ class Loop {
   /// The process exits while threads still run requests: log these.
   void log_lent(const Lead& lead) {
     table_.for_each(lead, [&](Session& s) {
-      if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(s, now());
+      if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop)
+        intake_.access_log().log_lent(s, now());
     });
   }
 

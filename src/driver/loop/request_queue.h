@@ -46,12 +46,13 @@ class RequestQueue {
                               (waited > 1s && s.link.half_closed.load(std::memory_order_relaxed));
     if (disconnected) {
       s.link.disconnected.store(true, std::memory_order_relaxed);
-      intake_.log_access(s, now);
+      intake_.access_log().log(s, now);
       return false;
     }
     const core::Duration longest = loop_.config.queue_timeout;
     if (longest > core::Duration::zero() && waited > longest) {
-      intake_.respond(s, 503, "This request waited too long in the queue; try again shortly.",
+      intake_.respond(s, 503, {End::overloaded, "queue_timeout"},
+                      "This request waited too long in the queue; try again shortly.",
                       "--queue-timeout");
       return false;
     }
@@ -60,16 +61,17 @@ class RequestQueue {
 
   /// 503: the queue is full.
   void reject_queue_full(const Lead& lead, Session& s) {
-    reject(lead, s, "Too many requests are waiting; try again shortly.", "--max-queued");
+    reject(lead, s, "queue_full", "Too many requests are waiting; try again shortly.",
+           "--max-queued");
   }
   /// 503: the application lock could not be acquired in time.
   void reject_unstarted(const Lead& lead, Session& s) {
-    reject(lead, s, "This request could not be started in time; try again shortly.",
-           "--request-timeout");
+    reject(lead, s, "queue_timeout",
+           "This request could not be started in time; try again shortly.", "--request-timeout");
   }
   /// 503: no application thread is left.
   void reject_no_thread(const Lead& lead, Session& s) {
-    reject(lead, s, "No thread is left to run this request; try again shortly.",
+    reject(lead, s, "no_thread", "No thread is left to run this request; try again shortly.",
            "--request-timeout");
   }
 
@@ -116,6 +118,7 @@ class RequestQueue {
   /// may read it. After a complete response it is an ordinary session.
   void take_away(const Lead& lead, Session& s, Withdrawn how, core::Duration age) {
     if (how == Withdrawn::complete) {
+      intake_.access_log().log(s, loop_.clock.now());  // held until the end of the call
       return_session(lead, s);
       return;
     }
@@ -132,7 +135,9 @@ class RequestQueue {
     } else {
       intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
                    s.stream.line.view());
-      intake_.log_access(s, now);
+      s.stream.end = End::deadline;
+      s.stream.error.assign("deadline");
+      intake_.access_log().log(s, now);
     }
     s.stream.withdrawn = how;
     s.stream.owner.store(Owner::loop, std::memory_order_relaxed);
@@ -170,8 +175,9 @@ class RequestQueue {
  private:
   static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
 
-  void reject(const Lead& lead, Session& s, std::string_view sentence, std::string_view option) {
-    intake_.respond(s, 503, sentence, option);
+  void reject(const Lead& lead, Session& s, std::string_view error, std::string_view sentence,
+              std::string_view option) {
+    intake_.respond(s, 503, {End::overloaded, error}, sentence, option);
     completed(lead, s);
   }
 

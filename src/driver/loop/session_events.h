@@ -72,6 +72,7 @@ class SessionEvents {
     if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) {
       if (s.link.interest.write && s.link.outbox->late(now)) {
         warn_slow(s, 0);  // the thread that runs the request may be setting the status
+        s.link.cut.store(Cut::for_slowness, std::memory_order_relaxed);
         s.link.disconnected.store(true, std::memory_order_relaxed);
         s.link.wire.shutdown();
         s.link.outbox->clear();
@@ -93,6 +94,7 @@ class SessionEvents {
     }
     if (s.link.backlogged() && s.link.outbox->late(now)) {
       warn_slow(s, s.stream.status);
+      s.link.cut.store(Cut::for_slowness, std::memory_order_relaxed);
       closing_.reset(lead, s);
       return;
     }

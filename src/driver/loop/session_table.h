@@ -52,9 +52,8 @@ class SessionTable {
   /// thread_returned().
   void erase(const Lead& /*lead*/, Session& s) {
     const bool in_head = s.stream.withdrawn == Withdrawn::no && s.link.machine.in_head();
-    if ((in_head || s.stream.line_owed.load(std::memory_order_relaxed)) && !ending_) {
-      intake_.log_without_response(s);
-    }
+    const bool owes_line = s.stream.log_line.load(std::memory_order_relaxed) != Line::none;
+    if ((in_head || owes_line) && !ending_) intake_.log_without_response(s);
     loop_.timers.remove(s);
     idle_.remove(s);
     s.link.wire.close();

@@ -12,7 +12,7 @@
 
 #include "driver/config.h"
 #include "driver/env.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 #include "driver/log/log.h"
 #include "driver/loop/fifo.h"
 #include "driver/loop/loop.h"

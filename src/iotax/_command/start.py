@@ -42,7 +42,7 @@ def greet(settings: Settings, listeners: Listeners) -> None:
             lines.append(here)
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
-    terminal.say("\n".join(lines))
+    terminal.show("\n".join(lines))
     for text in settings.warnings:
         server_log.warning(text)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]

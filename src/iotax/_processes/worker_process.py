@@ -119,7 +119,7 @@ def tell_ready(listeners: Listeners, config: Config) -> None:
     """Announce that the server is ready and, on a terminal, how to stop it."""
     listeners.announce(config.notes)
     if terminal.is_terminal():
-        terminal.say("Press Ctrl-C to stop")
+        terminal.show("Press Ctrl-C to stop")
 
 
 def buffer_lines() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from iotax import _iotax
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._runtime import native
 from iotax._runtime.call_watch import Watch
@@ -47,7 +48,11 @@ class Worker:
         self._worker = _iotax.Worker(
             application,
             listeners.descriptors(),
-            config.worker_options(interactive=interactive, supervised=channel >= 0),
+            config.worker_options(
+                interactive=interactive,
+                supervised=channel >= 0,
+                access_log_time=server_log.access_lines_have_time(config),
+            ),
             channel=channel,
             scoreboard=scoreboard,
             slot=slot,

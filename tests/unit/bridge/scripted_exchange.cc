@@ -213,6 +213,15 @@ void ScriptedExchange::fail(int status, std::string_view sentence) {
   record([&] { return py::make_tuple("fail", status, py::str(sentence.data(), sentence.size())); });
 }
 
+void ScriptedExchange::collect(std::size_t index, std::string_view value) {
+  record([&] { return py::make_tuple("collect", index, py::bytes(value.data(), value.size())); });
+}
+
+void ScriptedExchange::failed_with(std::string_view exception) {
+  record(
+      [&] { return py::make_tuple("failed_with", py::str(exception.data(), exception.size())); });
+}
+
 void ScriptedExchange::abort() {
   ++ends_;
   record([] { return py::make_tuple("abort"); });

@@ -47,6 +47,8 @@ class ScriptedExchange final : public driver::Exchange {
   driver::Sent finish() override;
   void fail(int status, std::string_view sentence) override;
   void abort() override;
+  void collect(std::size_t index, std::string_view value) override;
+  void failed_with(std::string_view exception) override;
   [[nodiscard]] bool gone() const noexcept override;
 
   /// How often finish(), fail() or abort() was called: 1 after a request.

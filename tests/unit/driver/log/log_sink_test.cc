@@ -54,7 +54,7 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   const auto server = sys.open_sink(), access = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("a line");
+  log.access("a line\n");
   log.server(Level::debug, "below the level");
   log.server(Level::info, "up");
   EXPECT_TRUE(log.flush(kForever));
@@ -67,7 +67,7 @@ TEST(LogSink, WritesApplicationTextUnchanged) {
   const auto server = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, -1, {Level::critical, true, true}));
-  log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false);
+  log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false, {});
   log.server(Level::info, "below the level");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(server->text(), "a {\"level\": \"info\"}\n\nb\r\n");
@@ -85,29 +85,29 @@ TEST(LogSink, EndsAnUnfinishedLineBeforeOtherLines) {
     return server->text();
   };
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, ".", false);
-              log.application(&one, ".", false);
-              log.application(&one, "done\n", false);
+              log.application(&one, ".", false, {});
+              log.application(&one, ".", false, {});
+              log.application(&one, "done\n", false, {});
             }),
             "..done\n");
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
+              log.application(&one, "half", false, {});
               log.server(Level::info, "up");
-              log.application(&one, "rest\n", true);
+              log.application(&one, "rest\n", true, {});
             }),
             "half\nINFO:     up\nrest\n");
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
-              log.application(&other, "whole\n", true);
-              log.application(&one, "", true);
-              log.application(&other, "", true);
+              log.application(&one, "half", false, {});
+              log.application(&other, "whole\n", true, {});
+              log.application(&one, "", true, {});
+              log.application(&other, "", true, {});
             }),
             "half\nwhole\n")
       << "no empty line";
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
-              log.application(&one, "", true);
-              log.application(&one, "end", true);
+              log.application(&one, "half", false, {});
+              log.application(&one, "", true, {});
+              log.application(&one, "end", true, {});
             }),
             "half\nend\n");
 }
@@ -120,8 +120,8 @@ TEST(LogSink, KeepsOneApplicationTextOfAnySize) {
   ASSERT_TRUE(log.open(server->fd, -1, {}));
   const std::string large(1'000'000, 'x');
   log.server(Level::info, "up");
-  log.application(&sys, large, false);
-  log.application(&sys, "dropped\n", false);
+  log.application(&sys, large, false, {});
+  log.application(&sys, "dropped\n", false, {});
   log.server(Level::info, "dropped, too");
   server->stuck = false;
   EXPECT_TRUE(log.flush(kForever));
@@ -133,7 +133,7 @@ TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   ScriptedSys sys;
   {
     LogSink<ScriptedEnv> log(sys);
-    log.access("nowhere yet");
+    log.access("nowhere yet\n");
     EXPECT_TRUE(log.flush(kForever));
     EXPECT_EQ(sys.threads_started(), 0U);
     ASSERT_TRUE(log.open(-1, -1, {}));
@@ -150,11 +150,11 @@ TEST(LogSink, BatchesCompleteLinesUpToPipeBuf) {
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   std::string expected;
   for (int i = 0; i < 300; ++i) {
-    const std::string line(static_cast<std::size_t>(20 + i % 50), 'x');
+    const std::string line = std::string(static_cast<std::size_t>(20 + i % 50), 'x') + '\n';
     log.access(line);
-    expected += line + '\n';
+    expected += line;
   }
-  log.access(std::string(10000, 'y'));
+  log.access(std::string(10000, 'y') + '\n');
   expected += std::string(10000, 'y') + '\n';
   ASSERT_TRUE(log.flush(kForever));
   EXPECT_EQ(sink->text(), expected);
@@ -172,7 +172,7 @@ TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   LogSink<ScriptedEnv> log(sys, 1000);
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   const auto before = sys.now();
-  for (int i = 0; i < 500; ++i) log.access("123456789");
+  for (int i = 0; i < 500; ++i) log.access("123456789\n");
   EXPECT_EQ(sys.now(), before) << "nobody waited";
   EXPECT_FALSE(log.flush(seconds{2}));
   EXPECT_EQ(sys.now() - before, core::Duration{seconds{2}});
@@ -182,7 +182,7 @@ TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   std::string expected;
   for (int i = 0; i < 100; ++i) expected += "123456789\n";
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\n");
-  log.access("goes on");
+  log.access("goes on\n");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\ngoes on\n");
 }
@@ -193,7 +193,7 @@ TEST(LogSink, AStuckLogDoesNotDelayTheOther) {
   access->stuck = true;
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("held");
+  log.access("held\n");
   log.server(Level::info, "seen");
   EXPECT_FALSE(log.flush(seconds{1}));
   EXPECT_EQ(server->text(), "INFO:     seen\n");
@@ -206,10 +206,10 @@ TEST(LogSink, ABrokenPipeClosesOnlyItsOwnLog) {
   access->broken = true;
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("lost");
+  log.access("lost\n");
   EXPECT_TRUE(log.flush(kForever));
   const auto writes = sys.calls("write");
-  log.access("lost too");
+  log.access("lost too\n");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(sys.calls("write"), writes) << "it is not tried again";
   log.server(Level::info, "up");
@@ -368,9 +368,9 @@ RC_GTEST_PROP(PropertyLogSink, WritesLinesCompleteAndInOrder, (std::uint64_t see
     const int lines = *rc::gen::inRange(0, 40);
     for (int i = 0; i < lines; ++i) {
       const std::string line =
-          std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.');
+          std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.') + '\n';
       log.access(line);
-      expected += line + '\n';
+      expected += line;
       if (*rc::gen::inRange(0, 3) == 0) sys.sleep(std::chrono::milliseconds{1});
     }
   }

@@ -123,7 +123,7 @@ TEST(Draining, AbortsRequestsAfterTheGracefulTimeout) {
   parts.pass_turn(2s);
   EXPECT_TRUE(parts.draining.overdue());
   EXPECT_TRUE(s->link.disconnected.load());
-  EXPECT_TRUE(s->link.cut_off.load());
+  EXPECT_EQ(s->link.cut.load(), driver::Cut::by_shutdown);
   EXPECT_TRUE(s->link.wire.is_open());  // its thread may still use it
   parts.respond(*s, "late");
   parts.requests.flush(parts.lead);

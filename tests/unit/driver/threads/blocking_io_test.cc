@@ -105,7 +105,7 @@ TEST(BlockingIo, SendsWithoutWaitingWhileTheSocketHasRoom) {
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::ok);
   EXPECT_EQ(call.client.received().substr(0, 12), "HTTP/1.1 200");
   call.s->link.machine.finish(id);
-  call.s->stream.line_owed = false;
+  call.s->stream.log_line = driver::Line::none;
 }
 
 TEST(BlockingIo, ReportsToTheCallThatItsClientHasDisconnected) {
@@ -119,7 +119,7 @@ TEST(BlockingIo, ReportsToTheCallThatItsClientHasDisconnected) {
   call.client.reset();
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::gone);
   call.s->link.machine.finish(id);
-  call.s->stream.line_owed = false;
+  call.s->stream.log_line = driver::Line::none;
 }
 
 }  // namespace

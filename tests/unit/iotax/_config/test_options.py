@@ -80,6 +80,9 @@ CONTRACT = {
     "--error-logfile": "-",
     "--color": "auto",
     "--server-header": "iotax",
+    "--access-log-format": "default; json with --log-format json",
+    "--log-format": "text",
+    "--request-id-header": "none",
 }
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
@@ -214,6 +217,16 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         (["--shutdown-delay", "5s"], "shutdown_delay", 5.0),
         (["--server-header", ""], "server_header", ""),
         (["--no-access-log"], "access_log", False),
+        ([], "access_log_format", "default"),
+        (["--log-format", "json"], "access_log_format", "json"),
+        (["--log-format", "json"], "log_traces", True),
+        (
+            ["--log-format", "json", "--access-log-format", "default"],
+            "access_log_format",
+            "default",
+        ),
+        (["--access-log-format", "%(h)s"], "access_log_format", "%(h)s"),
+        (["--request-id-header", "X-Id"], "request_id_header", "X-Id"),
         (["--host", "localhost"], "server_name", "localhost"),
         (["--host", "::"], "server_name", ""),
         (["-b", "127.0.0.1:1", "-b", "unix:/x"], "server_name", ""),
