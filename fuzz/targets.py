@@ -14,6 +14,8 @@ ROOT = FUZZ.parent
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.cc"))
 SEED_BYTES_MAX = 8192  # longer inputs only repeat themselves; the small limits need none
 
+WITHOUT_CLIENT = ("access_line", "response")  # their inputs consist of choices
+
 # The flags of client.h.
 EARLY, SMALL_LIMITS, EOF = 1, 2, 4
 
@@ -43,7 +45,7 @@ def engine(directory: Path, target: str) -> Path:
 
 def seeds(target: str) -> dict[str, bytes]:
     """Return the HTTP/1 cases as inputs, by name; none for a target without client bytes."""
-    if target == "response":
+    if target in WITHOUT_CLIENT:
         return {}
     found = {}
     for file in sorted((ROOT / "conformance" / "http1").glob("*.jsonl")):
@@ -69,7 +71,7 @@ def flavors(target: str, raw: bytes, eof: bool, number: int) -> dict[str, bytes]
 
 def client_bytes(target: str, data: bytes) -> bytes | None:
     """Return the bytes that an input sends as the client; None if it consists of choices."""
-    if target == "response":
+    if target in WITHOUT_CLIENT:
         return None
     if target == "connection":
         return data[: max(0, len(data) - 1 - data[-1])] if data else b""
