@@ -49,6 +49,8 @@ TEST(ResponseFields, ReportWhichFieldsTheyContain) {
   EXPECT_EQ(fields.add({"Content-Length", "18446744073709551615"}), HeadFault::none);
   EXPECT_EQ(fields.add({"SERVER", ""}), HeadFault::none);
   EXPECT_TRUE(fields.has_date() && fields.has_server());
+  EXPECT_TRUE(fields.has("x") && fields.has("content-LENGTH") && fields.has("Server"));
+  EXPECT_FALSE(fields.has("") || fields.has("y") || fields.has("dat"));
   EXPECT_EQ(fields.length(), UINT64_MAX);
   EXPECT_EQ(fields.length_line(), "Content-Length: 18446744073709551615\r\n");
   EXPECT_EQ(fields.lines(),

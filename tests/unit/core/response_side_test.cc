@@ -64,6 +64,21 @@ TEST(Response, DateAndServerOfTheApplicationReplaceTheServers) {
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDATE: d\r\nServer: s\r\n\r\n");
 }
 
+TEST(Response, TheRequestIdIsAddedUnlessTheApplicationHasTheField) {
+  for (const bool own : {false, true}) {
+    const auto peer = asked();
+    const ResponseFields fields(std::vector<Field>{{own ? "x-id" : "x-idea", "own"}});
+    ResponseHead head;
+    head.status = "200 OK";
+    head.fields = &fields;
+    head.request_id = {"X-Id", "id-7"};
+    peer->connection.respond(kFirst, head);
+    static_cast<void>(peer->body(kFirst, "ok"));
+    static_cast<void>(peer->connection.finish(kFirst));
+    EXPECT_EQ(peer->output.find("HTTP/1.1 200 OK\r\nX-Id: id-7\r\n") == 0, !own) << peer->output;
+  }
+}
+
 TEST(Response, ABodyOfUnknownLengthIsChunkedForHttp11) {
   EXPECT_EQ(answered(*asked(), "200 OK", {{"X", "y"}}, {},
                      {"", "hello", "", std::string_view("0123456789abcdef!")}),
@@ -128,6 +143,8 @@ TEST(Response, BytesBeyondTheLengthAreDiscarded) {
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
   EXPECT_EQ(peer->body(kFirst, "defg"), Outcome::over_length);
   EXPECT_EQ(peer->body(kFirst, "h"), Outcome::over_length);
+  EXPECT_EQ(peer->connection.body_given(), 5U);
+  EXPECT_FALSE(peer->connection.is_short());
   EXPECT_EQ(peer->connection.finish(kFirst), Outcome::ok);
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde");
   EXPECT_TRUE(peer->connection.idle());
@@ -137,6 +154,8 @@ TEST(Response, ABodyShorterThanItsLengthIsVisiblyTruncated) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {}, 5);
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
+  EXPECT_EQ(peer->connection.body_given(), 3U);
+  EXPECT_TRUE(peer->connection.is_short());
   EXPECT_EQ(peer->connection.finish(kFirst), Outcome::short_length);
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
@@ -255,13 +274,14 @@ TEST(ServerResponse, IsTextWithTheRequestId) {
   answer.request_id = "id-7";
   answer.date = test::kDate;
   answer.server = "iotax";
+  answer.request_id_header = "X-Id";
   answer.retry_after_s = 2;
   peer->connection.respond_instead(kFirst, answer);
   peer->flush();
   EXPECT_EQ(
       peer->output,
       "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: "
-      "iotax\r\nConnection: close\r\n"
+      "iotax\r\nX-Id: id-7\r\nConnection: close\r\n"
       "Retry-After: 2\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\n\r\n"
       "too many requests are waiting\nRequest ID: id-7\n");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
