@@ -15,9 +15,11 @@ from iotax._config.errors import ConfigError
 from iotax._config.option import Option
 from iotax._config.option_types import (
     Choice,
+    FieldName,
     Flag,
     Host,
     Integer,
+    LineFormat,
     ListOf,
     Mode,
     Size,
@@ -52,6 +54,8 @@ ACCEPTED: dict[type, set[str]] = {
     String: {"string"},
     Host: {"string"},
     Choice: {"string"},
+    FieldName: {"string"},
+    LineFormat: {"string"},
     ListOf: {"string"},
 }
 
