@@ -20,7 +20,8 @@ CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
-    "CONTRIBUTING.md": "--full --build --preset --gtest_filter --gtest_list_tests --schedules --minutes --only",
+    "CONTRIBUTING.md": "--full --build --preset --gtest_filter --gtest_list_tests --schedules"
+    " --minutes --only",
     "docs/migrating/index.md": "--timeout",
     "docs/migrating/waitress.md": "--call",
     "docs/internals/hardening.md": "--deviations --server --count --preset",
