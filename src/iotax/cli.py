@@ -16,7 +16,7 @@ from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
 from iotax._log import server_log, terminal
-from iotax._net.listeners import BindError
+from iotax._net.bind_error import BindError
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.forking import run_forked

@@ -22,17 +22,7 @@ from iotax._config.address import (
     authority,
 )
 from iotax._log import server_log
-
-
-class BindError(OSError):
-    """Listening on an address failed. The message says why; `errno` is that of the system call."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(number, text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
+from iotax._net.bind_error import BindError
 
 
 class Listener:
