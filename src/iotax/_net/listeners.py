@@ -101,9 +101,9 @@ class Listeners:
         for note in notes:
             server_log.info(note)
 
-    def descriptors(self) -> list[tuple[int, str]]:
+    def descriptors(self) -> list[tuple[int, str, bool]]:
         """Descriptors with labels for the log: a path that is not valid UTF-8 has \\xNN."""
-        return [(one.socket.fileno(), _printable(one.label)) for one in self.all]
+        return [(one.socket.fileno(), _printable(one.label), False) for one in self.all]
 
     def hand_over(self) -> None:
         """Close the descriptors, of which a worker has duplicates. Keep the files of Unix
