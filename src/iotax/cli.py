@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
-from iotax._command.start import greet, open_sockets, serve_unsupervised
+from iotax._command.start import close_unused, greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
@@ -86,12 +86,13 @@ def _run(argv: list[str]) -> int:
     try:
         if config.check_config:
             return _imported("iotax._command.check_config", settings)
+        close_unused(settings)
         make = _supervisor(config)  # before modules of the project can be taken for Python's
         working_directory.prepare(config.chdir, config.pythonpath)
         server_log.open_log(config, os.environ, threads=make is None)
     except OptionError as error:
         raise settings.explained(error) from None
-    with open_sockets(config) as listeners:
+    with open_sockets(settings) as listeners:
         greet(settings, listeners)
         if make is not None:
             supervisor = make(

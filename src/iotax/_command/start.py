@@ -8,11 +8,13 @@ import signal
 from types import FrameType
 
 from iotax import _iotax
-from iotax._config.address import TcpAddress
+from iotax._config.address import PassedAddress, TcpAddress
 from iotax._config.options import Config
+from iotax._config.passed import descriptors_of, unused_sockets
 from iotax._config.sources import Settings
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
+from iotax._net.passed import close_all
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.worker_process import buffer_lines, load, tell_ready
@@ -21,13 +23,28 @@ from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediat
 from iotax._runtime.worker import Worker
 
 
-def open_sockets(config: Config) -> Listeners:
+def close_unused(settings: Settings) -> None:
+    """Close passed sockets that are not served. Call it before this process opens descriptors."""
+    close_all(unused_sockets(settings.passed, settings.config.addresses))
+
+
+def open_sockets(settings: Settings) -> Listeners:
+    config = settings.config
+
     def example(address: TcpAddress) -> str:
         return f"--bind {address}" if config.bind else f"--port {address.port}"
 
-    return open_listeners(
-        config.addresses, backlog=config.backlog, unix_mode=config.unix_mode, example=example
+    listeners = open_listeners(
+        config.addresses,
+        backlog=config.backlog,
+        unix_mode=config.unix_mode,
+        example=example,
+        passed=settings.passed,
     )
+    for address in config.addresses:
+        if isinstance(address, PassedAddress):
+            close_all(descriptors_of(address, settings.passed))
+    return listeners
 
 
 def greet(settings: Settings, listeners: Listeners) -> None:
