@@ -20,6 +20,7 @@ from iotax._net.bind_error import BindError
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.forking import run_forked
+from iotax._processes.notifier import Notifier, forget_variables
 from iotax._runtime.worker import ThreadsNotStarted
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def _run(argv: list[str]) -> int:
             f" module named {app} is {app}:app"
         )
     directory = working_directory.start_directory(os.environ)
-    command = Command(flags, dict(os.environ), directory)
+    environ = dict(os.environ)
+    forget_variables(os.environ)
+    command = Command(flags, environ, directory)
     settings = command.read()
     config = settings.config
     if config.print_config:
@@ -94,15 +97,17 @@ def _run(argv: list[str]) -> int:
         raise settings.explained(error) from None
     with open_sockets(settings) as listeners:
         greet(settings, listeners)
+        notifier = Notifier.from_environ(environ)
         if make is not None:
             supervisor = make(
                 settings,
                 listeners,
                 read_again=command.read_again,
                 interactive=terminal.is_terminal(),
+                notifier=notifier,
             )
             return run_forked(supervisor.run)
-        return serve_unsupervised(config, listeners)
+        return serve_unsupervised(config, listeners, notifier)
 
 
 def _imported(module: str, argument: object) -> int:
