@@ -104,7 +104,7 @@ TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
   parts.sys.connect(parts.listener);
   parts.acceptor.on_ready(
       parts.lead, *[&] {
-        static driver::Listener unused(-1, "");
+        static driver::Listener unused(-1, "", driver::ListenerOwner::server);
         return &unused;
       }());
   EXPECT_FALSE(first.closed_by_server());
