@@ -163,9 +163,7 @@ def test_descriptor_that_is_not_open_and_name_that_does_not_exist(cwd, listener)
     assert 'iotax: LISTEN_FDS: "two" is not an integer' in error
 
 
-@pytest.mark.skipif(
-    bool(why := why_missing(["systemd-socket-activate"])), reason=why or "it is there"
-)
+@pytest.mark.skipif(bool(why := why_missing("systemd-socket-activate")), reason=why)
 def test_socket_activation_by_systemd(cwd, listener):
     port = port_of(listener)
     listener.close()

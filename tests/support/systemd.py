@@ -1,10 +1,11 @@
 """Plays systemd: passes sockets to a server, and receives its notifications."""
 
 import os
+import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,6 @@ def unix_socket(path: Path, *, backlog: int = 128) -> socket.socket:
     return sock
 
 
-def why_missing(tools: Sequence[str]) -> str:
-    """A reason to skip; "": the tools of the package systemd are there."""
-    missing = [tool for tool in tools if not _found(tool)]
-    return f"{', '.join(missing)} not installed (package systemd)" if missing else ""
-
-
-def _found(tool: str) -> bool:
-    return any(os.access(Path(one) / tool, os.X_OK) for one in os.get_exec_path())
+def why_missing(tool: str) -> str:
+    """A reason to skip; "": the tool is there."""
+    return "" if shutil.which(tool) else f"{tool} is not installed (package systemd)"
