@@ -39,13 +39,13 @@ class UnixAddress:
 
 @dataclass(frozen=True)
 class PassedAddress:
-    """A listening socket with which the process was started. `name`: its descriptor in decimal, or
-    a name in LISTEN_FDNAMES."""
+    """A listening socket with which the process was started. `which`: its descriptor, or a name in
+    LISTEN_FDNAMES."""
 
-    name: str
+    which: int | str
 
     def __str__(self) -> str:
-        return f"fd://{self.name}"
+        return f"fd://{self.which}"
 
 
 Address: TypeAlias = TcpAddress | UnixAddress | PassedAddress
@@ -135,5 +135,5 @@ def _parse_passed(name: str) -> PassedAddress:
     if name.isascii() and name.isdigit():
         if len(name) > DESCRIPTOR_DIGITS_MAX:
             raise ValueError("has a descriptor that is too large")
-        return PassedAddress(str(int(name)))
+        return PassedAddress(int(name))
     return PassedAddress(name)

@@ -36,9 +36,9 @@ def passed_sockets(environ: Mapping[str, str]) -> dict[int, str]:
 
 def descriptors_of(address: PassedAddress, passed: Mapping[int, str]) -> list[int]:
     """The descriptors that `address` names; none: no socket has this name."""
-    if address.name.isdigit():
-        return [int(address.name)]
-    return [descriptor for descriptor, name in passed.items() if name == address.name]
+    if isinstance(address.which, int):
+        return [address.which]
+    return [descriptor for descriptor, name in passed.items() if name == address.which]
 
 
 def unused_sockets(passed: Mapping[int, str], addresses: Iterable[Address]) -> dict[int, str]:

@@ -208,7 +208,7 @@ def _given(
     flags, own, common = layers
     file = document.values() if document is not None else {}
     if passed and not any(_is_set(_merged([flags, own, file]).get(name)) for name in _ADDRESS):
-        served = tuple(PassedAddress(str(descriptor)) for descriptor in passed)
+        served = tuple(PassedAddress(descriptor) for descriptor in passed)
         common = {**common, "bind": Given(served, Source.VARIABLE, LISTEN_FDS)}
         common.pop("port", None)
     values = _merged([flags, own, common, file])

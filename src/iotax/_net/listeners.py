@@ -10,7 +10,7 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Self
 
@@ -168,23 +168,19 @@ def open_listeners(
     return Listeners(found)
 
 
-def _take_over(address: PassedAddress, passed: Mapping[int, str]) -> list[Listener]:
+def _take_over(address: PassedAddress, passed: Mapping[int, str]) -> Iterator[Listener]:
     descriptors = descriptors_of(address, passed)
     if not descriptors:
         raise BindError(
             errno.ENOENT, f"{address}: no passed socket has this name; use its number, e.g. fd://3"
         )
-    return [_passed_listener(take_over(descriptor)) for descriptor in descriptors]
-
-
-def _passed_listener(sock: socket.socket) -> Listener:
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        path = os.fsdecode(name)
-        if path.startswith("\0"):
-            path = f"@{path[1:]}"
-        return Listener(sock, f"unix:{path}", passed=True)
-    return Listener(sock, authority(name[0], name[1]), port=name[1], passed=True)
+    for sock in map(take_over, descriptors):
+        name = sock.getsockname()
+        if sock.family == socket.AF_UNIX:
+            path = os.fsdecode(name).replace("\0", "@", 1)  # of an abstract name (unix(7))
+            yield Listener(sock, f"unix:{path}", passed=True)
+        else:
+            yield Listener(sock, authority(name[0], name[1]), port=name[1], passed=True)
 
 
 def _open_tcp(

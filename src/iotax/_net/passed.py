@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,17 +26,17 @@ def take_over(descriptor: int) -> socket.socket:
     """A duplicate of a listening socket, non-blocking. Errors: BindError."""
     name = f"fd://{descriptor}"
     try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            raise _not_listening(errno.ENOTSOCK, name, "it is a file, a pipe or a device")
-        sock = socket.socket(fileno=os.dup(descriptor))
+        copy = os.dup(descriptor)
     except OSError as error:
-        if isinstance(error, BindError):
-            raise
+        why = f"cannot be duplicated: {error.strerror}"
         if error.errno == errno.EBADF:
-            raise BindError(
-                errno.EBADF, f"{name} is not open; start the server with a socket, e.g. by systemd"
-            ) from None
-        raise BindError(error.errno or 0, f"cannot use {name}: {error.strerror}") from None
+            why = "is not open; start the server with a socket, e.g. by systemd"
+        raise BindError(error.errno or 0, f"{name} {why}") from None
+    try:
+        sock = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise _not_listening(errno.ENOTSOCK, name, "it is a file, a pipe or a device") from None
     try:
         _check(sock, name)
         sock.setblocking(False)

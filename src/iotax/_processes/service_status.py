@@ -6,6 +6,7 @@ Decides from the state of the workers when a boot and a reload are complete. Cha
 import enum
 from collections.abc import Iterator
 from functools import partial
+from typing import Final
 
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import FOREVER, State
@@ -15,8 +16,8 @@ from iotax._processes.pool import Child, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.watchdog import Loop, Watchdog
 
-# Until the supervisor has exited, after the time at which the last worker is killed.
-EXIT_SECONDS = 2.0
+# Until the supervisor has exited, after the last worker had to be killed.
+AFTER_KILL_SECONDS: Final = 2.0
 
 
 class Phase(enum.Enum):
@@ -103,7 +104,7 @@ class ServiceStatus:
         self._phase = Phase.STOPPING
         if stop is not None and stop.exit_code != EXIT_LOAD:
             requests = sum(len(self._parts.calls.of(one.seat)) for one in self._pool.workers)
-            self._notifier.stopping(stop.kill_at - stop.since + EXIT_SECONDS, requests)
+            self._notifier.stopping(stop.kill_at - stop.since + AFTER_KILL_SECONDS, requests)
 
     # ---- more time
 

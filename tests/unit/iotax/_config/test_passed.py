@@ -50,9 +50,10 @@ def test_number_of_sockets_that_is_wrong(count: str) -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("fd://3", PassedAddress("3")),
-        ("fd://003", PassedAddress("3")),
+        ("fd://3", PassedAddress(3)),
+        ("fd://003", PassedAddress(3)),
         ("fd://web", PassedAddress("web")),
+        ("fd://²", PassedAddress("²")),
         ("fd://mysite.socket", PassedAddress("mysite.socket")),
     ],
 )

@@ -13,9 +13,9 @@ from iotax._net.listeners import Listeners, open_listeners
 from iotax._net.passed import close_all, take_over
 
 
-def opened(*names: str, passed: dict[int, str] = {}) -> Listeners:  # noqa: B006
+def opened(*which: int | str, passed: dict[int, str] = {}) -> Listeners:  # noqa: B006
     return open_listeners(
-        [PassedAddress(name) for name in names],
+        [PassedAddress(one) for one in which],
         backlog=16,
         unix_mode=0o600,
         example=str,
@@ -31,7 +31,7 @@ def tcp() -> Iterator[socket.socket]:
 
 def test_tcp_listener(tcp: socket.socket) -> None:
     port = tcp.getsockname()[1]
-    with opened(str(tcp.fileno())) as found:
+    with opened(tcp.fileno()) as found:
         (listener,) = found.all
         assert (listener.label, listener.port) == (f"127.0.0.1:{port}", port)
         assert (listener.url, listener.is_local) == (f"http://127.0.0.1:{port}", True)
@@ -46,7 +46,7 @@ def test_ipv6_listener() -> None:
         sock = socket.create_server(("::", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("no IPv6")
-    with sock, opened(str(sock.fileno())) as found:
+    with sock, opened(sock.fileno()) as found:
         assert found.all[0].label == f"[::]:{sock.getsockname()[1]}"
         assert found.all[0].clickable == f"http://127.0.0.1:{sock.getsockname()[1]}"
 
@@ -56,7 +56,7 @@ def test_unix_listener_keeps_its_file_and_mode(project: Path, name: str) -> None
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(name)
         sock.listen()
-        with opened(str(sock.fileno())) as found:
+        with opened(sock.fileno()) as found:
             assert found.all[0].url == f"unix:{name}".replace("\0", "@")
             assert found.all[0].is_local
             assert found.port == 0

@@ -174,3 +174,9 @@ def test_watchdog_wakes_the_workers_that_serve(world: World) -> None:
     assert world.has_logged(f"Worker [{world.processes[0].pid}] hangs: its event loop has not")
     world.turn(signal.SIGTERM)
     assert short(world.notifier.take()) == ["STOPPING"]
+
+
+def test_stop_before_the_first_worker_is_ready(world: World, service: PlayedNotifier) -> None:
+    world.start()
+    world.turn(signal.SIGTERM)
+    assert short(service.take()) == ["STOPPING"]
