@@ -87,10 +87,11 @@ class BasicWorker {
     return base_.loop.open(wakeup_.read);
   }
   /// Add a listening, non-blocking descriptor; the worker owns a duplicate of it.
-  [[nodiscard]] Result<void> add_listener(int fd, std::string authority) {
+  [[nodiscard]] Result<void> add_listener(int fd, std::string authority,
+                                          ListenerOwner owner = ListenerOwner::server) {
     const Result<int> own = base_.sys.duplicate(fd);
     if (!own) return Errno{own.error()};
-    base_.loop.add_listener(*own, std::move(authority));
+    base_.loop.add_listener(*own, std::move(authority), owner);
     return {};
   }
   /// Add the channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.

@@ -60,18 +60,18 @@ class Worker:
       forwarded_headers: of "for", "proto", "host", "port", "prefix".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every timeout
     except graceful_timeout, shutdown_delay and request_timeout_grace.
-    `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
-    the worker takes duplicates. Close the originals: a port that stays open while the worker drains
-    accepts clients that no worker serves.
-    `slot` of `scoreboard` belongs to this worker alone. `channel` is a
-    SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
+    `listeners` are (descriptor, "http" authority or "unix:PATH", whether another process keeps the
+    socket), listening and non-blocking; the worker takes duplicates. Close the originals: a port
+    that stays open while the worker drains accepts clients that no worker serves.
+    `slot` of `scoreboard` belongs to this worker alone. `channel` is a SOCK_SEQPACKET socket to a
+    supervisor (channel.py), duplicated too; -1: none.
     Errors: TypeError or ValueError that name the option.
     """
 
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str]],
+        listeners: Sequence[tuple[int, str, bool]],
         options: Mapping[str, object],
         *,
         scoreboard: Scoreboard | None = None,

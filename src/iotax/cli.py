@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
-from iotax._command.start import greet, open_sockets, serve_unsupervised
+from iotax._command.start import close_unused, greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
 from iotax._log import server_log, terminal
-from iotax._net.listeners import BindError
+from iotax._net.bind_error import BindError
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.forking import run_forked
+from iotax._processes.notifier import Notifier, forget_variables
 from iotax._runtime.worker import ThreadsNotStarted
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def _run(argv: list[str]) -> int:
             f" module named {app} is {app}:app"
         )
     directory = working_directory.start_directory(os.environ)
-    command = Command(flags, dict(os.environ), directory)
+    environ = dict(os.environ)
+    forget_variables(os.environ)
+    command = Command(flags, environ, directory)
     settings = command.read()
     config = settings.config
     if config.print_config:
@@ -86,22 +89,25 @@ def _run(argv: list[str]) -> int:
     try:
         if config.check_config:
             return _imported("iotax._command.check_config", settings)
+        close_unused(settings)
         make = _supervisor(config)  # before modules of the project can be taken for Python's
         working_directory.prepare(config.chdir, config.pythonpath)
         server_log.open_log(config, os.environ, threads=make is None)
     except OptionError as error:
         raise settings.explained(error) from None
-    with open_sockets(config) as listeners:
+    with open_sockets(settings) as listeners:
         greet(settings, listeners)
+        notifier = Notifier.from_environ(environ)
         if make is not None:
             supervisor = make(
                 settings,
                 listeners,
                 read_again=command.read_again,
                 interactive=terminal.is_terminal(),
+                notifier=notifier,
             )
             return run_forked(supervisor.run)
-        return serve_unsupervised(config, listeners)
+        return serve_unsupervised(config, listeners, notifier)
 
 
 def _imported(module: str, argument: object) -> int:

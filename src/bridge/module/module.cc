@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -199,6 +200,7 @@ class PyWorker {
   struct Listener {
     int fd;
     std::string authority;
+    driver::ListenerOwner owner;
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
@@ -212,8 +214,8 @@ class PyWorker {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
-      if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
-        throw_os_error(added.error());
+      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner);
+      if (!added) throw_os_error(added.error());
     }
     if (channel >= 0) {
       if (const auto added = worker_.add_channel(channel); !added) throw_os_error(added.error());
@@ -236,8 +238,9 @@ class PyWorker {
   static std::vector<Listener> read_listeners(const py::sequence& given) {
     std::vector<Listener> listeners;
     for (const py::handle one : given) {
-      const auto [fd, authority] = one.cast<std::pair<int, std::string>>();
-      listeners.push_back({fd, authority});
+      auto [fd, authority, passed] = one.cast<std::tuple<int, std::string, bool>>();
+      listeners.push_back({fd, std::move(authority),
+                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server});
     }
     return listeners;
   }

@@ -27,11 +27,20 @@
 
 namespace iotax::driver {
 
+/// Who keeps the socket of a listener.
+enum class ListenerOwner : std::uint8_t {
+  server,  // closed when the server exits
+  // Another process, which passed it (systemd). Clients may wait in its backlog until the next
+  // server starts. Its options are not changed.
+  other,
+};
+
 struct Listener : EventSource {
-  Listener(int descriptor, std::string name)
-      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)) {}
+  Listener(int descriptor, std::string name, ListenerOwner kept_by)
+      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)), owner(kept_by) {}
   int fd;
   std::string authority;  // "127.0.0.1:8000", "unix:PATH"; for messages
+  ListenerOwner owner;
   bool in_poller = false;
 };
 
@@ -62,9 +71,9 @@ class Acceptor {
   }
 
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority) {
+  void add_listener(int fd, std::string authority, ListenerOwner owner) {
     loop_.sys.own(fd);
-    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
+    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority), owner));
   }
 
   /// Start to accept. Errors: those of the poller.
@@ -146,13 +155,18 @@ class Acceptor {
   }
 
   /// Accept the clients whose handshake is complete or in progress, and no others: a client that
-  /// connects between the last accept() and the close would be reset, not refused.
+  /// connects between the last accept() and the close would be reset, not refused. Later clients of
+  /// a socket that another process keeps wait in its backlog.
   void accept_pending(const Lead& lead) {
-    for (const auto& listener : listeners_) (void)loop_.sys.drop_new_connections(listener->fd);
+    for (const auto& listener : listeners_) {
+      if (listener->owner == ListenerOwner::server)
+        (void)loop_.sys.drop_new_connections(listener->fd);
+    }
     (void)loop_.sys.poll({}, kHandshake);
     for (const auto& listener : listeners_) {
+      std::size_t left = listener->owner == ListenerOwner::server ? SIZE_MAX : kBacklogMax;
       Accepting last = Accepting::took;
-      while (last == Accepting::took || last == Accepting::skipped) {
+      while ((last == Accepting::took || last == Accepting::skipped) && left-- != 0) {
         last = accept_one(lead, *listener);
       }
     }
@@ -205,6 +219,9 @@ class Acceptor {
   static constexpr std::size_t kAcceptsPerTurn = 64;
   /// Time for handshakes in progress with nearby clients, such as load balancers.
   static constexpr core::Duration kHandshake = 2ms;
+  /// How many clients accept_pending() takes where new ones arrive all the time: the longest
+  /// backlog that Linux allows by default (net.core.somaxconn).
+  static constexpr std::size_t kBacklogMax = 4096;
 
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
@@ -217,6 +234,8 @@ class Acceptor {
   Accepting accept_one(const Lead& lead, Listener& listener) {
     const Result<Accepted> accepted = loop_.sys.accept(listener.fd);
     if (accepted) {
+      // Own listeners pass the option on to their connections. Unix sockets do not have it.
+      if (listener.owner == ListenerOwner::other) (void)loop_.sys.set_nodelay(accepted->fd);
       open_session(lead, *accepted);
       return Accepting::took;
     }

@@ -67,8 +67,8 @@ class Loop {
     return watch(wakeup_fd, wakeup_);
   }
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority) {
-    acceptor_.add_listener(fd, std::move(authority));
+  void add_listener(int fd, std::string authority, ListenerOwner owner) {
+    acceptor_.add_listener(fd, std::move(authority), owner);
   }
   /// Takes ownership of the descriptor, which receives orders and sends reports.
   void add_channel(int fd) {

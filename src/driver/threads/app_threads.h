@@ -44,9 +44,9 @@ struct alignas(64) AppThreadState {
   using Exchange = SessionExchange<E, BlockingIo<E>>;
 
   AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
-                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& on_page)
+                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& entry)
       : number(thread),
-        call(on_page),
+        call(entry),
         lock(sys, application, clock, tuning, thread),
         exchange(io, thread) {}
 

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 
 from iotax._app import working_directory
 from iotax._command.trial_load import NotLoaded, load_in_child
-from iotax._config.address import UnixAddress
+from iotax._config.address import PassedAddress, UnixAddress
 from iotax._config.errors import ConfigErrors, OptionError
 from iotax._config.options import OPTIONS
+from iotax._config.passed import descriptors_of
 from iotax._config.sources import Settings
 from iotax._log import server_log, terminal
+from iotax._net.bind_error import BindError
+from iotax._net.passed import take_over
 from iotax._processes.exit_status import EXIT_LOAD
 
 
@@ -41,6 +44,8 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
     """Why files and sockets could not be made."""
     yield from server_log.check_files(settings.config)
     for address in settings.config.addresses:
+        if isinstance(address, PassedAddress):
+            yield from _passed_errors(address, settings)
         if isinstance(address, UnixAddress):
             parent = os.path.dirname(address.path) or "."
             if not os.path.isdir(parent):
@@ -50,6 +55,14 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
             else:
                 continue
             yield OptionError("bind", problem, OPTIONS["bind"].example)
+
+
+def _passed_errors(address: PassedAddress, settings: Settings) -> Iterator[OptionError]:
+    for descriptor in descriptors_of(address, settings.passed):
+        try:
+            take_over(descriptor).close()
+        except BindError as error:
+            yield OptionError("bind", str(error), OPTIONS["bind"].example)
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -387,7 +387,7 @@ class Patterns(ListOf):
 
 class Binds(ListOf):
     metavar = "ADDR"
-    expected = "host:port, [v6]:port, :port, *:port or unix:PATH"
+    expected = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
 
     def one(self, text: str) -> Address:
         return parse_address(text)

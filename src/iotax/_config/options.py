@@ -59,8 +59,9 @@ class Config:
     )
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
-        "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port; "
-        "repeatable", short="-b", until_restart=True,
+        "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port, "
+        "or on a socket that systemd has opened: fd://N or fd://NAME; repeatable",
+        short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
         None, Mode(), "Address", "660",

@@ -19,8 +19,11 @@ ReadAgain = Callable[[Settings], Settings]
 
 
 class LiveSettings:
+    """`error`: the first line of what was wrong when they were read last; "": nothing."""
+
     def __init__(self, settings: Settings, target: Target, read_again: ReadAgain) -> None:
         self._settings, self._target, self._read_again = settings, target, read_again
+        self.error = ""
 
     @property
     def config(self) -> Config:
@@ -34,10 +37,12 @@ class LiveSettings:
 
     def read_again(self) -> bool:
         """False: something is wrong, and nothing has changed."""
+        self.error = ""
         try:
             found = self._read_again(self._settings)
             self._enter(found)
         except ConfigError as error:
+            self.error = error.lines[0]
             for line in error.lines:
                 server_log.error(line)
             server_log.error("Keeping the current settings and workers")

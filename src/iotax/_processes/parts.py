@@ -11,6 +11,7 @@ from iotax._processes.calls import Calls
 from iotax._processes.control import LEAVE_SECONDS, Control
 from iotax._processes.failures import Failures
 from iotax._processes.live_settings import LiveSettings, ReadAgain
+from iotax._processes.notifier import Notifier
 from iotax._processes.pool import Pool
 from iotax._processes.shutdown import Shutdown
 from iotax._processes.signals import SignalQueue
@@ -34,6 +35,7 @@ class Parts:
     control: Control
     spawner: Spawner
     shutdown: Shutdown
+    notifier: Notifier
 
     @property
     def config(self) -> Config:
@@ -50,6 +52,7 @@ def connect(
     interactive: bool,
     read_again: ReadAgain = lambda settings: settings,
     leave_seconds: float = LEAVE_SECONDS,
+    notifier: Notifier | None = None,
 ) -> Parts:
     """Draining workers have a slot too, so the scoreboard has two for each possible worker."""
     slots = 2 * target.count_max
@@ -88,4 +91,5 @@ def connect(
         control=control,
         spawner=spawner,
         shutdown=Shutdown(system, pool, control, calls, settings=live, listeners=listeners),
+        notifier=notifier or Notifier(),
     )

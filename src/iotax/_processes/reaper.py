@@ -14,11 +14,12 @@ from iotax._processes.lifecycle import Event, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
 from iotax._processes.pool import Child, Worker
+from iotax._processes.service_status import ServiceStatus
 
 
 class Reaper:
-    def __init__(self, parts: Parts, policy: Policy, inbox: Inbox) -> None:
-        self._policy, self._inbox = policy, inbox
+    def __init__(self, parts: Parts, policy: Policy, inbox: Inbox, service: ServiceStatus) -> None:
+        self._policy, self._inbox, self._service = policy, inbox, service
         self._system, self._pool, self._shutdown = parts.system, parts.pool, parts.shutdown
         self._backoff, self._calls = parts.backoff, parts.calls
         self._oom_kills = self._system.oom_kills()
@@ -52,15 +53,19 @@ class Reaper:
         if isinstance(child, Worker) and (child.is_leaving or is_stopping):
             self._log_exit(child, before, status)
         elif child.boot_error:
-            self._policy.on_boot_failure(child, "")
+            self._boot_failed(child, "")
         elif before is State.BOOTING and _got_term(status):
             self._was_asked_while_booting(child)
         elif before is not State.READY:
             why = child.killed_because() or f"it {self._cause(status)}"
-            self._policy.on_boot_failure(child, why)
+            self._boot_failed(child, why)
         else:
             self._log_failure(child, self._cause(status))
             self._backoff.ended(child.started, self._system.now())
+
+    def _boot_failed(self, child: Child, why: str) -> None:
+        self._policy.on_boot_failure(child, why)
+        self._service.boot_failed(child, why)
 
     def _log_failure(self, child: Child, what: str) -> None:
         if isinstance(child, Worker):

@@ -4,6 +4,7 @@ Decides how long to wait for its threads. Does not know how the application was 
 listeners came from. The loop, draining and its timeout are in the extension.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -128,6 +129,11 @@ class Worker:
         if self.stop_asked_at is None:
             self.stop_asked_at = time.monotonic()
         self._worker.stop(how)
+
+    def wake(self) -> None:
+        """Make the event loop turn; from any thread."""
+        with contextlib.suppress(BlockingIOError):  # it has been woken, and has not turned yet
+            os.write(self._worker.wakeup_fd, b"\0")
 
     def seconds_since_stop(self) -> float:
         return time.monotonic() - (self.stop_asked_at or time.monotonic())

@@ -13,6 +13,7 @@ from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel, Message
+from iotax._processes.notifier import Notifier
 from iotax._processes.parts import Parts, connect
 from iotax._processes.pool import Child, Worker
 from iotax._processes.production import Production
@@ -155,6 +156,22 @@ class PlayedSystem(System):
         return 0
 
 
+class PlayedNotifier(Notifier):
+    """Keeps the messages, each as one line. Off unless the test names a socket."""
+
+    def __init__(self, address: str = "", watchdog_seconds: float = 0.0) -> None:
+        super().__init__(address, watchdog_seconds)
+        self._sent: list[str] = []
+
+    def _send(self, *assignments: str) -> None:
+        self._sent.append(" ".join(assignments))
+
+    def take(self) -> list[str]:
+        """The messages since the last call."""
+        sent, self._sent = self._sent, []
+        return sent
+
+
 class PlayedPolicy:
     """Starts workers as the test wants, and records its calls."""
 
@@ -211,6 +228,7 @@ class World(PlayedSystem):
         self.make: Callable[..., Supervisor] = production_supervisor
         self.log: list[str] = []
         self.said: list[str] = []
+        self.notifier = PlayedNotifier()
         self.settings_read: Settings | ConfigError | None = None  # what is read the next times
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(server_log, level, self.log.append)
@@ -220,12 +238,23 @@ class World(PlayedSystem):
         """The parts of a supervisor, without the supervisor."""
         settings = settings_of(*arguments)
         target = target or Target(settings.config.workers)
-        return connect(settings, Listeners(()), target=target, system=self, interactive=False)
+        return connect(
+            settings,
+            Listeners(()),
+            target=target,
+            system=self,
+            interactive=False,
+            notifier=self.notifier,
+        )
 
     def start(self, *arguments: str) -> "World":
         settings = settings_of(*arguments)
         self.supervisor = self.make(
-            settings, Listeners(()), system=self, read_again=self._read_again
+            settings,
+            Listeners(()),
+            system=self,
+            read_again=self._read_again,
+            notifier=self.notifier,
         )
         self.turn()
         return self

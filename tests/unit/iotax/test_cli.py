@@ -63,7 +63,7 @@ def test_without_arguments_it_prints_usage_with_two_examples(
         (["--port"], "--port needs a value; expected an integer from 0 to 65535, e.g. --port 8001"),
         (
             ["main:app", "--bind"],
-            "--bind needs a value; expected host:port, [v6]:port, :port, *:port or",
+            "--bind needs a value; expected host:port, [v6]:port, :port, *:port, unix:PATH, fd:",
         ),
         (["main:app", "--factory=1"], "--factory takes no value; the option alone turns it on"),
         (["main:app", "--prot", "80"], "unknown option --prot: did you mean --port?"),

@@ -106,6 +106,17 @@ def test_background_reports_a_port_in_use_immediately() -> None:
             server.background().__enter__()
 
 
+def test_passed_socket_stays_with_the_program() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        for _ in range(2):
+            server = Server(app, bind=f"fd://{sock.fileno()}").bind()
+            assert server.port == sock.getsockname()[1]
+            server.close()
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    with pytest.raises(iotax.BindError, match=r"^fd://web: no passed socket has this name"):
+        Server(app, bind="fd://web").bind()
+
+
 def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server = Server(app, port=0)
 

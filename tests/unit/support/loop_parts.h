@@ -36,7 +36,7 @@ struct LoopParts {
     base.clock.begin();
     if (!base.poller.open(sys)) std::abort();
     acceptor.open();
-    acceptor.add_listener(listener, "127.0.0.1:8000");
+    acceptor.add_listener(listener, "127.0.0.1:8000", driver::ListenerOwner::server);
   }
   ~LoopParts() {
     table.begin_end(lead);

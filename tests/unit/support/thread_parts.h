@@ -26,7 +26,7 @@ struct ThreadParts {
     if (!made || !signal.open() || !loop.open(made->read)) std::abort();
     wakeup = *made;
     mailbox.open(wakeup.write);
-    loop.add_listener(listener, "127.0.0.1:8000");
+    loop.add_listener(listener, "127.0.0.1:8000", driver::ListenerOwner::server);
     if (!loop.listen()) std::abort();
   }
   ~ThreadParts() {

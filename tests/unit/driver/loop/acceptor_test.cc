@@ -104,7 +104,7 @@ TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
   parts.sys.connect(parts.listener);
   parts.acceptor.on_ready(
       parts.lead, *[&] {
-        static driver::Listener unused(-1, "");
+        static driver::Listener unused(-1, "", driver::ListenerOwner::server);
         return &unused;
       }());
   EXPECT_FALSE(first.closed_by_server());
@@ -170,6 +170,28 @@ TEST(Acceptor, AcceptsPendingClientsBeforeTheListenersClose) {
   parts.acceptor.stop(parts.lead);
   EXPECT_EQ(parts.table.size(), 1U);
   EXPECT_FALSE(parts.sys.is_open(parts.listener));
+}
+
+TEST(Acceptor, LeavesTheOptionsOfASocketThatAnotherProcessKeeps) {
+  Listening parts;
+  const int passed = parts.sys.listen();
+  parts.acceptor.add_listener(passed, "127.0.0.1:8001", driver::ListenerOwner::other);
+  ScriptedClient client = parts.sys.connect(passed);
+  parts.acceptor.accept_pending(parts.lead);
+  EXPECT_EQ(parts.table.size(), 1U);
+  EXPECT_EQ(parts.sys.calls("drop_new_connections"), 1U);  // of the other listener
+  EXPECT_EQ(parts.sys.calls("set_nodelay"), 1U);           // of the connection
+}
+
+TEST(Acceptor, AcceptsABoundedNumberOfPendingClientsWhereOthersArrive) {
+  Listening parts;
+  parts.sys.set_descriptors_max(5000);
+  const int passed = parts.sys.listen();
+  parts.acceptor.add_listener(passed, "127.0.0.1:8001", driver::ListenerOwner::other);
+  std::vector<ScriptedClient> clients;
+  for (int n = 0; n < 4097; ++n) clients.push_back(parts.sys.connect(passed));
+  parts.acceptor.accept_pending(parts.lead);
+  EXPECT_EQ(parts.table.size(), 4096U);
 }
 
 TEST(Acceptor, RetriesAListenerAfterAFailedAccept) {

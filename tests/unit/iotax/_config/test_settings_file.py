@@ -197,7 +197,7 @@ def test_long_value_is_shortened(project: Path) -> None:
         ),
         ('worker_class = "sync"', 'iotax.toml:1: unknown key "worker_class": it is an option of o'),
         ('uds = "/x"', 'iotax.toml:1: unknown key "uds": it is an option of other servers; use b'),
-        ("[checkk]", 'iotax.toml:1: unknown table "checkk": did you mean check?'),
+        ("[chexk]", 'iotax.toml:1: unknown table "chexk": did you mean check?'),
         ("[logging.root]\na = 1", 'iotax.toml: unknown table "logging"'),
         ("[[bind]]\nx = 1", "iotax.toml:1: bind: [{ x = 1 }] is not a string or an array of"),
         ('"a\\nb" = 1', 'iotax.toml: unknown key "a\\nb"'),

@@ -11,7 +11,8 @@ import pytest
 
 from iotax._config.address import Address, TcpAddress, UnixAddress, parse_address
 from iotax._net import listeners as module
-from iotax._net.listeners import BindError, Listeners, open_listeners
+from iotax._net.bind_error import BindError
+from iotax._net.listeners import Listeners, open_listeners
 
 
 def opened(*addresses: Address, mode: int | None = None) -> Listeners:
@@ -46,7 +47,7 @@ def test_a_tcp_listener_accepts_and_is_set_up() -> None:
             accepted, _ = listener.socket.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert found.descriptors() == [(listener.socket.fileno(), listener.label)]
+        assert found.descriptors() == [(listener.socket.fileno(), listener.label, False)]
 
 
 def test_a_wildcard_has_a_url_with_an_address() -> None:
@@ -225,7 +226,7 @@ def test_unix_mode_is_exact(tmp_path: Path, umask: None) -> None:
 def test_a_path_that_is_not_utf_8_can_be_logged(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     with opened(UnixAddress(path)) as found:
-        ((_, label),) = found.descriptors()
+        ((_, label, _),) = found.descriptors()
     assert label == f"unix:{tmp_path}/\\xff"
 
 

@@ -21,14 +21,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 if __name__ == "__main__":
     HERE = Path(__file__).resolve().parent
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[3] / "src")]
     import conftest  # noqa: F401  the stand-in for the extension, where that is not built
 
-from played_system import PlayedSystem
+from played_system import PlayedNotifier, PlayedSystem
 
 from iotax._config.errors import ConfigError
 from iotax._config.sources import Settings, from_command
@@ -135,7 +135,14 @@ class World(PlayedSystem):
         self.config = settings.config
         self.workers_set = settings.config.workers
         make = reloading_supervisor if reload else production_supervisor
-        self.supervisor = make(settings, Listeners(()), system=self, read_again=self.read_again)
+        self.notifier = CheckedNotifier()
+        self.supervisor = make(
+            settings,
+            Listeners(()),
+            system=self,
+            read_again=self.read_again,
+            notifier=self.notifier,
+        )
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
         self.trouble()
@@ -510,6 +517,8 @@ class World(PlayedSystem):
         """Invariants that hold when nothing is left to happen: the wanted state is reached."""
         workers = [p for p in self.programs if p.lives and p.kind == "worker"]
         self.tell(f"at rest: {workers}")
+        if self.notifier.state != "serving":
+            raise Broken(f"at rest it is {self.notifier.state} for the service manager")
         wanted = 1 if self.is_broken() else self.number
         if len(workers) != wanted:
             raise Broken(f"{len(workers)} workers at rest, not {wanted}: {self.picture()}")
@@ -568,6 +577,33 @@ SIGNALS: Final = (
     *(signal.SIGHUP, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD),
 )
+
+
+class CheckedNotifier(PlayedNotifier):
+    """Checks the order of the messages to the service manager."""
+
+    NEXT: ClassVar = {
+        ("booting", "READY=1"): "serving",
+        ("booting", "STOPPING=1"): "stopping",
+        ("booting", "EXTEND_TIMEOUT_USEC"): "booting",
+        ("serving", "RELOADING=1"): "reloading",
+        ("serving", "STATUS=reloaded"): "serving",
+        ("serving", "STOPPING=1"): "stopping",
+        ("reloading", "RELOADING=1"): "reloading",
+        ("reloading", "READY=1"): "serving",
+        ("reloading", "STOPPING=1"): "stopping",
+        ("reloading", "EXTEND_TIMEOUT_USEC"): "reloading",
+    }
+
+    def __init__(self) -> None:
+        super().__init__("/x")
+        self.state = "booting"
+
+    def _send(self, *assignments: str) -> None:
+        kind = assignments[0].removesuffix("=15000000")
+        if (self.state, kind) not in self.NEXT:
+            raise Broken(f"{assignments} while it is {self.state} for the service manager")
+        self.state = self.NEXT[self.state, kind]
 
 
 class CheckedOrders:

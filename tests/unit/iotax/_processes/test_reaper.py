@@ -12,6 +12,7 @@ from iotax._processes.pool import Worker
 from iotax._processes.protocol import Report
 from iotax._processes.reaper import Reaper
 from iotax._processes.replacer import Replacer
+from iotax._processes.service_status import ServiceStatus
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def policy(parts: Parts) -> PlayedPolicy:
 
 @pytest.fixture
 def reaper(parts: Parts, policy: PlayedPolicy) -> Reaper:
-    return Reaper(parts, policy, Inbox(parts, policy, Replacer(parts, policy)))
+    inbox = Inbox(parts, policy, Replacer(parts, policy))
+    return Reaper(parts, policy, inbox, ServiceStatus(parts))
 
 
 def started(parts: Parts, *, ready: bool) -> Worker:

@@ -14,6 +14,7 @@ from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER, State
 from iotax._processes.live_settings import LiveSettings
 from iotax._processes.pool import Child, Worker
+from iotax._processes.service_status import ServiceStatus
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.target import Target
 from iotax._reload.policy import Reloading
@@ -123,6 +124,11 @@ def former_settings_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LiveSettings, "read_again", forgets)
 
 
+def reload_never_ends_for_the_service_manager(patch: pytest.MonkeyPatch) -> None:
+    """Failed reloads end; those that succeed do not."""
+    patch.setattr(ServiceStatus, "_follow_reload", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -137,6 +143,7 @@ def former_settings_stay(patch: pytest.MonkeyPatch) -> None:
         failed_fork_is_the_end,
         stop_forgets_who_boots,
         former_settings_stay,
+        reload_never_ends_for_the_service_manager,
     ],
     ids=lambda plant: plant.__name__,
 )
