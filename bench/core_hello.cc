@@ -23,7 +23,8 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 
 /// One iteration of a driver. Returns false if the request got no response.
 bool serve(Connection& connection, std::string_view request, Instant now) {
-  static const AnswerFields fields(std::array{Field{"Content-Type", "text/plain; charset=utf-8"}});
+  static const ResponseFields fields(
+      std::array{Field{"Content-Type", "text/plain; charset=utf-8"}});
   connection.on_time(now);
   connection.receive(bytes_of(request));
   Step step = connection.step();

@@ -14,8 +14,6 @@ version = release = _version[1]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
 source_suffix = {".md": "markdown"}
-# Text that another page includes.
-exclude_patterns = ["internals/where_to_change.md"]
 
 # ---- Markdown
 

@@ -106,7 +106,7 @@ std::string difference(const conformance::Answer& seen, const Meant& meant) {
   if (seen.content != content_of(meant)) return "other content";
   if (meant.finished && !seen.complete) return "no end";
   if (!meant.finished && seen.complete && !reaches_its_length(meant))
-    return "a break that does not show";
+    return "a truncation that does not show";
   const std::string* length = seen.field("content-length");
   if (meant.status == 204 && length != nullptr) return "a length in a 204";
   return {};
@@ -121,7 +121,7 @@ void Conversation::die(const std::string& why) const {
   std::fprintf(stderr, "\n%s\n  sent      %s\n  got       %s\n", why.c_str(),
                conformance::escaped(sent_).c_str(), conformance::escaped(output_, 4000).c_str());
   for (const Meant& meant : meant_) {
-    std::fprintf(stderr, "  meant     %d %s, %zu octets of content%s%s\n", meant.status,
+    std::fprintf(stderr, "  meant     %d %s, %zu bytes of body%s%s\n", meant.status,
                  meant.by_server ? "by the server" : "", meant.content.size(),
                  meant.finished ? ", finished" : "", meant.head_request ? ", to HEAD" : "");
   }
@@ -190,21 +190,21 @@ bool Conversation::step() {
   if (std::holds_alternative<core::NeedInput>(step)) return false;
   if (std::holds_alternative<core::Paused>(step)) return false;
   if (was_closed) die("an event after the close");
-  if (refusal_) die("an event behind a refusal");
+  if (refusal_) die("an event after a rejection");
   if (std::holds_alternative<core::HeadEnd>(step)) {
     begin();
   } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
-    if (data->id != id_ || complete_) die("content of no request");
+    if (data->id != id_ || complete_) die("a body without a request");
     if (data->bytes.empty()) die("an empty BodyData");
     content_bytes_ += data->bytes.size();
     if (limits_.body_bytes_max != 0 && content_bytes_ > limits_.body_bytes_max)
-      die("content over the limit");
+      die("a body over the limit");
   } else if (const auto* end = std::get_if<core::BodyEnd>(&step)) {
-    if (end->id != id_ || complete_) die("the end of no request");
+    if (end->id != id_ || complete_) die("an end without a request");
     complete_ = true;
   } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
     if (rejected->in_body_of != core::RequestId::none && rejected->in_body_of != id_)
-      die("a fault in content of no request");
+      die("a body fault without a request");
     if (rejected->status == 0) {
       if (stage_ == Stage::none && !closed()) die("an end that does not close");
     } else {
@@ -220,7 +220,7 @@ void Conversation::begin() {
   const core::Head& head = connection_.head();
   if (in_progress()) die("a request within a request");
   if (head.id <= id_) die("a request out of order");
-  if (!meant_.empty() && !meant_.back().finished) die("a request behind a broken answer");
+  if (!meant_.empty() && !meant_.back().finished) die("a request after a truncated response");
   id_ = head.id;
   stage_ = Stage::owed;
   complete_ = false;
@@ -232,11 +232,11 @@ void Conversation::begin() {
 }
 
 void Conversation::refuse() {
-  const core::ServerAnswer text = server_answer(*std::exchange(refusal_, std::nullopt));
+  const core::ServerResponse text = server_response(*std::exchange(refusal_, std::nullopt));
   const bool head_request = connection_.content_bytes(text) == 0;
-  connection_.refuse(text);
+  connection_.reject(text);
   if (!closed()) {
-    if (stage_ != Stage::open) die("a refusal that does not close");
+    if (stage_ != Stage::open) die("a rejection that does not close");
     return;  // the application's response came first
   }
   if (!in_progress()) meant_.emplace_back();
@@ -245,7 +245,7 @@ void Conversation::refuse() {
   stage_ = Stage::none;
 }
 
-void Conversation::meant_by_server(const core::ServerAnswer& answer) {
+void Conversation::meant_by_server(const core::ServerResponse& answer) {
   Meant& meant = meant_.back();
   meant.status = answer.status;
   meant.by_server = true;
@@ -254,8 +254,8 @@ void Conversation::meant_by_server(const core::ServerAnswer& answer) {
   meant.finished = true;
 }
 
-core::ServerAnswer Conversation::server_answer(int status) const {
-  core::ServerAnswer text;
+core::ServerResponse Conversation::server_response(int status) const {
+  core::ServerResponse text;
   text.status = status;
   text.sentence = "no";
   text.date = kDate;
@@ -286,7 +286,7 @@ void Conversation::act() {
     case 5:
       return end(false);
     case 6: {
-      const core::AnswerFields hints(std::array{core::Field{"Link", "</a>; rel=preload"}});
+      const core::ResponseFields hints(std::array{core::Field{"Link", "</a>; rel=preload"}});
       if (stage_ == Stage::owed && connection_.head().version == core::Version::http_1_1)
         ++meant_.back().interims;
       return connection_.inform(id_, 103, hints);
@@ -329,10 +329,10 @@ void Conversation::act_late() {
       connection_.abort(late);
       break;
     case 4:
-      connection_.answer(late, server_answer(500));
+      connection_.respond_instead(late, server_response(500));
       break;
     case 5:
-      connection_.inform(late, 103, core::AnswerFields());
+      connection_.inform(late, 103, core::ResponseFields());
       break;
     case 6:
       connection_.continue_100(late);
@@ -348,7 +348,7 @@ void Conversation::respond() {
   const bool usual = choices_.below(8) != 7;
   const std::string status(usual ? choices_.one_of(kStatuses) : choices_.text(16));
   if (core::check_status(status) != core::HeadFault::none) return answer(500);
-  core::AnswerFields fields;
+  core::ResponseFields fields;
   std::optional<std::uint64_t> own;
   for (std::size_t left = choices_.below(5); left != 0; --left) {
     core::Field field;
@@ -413,21 +413,21 @@ void Conversation::end(bool finish) {
     connection_.abort(id_);
     meant.finished = false;
   }
-  if (!meant.finished && !closed()) die("a broken answer that does not close");
+  if (!meant.finished && !closed()) die("a truncated response that does not close");
   over();
 }
 
 void Conversation::answer(int status) {
-  core::ServerAnswer text = server_answer(status);
+  core::ServerResponse text = server_response(status);
   text.close = choices_.yes();
-  connection_.answer(id_, text);
+  connection_.respond_instead(id_, text);
   meant_by_server(text);
   over();
 }
 
 /// The request has ended; pipelined input comes next.
 void Conversation::over() {
-  if (says_close() && !closed()) die("says close and goes on");
+  if (says_close() && !closed()) die("sends Connection: close and continues");
   stage_ = Stage::none;
   refusal_.reset();  // the application's response came first
 }
@@ -504,7 +504,7 @@ void Conversation::judge() {
     }
     if (answer.status == 100 &&
         (finals.size() >= meant_.size() || !meant_[finals.size()].continued))
-      die("a 100 (Continue) that nobody waits for");
+      die("a 100 (Continue) that the client does not wait for");
     if (answer.status == 103) ++interims;
   }
   std::size_t due = 0, interims_due = 0;
@@ -513,18 +513,18 @@ void Conversation::judge() {
     // An aborted response may have sent nothing; then it is the last one.
     if (due == finals.size() && due < meant_.size() && !meant.finished && &meant == &meant_.back())
       continue;
-    if (due == finals.size()) die("an answer is missing");
+    if (due == finals.size()) die("a response is missing");
     conformance::Answer seen = finals[due];
     if (due >= strict.finals.size()) die("the two readers differ");
     seen.reason = strict.finals[due].reason;
     if (seen.content != strict.finals[due].content || seen.status != strict.finals[due].status)
       die("the two readers differ");
     const std::string differs = difference(seen, meant);
-    if (!differs.empty()) die("answer " + std::to_string(due + 1) + ": " + differs);
+    if (!differs.empty()) die("response " + std::to_string(due + 1) + ": " + differs);
     ++due;
   }
-  if (due != finals.size()) die("more answers than were meant");
-  if (interims != interims_due) die("103 answers are missing, or too many");
+  if (due != finals.size()) die("more responses than were meant");
+  if (interims != interims_due) die("103 responses are missing, or too many");
 }
 
 }  // namespace iotax::fuzz

@@ -55,7 +55,7 @@ class Conversation {
   void take_output();
   /// Take only a part, as when a socket is full.
   void take_some_output();
-  void hold_clock(bool held) { connection_.hold_clock(held); }
+  void pause_clock(bool held) { connection_.pause_clock(held); }
   void close_soon();
 
   /// Whether the application also runs before the request is complete.
@@ -84,11 +84,11 @@ class Conversation {
   void answer(int status);
   void act_late();
   void refuse();
-  void meant_by_server(const core::ServerAnswer& answer);
+  void meant_by_server(const core::ServerResponse& answer);
   void over();
   [[nodiscard]] bool says_close() const;
   [[nodiscard]] std::size_t output_size() const;
-  [[nodiscard]] core::ServerAnswer server_answer(int status) const;
+  [[nodiscard]] core::ServerResponse server_response(int status) const;
 
   const core::Limits& limits_;
   Choices choices_;

@@ -1,9 +1,9 @@
 """Model of environ for fuzz_environ, written from PEP 3333, RFC 3875 and http1-policy.
 
-`check(call, request, body, peer, octets)` raises AssertionError. `call` is (environ, body that was
+`check(call, request, body, peer, sent)` raises AssertionError. `call` is (environ, body that was
 read); `request` maps keys of environ to their bytes in policy_model.h; `peer` is (remote address,
-remote port, local address, local port), empty for a Unix socket; `octets` are all bytes that the
-client sent.
+remote port, local address, local port), empty for a Unix socket; `sent` are all bytes of the
+client.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ REG_NAME = re.compile(r"[A-Za-z0-9._~-]+")
 PREFIX = re.compile(r"(?:[A-Za-z0-9/\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*")
 
 
-def check(call, request, body, peer, octets):
+def check(call, request, body, peer, sent):
     environ, content = call
     assert content == body, content
     assert type(environ) is dict
@@ -32,7 +32,7 @@ def check(call, request, body, peer, octets):
     texts = {key: value for key, value in environ.items() if type(value) is str}
     target = texts.pop("REQUEST_URI")
     assert texts.pop("RAW_URI") == target
-    assert b" " + target.encode("latin-1") + b" HTTP/1." in octets
+    assert b" " + target.encode("latin-1") + b" HTTP/1." in sent
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", texts.pop("iotax.request_id"))
     assert texts.pop("SERVER_SOFTWARE").startswith("iotax/")
     assert texts.pop("GATEWAY_INTERFACE") == "CGI/1.1"

@@ -61,10 +61,10 @@ void interleave(Conversation& talk, std::string_view& client) {
       default:
         if (choices.below(8) == 7) talk.close_soon();
         held = choices.yes();
-        talk.hold_clock(held);
+        talk.pause_clock(held);
     }
   }
-  talk.hold_clock(false);
+  talk.pause_clock(false);
 }
 
 void end(Conversation& talk, std::string_view client) {
@@ -78,7 +78,7 @@ void end(Conversation& talk, std::string_view client) {
       talk.receive(client);
       client = {};
     } else if (!talk.pass_to_deadline()) {
-      talk.die("waits for ever");
+      talk.die("waits forever");
     }
   }
 }

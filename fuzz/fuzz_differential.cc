@@ -22,11 +22,11 @@ using conformance::Ending;
 using fuzz::die;
 
 std::string in_words(const conformance::Meaning& meaning) {
-  std::string out = std::to_string(meaning.requests.size()) + " requests, answers";
+  std::string out = std::to_string(meaning.requests.size()) + " requests, responses";
   for (const auto& answer : meaning.answers)
     out += ' ' + std::to_string(answer.status) + ' ' + answer.connection;
-  constexpr std::string_view kEndings[] = {"; stays open", "; closes", "; refused with",
-                                           "; perhaps refused with"};
+  constexpr std::string_view kEndings[] = {"; stays open", "; closes", "; rejected with",
+                                           "; perhaps rejected with"};
   out += kEndings[static_cast<std::size_t>(meaning.ending)];
   for (const int status : meaning.refusals) out += ' ' + std::to_string(status);
   return out;
@@ -38,13 +38,13 @@ std::string difference(const conformance::Meaning& meaning, const conformance::O
   const auto answers = conformance::read_answers(run.output, run.methods, run.closed);
   if (!answers.error.empty()) return "output: " + answers.error;
   const std::size_t due = meaning.answers.size();
-  if (answers.finals.size() < due || answers.finals.size() > due + 1) return "other answers";
+  if (answers.finals.size() < due || answers.finals.size() > due + 1) return "other responses";
   for (std::size_t i = 0; i < due; ++i) {
     const auto& answer = answers.finals[i];
     const std::string* connection = answer.field("connection");
     if (!answer.complete || answer.status != meaning.answers[i].status ||
         (connection != nullptr ? *connection : std::string()) != meaning.answers[i].connection)
-      return "answer " + std::to_string(i + 1) + " is another one";
+      return "response " + std::to_string(i + 1) + " differs";
   }
   const std::vector<int> interims(meaning.continue_due ? 1 : 0, 100);
   if (answers.interims != interims) return "not 100 (Continue) where it is due, and only there";
@@ -58,9 +58,9 @@ std::string difference(const conformance::Meaning& meaning, const conformance::O
     case Ending::closed:
       return !run.closed || refused ? "does not simply close" : "";
     case Ending::refused:
-      return allowed ? "" : "not refused, or with another status";
+      return allowed ? "" : "not rejected, or with another status";
     case Ending::undecided:
-      return allowed || (!run.closed && !refused) ? "" : "refused with another status";
+      return allowed || (!run.closed && !refused) ? "" : "rejected with another status";
   }
   return {};
 }

@@ -63,8 +63,9 @@ bridge::EnvironOptions options() {
 class SilentLog final : public driver::Log {
  public:
   void access(std::string_view) noexcept override {}
-  void server(driver::Level, std::string_view) noexcept override {}
-  void application(const void*, std::string_view, bool) noexcept override {}
+  void server(driver::Level, std::string_view, const driver::RequestIds&) noexcept override {}
+  void application(const void*, std::string_view, bool,
+                   const driver::RequestIds&) noexcept override {}
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override {}
 };

@@ -64,12 +64,12 @@ void check_answers(std::string_view raw, const conformance::Observed& run) {
   for (std::size_t i = 0; i < answers.finals.size(); ++i) {
     const auto& answer = answers.finals[i];
     const bool last = i + 1 == answers.finals.size();
-    if (!answer.complete) die(raw, "an answer breaks off", run);
+    if (!answer.complete) die(raw, "a response is truncated", run);
     if (answer.status == 200) ++served;
-    if (answer.status >= 300 && !(last && run.closed)) die(raw, "a refusal is not the end", run);
+    if (answer.status >= 300 && !(last && run.closed)) die(raw, "a rejection is not the end", run);
   }
-  if (served != run.requests.size()) die(raw, "not one answer for each completed request", run);
-  if (answers.finals.size() > run.methods.size() + 1) die(raw, "more answers than requests", run);
+  if (served != run.requests.size()) die(raw, "not one response for each completed request", run);
+  if (answers.finals.size() > run.methods.size() + 1) die(raw, "more responses than requests", run);
 }
 
 conformance::Observed play(const Setup& setup, std::string_view raw,
@@ -89,8 +89,8 @@ conformance::Observed play(const Setup& setup, std::string_view raw,
   return play.observed();
 }
 
-core::ServerAnswer text_of(int status, bool close) {
-  core::ServerAnswer text;
+core::ServerResponse text_of(int status, bool close) {
+  core::ServerResponse text;
   text.status = status;
   text.close = close;
   return text;
@@ -113,9 +113,9 @@ void check_memory(const Setup& setup, std::string_view raw, const conformance::C
       const core::Step step = connection.step();
       more = false;
       if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
-        if (rejected->status != 0) connection.refuse(text_of(rejected->status, true));
+        if (rejected->status != 0) connection.reject(text_of(rejected->status, true));
       } else if (const auto* end = std::get_if<core::BodyEnd>(&step)) {
-        connection.answer(end->id, text_of(200, false));
+        connection.respond_instead(end->id, text_of(200, false));
         more = true;
       } else {
         more = std::holds_alternative<core::HeadEnd>(step) ||

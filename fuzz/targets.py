@@ -14,6 +14,8 @@ ROOT = FUZZ.parent
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.cc"))
 SEED_BYTES_MAX = 8192  # longer inputs only repeat themselves; the small limits need none
 
+WITHOUT_CLIENT = ("access_line", "response")  # their inputs consist of choices
+
 # The flags of client.h.
 EARLY, SMALL_LIMITS, EOF = 1, 2, 4
 
@@ -43,33 +45,33 @@ def engine(directory: Path, target: str) -> Path:
 
 def seeds(target: str) -> dict[str, bytes]:
     """Return the HTTP/1 cases as inputs, by name; none for a target without client bytes."""
-    if target == "response":
+    if target in WITHOUT_CLIENT:
         return {}
     found = {}
     for file in sorted((ROOT / "conformance" / "http1").glob("*.jsonl")):
         for case in map(json.loads, file.read_text("ascii").splitlines()):
-            octets = case["raw"].encode("latin-1")
-            if len(octets) > SEED_BYTES_MAX:
+            raw = case["raw"].encode("latin-1")
+            if len(raw) > SEED_BYTES_MAX:
                 continue
-            for flavor, data in flavors(target, octets, case["eof"], len(found)).items():
+            for flavor, data in flavors(target, raw, case["eof"], len(found)).items():
                 found[case["id"] + flavor] = data
     return found
 
 
-def flavors(target: str, octets: bytes, eof: bool, number: int) -> dict[str, bytes]:
+def flavors(target: str, raw: bytes, eof: bool, number: int) -> dict[str, bytes]:
     if target == "connection":  # bytes, choices, number of choices
         ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
-        return {way: octets + end for way, end in ends.items()}
+        return {way: raw + end for way, end in ends.items()}
     ways = {"": 0, ".small": SMALL_LIMITS}
     if target == "request":
         ways |= {".early": EARLY, ".early-small": EARLY | SMALL_LIMITS}
     last = EOF if eof else 0
-    return {way: bytes([flags | last, number % 5]) + octets for way, flags in ways.items()}
+    return {way: bytes([flags | last, number % 5]) + raw for way, flags in ways.items()}
 
 
-def octets_of_client(target: str, data: bytes) -> bytes | None:
+def client_bytes(target: str, data: bytes) -> bytes | None:
     """Return the bytes that an input sends as the client; None if it consists of choices."""
-    if target == "response":
+    if target in WITHOUT_CLIENT:
         return None
     if target == "connection":
         return data[: max(0, len(data) - 1 - data[-1])] if data else b""

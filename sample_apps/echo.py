@@ -1,6 +1,6 @@
 """Sends back what it is sent: `iotax echo`.
 
-`/` echoes the content of the request, `/environ` prints the environ that the server made.
+`/` sends the body of the request back, `/environ` prints the environ of the server.
 """
 
 

@@ -3,7 +3,7 @@
 /          raises before it calls start_response
 /started   raises after start_response, before the first block
 /middle    raises after the first block
-/close     raises in close(), when the answer is complete
+/close     raises in close(), when the response is complete
 /exit      raises SystemExit
 /wrong     returns a str where PEP 3333 asks for bytes
 """

@@ -1,6 +1,6 @@
 """A view that takes its time: `iotax slow`.
 
-`/?seconds=0.5` sleeps for so long before it answers.
+`/?seconds=0.5` sleeps for this time before it responds.
 """
 
 import time

@@ -140,7 +140,7 @@ def refusal_beside_spinning_thread(name, context, seconds):
         spin.close()
     p50, p99 = load.percentile(times, 0.5), load.percentile(times, 0.99)
     text = f"first {milliseconds(times[0])}, p50 {milliseconds(p50)}, p99 {milliseconds(p99)}"
-    return "one thread, it spins: a refusal", "within 3 ms", text
+    return "one thread, it spins: a rejection", "within 3 ms", text
 
 
 CHECKS = (
@@ -163,6 +163,6 @@ def run(name, context, *, seconds, say):
         try:
             rows.append(list(check(name, context, seconds)))
         except (OSError, RuntimeError, Unavailable) as why:
-            rows.append([check.__name__.replace("_", " "), "", f"broke off: {why}"])
+            rows.append([check.__name__.replace("_", " "), "", f"aborted: {why}"])
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]

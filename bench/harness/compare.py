@@ -160,7 +160,7 @@ def table(results, names):
             if failed := sum(one.failed for one in costs):
                 lines.append(f"{name}, {key}: {failed} requests failed")
             elif not all(one.per_second > 0 for one in costs):
-                lines.append(f"{name}, {key}: no answer in a whole run")
+                lines.append(f"{name}, {key}: no response in a complete run")
     lines += [f"{name}: {why}" for name, why in results.notes.items()]
     return lines
 

@@ -88,7 +88,7 @@ def exactly(port, count, connections=8):
             client.send(data)
         for client in clients:
             if not client.receive().startswith(b"HTTP/1.1 200"):
-                raise RuntimeError("an answer is not 200")
+                raise RuntimeError("a response is not 200")
     for client in clients:
         client.close()
 

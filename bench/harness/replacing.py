@@ -153,7 +153,7 @@ def wait_for_workers(server, running, count, *, without=()):
     wait_until(
         running,
         lambda: len(set(serving(server, running)) - set(without)) >= count,
-        f"answer of {count} new workers",
+        f"response of {count} new workers",
     )
     return sorted(set(serving(server, running)) - set(without))
 
@@ -298,7 +298,7 @@ def wait_for_version(port, version):
         with contextlib.suppress(OSError, AssertionError), Connection(port) as connection:
             if connection.ask("/echo/ready", "Connection: close").get("X-Version") == version:
                 return
-    raise Stuck(f"no answer of version {version}")
+    raise Stuck(f"no response of version {version}")
 
 
 def add(one, other):
@@ -378,13 +378,13 @@ def remarks(key, name, result):
     if result.excused:
         share = len(result.excused) / result.events if result.events else 0
         yield (
-            f"{where}: {len(result.excused)} requests ({share:.1f} per time) broke off visibly with"
-            " the worker that had them; they are not counted as lost"
+            f"{where}: {len(result.excused)} requests ({share:.1f} per time) were aborted with"
+            " their worker; they do not count as lost"
         )
     if result.waits:
         waits = sorted(result.waits)
         yield (
-            f"{where}: from save to new answer {waits[len(waits) // 2]:.2f} s (median),"
+            f"{where}: from save to new response {waits[len(waits) // 2]:.2f} s (median),"
             f" {waits[-1]:.2f} s (longest)"
         )
     if result.stuck:

@@ -122,7 +122,7 @@ class Reader {
       if (name == "transfer-encoding") codings.push_back(&value);
     }
     if (lengths.size() + codings.size() > 1) {
-      fail("content that is delimited in two ways");
+      fail("a body that is delimited in two ways");
     } else if ((answer.interim() || answer.status == 204) && lengths.size() + codings.size() > 0) {
       fail(
           "a 1xx or 204 with Content-Length or Transfer-Encoding");  // RFC 9110 §8.6, RFC 9112 §6.1

@@ -14,28 +14,28 @@
 
 namespace iotax::conformance {
 
-/// One final response that may come: a 2xx of the application, or one of these statuses.
+/// One acceptable final response: a 2xx of the application, or one of these statuses.
 struct WantedAnswer {
   bool served = false;
   std::vector<int> statuses;  // 0: closed without a response
 };
 
-/// A request as the application has to see it.
+/// A request as the application must receive it.
 struct WantedRequest {
   std::string method;
   std::string path_info;
   std::string query;
   std::string body;
-  /// Keys of environ and their values; nothing: the key must not be there.
+  /// Keys of environ and their values; nothing: the key must be absent.
   std::map<std::string, std::optional<std::string>> environ;
 };
 
 enum class Interim : std::uint8_t { optional, required, forbidden };
 
 struct Expectation {
-  bool pending = false;               // neither answered nor closed for half a second
+  bool pending = false;               // no response and no close for half a second
   WantedAnswer first;                 // `status`
-  std::vector<WantedAnswer> answers;  // `responses`, or what stands for it when it is absent
+  std::vector<WantedAnswer> answers;  // `responses`, or its default
   std::vector<WantedRequest> requests;
   std::optional<bool> close;
   Interim interim = Interim::optional;

@@ -35,7 +35,7 @@ def play(case: Case, pieces: Pieces, log: Path) -> Seen:
         seen.data += connection.take_output()
         awaited = f"HTTP/1.1 {step.wait_for} ".encode()
         if step.wait_for and awaited not in seen.data[heard_bytes:]:
-            seen.trouble = f"{step.wait_for} did not come"
+            seen.trouble = f"{step.wait_for} did not arrive"
     if case.eof:
         connection.receive_eof()
     seen.data += connection.take_output()
@@ -50,7 +50,7 @@ def run(cases: list[Case], seed: int) -> bool:
     sys.path.insert(0, str(APPS))
     ways: dict[str, Pieces] = {
         "in one piece": in_one_piece,
-        "octet by octet": byte_by_byte,
+        "byte by byte": byte_by_byte,
         f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
     }
     failed: set[str] = set()

@@ -1,5 +1,5 @@
-// The core level: every case against core::Connection, whole, cut in two everywhere, byte by
-// byte; once with the application called when the body is there, once when the head is there.
+// The core level: every case against core::Connection, in one piece, split in two everywhere, byte
+// by byte; once with the application called when the body is there, once when the head is there.
 #include "runner/core_play.h"
 #include "runner/level.h"
 
@@ -34,7 +34,7 @@ conformance::Variant variant(std::string name, conformance::Calling calling) {
 int main(int argc, char** argv) {
   conformance::Level level;
   level.name = "core";
-  level.variants.push_back(variant("called with the content", conformance::Calling::complete));
+  level.variants.push_back(variant("called with the body", conformance::Calling::complete));
   level.variants.push_back(variant("called with the head", conformance::Calling::early));
   return conformance::run_level(level, argc, argv);
 }

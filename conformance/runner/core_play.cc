@@ -42,8 +42,8 @@ void CorePlay::violate(std::string what) { observed_.violations.push_back(std::m
 void CorePlay::receive(std::string_view octets) {
   if (closed()) return;
   if (!connection_.wants_input()) violate("wants no input although nothing is in progress");
-  // A copy of exactly this size, gone after the turn: a sanitizer sees a read beyond it and a view
-  // that outlives it.
+  // A copy of exactly this size, freed after the turn: a sanitizer detects a read beyond it and a
+  // view that outlives it.
   const auto copy = std::make_unique<std::byte[]>(octets.size());
   if (!octets.empty()) std::memcpy(copy.get(), octets.data(), octets.size());
   connection_.on_time(now_);
@@ -96,7 +96,7 @@ void CorePlay::turn(std::size_t received_bytes) {
     if (!std::holds_alternative<core::Paused>(connection_.step()))
       violate("a step other than Paused after closing");
   } else if (rejected_) {
-    violate("a refusal that does not close");
+    violate("a rejection that does not close");
   } else if (connection_.deadline() < now_) {
     violate("a deadline in the past");
   }
@@ -150,15 +150,15 @@ void CorePlay::on(const core::Head& head) {
 }
 
 void CorePlay::on(const core::BodyData& data) {
-  if (data.id != last_id_) violate("content of request " + number(data.id));
+  if (data.id != last_id_) violate("the body of request " + number(data.id));
   if (data.bytes.empty()) violate("an empty BodyData");
   if (answered_) return;
-  if (!in_progress_) violate("content after BodyEnd");
+  if (!in_progress_) violate("a body after BodyEnd");
   body_ += text_of(data.bytes);
   if (content_ != core::Content::chunked && body_.size() > content_bytes_)
-    violate("more content than announced");
+    violate("a longer body than announced");
   if (limits_.body_bytes_max != 0 && body_.size() > limits_.body_bytes_max)
-    violate("content over the limit");
+    violate("a body over the limit");
 }
 
 void CorePlay::on(const core::BodyEnd& end) {
@@ -166,18 +166,18 @@ void CorePlay::on(const core::BodyEnd& end) {
   if (answered_) return;
   if (!in_progress_) violate("a second BodyEnd");
   if (content_ != core::Content::chunked && body_.size() != content_bytes_)
-    violate("less content than announced");
+    violate("a shorter body than announced");
   const core::Head& head = connection_.head();
   if (head.id != last_id_ || seen_request(head) != request_)
     violate("the head has changed before its end");
   in_progress_ = false;
   if (head.asterisk) {
-    core::ServerAnswer text;
+    core::ServerResponse text;
     text.status = 204;
     text.date = kDate;
     text.server = kServer;
     text.close = false;
-    connection_.answer(last_id_, text);
+    connection_.respond_instead(last_id_, text);
     return;
   }
   complete(request_, head.path == kNoRead ? std::string() : body_, content_);
@@ -195,24 +195,24 @@ void CorePlay::on(const core::Rejected& rejected) {
   if (!only_closes && rejected.status != core::status_of(rejected.fault))
     violate("a status that is not that of the fault");
   if (core::reason(rejected.fault).empty()) violate("a fault without a reason");
-  if (rejected.offending.size() > 80) violate("more than 80 offending octets");
+  if (rejected.offending.size() > 80) violate("more than 80 offending bytes");
   if (rejected.in_body_of != core::RequestId::none &&
       (rejected.in_body_of != last_id_ || !in_progress_)) {
-    violate("a fault in content that is not being read");
+    violate("a fault in a body that is not being read");
   }
   if (rejected.status == 0) return;
-  core::ServerAnswer text;
+  core::ServerResponse text;
   text.status = rejected.status;
   text.sentence = core::reason(rejected.fault);
   text.request_id = "test-1";
   text.date = kDate;
   text.server = kServer;
   if (!in_progress_ && connection_.content_bytes(text) == 0) observed_.methods.emplace_back("HEAD");
-  connection_.refuse(text);
+  connection_.reject(text);
 }
 
 void CorePlay::answer() {
-  const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
+  const core::ResponseFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
   core::ResponseHead head;
   head.status = "200 OK";
   head.fields = &fields;
@@ -222,8 +222,8 @@ void CorePlay::answer() {
   in_progress_ = false;
   connection_.respond(last_id_, head);
   if (connection_.body(last_id_, bytes_of(kAnswerText)) == core::Outcome::over_length)
-    violate("the answer was cut");
-  if (connection_.finish(last_id_) != core::Outcome::ok) violate("the answer has no end");
+    violate("the response was truncated");
+  if (connection_.finish(last_id_) != core::Outcome::ok) violate("the response has no end");
 }
 
 void CorePlay::flush() {

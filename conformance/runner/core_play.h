@@ -1,6 +1,6 @@
 // The reference application playing against core::Connection: it is the driver and the application
-// in one, on a virtual clock. Shared by the conformance runner and the fuzz target. Rules of the
-// seam that no case speaks of are checked on the way and recorded as violations.
+// in one, on a virtual clock. Shared by the conformance runner and the fuzz target. Rules of
+// the interface that no case covers are checked as well and recorded as violations.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,8 @@ namespace iotax::conformance {
 
 /// When the application is called.
 enum class Calling : std::uint8_t {
-  complete,  // when the body is there: the default of the server
-  early,     // when the head is there (--no-request-buffering): /noread answers before the body has
-             // been looked at
+  complete,  // the body is complete: the default of the server
+  early,     // only its head is (--no-request-buffering): /noread responds before the body is read
 };
 
 class CorePlay {

@@ -1,4 +1,4 @@
-// How the bytes of a case are cut. Pure arithmetic over positions.
+// How the bytes of a case are split. Pure arithmetic over positions.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace iotax::conformance {
 
-/// Positions, ascending, at which `raw` is cut; none: in one piece.
+/// Positions, ascending, at which `raw` is split; none: in one piece.
 using Cuts = std::vector<std::size_t>;
 
 /// Every position up to kEveryCutBytesMax bytes; beyond that the ends densely and the middle with

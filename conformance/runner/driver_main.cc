@@ -34,7 +34,7 @@ class ReferenceApplication final : public driver::Application {
     const bool reads = head.path != kNoRead;
     std::string content;
     if (reads && !read(exchange, content)) {
-      exchange.fail(500, "the content could not be read");
+      exchange.fail(500, "the body could not be read");
       return;
     }
     if (reads) check_size(exchange, content.size());
@@ -46,7 +46,7 @@ class ReferenceApplication final : public driver::Application {
   std::vector<conformance::SeenRequest> requests;
   std::vector<std::string> methods;
   std::vector<std::string> violations;
-  bool stopping = false;  // immediately: a call that still waits for its body may be cut off
+  bool stopping = false;  // immediately: a call that still waits for its body may be aborted
 
  private:
   static bool read(driver::Exchange& exchange, std::string& content) {
@@ -69,21 +69,21 @@ class ReferenceApplication final : public driver::Application {
   }
 
   void answer(driver::Exchange& exchange) {
-    const core::AnswerFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
+    const core::ResponseFields fields(std::array{core::Field{"Content-Type", "text/plain"}});
     core::ResponseHead head;
     head.status = "200 OK";
     head.fields = &fields;
     head.content_bytes = kAnswerText.size();
     exchange.respond(head);
     if (exchange.body(std::as_bytes(std::span(kAnswerText))) == driver::Sent::over_length) {
-      violations.emplace_back("the answer was cut");
+      violations.emplace_back("the response was truncated");
     }
     const driver::Sent end = exchange.finish();
-    if (end == driver::Sent::short_length) violations.emplace_back("the answer has no end");
+    if (end == driver::Sent::short_length) violations.emplace_back("the response has no end");
   }
 };
 
-/// A worker in a thread of its own, and one client in the thread that plays. Time stands still
+/// A worker in its own thread, and one client in the thread of the test. Time stands still
 /// until every thread waits, so after an instant's sleep the worker has done all it can.
 template <driver::Env E>
 class DriverPlay {
@@ -127,7 +127,7 @@ class DriverPlay {
     result.output = client_.received();
     result.closed = closed();
     if (client_.was_reset())
-      application_.violations.emplace_back("a reset could destroy the answer");
+      application_.violations.emplace_back("a reset could destroy the response");
     stop();
     result.requests = application_.requests;
     result.methods = application_.methods;

@@ -38,7 +38,7 @@ bool chosen(const Case& subject, const std::vector<std::string>& only) {
 
 std::string in_words(const Cuts& cuts, std::size_t raw_bytes) {
   if (cuts.empty()) return "in one piece";
-  if (cuts.size() + 1 == raw_bytes) return "octet by octet";
+  if (cuts.size() + 1 == raw_bytes) return "byte by byte";
   std::string out = "cut at";
   for (const std::size_t cut : cuts) out += " " + std::to_string(cut);
   return out;
@@ -50,7 +50,7 @@ void report(const Case& subject, const std::string& how, const std::string& why,
             << "\n  rule      " << subject.rule << "\n  point     " << subject.why << '\n';
   for (const SendStep& step : subject.steps)
     std::cout << "  sent      " << escaped(step.bytes) << '\n';
-  if (subject.eof) std::cout << "            then the client shuts down its side\n";
+  if (subject.eof) std::cout << "            then the client shuts down its sending side\n";
   for (const Expectation& expect : subject.expectations)
     std::cout << "  expected  " << expect.text << '\n';
   std::cout << describe(observed) << '\n';
@@ -71,7 +71,7 @@ std::vector<Cuts> all_cuts(const Case& subject, bool every_cut) {
   return result;
 }
 
-/// Stops at the first cut that fails.
+/// Stops at the first split that fails.
 bool passes(const Case& subject, const Variant& variant, bool every_cut) {
   const auto fail = [&](const Cuts& cuts, const std::string& why, const Observed& observed) {
     report(subject, variant.name + ", " + in_words(cuts, subject.raw.size()), why, observed);

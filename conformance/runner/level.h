@@ -1,5 +1,5 @@
-// What every level in C++ has in common: the choice of cases, the cuts, the count, and how a
-// failure is shown. A level only says how one case runs with given cuts.
+// Shared by all levels in C++: the choice of cases, the splits, the count, and how a failure is
+// shown. A level only runs one case with given splits.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ struct Variant {
 struct Level {
   std::string name;  // as it is printed: "core"
   std::vector<Variant> variants;
-  bool every_cut = true;  // false: whole, single bytes, and a few cuts
+  bool every_cut = true;  // false: in one piece, single bytes, and a few splits
 };
 
 /// Runs what the command line asks for (`--cases DIR`, `--only ID|GROUP`…) and prints `name: n of

@@ -193,7 +193,7 @@ def run(cases: list[Case], command: str, seed: int) -> bool:
     """Run all three ways of sending and print the outcome. Returns True if all passed."""
     ways: dict[str, Pieces] = {
         "in one piece": in_one_piece,
-        "octet by octet": byte_by_byte,
+        "byte by byte": byte_by_byte,
         f"in random pieces (--seed {seed})": in_random_pieces(random.Random(seed)),
     }
     addresses = loopback_addresses()

@@ -49,7 +49,7 @@ class ModelPlay {
   conformance::Observed observed_;
 };
 
-/// In one piece only: the model sees all that has come, cuts are none of its matters.
+/// In one piece only: the model sees all input together, so splits do not affect it.
 conformance::Observed run(const conformance::Case& subject, const conformance::Cuts&) {
   const core::Limits limits;
   ModelPlay play(limits);

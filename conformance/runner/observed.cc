@@ -87,15 +87,15 @@ std::string requests_objection(const std::vector<WantedRequest>& wanted,
 std::string answers_objection(const Expectation& expect, const Answers& answers, bool closed) {
   const auto& finals = answers.finals;
   if (finals.empty() && matches(expect.first, 0)) {
-    return closed ? std::string() : std::string("neither an answer nor a close");
+    return closed ? std::string() : std::string("neither a response nor a close");
   }
   if (finals.size() != expect.answers.size()) {
-    return std::to_string(finals.size()) + " answers, expected " +
+    return std::to_string(finals.size()) + " responses, expected " +
            std::to_string(expect.answers.size());
   }
   for (std::size_t i = 0; i < finals.size(); ++i) {
-    const auto which = "answer " + std::to_string(i + 1) + ": ";
-    if (!finals[i].complete) return which + "breaks off";
+    const auto which = "response " + std::to_string(i + 1) + ": ";
+    if (!finals[i].complete) return which + "is truncated";
     if (!matches(expect.answers[i], finals[i].status)) {
       return which + std::to_string(finals[i].status) + ", expected " + in_words(expect.answers[i]);
     }
@@ -103,7 +103,7 @@ std::string answers_objection(const Expectation& expect, const Answers& answers,
   for (const auto& [name, part] : expect.fields) {
     const auto* value = finals.empty() ? nullptr : finals.front().field(name);
     if (value == nullptr || value->find(part) == std::string::npos) {
-      return "answer 1: no field " + name + " with \"" + part + "\"";
+      return "response 1: no field " + name + " with \"" + part + "\"";
     }
   }
   return {};
@@ -111,7 +111,7 @@ std::string answers_objection(const Expectation& expect, const Answers& answers,
 
 std::string objection(const Expectation& expect, const Observed& observed) {
   if (expect.pending) {
-    if (!observed.output.empty() || observed.closed) return "answered or closed, expected to wait";
+    if (!observed.output.empty() || observed.closed) return "responded or closed, expected to wait";
     return requests_objection(expect.requests, observed.requests);
   }
   const Answers answers = read_answers(observed.output, observed.methods, observed.closed);
@@ -158,7 +158,7 @@ void complete(SeenRequest& request, std::string body, core::Content content) {
 }
 
 std::optional<std::string> objection(const Case& subject, const Observed& observed) {
-  if (!observed.violations.empty()) return "the seam: " + observed.violations.front();
+  if (!observed.violations.empty()) return "the interface: " + observed.violations.front();
   std::string all;
   for (const auto& expect : subject.expectations) {
     const auto found = objection(expect, observed);
@@ -169,13 +169,16 @@ std::optional<std::string> objection(const Case& subject, const Observed& observ
 }
 
 std::string difference(const Observed& whole, const Observed& cut) {
-  if (whole.requests != cut.requests) return "the requests differ from those of the whole";
-  if (whole.closed != cut.closed) return "the close differs from that of the whole";
-  if (whole.fault != cut.fault) return "the fault differs from that of the whole: " + whole.fault;
+  if (whole.requests != cut.requests)
+    return "the requests differ from those of the input in one piece";
+  if (whole.closed != cut.closed) return "the close differs from that of the input in one piece";
+  if (whole.fault != cut.fault)
+    return "the fault differs from that of the input in one piece: " + whole.fault;
   const auto octets = [](const Observed& run) {
     return read_answers(run.output, run.methods, run.closed).final_octets;
   };
-  if (octets(whole) != octets(cut)) return "the answers differ from those of the whole";
+  if (octets(whole) != octets(cut))
+    return "the responses differ from those of the input in one piece";
   return {};
 }
 
@@ -192,7 +195,7 @@ std::string describe(const Observed& observed) {
   out << "  output    " << (observed.output.empty() ? "(nothing)" : escaped(observed.output))
       << '\n'
       << "  connection " << (observed.closed ? "closed" : "open") << '\n';
-  if (!observed.fault.empty()) out << "  refusal   " << observed.fault << '\n';
+  if (!observed.fault.empty()) out << "  rejection " << observed.fault << '\n';
   for (const auto& violation : observed.violations) out << "  violation " << violation << '\n';
   return out.str();
 }

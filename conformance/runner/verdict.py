@@ -82,7 +82,7 @@ def _content(answer: Answer, rest: bytes, to_head: bool, closed: bool) -> bytes:
         if name in ("content-length", "transfer-encoding")
     ]
     if len(framing) > 1:
-        raise Malformed("content that is delimited in two ways")
+        raise Malformed("a body that is delimited in two ways")
     bodyless = answer.status < 200 or answer.status in (204, 304)
     if framing and (answer.status < 200 or answer.status == 204):
         raise Malformed(f"{answer.status} with {framing[0][0]}")
@@ -146,13 +146,13 @@ def _objection(expect: dict[str, Any], seen: Seen, final: bool) -> str:
     status = expect["status"]
     if status == "pending":
         if seen.data or seen.closed:
-            return "answered or closed, expected to wait"
+            return "responded or closed, expected to wait"
         return _requests_objection(expect["requests"], seen.requests) if final else ""
     methods = [request["method"] for request in expect["requests"]]
     try:
         answers = read_answers(seen.data, methods, seen.closed)
     except Malformed as error:
-        return f"malformed answer: {error}"
+        return f"malformed response: {error}"
     finals = [answer for answer in answers if answer.status >= 200 or not answer.complete]
     why = _answers_objection(expect, finals, seen.closed)
     if why:
@@ -170,18 +170,18 @@ def _objection(expect: dict[str, Any], seen: Seen, final: bool) -> str:
 def _answers_objection(expect: dict[str, Any], finals: list[Answer], closed: bool) -> str:
     status = expect["status"]
     if not finals and status != "ok" and 0 in status:
-        return "" if closed else "neither an answer nor a close"
+        return "" if closed else "neither a response nor a close"
     wanted = expect.get("responses", [status] * (len(expect["requests"]) if status == "ok" else 1))
     if len(finals) != len(wanted):
-        return f"{len(finals)} answers, expected {len(wanted)}"
+        return f"{len(finals)} responses, expected {len(wanted)}"
     for number, (answer, allowed) in enumerate(zip(finals, wanted, strict=True), 1):
         if not answer.complete:
-            return f"answer {number} breaks off"
+            return f"response {number} is truncated"
         if not (answer.status // 100 == 2 if allowed == "ok" else answer.status in allowed):
-            return f"answer {number}: {answer.status}, expected {allowed}"
+            return f"response {number}: {answer.status}, expected {allowed}"
     for name, part in expect.get("resp_headers", {}).items():
         if not finals or not any(key == name and part in value for key, value in finals[0].fields):
-            return f"answer 1: no field {name} with {part!r}"
+            return f"response 1: no field {name} with {part!r}"
     return ""
 
 

@@ -58,23 +58,25 @@ class Connection {
   /// The client has shut down its sending side.
   void receive_eof() noexcept;
   /// Set the response to the last Rejected. Not allowed when its status is 0.
-  void refuse(const ServerAnswer& answer);
+  void reject(const ServerResponse& response);
   /// The next response sends "Connection: close", and an idle connection closes (graceful
   /// shutdown).
   void close_soon() noexcept;
   /// Pause the client's timeouts while the driver does not read the body because the application
   /// does not take it, or while the driver still sends a stored response. `held` false resumes
   /// them.
-  void hold_clock(bool held) noexcept;
+  void pause_clock(bool held) noexcept;
   /// Neither a response in progress nor unprocessed input (bytes or EOF): step() has nothing to
   /// report until the next receive() or deadline().
   [[nodiscard]] bool idle() const noexcept;
   /// Start of the idle period; only while idle().
   [[nodiscard]] Instant idle_since() const noexcept;
+  /// When the first byte of the last head arrived, or a Rejected one; only while not idle().
+  [[nodiscard]] Instant head_since() const noexcept;
 
   // ---- from the application's side; ids other than the request in progress are ignored
   /// Send an interim response (103 Early Hints). Ignored for HTTP/1.0 and after the response head.
-  void inform(RequestId id, int status, const AnswerFields& fields);
+  void inform(RequestId id, int status, const ResponseFields& fields);
   /// Send the response head. Returns its status code, or 0 if the call is ignored.
   int respond(RequestId id, const ResponseHead& head);
   /// Blocks larger than kCopyBytesMax are only referenced: consume the output (output(), sent())
@@ -83,15 +85,20 @@ class Connection {
   /// The next `length` bytes of the response come from a file that the driver keeps open. Only with
   /// a known content length.
   Outcome body_file(RequestId id, std::uint64_t length);
+  /// Content bytes of the response in progress that were taken so far: without those that exceed
+  /// its length, and 0 for HEAD.
+  [[nodiscard]] std::uint64_t body_given() const noexcept;
   /// Complete the response. Returns Outcome::ok or short_length.
   Outcome finish(RequestId id);
+  /// Whether finish() would return short_length now.
+  [[nodiscard]] bool is_short() const noexcept;
   /// The application failed after the response head was sent: truncate the response visibly,
   /// without a terminator (beyond 5.2).
   void abort(RequestId id);
   /// Send a complete response of the server's own. Only before respond() for this id.
-  void answer(RequestId id, const ServerAnswer& answer);
-  /// Number of body bytes that answer() would send now: 0 for HEAD.
-  [[nodiscard]] std::uint64_t content_bytes(const ServerAnswer& answer) const noexcept;
+  void respond_instead(RequestId id, const ServerResponse& response);
+  /// Number of body bytes that respond_instead() would send now: 0 for HEAD.
+  [[nodiscard]] std::uint64_t content_bytes(const ServerResponse& response) const noexcept;
   /// Send 100 (Continue) if the request expects it and no part of its body has arrived. RFC 9110
   /// §10.1.1.
   void continue_100(RequestId id);
@@ -121,7 +128,7 @@ class Connection {
   /// Whether a head has begun to arrive that is neither complete nor rejected.
   [[nodiscard]] bool in_head() const noexcept;
   /// A copy of the incomplete or rejected head received so far, and of the bytes after it: input
-  /// for partial_head.h. Empty if no head has begun. Only until refuse().
+  /// for partial_head.h. Empty if no head has begun. Only until reject().
   [[nodiscard]] std::string partial_head() const;
   /// The head of the request in progress, between its HeadEnd and its end.
   [[nodiscard]] const Head& head() const noexcept;

@@ -10,9 +10,9 @@
 #include "core/bytes.h"
 #include "core/char_class.h"
 #include "core/connection.h"
-#include "core/framing.h"
 #include "core/output.h"
 #include "core/parser.h"
+#include "core/response_framing.h"
 #include "core/serialize.h"
 #include "core/text.h"
 #include "core/transfer_rate.h"
@@ -23,12 +23,12 @@ namespace iotax::core {
 /// Buffers for a small request and its response, in one allocation that exists only while it is
 /// needed: a typical head with a few fields, a small response. Larger contents move to their own
 /// memory. Its size is the largest that glibc serves from its per-thread cache.
-struct Desk {
+struct InlineBuffers {
   alignas(Field) std::array<char, 6 * sizeof(Field)> fields;
   std::array<char, 384> head;
-  std::array<char, 448> answer;
+  std::array<char, 448> response;
 };
-static_assert(sizeof(Desk) <= 1032);
+static_assert(sizeof(InlineBuffers) <= 1032);
 
 struct Connection::State {
   State(const Limits& limits_lent, const Policy& policy_lent, Instant at) noexcept;
@@ -47,9 +47,10 @@ struct Connection::State {
   ResponseState response = ResponseState::idle;
 
   struct Free {
-    void operator()(Desk* given_back) const noexcept { std::free(given_back); }
+    void operator()(InlineBuffers* given_back) const noexcept { std::free(given_back); }
   };
-  std::unique_ptr<Desk, Free> desk;  // declared before the buffers that may start in it
+  std::unique_ptr<InlineBuffers, Free>
+      inline_buffers;  // declared before the buffers that may start in it
 
   // ---- input
   /// Unprocessed input. Owned by the caller or, if `feed_owned`, in `rest` or after the head in
@@ -77,11 +78,12 @@ struct Connection::State {
                         // inserted at `deferred_split`
   std::size_t deferred_split = 0;
   Framing framing = Framing::undecided;
-  std::uint64_t answer_left = 0;  // Framing::length
-  bool soon = false;              // close_soon()
-  bool request_persists = true;   // RFC 9112 §9.3
-  bool refused_in_head = false;   // the rejected part is a head
-  bool refused_head = false;      // and its method is HEAD
+  std::uint64_t body_left = 0;   // Framing::length
+  std::uint64_t body_given = 0;  // bytes of it in the output, so far
+  bool close_requested = false;  // close_soon()
+  bool request_persists = true;  // RFC 9112 §9.3
+  bool refused_in_head = false;  // the rejected part is a head
+  bool refused_head = false;     // and its method is HEAD
 
   // ---- request_side.cc
   /// Result of one turn; the event itself is in `head`, `data` or `rejected`.

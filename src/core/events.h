@@ -29,8 +29,8 @@ struct Field {
 enum class Content : std::uint8_t { none, length, chunked };
 
 /// An accepted request head; Connection::head() returns it. All views point into the connection's
-/// memory and stay valid until finish(), abort() or answer() for this id, not only until the next
-/// call, so that a body may arrive in between.
+/// memory and stay valid until finish(), abort() or respond_instead() for this id, not only until
+/// the next call, so that a body may arrive in between.
 struct Head {
   RequestId id{};
   std::string_view method;  // a known method, never CONNECT or TRACE
@@ -50,7 +50,8 @@ struct Head {
   Content content = Content::none;
   bool expects_continue = false;  // Expect: 100-continue from HTTP/1.1, and a body follows
   bool forwarded = false;         // X-Forwarded-For is among the fields
-  bool asterisk = false;          // OPTIONS *: the server responds to it (answer(), 204 with Allow)
+  bool asterisk =
+      false;  // OPTIONS *: the server responds to it (respond_instead(), 204 with Allow)
 };
 
 /// The head of `id` is complete and accepted. Connection::head() has it; the event does not carry
@@ -73,11 +74,12 @@ struct BodyEnd {
 /// All input received so far is consumed.
 struct NeedInput {};
 
-/// The response to the request in progress must be completed (finish, abort or answer) before the
-/// input after it is processed; or the connection is closing and processes no more input.
+/// The response to the request in progress must be completed (finish, abort or respond_instead)
+/// before the input after it is processed; or the connection is closing and processes no more
+/// input.
 struct Paused {};
 
-/// The client's message is rejected. The driver provides the response with refuse(); afterwards
+/// The client's message is rejected. The driver provides the response with reject(); afterwards
 /// only output and closing remain. With status 0 there is no response: the connection only closes
 /// (idle timeout, EOF between or before requests).
 struct Rejected {
@@ -86,8 +88,8 @@ struct Rejected {
   std::string_view offending;  // for the log, at most 80 bytes; valid until the next non-const call
   std::uint64_t size_bytes = 0;  // what was announced or counted, for faults of size
   /// The request whose body is at fault, if its HeadEnd was already returned. It stays in progress
-  /// until refuse(), answer(), finish() or abort(): the application may still respond to it. If its
-  /// response has begun, the status is 0 and the connection closes after that response.
+  /// until reject(), respond_instead(), finish() or abort(): the application may still respond to
+  /// it. If its response has begun, the status is 0 and the connection closes after that response.
   RequestId in_body_of = RequestId::none;
 };
 

@@ -42,9 +42,9 @@ constexpr std::array kWords{
     Words{Fault::target_form, 400, "",
           "target: neither a path that starts with \"/\" nor an http:// URL"},
     Words{Fault::target_asterisk, 400, "", "target: \"*\" is for OPTIONS only, and stands alone"},
-    Words{Fault::target_octet, 400, "", "target: an octet that must be percent-encoded"},
+    Words{Fault::target_octet, 400, "", "target: a byte that must be percent-encoded"},
     Words{Fault::target_fragment, 400, "", "target: \"#\" is not sent to a server"},
-    Words{Fault::path_octet, 400, "", "path: an octet that must be percent-encoded"},
+    Words{Fault::path_octet, 400, "", "path: a byte that must be percent-encoded"},
     Words{Fault::path_percent, 400, "", "path: \"%\" is not followed by two hex digits"},
     Words{Fault::path_nul, 400, "", "path: \"%00\" is not allowed"},
     Words{Fault::target_scheme, 400, "", "target: the scheme of the URL is not http"},
@@ -93,10 +93,10 @@ constexpr std::array kWords{
     Words{Fault::eof_in_head, 400, "", "connection ended inside the request head"},
     Words{Fault::eof_in_body, 400, "", "connection ended inside the body"},
     Words{Fault::head_timeout, 408, "--receive-timeout", "request head was not complete in time"},
-    Words{Fault::body_timeout, 408, "--receive-timeout", "body: nothing came for too long"},
-    Words{Fault::body_rate, 408, "--min-rate", "body: came too slowly"},
+    Words{Fault::body_timeout, 408, "--receive-timeout", "body: no data for too long"},
+    Words{Fault::body_rate, 408, "--min-rate", "body: arrived too slowly"},
     Words{Fault::streaming_rate, 408, "--no-request-buffering",
-          "body: came too slowly for a call that reads it"},
+          "body: arrived too slowly for a call that reads it"},
 };
 
 constexpr bool in_order() {

@@ -26,7 +26,7 @@ struct PartialLine {
 /// The fields of `head` that identify the request's origin, only if the head is complete: the
 /// missing part could change them. Views into the text.
 struct PartialOrigin {
-  std::vector<Field> fields;    // in order, only those that count for Head::forwarded
+  std::vector<Field> fields;    // in order: those that count for Head::forwarded, traceparent
   std::string_view request_id;  // as in Head
 };
 [[nodiscard]] PartialOrigin partial_origin(std::string_view head);

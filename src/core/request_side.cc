@@ -67,11 +67,11 @@ void Connection::receive(std::span<const std::byte> bytes) noexcept {
 void Connection::receive_eof() noexcept { state_->ended = true; }
 
 void Connection::close_soon() noexcept {
-  state_->soon = true;
+  state_->close_requested = true;
   if (state_->feed.empty()) state_->advance();
 }
 
-void Connection::hold_clock(bool held) noexcept {
+void Connection::pause_clock(bool held) noexcept {
   State& s = *state_;
   if (held == (s.held_since != kNever)) return;
   if (held) {
@@ -91,6 +91,8 @@ bool Connection::idle() const noexcept {
 }
 
 Instant Connection::idle_since() const noexcept { return state_->since; }
+
+Instant Connection::head_since() const noexcept { return state_->since; }
 
 // ---- output
 
@@ -157,7 +159,7 @@ Closing Connection::closing() const noexcept {
 
 std::size_t Connection::buffered_bytes() const noexcept {
   return state_->head_text.own_bytes() + state_->rest.own_bytes() +
-         (state_->desk != nullptr ? sizeof(Desk) : 0);
+         (state_->inline_buffers != nullptr ? sizeof(InlineBuffers) : 0);
 }
 
 bool Connection::in_head() const noexcept { return state_->request == RequestState::head; }
@@ -202,10 +204,10 @@ Connection::State::Turn Connection::State::take_head() noexcept {
   if (request == RequestState::idle) {
     feed.remove_prefix(parser.skip_line_end(feed));
     if (feed.empty()) return Turn::again;
+    since = now;
     if (parser.refusal().fault != Fault::none) return reject(parser.refusal());
     request = next(request, RequestEvent::begin);
-    since = now;
-    if (desk == nullptr) set_desk();
+    if (inline_buffers == nullptr) set_desk();
     parser.start_head();
     gather_head();
   } else {
@@ -396,22 +398,22 @@ void Connection::State::own_feed() {
 
 /// Only when released: all buffers that start in it are empty.
 void Connection::State::set_desk() {
-  desk.reset(static_cast<Desk*>(std::malloc(sizeof(Desk))));
-  if (desk == nullptr) throw std::bad_alloc();
-  parser.lend(desk->fields);
-  if (head_text.capacity() == 0) head_text.lend(desk->head);
-  if (out.copied().capacity() == 0) out.copied().lend(desk->answer);
+  inline_buffers.reset(static_cast<InlineBuffers*>(std::malloc(sizeof(InlineBuffers))));
+  if (inline_buffers == nullptr) throw std::bad_alloc();
+  parser.lend(inline_buffers->fields);
+  if (head_text.capacity() == 0) head_text.lend(inline_buffers->head);
+  if (out.copied().capacity() == 0) out.copied().lend(inline_buffers->response);
 }
 
 /// An idle connection keeps no buffer.
 void Connection::State::release_when_idle() noexcept {
-  if (desk == nullptr || !feed.empty() || !out.empty()) return;
+  if (inline_buffers == nullptr || !feed.empty() || !out.empty()) return;
   head_text.release();
   rest.release();
   deferred_head.release();
   parser.release();
   out.release();
-  desk.reset();
+  inline_buffers.reset();
 }
 
 }  // namespace iotax::core

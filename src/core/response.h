@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/events.h"
 #include "core/response_fields.h"
 
 namespace iotax::core {
@@ -13,10 +14,11 @@ namespace iotax::core {
 /// connection adds framing, and Date and Server unless `fields` has them. All views need to be
 /// valid only during the call.
 struct ResponseHead {
-  std::string_view status;               // "200 OK"; "404" gets its standard reason phrase
-  const AnswerFields* fields = nullptr;  // null: none
-  std::string_view date;                 // IMF-fixdate of now (RFC 9110 §5.6.7)
-  std::string_view server;               // empty: no Server field
+  std::string_view status;                 // "200 OK"; "404" gets its standard reason phrase
+  const ResponseFields* fields = nullptr;  // null: none
+  std::string_view date;                   // IMF-fixdate of now (RFC 9110 §5.6.7)
+  std::string_view server;                 // empty: no Server field
+  Field request_id;                        // added unless `fields` have it; no name: none
   /// Size of the complete body if known in advance: the sum of an exact list or tuple, a file's
   /// length, 0 when the iterable ended without a block. A Content-Length in `fields` takes
   /// precedence.
@@ -24,13 +26,14 @@ struct ResponseHead {
 };
 
 /// A complete response made by the server: text/plain, one sentence, the request id.
-struct ServerAnswer {
+struct ServerResponse {
   int status = 500;
   std::string_view sentence;  // without line end
   std::string_view request_id;
   std::string_view date;
   std::string_view server;
-  std::uint32_t retry_after_s = 0;  // with 503: Retry-After; 0: none
+  std::string_view request_id_header;  // name of a field with the request id; empty: none
+  std::uint32_t retry_after_s = 0;     // with 503: Retry-After; 0: none
   bool close = true;
 };
 

@@ -44,11 +44,11 @@ HeadFault check_status(std::string_view status) noexcept {
   return HeadFault::none;
 }
 
-AnswerFields::AnswerFields(std::span<const Field> good) {
+ResponseFields::ResponseFields(std::span<const Field> good) {
   for (const Field& field : good) IOTAX_CHECK(add(field) == HeadFault::none);
 }
 
-void AnswerFields::write(std::string_view name, std::string_view value) {
+void ResponseFields::write(std::string_view name, std::string_view value) {
   constexpr std::size_t kAround = std::string_view(": \r\n").size();
   char* at = copy_text(lines_.open(name.size() + value.size() + kAround), name);
   *at++ = ':';
@@ -59,7 +59,7 @@ void AnswerFields::write(std::string_view name, std::string_view value) {
   lines_.close(at);
 }
 
-HeadFault AnswerFields::add_length(std::string_view name, std::string_view value) {
+HeadFault ResponseFields::add_length(std::string_view name, std::string_view value) {
   const std::optional<std::uint64_t> here = parse_length(value);
   if (!here) return HeadFault::length_form;
   if (length_) return length_ == here ? HeadFault::none : HeadFault::length_conflict;
@@ -70,7 +70,7 @@ HeadFault AnswerFields::add_length(std::string_view name, std::string_view value
   return HeadFault::none;
 }
 
-HeadFault AnswerFields::add(const Field& field) {
+HeadFault ResponseFields::add(const Field& field) {
   const std::string_view name = field.name;
   const bool usual = same_text(name, "Content-Type") || same_text(name, "Content-Length");
   if (!usual && (name.empty() || !all(name, kToken))) return HeadFault::name_token;
@@ -94,7 +94,14 @@ HeadFault AnswerFields::add(const Field& field) {
   return HeadFault::none;
 }
 
-void AnswerFields::clear() noexcept {
+bool ResponseFields::has(std::string_view name) const noexcept {
+  for (std::string_view rest = lines(); !rest.empty(); rest.remove_prefix(rest.find("\r\n") + 2)) {
+    if (same_ignoring_case(rest.substr(0, rest.find(':')), name)) return true;
+  }
+  return false;
+}
+
+void ResponseFields::clear() noexcept {
   lines_.clear();
   length_.reset();
   length_at_ = length_bytes_ = 0;
@@ -108,18 +115,19 @@ std::string_view explain(HeadFault fault) noexcept {
     case HeadFault::status_form:
       return "a status is three digits, a space and a reason phrase: write '200 OK'";
     case HeadFault::status_interim:
-      return "a status of 1xx is no answer: give a status of 200 or more, and send early hints "
+      return "a 1xx status is not a final response: give a status of 200 or more, and send early "
+             "hints "
              "with "
              "environ['wsgi.early_hints']";
     case HeadFault::status_range:
-      return "a status code lies between 100 and 999: write '200 OK'";
+      return "a status code must be between 100 and 999: write '200 OK'";
     case HeadFault::status_control:
-      return "a status holds no control characters: remove CR, LF and the like";
+      return "a status must not contain control characters: remove CR, LF and the like";
     case HeadFault::name_token:
       return "a header name is letters, digits and any of !#$%&'*+-.^_`|~: remove spaces, colons "
              "and other characters";
     case HeadFault::value_control:
-      return "a header value holds no control characters: remove CR, LF, NUL and the like";
+      return "a header value must not contain control characters: remove CR, LF, NUL and the like";
     case HeadFault::hop_by_hop:
       return "this is a hop-by-hop header (PEP 3333); the server manages the connection: remove it "
              "from the response's "

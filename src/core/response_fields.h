@@ -31,11 +31,11 @@ enum class HeadFault : std::uint8_t {
 /// The field lines of a response, checked one by one and stored as they will be sent, in the
 /// application's order and spelling, with what they mean for framing and for the fields that the
 /// server adds. Copies everything that it keeps.
-class AnswerFields {
+class ResponseFields {
  public:
-  AnswerFields() = default;
+  ResponseFields() = default;
   /// The fields must be valid: a fault aborts the process.
-  explicit AnswerFields(std::span<const Field> good);
+  explicit ResponseFields(std::span<const Field> good);
 
   /// Add a field, its value without leading and trailing blanks; a Content-Length that repeats the
   /// first one is dropped. Adds nothing if a fault is returned. Text is Latin-1 bytes.
@@ -52,6 +52,8 @@ class AnswerFields {
   }
   [[nodiscard]] bool has_date() const noexcept { return has_date_; }
   [[nodiscard]] bool has_server() const noexcept { return has_server_; }
+  /// Whether there is a field of this name.
+  [[nodiscard]] bool has(std::string_view name) const noexcept;
 
  private:
   void write(std::string_view name, std::string_view value);

@@ -1,5 +1,5 @@
-// The response side of Connection: from the application's calls to output. framing.h decides
-// framing, serialize.h writes text, transitions.h defines the order.
+// The response side of Connection: from the application's calls to output. response_framing.h
+// decides framing, serialize.h writes text, transitions.h defines the order.
 #include <algorithm>
 
 #include "core/check.h"
@@ -9,20 +9,20 @@
 namespace iotax::core {
 namespace {
 
-const AnswerFields no_fields;
+const ResponseFields no_fields;
 
 }  // namespace
 
-void Connection::refuse(const ServerAnswer& answer) {
+void Connection::reject(const ServerResponse& response) {
   State& s = *state_;
   IOTAX_CHECK(s.request == RequestState::rejected);
-  if (!allowed(s.response, ResponseEvent::refuse)) return;  // the application's response came first
-  s.response = next(s.response, ResponseEvent::refuse);
-  write_answer(s.out.copied(), answer, Persist::close, s.is_head_request());
+  if (!allowed(s.response, ResponseEvent::reject)) return;  // the application's response came first
+  s.response = next(s.response, ResponseEvent::reject);
+  write_server_response(s.out.copied(), response, Persist::close, s.is_head_request());
   s.end_request();
 }
 
-void Connection::inform(RequestId id, int status, const AnswerFields& fields) {
+void Connection::inform(RequestId id, int status, const ResponseFields& fields) {
   State& s = *state_;
   if (!s.in_progress(id) || s.response != ResponseState::pending ||
       s.head.version == Version::http_1_0)
@@ -42,11 +42,11 @@ int Connection::respond(RequestId id, const ResponseHead& head) {
   State& s = *state_;
   if (!s.in_progress(id)) return 0;
   const int status = code_of(head.status);
-  const AnswerFields& fields = head.fields != nullptr ? *head.fields : no_fields;
+  const ResponseFields& fields = head.fields != nullptr ? *head.fields : no_fields;
   const bool head_request = s.is_head_request();
   const Decision decision = decide({status, head_request, fields.length(), head.content_bytes});
   s.framing = decision.framing;
-  s.answer_left = decision.length;
+  s.body_left = decision.length;
   if (decision.framing == Framing::undecided) {
     s.response = next(s.response, ResponseEvent::defer);
     s.deferred_head.clear();
@@ -67,13 +67,14 @@ Outcome Connection::body(RequestId id, std::span<const std::byte> bytes) {
 
   Outcome outcome = Outcome::ok;
   if (s.framing == Framing::length) {
-    if (bytes.size() > s.answer_left) outcome = Outcome::over_length;
-    if (bytes.size() == s.answer_left) outcome = Outcome::complete;
+    if (bytes.size() > s.body_left) outcome = Outcome::over_length;
+    if (bytes.size() == s.body_left) outcome = Outcome::complete;
     bytes =
-        bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), s.answer_left)));
-    s.answer_left -= bytes.size();
+        bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), s.body_left)));
+    s.body_left -= bytes.size();
     if (bytes.empty()) return outcome;
   }
+  s.body_given += bytes.size();
   Bytes& out = s.out.copied();
   if (s.framing == Framing::chunked) write_chunk_line(out, bytes.size());
   if (bytes.size() <= kCopyBytesMax) {
@@ -91,9 +92,10 @@ Outcome Connection::body_file(RequestId id, std::uint64_t length) {
   s.response = next(s.response, ResponseEvent::data);
   if (s.framing == Framing::none) return Outcome::complete;
   IOTAX_CHECK(s.framing == Framing::length);
-  const std::uint64_t left = s.answer_left;
+  const std::uint64_t left = s.body_left;
   const std::uint64_t taken = std::min(length, left);
-  s.answer_left -= taken;
+  s.body_left -= taken;
+  s.body_given += taken;
   s.out.add_file(taken);
   if (length > left) return Outcome::over_length;
   return length == left ? Outcome::complete : Outcome::ok;
@@ -103,7 +105,7 @@ Outcome Connection::finish(RequestId id) {
   State& s = *state_;
   if (!s.in_progress(id)) return Outcome::ok;
   if (s.response == ResponseState::head_deferred) s.open_deferred(true);
-  if (s.framing == Framing::length && s.answer_left != 0) {
+  if (is_short()) {
     abort(id);
     return Outcome::short_length;
   }
@@ -111,6 +113,12 @@ Outcome Connection::finish(RequestId id) {
   if (s.framing == Framing::chunked) s.out.add(kLastChunk);
   s.advance();
   return Outcome::ok;
+}
+
+std::uint64_t Connection::body_given() const noexcept { return state_->body_given; }
+
+bool Connection::is_short() const noexcept {
+  return state_->framing == Framing::length && state_->body_left != 0;
 }
 
 void Connection::abort(RequestId id) {
@@ -122,23 +130,23 @@ void Connection::abort(RequestId id) {
   s.end_request();
 }
 
-void Connection::answer(RequestId id, const ServerAnswer& answer) {
+void Connection::respond_instead(RequestId id, const ServerResponse& response) {
   State& s = *state_;
   if (!s.in_progress(id)) return;
-  s.response = next(s.response, ResponseEvent::answer);
-  if (answer.close) s.request_persists = false;
-  write_answer(s.out.copied(), answer, s.say_persistence(), s.is_head_request());
+  s.response = next(s.response, ResponseEvent::server_response);
+  if (response.close) s.request_persists = false;
+  write_server_response(s.out.copied(), response, s.say_persistence(), s.is_head_request());
   s.advance();
 }
 
-std::uint64_t Connection::content_bytes(const ServerAnswer& answer) const noexcept {
-  return state_->is_head_request() ? 0 : core::content_bytes(answer);
+std::uint64_t Connection::content_bytes(const ServerResponse& response) const noexcept {
+  return state_->is_head_request() ? 0 : core::content_bytes(response);
 }
 
 // ---- internal
 
 bool Connection::State::persists() const noexcept {
-  return request_persists && !soon && request != RequestState::rejected &&
+  return request_persists && !close_requested && request != RequestState::rejected &&
          drained_bytes <= limits.drain_bytes_max && (request != RequestState::body || drainable());
 }
 
@@ -162,7 +170,7 @@ void Connection::State::open_deferred(bool is_end) {
   response = next(response, ResponseEvent::head);
   const Decision decision = decide_late(head.version, is_end);
   framing = decision.framing;
-  answer_left = decision.length;
+  body_left = decision.length;
   if (framing == Framing::until_close) request_persists = false;
   Bytes& to = out.copied();
   to.append(deferred_head.text().substr(0, deferred_split));
@@ -200,7 +208,7 @@ void Connection::State::next_request() noexcept {
 void Connection::State::end_request() noexcept {
   head.id = RequestId::none;
   framing = Framing::undecided;
-  answer_left = drained_bytes = 0;
+  body_left = body_given = drained_bytes = 0;
   continue_owed = false;
   if (over()) {
     feed = {};

@@ -57,12 +57,12 @@ void put_connection(Pen& pen, Persist persist) noexcept {
 /// Upper bound for the fixed text around the variable parts of a head.
 constexpr std::size_t kAround = 192;
 
-std::size_t room_for(const ResponseHead& head, const AnswerFields& fields) noexcept {
-  return head.status.size() + head.date.size() + head.server.size() + fields.lines().size() +
-         kAround;
+std::size_t room_for(const ResponseHead& head, const ResponseFields& fields) noexcept {
+  return head.status.size() + head.date.size() + head.server.size() + head.request_id.name.size() +
+         head.request_id.value.size() + fields.lines().size() + kAround;
 }
 
-void put_start(Pen& pen, const ResponseHead& head, const AnswerFields& fields) noexcept {
+void put_start(Pen& pen, const ResponseHead& head, const ResponseFields& fields) noexcept {
   pen.put("HTTP/1.1 ");
   pen.text(head.status);
   if (head.status.size() == 3) {
@@ -78,6 +78,8 @@ void put_start(Pen& pen, const ResponseHead& head, const AnswerFields& fields) n
     pen.text(head.server);
   }
   pen.put("\r\n");
+  if (!head.request_id.name.empty() && !fields.has(head.request_id.name)) [[unlikely]]
+    pen.field(head.request_id);
 }
 
 void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
@@ -91,7 +93,7 @@ void put_framing(Pen& pen, Persist persist, const Decision& decision) noexcept {
 }
 
 /// Write the application's Content-Length only if `keep_length`.
-void put_fields(Pen& pen, const AnswerFields& fields, bool keep_length) noexcept {
+void put_fields(Pen& pen, const ResponseFields& fields, bool keep_length) noexcept {
   const std::string_view lines = fields.lines();
   const std::string_view left_out = keep_length ? std::string_view() : fields.length_line();
   if (left_out.empty()) {
@@ -105,7 +107,7 @@ void put_fields(Pen& pen, const AnswerFields& fields, bool keep_length) noexcept
 
 }  // namespace
 
-void write_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields, Persist persist,
+void write_head(Bytes& out, const ResponseHead& head, const ResponseFields& fields, Persist persist,
                 const Decision& decision) {
   Pen pen(out.open(room_for(head, fields)));
   put_start(pen, head, fields);
@@ -114,7 +116,7 @@ void write_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields
   out.close(pen.at());
 }
 
-std::size_t write_open_head(Bytes& out, const ResponseHead& head, const AnswerFields& fields) {
+std::size_t write_open_head(Bytes& out, const ResponseHead& head, const ResponseFields& fields) {
   Pen pen(out.open(room_for(head, fields)));
   put_start(pen, head, fields);
   const auto framing_at = static_cast<std::size_t>(pen.at() - out.data());
@@ -136,7 +138,7 @@ void write_chunk_line(Bytes& out, std::uint64_t bytes) {
   out.close(pen.at());
 }
 
-void write_interim(Bytes& out, int status, const AnswerFields& fields) {
+void write_interim(Bytes& out, int status, const ResponseFields& fields) {
   Pen pen(out.open(fields.lines().size() + kAround));
   pen.put("HTTP/1.1 ");
   pen.number(static_cast<std::uint64_t>(status));
@@ -147,30 +149,35 @@ void write_interim(Bytes& out, int status, const AnswerFields& fields) {
   out.close(pen.at());
 }
 
-std::size_t content_bytes(const ServerAnswer& answer) noexcept {
-  if (answer.status == 204) return 0;
+std::size_t content_bytes(const ServerResponse& response) noexcept {
+  if (response.status == 204) return 0;
   const std::size_t id_line =
-      answer.request_id.empty() ? 0 : kIdLabel.size() + answer.request_id.size() + 1;
-  return answer.sentence.size() + 1 + id_line;
+      response.request_id.empty() ? 0 : kIdLabel.size() + response.request_id.size() + 1;
+  return response.sentence.size() + 1 + id_line;
 }
 
-void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool head_request) {
-  constexpr std::size_t kAroundAnswer = 512;
-  const std::string_view phrase = reason_phrase(answer.status);
-  const std::size_t content = content_bytes(answer);
-  Pen pen(out.open(answer.date.size() + answer.server.size() + content + kAroundAnswer));
+void write_server_response(Bytes& out, const ServerResponse& response, Persist persist,
+                           bool head_request) {
+  constexpr std::size_t kAroundServerResponse = 512;
+  const std::string_view phrase = reason_phrase(response.status);
+  const std::size_t content = content_bytes(response);
+  Pen pen(out.open(response.date.size() + response.server.size() + content +
+                   response.request_id_header.size() + response.request_id.size() +
+                   kAroundServerResponse));
   pen.put("HTTP/1.1 ");
-  pen.number(static_cast<std::uint64_t>(answer.status));
+  pen.number(static_cast<std::uint64_t>(response.status));
   pen.put(" ");
   pen.text(phrase);
   pen.put("\r\n");
-  if (!answer.date.empty()) pen.field({"Date", answer.date});
-  if (!answer.server.empty()) pen.field({"Server", answer.server});
+  if (!response.date.empty()) pen.field({"Date", response.date});
+  if (!response.server.empty()) pen.field({"Server", response.server});
+  if (!response.request_id_header.empty())
+    pen.field({response.request_id_header, response.request_id});
   put_connection(pen, persist);
-  if (answer.status == 405 || answer.status == 204) pen.text(kAllow);
-  if (answer.retry_after_s != 0) {
+  if (response.status == 405 || response.status == 204) pen.text(kAllow);
+  if (response.retry_after_s != 0) {
     pen.put("Retry-After: ");
-    pen.number(answer.retry_after_s);
+    pen.number(response.retry_after_s);
     pen.put("\r\n");
   }
   if (content != 0) {
@@ -180,11 +187,11 @@ void write_answer(Bytes& out, const ServerAnswer& answer, Persist persist, bool 
   }
   pen.put("\r\n");
   if (content != 0 && !head_request) {
-    pen.text(answer.sentence);
+    pen.text(response.sentence);
     pen.put("\n");
-    if (!answer.request_id.empty()) {
+    if (!response.request_id.empty()) {
       pen.text(kIdLabel);
-      pen.text(answer.request_id);
+      pen.text(response.request_id);
       pen.put("\n");
     }
   }

@@ -60,6 +60,17 @@ inline void copy_both_ends(char* to, const char* from, std::size_t count) noexce
          detail::same<0x20>(token.data(), lower.data(), lower.size());
 }
 
+/// Equality of ASCII texts, ignoring case.
+[[nodiscard]] inline bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  if (a.size() != b.size()) return false;
+  for (std::size_t at = 0; at < a.size(); ++at)
+    if (lower(a[at]) != lower(b[at])) return false;
+  return true;
+}
+
 /// Copy the text to `to` and return the position after it. Always inlined: a call costs more.
 [[gnu::always_inline]] inline char* copy_text(char* to, std::string_view text) noexcept {
   const std::size_t count = text.size();

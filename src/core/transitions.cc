@@ -79,10 +79,10 @@ std::string_view name_of(ResponseEvent event) noexcept {
       return "data";
     case ResponseEvent::finish:
       return "finish";
-    case ResponseEvent::answer:
-      return "answer";
-    case ResponseEvent::refuse:
-      return "refuse";
+    case ResponseEvent::server_response:
+      return "server_response";
+    case ResponseEvent::reject:
+      return "reject";
     case ResponseEvent::abort:
       return "abort";
     case ResponseEvent::reset:

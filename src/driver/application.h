@@ -68,7 +68,7 @@ class Exchange {
 
   // ---- the response
   virtual void inform(int status,
-                      const core::AnswerFields& fields) = 0;  // 103; sent immediately
+                      const core::ResponseFields& fields) = 0;  // 103; sent immediately
   /// Sets Date and Server if they are empty.
   virtual void respond(core::ResponseHead& head) = 0;
   virtual Sent body(std::span<const std::byte> block) = 0;
@@ -84,6 +84,13 @@ class Exchange {
   virtual void fail(int status, std::string_view sentence) = 0;
   /// Truncate the response, visibly to the client. Only after respond().
   virtual void abort() = 0;
+
+  // ---- for the access log, before the response ends
+  /// Keep a value of environ; `index`: in AccessFormat::collected().
+  virtual void collect(std::size_t /*index*/, std::string_view /*value*/) {}
+  /// The class of the application's exception.
+  virtual void failed_with(std::string_view /*exception*/) {}
+
   /// Whether a reset or a failed send was seen (beyond 5.4). A half-close does not count.
   [[nodiscard]] virtual bool gone() const noexcept = 0;
 };

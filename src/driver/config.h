@@ -7,6 +7,7 @@
 
 #include "core/instant.h"
 #include "core/limits.h"
+#include "driver/log/access_format.h"
 
 namespace iotax::driver {
 
@@ -42,7 +43,11 @@ struct Config {
   std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
   bool tells_when_busy = false;         // the supervisor reads the scoreboard while requests run
   std::string server_header = "iotax";  // "": none
+  std::string request_id_header;        // "": none
   bool access_log = true;
+  AccessFormat access_format;
+  bool log_traces = false;     // the server log names traces too
+  unsigned worker_number = 1;  // for the logs
   bool interactive =
       false;  // SIGINT comes from a terminal, so log which requests the stop waits for
 };

@@ -87,7 +87,7 @@ class InProcess {
     flush();
     return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
-  void log_access(Session& s) { intake_.log_access(s, now_); }
+  void log_access(Session& s) { intake_.access_log().log_in_call(s, now_); }
   [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] core::Instant now() noexcept { return now_; }
@@ -105,7 +105,7 @@ class InProcess {
   }
 
   void call() {
-    session_.link.hold_clock(false, now_);
+    session_.link.pause_clock(false, now_);
     exchange_.begin(session_, now_);
     application_.call(0, exchange_);
     (void)exchange_.end();

@@ -20,7 +20,6 @@
 #include "driver/config.h"
 #include "driver/env.h"
 #include "driver/log/log.h"
-#include "driver/loop/loop.h"
 #include "driver/proof.h"
 #include "driver/scoreboard/scoreboard.h"
 #include "driver/threads/app_thread.h"
@@ -29,13 +28,10 @@
 #include "driver/threads/call_runner.h"
 #include "driver/threads/dispatch.h"
 #include "driver/threads/leader.h"
-#include "driver/threads/leadership.h"
-#include "driver/threads/mailbox.h"
 #include "driver/threads/overdue.h"
 #include "driver/threads/spare.h"
-#include "driver/threads/spare_signal.h"
-#include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -55,35 +51,27 @@ class BasicWorker {
   using Sys = typename E::Sys;
   using Session = driver::Session<E>;
 
-  /// `config`, `application`, `log` and the memory of `place` are borrowed for the worker's
-  /// lifetime. Without a place it has a private scoreboard.
+  /// `config`, `application`, `log` and the memory of `slot` are borrowed for the worker's
+  /// lifetime. Without a slot it has a private scoreboard.
   BasicWorker(Sys& sys, const Config& config, Application& application, Log& log,
-              const LeadTuning& tuning = {}, const std::optional<Place>& place = std::nullopt)
-      : sys_(sys),
-        config_(config),
-        tuning_(tuning),
-        own_page_(place ? nullptr : std::make_unique<PrivatePage>(config.threads)),
-        place_(place ? *place : Place{own_page_->page(), 0}),
-        loop_(sys, config, application, log, place_),
-        spare_signal_(sys),
-        mailbox_(sys, mutex_, loop_),
-        io_(sys, config, mutex_, loop_, threads_, leadership_, spare_signal_, mailbox_, stop_),
-        threads_(sys, config, application, loop_.clock(), tuning_, io_, place_),
-        dispatch_(sys, config, log, tuning_, mutex_, loop_, threads_),
-        overdue_(sys, config, log, mutex_, loop_, threads_, mailbox_, dispatch_, seat()),
-        runner_(sys, config, application, mutex_, loop_, threads_, mailbox_, dispatch_, overdue_,
-                stop_, seat()),
-        leader_(sys, application, tuning_, mutex_, loop_, threads_, leadership_, spare_signal_,
-                mailbox_, dispatch_, overdue_, runner_, stop_, seat()),
-        spare_(sys, tuning_, mutex_, loop_, threads_, leadership_, spare_signal_, mailbox_,
-               dispatch_, overdue_, leader_, stop_, seat()) {}
+              const LeadTuning& tuning = {}, const std::optional<Slot>& slot = std::nullopt)
+      : own_scoreboard_(slot ? nullptr : std::make_unique<PrivateScoreboard>(config.threads)),
+        base_(sys, config, application, log, tuning,
+              slot ? *slot : Slot{own_scoreboard_->scoreboard(), 0}),
+        io_(base_, threads_),
+        threads_(base_, io_),
+        dispatch_(base_, threads_),
+        overdue_(base_, threads_, dispatch_),
+        runner_(base_, threads_, dispatch_, overdue_),
+        leader_(base_, threads_, dispatch_, overdue_, runner_),
+        spare_(base_, threads_, dispatch_, overdue_, leader_) {}
   ~BasicWorker() {
-    loop_.close(leadership_.end());
-    if (stop_.is_finished() && abandoned_) return;
+    base_.loop.close(base_.leadership.end());
+    if (base_.stop.is_finished() && abandoned_) return;
     for (const int fd : {wakeup_.read, wakeup_.write}) {
-      if (fd >= 0) sys_.close(fd);
+      if (fd >= 0) base_.sys.close(fd);
     }
-    spare_signal_.close();
+    base_.spare_signal.close();
   }
   BasicWorker(BasicWorker&&) = delete;
 
@@ -91,25 +79,26 @@ class BasicWorker {
 
   /// Open the poller and the pipes. Call it before everything else. Errors: those of the kernel.
   [[nodiscard]] Result<void> open() {
-    const Result<PipeEnds> made = sys_.pipe();
+    const Result<PipeEnds> made = base_.sys.pipe();
     if (!made) return Errno{made.error()};
     wakeup_ = *made;
-    mailbox_.open(wakeup_.write);
-    if (Result<void> opened = spare_signal_.open(); !opened) return opened;
-    return loop_.open(wakeup_.read);
+    base_.mailbox.open(wakeup_.write);
+    if (Result<void> opened = base_.spare_signal.open(); !opened) return opened;
+    return base_.loop.open(wakeup_.read);
   }
   /// Add a listening, non-blocking descriptor; the worker owns a duplicate of it.
-  [[nodiscard]] Result<void> add_listener(int fd, std::string authority) {
-    const Result<int> own = sys_.duplicate(fd);
+  [[nodiscard]] Result<void> add_listener(int fd, std::string authority,
+                                          ListenerOwner owner = ListenerOwner::server) {
+    const Result<int> own = base_.sys.duplicate(fd);
     if (!own) return Errno{own.error()};
-    loop_.add_listener(*own, std::move(authority));
+    base_.loop.add_listener(*own, std::move(authority), owner);
     return {};
   }
   /// Add the channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.
   [[nodiscard]] Result<void> add_channel(int fd) {
-    const Result<int> own = sys_.duplicate(fd);
+    const Result<int> own = base_.sys.duplicate(fd);
     if (!own) return Errno{own.error()};
-    loop_.add_channel(*own);
+    base_.loop.add_channel(*own);
     overdue_.set_supervised();
     return {};
   }
@@ -119,18 +108,18 @@ class BasicWorker {
   /// Serve in the calling thread, which becomes application thread 0, until stopped. Call it
   /// without the application lock. Errors: those of the kernel; the other threads end then.
   [[nodiscard]] Result<void> run() {
-    Result<void> listening = loop_.listen();
+    Result<void> listening = base_.loop.listen();
     if (!listening) {
       leader_.end_threads();
       return listening;
     }
-    auto spare = sys_.start_thread("iotax-spare", [this] { spare_.run(); });
+    auto spare = base_.sys.start_thread("iotax-spare", [this] { spare_.run(); });
     if (!spare) {
       leader_.end_threads();
       return Errno{spare.error()};
     }
     spare_thread_ = std::move(*spare);
-    leader_.run(leadership_.begin(0), threads_[0]);
+    leader_.run(base_.leadership.begin(0), threads_[0]);
     run_thread(0);
     spare_thread_.join();
     return {};
@@ -138,15 +127,13 @@ class BasicWorker {
   /// Run application thread `thread` until the worker has stopped. Call it without the application
   /// lock.
   void run_thread(unsigned thread) {
-    AppThread<E>(sys_, tuning_, mutex_, threads_, leadership_, dispatch_, overdue_, runner_,
-                 leader_, stop_, thread)
-        .run();
+    AppThread<E>(base_, threads_, dispatch_, overdue_, runner_, leader_, thread).run();
   }
   /// For the child of a fork: the worker never runs there again. Sys::abandon_in_child() closes its
   /// descriptors.
   void abandon_in_child() noexcept {
     abandoned_ = true;
-    stop_.finish();
+    base_.stop.finish();
     spare_thread_.forget();
   }
 
@@ -154,20 +141,20 @@ class BasicWorker {
 
   /// Async-signal-safe. `exit_code` is for Application::end_process().
   void stop(Stop how, int exit_code = 0) noexcept {
-    stop_.request(how, exit_code);
-    mailbox_.ring();
+    base_.stop.request(how, exit_code);
+    base_.mailbox.ring();
   }
   /// Async-signal-safe.
-  void report(Report what) noexcept { (void)loop_.channel().report(what); }
+  void report(Report what) noexcept { (void)base_.loop.channel().report(what); }
   /// Non-blocking; a byte other than 0 means "run signal handlers". For signal.set_wakeup_fd().
   [[nodiscard]] int wakeup_fd() const noexcept { return wakeup_.write; }
   [[nodiscard]] Status status() const noexcept {
     Status status;
-    status.connections = loop_.connections();
+    status.connections = base_.loop.connections();
     status.running = runner_.running();
     status.queued = dispatch_.queued();
     status.requests = runner_.requests();
-    status.threads = config_.threads;
+    status.threads = base_.config.threads;
     status.direct = dispatch_.direct();
     return status;
   }
@@ -175,11 +162,11 @@ class BasicWorker {
   [[nodiscard]] unsigned threads_max() const noexcept { return threads_.size(); }
   /// The number of application threads, including replacements of lost ones.
   [[nodiscard]] unsigned threads_present() {
-    return mutex_.with_lock([&](const Locked& locked) { return threads_.present(locked); });
+    return base_.mutex.with_lock([&](const Locked& locked) { return threads_.present(locked); });
   }
   /// For the thread that watches calls.
   [[nodiscard]] Overdue<E>& overdue() noexcept { return overdue_; }
-  [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
+  [[nodiscard]] Intake<E>& intake() noexcept { return base_.loop.intake(); }
   /// The temporary file with the body of the request that `thread` runs; -1: there is none. For
   /// that thread.
   [[nodiscard]] int body_file_of(unsigned thread) noexcept {
@@ -187,19 +174,8 @@ class BasicWorker {
   }
 
  private:
-  [[nodiscard]] Seat& seat() const noexcept { return place_.page.seat(place_.seat); }
-
-  Sys& sys_;
-  const Config& config_;
-  const LeadTuning tuning_;
-  const std::unique_ptr<PrivatePage> own_page_;
-  const Place place_;
-  StateMutex<E> mutex_;
-  Leadership<E> leadership_;
-  StopState<E> stop_;
-  Loop<E> loop_;
-  SpareSignal<E> spare_signal_;
-  Mailbox<E> mailbox_;
+  const std::unique_ptr<PrivateScoreboard> own_scoreboard_;
+  WorkerBase<E> base_;
   BlockingIo<E> io_;
   AppThreads<E> threads_;
   Dispatch<E> dispatch_;

@@ -10,7 +10,7 @@ from iotax._iotax import (
     RequestTimeout,
     __version__,
 )
-from iotax._net.listeners import BindError
+from iotax._net.bind_error import BindError
 from iotax.server import Server, load_app, run, serve
 
 __all__ = [

@@ -6,38 +6,38 @@ from typing import Any, Final
 __version__: Final[str]
 
 class ClientDisconnected(ConnectionError):
-    """The client is gone: nothing more comes from it or gets to it."""
+    """The client has disconnected: nothing more can be received or sent."""
 
 class BodyTimedOut(ConnectionError):
     """The client sent the rest of the body too slowly."""
 
 class BodyMalformed(ConnectionError):
-    """The rest of the body breaks the framing, or is over the limit."""
+    """The rest of the body is malformed or over the limit."""
 
 class RequestTimeout(BaseException):
-    """The call is over --request-timeout; its client has been answered."""
+    """The call exceeded --request-timeout; its client has got a response."""
 
-class Page:
-    """What the workers of a server are doing, in memory that children of a fork share; still there
-    when a worker was killed.
+class Scoreboard:
+    """Shared memory that says what each worker does; it survives the death of a worker.
 
-    `seats`: one per worker; `threads`: the most that a worker has. Errors: ValueError for a number
-    out of bounds, OSError.
+    `slots`: one per worker; `threads`: the maximum of a worker. Errors: ValueError for a number out
+    of bounds, OSError.
     """
 
-    def __init__(self, seats: int, threads: int) -> None: ...
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
-        """What runs there: request line (at most 256 bytes, escaped for the log), request id, age
+    def __init__(self, slots: int, threads: int) -> None: ...
+    def calls(self, slot: int) -> list[tuple[str, str, float]]:
+        """The running calls: request line (at most 256 bytes, escaped for the log), request id, age
         in seconds."""
-    def turns(self, seat: int) -> int:
-        """How many turns of its loop the worker has made."""
-    def gil_stuck(self, seat: int) -> float:
-        """For how many seconds the worker's watch thread has waited for the GIL; 0.0: it does
-        not."""
-    def watch(self, seat: int, on: bool) -> None:
-        """Whether somebody looks again and again; if not, the worker says when a call lasts."""
-    def clear(self, seat: int) -> None:
-        """Before another worker takes the seat of one that is gone."""
+    def turns(self, slot: int) -> int:
+        """Number of turns of the worker's loop."""
+    def gil_stuck(self, slot: int) -> float:
+        """Seconds for which the worker's watch thread has waited for the GIL; 0.0: it does not
+        wait."""
+    def watch(self, slot: int, on: bool) -> None:
+        """Whether the supervisor reads the slot regularly; if not, the worker reports that requests
+        run."""
+    def clear(self, slot: int) -> None:
+        """Clear the slot of an exited worker for another one."""
 
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
@@ -49,38 +49,40 @@ class Worker:
       answer_memory, spool_max; bytes per second: min_rate;
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
       shutdown_delay, slow_request, request_timeout, request_timeout_grace;
-    - bool: request_buffering, access_log, multiprocess, interactive (INT comes from a person, who
-      is told what is waited for), tells_when_busy (the supervisor watches the page while requests
-      run);
-    - str: spool_dir ("": the system's), server_header ("": none), server_name ("": the address a
+    - bool: request_buffering, access_log, access_log_time (the default format has the time),
+      log_traces (the server log names traces), multiprocess, interactive (INT comes from a
+      terminal, so a stop logs the requests that it waits for), tells_when_busy (the supervisor
+      reads the scoreboard while requests run);
+    - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
+      server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
     - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*";
       forwarded_headers: of "for", "proto", "host", "port", "prefix".
-    0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every time-out
-    but graceful_timeout, shutdown_delay and request_timeout_grace.
-    `listeners` are (descriptor, "http" authority or "unix:PATH") pairs, listening and non-blocking;
-    the worker takes duplicates. Close the originals: a port that stays open while the worker drains
-    accepts clients that nobody serves.
-    `seat` on `page` is where it says what it does; no other worker may have it. `channel` is a
-    SOCK_SEQPACKET socket to a supervisor (channel.py), duplicated too; -1: none.
+    0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every timeout
+    except graceful_timeout, shutdown_delay and request_timeout_grace.
+    `listeners` are (descriptor, "http" authority or "unix:PATH", whether another process keeps the
+    socket), listening and non-blocking; the worker takes duplicates. Close the originals: a port
+    that stays open while the worker drains accepts clients that no worker serves.
+    `slot` of `scoreboard` belongs to this worker alone. `channel` is a SOCK_SEQPACKET socket to a
+    supervisor (channel.py), duplicated too; -1: none.
     Errors: TypeError or ValueError that name the option.
     """
 
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str]],
+        listeners: Sequence[tuple[int, str, bool]],
         options: Mapping[str, object],
         *,
-        page: Page | None = None,
-        seat: int = 0,
+        scoreboard: Scoreboard | None = None,
+        slot: int = 0,
         channel: int = -1,
     ) -> None: ...
     def run(self) -> None:
         """Serve in the calling thread (application thread 0) until stop(). Raises what a signal
         handler raised, OSError when the loop cannot be set up."""
     def run_thread(self, thread: int) -> None:
-        """Be application thread `thread` (1 to threads - 1, or the number that watch() gave) until
+        """Run application thread `thread` (1 to threads - 1, or the number that watch() gave) until
         the worker has stopped. Called in a threading.Thread."""
     def stop(self, how: str) -> None:
         """how: "drain", "prompt" or "now". From any thread or signal handler."""
@@ -88,38 +90,38 @@ class Worker:
     def wakeup_fd(self) -> int:
         """Non-blocking write end for signal.set_wakeup_fd()."""
     def install_stop_signals(self, process: str) -> None:
-        """sigaction on top of Python's handlers, which the C handler calls after it has done its
-        work. Whose is the process?
-        "application": INT and TERM stop the worker. "server": QUIT too. "worker": TERM is reported
-        to the supervisor. In the last two a call that has not returned when stopping has taken its
-        time ends the process (exit code 0, or 128 + the signal that said "now")."""
+        """Install C handlers that call Python's handlers afterwards. `process`: "application": INT
+        and TERM stop the worker; "server": QUIT too; "worker": TERM is reported to the supervisor.
+        With the last two, the process exits when a call outlasts the graceful timeout (exit code 0,
+        or 128 + the signal that stopped it immediately)."""
     def restore_stop_signals(self) -> None: ...
     def watch(self) -> tuple[str, int, int, int, str, str, float, int] | None:
         """Wait, without the GIL, for a call that is "slow", "overdue" or "lost": kind, thread, its
-        ident, token, request line, request id, seconds without a word, and for a lost thread the
-        number of the one to start in its place (-1: none). None: the worker has stopped."""
+        ident, token, request line, request id, seconds without output, and for a lost thread the
+        number of the thread that replaces it (-1: none). None: the worker has stopped."""
     def expire(self, thread: int, token: int) -> bool:
-        """Answer for the application: 504, or break off. False: the call has moved on, or that is
-        done."""
+        """Respond for the application: 504, or truncate its response. False: the call has produced
+        output since, or this was done already."""
     def interrupt(self, thread: int, token: int) -> bool:
-        """Raise RequestTimeout in a call that was answered, if the application is still in it."""
+        """Raise RequestTimeout in a call that expired, if the application still runs it."""
     def suspend(self, thread: int, token: int) -> None:
-        """No deadline holds for this call."""
+        """Ignore the deadlines of this call."""
     def ask_for_replacement(self, why: str) -> None:
-        """Of the supervisor; without one, of whoever reads the log."""
+        """Ask the supervisor for another worker; without a supervisor, log that the server must be
+        restarted."""
     def replacement_failed(self, lost: int, replacement: int) -> None:
-        """The thread `replacement` that watch() gave for the lost thread `lost` cannot be started:
-        it counts as lost, too. Errors: ValueError for other numbers."""
+        """The thread `replacement` that watch() gave for the lost thread `lost` could not be
+        started: it counts as lost, too. Errors: ValueError for other numbers."""
     def status(self) -> dict[str, int]:
         """connections, running, queued, requests, threads; a snapshot."""
 
 class Connection:
-    """A client's connection without a socket: what the client sends is handed in, what it gets is
-    taken out; `application` is called in between, in the calling thread.
+    """A client's connection without a socket: receive() takes the client's bytes and calls
+    `application` in the calling thread, take_output() returns the output.
 
-    `options` as for Worker, `remote` and `local` the two ends as (address, port). Time stands
-    still: nothing is over a time-out. Server-made answers and failures of the application go to the
-    log, as in a Worker, or, from `log_level` on, to sys.stderr, and access lines to sys.stdout.
+    `options` as for Worker, `remote` and `local`: the two ends as (address, port). Time does
+    not pass, so no timeout expires. Responses of the server and errors of the application go to
+    the log, as in a Worker, or, from `log_level` on, to sys.stderr, and access lines to sys.stdout.
     Errors: TypeError or ValueError that name the option.
     """
 
@@ -134,18 +136,18 @@ class Connection:
     ) -> None: ...
     def receive(self, data: bytes) -> None:
         """Bytes of the client. The application is called for each request that is complete, or at
-        its head if it reads while content arrives; content that has not arrived by then never
+        its head if it reads the body as it arrives; a part that has not arrived by then never
         does. Ignored once the connection is closing. Errors: RuntimeError when the application that
         is called from here calls it."""
     def receive_eof(self) -> None:
         """The client has shut down its sending side. Errors: as receive()."""
     def disconnect(self) -> None:
-        """The client is gone, and gets nothing more. Also from inside the application's call."""
+        """The client has disconnected and gets no more output. Can be called by the application."""
     def take_output(self) -> bytes:
-        """What the client got since the last time. Also from inside the application's call."""
+        """The output since the last call. Can be called by the application."""
     @property
     def closing(self) -> str:
-        """ "no", "after_flush" (when the client has got everything) or "reset"."""
+        """ "no", "after_flush" (when all output is sent) or "reset"."""
 
 def open_log(
     error_fd: int,
@@ -154,39 +156,48 @@ def open_log(
     level: str,
     color: bool,
     prefix: bool,
+    json: bool = False,
     paths: tuple[bytes, bytes] = (b"", b""),
     threads: bool = True,
 ) -> None:
     """(Re)open the process's log sink. Descriptors are borrowed; -1: none. `prefix`: time and PID
-    before each line. `paths`: files of the two that reopen_log() opens anew, b"": not a file.
+    before each line. `json`: a record per text, without color and prefix. `paths`: files of the
+    two that reopen_log() opens again, b"": not a file.
     Without `threads` each line is written by the caller, and dropped if that would take time."""
 
+def access_format_fault(format: str) -> tuple[int, str] | None:
+    """Why `format` is not a format of access lines: the offset in its UTF-8 and what is wrong
+    there. None: it is one."""
+
+def access_format_atoms() -> tuple[str, ...]:
+    """The atoms of such a format, without those that name a field or a key."""
+
 def reopen_log() -> None:
-    """Open the files of open_log()'s `paths` anew. A failure is logged, and the former file goes
-    on."""
+    """Open the files of open_log()'s `paths` again. A failure is logged, and the former file stays
+    in use."""
 
 def signal_descriptor(signals: Sequence[int]) -> int:
     """A non-blocking descriptor (signalfd(2)) to read the blocked `signals` from. Errors:
     OSError."""
 
 def set_parent_death_signal(signal: int) -> None:
-    """What this process gets when the thread that made it, or its adoptive parent, ends; 0:
-    nothing. prctl(2)."""
+    """Set the signal that this process gets when the thread that forked it, or its adoptive parent,
+    exits; 0: none. prctl(2)."""
 
 def set_child_subreaper() -> None:
-    """Orphaned descendants of this process become its children. prctl(2)."""
+    """Adopt orphaned descendants of this process. prctl(2)."""
 
 def log(level: str, text: str) -> None:
-    """One server log line (or several, if text holds line ends). Never blocks, never raises for its
-    encoding."""
+    """One server log line (or several, if text holds line ends). Never blocks; an encoding
+    error is not raised."""
 
 def flush_log(timeout: float) -> bool:
-    """Wait until what was logged is written, at most `timeout` seconds."""
+    """Wait until all log lines are written, at most `timeout` seconds."""
 
 def flush_standard_streams(timeout: float) -> bool:
-    """Flush sys.stdout, sys.stderr and those of C. False: not within `timeout` seconds, since a
-    thread that hangs has one of them, or nobody reads."""
+    """Flush sys.stdout, sys.stderr and those of C. False: not within `timeout` seconds, because
+    a thread that hangs holds one of them, or the reader of a pipe does not read."""
 
 def after_fork_in_child() -> None:
-    """Close listeners, pollers, pipes and sessions of every worker; run() never goes on. For
+    """Close listeners, pollers, pipes and sessions of every worker; run() never continues. For
     os.register_at_fork."""

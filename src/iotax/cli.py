@@ -14,15 +14,16 @@ from iotax._app.load_error import LoadError
 from iotax._command import user
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.pid_file import PidFile
-from iotax._command.start import greet, open_sockets, serve_unsupervised
+from iotax._command.start import close_unused, greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
 from iotax._log import server_log, terminal
-from iotax._net.listeners import BindError
+from iotax._net.bind_error import BindError
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
 from iotax._processes.forking import run_forked
+from iotax._processes.notifier import Notifier, forget_variables
 from iotax._runtime.worker import ThreadsNotStarted
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, text: str) -> int:
-    terminal.say(text)
+    terminal.show_failure(text)
     return code
 
 
@@ -79,7 +80,9 @@ def _run(argv: list[str]) -> int:
             f" module named {app} is {app}:app"
         )
     directory = working_directory.start_directory(os.environ)
-    command = Command(flags, dict(os.environ), directory)
+    environ = dict(os.environ)
+    forget_variables(os.environ)
+    command = Command(flags, environ, directory)
     settings = command.read()
     config = settings.config
     if config.print_config:
@@ -91,6 +94,7 @@ def _run(argv: list[str]) -> int:
     try:
         if config.check_config:
             return _imported("iotax._command.check_config", settings)
+        close_unused(settings)
         make = _supervisor(config)  # before modules of the project can be taken for Python's
         owner = user.find(config)
         if config.umask is not None:
@@ -98,7 +102,7 @@ def _run(argv: list[str]) -> int:
         working_directory.prepare(config.chdir, config.pythonpath)
         server_log.open_log(config, os.environ, threads=make is None)
         with ExitStack() as opened:
-            listeners = opened.enter_context(open_sockets(config))
+            listeners = opened.enter_context(open_sockets(settings))
             if config.pid_file:
                 opened.enter_context(PidFile(config.pid_file, owner))
             if owner is not None:
@@ -107,14 +111,16 @@ def _run(argv: list[str]) -> int:
                 for error in server_log.check_files(config):
                     raise error  # the user could not open it again
             greet(settings, listeners)
+            notifier = Notifier.from_environ(environ)
             if make is None:
                 settings.environment.apply()
-                return serve_unsupervised(config, listeners, close=opened.close)
+                return serve_unsupervised(config, listeners, notifier, close=opened.close)
             supervisor = make(
                 settings,
                 listeners,
                 read_again=command.read_again,
                 interactive=terminal.is_terminal(),
+                notifier=notifier,
             )
             return run_forked(supervisor.run)
     except OptionError as error:

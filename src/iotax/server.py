@@ -19,7 +19,7 @@ from iotax._config.typed import PathOptions, ServerOptions
 from iotax._log import server_log
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._runtime import native
-from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.worker import JOIN_SECONDS, Worker
 
 __all__ = ["PathOptions", "Server", "ServerOptions", "load_app", "run", "serve"]
@@ -221,7 +221,7 @@ def _exit_with_threads() -> None:
     abandoned = any(thread.is_alive() for thread in _AtExit.abandoned)
     if abandoned or _AtExit.has_lost_thread:
         failed = getattr(sys, "last_value", None) is not None
-        leave_now(1 if abandoned or failed else 0)
+        exit_now(1 if abandoned or failed else 0)
 
 
 # Registered at import, so that it runs after the functions that the program registers later.

@@ -29,7 +29,7 @@ from support.server import environment
 PORT = "8000"
 HOME = "/srv/shop"
 LISTENING = re.compile(r"Listening on \S+$", re.M)
-_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\d+\] ", re.M)
+_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?:\[\d+\] )?", re.M)
 # Words with which `iotax` does not serve.
 RETURNS = {"check", "migrate", "--version", "-h", "--help", "--check-config", "--print-config"}
 _ANY = re.compile(r"\.\.\.|…")

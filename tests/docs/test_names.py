@@ -13,16 +13,19 @@ from peer_lists import options_of_peers
 from play import commands_of
 
 import iotax
+from iotax import _iotax
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=name_of)
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
-    "CONTRIBUTING.md": "--full",
+    "CONTRIBUTING.md": "--full --build --preset --gtest_filter --gtest_list_tests --schedules"
+    " --minutes --only",
     "docs/migrating/index.md": "--timeout",
     "docs/migrating/waitress.md": "--call",
-    "docs/internals/hardening.md": "--deviations --server --count",
+    "docs/internals/hardening.md": "--deviations --server --count --preset",
+    "docs/internals/leader.md": "--preset",
     "docs/internals/testing.md": "--full --preset --gtest_filter --server",
     "docs/testing/ci.md": "--iotax-check",
 }
@@ -163,6 +166,21 @@ def test_numbers_are_those_of_the_repository() -> None:
     )
     assert found
     assert f"finds {found[1]} planted mistakes, `wsgiref.validate` {found[2]}:" in readme
+
+
+def test_logs_page_names_every_atom_and_every_end() -> None:
+    page = (DOCS / "guide/logs.md").read_text(encoding="utf-8")
+    atoms, keys, ends = (
+        re.findall(
+            r"^\| `([^`]+)` \|", page.partition(f"| {title} |")[2].partition("\n\n")[0], re.M
+        )
+        for title in ("atom", "key", "end")
+    )
+    assert {atom for atom in atoms if "{" not in atom} == set(_iotax.access_format_atoms())
+    assert [atom for atom in atoms if "{" in atom] == ["{NAME}i", "{NAME}o", "{KEY}e"]
+    assert len(keys) == len(set(keys)) == 36
+    source = (ROOT / "src/driver/log/access_line.cc").read_text(encoding="utf-8")
+    assert set(ends) == set(re.findall(r"case End::(\w+):", source))
 
 
 def test_generated_parts_are_up_to_date() -> None:

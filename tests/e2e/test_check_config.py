@@ -1,11 +1,13 @@
 """--check-config and --print-config: what they load, and what they leave alone."""
 
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 from support.processes import has_ended
 from support.server import Server, run_command
+from support.systemd import passing
 
 APP = "def app(environ, start_response): pass\n"
 
@@ -41,6 +43,24 @@ def test_beside_a_running_server_on_the_same_port(start, project):
     done = run_command("main:app", "--check-config", "--port", str(server.port), cwd=directory)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("OK: settings: no file\n")
+
+
+def test_passed_sockets_fit(project):
+    directory = project("main", APP)
+    for kind, code, error in (
+        (socket.SOCK_STREAM, 0, ""),
+        (socket.SOCK_DGRAM, 2, "iotax: LISTEN_FDS: fd://3 is not a listening socket (it is a data"),
+    ):
+        with socket.socket(type=kind) as sock:
+            sock.bind(("127.0.0.1", 0))
+            if not code:
+                sock.listen()
+            server = Server("main:app", "--check-config", cwd=directory, **passing(sock))
+            try:
+                assert server.wait() == code
+                assert server.err.wait_for_end().startswith(error)
+            finally:
+                server.kill()
 
 
 def test_every_error_of_the_settings_is_reported_before_the_import(project):

@@ -98,7 +98,7 @@ def test_request_with_a_truncated_body_is_not_run(start):
     assert "must not run" not in [line.strip() for line in server.out.text.splitlines()]
 
 
-def test_descriptors_run_out_and_come_back(start):
+def test_server_recovers_when_descriptors_run_out(start):
     """The application uses up the descriptors; later clients wait, and are served afterwards."""
     server = start("views", before_start=hostile.few_descriptors)
     with Connection(server.port) as early, contextlib.ExitStack() as stack:

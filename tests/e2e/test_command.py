@@ -142,7 +142,7 @@ def test_port_in_the_environment(start):
         server.kill()
 
 
-def test_address_for_everybody_also_names_one_to_click(start):
+def test_wildcard_address_is_printed_with_a_link(start):
     server = start("views", "--host", "0.0.0.0", "--port", "0")
     server.err.wait_for(rf"^Address: http://0\.0\.0\.0:{server.port}$")
     server.err.wait_for(rf"^Address: http://127\.0\.0\.1:{server.port}\b")
@@ -186,7 +186,7 @@ def test_help_names_every_option():
 # ---- exit 2: usage
 
 
-def test_nothing_at_all_prints_usage_with_two_examples():
+def test_without_arguments_it_prints_usage_with_two_examples():
     text = refused(2)
     assert text.startswith("usage: iotax")
     assert len(re.findall(r"^ +iotax .*:", text, re.MULTILINE)) == 2
@@ -230,8 +230,8 @@ def test_nothing_at_all_prints_usage_with_two_examples():
         (["views", "--worker-class", "sync"], "--worker-class.*--threads"),
         (["views", "--uds", "/tmp/x"], "--uds.*--bind unix:"),
         (["views", "--timeout-keep-alive", "5"], "--timeout-keep-alive.*--keep-alive"),
-        (["views", "-c", "conf.py"], "-c.*no configuration file yet"),
-        (["views", "--config", "conf.py"], "--config.*no configuration file yet"),
+        (["views", "-c", "conf.py"], "-c is an option of other servers; use --config FILE"),
+        (["views", "--config", "no.toml"], "--config no.toml cannot be read: No such file"),
         (["views", "--interface", "wsgi"], "--interface.*WSGI"),
         (["views", "--http", ":8000"], "--http.*--bind"),
         (["views", "--limit-max-requests", "5"], "--limit-max-requests"),

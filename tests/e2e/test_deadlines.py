@@ -44,7 +44,9 @@ def has_timed_out(server, path):
     answer = ask(server, path)
     assert answer.status == 504
     request_id = re.search(r"Request ID: (\S+)", answer.text)[1]
-    server.err.wait_for(rf"504 the application gave no answer .*: \"GET {path}\" \({request_id}\)")
+    server.err.wait_for(
+        rf"504 no response from the application .*: \"GET {path}\" \({request_id}\)"
+    )
     server.err.wait_for(
         rf"GET {path} \({request_id}\) has produced no output for .* \(--request-timeout\)"
     )
@@ -59,7 +61,7 @@ def test_python_code_is_interrupted(serve, path):
     server.err.wait_for(r'hangs\.py", line \d+, in (app|hang_in_python)')
     for _ in range(9):
         is_answered(server)
-    assert "has not come back" not in server.err.text
+    assert "did not return" not in server.err.text
 
 
 def test_a_view_may_catch_the_exception(serve):
@@ -83,7 +85,7 @@ def test_hang_after_the_head_visibly_truncates_the_response(serve):
         received = connection.rest()
     assert b"first" in received
     assert b"\r\n0\r\n\r\n" not in received
-    server.err.wait_for(r"200 broken off: the application gave nothing .*GET /head")
+    server.err.wait_for(r"200 truncated: no output from the application .*GET /head")
     while "broken" not in is_answered(server):
         pass
 
@@ -103,7 +105,7 @@ def test_a_lost_thread(serve):
     """With eight threads, a lost one is replaced; the only one is not."""
     server = serve("--request-timeout-grace", LIMIT)
     has_timed_out(server, "/lock")
-    server.err.wait_for(r"Thread iotax-\d has not come back")
+    server.err.wait_for(r"Thread iotax-\d did not return")
     if server.threads == 1:
         server.err.wait_for("CRITICAL.*restart it")
     else:
@@ -176,7 +178,7 @@ def test_the_only_thread_is_lost(supervised):
         assert one.answer().status == 504
         waiting = other.answer()
         assert (waiting.status, waiting.get("Retry-After")) == (503, "1")
-    is_replaced(server, "iotax-0 has not come back .*GET /lock")
+    is_replaced(server, "iotax-0 did not return .*GET /lock")
 
 
 def test_the_gil_is_kept_for_long(supervised):

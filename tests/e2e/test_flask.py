@@ -223,7 +223,7 @@ def test_error_is_logged_and_not_shown(server, session):
 def test_keep_alive(server, session):
     for _ in range(10):
         get(session, server, "/api/data")
-    ports = {line.split(":")[1].split()[0] for line in access_lines(server, "/api/data", 10)}
+    ports = {re.search(r":(\d+) - ", line)[1] for line in access_lines(server, "/api/data", 10)}
     assert len(ports) == 1
 
 

@@ -113,6 +113,17 @@ def test_hup_and_kill(serve):
     server.out.wait_for(rf"worker_ready \([1-3], {new}, ")
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",), ("--workers=0",)], ids=" ".join)
+def test_logs_have_the_same_number(start, directory, options):
+    server = start("main:app", "--access-log-format", "<%(worker)s>", *options, cwd=directory)
+    if options != ("--workers=0",):
+        (first,) = server.wait_for_answers_of(1)
+        server.send_signal(signal.SIGHUP)
+        server.err.wait_for(rf"replaces \[{first}\]: SIGHUP")
+    number = ask(server).split()[1]
+    server.out.wait_for(f"^<{number}>$")
+
+
 def test_supervisor_does_not_import_the_module(serve, directory):
     server = serve("--preload")
     (worker,) = server.wait_for_answers_of(1)

@@ -48,7 +48,9 @@ def leaves_nothing(connect: Callable[[], Connection], kind: mixed.Kind, n: int) 
 
 
 @pytest.mark.parametrize("kind", list(mixed.KINDS))
-def test_n_and_2n_leave_as_much_alive(connect: Callable[[], Connection], kind: str) -> None:
+def test_n_and_2n_requests_leave_the_same_objects(
+    connect: Callable[[], Connection], kind: str
+) -> None:
     leaves_nothing(connect, mixed.KINDS[kind], 60)
 
 

@@ -81,7 +81,7 @@ def test_limit_head(start):
 # ---- times
 
 
-def test_keep_alive_closes_without_a_word(start):
+def test_keep_alive_timeout_closes_without_a_response(start):
     server = start("views", "--keep-alive", "200ms")
     with Connection(server.port) as connection:
         assert connection.ask("/hello").status == 200
@@ -108,7 +108,7 @@ def test_receive_timeout_of_a_head(start):
     server.err.wait_for("WARNING: .*408.*--receive-timeout")
 
 
-def test_receive_timeout_of_content(start):
+def test_receive_timeout_of_a_body(start):
     server = start("views", "--receive-timeout", "200ms")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Content-Length: 100")
@@ -141,7 +141,7 @@ def test_min_rate(start):
             writer.send(b"drip")
         assert writer.answer().status == 408
         server.err.wait_for("WARNING: .*408.*too slowly.*--min-rate")
-        server.err.wait_for("WARNING: .*takes the answer too slowly.*--min-rate")
+        server.err.wait_for("WARNING: .*reads the response too slowly.*--min-rate")
         assert len(reader.rest()) < 50_000_000
 
 

@@ -159,7 +159,7 @@ def test_unrequested_bytes(serve):
     assert first_failure(serve(script).port, [Waiting]).fate is Fate.WRONG
 
 
-def test_close_that_was_announced_and_does_not_come(serve, monkeypatch):
+def test_announced_close_that_does_not_happen_is_wrong(serve, monkeypatch):
     monkeypatch.setattr(patience, "SECONDS", 0.3)
     server = serve(lambda connection, token: connection.sendall(answer(token, "Connection: close")))
     assert first_failure(server.port).fate is Fate.WRONG
@@ -200,7 +200,7 @@ def test_connection_that_is_accepted_and_dropped(serve):
     assert not failure.reused
 
 
-def test_upload_that_is_cut_off(serve):
+def test_reset_during_an_upload_is_unanswered(serve):
     server = serve(None)
 
     def serve_one(connection):
@@ -211,7 +211,7 @@ def test_upload_that_is_cut_off(serve):
     assert first_failure(server.port, [Uploading]).fate is Fate.UNANSWERED
 
 
-def test_silence(serve, monkeypatch):
+def test_missing_response_is_reported_as_silent(serve, monkeypatch):
     monkeypatch.setattr(patience, "SECONDS", 0.3)
     failure = first_failure(serve(lambda connection, token: True).port)
     assert failure.fate is Fate.SILENT
@@ -264,7 +264,7 @@ def test_idle_connection_that_is_closed(serve):
         running.report.must_be_clean()
 
 
-def test_no_load_is_not_clean():
+def test_report_without_any_request_is_not_clean():
     with pytest.raises(AssertionError):
         load.Report().must_be_clean()
 
@@ -272,7 +272,7 @@ def test_no_load_is_not_clean():
 # ---- with a server
 
 
-def test_all_sorts_of_clients(start, tmp_path):
+def test_load_of_all_kinds_of_clients_is_clean(start, tmp_path):
     ran = tmp_path / "ran"
     server = start("echoes", "--threads", "4", "--no-access-log", env={"RAN": str(ran)})
     with Load(server.port) as running:

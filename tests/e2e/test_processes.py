@@ -105,7 +105,7 @@ def test_term_of_one_worker_loses_nothing(serve, workers):
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_orders_that_cross_each_other_lose_nothing(serve, seed, options):
+def test_concurrent_orders_lose_no_request(serve, seed, options):
     """Replacing, recycling, more and fewer workers, and the stop: none waits for another."""
     dice = random.Random(seed)
     server = serve("--workers", 2, "--max-requests", 150, *options)

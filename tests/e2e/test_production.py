@@ -1,18 +1,19 @@
 """The files of examples/ for systemd and containers."""
 
+import contextlib
 import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
 import yaml
-from support.processes import NAMESPACE, children, wait_for_end, why_no_namespace
+from support.processes import NAMESPACE, children, why_no_namespace
 from support.server import TESTS, Server
+from support.systemd import NotifySocket, passing, unix_socket, why_missing
 from support.wire import Connection
 
 EXAMPLES = TESTS.parent / "examples"
@@ -48,41 +49,44 @@ def drain_seconds(words):
     return seconds(words, "--shutdown-delay", 0) + seconds(words, "--graceful-timeout", 30)
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
-def test_systemd_accepts_the_unit(unit, tmp_path):
+@pytest.mark.skipif(bool(why := why_missing("systemd-analyze")), reason=why)
+def test_systemd_accepts_the_units(unit, tmp_path):
     program = unit["ExecStart"].split()[0]
-    text = example("mysite.service").replace(program, "/bin/true")
-    path = tmp_path / "mysite.service"
-    path.write_text(text)
-    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    service, socket_unit = tmp_path / "mysite.service", tmp_path / "mysite.socket"
+    service.write_text(example("mysite.service").replace(program, "/bin/true"))
+    socket_unit.write_text(example("mysite.socket"))
+    verify = ["systemd-analyze", "verify", service, socket_unit]
+    done = subprocess.run(verify, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "mysite.service" not in done.stderr, done.stderr
+    assert "mysite" not in done.stderr, done.stderr
+    exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=20", service]
+    done = subprocess.run(exposure, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout  # the threshold is in tenths
 
 
-def test_systemd_unit_starts_reloads_and_stops(unit, start, tmp_path):
+def test_systemd_unit_starts_reloads_and_stops(unit, tmp_path):
     """Its command, its reload, and the TERM that systemd sends to every process."""
     words = options(shlex.split(unit["ExecStart"]))
     path = tmp_path / "app.sock"
-    bind = words.index("--bind") + 1
-    assert words[bind].startswith("unix:/run/")
-    words[bind] = f"unix:{path}"
-    server = Server("trouble", *words, new_session=True)
-    try:
-        server.err.wait_for("Listening on unix:")
-        old = server.wait_for_workers(int(words[words.index("--workers") + 1]))
-        with Connection(path=str(path)) as connection:
-            assert connection.ask("/").status == 200
-        command = shlex.split(unit["ExecReload"])
-        subprocess.run([str(server.pid) if one == "$MAINPID" else one for one in command])
-        wait_for_end(*old)
-        with Connection(path=str(path)) as connection:
-            assert connection.ask("/").status == 200
-            os.killpg(server.pid, signal.SIGTERM)
-        assert server.wait() == 0
-        assert not path.exists()
-    finally:
-        server.kill()
-    assert float(unit["TimeoutStopSec"]) > drain_seconds(words)
+    with contextlib.closing(NotifySocket(str(tmp_path / "notify"))) as notified:
+        variables = notified.variables(watchdog_seconds=float(unit["WatchdogSec"]))
+        with unix_socket(path) as listener:
+            server = Server("trouble", *words, new_session=True, **passing(listener, env=variables))
+        try:
+            notified.wait_for("READY=1")
+            with Connection(path=str(path)) as connection:
+                assert connection.ask("/").status == 200
+            command = shlex.split(unit["ExecReload"])
+            subprocess.run([str(server.pid) if one == "$MAINPID" else one for one in command])
+            assert notified.wait_for("READY=1") == ["READY=1", "STATUS=reloaded"]
+            with Connection(path=str(path)) as connection:
+                assert connection.ask("/").status == 200
+                os.killpg(server.pid, signal.SIGTERM)
+            assert server.wait() == 0
+            notified.wait_for("STOPPING=1")
+            assert path.exists()
+        finally:
+            server.kill()
 
 
 def test_command_of_the_container(tmp_path):

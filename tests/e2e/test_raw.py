@@ -35,14 +35,14 @@ def test_hello(start):
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", answer.get("Date"))
 
 
-def test_echo_of_content_with_a_length(start):
+def test_echo_of_a_body_with_a_length(start):
     with Connection(start("echo", cwd=SAMPLES).port) as connection:
         answer = connection.ask("/", "Content-Type: text/x", method="POST", body=b"\x00\xffdata")
     assert answer.body == b"\x00\xffdata"
     assert answer.get("Content-Type") == "text/x"
 
 
-def test_echo_of_chunked_content(start):
+def test_echo_of_a_chunked_body(start):
     with Connection(start("echo", cwd=SAMPLES).port) as connection:
         connection.request("POST", "/", "Transfer-Encoding: chunked")
         connection.send(b"3\r\none\r\n5;extension=1\r\n two\n\r\n0\r\nTrailer: x\r\n\r\n")
@@ -128,14 +128,14 @@ def test_pipelined_requests_get_responses_in_order(connection):
     assert queries == [str(number) for number in range(30)]
 
 
-def test_head_has_the_fields_of_get_and_no_content(connection):
+def test_head_has_the_fields_of_get_and_no_body(connection):
     get = connection.ask("/hello")
     head = connection.ask("/hello", method="HEAD")
     assert head.get("Content-Length") == get.get("Content-Length") == "14"
     assert connection.ask("/hello").body == get.body  # no bytes are left on the connection
 
 
-def test_head_of_a_stream_has_no_content(start):
+def test_head_of_a_stream_has_no_body(start):
     with Connection(start("stream", cwd=SAMPLES).port) as connection:
         connection.ask("/?blocks=3&bytes=5", method="HEAD")
         assert connection.ask("/?blocks=1&bytes=2").body == b"aa"
@@ -161,7 +161,7 @@ def test_connection_is_usable_after_an_unread_body(connection):
 
 
 @pytest.mark.parametrize("length", [0, 1, 65536, 300_000, 1024 * 1024])
-def test_content_of_any_allowed_size_arrives(connection, length):
+def test_body_of_any_allowed_size_arrives(connection, length):
     body = bytes(range(256)) * (length // 256) + b"y" * (length % 256)
     answer = connection.ask("/digest", method="POST", body=body)
     assert answer.text == f"{length} {hashlib.sha256(body).hexdigest()}\n"
@@ -232,10 +232,10 @@ def test_request_id_of_a_trusted_proxy_is_used(start):
     with Connection(server.port) as connection:
         answer = connection.ask("/environ", *fields)
         assert json.loads(answer.text)["iotax.request_id"] == "from-the.proxy_1"
-        server.out.wait_for(r'^203\.0\.113\.9 - "GET /environ .* from-the\.proxy_1$')
+        server.out.wait_for(r'^\S+Z 203\.0\.113\.9 - "GET /environ .* from-the\.proxy_1$')
         refused = connection.ask("/huge", *fields, "Content-Length: 99999999")
         assert (refused.status, "from-the.proxy_1" in refused.text) == (413, True)
-    server.out.wait_for(r'^203\.0\.113\.9 - "GET /huge HTTP/1\.1" 413 .* from-the\.proxy_1$')
+    server.out.wait_for(r'^\S+Z 203\.0\.113\.9 - "GET /huge HTTP/1\.1" 413 .* from-the\.proxy_1$')
     server.err.wait_for(r"203\.0\.113\.9 - 413 .*GET /huge.*\(from-the\.proxy_1\)$")
 
 
@@ -263,7 +263,7 @@ def test_request_ids_differ(connection):
 def test_access_log_line(server, connection):
     connection.ask("/hello?q=1")
     server.out.wait_for(
-        r'^127\.0\.0\.1:\d+ - "GET /hello\?q=1 HTTP/1\.1" 200 OK 14B \d+(\.\d+)?m?s '
+        r'^\S+Z 127\.0\.0\.1:\d+ - "GET /hello\?q=1 HTTP/1\.1" 200 OK 14B \d+(\.\d+)?m?s '
         + REQUEST_ID
         + "$"
     )
@@ -366,7 +366,7 @@ def test_rejection_is_explained_in_the_log(server, connection, request_bytes, st
     assert "127.0.0.1" in line
     told = re.search(f"Request ID: ({REQUEST_ID})", answer.text)[1]
     assert f"({told})" in line
-    server.out.wait_for(rf'^127\.0\.0\.1:\d+ - "[^"]+" {status} .* {told}$')
+    server.out.wait_for(rf'^\S+Z 127\.0\.0\.1:\d+ - "[^"]+" {status} .* {told}$')
 
 
 def test_server_header_can_be_left_out(start):

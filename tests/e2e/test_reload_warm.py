@@ -32,8 +32,8 @@ def reload_until_warm(project, save):
     """Save until the template is ready. Returns how each reload went."""
     how = []
     while not how or how[-1] in (
-        "cold: no module is imported ahead yet",
-        "cold: modules are still being imported ahead",
+        "cold: no module is imported in advance yet",
+        "cold: modules are still being imported in advance",
     ):
         save(len(how))
         how.append(project.reloaded())

@@ -531,7 +531,7 @@ def test_lines_are_complete_when_the_reader_is_slow(start):
         text += data
     os.close(read_end)
     assert server.wait() == 0
-    line = re.compile(rb'127\.0\.0\.1:\d+ - "GET /hello HTTP/1\.1" 200 OK 14B \S+ \S+')
+    line = re.compile(rb'\S+Z 127\.0\.0\.1:\d+ - "GET /hello HTTP/1\.1" 200 OK 14B \S+ \S+')
     lines = text.split(b"\n")
     assert lines.pop() == b""
     assert [one for one in lines if not line.fullmatch(one)] == []

@@ -32,7 +32,7 @@ HARMLESS = [
     for name, way in hostile.CLIENTS.items()
     if how == "buffered" or not way.keeps_content
 ]
-DRIPS = "drips its content"  # chunked bodies are complete before the call in any case
+DRIPS = "sends its body slowly"  # chunked bodies are complete before the call in any case
 STOPS = [name for name, way in hostile.CLIENTS.items() if way.keeps_content and not way.goes_on]
 
 
@@ -86,7 +86,7 @@ def test_an_honest_client_beside_hostile_ones(patient, name):
     ask_honestly(port)
 
 
-def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
+def test_body_that_does_not_arrive_blocks_one_thread_only(start):
     """With --no-request-buffering a thread waits for its client; the others serve."""
     server = start(
         "views", "--threads", str(THREADS), "--no-request-buffering", "--no-access-log", *FOR_EVER
@@ -94,12 +94,12 @@ def test_content_that_does_not_come_holds_one_thread_and_no_more(start):
     with contextlib.ExitStack() as stack:
         for _ in range(THREADS - 1):
             connection = stack.enter_context(Connection(server.port))
-            hostile.CLIENTS["half of its content"].begin(connection)
+            hostile.CLIENTS["half of its body"].begin(connection)
         ask_honestly(server.port)
 
 
 @pytest.mark.parametrize("name", STOPS)
-def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, name):
+def test_stalled_bodies_block_every_thread_until_the_receive_timeout(start, name):
     """Four on each thread: after four, the last of them has ended, and the honest client is
     next."""
     server = start(
@@ -112,7 +112,7 @@ def test_content_that_stops_holds_every_thread_until_the_receive_timeout(start, 
         ask_honestly(server.port)
 
 
-def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
+def test_slow_bodies_block_every_thread_until_the_rate_is_checked(start):
     """For ten seconds, which no option changes: the only slow test here."""
     server = start("views", "--threads", str(THREADS), "--no-request-buffering")
     with contextlib.ExitStack() as stack:
@@ -121,7 +121,7 @@ def test_content_that_drips_holds_every_thread_until_its_rate_counts(start):
             hostile.CLIENTS[DRIPS].begin(connection)
             stack.enter_context(hostile.going_on(hostile.CLIENTS[DRIPS], [connection]))
         ask_honestly(server.port)
-    server.err.wait_for(r"408 body: came too slowly .*\(--no-request-buffering 64 KiB/s\)")
+    server.err.wait_for(r"408 body: arrived too slowly .*\(--no-request-buffering 64 KiB/s\)")
     assert "ERROR" not in server.err.text  # the application did nothing wrong
 
 

@@ -158,7 +158,7 @@ def test_hup_replaces_every_worker_once(trouble):
     assert threads(server.pid) == 1
 
 
-def test_ttin_and_ttou(trouble):
+def test_ttin_adds_a_worker_and_ttou_removes_one(trouble):
     """One more, one less; one always remains."""
     server = trouble()
     server.send_signal(signal.SIGTTIN)

@@ -206,12 +206,12 @@ class Play {
       }
     }
     if (one_waits_ && rig_.app.waiting_most > 1) {
-      blame("a second thread was sent to wait for the interpreter");
+      blame("a second thread waits for the application lock");
     }
     if (none_is_slow_ && rig_.worker->status().direct) {
-      blame("quick calls are dispatched to other threads");
+      blame("quick calls were dispatched to other threads");
     }
-    if (signalled_ && rig_.app.signal_runs.empty()) blame("no signal handler has run");
+    if (signalled_ && rig_.app.signal_runs.empty()) blame("no signal handler ran");
     for (const std::size_t thread : rig_.app.signal_runs) {
       if (thread != 0) blame("a signal handler ran in another thread");
     }
@@ -237,7 +237,7 @@ class Play {
       for (const std::string& expected : guest.expected) {
         const auto answer = reader.rest().empty() ? std::nullopt : reader.next(false);
         if (!answer || !answer->complete) {
-          blame("client " + std::to_string(n) + " has no answer: " + expected);
+          blame("client " + std::to_string(n) + " has no response: " + expected);
           return;
         }
         const bool refusal = answer->status != 200;
@@ -248,7 +248,7 @@ class Play {
       if (guest.leaves_it_to_close && !guest.client.ended()) {
         blame("client " + std::to_string(n) + " waits for the end of its connection");
       }
-      if (!guest.expected.empty() && !reader.rest().empty()) blame("bytes behind the last answer");
+      if (!guest.expected.empty() && !reader.rest().empty()) blame("bytes after the last response");
     }
   }
 

@@ -82,7 +82,7 @@ std::uint64_t number_in(std::string_view text, std::string_view usage) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) {
-    end_usage("'" + std::string(text) + "' is no number", usage);
+    end_usage("'" + std::string(text) + "' is not a number", usage);
   }
   return value;
 }

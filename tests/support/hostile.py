@@ -52,10 +52,10 @@ CLIENTS: dict[str, Hostile] = {
     "one octet": Hostile(_sends(b"G")),
     "half a head": Hostile(_sends(HEAD)),
     "drips a head": Hostile(_sends(HEAD + b"X-Drip: "), _sends(b"x")),
-    "half of its content": Hostile(
+    "half of its body": Hostile(
         _sends(POST + b"Content-Length: 1000\r\n\r\nx"), keeps_content=True
     ),
-    "drips its content": Hostile(
+    "sends its body slowly": Hostile(
         _sends(POST + b"Content-Length: 100000\r\n\r\n"), _sends(b"x"), keeps_content=True
     ),
     "drips chunks": Hostile(
@@ -121,15 +121,15 @@ STRICT: dict[str, tuple[bytes, set[int]]] = {
 
 # The bytes of a client before it resets its connection.
 RESETS = {
-    "before the first octet": b"",
+    "before the first byte": b"",
     "in the head": HEAD,
-    "behind the head": POST + b"Content-Length: 10\r\n\r\n",
-    "in its content": POST + b"Content-Length: 10\r\n\r\nx",
+    "after the head": POST + b"Content-Length: 10\r\n\r\n",
+    "in its body": POST + b"Content-Length: 10\r\n\r\nx",
     "in a chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nff\r\nx",
-    "behind a request": HEAD + b"\r\n",
-    "behind three requests": (HEAD + b"\r\n") * 3,
-    "in its answer": b"GET /big?bytes=20000000 HTTP/1.1\r\nHost: test\r\n\r\n",
-    "behind what is refused": b"\0\r\n\r\n",
+    "after a request": HEAD + b"\r\n",
+    "after three requests": (HEAD + b"\r\n") * 3,
+    "in its response": b"GET /big?bytes=20000000 HTTP/1.1\r\nHost: test\r\n\r\n",
+    "after a rejected request": b"\0\r\n\r\n",
 }
 
 
@@ -220,9 +220,9 @@ class Seen:
 
     def __str__(self) -> str:
         if not self.status:
-            return "no answer"
+            return "no response"
         words = [str(self.status), repr(self.body[:12].decode("latin-1"))]
-        words += [] if self.complete else ["breaks off"]
+        words += [] if self.complete else ["truncated"]
         words += ["injected"] if self.injected else []
         return ", ".join([*words, "goes on" if self.goes_on else "closes"])
 
@@ -249,25 +249,25 @@ def ask_badly(port: int, view: str, method: str = "GET", expect: bool = False) -
                 goes_on = connection.answer().body == b"hello"
             except (Ended, OSError):
                 goes_on = False
-            assert not goes_on or connection.rest() == b"", "more than one answer to a request"
+            assert not goes_on or connection.rest() == b"", "more than one response to a request"
     injected = answer.get("X-Injected") is not None
     return Seen(answer.status, answer.body, answer.complete, injected, goes_on)
 
 
 # By row of the table: the request, and what a client must see.
 BAD: dict[str, tuple[dict[str, object], Seen]] = {
-    "HEAD, and the application returns content": (
+    "HEAD, and the application returns a body": (
         {"view": "content_to_head", "method": "HEAD"},
         Seen(200, b"", True, goes_on=True),
     ),
-    "204 with content": ({"view": "content_in_204"}, Seen(204, b"", True, goes_on=True)),
+    "204 with a body": ({"view": "content_in_204"}, Seen(204, b"", True, goes_on=True)),
     "Content-Length 10, 3 data": ({"view": "too_short"}, Seen(200, b"abc", False)),
     "Content-Length 3, 10 data": ({"view": "too_long"}, Seen(200, b"abc", True, goes_on=True)),
     "a field with CR LF": ({"view": "line_end_in_a_field"}, Seen(500)),
     "no start_response": ({"view": "no_start_response"}, Seen(500)),
     "a block of str": ({"view": "text_block"}, Seen(500)),
     "Connection: close of the application": ({"view": "closes"}, Seen(500)),
-    "Expect, and the content is never read": (
+    "Expect, and the body is never read": (
         {"view": "refuses_content", "expect": True},
         Seen(403, b"no", True),  # continues if 100 was sent
     ),

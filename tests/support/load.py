@@ -308,7 +308,7 @@ class Client:
         try:
             begun = connection.begins()
             if not begun:
-                raise Ended("instead of an answer")
+                raise Ended("instead of a response")
             goes_on = _judge(connection, request, exchange)
         except (Ended, ConnectionResetError, BrokenPipeError) as why:
             self._fail(Fate.BROKEN if begun else Fate.UNANSWERED, exchange, repr(why))
@@ -452,9 +452,9 @@ def _expect_end(connection: Connection) -> None:
     except ConnectionResetError:
         return  # after the last byte of the response, as announced
     except TimeoutError:
-        raise _Wrong("the close that was announced does not come") from None
+        raise _Wrong("the announced close does not happen") from None
     if more:
-        raise _Wrong(f"behind the last answer: {more[:200]!r}")
+        raise _Wrong(f"after the last response: {more[:200]!r}")
 
 
 def _one_closed_idle(report: Report) -> None:

@@ -48,7 +48,7 @@ def listening_inode(port: int) -> int:
         _, local, _, state, *rest = line.split()
         if state == "0A" and local == f"0100007F:{port:04X}":
             return int(rest[5])
-    raise AssertionError(f"nobody listens on {port}")
+    raise AssertionError(f"no server listens on {port}")
 
 
 def has_ended(pid: int) -> bool:

@@ -24,9 +24,12 @@ from .wire import OTHER, Connection
 TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
 SAMPLES = TESTS.parent / "sample_apps"
-LISTENING = r"Listening on (?:http://(?P<host>\S+):(?P<port>\d+)|unix:(?P<path>\S+))"
+LISTENING = r'Listening on (?:http://(?P<host>[^\s"]+):(?P<port>\d+)|unix:(?P<path>[^\s"]+))'
 # Settings that a test does not choose must not come from the environment of the tests.
-FOREIGN = re.compile(r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$")
+FOREIGN = re.compile(
+    r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$"
+    r"|LISTEN_|NOTIFY_SOCKET$|WATCHDOG_"
+)
 
 
 def environment(more: Mapping[str, str] = {}) -> dict[str, str]:
@@ -51,6 +54,7 @@ class Server:
         before_start: Callable[[], None] | None = None,
         under: Sequence[str] = (),
         new_session: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.port = 0
         self._sees_its_numbers = not under
@@ -63,6 +67,7 @@ class Server:
             stderr=subprocess.PIPE,
             preexec_fn=before_start,
             start_new_session=new_session or OTHER,
+            pass_fds=pass_fds,
         )
         self.err = Lines(_stream(self.process.stderr), "standard error")
         self.out: Lines | None = None
@@ -77,7 +82,8 @@ class Server:
             other = os.environ["E2E_COMMAND"]
             return shlex.split(other.format(port=self.port, app=arguments[0]))
         names = {argument.split("=")[0] for argument in arguments}
-        addressed = "PORT" in env or names & {"--port", "--host", "-b", "--bind"}
+        options = {"--port", "--host", "-b", "--bind"}
+        addressed = {"PORT", "LISTEN_FDS"} & env.keys() or names & options
         return [sys.executable, "-m", "iotax", *arguments, *([] if addressed else ["--port", "0"])]
 
     def wait_until_listening(self) -> "Server":

@@ -17,13 +17,13 @@ struct Entry {
 
 constexpr Entry kEntries[] = {
     {&Exceptions::client_disconnected, "iotax.ClientDisconnected",
-     "The client is gone: nothing more comes from it or gets to it."},
+     "The client has disconnected: nothing more can be received or sent."},
     {&Exceptions::body_timed_out, "iotax.BodyTimedOut",
      "The client sent the rest of the body too slowly."},
     {&Exceptions::body_malformed, "iotax.BodyMalformed",
      "The rest of the body breaks the framing, or is over the limit."},
     {&Exceptions::request_timeout, "iotax.RequestTimeout",
-     "The call is over --request-timeout; its client has been answered.", true},
+     "The call exceeded --request-timeout; its client has got a response.", true},
 };
 
 void raise_os_error(PyObject* type, int error, const char* text) {
@@ -56,7 +56,7 @@ const char* text_of(driver::BodyError error) noexcept {
     case driver::BodyError::none:
       break;
     case driver::BodyError::disconnected:
-      return "the client left before the end of its request body";
+      return "the client disconnected before the end of its request body";
     case driver::BodyError::timed_out:
       return "the client sent its request body too slowly";
     case driver::BodyError::malformed:
@@ -101,7 +101,7 @@ void raise_unsupported(const char* text) {
 }
 
 void raise_gone() {
-  raise_os_error(all_exceptions.client_disconnected, EPIPE, "the client is gone");
+  raise_os_error(all_exceptions.client_disconnected, EPIPE, "the client has disconnected");
 }
 
 }  // namespace iotax::bridge

@@ -4,61 +4,61 @@ namespace iotax::bridge {
 namespace {
 
 struct Entry {
-  PyObject* Names::*member;
+  PyObject* InternedStrings::*member;
   const char* text;
 };
 
 constexpr Entry kEntries[] = {
-    {&Names::request_method, "REQUEST_METHOD"},
-    {&Names::script_name, "SCRIPT_NAME"},
-    {&Names::path_info, "PATH_INFO"},
-    {&Names::query_string, "QUERY_STRING"},
-    {&Names::content_length, "CONTENT_LENGTH"},
-    {&Names::content_type, "CONTENT_TYPE"},
-    {&Names::server_name, "SERVER_NAME"},
-    {&Names::server_port, "SERVER_PORT"},
-    {&Names::server_protocol, "SERVER_PROTOCOL"},
-    {&Names::server_software, "SERVER_SOFTWARE"},
-    {&Names::gateway_interface, "GATEWAY_INTERFACE"},
-    {&Names::remote_addr, "REMOTE_ADDR"},
-    {&Names::remote_port, "REMOTE_PORT"},
-    {&Names::request_uri, "REQUEST_URI"},
-    {&Names::raw_uri, "RAW_URI"},
-    {&Names::http_host, "HTTP_HOST"},
-    {&Names::wsgi_version, "wsgi.version"},
-    {&Names::wsgi_url_scheme, "wsgi.url_scheme"},
-    {&Names::wsgi_input, "wsgi.input"},
-    {&Names::wsgi_input_terminated, "wsgi.input_terminated"},
-    {&Names::wsgi_errors, "wsgi.errors"},
-    {&Names::wsgi_multithread, "wsgi.multithread"},
-    {&Names::wsgi_multiprocess, "wsgi.multiprocess"},
-    {&Names::wsgi_run_once, "wsgi.run_once"},
-    {&Names::wsgi_file_wrapper, "wsgi.file_wrapper"},
-    {&Names::wsgi_early_hints, "wsgi.early_hints"},
-    {&Names::request_id, "iotax.request_id"},
-    {&Names::client_disconnected, "iotax.client_disconnected"},
-    {&Names::empty, ""},
-    {&Names::slash, "/"},
-    {&Names::get, "GET"},
-    {&Names::http_1_0, "HTTP/1.0"},
-    {&Names::http_1_1, "HTTP/1.1"},
-    {&Names::http, "http"},
-    {&Names::https, "https"},
-    {&Names::close, "close"},
-    {&Names::read, "read"},
-    {&Names::exc_info, "exc_info"},
+    {&InternedStrings::request_method, "REQUEST_METHOD"},
+    {&InternedStrings::script_name, "SCRIPT_NAME"},
+    {&InternedStrings::path_info, "PATH_INFO"},
+    {&InternedStrings::query_string, "QUERY_STRING"},
+    {&InternedStrings::content_length, "CONTENT_LENGTH"},
+    {&InternedStrings::content_type, "CONTENT_TYPE"},
+    {&InternedStrings::server_name, "SERVER_NAME"},
+    {&InternedStrings::server_port, "SERVER_PORT"},
+    {&InternedStrings::server_protocol, "SERVER_PROTOCOL"},
+    {&InternedStrings::server_software, "SERVER_SOFTWARE"},
+    {&InternedStrings::gateway_interface, "GATEWAY_INTERFACE"},
+    {&InternedStrings::remote_addr, "REMOTE_ADDR"},
+    {&InternedStrings::remote_port, "REMOTE_PORT"},
+    {&InternedStrings::request_uri, "REQUEST_URI"},
+    {&InternedStrings::raw_uri, "RAW_URI"},
+    {&InternedStrings::http_host, "HTTP_HOST"},
+    {&InternedStrings::wsgi_version, "wsgi.version"},
+    {&InternedStrings::wsgi_url_scheme, "wsgi.url_scheme"},
+    {&InternedStrings::wsgi_input, "wsgi.input"},
+    {&InternedStrings::wsgi_input_terminated, "wsgi.input_terminated"},
+    {&InternedStrings::wsgi_errors, "wsgi.errors"},
+    {&InternedStrings::wsgi_multithread, "wsgi.multithread"},
+    {&InternedStrings::wsgi_multiprocess, "wsgi.multiprocess"},
+    {&InternedStrings::wsgi_run_once, "wsgi.run_once"},
+    {&InternedStrings::wsgi_file_wrapper, "wsgi.file_wrapper"},
+    {&InternedStrings::wsgi_early_hints, "wsgi.early_hints"},
+    {&InternedStrings::request_id, "iotax.request_id"},
+    {&InternedStrings::client_disconnected, "iotax.client_disconnected"},
+    {&InternedStrings::empty, ""},
+    {&InternedStrings::slash, "/"},
+    {&InternedStrings::get, "GET"},
+    {&InternedStrings::http_1_0, "HTTP/1.0"},
+    {&InternedStrings::http_1_1, "HTTP/1.1"},
+    {&InternedStrings::http, "http"},
+    {&InternedStrings::https, "https"},
+    {&InternedStrings::close, "close"},
+    {&InternedStrings::read, "read"},
+    {&InternedStrings::exc_info, "exc_info"},
 };
 
-static_assert(sizeof(Names) == sizeof(kEntries) / sizeof(Entry) * sizeof(PyObject*),
+static_assert(sizeof(InternedStrings) == sizeof(kEntries) / sizeof(Entry) * sizeof(PyObject*),
               "every name has an entry");
 
-Names all_names{};
+InternedStrings all_interned{};
 
 }  // namespace
 
 bool init_names() {
   for (const Entry& entry : kEntries) {
-    PyObject*& name = all_names.*entry.member;
+    PyObject*& name = all_interned.*entry.member;
     if (name != nullptr) continue;
     name = PyUnicode_InternFromString(entry.text);
     if (name == nullptr) return false;
@@ -67,6 +67,6 @@ bool init_names() {
   return true;
 }
 
-const Names& names() noexcept { return all_names; }
+const InternedStrings& interned() noexcept { return all_interned; }
 
 }  // namespace iotax::bridge

@@ -6,7 +6,7 @@
 
 namespace iotax::bridge {
 
-struct Names {
+struct InternedStrings {
   // environ, in the order of PEP 3333 and RFC 3875
   PyObject* request_method;
   PyObject* script_name;
@@ -50,8 +50,8 @@ struct Names {
   PyObject* exc_info;
 };
 
-/// Create the strings of names(). false: a Python exception is set.
+/// Create the strings of interned(). false: a Python exception is set.
 [[nodiscard]] bool init_names();
-[[nodiscard]] const Names& names() noexcept;
+[[nodiscard]] const InternedStrings& interned() noexcept;
 
 }  // namespace iotax::bridge

@@ -1,6 +1,7 @@
 // iotax._iotax: the Python interface of the worker and of the log (_iotax.pyi). It decides how
 // Python's threads, signals and forks reach the driver; per-request work is in call and below.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -12,7 +13,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bridge/capi/py_error.h"
@@ -24,7 +28,8 @@
 #include "bridge/module/stop_signals.h"
 #include "bridge/module/worker_options.h"
 #include "bridge/wsgi/call.h"
-#include "driver/log/access_line.h"
+#include "driver/log/access_format.h"
+#include "driver/log/escape.h"
 #include "driver/store/spool.h"
 #include "driver/worker.h"
 
@@ -64,9 +69,9 @@ py::str escaped(const std::string& text) {
 class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
-           const PyPage* page, unsigned seat, int channel)
-      : PyWorker(std::move(application), read_listeners(listeners), read_worker_options(options),
-                 page, seat, channel) {}
+           const PyScoreboard* scoreboard, unsigned slot, int channel)
+      : PyWorker(std::move(application), read_listeners(listeners), options_of(options, slot),
+                 scoreboard, slot, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -184,24 +189,33 @@ class PyWorker {
     return -1;
   }
 
+  /// The worker's number in the logs is that of its slot, from 1.
+  static WorkerOptions options_of(const py::dict& given, unsigned slot) {
+    WorkerOptions options = read_worker_options(given);
+    options.config.worker_number = slot + 1;
+    process_log().name_worker(slot + 1);
+    return options;
+  }
+
   struct Listener {
     int fd;
     std::string authority;
+    driver::ListenerOwner owner;
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
-           const PyPage* page, unsigned seat, int channel)
+           const PyScoreboard* scoreboard, unsigned slot, int channel)
       : options_(std::move(options)),
         caller_(Gil::held(), Ref::steal(application.release().ptr()),
-                driver::Page::calls_of(options_.config.threads), std::move(options_.environ),
+                driver::Scoreboard::calls_of(options_.config.threads), std::move(options_.environ),
                 process_log()),
         worker_(sys_, options_.config, caller_, process_log(), {},
-                PyPage::place_of(page, seat, options_.config.threads)) {
+                PyScoreboard::slot_of(scoreboard, slot, options_.config.threads)) {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
-      if (const auto added = worker_.add_listener(listener.fd, listener.authority); !added)
-        throw_os_error(added.error());
+      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner);
+      if (!added) throw_os_error(added.error());
     }
     if (channel >= 0) {
       if (const auto added = worker_.add_channel(channel); !added) throw_os_error(added.error());
@@ -217,15 +231,16 @@ class PyWorker {
     }
     const std::string tried = dir.empty() ? "$TMPDIR, /tmp and /var/tmp" : dir;
     process_log().server(driver::Level::warning,
-                         "No temporary file can be made in " + tried +
-                             " (--spool-dir): bodies and answers stay in memory");
+                         "No temporary file can be created in " + tried +
+                             " (--spool-dir): bodies and responses stay in memory");
   }
 
   static std::vector<Listener> read_listeners(const py::sequence& given) {
     std::vector<Listener> listeners;
     for (const py::handle one : given) {
-      const auto [fd, authority] = one.cast<std::pair<int, std::string>>();
-      listeners.push_back({fd, authority});
+      auto [fd, authority, passed] = one.cast<std::tuple<int, std::string, bool>>();
+      listeners.push_back({fd, std::move(authority),
+                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server});
     }
     return listeners;
   }
@@ -243,9 +258,23 @@ class PyWorker {
   bool started_ = false;
 };
 
+/// Offset and text of what is wrong; None: nothing.
+py::object access_format_fault(const py::str& format) {
+  const auto made = driver::AccessFormat::compile(utf8(format.ptr()), false);
+  const auto* const fault = std::get_if<driver::FormatFault>(&made);
+  if (fault == nullptr) return py::none();
+  return py::make_tuple(fault->at, py::str(fault->text));
+}
+
+py::tuple access_format_atoms() {
+  const std::vector<std::string_view> names = driver::AccessFormat::atoms();
+  return py::tuple(py::cast(names));
+}
+
 void open_log(int error_fd, int access_fd, const std::string& level, bool color, bool prefix,
-              const std::pair<std::string, std::string>& paths, bool threads) {
-  const driver::LogStyle style{.level = level_of(level), .color = color, .prefix = prefix};
+              bool json, const std::pair<std::string, std::string>& paths, bool threads) {
+  const driver::LogStyle style{
+      .level = level_of(level), .color = color, .prefix = prefix, .json = json};
   process_log().name_files(paths.first, paths.second);
   if (!threads) process_log().write_in_caller();
   if (const auto opened = process_log().open(error_fd, access_fd, style); !opened) {
@@ -306,10 +335,10 @@ PYBIND11_MODULE(_iotax, module) {
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
   // stub.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<py::object, const py::sequence&, const py::dict&, const PyPage*, unsigned,
+      .def(py::init<py::object, const py::sequence&, const py::dict&, const PyScoreboard*, unsigned,
                     int>(),
            py::arg("application"), py::arg("listeners"), py::arg("options"), py::kw_only(),
-           py::arg("page") = py::none(), py::arg("seat") = 0, py::arg("channel") = -1,
+           py::arg("scoreboard") = py::none(), py::arg("slot") = 0, py::arg("channel") = -1,
            py::keep_alive<1, 5>())
       .def("run", &PyWorker::run)
       .def("run_thread", &PyWorker::run_thread, py::arg("thread"))
@@ -326,9 +355,11 @@ PYBIND11_MODULE(_iotax, module) {
            py::arg("replacement"))
       .def("status", &PyWorker::status);
   module.def("open_log", &open_log, py::arg("error_fd"), py::arg("access_fd"), py::kw_only(),
-             py::arg("level"), py::arg("color"), py::arg("prefix"),
+             py::arg("level"), py::arg("color"), py::arg("prefix"), py::arg("json") = false,
              py::arg("paths") = py::make_tuple(py::bytes(), py::bytes()),
              py::arg("threads") = true);
+  module.def("access_format_fault", &access_format_fault, py::arg("format"));
+  module.def("access_format_atoms", &access_format_atoms);
   module.def("reopen_log", [] { process_log().reopen(); });
   module.def("set_parent_death_signal", &set_parent_death_signal, py::arg("signal"));
   module.def("set_child_subreaper", &set_child_subreaper);

@@ -4,14 +4,14 @@
 #include <chrono>
 #include <string>
 
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 
 namespace iotax::bridge {
 namespace {
 
 namespace py = pybind11;
 
-constexpr unsigned kSeatsMax = 4096;
+constexpr unsigned kSlotsMax = 4096;
 constexpr unsigned kThreadsMax = 4096;
 
 unsigned bounded(const char* name, unsigned value, unsigned most) {
@@ -30,65 +30,72 @@ std::byte* map(driver::Sys& sys, std::size_t bytes) {
 
 }  // namespace
 
-PyPage::PyPage(unsigned seats, unsigned threads)
-    : bytes_(driver::Page::bytes_of(bounded("seats", seats, kSeatsMax),
-                                    bounded("threads", threads, kThreadsMax))),
-      page_(map(sys_, bytes_), seats, threads) {}
+PyScoreboard::PyScoreboard(unsigned slots, unsigned threads)
+    : bytes_(driver::Scoreboard::bytes_of(bounded("slots", slots, kSlotsMax),
+                                          bounded("threads", threads, kThreadsMax))),
+      scoreboard_(map(sys_, bytes_), slots, threads) {}
 
-PyPage::~PyPage() { sys_.unmap(page_.memory(), bytes_); }
+PyScoreboard::~PyScoreboard() { sys_.unmap(scoreboard_.memory(), bytes_); }
 
-py::list PyPage::calls(unsigned seat) const {
+py::list PyScoreboard::calls(unsigned slot) const {
   py::list calls;
-  for (unsigned n = 0; n < page_.calls(); ++n) {
-    const std::optional<driver::Running> found = page_.call(check(seat), n).read();
+  for (unsigned n = 0; n < scoreboard_.calls(); ++n) {
+    const std::optional<driver::Running> found = scoreboard_.call(check(slot), n).read();
     if (!found) continue;
     std::string line;
     std::string id;
     driver::append_escaped(line, found->line);
     driver::append_escaped(id, found->id);
-    calls.append(py::make_tuple(line, id, seconds_since(seat, found->since)));
+    calls.append(py::make_tuple(line, id, seconds_since(slot, found->since)));
   }
   return calls;
 }
 
-std::uint64_t PyPage::turns(unsigned seat) const { return page_.seat(check(seat)).turns(); }
-
-double PyPage::gil_stuck(unsigned seat) const {
-  const core::Instant since = page_.seat(check(seat)).waits_for_interpreter_since();
-  return since == core::Instant{} ? 0.0 : seconds_since(seat, since);
+std::uint64_t PyScoreboard::turns(unsigned slot) const {
+  return scoreboard_.worker(check(slot)).turns();
 }
 
-void PyPage::watch(unsigned seat, bool on) const { page_.seat(check(seat)).watch(on); }
+double PyScoreboard::gil_stuck(unsigned slot) const {
+  const core::Instant since = scoreboard_.worker(check(slot)).waits_for_app_lock_since();
+  return since == core::Instant{} ? 0.0 : seconds_since(slot, since);
+}
 
-void PyPage::clear(unsigned seat) const { page_.clear(check(seat)); }
+void PyScoreboard::watch(unsigned slot, bool on) const {
+  scoreboard_.worker(check(slot)).watch(on);
+}
 
-std::optional<driver::Place> PyPage::place_of(const PyPage* page, unsigned seat, unsigned threads) {
-  if (page == nullptr) return std::nullopt;
-  if (threads > page->page_.threads()) {
+void PyScoreboard::clear(unsigned slot) const { scoreboard_.clear(check(slot)); }
+
+std::optional<driver::Slot> PyScoreboard::slot_of(const PyScoreboard* scoreboard, unsigned slot,
+                                                  unsigned threads) {
+  if (scoreboard == nullptr) return std::nullopt;
+  if (threads > scoreboard->scoreboard_.threads()) {
     throw py::value_error("option threads is " + std::to_string(threads) +
-                          "; the page has room for " + std::to_string(page->page_.threads()));
+                          "; the scoreboard has room for " +
+                          std::to_string(scoreboard->scoreboard_.threads()));
   }
-  return driver::Place{page->page_, page->check(seat)};
+  return driver::Slot{scoreboard->scoreboard_, scoreboard->check(slot)};
 }
 
-unsigned PyPage::check(unsigned seat) const {
-  if (seat < page_.seats()) return seat;
-  throw py::value_error("seat is " + std::to_string(seat) + "; the page has " +
-                        std::to_string(page_.seats()));
+unsigned PyScoreboard::check(unsigned slot) const {
+  if (slot < scoreboard_.slots()) return slot;
+  throw py::value_error("slot is " + std::to_string(slot) + "; the scoreboard has " +
+                        std::to_string(scoreboard_.slots()));
 }
 
-double PyPage::seconds_since(unsigned seat, core::Instant then) const {
-  return std::chrono::duration<double>(page_.seat(seat).since(then, sys_.now())).count();
+double PyScoreboard::seconds_since(unsigned slot, core::Instant then) const {
+  return std::chrono::duration<double>(scoreboard_.worker(slot).since(then, sys_.now())).count();
 }
 
 void define_page(py::module_& module) {
-  py::class_<PyPage>(module, "Page", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<unsigned, unsigned>(), py::arg("seats"), py::arg("threads"))
-      .def("calls", &PyPage::calls, py::arg("seat"))
-      .def("turns", &PyPage::turns, py::arg("seat"))
-      .def("gil_stuck", &PyPage::gil_stuck, py::arg("seat"))
-      .def("watch", &PyPage::watch, py::arg("seat"), py::arg("on"))
-      .def("clear", &PyPage::clear, py::arg("seat"));
+  py::class_<PyScoreboard>(module, "Scoreboard",
+                           py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
+      .def(py::init<unsigned, unsigned>(), py::arg("slots"), py::arg("threads"))
+      .def("calls", &PyScoreboard::calls, py::arg("slot"))
+      .def("turns", &PyScoreboard::turns, py::arg("slot"))
+      .def("gil_stuck", &PyScoreboard::gil_stuck, py::arg("slot"))
+      .def("watch", &PyScoreboard::watch, py::arg("slot"), py::arg("on"))
+      .def("clear", &PyScoreboard::clear, py::arg("slot"));
 }
 
 }  // namespace iotax::bridge

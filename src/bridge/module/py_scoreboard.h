@@ -1,4 +1,4 @@
-// _iotax.Page: the scoreboard of driver/scoreboard/scoreboard.h, in memory shared with forked
+// _iotax.Scoreboard: the scoreboard of driver/scoreboard/scoreboard.h, in memory shared with forked
 // children.
 #pragma once
 
@@ -13,29 +13,29 @@
 namespace iotax::bridge {
 
 /// Every member is called with the GIL held; errors are Python exceptions.
-class PyPage {
+class PyScoreboard {
  public:
-  PyPage(unsigned seats, unsigned threads);
-  PyPage(const PyPage&) = delete;
-  ~PyPage();
+  PyScoreboard(unsigned slots, unsigned threads);
+  PyScoreboard(const PyScoreboard&) = delete;
+  ~PyScoreboard();
 
-  [[nodiscard]] pybind11::list calls(unsigned seat) const;
-  [[nodiscard]] std::uint64_t turns(unsigned seat) const;
-  [[nodiscard]] double gil_stuck(unsigned seat) const;
-  void watch(unsigned seat, bool on) const;
-  void clear(unsigned seat) const;
+  [[nodiscard]] pybind11::list calls(unsigned slot) const;
+  [[nodiscard]] std::uint64_t turns(unsigned slot) const;
+  [[nodiscard]] double gil_stuck(unsigned slot) const;
+  void watch(unsigned slot, bool on) const;
+  void clear(unsigned slot) const;
 
   /// The slot of a worker with `threads` threads; nothing without a scoreboard.
-  [[nodiscard]] static std::optional<driver::Place> place_of(const PyPage* page, unsigned seat,
-                                                             unsigned threads);
+  [[nodiscard]] static std::optional<driver::Slot> slot_of(const PyScoreboard* scoreboard,
+                                                           unsigned slot, unsigned threads);
 
  private:
-  [[nodiscard]] unsigned check(unsigned seat) const;
-  [[nodiscard]] double seconds_since(unsigned seat, core::Instant then) const;
+  [[nodiscard]] unsigned check(unsigned slot) const;
+  [[nodiscard]] double seconds_since(unsigned slot, core::Instant then) const;
 
   mutable driver::Sys sys_;
   std::size_t bytes_;
-  driver::Page page_;
+  driver::Scoreboard scoreboard_;
 };
 
 void define_page(pybind11::module_& module);

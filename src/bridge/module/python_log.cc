@@ -20,16 +20,18 @@ void print(void (*to)(const char*, ...), std::string lines) noexcept {
 }  // namespace
 
 void PythonLog::access(std::string_view line) noexcept {
-  print(&PySys_FormatStdout, std::string(line) + '\n');
+  print(&PySys_FormatStdout, std::string(line));
 }
 
-void PythonLog::server(driver::Level level, std::string_view text) noexcept {
+void PythonLog::server(driver::Level level, std::string_view text,
+                       const driver::RequestIds& /*about*/) noexcept {
   if (level < level_) return;
   print(&PySys_FormatStderr, driver::format_server({}, level, text, {}, 0));
 }
 
 /// The caller holds the GIL, so only one thread writes at a time.
-void PythonLog::application(const void* writer, std::string_view text, bool last) noexcept {
+void PythonLog::application(const void* writer, std::string_view text, bool last,
+                            const driver::RequestIds& /*about*/) noexcept {
   const bool within_line = text.empty() ? within_line_of_ == writer : text.back() != '\n';
   const bool ends_other = !text.empty() && within_line_of_ != nullptr && within_line_of_ != writer;
   std::string whole = ends_other ? "\n" : "";

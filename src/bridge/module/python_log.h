@@ -16,8 +16,11 @@ class PythonLog final : public driver::Log {
   explicit PythonLog(driver::Level level) noexcept : level_(level) {}
 
   void access(std::string_view line) noexcept override;
-  void server(driver::Level level, std::string_view text) noexcept override;
-  void application(const void* writer, std::string_view text, bool last) noexcept override;
+  using Log::server;
+  void server(driver::Level level, std::string_view text,
+              const driver::RequestIds& about) noexcept override;
+  void application(const void* writer, std::string_view text, bool last,
+                   const driver::RequestIds& about) noexcept override;
   bool flush(core::Duration /*timeout*/) noexcept override { return true; }
   void reopen() noexcept override {}
 

@@ -5,7 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
+#include <variant>
 
 namespace iotax::bridge {
 namespace {
@@ -77,6 +80,18 @@ class Reader {
     }
   }
 
+  void access_format(driver::AccessFormat& into) {
+    std::string format;
+    bool with_time = false;
+    text("access_log_format", format);
+    flag("access_log_time", with_time);
+    std::variant<driver::AccessFormat, driver::FormatFault> made =
+        driver::AccessFormat::compile(format, with_time);
+    if (std::holds_alternative<driver::FormatFault>(made))
+      refuse_value("access_log_format", get("access_log_format"));
+    into = std::get<driver::AccessFormat>(std::move(made));
+  }
+
   void peers(const char* name, TrustedPeers& into) {
     const py::handle value = get(name);
     if (!PyList_Check(value.ptr())) refuse_type(name, value, "a list of str");
@@ -99,8 +114,7 @@ class Reader {
   void expect_no_more() const {
     for (const auto& [key, value] : options_) {
       const std::string name = py::str(key);
-      if (seen_.count(name) == 0)
-        throw py::type_error("option " + name + ": there is no such option");
+      if (seen_.count(name) == 0) throw py::type_error("option " + name + ": unknown");
     }
   }
 
@@ -161,6 +175,9 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.action("request_timeout_action", config.timeout_action);
   reader.text("server_header", config.server_header);
   reader.flag("access_log", config.access_log);
+  reader.access_format(config.access_format);
+  reader.flag("log_traces", config.log_traces);
+  reader.text("request_id_header", config.request_id_header);
   reader.flag("interactive", config.interactive);
   reader.flag("tells_when_busy", config.tells_when_busy);
   reader.text("server_name", read.environ.server_name);
@@ -168,6 +185,13 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.peers("forwarded_allow_ips", read.environ.trusted);
   reader.believed("forwarded_headers", read.environ.believed);
   reader.expect_no_more();
+  if (config.access_log) {
+    const std::span<const driver::Collected> collected = config.access_format.collected();
+    for (std::size_t n = 0; n < collected.size(); ++n) {
+      if (collected[n].from == driver::Collected::From::environ)
+        read.environ.logged.emplace_back(n, collected[n].name);
+    }
+  }
   read.environ.multithread = config.threads > 1;
   read.environ.version = IOTAX_VERSION;
   return read;

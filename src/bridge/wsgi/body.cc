@@ -108,7 +108,7 @@ void Body::end() noexcept {
   position_ = 0;
 }
 
-bool Body::usable(const Use& use) const {
+bool Body::usable(const ExchangeGuard& use) const {
   if (use.exchange() == nullptr) {
     use.raise(kWho);
     return false;
@@ -120,14 +120,14 @@ bool Body::usable(const Use& use) const {
   return true;
 }
 
-bool Body::has_positions(const Use& use) const {
+bool Body::has_positions(const ExchangeGuard& use) const {
   if (use.exchange() == nullptr) {
     use.raise(kWho);
     return false;
   }
   if (seekable()) return true;
   raise_unsupported(
-      "wsgi.input is read as it arrives (--no-request-buffering): it has no positions to tell or "
+      "wsgi.input is read as it arrives (--no-request-buffering): it does not support tell() or "
       "to seek");
   return false;
 }
@@ -155,7 +155,7 @@ Py_ssize_t Body::fetch(driver::Exchange& exchange, std::span<std::byte> into) {
     error_ = got.error;
     request_->client_failed = error_ != driver::BodyError::storage;
     std::string line{text_of(error_)};
-    request_->log().server(driver::Level::info, line.append(" in ").append(request_->described()));
+    request_->log(driver::Level::info, line.append(" in ").append(request_->described()));
     raise_body_error(error_);
     return -1;
   }
@@ -230,7 +230,7 @@ PyObject* Body::read_many(driver::Exchange& exchange, std::size_t most) {
 }
 
 PyObject* Body::read(Py_ssize_t size) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   if (!usable(use)) return nullptr;
   const std::size_t most = bound_of(size);
   const std::span<const std::byte> here = at_hand();
@@ -242,7 +242,7 @@ PyObject* Body::read(Py_ssize_t size) {
 }
 
 PyObject* Body::read_once(Py_ssize_t size) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   if (!usable(use)) return nullptr;
   if (size != 0 && at_hand().empty() && refill(*use.exchange()) < 0) return nullptr;
   const std::span<const std::byte> here = at_hand();
@@ -253,12 +253,12 @@ PyObject* Body::read_once(Py_ssize_t size) {
 }
 
 Py_ssize_t Body::read_into(std::span<std::byte> into) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   return usable(use) ? fill(*use.exchange(), into) : -1;
 }
 
 Py_ssize_t Body::read_once_into(std::span<std::byte> into) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   if (!usable(use)) return -1;
   if (!into.empty() && at_hand().empty() && refill(*use.exchange()) < 0) return -1;
   const std::span<const std::byte> here = at_hand();
@@ -269,7 +269,7 @@ Py_ssize_t Body::read_once_into(std::span<std::byte> into) {
 }
 
 PyObject* Body::read_line(Py_ssize_t size) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   if (!usable(use)) return nullptr;
   const std::size_t most = bound_of(size);
   const std::uint64_t begin = position_;
@@ -302,12 +302,12 @@ PyObject* Body::read_line(Py_ssize_t size) {
 }
 
 PyObject* Body::tell() {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   return has_positions(use) ? PyLong_FromUnsignedLongLong(position_) : nullptr;
 }
 
 PyObject* Body::seek(std::int64_t offset, int whence) {
-  const Use use{*request_};
+  const ExchangeGuard use{*request_};
   if (!has_positions(use)) return nullptr;
   if (whence < SEEK_SET || whence > SEEK_END) {
     PyErr_Format(PyExc_ValueError, "wsgi.input.seek: whence must be 0, 1 or 2, not %d", whence);

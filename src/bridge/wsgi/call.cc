@@ -9,6 +9,7 @@
 #include "bridge/capi/interned.h"
 #include "bridge/capi/py_error.h"
 #include "bridge/capi/standard_streams.h"
+#include "bridge/capi/text.h"
 #include "bridge/wsgi/callables.h"
 #include "bridge/wsgi/error_stream.h"
 #include "bridge/wsgi/file_wrapper.h"
@@ -44,11 +45,17 @@ Caller::Caller(const Gil& /*gil*/, Ref application, unsigned threads, EnvironOpt
                driver::Log& log)
     : application_(std::move(application)),
       log_(log),
+      log_makes_records_(log.makes_records()),
       options_(std::move(options)),
       states_(threads) {
   slots_.reserve(threads);  // each is small until its first request
   for (unsigned i = 0; i < threads; ++i)
     slots_.push_back(std::make_unique<Slot>(options_, tables_, log_));
+  for (const auto& [index, key] : options_.logged) {
+    Ref made = Ref::steal(latin1(key));
+    if (made) logged_keys_.push_back({index, std::move(made)});
+    PyErr_Clear();
+  }
 }
 
 Caller::~Caller() {
@@ -89,6 +96,10 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
     env = slot.environ.make(gil, exchange, request.texts);
   }
   if (env) [[likely]] {
+    if (log_makes_records_) [[unlikely]]
+      begin_error_lines(slot.errors.get(), request);
+    if (!logged_keys_.empty()) [[unlikely]]
+      request.collect(env.get(), logged_keys_);
     PyObject* args[] = {nullptr, env.get(), slot.start_response.get()};
     request.enter_application();
     result = Ref::steal(PyObject_Vectorcall(application_.get(), args + 1,
@@ -96,7 +107,7 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
     request.leave_application();
   }
   const bool quiet_interrupt = thread == 0 && stopping_.load(std::memory_order_relaxed);
-  answer(gil, request, application_.get(), result, quiet_interrupt);
+  respond(gil, request, application_.get(), result, quiet_interrupt);
   result.reset();  // before take_back() counts other references to the request's objects
   env.reset();
 }
@@ -105,8 +116,8 @@ void Caller::run(const Gil& gil, unsigned thread, Slot& slot, driver::Exchange& 
 /// object. A thread that is in a call of one, or waits in it, has a reference too.
 void Caller::take_back(Slot& slot) noexcept {
   if (!slot.ready) return;
-  slot.request->end();
   end_error_line(slot.errors.get());
+  slot.request->end();
   body_of(slot.input.get()).end();
   constexpr Py_ssize_t kSlot = 1;
   constexpr Py_ssize_t kSlotAndTemplate = 2;

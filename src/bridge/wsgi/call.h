@@ -81,10 +81,12 @@ class Caller final : public driver::Application {
 
   Ref application_;
   driver::Log& log_;
+  const bool log_makes_records_;
   EnvironOptions options_;
   EnvironTables tables_;
   ThreadStates states_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<LoggedKey> logged_keys_;
   Ref raised_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> own_process_{false};

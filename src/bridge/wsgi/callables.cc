@@ -9,14 +9,14 @@ namespace iotax::bridge {
 namespace {
 
 void free_bound(PyObject* self) {
-  reinterpret_cast<Bound*>(self)->request.~RequestRef();
+  reinterpret_cast<BoundCallable*>(self)->request.~RequestRef();
   PyObject_Free(self);
 }
 
 PyTypeObject type_of(const char* name, const char* doc) noexcept {
-  PyTypeObject type = static_type(name, doc, sizeof(Bound), free_bound);
+  PyTypeObject type = static_type(name, doc, sizeof(BoundCallable), free_bound);
   type.tp_call = PyVectorcall_Call;
-  type.tp_vectorcall_offset = offsetof(Bound, vectorcall);
+  type.tp_vectorcall_offset = offsetof(BoundCallable, vectorcall);
   type.tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
   return type;
 }
@@ -24,10 +24,10 @@ PyTypeObject type_of(const char* name, const char* doc) noexcept {
 PyTypeObject start_response_type = type_of(
     "iotax.start_response", "start_response(status, headers, exc_info=None) -> write. PEP 3333.");
 PyTypeObject write_type =
-    type_of("iotax.write", "write(data): send a block of the answer at once. PEP 3333.");
-PyTypeObject early_hints_type = type_of(
-    "iotax.early_hints",
-    "wsgi.early_hints(headers): send 103 (Early Hints) now; nothing once the answer has begun.");
+    type_of("iotax.write", "write(data): send a block of the response immediately. PEP 3333.");
+PyTypeObject early_hints_type = type_of("iotax.early_hints",
+                                        "wsgi.early_hints(headers): send 103 (Early Hints) now; "
+                                        "does nothing after the response has begun.");
 PyTypeObject client_disconnected_type =
     type_of("iotax.client_disconnected",
             "client_disconnected() -> bool: a reset or a failed send was seen.");
@@ -63,7 +63,7 @@ bool init_bound_types() {
 
 Ref make_bound(BoundKind kind, Request& request) noexcept {
   const auto [type, function] = kind_of(kind);
-  auto* const made = PyObject_New(Bound, type);
+  auto* const made = PyObject_New(BoundCallable, type);
   if (made == nullptr) return {};
   made->vectorcall = function;
   new (&made->request) RequestRef{request};

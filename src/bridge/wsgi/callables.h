@@ -12,7 +12,7 @@ namespace iotax::bridge {
 
 /// Created once per application thread and used for all its requests, unless the application keeps
 /// one: then `request` is retired, so that every call raises, and the thread gets new ones.
-struct Bound {
+struct BoundCallable {
   PyObject_HEAD vectorcallfunc vectorcall;
   RequestRef request;
 };
@@ -20,7 +20,7 @@ struct Bound {
 /// The request that a vectorcall function's object is bound to; the object keeps it alive during
 /// the call.
 [[nodiscard]] inline Request& request_of(PyObject* self) noexcept {
-  return *reinterpret_cast<Bound*>(self)->request;
+  return *reinterpret_cast<BoundCallable*>(self)->request;
 }
 
 enum class BoundKind { start_response, write, early_hints, client_disconnected };

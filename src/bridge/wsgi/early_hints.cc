@@ -15,10 +15,10 @@ constexpr int kEarlyHints = 103;  // RFC 8297
 
 PyObject* early_hints(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   if (!one_argument("wsgi.early_hints", nargsf, kwnames)) return nullptr;
-  core::AnswerFields fields;
+  core::ResponseFields fields;
   if (!take_fields(args[0], fields, "wsgi.early_hints")) return nullptr;
   Request& request = request_of(self);
-  const Use use{request};
+  const ExchangeGuard use{request};
   if (use.exchange() == nullptr) {
     use.raise("wsgi.early_hints");
     return nullptr;
@@ -33,8 +33,8 @@ PyObject* client_disconnected(PyObject* self, PyObject* const* /*args*/, size_t 
     PyErr_SetString(PyExc_TypeError, "iotax.client_disconnected takes no arguments");
     return nullptr;
   }
-  // No Use: this code does not release the GIL, and a thread that polls must not wait for one that
-  // writes.
+  // No ExchangeGuard: this code does not release the GIL, and a thread that polls must not wait for
+  // one that writes.
   const driver::Exchange* const exchange = request_of(self).exchange();
   if (exchange == nullptr) {
     raise_ended("iotax.client_disconnected");

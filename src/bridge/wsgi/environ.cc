@@ -7,7 +7,7 @@
 #include "bridge/wsgi/file_wrapper.h"
 #include "bridge/wsgi/input.h"
 #include "core/text.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 
 namespace iotax::bridge {
 namespace {
@@ -47,8 +47,8 @@ FieldKind kind_of(std::string_view name) noexcept {
 Ref key_of(std::string_view name) {
   std::string key = "HTTP_";
   for (const char c : name) key += c == '-' ? '_' : upper(c);
-  if (key == "HTTP_CONTENT_TYPE") return Ref::borrow(names().content_type);
-  if (key == "HTTP_CONTENT_LENGTH") return Ref::borrow(names().content_length);
+  if (key == "HTTP_CONTENT_TYPE") return Ref::borrow(interned().content_type);
+  if (key == "HTTP_CONTENT_LENGTH") return Ref::borrow(interned().content_length);
   Ref made = Ref::steal(ascii(key));
   if (made && PyObject_Hash(made.get()) == -1) return {};
   return made;
@@ -106,7 +106,7 @@ FieldKeys::Entry* FieldKeys::fill(Entry& entry, std::string_view name) noexcept 
 }
 
 bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   const Ref made = Ref::steal(template_ ? Py_NewRef(template_.get()) : PyDict_New());
   const Ref version = Ref::steal(Py_BuildValue("(ii)", 1, 0));
   const Ref software = Ref::steal(PyUnicode_FromFormat("iotax/%s", options_.version.c_str()));
@@ -152,7 +152,7 @@ bool Environ::prepare(const Gil& /*gil*/, const EnvironObjects& objects) {
 /// The template has the addresses of the last connection: behind a proxy, and within one
 /// connection, nothing changes.
 bool Environ::follow_connection(const driver::Peer& peer) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   if (!follows_ || !core::same_text(peer.remote_addr, remote_addr_)) {
     if (!set(template_.get(), name.remote_addr, tables_.addresses.get(peer.remote_addr)))
       return false;
@@ -175,7 +175,7 @@ bool Environ::follow_connection(const driver::Peer& peer) {
 }
 
 bool Environ::set_target(PyObject* env, const core::Head& head, RequestTexts& texts) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   if (!core::same_text(head.method, "GET")) [[unlikely]] {
     texts.method = tables_.methods.get(head.method);
     if (!set(env, name.request_method, texts.method)) return false;
@@ -216,7 +216,8 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   std::string text = "X-Forwarded-Prefix \"";
   driver::append_escaped(text, prefix.substr(0, driver::kShownBytesMax));
   text += "\" from " + (peer.unix_socket ? "unix" : peer.remote_addr) +
-          " is ignored: decoded it must begin with \"/\" and hold no \"//\", \"\\\" or control "
+          " is ignored: when decoded, it must begin with \"/\" and not contain \"//\", \"\\\" or "
+          "control "
           "character (--forwarded-headers)";
   log_.server(driver::Level::warning, text);
 }
@@ -232,7 +233,7 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
 /// Set variables that few requests need.
 [[gnu::cold]] bool Environ::set_rare(const Gil& gil, PyObject* env,
                                      const driver::Exchange& exchange, bool forwarded) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   const core::Head& head = exchange.head();
   const driver::Peer& peer = exchange.peer();
   if (head.version == core::Version::http_1_0 &&
@@ -265,7 +266,7 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
 }
 
 Ref Environ::make(const Gil& gil, const driver::Exchange& exchange, RequestTexts& texts) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   const core::Head& head = exchange.head();
   const driver::Peer& peer = exchange.peer();
   if (!follow_connection(peer)) return {};

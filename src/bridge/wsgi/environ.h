@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "bridge/capi/gil.h"
 #include "bridge/capi/ref.h"
@@ -26,6 +28,8 @@ struct EnvironOptions {
   std::string version;      // of iotax
   TrustedPeers trusted;
   BelievedFields believed;
+  /// Keys that the access log shows, each with its index in driver::AccessFormat::collected().
+  std::vector<std::pair<std::size_t, std::string>> logged;
 };
 
 /// How environ treats a header, apart from its key.

@@ -11,20 +11,30 @@
 namespace iotax::bridge {
 namespace {
 
-constexpr std::size_t kKeptBytesMax =
-    64 * 1024;  // most bytes of an unfinished line that are buffered
+// Most bytes of an unfinished line that are buffered; more for records, each of which ends its
+// line.
+constexpr std::size_t kKeptBytesMax = std::size_t{64} * 1024;
+constexpr std::size_t kRecordKeptBytesMax = std::size_t{1024} * 1024;
 
 struct ErrorStream {
   PyObject_HEAD driver::Log* log;
-  std::string pending;  // the beginning of a line
-  bool within_line;     // the log has an unfinished line of this stream
+  const Request* request;  // that runs; null: none, or its ids are not logged
+  std::string pending;     // the beginning of a line
+  bool within_line;        // the log has an unfinished line of this stream
 };
 
 ErrorStream& stream_of(PyObject* self) noexcept { return *reinterpret_cast<ErrorStream*>(self); }
 
 void emit(ErrorStream& stream, std::string_view text, bool last) noexcept {
-  if (stream.log != nullptr) stream.log->application(&stream, text, last);
+  const bool by_request =
+      stream.request != nullptr && stream.request->thread_ident() == PyThread_get_thread_ident();
+  const driver::RequestIds about = by_request ? stream.request->ids() : driver::RequestIds{};
+  if (stream.log != nullptr) stream.log->application(&stream, text, last, about);
   stream.within_line = !last && !text.ends_with('\n');
+}
+
+bool makes_records(const ErrorStream& stream) noexcept {
+  return stream.log != nullptr && stream.log->makes_records();
 }
 
 /// Write the pending text to the log as it is.
@@ -46,7 +56,8 @@ void append(ErrorStream& stream, std::string_view text) {
     }
   }
   stream.pending += text.substr(behind_lines);
-  if (stream.pending.size() > kKeptBytesMax) emit_pending(stream);
+  const std::size_t most = makes_records(stream) ? kRecordKeptBytesMax : kKeptBytesMax;
+  if (stream.pending.size() > most) emit_pending(stream);
 }
 
 PyObject* write(PyObject* self, PyObject* text) {
@@ -71,7 +82,8 @@ PyObject* writelines(PyObject* self, PyObject* lines) {
 }
 
 PyObject* flush(PyObject* self, PyObject* /*none*/) {
-  emit_pending(stream_of(self));
+  ErrorStream& stream = stream_of(self);
+  if (!makes_records(stream)) emit_pending(stream);  // a record has whole lines
   Py_RETURN_NONE;
 }
 
@@ -84,8 +96,7 @@ void free_stream(PyObject* self) {
 PyMethodDef methods[] = {
     {"write", write, METH_O, "write(text) -> int"},
     {"writelines", writelines, METH_O, "writelines(lines)"},
-    {"flush", flush, METH_NOARGS,
-     "flush(): what was written of an unfinished line goes to the log, too"},
+    {"flush", flush, METH_NOARGS, "flush(): also write an unfinished line to the log"},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -105,16 +116,23 @@ Ref make_error_stream(driver::Log& log) noexcept {
   auto* const made = PyObject_New(ErrorStream, &stream_type);
   if (made == nullptr) return {};
   made->log = &log;
+  made->request = nullptr;
   made->within_line = false;
   new (&made->pending) std::string;
   return Ref::steal(reinterpret_cast<PyObject*>(made));
 }
 
+void begin_error_lines(PyObject* stream, const Request& request) noexcept {
+  stream_of(stream).request = &request;
+}
+
 void end_error_line(PyObject* stream) noexcept {
   ErrorStream& it = stream_of(stream);
-  if (it.pending.empty() && !it.within_line) return;
-  emit(it, it.pending, true);
-  it.pending.clear();
+  if (!it.pending.empty() || it.within_line) {
+    emit(it, it.pending, true);
+    it.pending.clear();
+  }
+  it.request = nullptr;
 }
 
 void cut_off_error_stream(PyObject* stream) noexcept { stream_of(stream).log = nullptr; }

@@ -52,7 +52,7 @@ PyObject* new_wrapper(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 /// collector has cleared the wrapper.
 Ref file_of(const FileWrapper& wrapper) {
   if (wrapper.file == nullptr)
-    PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file is gone");
+    PyErr_SetString(PyExc_ValueError, "wsgi.file_wrapper: its file was released");
   return Ref::borrow(wrapper.file);
 }
 
@@ -60,7 +60,8 @@ PyObject* next_block(PyObject* self) {
   const FileWrapper& wrapper = wrapper_of(self);
   const Ref file = file_of(wrapper);
   if (!file) return nullptr;
-  PyObject* const block = PyObject_CallMethodOneArg(file.get(), names().read, wrapper.block_bytes);
+  PyObject* const block =
+      PyObject_CallMethodOneArg(file.get(), interned().read, wrapper.block_bytes);
   if (block == nullptr) return nullptr;
   const int more = PyObject_IsTrue(block);
   if (more > 0) return block;
@@ -72,7 +73,7 @@ PyObject* next_block(PyObject* self) {
 PyObject* close_file(PyObject* self, PyObject* /*none*/) {
   const Ref file = file_of(wrapper_of(self));
   if (!file) return nullptr;
-  const Ref close = Ref::steal(PyObject_GetAttr(file.get(), names().close));
+  const Ref close = Ref::steal(PyObject_GetAttr(file.get(), interned().close));
   if (!close) {
     if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return nullptr;
     PyErr_Clear();
@@ -131,7 +132,7 @@ bool is_plain(PyObject* file) {
     if (!raw || !has_type(raw.get(), io_types.file_io)) return false;
   }
   const Ref attributes = Ref::steal(PyObject_GenericGetDict(file, nullptr));
-  return attributes && PyDict_Contains(attributes.get(), names().read) == 0;
+  return attributes && PyDict_Contains(attributes.get(), interned().read) == 0;
 }
 
 /// The non-negative result of a method without arguments; nothing if it raises or returns something

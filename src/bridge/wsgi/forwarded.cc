@@ -259,7 +259,7 @@ ForwardedFields forwarded_fields(const Gil& /*gil*/, PyObject* environ) {
 }
 
 bool apply_forwarding(const Gil& /*gil*/, PyObject* environ, const Forwarding& forwarding) {
-  const Names& name = names();
+  const InternedStrings& name = interned();
   if (!forwarding.scheme.empty()) {
     PyObject* const scheme = forwarding.scheme == "https" ? name.https : name.http;
     if (PyDict_SetItem(environ, name.wsgi_url_scheme, scheme) != 0) return false;

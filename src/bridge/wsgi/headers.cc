@@ -49,16 +49,17 @@ std::string shown(PyObject* name) {
 }
 
 [[gnu::cold]] bool refuse_latin1(const char* who, PyObject* name, bool bad_name) {
-  PyErr_Format(PyExc_ValueError,
-               "%s: the %s of header %R holds characters outside Latin-1: encode them, e.g. with "
-               "urllib.parse.quote()",
-               who, bad_name ? "name" : "value", name);
+  PyErr_Format(
+      PyExc_ValueError,
+      "%s: the %s of header %R contains characters outside Latin-1: encode them, e.g. with "
+      "urllib.parse.quote()",
+      who, bad_name ? "name" : "value", name);
   return false;
 }
 
 /// Python code runs only where an exception is set. It may change the list, so each caller of a
 /// refuse_...() function owns a reference to the item.
-bool take_one(PyObject* item, core::AnswerFields& fields, const char* who) {
+bool take_one(PyObject* item, core::ResponseFields& fields, const char* who) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) [[unlikely]] {
     const Ref held = Ref::borrow(item);
     return refuse_item(who, item);
@@ -101,7 +102,7 @@ void raise_head_fault(const std::string& who, std::string_view name, core::HeadF
   PyErr_SetString(PyExc_ValueError, text.c_str());
 }
 
-bool take_fields(PyObject* list, core::AnswerFields& fields, const char* who) {
+bool take_fields(PyObject* list, core::ResponseFields& fields, const char* who) {
   fields.clear();
   if (!PyList_Check(list)) [[unlikely]] {
     return refuse_list(who, list);

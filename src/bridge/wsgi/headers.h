@@ -16,7 +16,7 @@ namespace iotax::bridge {
 /// its contents. The application may change the list immediately afterwards (PEP 3333, S-SR-09).
 /// false: a Python exception is set that names the field and the fix, and `fields` is empty. The
 /// message starts with `who`. S-SR-08, -10, -13, S-CL-05.
-[[nodiscard]] bool take_fields(PyObject* list, core::AnswerFields& fields, const char* who);
+[[nodiscard]] bool take_fields(PyObject* list, core::ResponseFields& fields, const char* who);
 
 /// Set a ValueError: `who`, the name of the field if it has one, and core's explanation of the
 /// fault.

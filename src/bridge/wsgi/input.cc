@@ -102,21 +102,19 @@ PyObject* seek(PyObject* self, PyObject* args) {
 }
 
 /// `value`, if the request is still running.
-PyObject* answer_while_it_runs(PyObject* self, bool value) {
+PyObject* bool_while_it_runs(PyObject* self, bool value) {
   if (!body_of(self).is_over()) return PyBool_FromLong(value ? 1 : 0);
   raise_ended("wsgi.input");
   return nullptr;
 }
 
-PyObject* is_readable(PyObject* self, PyObject* /*none*/) {
-  return answer_while_it_runs(self, true);
-}
+PyObject* is_readable(PyObject* self, PyObject* /*none*/) { return bool_while_it_runs(self, true); }
 
 PyObject* is_seekable(PyObject* self, PyObject* /*none*/) {
-  return answer_while_it_runs(self, body_of(self).seekable());
+  return bool_while_it_runs(self, body_of(self).seekable());
 }
 
-PyObject* is_false(PyObject* self, PyObject* /*none*/) { return answer_while_it_runs(self, false); }
+PyObject* is_false(PyObject* self, PyObject* /*none*/) { return bool_while_it_runs(self, false); }
 
 /// Also works after the request: a wrapper that is released later calls it.
 PyObject* nothing(PyObject* /*self*/, PyObject* /*args*/) { Py_RETURN_NONE; }
@@ -136,18 +134,19 @@ PyMethodDef methods[] = {
     {"readline", fast(read_line), METH_FASTCALL, "readline(size=-1) -> bytes"},
     {"readlines", fast(read_lines), METH_FASTCALL, "readlines(hint=-1) -> list of bytes"},
     {"readinto", read_into, METH_O, "readinto(buffer) -> int"},
-    {"read1", fast(read_1), METH_FASTCALL, "read1(size=-1) -> bytes: what need not be waited for"},
-    {"readinto1", read_into_1, METH_O, "readinto1(buffer) -> int: what need not be waited for"},
+    {"read1", fast(read_1), METH_FASTCALL,
+     "read1(size=-1) -> bytes: those available without waiting"},
+    {"readinto1", read_into_1, METH_O, "readinto1(buffer) -> int: bytes available without waiting"},
     {"tell", tell, METH_NOARGS, "tell() -> int"},
     {"seek", seek, METH_VARARGS, "seek(offset, whence=0) -> int"},
     {"readable", is_readable, METH_NOARGS, "readable() -> True"},
     {"seekable", is_seekable, METH_NOARGS,
-     "seekable() -> bool: False where the body is read as it arrives"},
+     "seekable() -> bool: False if the body is read as it arrives"},
     {"writable", is_false, METH_NOARGS, "writable() -> False"},
     {"isatty", is_false, METH_NOARGS, "isatty() -> False"},
-    {"flush", nothing, METH_NOARGS, "flush(): nothing"},
+    {"flush", nothing, METH_NOARGS, "flush(): does nothing"},
     {"close", nothing, METH_NOARGS,
-     "close(): nothing; the body can be read until the request ends"},
+     "close(): does nothing; the body can be read until the request ends"},
     {"__enter__", enter, METH_NOARGS, nullptr},
     {"__exit__", nothing, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

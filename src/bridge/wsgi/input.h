@@ -58,12 +58,12 @@ class Body {
     void operator()(std::byte* memory) const noexcept { PyMem_Free(memory); }
   };
 
-  // Each caller has a Use and passes its exchange on: the exchange may release the GIL while it
-  // reads.
+  // Each caller has an ExchangeGuard and passes its exchange on: the exchange may release the GIL
+  // while it reads.
   /// False: an exception is set.
-  [[nodiscard]] bool usable(const Use& use) const;
+  [[nodiscard]] bool usable(const ExchangeGuard& use) const;
   /// As usable(); a body that is read as it arrives has no positions.
-  [[nodiscard]] bool has_positions(const Use& use) const;
+  [[nodiscard]] bool has_positions(const ExchangeGuard& use) const;
   /// Copy bytes at the position to `into` without moving the position. 0: end of the body. -1: an
   /// exception is set.
   [[nodiscard]] Py_ssize_t fetch(driver::Exchange& exchange, std::span<std::byte> into);

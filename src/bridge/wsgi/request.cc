@@ -8,6 +8,7 @@
 #include "bridge/capi/text.h"
 #include "core/check.h"
 #include "core/text.h"
+#include "core/trace_context.h"
 
 namespace iotax::bridge {
 
@@ -27,11 +28,14 @@ void Request::begin(driver::Exchange& exchange) noexcept {
   is_head = core::same_text(exchange.head().method, "HEAD");
   without_body = is_head;
   client_failed = false;
+  if (names_traces_) [[unlikely]]
+    trace_.assign(core::trace_parent_of(exchange.head().fields));
 }
 
 void Request::end() noexcept {
   status.reset();
   texts = {};
+  environ_ = nullptr;
 }
 
 RequestRef Request::retire() {
@@ -44,7 +48,33 @@ RequestRef Request::retire() {
 driver::Exchange& Request::take_exchange() noexcept {
   driver::Exchange& exchange = *std::exchange(exchange_, nullptr);
   while (user_ != nullptr) [[unlikely]] wait_for_other_thread();
+  if (environ_ != nullptr) [[unlikely]]
+    collect_environ(exchange);
   return exchange;
+}
+
+/// Texts in environ are bytes in Latin-1 (PEP 3333), unless middleware has put others there.
+[[gnu::cold]] void Request::collect_environ(driver::Exchange& exchange) const noexcept {
+  for (const LoggedKey& one : logged_keys_) {
+    PyObject* const value = PyDict_GetItemWithError(environ_, one.key.get());
+    if (value == nullptr) {
+      PyErr_Clear();
+    } else if (std::string_view bytes; PyUnicode_Check(value) && latin1_view(value, bytes)) {
+      exchange.collect(one.index, bytes);
+    } else if (PyUnicode_Check(value)) {
+      exchange.collect(one.index, utf8(value));
+    }
+  }
+}
+
+driver::RequestIds Request::ids() const noexcept {
+  std::string_view id;
+  if (!texts.id || !latin1_view(texts.id.get(), id)) return {};
+  return {id, trace_.view()};
+}
+
+void Request::log(driver::Level level, std::string_view text) const {
+  log_.server(level, text, ids());
 }
 
 void Request::send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes) {
@@ -90,18 +120,18 @@ void Request::wait_for_other_thread() noexcept {
   --waiting_;
 }
 
-[[gnu::cold]] void Use::wait() noexcept {
+[[gnu::cold]] void ExchangeGuard::wait() noexcept {
   PyThreadState* const self = PyThreadState_Get();
   nested_ = request_.user_ == self;
   while (!nested_ && request_.user_ != nullptr) request_.wait_for_other_thread();
 }
 
-void Use::raise(const char* what) const {
+void ExchangeGuard::raise(const char* what) const {
   if (!nested_) return raise_ended(what);
   PyErr_Format(PyExc_RuntimeError, "%s was used within another call for the same request", what);
 }
 
-[[gnu::cold]] void Use::wake() noexcept {
+[[gnu::cold]] void ExchangeGuard::wake() noexcept {
   {
     const std::lock_guard lock{request_.mutex_};
     ++request_.released_;

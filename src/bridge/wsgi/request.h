@@ -8,23 +8,27 @@
 #include <Python.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "bridge/capi/ref.h"
 #include "core/response.h"
 #include "driver/application.h"
 #include "driver/log/log.h"
+#include "driver/scoreboard/short_text.h"
 
 namespace iotax::bridge {
 
 /// Progress of start_response (PEP 3333, "The start_response() Callable").
 enum class Head : std::uint8_t {
   none,     // not called
-  refused,  // called with invalid arguments: no head to send
+  invalid,  // called with invalid arguments: no head to send
   ready,    // stored
   sent,     // given to the exchange
 };
@@ -35,6 +39,12 @@ struct RequestTexts {
   Ref method;  // empty: GET
   Ref target;  // empty: "/"
   Ref id;
+};
+
+/// A key of environ whose value the access log shows.
+struct LoggedKey {
+  std::size_t index;  // in driver::AccessFormat::collected()
+  Ref key;
 };
 
 class Request;
@@ -66,6 +76,14 @@ class Request {
   Request(const Request&) = delete;
 
   void begin(driver::Exchange& exchange) noexcept;
+  /// Give the values of `keys` in `environ` to the access log when the response ends. Both are
+  /// borrowed until end().
+  void collect(PyObject* environ, std::span<const LoggedKey> keys) noexcept {
+    environ_ = environ;
+    logged_keys_ = keys;
+  }
+  /// The ids of the request, for the server log; valid until end().
+  [[nodiscard]] driver::RequestIds ids() const noexcept;
   /// Release the objects of the request. Its exchange has already ended.
   void end() noexcept;
   /// A Python object that points to this Request was kept, so no further request runs in it.
@@ -73,7 +91,7 @@ class Request {
   [[nodiscard]] RequestRef retire();
 
   /// Null unless a request runs: null before its response is ended, so that every call of a kept
-  /// object raises from then on. Only the owner of a Use may call the exchange, since an
+  /// object raises from then on. Only the owner of an ExchangeGuard may call the exchange, since an
   /// application may read or write in its own threads; after waiting or running Python code, ask
   /// for it again.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
@@ -82,10 +100,10 @@ class Request {
   [[nodiscard]] driver::Exchange& take_exchange() noexcept;
 
   /// Give the stored head to the exchange. `content_bytes` as in core::ResponseHead. The caller has
-  /// a Use, or no other thread can use the exchange.
+  /// an ExchangeGuard, or no other thread can use the exchange.
   void send_head(driver::Exchange& exchange, std::optional<std::uint64_t> content_bytes);
   /// Send a block of the response; empty blocks send nothing. The head has been sent. The caller
-  /// has a Use, or no other thread can use the exchange.
+  /// has an ExchangeGuard, or no other thread can use the exchange.
   driver::Sent send_block(driver::Exchange& exchange, PyObject* bytes);
 
   /// Call these around every call of the application and every next(): the thread can be
@@ -104,7 +122,8 @@ class Request {
   [[nodiscard]] unsigned long thread_ident() const noexcept { return thread_ident_; }
   void runs_here() noexcept { thread_ident_ = PyThread_get_thread_ident(); }
 
-  [[nodiscard]] driver::Log& log() const noexcept { return log_; }
+  /// Write to the server log what is about this request.
+  void log(driver::Level level, std::string_view text) const;
   /// "GET /path (REQUEST-ID)" for the log.
   [[nodiscard]] std::string described() const;
 
@@ -112,23 +131,28 @@ class Request {
   bool is_head = false;  // the method is HEAD
   bool without_body =
       false;  // from `ready` on: HEAD, or a status that never has a body (RFC 9110 §6.4.1)
-  bool client_failed = false;  // an exception that blames the client has been raised
-  Ref status;                  // str, from `ready` on
-  core::AnswerFields fields;   // from `ready` until `sent`
-  Ref write;                   // the callable that start_response returns
+  bool client_failed = false;   // an exception that blames the client has been raised
+  Ref status;                   // str, from `ready` on
+  core::ResponseFields fields;  // from `ready` until `sent`
+  Ref write;                    // the callable that start_response returns
   RequestTexts texts;
 
  private:
-  friend class Use;
+  friend class ExchangeGuard;
   friend class RequestRef;
-  explicit Request(driver::Log& log) noexcept : log_(log) {}
+  explicit Request(driver::Log& log) noexcept : log_(log), names_traces_(log.makes_records()) {}
   ~Request() = default;
   void wait_for_other_thread() noexcept;
   void disarm() noexcept;
+  void collect_environ(driver::Exchange& exchange) const noexcept;
 
   driver::Log& log_;
+  const bool names_traces_;
+  driver::TraceParent trace_;
+  PyObject* environ_ = nullptr;
+  std::span<const LoggedKey> logged_keys_;
   driver::Exchange* exchange_ = nullptr;
-  PyThreadState* user_ = nullptr;  // the thread that holds a Use
+  PyThreadState* user_ = nullptr;  // the thread that holds an ExchangeGuard
   unsigned shares_ = 0;
   bool in_application_ = false;
   bool armed_ = false;
@@ -141,11 +165,11 @@ class Request {
 };
 
 /// The right to call the exchange of a request, if it still runs. The constructor releases the GIL
-/// only if another thread has a Use. The caller must keep the request alive for the life of the Use
-/// (the Python object whose method is running does).
-class Use {
+/// only if another thread has an ExchangeGuard. The caller must keep the request alive for the life
+/// of the ExchangeGuard (the Python object whose method is running does).
+class ExchangeGuard {
  public:
-  explicit Use(Request& request) noexcept : request_(request) {
+  explicit ExchangeGuard(Request& request) noexcept : request_(request) {
     if (request.user_ != nullptr) [[unlikely]]
       wait();
     if (nested_) [[unlikely]]
@@ -153,8 +177,8 @@ class Use {
     exchange_ = request.exchange_;  // after wait(): the request may have ended meanwhile
     request.user_ = PyThreadState_Get();
   }
-  Use(const Use&) = delete;
-  ~Use() {
+  ExchangeGuard(const ExchangeGuard&) = delete;
+  ~ExchangeGuard() {
     if (nested_) [[unlikely]]
       return;
     request_.user_ = nullptr;
@@ -162,7 +186,7 @@ class Use {
       wake();
   }
   /// Null if the request has ended, perhaps while this thread waited. Otherwise valid for the life
-  /// of the Use: the thread that ends the request waits for it.
+  /// of the ExchangeGuard: the thread that ends the request waits for it.
   [[nodiscard]] driver::Exchange* exchange() const noexcept { return exchange_; }
   /// exchange() is null: set a RuntimeError that says why `what` cannot be used.
   void raise(const char* what) const;
@@ -173,7 +197,7 @@ class Use {
 
   Request& request_;
   driver::Exchange* exchange_ = nullptr;
-  bool nested_ = false;  // this thread has another Use: a finalizer ran within a call
+  bool nested_ = false;  // this thread has another ExchangeGuard: a finalizer ran within a call
 };
 
 /// Set a RuntimeError that says that `what`, e.g. "start_response", does not belong to a running

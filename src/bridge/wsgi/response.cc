@@ -20,7 +20,7 @@ using driver::Level;
 using driver::Sent;
 
 constexpr int kInternalServerError = 500;
-constexpr std::string_view kFailed = "The application failed to answer this request.";
+constexpr std::string_view kFailed = "The application failed to respond to this request.";
 
 /// How the iteration of a result ended.
 enum class Ended : std::uint8_t {
@@ -31,16 +31,16 @@ enum class Ended : std::uint8_t {
 };
 
 [[gnu::cold]] void log_over_length(Request& request) {
-  request.log().server(Level::warning, "The application sent more than its Content-Length in " +
-                                           request.described() + "; the rest was cut off");
+  request.log(Level::warning, "The application sent more than its Content-Length in " +
+                                  request.described() + "; the rest was discarded");
 }
 
 /// End the exchange after everything was given to it. Its views become invalid; the texts of the
 /// request stay valid.
 void finish(Request& request, Exchange& exchange) {
   if (exchange.finish() == Sent::short_length) [[unlikely]] {
-    request.log().server(Level::error, "The application sent less than its Content-Length in " +
-                                           request.described() + "; the answer was broken off");
+    request.log(Level::error, "The application sent less than its Content-Length in " +
+                                  request.described() + "; the response was truncated");
   }
 }
 
@@ -73,7 +73,7 @@ std::optional<std::uint64_t> known_length(const Request& request, std::uint64_t 
   return total;
 }
 
-void answer_with_blocks(Request& request, PyObject* blocks, std::uint64_t total) {
+void respond_with_blocks(Request& request, PyObject* blocks, std::uint64_t total) {
   Exchange& exchange = request.take_exchange();
   if (request.head == Head::ready) request.send_head(exchange, known_length(request, total));
   Sent sent = Sent::ok;
@@ -100,7 +100,7 @@ void answer_with_blocks(Request& request, PyObject* blocks, std::uint64_t total)
 
 Ended send_one(Request& request, PyObject* block, bool& more) {
   more = false;
-  const Use use{request};
+  const ExchangeGuard use{request};
   Exchange& exchange = *use.exchange();
   if (request.head == Head::ready) request.send_head(exchange, std::nullopt);
   if (request.without_body)
@@ -146,7 +146,7 @@ Ended iterate(Request& request, PyObject* result) {
       if (request.exchange()->gone()) return Ended::gone;
       continue;
     }
-    if (request.head == Head::none || request.head == Head::refused) {
+    if (request.head == Head::none || request.head == Head::invalid) {
       raise_no_head(request.head);
       return Ended::raised;
     }
@@ -155,12 +155,12 @@ Ended iterate(Request& request, PyObject* result) {
     if (!more) return ended;
   }
   if (PyErr_Occurred() != nullptr) return Ended::raised;
-  if (request.head == Head::none || request.head == Head::refused) {
+  if (request.head == Head::none || request.head == Head::invalid) {
     raise_no_head(request.head);
     return Ended::raised;
   }
   if (request.head == Head::ready) {
-    const Use use{request};
+    const ExchangeGuard use{request};
     request.send_head(*use.exchange(), known_length(request, 0));  // beyond 5.7
   }
   return Ended::at_end;
@@ -174,7 +174,7 @@ std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   if (!part) return std::nullopt;
   const std::uint64_t length =
       std::min(part->length, request.fields.length().value_or(part->length));
-  const Use use{request};
+  const ExchangeGuard use{request};
   request.send_head(*use.exchange(), request.without_body && !request.is_head
                                          ? std::nullopt
                                          : std::optional{part->length});
@@ -188,14 +188,14 @@ void log_exception(Request& request, std::string_view what, PyObject* exception,
   std::string text{what};
   text.append(" in ").append(request.described()).append("\n").append(formatted(exception));
   if (!hint.empty()) text.append("\n").append(hint);
-  request.log().server(Level::error, text);
+  request.log(Level::error, text);
 }
 
 /// S-CLOSE-01, S-CLOSE-04: close() of the result itself, not of its iterator. It may take long, so
 /// the output of `undelivered` is sent first (S-BUF-02).
 void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;
-  const Ref close = Ref::steal(PyObject_GetAttr(result, names().close));
+  const Ref close = Ref::steal(PyObject_GetAttr(result, interned().close));
   if (close) {
     if (undelivered != nullptr) (void)undelivered->deliver();
     const Ref done = Ref::steal(PyObject_CallNoArgs(close.get()));
@@ -208,14 +208,22 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   log_exception(request, "Error in close()", exception.get(), "");
 }
 
+/// Without its module.
+std::string class_name(PyObject* exception) {
+  const std::string_view name = Py_TYPE(exception)->tp_name;
+  return std::string(name.substr(name.rfind('.') + 1));
+}
+
 /// S-EXC-01 to S-EXC-03. Not an application error if the application only let a client failure
 /// pass: that client has its response or has disconnected. The result is closed before the
 /// connection can be used again (S-CLOSE-02).
-[[gnu::cold]] void answer_failure(Request& request, PyObject* application, PyObject* result,
-                                  bool quiet_interrupt) {
+[[gnu::cold]] void respond_to_failure(Request& request, PyObject* application, PyObject* result,
+                                      bool quiet_interrupt) {
   bool by_client = false;
+  std::string name;
   {
     const Ref exception = take_exception();
+    name = class_name(exception.get());
     by_client = request.client_failed && blames_client(exception.get());
     // The thread that watches deadlines has logged where the call was.
     const bool quiet =
@@ -232,6 +240,7 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   if (result != nullptr) close_result(request, result, nullptr);
   const bool head_sent = request.head == Head::sent;
   Exchange& exchange = request.take_exchange();
+  if (!by_client) exchange.failed_with(name);
   if (head_sent || by_client) {
     exchange.abort();
   } else {
@@ -239,8 +248,8 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
   }
 }
 
-[[gnu::noinline]] void answer_by_iteration(Request& request, PyObject* application,
-                                           PyObject* result, bool quiet_interrupt) {
+[[gnu::noinline]] void respond_by_iteration(Request& request, PyObject* application,
+                                            PyObject* result, bool quiet_interrupt) {
   Ended ended = Ended::raised;
   bool as_file = false;
   if (result != nullptr) {
@@ -249,7 +258,8 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
     as_file = sent.has_value();
     ended = as_file ? *sent : iterate(request, result);
   }
-  if (ended == Ended::raised) return answer_failure(request, application, result, quiet_interrupt);
+  if (ended == Ended::raised)
+    return respond_to_failure(request, application, result, quiet_interrupt);
   Exchange& exchange = request.take_exchange();
   if (ended == Ended::gone) {
     exchange.abort();
@@ -263,17 +273,17 @@ void close_result(Request& request, PyObject* result, Exchange* undelivered) {
 
 }  // namespace
 
-void answer(const Gil& /*gil*/, Request& request, PyObject* application, const Ref& result,
-            bool quiet_interrupt) noexcept {
+void respond(const Gil& /*gil*/, Request& request, PyObject* application, const Ref& result,
+             bool quiet_interrupt) noexcept {
   PyObject* const returned = result.get();
   if (returned != nullptr && (PyList_CheckExact(returned) || PyTuple_CheckExact(returned)) &&
       (request.head == Head::ready || request.head == Head::sent)) [[likely]] {
     if (const auto total = total_bytes(returned)) [[likely]] {
-      answer_with_blocks(request, returned, *total);
+      respond_with_blocks(request, returned, *total);
       return;
     }
   }
-  answer_by_iteration(request, application, returned, quiet_interrupt);
+  respond_by_iteration(request, application, returned, quiet_interrupt);
 }
 
 }  // namespace iotax::bridge

@@ -16,7 +16,7 @@ namespace iotax::bridge {
 /// abort() was called on the exchange, close() of the result was called once if it has one, and no
 /// exception is set. `quiet_interrupt`: a KeyboardInterrupt is not an application error (the server
 /// is stopping, beyond 5.5).
-void answer(const Gil& gil, Request& request, PyObject* application, const Ref& result,
-            bool quiet_interrupt) noexcept;
+void respond(const Gil& gil, Request& request, PyObject* application, const Ref& result,
+             bool quiet_interrupt) noexcept;
 
 }  // namespace iotax::bridge

@@ -26,9 +26,9 @@ bool is_async_callable(PyObject* application) {
   bool found = false;
   for (PyObject* const callable : {application, own_call.get()}) {
     if (!inspect || callable == nullptr) break;
-    const Ref answer =
+    const Ref result =
         Ref::steal(PyObject_CallMethod(inspect.get(), "iscoroutinefunction", "O", callable));
-    found = found || (answer && PyObject_IsTrue(answer.get()) == 1);
+    found = found || (result && PyObject_IsTrue(result.get()) == 1);
   }
   PyErr_Clear();
   return found;
@@ -71,8 +71,8 @@ void raise_wrong_block(PyObject* block) {
 void raise_no_head(Head head) {
   PyErr_SetString(
       PyExc_RuntimeError,
-      head == Head::refused
-          ? "the application went on although start_response had refused its arguments"
+      head == Head::invalid
+          ? "the application continued although start_response had rejected its arguments"
           : "the application did not call start_response before its first block or its end");
 }
 
@@ -81,8 +81,8 @@ std::string hint_about_call(PyObject* application, PyObject* exception) {
   const Ref traceback = Ref::steal(PyException_GetTraceback(exception));
   if (traceback) return {};  // raised inside the application
   if (is_async_callable(application))
-    return std::string{"The application cannot be called: "} + kAsgi;
-  return "The application cannot be called as application(environ, start_response): if it is a "
+    return std::string{"The application is not callable: "} + kAsgi;
+  return "The application is not callable as application(environ, start_response): if it is a "
          "factory, start with --factory";
 }
 

@@ -36,7 +36,7 @@ bool read_arguments(PyObject* const* args, size_t nargsf, PyObject* kwnames, Arg
   }
   out.status = args[0];
   out.headers = args[1];
-  if (named == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), names().exc_info) != 0) {
+  if (named == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), interned().exc_info) != 0) {
     PyErr_Format(PyExc_TypeError, "start_response has no argument %R: the third one is exc_info",
                  PyTuple_GET_ITEM(kwnames, 0));
     return false;
@@ -81,9 +81,10 @@ bool check_status(PyObject* status) {
   }
   std::string_view text;
   if (!latin1_view(status, text)) {
-    PyErr_SetString(PyExc_ValueError,
-                    "start_response: the status holds characters outside Latin-1: keep to ASCII, "
-                    "e.g. '200 OK'");
+    PyErr_SetString(
+        PyExc_ValueError,
+        "start_response: the status contains characters outside Latin-1: use ASCII only, "
+        "e.g. '200 OK'");
     return false;
   }
   if (const core::HeadFault fault = core::check_status(text); fault != core::HeadFault::none)
@@ -99,12 +100,11 @@ bool check_status(PyObject* status) {
 
 /// Beyond 5.12: logged, because applications swallow this exception.
 [[gnu::cold]] PyObject* refuse_second_call(Request& request) {
-  request.log().server(
-      driver::Level::warning,
-      "start_response was called a second time without exc_info in " + request.described());
+  request.log(driver::Level::warning,
+              "start_response was called a second time without exc_info in " + request.described());
   PyErr_SetString(PyExc_RuntimeError,
                   "start_response was called a second time: pass sys.exc_info() as third argument "
-                  "to replace the answer");
+                  "to replace the response");
   return nullptr;
 }
 
@@ -132,7 +132,7 @@ PyObject* start_response(PyObject* self, PyObject* const* args, size_t nargsf, P
     if (request.head == Head::sent) return raise_again(given.exc_info);
   }
   // S-SR-20: a call counts even if its arguments are invalid. S-SR-17: it discards the stored head.
-  request.head = Head::refused;
+  request.head = Head::invalid;
   if (!check_status(given.status) || !take_fields(given.headers, request.fields, kWho))
       [[unlikely]] {
     return nullptr;
@@ -153,7 +153,7 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
     return nullptr;
   }
   Request& request = request_of(self);
-  const Use use{request};
+  const ExchangeGuard use{request};
   driver::Exchange* const exchange = use.exchange();
   if (exchange == nullptr) {
     use.raise("write");
@@ -163,7 +163,8 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
     Py_RETURN_NONE;  // S-WR-02: an error page can still replace the response
   if (request.head == Head::ready) request.send_head(*exchange, std::nullopt);
   if (request.head != Head::sent) {
-    PyErr_SetString(PyExc_RuntimeError, "write() was called after start_response had been refused");
+    PyErr_SetString(PyExc_RuntimeError,
+                    "write() was called after start_response had rejected its arguments");
     return nullptr;
   }
   if (request.without_body) Py_RETURN_NONE;
@@ -178,8 +179,9 @@ PyObject* write(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
       break;
     case driver::Sent::over_length:
     case driver::Sent::short_length:
-      PyErr_SetString(PyExc_ValueError,
-                      "write() went past the Content-Length of the answer; what fitted was sent");
+      PyErr_SetString(
+          PyExc_ValueError,
+          "write() exceeded the Content-Length of the response; the bytes up to it were sent");
       return nullptr;
     case driver::Sent::gone:
       request.client_failed = true;

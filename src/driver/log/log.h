@@ -11,18 +11,28 @@ namespace iotax::driver {
 
 enum class Level : std::uint8_t { debug, info, warning, error, critical };
 
+/// The ids of the request that a server line is about, for JSON records.
+struct RequestIds {
+  std::string_view request_id;
+  std::string_view trace_parent;  // of core::valid_trace_parent()
+};
+
 /// Implemented by LogSink (log_sink.h) over Sys, and by recorders in tests.
 class Log {
  public:
   virtual ~Log() = default;
-  /// `line` is without its line end and is copied. Never blocks, never throws; when the buffer is
+  /// `line` is with its line end and is copied. Never blocks, never throws; when the buffer is
   /// full, whole lines are dropped and counted.
   virtual void access(std::string_view line) noexcept = 0;
-  virtual void server(Level level, std::string_view text) noexcept = 0;
+  virtual void server(Level level, std::string_view text, const RequestIds& about) noexcept = 0;
+  void server(Level level, std::string_view text) noexcept { server(level, text, {}); }
   /// Text of the application for the server log, written unchanged: no level, no prefix, no filter.
   /// The same `writer` may continue an unfinished line; the line is ended before a line of another
   /// writer, and when `last` says that this writer is done. `writer` is only compared.
-  virtual void application(const void* writer, std::string_view text, bool last) noexcept = 0;
+  virtual void application(const void* writer, std::string_view text, bool last,
+                           const RequestIds& about) noexcept = 0;
+  /// Whether application() makes a record of each text, so that it should get whole lines.
+  [[nodiscard]] virtual bool makes_records() const noexcept { return false; }
   /// Wait at most `timeout` until all lines logged so far are written. False: they were not.
   virtual bool flush(core::Duration timeout) noexcept = 0;
   /// The log files were moved: open new ones under the same names.

@@ -2,9 +2,12 @@
 #include "driver/log/log_sink.h"
 
 #include <array>
-#include <cstdio>
+#include <cstdint>
 
-#include "driver/os/civil_time.h"
+#include "core/bytes.h"
+#include "core/trace_context.h"
+#include "driver/log/json_record.h"
+#include "driver/log/write_value.h"
 
 namespace iotax::driver {
 namespace {
@@ -33,15 +36,10 @@ LevelLook look_of(Level level) noexcept {
 constexpr std::size_t kLevelColumn = 10;  // width of "CRITICAL: "
 
 std::string prefix_of(core::Duration unix_time, int process_id) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(unix_time);
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(ms);
-  const CivilTime t = civil_time(seconds.count());
-  std::array<char, 80> text;
-  const int n =
-      std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03d+00:00 [%d] ",
-                    static_cast<int>(t.year), t.month, t.day, t.hour, t.minute, t.second,
-                    static_cast<int>((ms - seconds).count()), process_id);
-  return {text.data(), static_cast<std::size_t>(n)};
+  std::array<char, kValueBytesMax> time{};
+  const char* const end = write_time(time.data(), unix_time, 3);
+  std::string prefix(time.data(), static_cast<std::size_t>(end - time.data()));
+  return prefix.append("+00:00 [").append(std::to_string(process_id)).append("] ");
 }
 
 }  // namespace
@@ -65,6 +63,26 @@ std::string format_server(const LogStyle& style, Level level, std::string_view t
     text.remove_prefix(end + 1);
     lines += prefix;
   }
+}
+
+std::string format_record(const Level* level, std::string_view text, const RequestIds& about,
+                          core::Duration unix_time, int process_id, unsigned worker) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  core::Bytes out;
+  JsonRecord record(out, SIZE_MAX);
+  record.timestamp(unix_time);
+  if (level != nullptr) record.plain("severity", look_of(*level).word);
+  record.text("message", text);
+  record.plain("logger", level != nullptr ? "iotax" : "wsgi.errors");
+  record.number("process.pid", static_cast<std::uint64_t>(process_id));
+  if (worker != 0) record.number("iotax.worker", worker);
+  record.plain("iotax.request_id", about.request_id);
+  const core::TraceIds trace = core::trace_ids(about.trace_parent);
+  record.plain("trace_id", trace.trace_id);
+  record.plain("span_id", trace.span_id);
+  record.end("iotax.cut");
+  out.append("\n");
+  return std::string(out.text());
 }
 
 std::string dropped_text(std::uint64_t lines) {

@@ -20,12 +20,18 @@ struct LogStyle {
   Level level = Level::info;  // lower levels are left out
   bool color = false;         // color the level
   bool prefix = false;        // time and PID before each line
+  bool json = false;          // one record per text, without color and prefix
 };
 
 /// `LEVEL:    text` with the further lines of the text after it, each with a line end. With a
 /// prefix each line starts with `2026-11-23T10:02:20.123+00:00 [PID] `.
 [[nodiscard]] std::string format_server(const LogStyle& style, Level level, std::string_view text,
                                         core::Duration unix_time, int process_id);
+/// One JSON object with a line end: the server's own text with `level`, or with null that of an
+/// application. `worker` 0: none.
+[[nodiscard]] std::string format_record(const Level* level, std::string_view text,
+                                        const RequestIds& about, core::Duration unix_time,
+                                        int process_id, unsigned worker);
 /// `N log lines dropped`.
 [[nodiscard]] std::string dropped_text(std::uint64_t lines);
 
@@ -41,8 +47,9 @@ class LogSink final : public Log {
       : sys_(sys),
         access_(sys, "iotax-access", bytes_max,
                 [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
-        server_(sys, "iotax-log", bytes_max,
-                [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n)); }) {}
+        server_(sys, "iotax-log", bytes_max, [this](std::uint64_t n) {
+          return formatted(Level::warning, dropped_text(n), {});
+        }) {}
 
   /// Open, or reopen: earlier lines go to the former descriptors. -1: no descriptor. The caller
   /// keeps its descriptors. On failure (EMFILE, EBADF) that side stays as it was.
@@ -50,25 +57,30 @@ class LogSink final : public Log {
     level_.store(style.level, std::memory_order_relaxed);
     color_.store(style.color, std::memory_order_relaxed);
     prefix_.store(style.prefix, std::memory_order_relaxed);
+    json_.store(style.json, std::memory_order_relaxed);
     const Result<void> server = server_.redirect(server_fd);
     const Result<void> access = access_.redirect(access_fd);
     return server ? access : server;
   }
 
-  void access(std::string_view line) noexcept override {
-    std::string ended;
-    ended.reserve(line.size() + 1);
-    ended += line;
-    ended += '\n';
-    access_.append(ended);
-  }
-  void server(Level level, std::string_view text) noexcept override {
+  void access(std::string_view line) noexcept override { access_.append(line); }
+  using Log::server;
+  void server(Level level, std::string_view text, const RequestIds& about) noexcept override {
     if (level < level_.load(std::memory_order_relaxed)) return;
-    server_.append(formatted(level, text));
+    server_.append(formatted(level, text, about));
   }
-  void application(const void* writer, std::string_view text, bool last) noexcept override {
-    server_.append_raw(writer, text, last);
+  void application(const void* writer, std::string_view text, bool last,
+                   const RequestIds& about) noexcept override {
+    if (!makes_records()) return server_.append_raw(writer, text, last);
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    // append() would drop a record that is larger than the buffer.
+    if (!text.empty()) server_.append_raw(writer, record(nullptr, text, about), true);
   }
+  [[nodiscard]] bool makes_records() const noexcept override {
+    return json_.load(std::memory_order_relaxed);
+  }
+  /// The number of the worker in this process, for records.
+  void name_worker(unsigned number) noexcept { worker_.store(number, std::memory_order_relaxed); }
   bool flush(core::Duration timeout) noexcept override {
     const core::Instant now = sys_.now();
     const core::Instant deadline = timeout >= core::kNever - now ? core::kNever : now + timeout;
@@ -100,7 +112,14 @@ class LogSink final : public Log {
   }
 
  private:
-  [[nodiscard]] std::string formatted(Level level, std::string_view text) {
+  [[nodiscard]] std::string record(const Level* level, std::string_view text,
+                                   const RequestIds& about) {
+    return format_record(level, text, about, sys_.unix_time(), sys_.process_id(),
+                         worker_.load(std::memory_order_relaxed));
+  }
+
+  [[nodiscard]] std::string formatted(Level level, std::string_view text, const RequestIds& about) {
+    if (makes_records()) return record(&level, text, about);
     const LogStyle style{level_.load(std::memory_order_relaxed),
                          color_.load(std::memory_order_relaxed),
                          prefix_.load(std::memory_order_relaxed)};
@@ -112,7 +131,8 @@ class LogSink final : public Log {
     const Result<int> opened = sys_.open_append(path);
     const Result<void> done = opened ? stream.redirect(*opened) : Errno{opened.error()};
     if (opened) sys_.close(*opened);
-    if (!done) server(Level::error, path + " cannot be opened anew: the former file goes on");
+    if (!done)
+      server(Level::error, path + " cannot be opened again: continuing with the former file");
   }
 
   Sys& sys_;
@@ -121,6 +141,8 @@ class LogSink final : public Log {
   std::atomic<Level> level_{Level::info};
   std::atomic<bool> color_{false};
   std::atomic<bool> prefix_{false};
+  std::atomic<bool> json_{false};
+  std::atomic<unsigned> worker_{0};
   LogStream<E> access_;
   LogStream<E> server_;
 };

@@ -27,11 +27,20 @@
 
 namespace iotax::driver {
 
+/// Who keeps the socket of a listener.
+enum class ListenerOwner : std::uint8_t {
+  server,  // closed when the server exits
+  // Another process, which passed it (systemd). Clients may wait in its backlog until the next
+  // server starts. Its options are not changed.
+  other,
+};
+
 struct Listener : EventSource {
-  Listener(int descriptor, std::string name)
-      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)) {}
+  Listener(int descriptor, std::string name, ListenerOwner kept_by)
+      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)), owner(kept_by) {}
   int fd;
   std::string authority;  // "127.0.0.1:8000", "unix:PATH"; for messages
+  ListenerOwner owner;
   bool in_poller = false;
 };
 
@@ -50,7 +59,7 @@ class Acceptor {
         events_(events),
         budget_(budget),
         ready_(ready),
-        sharing_(loop.place) {}
+        sharing_(loop.slot) {}
 
   /// Determine how many connections are allowed.
   void open() {
@@ -62,9 +71,9 @@ class Acceptor {
   }
 
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority) {
+  void add_listener(int fd, std::string authority, ListenerOwner owner) {
     loop_.sys.own(fd);
-    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority)));
+    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority), owner));
   }
 
   /// Start to accept. Errors: those of the poller.
@@ -98,7 +107,7 @@ class Acceptor {
           if (evicted == nullptr) break;
           if (evicted->link.phase == Phase::open) {
             warn_full(FullWatch::What::evicting,
-                      "the one that has been idle for longest is closed for each new client");
+                      "each new connection closes the one that has been idle longest");
           }
           closing_.close(lead, *evicted);
           break;
@@ -146,13 +155,18 @@ class Acceptor {
   }
 
   /// Accept the clients whose handshake is complete or in progress, and no others: a client that
-  /// connects between the last accept() and the close would be reset, not refused.
+  /// connects between the last accept() and the close would be reset, not refused. Later clients of
+  /// a socket that another process keeps wait in its backlog.
   void accept_pending(const Lead& lead) {
-    for (const auto& listener : listeners_) (void)loop_.sys.turn_deaf(listener->fd);
+    for (const auto& listener : listeners_) {
+      if (listener->owner == ListenerOwner::server)
+        (void)loop_.sys.drop_new_connections(listener->fd);
+    }
     (void)loop_.sys.poll({}, kHandshake);
     for (const auto& listener : listeners_) {
+      std::size_t left = listener->owner == ListenerOwner::server ? SIZE_MAX : kBacklogMax;
       Accepting last = Accepting::took;
-      while (last == Accepting::took || last == Accepting::skipped) {
+      while ((last == Accepting::took || last == Accepting::skipped) && left-- != 0) {
         last = accept_one(lead, *listener);
       }
     }
@@ -205,6 +219,9 @@ class Acceptor {
   static constexpr std::size_t kAcceptsPerTurn = 64;
   /// Time for handshakes in progress with nearby clients, such as load balancers.
   static constexpr core::Duration kHandshake = 2ms;
+  /// How many clients accept_pending() takes where new ones arrive all the time: the longest
+  /// backlog that Linux allows by default (net.core.somaxconn).
+  static constexpr std::size_t kBacklogMax = 4096;
 
   enum class Accepting : std::uint8_t { took, skipped, nothing, exhausted, failed };
 
@@ -217,6 +234,8 @@ class Acceptor {
   Accepting accept_one(const Lead& lead, Listener& listener) {
     const Result<Accepted> accepted = loop_.sys.accept(listener.fd);
     if (accepted) {
+      // Own listeners pass the option on to their connections. Unix sockets do not have it.
+      if (listener.owner == ListenerOwner::other) (void)loop_.sys.set_nodelay(accepted->fd);
       open_session(lead, *accepted);
       return Accepting::took;
     }
@@ -304,9 +323,9 @@ class Acceptor {
     const std::size_t open = table_.size();
     std::string text = "All " + std::to_string(connections_max_) + " connections are in use (";
     if (open < connections_max_) {
-      text = "All descriptors are in use, with " + std::to_string(open) + " connections and " +
+      text = "All file descriptors are in use, with " + std::to_string(open) + " connections and " +
              std::to_string(budget_.descriptors.used() - open) +
-             " files of bodies (the limit of open files is " +
+             " body files (the limit of open files is " +
              std::to_string(loop_.sys.descriptor_limit());
     } else if (configured != 0) {
       text += "--max-connections " + std::to_string(configured);
@@ -322,8 +341,8 @@ class Acceptor {
     if (!full_watch_.say(FullWatch::What::refused, loop_.clock.now())) return;
     loop_.log.server(
         Level::error,
-        "No connection can be accepted: " + std::generic_category().message(accept_error_) + "; " +
-            std::to_string(table_.size()) + " are open. Tried again every " +
+        "Cannot accept connections: " + std::generic_category().message(accept_error_) + "; " +
+            std::to_string(table_.size()) + " are open; retrying every " +
             std::to_string(pause / 1ms) + " ms");
   }
 

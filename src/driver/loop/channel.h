@@ -69,7 +69,8 @@ class Channel : public EventSource {
     if (fd_ >= 0) sys_.close(std::exchange(fd_, -1));
   }
 
-  /// The next order; empty: there are no more now. Unknown words are skipped.
+  /// The next order; empty: there are no more now. Unknown words are skipped, such as "turn": the
+  /// supervisor only wants to see that the loop turns.
   std::optional<Received> next() {
     while (fd_ >= 0) {
       std::array<char, 64> text;

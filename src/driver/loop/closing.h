@@ -24,13 +24,13 @@ class Closing {
 
   /// How `s` closes when all its output is sent.
   [[nodiscard]] static core::Closing mode_of(const Session& s) noexcept {
-    switch (s.stream.cut) {
-      case Cut::unanswered:
+    switch (s.stream.withdrawn) {
+      case Withdrawn::before_head:
         return core::Closing::after_flush;
-      case Cut::answered:
+      case Withdrawn::after_head:
         return core::Closing::reset;
-      case Cut::no:
-      case Cut::complete:
+      case Withdrawn::no:
+      case Withdrawn::complete:
         break;
     }
     return s.link.machine.closing();

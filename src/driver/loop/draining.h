@@ -8,7 +8,7 @@
 
 #include "driver/config.h"
 #include "driver/env.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 #include "driver/loop/acceptor.h"
 #include "driver/loop/closing.h"
 #include "driver/loop/handover.h"
@@ -131,7 +131,7 @@ class Draining {
     }
     table_.for_each(lead, [&](Session& s) {
       if (!s.link.disconnected.load(std::memory_order_relaxed)) {
-        s.link.cut_off.store(true, std::memory_order_relaxed);
+        s.link.cut.store(Cut::by_shutdown, std::memory_order_relaxed);
       }
       s.link.disconnected.store(true, std::memory_order_relaxed);
       if (s.stream.owner.load(std::memory_order_acquire) == Owner::loop) closing_.close(lead, s);

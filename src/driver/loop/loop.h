@@ -40,17 +40,17 @@ class Loop {
   using Sys = typename E::Sys;
   using Poller = typename E::Poller;
 
-  /// All are borrowed. `place`: this worker's slot of the scoreboard.
-  Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Place& place)
-      : base_(sys, config, log, place),
+  /// All are borrowed. `slot`: this worker's slot of the scoreboard.
+  Loop(Sys& sys, const Config& config, const Application& application, Log& log, const Slot& slot)
+      : base_(sys, config, log, slot),
         wakeup_(sys),
         channel_(sys),
         intake_(sys, config, application, log),
-        outgoing_(sys, config, intake_.budget()),
+        sender_(sys, config, intake_.budget()),
         table_(base_, intake_),
         closing_(base_, table_),
-        events_(base_, table_, closing_, intake_, outgoing_, ready_),
-        requests_(base_, table_, events_, intake_, outgoing_, ready_),
+        events_(base_, table_, closing_, intake_, sender_, ready_),
+        requests_(base_, table_, events_, intake_, sender_, ready_),
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
         handover_(base_, table_, events_, acceptor_, channel_),
         draining_(base_, table_, closing_, events_, acceptor_, handover_) {}
@@ -67,8 +67,8 @@ class Loop {
     return watch(wakeup_fd, wakeup_);
   }
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority) {
-    acceptor_.add_listener(fd, std::move(authority));
+  void add_listener(int fd, std::string authority, ListenerOwner owner) {
+    acceptor_.add_listener(fd, std::move(authority), owner);
   }
   /// Takes ownership of the descriptor, which receives orders and sends reports.
   void add_channel(int fd) {
@@ -151,7 +151,7 @@ class Loop {
   [[nodiscard]] WakeupPipe<E>& wakeup() noexcept { return wakeup_; }
   [[nodiscard]] Channel<E>& channel() noexcept { return channel_; }
   [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
-  [[nodiscard]] Outgoing<E>& outgoing() noexcept { return outgoing_; }
+  [[nodiscard]] Sender<E>& sender() noexcept { return sender_; }
   [[nodiscard]] core::Instant now() const noexcept { return base_.clock.now(); }
   /// From any thread.
   [[nodiscard]] std::size_t connections() const noexcept { return table_.size(); }
@@ -182,7 +182,8 @@ class Loop {
   /// The process exits while threads still run requests: log these.
   void log_lent(const Lead& lead) {
     table_.for_each(lead, [&](Session& s) {
-      if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) intake_.log_lent(s, now());
+      if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop)
+        intake_.access_log().log_lent(s, now());
     });
   }
 
@@ -268,7 +269,7 @@ class Loop {
   WakeupPipe<E> wakeup_;
   Channel<E> channel_;
   Intake<E> intake_;
-  Outgoing<E> outgoing_;
+  Sender<E> sender_;
   Fifo<Session*> ready_;
   SessionTable<E> table_;
   Closing<E> closing_;

@@ -19,14 +19,14 @@ template <Env E>
 struct LoopBase {
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
 
-  LoopBase(typename E::Sys& system, const Config& configuration, Log& lines, const Place& slot)
-      : sys(system), config(configuration), log(lines), place(slot), clock(system, lines, place) {}
+  LoopBase(typename E::Sys& system, const Config& configuration, Log& lines, const Slot& its)
+      : sys(system), config(configuration), log(lines), slot(its), clock(system, lines, slot) {}
   LoopBase(LoopBase&&) = delete;
 
   typename E::Sys& sys;
   const Config& config;
   Log& log;
-  const Place place;
+  const Slot slot;
   LoopClock<E> clock;
   typename E::Poller poller;
   Timers timers;

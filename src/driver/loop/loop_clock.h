@@ -22,9 +22,9 @@ using namespace std::chrono_literals;
 template <Env E>
 class LoopClock {
  public:
-  /// All are borrowed. `place` publishes how much time is left out.
-  LoopClock(typename E::Sys& sys, Log& log, const Place& place) noexcept
-      : sys_(sys), log_(log), place_(place) {}
+  /// All are borrowed. `slot` publishes how much time is left out.
+  LoopClock(typename E::Sys& sys, Log& log, const Slot& slot) noexcept
+      : sys_(sys), log_(log), slot_(slot) {}
 
   /// The time of the last reading.
   [[nodiscard]] core::Instant now() const noexcept { return now_; }
@@ -41,7 +41,7 @@ class LoopClock {
       const core::Duration frozen = now_ - planned;
       if (sys_.notice_freeze(planned)) {
         now_ = sys_.now();
-        place_.page.seat(place_.seat).leave_out(sys_.left_out());
+        slot_.scoreboard.worker(slot_.number).leave_out(sys_.left_out());
         if (frozen >= kReportedFreeze) {
           log_.server(Level::info, "This process did not run for " + std::to_string(frozen / 1s) +
                                        " s (stopped, frozen or starved); no deadline counts them");
@@ -91,7 +91,7 @@ class LoopClock {
 
   typename E::Sys& sys_;
   Log& log_;
-  const Place& place_;
+  const Slot slot_;
   core::Instant now_{};
   // When the leader is due to read the clock again: written by the leader, read by any thread.
   std::atomic<core::Instant> wakes_at_{core::kNever};

@@ -28,12 +28,12 @@ class RequestQueue {
 
   /// All are borrowed.
   RequestQueue(LoopBase<E>& loop, SessionTable<E>& table, SessionEvents<E>& events,
-               Intake<E>& intake, Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+               Intake<E>& intake, Sender<E>& sender, Fifo<Session*>& ready) noexcept
       : loop_(loop),
         table_(table),
         events_(events),
         intake_(intake),
-        outgoing_(outgoing),
+        sender_(sender),
         ready_(ready) {}
 
   // ---- before the call, by the owner of the session
@@ -46,13 +46,14 @@ class RequestQueue {
                               (waited > 1s && s.link.half_closed.load(std::memory_order_relaxed));
     if (disconnected) {
       s.link.disconnected.store(true, std::memory_order_relaxed);
-      intake_.log_access(s, now);
+      intake_.access_log().log(s, now);
       return false;
     }
     const core::Duration longest = loop_.config.queue_timeout;
     if (longest > core::Duration::zero() && waited > longest) {
-      intake_.answer(s, 503, "This request has waited too long for its turn; try again shortly.",
-                     "--queue-timeout");
+      intake_.respond(s, 503, {End::overloaded, "queue_timeout"},
+                      "This request waited too long in the queue; try again shortly.",
+                      "--queue-timeout");
       return false;
     }
     return true;
@@ -60,16 +61,17 @@ class RequestQueue {
 
   /// 503: the queue is full.
   void reject_queue_full(const Lead& lead, Session& s) {
-    reject(lead, s, "Too many requests are waiting; try again shortly.", "--max-queued");
+    reject(lead, s, "queue_full", "Too many requests are waiting; try again shortly.",
+           "--max-queued");
   }
   /// 503: the application lock could not be acquired in time.
   void reject_unstarted(const Lead& lead, Session& s) {
-    reject(lead, s, "This request could not be started in time; try again shortly.",
-           "--request-timeout");
+    reject(lead, s, "queue_timeout",
+           "This request could not be started in time; try again shortly.", "--request-timeout");
   }
   /// 503: no application thread is left.
   void reject_no_thread(const Lead& lead, Session& s) {
-    reject(lead, s, "No thread is left to run this request; try again shortly.",
+    reject(lead, s, "no_thread", "No thread is left to run this request; try again shortly.",
            "--request-timeout");
   }
 
@@ -87,9 +89,9 @@ class RequestQueue {
   void advance_pipelined(const Lead& lead, Session& s) {
     const core::Instant now = loop_.clock.now();
     s.stream.body.reset();
-    s.link.hold_clock(false, now);
+    s.link.pause_clock(false, now);
     if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
-      outgoing_.send_output(lead, s, now);
+      sender_.send_output(lead, s, now);
     // Requests wait while there is unsent output before them.
     const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
                       !s.link.disconnected.load(std::memory_order_relaxed);
@@ -99,13 +101,13 @@ class RequestQueue {
       return;
     }
     if (s.link.earlier_output.empty(lead)) pipelined_.push_back(&s);
-    outgoing_.set_aside(lead, s);
+    sender_.set_aside(lead, s);
     ready_.push_front(&s);
   }
 
   /// A thread that did not lead returns `s`.
   void return_session(const Lead& lead, Session& s) {
-    outgoing_.send_output(lead, s, loop_.clock.now());
+    sender_.send_output(lead, s, loop_.clock.now());
     give_back(lead, s);
     if (loop_.mode.closing_idle)
       events_.close_if_idle(lead, s);  // the head was sent before the stop
@@ -114,27 +116,30 @@ class RequestQueue {
   /// Take `s` from the thread that has run its request for `age` without output: send what is still
   /// possible and close the connection. The session lives until thread_returned(), since the thread
   /// may read it. After a complete response it is an ordinary session.
-  void take_away(const Lead& lead, Session& s, Cut how, core::Duration age) {
-    if (how == Cut::complete) {
+  void take_away(const Lead& lead, Session& s, Withdrawn how, core::Duration age) {
+    if (how == Withdrawn::complete) {
+      intake_.access_log().log(s, loop_.clock.now());  // held until the end of the call
       return_session(lead, s);
       return;
     }
     const core::Instant now = loop_.clock.now();
     s.stream.thread_may_read = !s.stream.thread_returned;
     s.link.write_wanted = false;
-    outgoing_.send_earlier(lead, s, now);
+    sender_.send_earlier(lead, s, now);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
-    if (how == Cut::unanswered) {
-      const core::Bytes response =
-          intake_.answer_beside(s, 504, "The application did not answer this request in time.",
-                                "the application gave no answer" + option);
-      outgoing_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
+    if (how == Withdrawn::before_head) {
+      const core::Bytes response = intake_.response_beside(
+          s, 504, "The application did not respond to this request in time.",
+          "no response from the application" + option);
+      sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
-      intake_.warn(s, s.stream.status, "broken off: the application gave nothing" + option,
+      intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
                    s.stream.line.view());
-      intake_.log_access(s, now);
+      s.stream.end = End::deadline;
+      s.stream.error.assign("deadline");
+      intake_.access_log().log(s, now);
     }
-    s.stream.cut = how;
+    s.stream.withdrawn = how;
     s.stream.owner.store(Owner::loop, std::memory_order_relaxed);
     events_.sync(lead, s);
   }
@@ -143,7 +148,7 @@ class RequestQueue {
   void thread_returned(const Lead& lead, Session& s) {
     s.stream.thread_returned = true;
     s.stream.thread_may_read = false;
-    if (s.stream.cut == Cut::no || s.link.wire.is_open())
+    if (s.stream.withdrawn == Withdrawn::no || s.link.wire.is_open())
       return;  // not taken away yet, or not closed
     table_.thread_returned(lead, s);
   }
@@ -152,14 +157,14 @@ class RequestQueue {
   void flush(const Lead& lead) {
     const core::Instant now = loop_.clock.now();
     for (Session* s : completed_) {
-      outgoing_.send_output(lead, *s, now);
+      sender_.send_output(lead, *s, now);
       give_back(lead, *s);
     }
     completed_.clear();
     // After the others: a session whose last response is complete has sent everything at once by
     // now.
     for (Session* s : pipelined_) {
-      outgoing_.send_earlier(lead, *s, now);
+      sender_.send_earlier(lead, *s, now);
       const bool lent = s->stream.owner.load(std::memory_order_relaxed) != Owner::loop;
       if (lent && s->link.backlogged() && s->link.outbox->take_began())
         events_.watch_writable(lead, *s);
@@ -170,8 +175,9 @@ class RequestQueue {
  private:
   static constexpr std::size_t kEarlierBytesMax = 64 * 1024;
 
-  void reject(const Lead& lead, Session& s, std::string_view sentence, std::string_view option) {
-    intake_.answer(s, 503, sentence, option);
+  void reject(const Lead& lead, Session& s, std::string_view error, std::string_view sentence,
+              std::string_view option) {
+    intake_.respond(s, 503, {End::overloaded, error}, sentence, option);
     completed(lead, s);
   }
 
@@ -187,7 +193,7 @@ class RequestQueue {
   SessionTable<E>& table_;
   SessionEvents<E>& events_;
   Intake<E>& intake_;
-  Outgoing<E>& outgoing_;
+  Sender<E>& sender_;
   Fifo<Session*>& ready_;
   std::vector<Session*> completed_;
   std::vector<Session*>

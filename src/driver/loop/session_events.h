@@ -28,12 +28,12 @@ class SessionEvents {
 
   /// All are borrowed. Sessions whose request can run are lent and added to `ready`.
   SessionEvents(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, Intake<E>& intake,
-                Outgoing<E>& outgoing, Fifo<Session*>& ready) noexcept
+                Sender<E>& sender, Fifo<Session*>& ready) noexcept
       : loop_(loop),
         table_(table),
         closing_(closing),
         intake_(intake),
-        outgoing_(outgoing),
+        sender_(sender),
         ready_(ready) {}
 
   /// The poller reports `event` for `s`.
@@ -59,7 +59,7 @@ class SessionEvents {
     }
     if (s.link.phase != Phase::open) {
       closing_.discard_input(lead, s);
-    } else if (s.stream.cut != Cut::no) {
+    } else if (s.stream.withdrawn != Withdrawn::no) {
       closing_.close(lead, s);  // an error or a hang-up before its last response was sent
     } else {
       receive(lead, s);
@@ -72,6 +72,7 @@ class SessionEvents {
     if (s.stream.owner.load(std::memory_order_acquire) != Owner::loop) {
       if (s.link.interest.write && s.link.outbox->late(now)) {
         warn_slow(s, 0);  // the thread that runs the request may be setting the status
+        s.link.cut.store(Cut::for_slowness, std::memory_order_relaxed);
         s.link.disconnected.store(true, std::memory_order_relaxed);
         s.link.wire.shutdown();
         s.link.outbox->clear();
@@ -93,10 +94,11 @@ class SessionEvents {
     }
     if (s.link.backlogged() && s.link.outbox->late(now)) {
       warn_slow(s, s.stream.status);
+      s.link.cut.store(Cut::for_slowness, std::memory_order_relaxed);
       closing_.reset(lead, s);
       return;
     }
-    if (s.stream.cut != Cut::no) {
+    if (s.stream.withdrawn != Withdrawn::no) {
       sync(lead, s);
       return;
     }
@@ -147,7 +149,7 @@ class SessionEvents {
       table_.renew_idle(lead, s);
       ready_.push(&s);
     } else {
-      outgoing_.send_output(lead, s, now);
+      sender_.send_output(lead, s, now);
       sync(lead, s);
     }
   }
@@ -162,14 +164,15 @@ class SessionEvents {
     }
     const bool writing = s.link.backlogged();
     const bool paused = is_paused(s);
-    if (s.stream.cut == Cut::no) s.link.hold_clock(writing || paused, loop_.clock.now());
+    if (s.stream.withdrawn == Withdrawn::no)
+      s.link.pause_clock(writing || paused, loop_.clock.now());
     if (!writing && s.link.phase == Phase::open && Closing<E>::mode_of(s) != core::Closing::no) {
       closing_.begin(lead, s);
       if (!s.link.wire.is_open()) return;
     }
     // Input before a reset is not read: an end of file would be reported forever.
     const bool reading = s.link.phase == Phase::lingering ||
-                         (s.link.phase == Phase::open && s.stream.cut == Cut::no &&
+                         (s.link.phase == Phase::open && s.stream.withdrawn == Withdrawn::no &&
                           s.link.machine.wants_input() && !paused && !waits_for_reader(s));
     table_.watch(lead, s, Interest{reading, writing});
     if (s.link.disconnected.load(std::memory_order_relaxed)) {
@@ -188,7 +191,7 @@ class SessionEvents {
   void sync_returned(const Lead& lead, Session& s) {
     release_outbox(lead, s);
     if (only_timer_changes(s)) [[likely]] {
-      s.link.hold_clock(false, loop_.clock.now());
+      s.link.pause_clock(false, loop_.clock.now());
       table_.set_timer(lead, s);
       return;
     }
@@ -277,7 +280,7 @@ class SessionEvents {
       case Drained::empty:
         if (s.link.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
           release_outbox(lead, s);
-          s.link.hold_clock(false, loop_.clock.now());
+          s.link.pause_clock(false, loop_.clock.now());
           s.link.machine.on_time(loop_.clock.now());
           step(lead, s);  // requests that were pipelined after the response
           return;
@@ -316,7 +319,7 @@ class SessionEvents {
   }
 
   void warn_slow(const Session& s, int status) {
-    intake_.warn(s, status, "the client takes the answer too slowly (--send-timeout, --min-rate)",
+    intake_.warn(s, status, "the client reads the response too slowly (--send-timeout, --min-rate)",
                  s.stream.line.view());
   }
 
@@ -324,7 +327,7 @@ class SessionEvents {
   SessionTable<E>& table_;
   Closing<E>& closing_;
   Intake<E>& intake_;
-  Outgoing<E>& outgoing_;
+  Sender<E>& sender_;
   Fifo<Session*>& ready_;
 };
 

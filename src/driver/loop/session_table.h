@@ -51,10 +51,9 @@ class SessionTable {
   /// end_turn(), since events of this turn may refer to it; if a thread may still read it, until
   /// thread_returned().
   void erase(const Lead& /*lead*/, Session& s) {
-    const bool in_head = s.stream.cut == Cut::no && s.link.machine.in_head();
-    if ((in_head || s.stream.line_owed.load(std::memory_order_relaxed)) && !ending_) {
-      intake_.log_unanswered(s);
-    }
+    const bool in_head = s.stream.withdrawn == Withdrawn::no && s.link.machine.in_head();
+    const bool owes_line = s.stream.log_line.load(std::memory_order_relaxed) != Line::none;
+    if ((in_head || owes_line) && !ending_) intake_.log_without_response(s);
     loop_.timers.remove(s);
     idle_.remove(s);
     s.link.wire.close();
@@ -134,7 +133,7 @@ class SessionTable {
     if (s.link.phase != Phase::open) {
       due = std::min(s.link.phase_ends, s.link.phase_idle);
     } else {
-      due = s.stream.cut == Cut::no ? s.link.machine.deadline() : core::kNever;
+      due = s.stream.withdrawn == Withdrawn::no ? s.link.machine.deadline() : core::kNever;
       if (s.link.backlogged()) due = std::min(due, s.link.outbox->deadline());
     }
     loop_.timers.set(s, due);

@@ -13,6 +13,13 @@
 
 namespace iotax::driver {
 
+/// End the wait of the thread that reads the pipe. `fd`: the write end. Async-signal-safe.
+template <Env E>
+void write_wakeup(typename E::Sys& sys, int fd) noexcept {
+  static constexpr std::array kByte{std::byte{0}};
+  (void)sys.write(fd, kByte);  // EAGAIN: the pipe is full, so the reader wakes up anyway
+}
+
 /// The read end. The descriptor is borrowed.
 template <Env E>
 class WakeupPipe : public EventSource {

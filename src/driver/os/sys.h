@@ -142,7 +142,7 @@ class Sys {
   /// Make the kernel drop SYNs for this listener. Connections in the backlog, and those whose
   /// handshake is in progress, can still be accepted. Affects every holder of the socket. ENOTSUP
   /// where this is not supported.
-  Result<void> turn_deaf(int listener) noexcept;
+  Result<void> drop_new_connections(int listener) noexcept;
   /// Bytes sent that the peer has not acknowledged (SIOCOUTQ); for Unix sockets, the memory of what
   /// the peer has not read. ENOTSUP where the kernel cannot tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
@@ -254,7 +254,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.set_linger_zero(fd) } -> std::same_as<Result<void>>;
   { s.set_nodelay(fd) } -> std::same_as<Result<void>>;
   { s.set_unsent_max(fd, size) } -> std::same_as<Result<void>>;
-  { s.turn_deaf(fd) } -> std::same_as<Result<void>>;
+  { s.drop_new_connections(fd) } -> std::same_as<Result<void>>;
   { s.unacked_bytes(fd) } -> std::same_as<Result<std::size_t>>;
   { s.receive_message(fd, into) } -> std::same_as<Result<Message>>;
   { s.send_message(fd, bytes, fd) } -> std::same_as<Result<void>>;

@@ -93,7 +93,7 @@ Result<Accepted> Sys::accept(int listener) noexcept {
   return accepted;
 }
 
-Result<void> Sys::turn_deaf(int listener) noexcept {
+Result<void> Sys::drop_new_connections(int listener) noexcept {
   // RFC 9293 §3.1: drop SYN without ACK. The ACK that completes a handshake must pass; otherwise
   // its client, for which the connection is already established, would be reset.
   static constexpr std::uint32_t kFlagsAt = 13;

@@ -78,7 +78,7 @@ Result<Accepted> Sys::accept(int listener) noexcept {
   return accepted;
 }
 
-Result<void> Sys::turn_deaf(int /*listener*/) noexcept { return Errno{ENOTSUP}; }
+Result<void> Sys::drop_new_connections(int /*listener*/) noexcept { return Errno{ENOTSUP}; }
 
 Result<std::size_t> Sys::unacked_bytes(int /*fd*/) noexcept { return Errno{ENOTSUP}; }
 

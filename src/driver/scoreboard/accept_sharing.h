@@ -20,30 +20,32 @@ class Sharing {
   /// A worker that has a free thread and leaves a connection waiting for this long has a problem.
   static constexpr core::Duration kPatience = 20ms;
 
-  explicit Sharing(const Place& place) noexcept : place_(place) {}
+  explicit Sharing(const Slot& slot) noexcept : slot_(slot) {}
 
   /// Whether to leave a waiting connection to the others for kPause. `ready`: the requests that
   /// wait for this worker's threads.
   [[nodiscard]] bool leave(core::Instant now, std::size_t ready) noexcept {
-    if (place_.page.seats() == 1) return false;
-    const auto needed = static_cast<unsigned>(ready < kMany ? ready : kMany) + 1;
-    if (place_.page.free_threads(place_.seat, needed) == needed) return false;
-    if (!place_.page.another_is_free(place_.seat)) return false;
+    if (slot_.scoreboard.slots() == 1) return false;
+    const auto needed = static_cast<unsigned>(ready < kReadyMax ? ready : kReadyMax) + 1;
+    if (slot_.scoreboard.free_threads(slot_.number, needed) == needed) return false;
+    if (!slot_.scoreboard.another_is_free(slot_.number)) return false;
     if (now - left_last_ > 2 * kPause) left_first_ = now;
     left_last_ = now;
     return now - left_first_ < kPatience;
   }
   /// Publish whether this worker accepts, and for how many threads; 0: it does not.
-  void accepting(unsigned threads) const noexcept { place_.page.seat(place_.seat).serve(threads); }
+  void accepting(unsigned threads) const noexcept {
+    slot_.scoreboard.worker(slot_.number).serve(threads);
+  }
   /// Publish how far this worker's clock is behind the monotonic clock.
   void leave_out(core::Duration time) const noexcept {
-    place_.page.seat(place_.seat).leave_out(time);
+    slot_.scoreboard.worker(slot_.number).leave_out(time);
   }
 
  private:
-  static constexpr std::size_t kMany = 4096;
+  static constexpr std::size_t kReadyMax = 4096;
 
-  Place place_;
+  Slot slot_;
   core::Instant left_first_{};  // first of the connections left in a row
   core::Instant left_last_{};
 };

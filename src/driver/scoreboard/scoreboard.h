@@ -33,7 +33,7 @@ struct Running {
 };
 
 /// The call of one application thread. That thread calls begin() and end().
-class alignas(64) Call {
+class alignas(64) CallEntry {
  public:
   void begin(const RequestLine& line, const RequestText& id, core::Instant now) noexcept {
     const std::uint64_t version = version_.load(std::memory_order_relaxed) + 1;
@@ -103,7 +103,7 @@ class alignas(64) Call {
 };
 
 /// The slot of one worker.
-class alignas(64) Seat {
+class alignas(64) WorkerEntry {
  public:
   // ---- by the leader
   void turn() noexcept {
@@ -121,7 +121,7 @@ class alignas(64) Seat {
 
   // ---- by the thread that needs the application lock to handle deadlines
   /// Since when the thread waits for the application lock; Instant{}: it does not.
-  void wait_for_interpreter(core::Instant since) noexcept {
+  void wait_for_app_lock(core::Instant since) noexcept {
     waits_since_.store(since.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
@@ -146,7 +146,7 @@ class alignas(64) Seat {
     return std::max(core::Duration::zero(), monotonic - behind - then);
   }
   [[nodiscard]] bool watched() const noexcept { return watched_.load() != 0; }
-  [[nodiscard]] core::Instant waits_for_interpreter_since() const noexcept {
+  [[nodiscard]] core::Instant waits_for_app_lock_since() const noexcept {
     return core::Instant{core::Duration{waits_since_.load(std::memory_order_relaxed)}};
   }
   /// The worker has exited: another may use the slot.
@@ -170,7 +170,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 
 /// A view of the shared memory; copies refer to the same memory.
-class Page {
+class Scoreboard {
  public:
   static constexpr std::size_t kAlignment = 64;
 
@@ -178,79 +178,82 @@ class Page {
   [[nodiscard]] static constexpr unsigned calls_of(unsigned threads) noexcept {
     return threads + (threads + 1) / 2;
   }
-  [[nodiscard]] static constexpr std::size_t bytes_of(unsigned seats, unsigned threads) noexcept {
-    return seats * (sizeof(Seat) + calls_of(threads) * sizeof(Call));
+  [[nodiscard]] static constexpr std::size_t bytes_of(unsigned slots, unsigned threads) noexcept {
+    return slots * (sizeof(WorkerEntry) + calls_of(threads) * sizeof(CallEntry));
   }
 
   /// `memory` has bytes_of() bytes, initially zero, aligned to kAlignment, and is borrowed.
-  Page(std::byte* memory, unsigned seats, unsigned threads) noexcept
-      : memory_(memory), seats_(seats), threads_(threads) {}
+  Scoreboard(std::byte* memory, unsigned slots, unsigned threads) noexcept
+      : memory_(memory), slots_(slots), threads_(threads) {}
 
   [[nodiscard]] std::byte* memory() const noexcept { return memory_; }
-  [[nodiscard]] unsigned seats() const noexcept { return seats_; }
+  [[nodiscard]] unsigned slots() const noexcept { return slots_; }
   [[nodiscard]] unsigned threads() const noexcept { return threads_; }
   [[nodiscard]] unsigned calls() const noexcept { return calls_of(threads_); }
-  [[nodiscard]] Seat& seat(unsigned seat) const noexcept {
-    return *reinterpret_cast<Seat*>(start_of(seat));
+  [[nodiscard]] WorkerEntry& worker(unsigned slot) const noexcept {
+    return *reinterpret_cast<WorkerEntry*>(start_of(slot));
   }
-  [[nodiscard]] Call& call(unsigned seat, unsigned thread) const noexcept {
+  [[nodiscard]] CallEntry& call(unsigned slot, unsigned thread) const noexcept {
     IOTAX_CHECK(thread < calls());
-    return *reinterpret_cast<Call*>(start_of(seat) + sizeof(Seat) + thread * sizeof(Call));
+    return *reinterpret_cast<CallEntry*>(start_of(slot) + sizeof(WorkerEntry) +
+                                         thread * sizeof(CallEntry));
   }
   /// The number of idle threads of a slot that accepts, at most `enough`.
-  [[nodiscard]] unsigned free_threads(unsigned seat, unsigned enough = 1) const noexcept {
+  [[nodiscard]] unsigned free_threads(unsigned slot, unsigned enough = 1) const noexcept {
     unsigned found = 0;
-    const unsigned threads = this->seat(seat).threads();
+    const unsigned threads = worker(slot).threads();
     for (unsigned n = 0; n < threads && n < calls() && found < enough; ++n) {
-      if (call(seat, n).free()) ++found;
+      if (call(slot, n).free()) ++found;
     }
     return found;
   }
   [[nodiscard]] bool another_is_free(unsigned but) const noexcept {
-    for (unsigned n = 0; n < seats_; ++n) {
+    for (unsigned n = 0; n < slots_; ++n) {
       if (n != but && free_threads(n) != 0) return true;
     }
     return false;
   }
   /// Clear a slot. The caller must know that its worker has exited.
-  void clear(unsigned seat) const noexcept {
-    this->seat(seat).clear();
-    for (unsigned n = 0; n < calls(); ++n) call(seat, n).clear();
+  void clear(unsigned slot) const noexcept {
+    worker(slot).clear();
+    for (unsigned n = 0; n < calls(); ++n) call(slot, n).clear();
   }
 
  private:
-  [[nodiscard]] std::byte* start_of(unsigned seat) const noexcept {
-    IOTAX_CHECK(seat < seats_);
-    return memory_ + seat * bytes_of(1, threads_);
+  [[nodiscard]] std::byte* start_of(unsigned slot) const noexcept {
+    IOTAX_CHECK(slot < slots_);
+    return memory_ + slot * bytes_of(1, threads_);
   }
 
   std::byte* memory_;
-  unsigned seats_;
+  unsigned slots_;
   unsigned threads_;
 };
 
 /// A worker's slot of the scoreboard.
-struct Place {
-  Page page;
-  unsigned seat = 0;
+struct Slot {
+  Scoreboard scoreboard;
+  unsigned number = 0;
 };
 
 /// A scoreboard for a single process.
-class PrivatePage {
+class PrivateScoreboard {
  public:
-  explicit PrivatePage(unsigned threads, unsigned seats = 1)
-      : lines_(std::make_unique<Line[]>(Page::bytes_of(seats, threads) / sizeof(Line))),
-        seats_(seats),
+  explicit PrivateScoreboard(unsigned threads, unsigned slots = 1)
+      : lines_(std::make_unique<Line[]>(Scoreboard::bytes_of(slots, threads) / sizeof(Line))),
+        slots_(slots),
         threads_(threads) {}
-  [[nodiscard]] Page page() const noexcept { return {lines_[0].bytes, seats_, threads_}; }
+  [[nodiscard]] Scoreboard scoreboard() const noexcept {
+    return {lines_[0].bytes, slots_, threads_};
+  }
 
  private:
-  struct alignas(Page::kAlignment) Line {
-    std::byte bytes[Page::kAlignment];
+  struct alignas(Scoreboard::kAlignment) Line {
+    std::byte bytes[Scoreboard::kAlignment];
   };
-  static_assert(sizeof(Seat) % sizeof(Line) == 0 && sizeof(Call) % sizeof(Line) == 0);
+  static_assert(sizeof(WorkerEntry) % sizeof(Line) == 0 && sizeof(CallEntry) % sizeof(Line) == 0);
   std::unique_ptr<Line[]> lines_;
-  unsigned seats_;
+  unsigned slots_;
   unsigned threads_;
 };
 

@@ -45,5 +45,7 @@ class ShortText {
 
 using RequestLine = ShortText<256>;  // "GET /path", for display
 using RequestText = ShortText<128>;  // a request id
+using TraceParent = ShortText<56>;   // of core::valid_trace_parent()
+using ErrorText = ShortText<64>;     // the name of a class, or a word
 
 }  // namespace iotax::driver

@@ -28,19 +28,26 @@ class SessionExchange final : public Exchange {
 
   void begin(Session& s, core::Instant now) noexcept {
     s_.store(&s, std::memory_order_relaxed);
+    s.stream.called_at = now;
     open_.store(true, std::memory_order_relaxed);
     if (guarded_) [[unlikely]]
       claim_.begin(now);
   }
   /// The application has returned. False: the session has been taken away.
-  [[nodiscard]] bool end() noexcept { return !guarded_ || claim_.end(); }
+  [[nodiscard]] bool end() noexcept {
+    const bool ours = !guarded_ || claim_.end();
+    if (ours && session().stream.log_line.load(std::memory_order_relaxed) == Line::held)
+        [[unlikely]]
+      worker_.intake().access_log().log(session(), worker_.now());
+    return ours;
+  }
   /// Whether the application's side has ended the response.
   [[nodiscard]] bool ended() const noexcept { return !open_.load(std::memory_order_relaxed); }
 
   // ---- by a thread that takes the session away
   struct Taken {
     Session* session;
-    Cut when;
+    Withdrawn when;
   };
   [[nodiscard]] Claim<E>& claim() noexcept { return claim_; }
   /// Empty: the call has moved on since `seen` was read.
@@ -50,8 +57,8 @@ class SessionExchange final : public Exchange {
     Session* const s = s_.load(std::memory_order_relaxed);
     const bool complete = ended();
     if (!claim_.take(seen)) return std::nullopt;
-    if (complete) return Taken{s, Cut::complete};
-    return Taken{s, s->stream.status != 0 ? Cut::answered : Cut::unanswered};
+    if (complete) return Taken{s, Withdrawn::complete};
+    return Taken{s, s->stream.status != 0 ? Withdrawn::after_head : Withdrawn::before_head};
   }
 
   [[nodiscard]] const core::Head& head() const noexcept override {
@@ -97,7 +104,7 @@ class SessionExchange final : public Exchange {
     return inside && session().stream.body ? session().stream.body->file_fd() : -1;
   }
 
-  void inform(int status, const core::AnswerFields& fields) override {
+  void inform(int status, const core::ResponseFields& fields) override {
     const Inside inside(*this);
     if (!inside) return;
     session().link.machine.inform(head().id, status, fields);
@@ -112,11 +119,15 @@ class SessionExchange final : public Exchange {
     if (head.date.empty()) head.date = worker_.intake().date(date_);
     if (head.server.empty()) head.server = worker_.config().server_header;
     Session& s = session();
+    if (!worker_.config().request_id_header.empty()) [[unlikely]]
+      head.request_id = {worker_.config().request_id_header, s.stream.id.view()};
     if (worker_.stopping()) s.link.machine.close_soon();
+    worker_.intake().access_log().responded(s, head.fields);
     const int status = s.link.machine.respond(s.link.machine.head().id, head);
     if (status == 0) return;  // the request has been rejected meanwhile
-    s.stream.status =
-        s.link.cut_off.load(std::memory_order_relaxed) ? Stream<E>::kNeverSent : status;
+    s.stream.status = s.link.cut.load(std::memory_order_relaxed) == Cut::by_shutdown
+                          ? Stream<E>::kNeverSent
+                          : status;
   }
 
   [[gnu::flatten]] Sent body(std::span<const std::byte> block) override {
@@ -124,7 +135,7 @@ class SessionExchange final : public Exchange {
     Session& s = session();
     if (!inside || s.link.disconnected.load(std::memory_order_relaxed)) return Sent::gone;
     const core::Outcome outcome = s.link.machine.body(s.link.machine.head().id, block);
-    s.stream.response_bytes += block.size();
+    s.stream.response_bytes = s.link.machine.body_given();
     if (block.size() > core::kCopyBytesMax && worker_.deliver(thread_, s) == Sent::gone) {
       return Sent::gone;
     }
@@ -136,8 +147,9 @@ class SessionExchange final : public Exchange {
     if (!inside || gone()) return Sent::gone;
     session().stream.file = std::move(file);
     session().stream.file_offset = offset;
-    session().stream.response_bytes += length;
-    return sent(session().link.machine.body_file(head().id, length));
+    const core::Outcome outcome = session().link.machine.body_file(head().id, length);
+    session().stream.response_bytes = session().link.machine.body_given();
+    return sent(outcome);
   }
 
   Sent deliver() override {
@@ -149,6 +161,7 @@ class SessionExchange final : public Exchange {
     const Inside inside(*this);
     if (!inside) return Sent::gone;
     Session& s = session();
+    if (s.link.machine.is_short()) s.stream.end = End::app_error;
     worker_.log_access(s);
     open_.store(false, std::memory_order_relaxed);
     return sent(s.link.machine.finish(s.link.machine.head().id));
@@ -159,15 +172,28 @@ class SessionExchange final : public Exchange {
     if (!inside) return;
     open_.store(false, std::memory_order_relaxed);
     if (session().stream.status != 0) return;  // it has been rejected and logged
-    worker_.intake().answer(session(), status, sentence, {}, false);
+    const ErrorText error = session().stream.error;
+    worker_.intake().respond(session(), status,
+                             {End::app_error, error.view().empty() ? "app_error" : error.view()},
+                             sentence, {}, false);
   }
 
   void abort() override {
     const Inside inside(*this);
     if (!inside) return;
+    session().stream.end = End::app_error;
     worker_.log_access(session());
     open_.store(false, std::memory_order_relaxed);
     session().link.machine.abort(head().id);
+  }
+
+  void collect(std::size_t index, std::string_view value) override {
+    const Inside inside(*this);
+    if (inside) worker_.intake().access_log().collect(session(), index, value);
+  }
+  void failed_with(std::string_view exception) override {
+    const Inside inside(*this);
+    if (inside) session().stream.error.assign(exception);
   }
 
   [[nodiscard]] bool gone() const noexcept override {

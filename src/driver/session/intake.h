@@ -24,9 +24,10 @@
 #include "driver/config.h"
 #include "driver/endpoints.h"
 #include "driver/env.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 #include "driver/log/log.h"
 #include "driver/log/warning_limit.h"
+#include "driver/session/access_log.h"
 #include "driver/session/http_date.h"
 #include "driver/session/session.h"
 #include "driver/store/byte_store.h"
@@ -34,9 +35,15 @@
 namespace iotax::driver {
 
 enum class Progress : std::uint8_t {
-  waiting,   // for more input
-  ready,     // a request can run; the session may be lent
-  answered,  // the server responded or rejected: there is output, and perhaps a close
+  waiting,    // for more input
+  ready,      // a request can run; the session may be lent
+  responded,  // the server responded or rejected: there is output, and perhaps a close
+};
+
+/// Why the server responds in place of the application, for the access log.
+struct Reason {
+  End end;
+  std::string_view error;
 };
 
 template <Env E>
@@ -49,6 +56,7 @@ class Intake {
         config_(config),
         application_(application),
         log_(log),
+        access_log_(sys, config, log),
         limits_(config.limits),
         budget_(config.spool_bytes_max, memory_total(config.body_memory_bytes, kBodyMemoryTotal),
                 memory_total(config.answer_memory_bytes, kAnswerMemoryTotal)) {
@@ -72,7 +80,7 @@ class Intake {
       if (std::holds_alternative<core::NeedInput>(step) ||
           std::holds_alternative<core::Paused>(step)) {
         if (progress == Progress::ready && s.stream.streaming && !s.stream.body_ended)
-          s.link.hold_clock(true, now);
+          s.link.pause_clock(true, now);
         return progress;
       }
       if (std::holds_alternative<core::HeadEnd>(step)) {
@@ -81,18 +89,18 @@ class Intake {
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
           refuse_unstored(s, data->bytes.size());
-          return Progress::answered;
+          return Progress::responded;
         }
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
         s.stream.body_ended = true;
         s.stream.ready_at = now;
         if (!s.link.machine.head().asterisk) return Progress::ready;
-        answer_asterisk(s);
-        progress = Progress::answered;
+        respond_to_asterisk(s);
+        progress = Progress::responded;
       } else {
         s.stream.body.reset();
-        refuse(s, std::get<core::Rejected>(step));
-        return Progress::answered;
+        reject(s, std::get<core::Rejected>(step));
+        return Progress::responded;
       }
     }
   }
@@ -104,6 +112,7 @@ class Intake {
       s.stream.body = std::make_unique<ByteStore<E>>(sys_, budget_, config_.spool_dir,
                                                      config_.body_memory_bytes);
     }
+    s.stream.request_bytes += bytes.size();
     return s.stream.body->append(bytes) == Stored::ok;
   }
 
@@ -120,7 +129,7 @@ class Intake {
                                 ? BodyError::disconnected
                             : rejected->status == 408 ? BodyError::timed_out
                                                       : BodyError::malformed;
-      refuse(s, *rejected);
+      reject(s, *rejected);
     } else {
       return false;
     }
@@ -129,66 +138,47 @@ class Intake {
 
   /// Write a complete response of the server to the request in progress, its access log line and a
   /// WARNING that names the `option` that changes the behavior.
-  void answer(Session<E>& s, int status, std::string_view sentence, std::string_view option = {},
-              bool close = true) {
+  void respond(Session<E>& s, int status, const Reason& why, std::string_view sentence,
+               std::string_view option = {}, bool close = true) {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
     warn(s, status, rule, s.stream.line.view());
-    core::ServerAnswer made = server_answer(s, status, sentence);
+    core::ServerResponse made = server_response(s, status, sentence);
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;
-    s.stream.status = status;
-    s.stream.response_bytes = s.link.machine.content_bytes(made);
-    log_access(s, sys_.now());
-    s.link.machine.answer(core_id(s), made);
+    responds(s, made, why);
+    access_log_.log(s, sys_.now());
+    s.link.machine.respond_instead(core_id(s), made);
   }
 
   /// The server's response to a request whose machine no thread owns any more; only reads the
   /// machine.
-  [[nodiscard]] core::Bytes answer_beside(Session<E>& s, int status, std::string_view sentence,
-                                          std::string_view rule) {
+  [[nodiscard]] core::Bytes response_beside(Session<E>& s, int status, std::string_view sentence,
+                                            std::string_view rule) {
     warn(s, status, rule, s.stream.line.view());
-    const core::ServerAnswer made = server_answer(s, status, sentence);
-    s.stream.status = status;
-    s.stream.response_bytes = s.link.machine.content_bytes(made);
-    log_access(s, sys_.now());
+    const core::ServerResponse made = server_response(s, status, sentence);
+    responds(s, made, {End::deadline, "deadline"});
+    access_log_.log(s, sys_.now());
     core::Bytes out;
-    core::write_answer(out, made, core::Persist::close, s.link.machine.head().method == "HEAD");
+    core::write_server_response(out, made, core::Persist::close,
+                                s.link.machine.head().method == "HEAD");
     return out;
   }
 
-  /// Log the request in progress, unless it has been logged. Call it before the response ends,
-  /// because its views end with it. Logs 499 if the client disconnected.
-  void log_access(Session<E>& s, core::Instant now) {
-    if (!take_line(s)) return;
-    const core::Head& head = s.link.machine.head();
-    log_line(s, {head.method, head.target, version_text(head.version)}, status_of(s),
-             s.stream.response_bytes, now);
-  }
+  [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
 
   /// The connection ends: log the request that it interrupts, unless that has been logged. By the
   /// leader, who owns `s`.
-  void log_unanswered(Session<E>& s) {
-    if (!config_.access_log) return;
-    if (!s.link.machine.in_head()) return log_access(s, sys_.now());
+  void log_without_response(Session<E>& s) {
+    if (!s.link.machine.in_head()) return access_log_.log_interrupted(s, sys_.now());
     const std::string text = s.link.machine.partial_head();
     begin_unaccepted(s, text);
-    log_line(s, core::partial_line(text), status_of(s), 0, s.stream.ready_at);
-  }
-
-  /// The process exits while a thread still runs the request of `s` and may be finishing it: log
-  /// the request, unless the thread does. By the leader, who does not own `s`.
-  void log_lent(Session<E>& s, core::Instant now) {
-    if (!take_line(s)) return;
-    const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
-    const std::size_t space = std::min(line.find(' '), line.size());
-    const std::string_view target = line.substr(std::min(space + 1, line.size()));
-    log_line(s, {line.substr(0, space), target, {}}, 0, 0, now);
+    access_log_.log_unaccepted(s, core::partial_line(text), s.stream.ready_at, true);
   }
 
   /// Reject what the client sent: write the WARNING, the access log line, and the response if there
   /// is one.
-  void refuse(Session<E>& s, const core::Rejected& rejected) {
+  void reject(Session<E>& s, const core::Rejected& rejected) {
     if (rejected.status == 0) return;
     const core::Instant now = sys_.now();
     const bool in_body = rejected.in_body_of != core::RequestId::none;
@@ -196,27 +186,32 @@ class Intake {
     if (!in_body) begin_unaccepted(s, text);
     const std::string rule = core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
-    const core::ServerAnswer made = server_answer(s, rejected.status, rule);
-    s.stream.status = made.status;
-    s.stream.response_bytes = s.link.machine.content_bytes(made);
+    const core::ServerResponse made = server_response(s, rejected.status, rule);
+    responds(s, made, {End::rejected, word_of_rejection(rejected)});
     if (in_body) {
-      log_access(s, now);
-    } else if (config_.access_log) {
-      log_line(s, core::partial_line(text), s.stream.status, s.stream.response_bytes, now);
+      access_log_.log(s, now);
+    } else {
+      access_log_.log_unaccepted(s, core::partial_line(text), now, false);
     }
-    s.link.machine.refuse(made);
+    s.link.machine.reject(made);
   }
 
-  [[nodiscard]] core::ServerAnswer server_answer(Session<E>& s, int status,
-                                                 std::string_view sentence) {
-    core::ServerAnswer made;
+  [[nodiscard]] core::ServerResponse server_response(Session<E>& s, int status,
+                                                     std::string_view sentence) {
+    core::ServerResponse made;
     made.status = status;
     made.sentence = sentence;
     made.request_id = s.stream.id.view();
     thread_local DateCache cache;
     made.date = date(cache);
     made.server = config_.server_header;
+    made.request_id_header = config_.request_id_header;
     return made;
+  }
+
+  /// The ids of the request in progress, for server lines.
+  [[nodiscard]] static RequestIds ids_of(const Session<E>& s) noexcept {
+    return {s.stream.id.view(), s.stream.trace.view()};
   }
 
   /// Log how many warnings were suppressed, if that is due.
@@ -248,17 +243,14 @@ class Intake {
     }
     append_request(text, s, offending);
     const std::lock_guard lock(warnings_mutex_);
+    const core::Instant now = sys_.now();
+    warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
     warnings_.pass(
-        sys_.now(), [&](std::string_view line) { log_.server(Level::warning, line); }, text);
+        now, [&](std::string_view line) { log_.server(Level::warning, line, ids_of(s)); }, text);
     warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 
  private:
-  /// Whether the caller must write the access log line of the request of `s`; true once.
-  [[nodiscard]] bool take_line(Session<E>& s) noexcept {
-    return config_.access_log && s.stream.line_owed.exchange(false, std::memory_order_relaxed);
-  }
-
   static constexpr std::uint32_t kRetryAfter =
       1;  // seconds; the smallest value, and the queue turns over faster
 
@@ -271,35 +263,36 @@ class Intake {
     return {text, 16};
   }
 
+  /// Note for the access log that the server responds itself.
+  static void responds(Session<E>& s, const core::ServerResponse& made, const Reason& why) {
+    s.stream.status = made.status;
+    s.stream.response_bytes = s.link.machine.content_bytes(made);
+    s.stream.server_responds = true;
+    s.stream.end = why.end;
+    s.stream.error.assign(why.error);
+  }
+
+  static std::string_view word_of_rejection(const core::Rejected& rejected) noexcept {
+    if (rejected.fault == core::Fault::method_unknown ||
+        rejected.fault == core::Fault::method_refused) {
+      return "method";
+    }
+    switch (rejected.status) {
+      case 408:
+        return "slow";
+      case 413:
+      case 414:
+      case 431:
+        return "too_large";
+      default:
+        return "malformed";
+    }
+  }
+
   static core::RequestId core_id(const Session<E>& s) noexcept { return s.link.machine.head().id; }
-
-  static std::string_view version_text(core::Version version) noexcept {
-    return version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-  }
-
-  /// The status for the log: what the client was sent, or 499 if it disconnected.
-  static int status_of(const Session<E>& s) noexcept {
-    const bool left = s.link.disconnected.load(std::memory_order_relaxed) &&
-                      !s.link.cut_off.load(std::memory_order_relaxed);
-    return left ? 499 : s.stream.status;
-  }
 
   static std::string client_text(const Session<E>& s) {
     return s.stream.client.empty() ? peer_text(s.link.endpoints) : s.stream.client;
-  }
-
-  void log_line(const Session<E>& s, const core::PartialLine& line, int status, std::uint64_t bytes,
-                core::Instant now) {
-    AccessEntry entry;
-    entry.client = client_text(s);
-    entry.method = line.method;
-    entry.target = line.target;
-    entry.version = line.version;
-    entry.status = status;
-    entry.bytes = bytes;
-    entry.duration = now - s.stream.ready_at;
-    entry.request_id = s.stream.id.view();
-    log_.access(format_access(entry));
   }
 
   /// " in GET /path (ID)", without the request where `offending` begins with it.
@@ -324,11 +317,12 @@ class Intake {
   /// head. By the leader.
   void begin_unaccepted(Session<E>& s, std::string_view text) {
     core::PartialOrigin origin;
-    if (!text.empty() && application_.trusts(s.link.endpoints)) origin = core::partial_origin(text);
+    if (!text.empty()) origin = core::partial_origin(text);
     make_id(s, origin.request_id);
-    s.stream.client.clear();
-    if (!origin.fields.empty())
-      s.stream.client = application_.client_of(s.link.endpoints, origin.fields);
+    access_log_.begin(s, origin.fields);
+    s.stream.client = origin.fields.empty()
+                          ? std::string{}
+                          : application_.client_of(s.link.endpoints, origin.fields);
     const core::PartialLine line = core::partial_line(text);
     s.stream.line.assign(line.method);
     if (!line.target.empty()) {
@@ -336,8 +330,6 @@ class Intake {
       s.stream.line.append(line.target.substr(0, line.target.find('?')));
     }
     s.stream.ready_at = sys_.now();
-    s.stream.status = 0;
-    s.stream.response_bytes = 0;
   }
 
   /// Increment the last id in place, in hexadecimal. By the leader.
@@ -358,7 +350,8 @@ class Intake {
     if (head.forwarded || !s.stream.client.empty()) [[unlikely]]
       s.stream.client =
           head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
-    s.stream.line_owed.store(true, std::memory_order_relaxed);
+    access_log_.begin(s, head.fields);
+    access_log_.accepted(s);
     if (head.target.starts_with('/')) {  // contiguous in the input, up to a query
       s.stream.line.assign({head.method.data(), head.path.data() + head.path.size()});
     } else {
@@ -376,8 +369,6 @@ class Intake {
       s.link.machine.continue_100(head.id);  // not read before the body is complete
     }
     s.stream.ready_at = now;
-    s.stream.status = 0;
-    s.stream.response_bytes = 0;
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
   }
 
@@ -394,23 +385,25 @@ class Intake {
     const int error = s.stream.body->error();
     s.stream.body.reset();  // the connection lingers: leave its room to others
     if (never_fits) {
-      answer(s, 413, "The content of this request is larger than the server can store.",
-             "--spool-max");
+      respond(s, 413, {End::rejected, "too_large"},
+              "The body of this request is larger than the server can store.", "--spool-max");
     } else if (error == EMFILE || error == ENFILE) {
-      answer(s, 503, "The server has no file descriptor left for the content of this request.",
-             "the hard limit of ulimit -n");
+      respond(s, 503, {End::rejected, "no_room"},
+              "The server has no file descriptor left for the body of this request.",
+              "the hard limit of ulimit -n");
     } else {
-      answer(s, 503, "The server has no room for the content of this request.", "--spool-max");
+      respond(s, 503, {End::rejected, "no_room"},
+              "The server has no room for the body of this request.", "--spool-max");
     }
   }
 
-  void answer_asterisk(Session<E>& s) {
+  void respond_to_asterisk(Session<E>& s) {
     s.stream.body.reset();
-    core::ServerAnswer made = server_answer(s, 204, {});
+    core::ServerResponse made = server_response(s, 204, {});
     made.close = false;
-    s.stream.status = made.status;
-    log_access(s, s.stream.ready_at);
-    s.link.machine.answer(core_id(s), made);
+    responds(s, made, {End::complete, {}});
+    access_log_.log(s, s.stream.ready_at);
+    s.link.machine.respond_instead(core_id(s), made);
   }
 
   /// Log a header that is not passed to the application, once per name; the set of names is
@@ -422,7 +415,7 @@ class Intake {
     append_escaped(text, name.substr(0, kShownBytesMax));
     text += "\" is dropped: names with \"_\" and the name Proxy never reach the application; seen";
     append_request(text, s, {});
-    log_.server(Level::warning, text);
+    log_.server(Level::warning, text, ids_of(s));
   }
 
   /// Memory for all bodies together: this, or that of 64 bodies if that is more.
@@ -440,6 +433,7 @@ class Intake {
   const Config& config_;
   const Application& application_;
   Log& log_;
+  AccessLog<E> access_log_;
   core::Limits limits_;
   StorageBudget budget_;
   core::Policy policy_;

@@ -23,10 +23,10 @@
 namespace iotax::driver {
 
 template <Env E>
-class Outgoing {
+class Sender {
  public:
   using Sys = typename E::Sys;
-  Outgoing(Sys& sys, const Config& config, StorageBudget& budget)
+  Sender(Sys& sys, const Config& config, StorageBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
   /// Move the complete responses of `s` to `earlier`, so that a thread that takes over the lead can
@@ -137,7 +137,10 @@ class Outgoing {
       moved += skip + kept;
       if (skip + kept < slice.bytes.size()) break;
     }
-    if (s.link.backlogged() && s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
+    // Another thread may have found the connection broken meanwhile, and have cleared the outbox
+    // before bytes of this send were kept in it.
+    if (!s.link.disconnected.load(std::memory_order_relaxed) && s.link.backlogged() &&
+        s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
       s.link.disconnected.store(true, std::memory_order_relaxed);
       s.link.outbox->clear();
     }

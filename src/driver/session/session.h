@@ -4,7 +4,7 @@
 // Ownership: Stream::owner says which thread may use everything else. `loop`: the leader. `lent`:
 // the queue, or the thread that runs the request. `surprised`: lent, and the leader has
 // unregistered the descriptor because of an event meanwhile; the thread that returns the session
-// checks for it. Exceptions: the leader sets disconnected, cut_off and half_closed at any time, as
+// checks for it. Exceptions: the leader sets disconnected, cut and half_closed at any time, as
 // hints; earlier output and the creation of an outbox require a proof (proof.h), since a new leader
 // sends earlier output while the next request runs; an outbox has its own lock; the leader may read
 // status.
@@ -19,11 +19,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "core/connection.h"
 #include "driver/application.h"
 #include "driver/env.h"
+#include "driver/log/access_line.h"
 #include "driver/os/event_source.h"
 #include "driver/os/poller.h"
 #include "driver/os/timers.h"
@@ -45,11 +47,25 @@ enum class Phase : std::uint8_t {
   resetting,  // waiting until all output is acknowledged before sending RST
 };
 
-/// How a session was taken from the thread that runs its request: what had been sent by then.
+/// Who disconnected a connection.
 enum class Cut : std::uint8_t {
+  by_client,
+  for_slowness,  // of the client
+  by_shutdown,
+};
+
+/// Whether a request still needs its line in the access log.
+enum class Line : std::uint8_t {
+  none,
+  owed,
+  held,  // made, but without the duration of the call
+};
+
+/// How a session was taken from the thread that runs its request: what had been sent by then.
+enum class Withdrawn : std::uint8_t {
   no,
-  unanswered,
-  answered,  // the response head
+  before_head,
+  after_head,
   complete,  // the complete response: only close() or the like still runs
 };
 
@@ -125,7 +141,7 @@ struct Link {
 
   Atomic<E, bool> disconnected{false};  // reset, or the client took nothing for too long
   Atomic<E, bool> half_closed{false};   // a FIN follows the request
-  std::atomic<bool> cut_off{false};     // disconnected by a shutdown, not by the client
+  std::atomic<Cut> cut{Cut::by_client};
 
   bool in_poller = false;
   Interest interest;  // as registered, while in_poller
@@ -139,11 +155,11 @@ struct Link {
 
   /// Pause the client's timeouts while the server does not read, or while the client is still
   /// reading a response. By the owner.
-  void hold_clock(bool held, core::Instant now) {
+  void pause_clock(bool held, core::Instant now) {
     if (held == clock_held_) return;
     clock_held_ = held;
     machine.on_time(now);
-    machine.hold_clock(held);
+    machine.pause_clock(held);
   }
 
   /// Whether there is unsent output.
@@ -161,15 +177,24 @@ template <Env E>
 struct Stream {
   Atomic<E, Owner> owner{Owner::loop};
 
+  core::Instant began_at{};  // its first byte arrived
   core::Instant ready_at{};
+  core::Instant called_at = core::kNever;  // kNever: the application was not called
   RequestLine line;
   RequestText id;
+  TraceParent trace;   // empty: none, or no log names it
   std::string client;  // client address as the application sees it; empty: that of the endpoints
-  /// The request has not been logged yet. The thread that clears this writes the access log line.
-  std::atomic<bool> line_owed{false};
+  /// The thread that sets this to `none` writes the access log line.
+  std::atomic<Line> log_line{Line::none};
+  std::string held_line;                  // Line::held
+  std::vector<CollectedValue> collected;  // for the line; of AccessFormat::collected()
+  End end = End::complete;
+  bool server_responds = false;  // in place of the application
+  ErrorText error;               // AccessEntry::error
 
   std::unique_ptr<ByteStore<E>> body;  // buffered body; null when there is none
   std::uint64_t body_taken = 0;        // bytes of it that the application has read
+  std::uint64_t request_bytes = 0;     // of the body, received so far
   bool streaming = false;              // the application reads the body while it arrives
   bool body_ended = false;
   BodyError body_error = BodyError::none;
@@ -183,7 +208,8 @@ struct Stream {
   static constexpr int kNeverSent = -1;
   std::uint64_t response_bytes = 0;
 
-  Cut cut = Cut::no;  // if not `no`, the machine is not used any more; its input may still be
+  Withdrawn withdrawn =
+      Withdrawn::no;  // if not `no`, the machine is not used any more; its input may still be
   bool thread_may_read = false;  // the thread that lost this session may still read it
   bool thread_returned = false;  // that thread has returned
 };

@@ -80,7 +80,7 @@ class ByteStore {
     if (!memory_only_) {
       const Stored stored = file_.append(rest);
       memory_only_ =
-          stored == Stored::failed && file_.size() == 0 && folder_unusable(file_.error());
+          stored == Stored::failed && file_.size() == 0 && directory_unusable(file_.error());
       if (!memory_only_) return stored;
     }
     if (!budget_.spool.take(rest.size())) return Stored::full;

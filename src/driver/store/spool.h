@@ -179,7 +179,7 @@ template <SysLike Sys>
 
 /// Whether an errno of open_temporary() means that the directory cannot be used at all, rather than
 /// not at the moment.
-[[nodiscard]] constexpr bool folder_unusable(int error) noexcept {
+[[nodiscard]] constexpr bool directory_unusable(int error) noexcept {
   return error == EACCES || error == EPERM || error == EROFS || error == ENOENT || error == ENOTDIR;
 }
 

@@ -17,6 +17,7 @@
 #include "driver/threads/overdue.h"
 #include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -24,20 +25,18 @@ template <Env E>
 class AppThread {
  public:
   /// All are borrowed. `thread`: its number.
-  AppThread(typename E::Sys& sys, const LeadTuning& tuning, StateMutex<E>& mutex,
-            AppThreads<E>& threads, Leadership<E>& leadership, Dispatch<E>& dispatch,
-            Overdue<E>& overdue, CallRunner<E>& runner, Leader<E>& leader, const StopState<E>& stop,
-            unsigned thread) noexcept
-      : sys_(sys),
-        tuning_(tuning),
-        mutex_(mutex),
+  AppThread(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch, Overdue<E>& overdue,
+            CallRunner<E>& runner, Leader<E>& leader, unsigned thread) noexcept
+      : sys_(base.sys),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
         threads_(threads),
-        leadership_(leadership),
+        leadership_(base.leadership),
         dispatch_(dispatch),
         overdue_(overdue),
         runner_(runner),
         leader_(leader),
-        stop_(stop),
+        stop_(base.stop),
         thread_(thread),
         state_(threads[thread]) {}
 

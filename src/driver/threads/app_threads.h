@@ -21,6 +21,7 @@
 #include "driver/threads/app_lock.h"
 #include "driver/threads/leadership.h"
 #include "driver/threads/offer.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -43,14 +44,14 @@ struct alignas(64) AppThreadState {
   using Exchange = SessionExchange<E, BlockingIo<E>>;
 
   AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
-                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, Call& on_page)
+                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& entry)
       : number(thread),
-        call(on_page),
+        call(entry),
         lock(sys, application, clock, tuning, thread),
         exchange(io, thread) {}
 
   const unsigned number;
-  Call& call;
+  CallEntry& call;
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
   bool incoming = false;                   // woken for the queue, waits for the lock
@@ -66,13 +67,13 @@ class AppThreads {
   using State = AppThreadState<E>;
 
   /// Makes more than `config.threads`, as replacements of lost threads.
-  AppThreads(typename E::Sys& sys, const Config& config, Application& application,
-             LoopClock<E>& clock, const LeadTuning& tuning, BlockingIo<E>& io, const Place& place)
-      : sys_(sys), configured_(config.threads), present_(config.threads) {
-    const unsigned most = Page::calls_of(config.threads);
+  AppThreads(WorkerBase<E>& base, BlockingIo<E>& io)
+      : sys_(base.sys), configured_(base.config.threads), present_(base.config.threads) {
+    const unsigned most = Scoreboard::calls_of(base.config.threads);
     for (unsigned thread = 0; thread < most; ++thread) {
-      states_.push_back(std::make_unique<State>(sys, application, clock, tuning, io, thread,
-                                                place.page.call(place.seat, thread)));
+      states_.push_back(
+          std::make_unique<State>(base.sys, base.application, base.loop.clock(), base.tuning, io,
+                                  thread, base.slot.scoreboard.call(base.slot.number, thread)));
     }
     losses_.resize(most, Loss::none);
   }

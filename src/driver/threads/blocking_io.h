@@ -22,6 +22,7 @@
 #include "driver/threads/mailbox.h"
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -33,18 +34,16 @@ class BlockingIo {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  BlockingIo(typename E::Sys& sys, const Config& config, StateMutex<E>& mutex, Loop<E>& loop,
-             AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& spare,
-             Mailbox<E>& mailbox, const StopState<E>& stop) noexcept
-      : sys_(sys),
-        config_(config),
-        mutex_(mutex),
-        loop_(loop),
+  BlockingIo(WorkerBase<E>& base, AppThreads<E>& threads) noexcept
+      : sys_(base.sys),
+        config_(base.config),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        spare_(spare),
-        mailbox_(mailbox),
-        stop_(stop) {}
+        leadership_(base.leadership),
+        spare_(base.spare_signal),
+        mailbox_(base.mailbox),
+        stop_(base.stop) {}
 
   // ---- for SessionExchange
 
@@ -59,10 +58,10 @@ class BlockingIo {
       s.stream.body.reset();
       s.stream.body_taken = 0;
       const Released released(threads_[thread].lock);
-      s.link.hold_clock(false, loop_.clock().noticed_now());
+      s.link.pause_clock(false, loop_.clock().noticed_now());
       receive_body(thread, s);
-      s.link.hold_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
-                        loop_.clock().noticed_now());
+      s.link.pause_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
+                         loop_.clock().noticed_now());
     }
   }
   /// Send all output of `s`; wait until everything that does not fit into its outbox is sent.
@@ -81,7 +80,7 @@ class BlockingIo {
     return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
   void log_access(Session& s) {
-    if (config_.access_log) loop_.intake().log_access(s, sys_.now());
+    if (config_.access_log) loop_.intake().access_log().log_in_call(s, sys_.now());
   }
   [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
@@ -89,7 +88,7 @@ class BlockingIo {
   [[nodiscard]] bool stopping() const noexcept { return stop_.is_requested(); }
 
  private:
-  using Rest = typename Outgoing<E>::Rest;
+  using Rest = typename Sender<E>::Rest;
   using Released = typename AppLock<E>::Released;
 
   /// The remaining output is in the machine and does not fit into the outbox: wait until the client
@@ -108,10 +107,9 @@ class BlockingIo {
     const core::Instant now = sys_.now();
     if (std::exchange(s.stream.has_earlier_output,
                       false)) {  // a thread that takes over the lead sends it too
-      mutex_.with_lock(
-          [&](const Locked& locked) { loop_.outgoing().send_earlier(locked, s, now); });
+      mutex_.with_lock([&](const Locked& locked) { loop_.sender().send_earlier(locked, s, now); });
     }
-    loop_.outgoing().send_output(mutex_, s, now, rest);
+    loop_.sender().send_output(mutex_, s, now, rest);
     if (s.link.backlogged() && s.link.outbox->take_began()) {
       s.link.write_wanted = true;
       mailbox_.post_writable(s);
@@ -153,9 +151,9 @@ class BlockingIo {
       if (due != core::kNever && now - RunningTime::kSlack > due) {
         s.link.machine.on_time(
             due);  // this thread did not run meanwhile, which is not the client's fault
-        s.link.machine.hold_clock(true);
+        s.link.machine.pause_clock(true);
         s.link.machine.on_time(now);
-        s.link.machine.hold_clock(false);
+        s.link.machine.pause_clock(false);
       }
     }
     s.link.machine.on_time(now);
@@ -183,7 +181,7 @@ class BlockingIo {
       (void)s.link.machine.step();  // Paused: input after the body is kept
     } else if (const auto* rejected = std::get_if<core::Rejected>(&step)) {
       s.stream.body_error = BodyError::malformed;
-      intake().refuse(s, *rejected);
+      intake().reject(s, *rejected);
       send(s, Rest::kept);
     }
   }

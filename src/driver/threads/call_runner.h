@@ -18,6 +18,7 @@
 #include "driver/threads/mailbox.h"
 #include "driver/threads/overdue.h"
 #include "driver/threads/stop_state.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -27,21 +28,20 @@ class CallRunner {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  CallRunner(typename E::Sys& sys, const Config& config, Application& application,
-             StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Mailbox<E>& mailbox,
-             Dispatch<E>& dispatch, Overdue<E>& overdue, StopState<E>& stop, Seat& seat) noexcept
-      : sys_(sys),
-        config_(config),
-        application_(application),
-        mutex_(mutex),
-        loop_(loop),
+  CallRunner(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch,
+             Overdue<E>& overdue) noexcept
+      : sys_(base.sys),
+        config_(base.config),
+        application_(base.application),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        mailbox_(mailbox),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
-        stop_(stop),
-        seat_(seat),
-        reports_calls_(config.tells_when_busy || config.requests_max != 0) {}
+        stop_(base.stop),
+        entry_(base.entry()),
+        reports_calls_(base.config.tells_when_busy || base.config.requests_max != 0) {}
 
   /// Call the application for the request of `s`, with the application lock. False: `s` was taken
   /// away meanwhile.
@@ -124,7 +124,7 @@ class CallRunner {
   /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that
   /// this worker has run --max-requests.
   void report_call() {
-    if (config_.tells_when_busy && seat_.wants_watching()) {
+    if (config_.tells_when_busy && entry_.wants_watching()) {
       (void)loop_.channel().report(Report::busy);
     }
     if (config_.requests_max == 0) return;
@@ -147,9 +147,9 @@ class CallRunner {
   /// Send the response of `s` and return the session, with mail only if the leader must act on it.
   void return_session(Session& s) {
     const core::Instant now = sys_.now();
-    s.link.hold_clock(false, now);
+    s.link.pause_clock(false, now);
     s.link.machine.on_time(now);
-    loop_.outgoing().send_output(mutex_, s, now);
+    loop_.sender().send_output(mutex_, s, now);
     s.link.machine.sent(0);  // idle from now on, even if no output was left
     s.stream.body.reset();
     const bool quiet =
@@ -175,7 +175,7 @@ class CallRunner {
   Dispatch<E>& dispatch_;
   Overdue<E>& overdue_;
   StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   const bool reports_calls_;  // the supervisor wants reports of calls
   std::atomic<bool> share_done_{false};
   Atomic<E, unsigned> late_{0};

@@ -38,7 +38,7 @@ struct WatchEvent {
   std::string line;
   std::string id;
   core::Duration age{};
-  int replacement = -1;  // number of the thread to start in place of a lost one; -1: none
+  int replacement = -1;  // number of the thread to start in slot of a lost one; -1: none
 };
 
 template <Env E>
@@ -54,7 +54,7 @@ class Deadlines {
   [[nodiscard]] bool on() const noexcept { return on_; }
 
   // ---- by the leader
-  enum class Verdict : std::uint8_t { nothing, slow, overdue, answer, lost };
+  enum class Verdict : std::uint8_t { nothing, slow, overdue, respond, lost };
 
   /// Start a check of every thread.
   void begin_look() noexcept { due_ = core::kNever; }
@@ -128,7 +128,7 @@ class Deadlines {
   struct Seen {
     std::uint64_t slow = 0;  // the call that was reported as slow
     ClaimWord overdue = 0;   // the step that was reported as overdue
-    core::Instant answer_at{};
+    core::Instant respond_at{};
     ClaimWord taken = 0;
     core::Instant taken_at{};
     bool lost = false;
@@ -144,19 +144,19 @@ class Deadlines {
     if (limit > core::Duration::zero() && now - since >= limit) {
       if (seen.overdue != word) {
         seen.overdue = word;
-        seen.answer_at = now + kPatience;
-        look_again(seen.answer_at);
+        seen.respond_at = now + kPatience;
+        look_again(seen.respond_at);
         return Verdict::overdue;
       }
       if (config_.timeout_action == TimeoutAction::log) {
         look_again(now + shortest());
         return Verdict::nothing;
       }
-      if (now >= seen.answer_at) {
+      if (now >= seen.respond_at) {
         look_again(now);  // wait for its thread from here on
-        return Verdict::answer;
+        return Verdict::respond;
       }
-      look_again(seen.answer_at);
+      look_again(seen.respond_at);
       return Verdict::nothing;
     }
     if (limit > core::Duration::zero()) look_again(since + limit);

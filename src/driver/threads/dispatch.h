@@ -12,7 +12,7 @@
 
 #include "driver/config.h"
 #include "driver/env.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 #include "driver/log/log.h"
 #include "driver/loop/fifo.h"
 #include "driver/loop/loop.h"
@@ -22,6 +22,7 @@
 #include "driver/threads/busy_watch.h"
 #include "driver/threads/slow_share.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -31,14 +32,13 @@ class Dispatch {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Dispatch(typename E::Sys& sys, const Config& config, Log& log, const LeadTuning& tuning,
-           StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads) noexcept
-      : sys_(sys),
-        config_(config),
-        log_(log),
-        tuning_(tuning),
-        mutex_(mutex),
-        loop_(loop),
+  Dispatch(WorkerBase<E>& base, AppThreads<E>& threads) noexcept
+      : sys_(base.sys),
+        config_(base.config),
+        log_(base.log),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads) {}
 
   // ---- the queue

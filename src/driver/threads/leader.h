@@ -26,6 +26,7 @@
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -36,24 +37,22 @@ class Leader {
   using Events = std::array<Event, 256>;
 
   /// All are borrowed.
-  Leader(typename E::Sys& sys, Application& application, const LeadTuning& tuning,
-         StateMutex<E>& mutex, Loop<E>& loop, AppThreads<E>& threads, Leadership<E>& leadership,
-         SpareSignal<E>& spare, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue,
-         CallRunner<E>& runner, StopState<E>& stop, Seat& seat) noexcept
-      : sys_(sys),
-        application_(application),
-        tuning_(tuning),
-        mutex_(mutex),
-        loop_(loop),
+  Leader(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch, Overdue<E>& overdue,
+         CallRunner<E>& runner) noexcept
+      : sys_(base.sys),
+        application_(base.application),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        spare_(spare),
-        mailbox_(mailbox),
+        leadership_(base.leadership),
+        spare_(base.spare_signal),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
         runner_(runner),
-        stop_(stop),
-        seat_(seat) {}
+        stop_(base.stop),
+        entry_(base.entry()) {}
 
   /// Lead as application thread `thread`, until the lead is lost or the worker has stopped.
   void run(Lead lead, AppThreadState<E>& thread) {
@@ -65,7 +64,7 @@ class Leader {
     overdue_.check(lead);
     for (;;) {
       const std::size_t n = wait_for_events(lead, thread.lock, events);
-      seat_.turn();
+      entry_.turn();
       loop_.process(lead, std::span(events).first(n));
       if (!apply_requests(lead, thread.number)) return;
       if (end_if_stopped(lead)) break;
@@ -249,7 +248,7 @@ class Leader {
   Overdue<E>& overdue_;
   CallRunner<E>& runner_;
   StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   // For the leader.
   bool process_ended_ = false;  // end_process() was called
   bool poll_again_ = false;     // the last poll returned several events: poll again before waiting

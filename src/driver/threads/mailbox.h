@@ -2,8 +2,6 @@
 // events. It must not know the threads.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "core/instant.h"
 #include "driver/env.h"
 #include "driver/loop/loop.h"
+#include "driver/loop/wakeup.h"
 #include "driver/os/sys.h"
 #include "driver/proof.h"
 #include "driver/session/session.h"
@@ -40,7 +39,7 @@ class Mailbox {
   /// The thread from which `s` was taken has returned.
   void post_released(Session& s) { post(mail_.released, s); }
   /// `s` was taken from its thread; the leader must respond for the application.
-  void post_expired(Session& s, Cut when, core::Duration age) {
+  void post_expired(Session& s, Withdrawn when, core::Duration age) {
     {
       const std::lock_guard lock(mutex_);
       mail_.expired.push_back({&s, when, age});
@@ -55,10 +54,7 @@ class Mailbox {
     ring();
   }
   /// End the leader's wait. Async-signal-safe.
-  void ring() noexcept {
-    static constexpr std::array kByte{std::byte{0}};
-    (void)sys_.write(wakeup_fd_, kByte);  // EAGAIN: the pipe is full, so the leader wakes up anyway
-  }
+  void ring() noexcept { write_wakeup<E>(sys_, wakeup_fd_); }
 
   // ---- by the leader
 
@@ -99,7 +95,7 @@ class Mailbox {
  private:
   struct Expired {
     Session* session;
-    Cut when;
+    Withdrawn when;
     core::Duration age;
   };
   struct Mail {

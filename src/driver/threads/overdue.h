@@ -12,7 +12,7 @@
 
 #include "driver/config.h"
 #include "driver/env.h"
-#include "driver/log/access_line.h"
+#include "driver/log/escape.h"
 #include "driver/log/log.h"
 #include "driver/loop/loop.h"
 #include "driver/proof.h"
@@ -22,6 +22,7 @@
 #include "driver/threads/deadlines.h"
 #include "driver/threads/dispatch.h"
 #include "driver/threads/mailbox.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -31,18 +32,17 @@ class Overdue {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Overdue(typename E::Sys& sys, const Config& config, Log& log, StateMutex<E>& mutex, Loop<E>& loop,
-          AppThreads<E>& threads, Mailbox<E>& mailbox, Dispatch<E>& dispatch, Seat& seat)
-      : sys_(sys),
-        config_(config),
-        log_(log),
-        mutex_(mutex),
-        loop_(loop),
+  Overdue(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch)
+      : sys_(base.sys),
+        config_(base.config),
+        log_(base.log),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        mailbox_(mailbox),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
-        seat_(seat),
-        deadlines_(sys, config, threads.size()) {}
+        entry_(base.entry()),
+        deadlines_(base.sys, base.config, threads.size()) {}
 
   /// A supervisor replaces this worker on request. Call it before the worker serves.
   void set_supervised() noexcept { supervised_ = true; }
@@ -74,7 +74,7 @@ class Overdue {
         case Verdict::overdue:
           notify(WatchKind::overdue, thread, word, now - since);
           break;
-        case Verdict::answer:
+        case Verdict::respond:
           if (const auto taken = exchange.take(word)) {
             if (mailbox_.any())
               deliver_mail(lead);  // the session is returned next: no mail may refer to it
@@ -136,7 +136,7 @@ class Overdue {
   }
   /// A thread that was given up has returned. False: it has been replaced, and ends.
   [[nodiscard]] bool thread_returned(unsigned thread, const Locked& locked) {
-    log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has come back");
+    log_.server(Level::info, "Thread iotax-" + std::to_string(thread) + " has returned");
     if (!threads_.come_back(thread, locked)) {
       threads_[thread].call.close();
       return false;
@@ -151,10 +151,10 @@ class Overdue {
   /// app_lock_acquired() the scoreboard says that this thread waits for the lock.
   [[nodiscard]] std::optional<WatchEvent> next_event() {
     std::optional<WatchEvent> event = deadlines_.wait();
-    if (event) seat_.wait_for_interpreter(sys_.now());
+    if (event) entry_.wait_for_app_lock(sys_.now());
     return event;
   }
-  void app_lock_acquired() noexcept { seat_.wait_for_interpreter({}); }
+  void app_lock_acquired() noexcept { entry_.wait_for_app_lock({}); }
   /// Respond for the application, if the call is still at `word`. False: it has moved on, or there
   /// is a response already.
   [[nodiscard]] bool expire(unsigned thread, ClaimWord word) {
@@ -178,7 +178,7 @@ class Overdue {
     });
     mailbox_.post_threads_changed();
     if (!half) return;
-    ask_for_replacement("no thread could be started in the place of iotax-" + std::to_string(lost));
+    ask_for_replacement("no thread could be started to replace iotax-" + std::to_string(lost));
   }
   /// Ask the supervisor for another worker; without a supervisor, log that the server must be
   /// restarted. Thread-safe.
@@ -186,7 +186,7 @@ class Overdue {
     if (loop_.channel().report(Report::threads_lost, why)) return;
     if (supervised_ || asked_for_replacement_.exchange(true)) return;
     log_.server(Level::critical,
-                "This process has lost too many of its threads; restart it, or let a supervisor do "
+                "Too many threads of this process are lost; restart it, or let a supervisor do "
                 "that (the command iotax without --workers 0)");
   }
 
@@ -216,10 +216,10 @@ class Overdue {
     loop_.flush(lead);
     if (!first || !supervised_) return;
     update_accepting(lead);
-    (void)loop_.channel().report(
-        Report::threads_lost, "no call could begin for " +
-                                  std::to_string((now - waiting->since) / 1ms) +
-                                  " ms: one in progress keeps the interpreter (--request-timeout)");
+    (void)loop_.channel().report(Report::threads_lost,
+                                 "no call could begin for " +
+                                     std::to_string((now - waiting->since) / 1ms) +
+                                     " ms: one in progress holds the GIL (--request-timeout)");
   }
 
   /// Leave connections to other workers while no call can start in this one.
@@ -255,9 +255,9 @@ class Overdue {
       return threads_.half_lost(locked);
     });
     update_accepting(lead);
-    std::string text = "iotax-" + std::to_string(thread) + " has not come back within " +
+    std::string text = "iotax-" + std::to_string(thread) + " did not return within " +
                        std::to_string(config_.timeout_grace / 1ms) +
-                       " ms of --request-timeout (--request-timeout-grace)";
+                       " ms after --request-timeout (--request-timeout-grace)";
     if (const std::optional<Running> call = threads_[thread].call.read()) {
       text += ": ";
       append_escaped(text, call->line);
@@ -276,7 +276,7 @@ class Overdue {
   AppThreads<E>& threads_;
   Mailbox<E>& mailbox_;
   Dispatch<E>& dispatch_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   Deadlines<E> deadlines_;
   bool supervised_ = false;
   std::atomic<bool> asked_for_replacement_{false};

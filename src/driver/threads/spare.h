@@ -20,6 +20,7 @@
 #include "driver/threads/spare_signal.h"
 #include "driver/threads/stop_state.h"
 #include "driver/threads/tuning.h"
+#include "driver/threads/worker_base.h"
 
 namespace iotax::driver {
 
@@ -27,23 +28,21 @@ template <Env E>
 class Spare {
  public:
   /// All are borrowed.
-  Spare(typename E::Sys& sys, const LeadTuning& tuning, StateMutex<E>& mutex, Loop<E>& loop,
-        AppThreads<E>& threads, Leadership<E>& leadership, SpareSignal<E>& signal,
-        Mailbox<E>& mailbox, Dispatch<E>& dispatch, Overdue<E>& overdue, Leader<E>& leader,
-        const StopState<E>& stop, Seat& seat) noexcept
-      : sys_(sys),
-        tuning_(tuning),
-        mutex_(mutex),
-        loop_(loop),
+  Spare(WorkerBase<E>& base, AppThreads<E>& threads, Dispatch<E>& dispatch, Overdue<E>& overdue,
+        Leader<E>& leader) noexcept
+      : sys_(base.sys),
+        tuning_(base.tuning),
+        mutex_(base.mutex),
+        loop_(base.loop),
         threads_(threads),
-        leadership_(leadership),
-        signal_(signal),
-        mailbox_(mailbox),
+        leadership_(base.leadership),
+        signal_(base.spare_signal),
+        mailbox_(base.mailbox),
         dispatch_(dispatch),
         overdue_(overdue),
         leader_(leader),
-        stop_(stop),
-        seat_(seat) {}
+        stop_(base.stop),
+        entry_(base.entry()) {}
 
   /// Watch while the lead is being lent, otherwise sleep. Runs until the worker has stopped.
   void run() {
@@ -116,7 +115,7 @@ class Spare {
         if (!wait_for_events(lead)) return;
         n = loop_.poll(lead, events, core::Duration::zero());
       }
-      seat_.turn();
+      entry_.turn();
       loop_.process(lead, std::span(events).first(n ? *n : 0));
       (void)leader_.apply_requests(lead, LeadWord::kSpare);
       loop_.flush(lead);
@@ -216,7 +215,7 @@ class Spare {
   Overdue<E>& overdue_;
   Leader<E>& leader_;
   const StopState<E>& stop_;
-  Seat& seat_;
+  WorkerEntry& entry_;
   unsigned taken_from_ = 0;        // the thread that last lost the lead
   bool taken_from_waits_ = false;  // it was waiting for the application lock
   core::Instant held_since_{};     // since when it was seen to hold the lock

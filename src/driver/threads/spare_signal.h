@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "driver/env.h"
+#include "driver/loop/wakeup.h"
 #include "driver/os/sys.h"
 
 namespace iotax::driver {
@@ -39,7 +40,7 @@ class SpareSignal {
   /// Make the spare take over the lead now if it is lent, or notice that the worker ends.
   void act_now() { set(kActing); }
   /// End its wait for events, in any state.
-  void kick() noexcept { write(kick_.write); }
+  void kick() noexcept { write_wakeup<E>(sys_, kick_.write); }
 
   // ---- by the spare
 
@@ -85,10 +86,6 @@ class SpareSignal {
     const std::uint32_t was = state_.exchange(wanted);
     if (was == kAsleep || wanted == kActing) sys_.futex_wake(state_, 1);
     if (was == kPolling) kick();
-  }
-  void write(int fd) noexcept {
-    static constexpr std::array kByte{std::byte{0}};
-    (void)sys_.write(fd, kByte);  // EAGAIN: the pipe is full, so the reader wakes up anyway
   }
 
   typename E::Sys& sys_;

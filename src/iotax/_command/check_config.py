@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from iotax._app import working_directory
 from iotax._command import user
 from iotax._command.trial_load import NotLoaded, load_in_child
-from iotax._config.address import UnixAddress
+from iotax._config.address import PassedAddress, UnixAddress
 from iotax._config.errors import ConfigErrors, OptionError
 from iotax._config.options import OPTIONS
+from iotax._config.passed import descriptors_of
 from iotax._config.sources import Settings
 from iotax._log import server_log, terminal
+from iotax._net.bind_error import BindError
+from iotax._net.passed import take_over
 from iotax._processes.exit_status import EXIT_LOAD
 
 
@@ -58,6 +61,8 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
             found = [*server_log.check_files(config, only_existing=True)]
         yield from found
     for address in config.addresses:
+        if isinstance(address, PassedAddress):
+            yield from _passed_errors(address, settings)
         if isinstance(address, UnixAddress):
             yield from _unwritable_directory("bind", str(address), address.path)
     if config.pid_file:
@@ -81,6 +86,14 @@ def _parent(path: str) -> str:
 
 def _is_writable(directory: str) -> bool:
     return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _passed_errors(address: PassedAddress, settings: Settings) -> Iterator[OptionError]:
+    for descriptor in descriptors_of(address, settings.passed):
+        try:
+            take_over(descriptor).close()
+        except BindError as error:
+            yield OptionError("bind", str(error), OPTIONS["bind"].example)
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

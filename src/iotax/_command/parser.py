@@ -109,9 +109,8 @@ def _explain(error: argparse.ArgumentError) -> str:
 def _unknown(word: str) -> str:
     flag = word.partition("=")[0] if word.startswith("--") else word[:2]
     if flag in FOREIGN:
-        return (
-            f"{flag} is an option of other servers; {spelled(FOREIGN[flag], lambda row: row.flag)}"
-        )
+        use = spelled(FOREIGN[flag], lambda row: row.flag)
+        return f"{flag} is an option of other servers; {use}"
     flags = [row.flag for row in OPTIONS.values()]
     flags += [f"--no-{row.flag[2:]}" for row in OPTIONS.values() if row.negative] + [
         "--help",

@@ -3,6 +3,7 @@
 The TOML is a settings file: read with --config, it gives the same values.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -22,8 +23,9 @@ def main(settings: Settings) -> int:
     for warning in settings.warnings:
         terminal.say(f"iotax: warning: {warning}")
     text = as_json(settings) if settings.config.format == "json" else as_toml(settings)
-    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))  # of names in comments
-    sys.stdout.buffer.flush()
+    with contextlib.suppress(BrokenPipeError):  # a reader such as head wants no more
+        sys.stdout.buffer.write(text.encode(errors="backslashreplace"))  # of names in comments
+        sys.stdout.buffer.flush()
     return 0
 
 

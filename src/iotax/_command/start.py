@@ -6,29 +6,50 @@ Decides text and order of these lines.
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from iotax import _iotax
-from iotax._config.address import TcpAddress
+from iotax._config.address import PassedAddress, TcpAddress
 from iotax._config.options import Config
+from iotax._config.passed import descriptors_of, unused_sockets
 from iotax._config.sources import Settings
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners, open_listeners
+from iotax._net.passed import close_all
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_STOPPED
+from iotax._processes.notifier import Notifier
+from iotax._processes.service_thread import ServiceThread
+from iotax._processes.watchdog import Loop
 from iotax._processes.worker_process import OwnHooks, buffer_lines, load, tell_ready
-from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
 
 
-def open_sockets(config: Config) -> Listeners:
+def close_unused(settings: Settings) -> None:
+    """Close passed sockets that are not served. Call it before this process opens descriptors."""
+    close_all(unused_sockets(settings.passed, settings.config.addresses))
+
+
+def open_sockets(settings: Settings) -> Listeners:
+    config = settings.config
+
     def example(address: TcpAddress) -> str:
         return f"--bind {address}" if config.bind else f"--port {address.port}"
 
-    return open_listeners(
-        config.addresses, backlog=config.backlog, unix_mode=config.unix_mode, example=example
+    listeners = open_listeners(
+        config.addresses,
+        backlog=config.backlog,
+        unix_mode=config.unix_mode,
+        example=example,
+        passed=settings.passed,
     )
+    for address in config.addresses:
+        if isinstance(address, PassedAddress):
+            close_all(descriptors_of(address, settings.passed))
+    return listeners
 
 
 def greet(settings: Settings, listeners: Listeners) -> None:
@@ -43,7 +64,7 @@ def greet(settings: Settings, listeners: Listeners) -> None:
             lines.append(here)
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
-    terminal.say("\n".join(lines))
+    terminal.show("\n".join(lines))
     for text in settings.warnings:
         server_log.warning(text)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
@@ -61,7 +82,20 @@ def greet(settings: Settings, listeners: Listeners) -> None:
     server_log.info(f"Started {what} [{os.getpid()}]")
 
 
-def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[[], None]) -> int:
+class _NotifyingWorker(Worker):
+    """`stopping` is called before the first stop, with the number of requests in progress."""
+
+    stopping: Callable[[str, int], None]
+
+    def stop(self, how: str) -> None:
+        if self.stop_asked_at is None:
+            self.stopping(how, self.running())
+        super().stop(how)
+
+
+def serve_unsupervised(
+    config: Config, listeners: Listeners, notifier: Notifier, *, close: Callable[[], None]
+) -> int:
     """Serve in this process. `close` removes what the server has made, and can be called again."""
     buffer_lines()
     # As PID 1, the kernel would ignore TERM without a handler during the import.
@@ -73,8 +107,10 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
             raise KeyboardInterrupt
         serving[0].stop("prompt")
 
-    operators = signals.WithoutSupervisor(hang_up)
+    service = ServiceThread(notifier, config)
+    operators = signals.WithoutSupervisor(hang_up, service.refuses)
     operators.install()
+    service.boots()
     hooks = OwnHooks(config.hooks, 1)
     loaded = load(config, hooks.begin)
     hooks.call_own("worker_ready")
@@ -82,7 +118,7 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))
         close()
-        leave_now(128 + number)
+        exit_now(128 + number)
 
     def while_exiting(number: int, _frame: FrameType | None) -> None:
         if worker.seconds_since_stop() >= SECOND_SIGNAL_SECONDS:
@@ -90,8 +126,19 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
 
     def ready() -> None:
         tell_ready(listeners, config)
+        urls = [listener.url for listener in listeners.all]
+        loop = Loop("The server", partial(scoreboard.turns, 0), worker.wake) if scoreboard else None
+        service.serves(urls, loop)
 
-    worker = Worker(loaded.application, listeners, config, interactive=terminal.is_terminal())
+    scoreboard = _iotax.Scoreboard(1, config.threads) if notifier.watchdog_seconds else None
+    worker = _NotifyingWorker(
+        loaded.application,
+        listeners,
+        config,
+        interactive=terminal.is_terminal(),
+        scoreboard=scoreboard,
+    )
+    worker.stopping = service.stops
     serving.append(worker)
     all_returned = worker.run(process="server", stop_now=stop_now, ready=ready)
     operators.end()
@@ -101,5 +148,5 @@ def serve_unsupervised(config: Config, listeners: Listeners, *, close: Callable[
     ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     hooks.end()
     if not all_returned:
-        leave_now(EXIT_STOPPED)
+        exit_now(EXIT_STOPPED)
     return EXIT_STOPPED

@@ -1,6 +1,6 @@
 """Addresses to listen on, as values: parses --bind, --host and --port, and formats them.
 
-Does not know sockets: listeners.py opens them.
+Does not know sockets: listeners.py opens them, and passed.py those of systemd.
 """
 
 import ipaddress
@@ -12,6 +12,9 @@ EVERY_HOST = "*"
 
 # sun_path of Linux has 108 bytes with its terminating zero (unix(7)).
 UNIX_PATH_BYTES_MAX = 107
+
+# A descriptor is an int.
+DESCRIPTOR_DIGITS_MAX = 9
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,18 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-Address: TypeAlias = TcpAddress | UnixAddress
+@dataclass(frozen=True)
+class PassedAddress:
+    """A listening socket with which the process was started. `which`: its descriptor, or a name in
+    LISTEN_FDNAMES."""
+
+    which: int | str
+
+    def __str__(self) -> str:
+        return f"fd://{self.which}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress | PassedAddress
 
 
 def authority(host: str, port: int) -> str:
@@ -78,11 +92,13 @@ def is_ipv6(text: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Parse `host:port`, `[v6]:port`, `:port` (every IPv4 address), `*:port` (every address) or
-    `unix:PATH`. The first four may begin with `tcp://`, as in gunicorn.
+    """Parse `host:port`, `[v6]:port`, `:port` (every IPv4 address), `*:port` (every address),
+    `unix:PATH`, `fd://N` or `fd://NAME`. The first four may begin with `tcp://`, as in gunicorn.
 
     Errors: ValueError whose text continues "VALUE ".
     """
+    if text.startswith("fd://"):
+        return _parse_passed(text.removeprefix("fd://"))
     text = text.removeprefix("tcp://")
     if "://" in text and not text.startswith("unix:"):
         raise ValueError("is a URL, not an address")
@@ -111,3 +127,13 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise ValueError("has a port that is not a number from 0 to 65535") from None
     return TcpAddress(host or "0.0.0.0", port)
+
+
+def _parse_passed(name: str) -> PassedAddress:
+    if not name:
+        raise ValueError("has neither a descriptor nor a name")
+    if name.isascii() and name.isdigit():
+        if len(name) > DESCRIPTOR_DIGITS_MAX:
+            raise ValueError("has a descriptor that is too large")
+        return PassedAddress(int(name))
+    return PassedAddress(name)

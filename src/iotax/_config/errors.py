@@ -22,8 +22,7 @@ class OptionError(ConfigError):
 
     def __init__(self, option: str, problem: str, example: str) -> None:
         self.option, self.problem, self.example = option, problem, example
-        flag = "--" + option.replace("_", "-")
-        super().__init__(f"{flag}: {problem}; e.g. {flag} {example}")
+        super().__init__(f'{option}: {problem}; e.g. {option}="{example}"')
 
 
 class ConfigTypeError(ConfigError, TypeError):

@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from iotax import _iotax
 from iotax._config.address import Address, parse_address, parse_host
 from iotax._config.toml_values import to_toml
 
@@ -240,6 +241,46 @@ class Choice(Kind):
         return value.strip().lower()
 
 
+class LineFormat(Kind):
+    """The format of access lines."""
+
+    metavar = "FORMAT"
+    expected = "default, combined, json, or a text with atoms such as %(h)s and %({Name}i)s"
+
+    def accept(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        fault = _iotax.access_format_fault(value)
+        if fault is None:
+            return value
+        offset, text = fault
+        if not offset:
+            raise ValueError(f"is {text}" if text.startswith("neither") else f"begins with {text}")
+        before = value.encode(errors="surrogateescape")[:offset].decode(errors="replace")
+        raise ValueError(f"has {text}, after {len(before)} characters")
+
+
+class FieldName(Kind):
+    """The name of a response field that the server adds. Those of framing and connection are its
+    own."""
+
+    metavar = "NAME"
+    expected = "the name of a header that the server does not set itself"
+    _OWN = (
+        *("connection", "content-length", "date", "keep-alive", "proxy-connection", "server"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    )
+
+    def accept(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value, re.ASCII):
+            raise ValueError("is not the name of a header")
+        if value.lower() in self._OWN:
+            raise ValueError("is a header that the server sets itself")
+        return value
+
+
 class Mode(Kind):
     """Permissions of files: octal text, or an int from Python (0o660)."""
 
@@ -364,7 +405,7 @@ class Patterns(ListOf):
 
 class Binds(ListOf):
     metavar = "ADDR"
-    expected = "host:port, [v6]:port, :port, *:port or unix:PATH"
+    expected = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
 
     def one(self, text: str) -> Address:
         return parse_address(text)

@@ -19,10 +19,12 @@ from iotax._config.option_types import (
     Binds,
     Choice,
     Directories,
+    FieldName,
     Files,
     Flag,
     Host,
     Integer,
+    LineFormat,
     Mode,
     ModuleName,
     Patterns,
@@ -60,8 +62,9 @@ class Config:
     )
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
-        "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port; "
-        "repeatable", short="-b", until_restart=True,
+        "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port, "
+        "or on a socket that systemd has opened: fd://N or fd://NAME; repeatable",
+        short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
         None, Mode("the permissions of the socket file in octal, 000 to 777"), "Address", "660",
@@ -317,6 +320,11 @@ class Config:
         "Server header of every response; empty: none",
     )
 
+    request_id_header: str = option(
+        "", FieldName(), "Bodies and responses", "X-Request-ID",
+        "header with the request id, added to every response that lacks it", shown="none",
+    )
+
     slow_request: float = option(
         0.0, Time(), "Deadlines", "2s",
         "log the stack of a call that takes longer; 0: never", shown="off",
@@ -366,6 +374,15 @@ class Config:
         True, Flag(), "Logs", "0",
         "log one line per request", negative=True,
     )
+    access_log_format: str | None = option(
+        None, LineFormat(), "Logs", "combined",
+        "lines of the access log: default, combined, json, or a text with gunicorn's atoms",
+        shown="default; json with --log-format json",
+    )
+    log_format: str = option(
+        "text", Choice("text", "json"), "Logs", "json",
+        "lines of the server log; json: one record per line, also for what is shown at the start",
+    )
     access_logfile: str = option(
         "-", String("a file, or - for standard output", "FILE"), "Logs", "access.log",
         "file of the access log; -: standard output", until_restart=True,
@@ -400,7 +417,7 @@ class Config:
         return ()
 
     def worker_options(
-        self, *, interactive: bool = False, supervised: bool = False
+        self, *, interactive: bool = False, supervised: bool = False, access_log_time: bool = False
     ) -> dict[str, object]:
         """The `options` of _iotax.Worker. Call it for each worker: `max_requests` includes a
         random jitter."""
@@ -408,6 +425,7 @@ class Config:
         jitter = self.max_requests // 10
         if self.max_requests_jitter is not None:
             jitter = self.max_requests_jitter
+        by_log_format = {"text": "default", "json": "json"}
         (address, *others) = self.addresses
         known = (
             isinstance(address, TcpAddress)
@@ -424,6 +442,9 @@ class Config:
             "multiprocess": supervised,  # a replacement runs at the same time as the worker
             "interactive": interactive,
             "tells_when_busy": self.watches_workers,
+            "access_log_format": self.access_log_format or by_log_format[self.log_format],
+            "access_log_time": access_log_time,
+            "log_traces": self.log_format == "json",
         }
 
 
@@ -462,6 +483,10 @@ WORKER_KEYS: Final = (
     "forwarded_headers",
     "server_header",
     "access_log",
+    "access_log_format",
+    "access_log_time",
+    "log_traces",
+    "request_id_header",
     "server_name",
     "multiprocess",
     "interactive",

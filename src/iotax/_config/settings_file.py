@@ -172,10 +172,8 @@ def _unknown(key: str, value: object) -> str:
     if positive is not None and isinstance(positive.kind, Flag):
         return f"unknown key {string(key)}: write {positive.key} = false"
     if hint := FOREIGN.get(f"--{dashed}"):
-        what = "it is an option of other servers"
-        return (
-            f"unknown key {string(key)}: {what}; {spelled(hint, lambda row: row.key or row.flag)}"
-        )
+        use = spelled(hint, lambda row: row.key or row.flag)
+        return f"unknown key {string(key)}: it is an option of other servers; {use}"
     close = difflib.get_close_matches(dashed, [*_KEYS, CHECK], n=1, cutoff=0.5)
     nearest = f": did you mean {close[0]}?" if close else ""
     what = "table" if isinstance(value, Mapping) else "key"

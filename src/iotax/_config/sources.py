@@ -8,14 +8,17 @@ settings_file.py. Does not know argparse, sockets or the worker.
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from iotax._config.address import PassedAddress
 from iotax._config.environment import Environment, read_environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
 from iotax._config.option_types import Flag, Integer, ListOf
 from iotax._config.options import OPTIONS, Config
+from iotax._config.passed import LISTEN_FDS, descriptors_of, passed_sockets, unused_sockets
 from iotax._config.variables import Variables
 
 if TYPE_CHECKING:
@@ -34,22 +37,24 @@ _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://", re.ASCII)
 # After a save, the new code matters more than requests in progress.
 RELOAD_GRACEFUL_TIMEOUT: Final = 0.5
 _ROWS: Final = tuple(OPTIONS.values())
+_ADDRESS: Final = ("bind", "host", "port")
 # The first excludes the others, and hides those of weaker sources, and they hide it.
 _EITHER: Final = (
-    ("bind", "host", "port"),
+    _ADDRESS,
     ("config", "no_config"),
     ("check_config", "print_config"),
 )
 
 
 class Settings(NamedTuple):
-    """`given`: the values that are not defaults. `file`: that was read. `environment`: of the
-    application."""
+    """`given`: the values that are not defaults. `file`: that was read. `passed`: names of the
+    sockets that systemd passed, by descriptor. `environment`: of the application."""
 
     config: Config
     warnings: list[str]
     given: Mapping[str, Given]
     file: "SettingsFile | None"
+    passed: Mapping[int, str] = MappingProxyType({})
     environment: Environment = Environment()
 
     def origin(self, name: str) -> Given:
@@ -65,7 +70,7 @@ class Settings(NamedTuple):
         elif origin.source is Source.VARIABLE:
             example = f"{origin.place}={error.example}"
         else:
-            return error
+            origin, example = origin._replace(place=row.flag), f"{row.flag} {error.example}"
         return ConfigError(f"{origin.spelled(row)}: {error.problem}; e.g. {example}")
 
 
@@ -83,25 +88,28 @@ class Command:
 
     def read(self) -> Settings:
         """Flags beat IOTAX_NAME, which beats common variables such as PORT, which beat the settings
-        file, which beats defaults.
+        file, which beats defaults. Sockets that systemd passed beat PORT, and are served if nothing
+        else names an address.
 
-        The warnings name each unknown IOTAX_ variable, those that describe a service, and a file
-        that is not read. Errors: ConfigError.
+        The warnings name each unknown IOTAX_ variable, those that describe a service, a file that
+        is not read, and passed sockets that are not served. Errors: ConfigError.
         """
         environ, warnings = _without_services(self._environ)
+        passed = passed_sockets(environ)
         layers = self._layers(environ)
         document, ignored = _document(_merged(layers), self._directory)
-        given = _given(layers, document)
+        given = _given(layers, document, passed)
         file = document.file if document is not None else None
-        settings = self._with_environment(Settings(_config(given), [], given, file))
-        warnings += [*ignored, *_unknown_variables(environ), *settings.environment.warnings]
+        settings = self._with_environment(Settings(_config(given), [], given, file, passed))
+        warnings += [*ignored, *_unknown_variables(environ), *_unused_sockets(settings)]
+        warnings += settings.environment.warnings
         return settings._replace(warnings=warnings)
 
     def read_again(self, former: Settings) -> Settings:
         """Read the file of `former` and the env files again. What only a restart changes stays, and
         a warning names it. Errors: ConfigError."""
         document = former.file.read() if former.file is not None else None
-        given = _given(self._layers(_without_services(self._environ)[0]), document)
+        given = _given(self._layers(_without_services(self._environ)[0]), document, former.passed)
         wanted = former._replace(config=_config(given), given=given)
         fixed = {row.name for row in OPTIONS.values() if row.until_restart}
         if wanted.config.workers == 0:  # this process is a supervisor
@@ -190,12 +198,34 @@ def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | N
     return find(directory, chosen.value, f"{chosen.place}{between}{chosen.value}")
 
 
+def _unused_sockets(settings: Settings) -> list[str]:
+    """A warning that names them. Errors: ConfigError if an address names a socket that was not
+    passed."""
+    passed, addresses = settings.passed, settings.config.addresses
+    for address in addresses:
+        if isinstance(address, PassedAddress) and not descriptors_of(address, passed):
+            known = ", ".join(sorted(set(passed.values()))) or "nothing"
+            problem = f'"{address}" names no passed socket; LISTEN_FDNAMES has {known}'
+            raise settings.explained(OptionError("bind", problem, "fd://3"))
+    unused = unused_sockets(passed, addresses)
+    named = ", ".join(f"fd://{descriptor} ({name})" for descriptor, name in unused.items())
+    return [f"Closing passed sockets that --bind does not name: {named}"] if named else []
+
+
 def _exists(directory: str, name: str) -> bool:
     return os.path.lexists(os.path.join(directory, name))
 
 
-def _given(layers: Sequence[dict[str, Given]], document: "Document | None") -> dict[str, Given]:
-    values = _merged([*layers, document.values() if document is not None else {}])
+def _given(
+    layers: Sequence[dict[str, Given]], document: "Document | None", passed: Mapping[int, str]
+) -> dict[str, Given]:
+    flags, own, common = layers
+    file = document.values() if document is not None else {}
+    if passed and not any(_is_set(_merged([flags, own, file]).get(name)) for name in _ADDRESS):
+        served = tuple(PassedAddress(descriptor) for descriptor in passed)
+        common = {**common, "bind": Given(served, Source.VARIABLE, LISTEN_FDS)}
+        common.pop("port", None)
+    values = _merged([flags, own, common, file])
     port = values.get("port")
     by_platform = port is not None and port.place == OPTIONS["port"].variable_too
     if port is not None and by_platform and "host" not in values:

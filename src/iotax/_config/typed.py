@@ -31,6 +31,7 @@ class ServerOptions(TypedDict, total=False):
     spool_dir: str
     spool_max: int | str
     server_header: str
+    request_id_header: str
     slow_request: float | str
     request_timeout: float | str
     request_timeout_grace: float | str
@@ -41,6 +42,8 @@ class ServerOptions(TypedDict, total=False):
     forwarded_headers: str | Sequence[str]
     log_level: str
     access_log: bool
+    access_log_format: str | None
+    log_format: str
     access_logfile: str
     error_logfile: str
     color: str

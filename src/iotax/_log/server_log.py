@@ -23,6 +23,7 @@ _EXAMPLE = "/var/log/iotax.log"
 _LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
 _opened: list[int] = []
 _made: set[int] = set()  # those whose files did not exist
+_makes_records = False
 
 
 def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True) -> None:
@@ -42,11 +43,27 @@ def open_log(config: Config, environ: Mapping[str, str], *, threads: bool = True
         level=config.log_level,
         color=colored(config.color, error_fd, environ),
         prefix=not os.isatty(error_fd),
+        json=config.log_format == "json",
         paths=(_path(config.error_logfile), _path(config.access_logfile)),
         threads=threads,
     )
     _close(_opened)
     _opened.extend(files)
+    global _makes_records
+    _makes_records = config.log_format == "json"
+
+
+def makes_records() -> bool:
+    """Whether the log is open and its lines are JSON records."""
+    return _makes_records
+
+
+def access_lines_have_time(config: Config) -> bool:
+    """Whether access lines in the default format begin with the time: not on a terminal."""
+    if config.access_logfile == "-":
+        return not os.isatty(_STDOUT)
+    named = descriptor_named_by(config.access_logfile)
+    return named is None or not os.isatty(named)
 
 
 def give_files(uid: int, gid: int) -> None:

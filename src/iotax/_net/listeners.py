@@ -10,39 +10,39 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Self
 
 from iotax._config.address import (
     EVERY_HOST,
     UNIX_PATH_BYTES_MAX,
     Address,
+    PassedAddress,
     TcpAddress,
     UnixAddress,
     authority,
 )
+from iotax._config.passed import descriptors_of
 from iotax._log import server_log
-
-
-class BindError(OSError):
-    """Listening on an address failed. The message says why; `errno` is that of the system call."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(number, text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
+from iotax._net.bind_error import BindError
+from iotax._net.passed import take_over
 
 
 class Listener:
     """One listening, non-blocking socket. `label` is its authority ("127.0.0.1:8000") or
-    "unix:PATH"."""
+    "unix:PATH". `passed`: another process keeps the socket."""
 
     def __init__(
-        self, sock: socket.socket, label: str, *, port: int = 0, made: os.stat_result | None = None
+        self,
+        sock: socket.socket,
+        label: str,
+        *,
+        port: int = 0,
+        made: os.stat_result | None = None,
+        passed: bool = False,
     ) -> None:
-        self.socket, self.label, self.port = sock, label, port
+        self.socket, self.label, self.port, self.passed = sock, label, port, passed
         self._made, self._maker = made, os.getpid()
 
     @property
@@ -51,19 +51,23 @@ class Listener:
         return stat.S_IMODE(self._made.st_mode) if self._made else 0
 
     @property
+    def is_unix(self) -> bool:
+        return self.label.startswith("unix:")
+
+    @property
     def url(self) -> str:
-        return self.label if self._made else f"http://{self.label}"
+        return self.label if self.is_unix else f"http://{self.label}"
 
     @property
     def clickable(self) -> str:
         """A URL for a browser on this machine, if `url` does not work there; else ""."""
         host, _, port = self.label.rpartition(":")
-        return f"http://127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") and not self._made else ""
+        return f"http://127.0.0.1:{port}" if self.port and host in ("0.0.0.0", "[::]") else ""
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine can connect."""
-        if self._made:
+        if self.is_unix:
             return True
         host = self.label.rpartition(":")[0].strip("[]").partition("%")[0]
         address = ipaddress.ip_address(host)
@@ -116,9 +120,9 @@ class Listeners:
         for note in notes:
             server_log.info(note)
 
-    def descriptors(self) -> list[tuple[int, str]]:
+    def descriptors(self) -> list[tuple[int, str, bool]]:
         """Descriptors with labels for the log: a path that is not valid UTF-8 has \\xNN."""
-        return [(one.socket.fileno(), _printable(one.label)) for one in self.all]
+        return [(one.socket.fileno(), _printable(one.label), one.passed) for one in self.all]
 
     def hand_over(self) -> None:
         """Close the descriptors, of which a worker has duplicates. Keep the files of Unix
@@ -143,9 +147,11 @@ def open_listeners(
     backlog: int,
     unix_mode: int | None,
     example: Callable[[TcpAddress], str],
+    passed: Mapping[int, str] = MappingProxyType({}),
 ) -> Listeners:
     """Bind and listen on every address, all or none. `example`: formats an address as the user
-    would type it. Errors: BindError.
+    would type it. `passed`: names of passed sockets. Their descriptors stay open: the listeners
+    have duplicates. Errors: BindError.
     """
     found: list[Listener] = []
     asked = list(addresses)
@@ -153,6 +159,8 @@ def open_listeners(
         for address in asked:
             if isinstance(address, UnixAddress):
                 found.append(_open_unix(address, backlog, unix_mode))
+            elif isinstance(address, PassedAddress):
+                found.extend(_take_over(address, passed))
             else:
                 others = [one for one in asked if one is not address]
                 found.extend(_open_tcp(address, others, backlog, example))
@@ -168,6 +176,21 @@ def open_listeners(
         Listeners(found).close()
         raise
     return Listeners(found)
+
+
+def _take_over(address: PassedAddress, passed: Mapping[int, str]) -> Iterator[Listener]:
+    descriptors = descriptors_of(address, passed)
+    if not descriptors:
+        raise BindError(
+            errno.ENOENT, f"{address}: no passed socket has this name; use its number, e.g. fd://3"
+        )
+    for sock in map(take_over, descriptors):
+        name = sock.getsockname()
+        if sock.family == socket.AF_UNIX:
+            path = os.fsdecode(name).replace("\0", "@", 1)  # of an abstract name (unix(7))
+            yield Listener(sock, f"unix:{path}", passed=True)
+        else:
+            yield Listener(sock, authority(name[0], name[1]), port=name[1], passed=True)
 
 
 def _open_tcp(

@@ -1,6 +1,6 @@
 """Describes the requests that workers run, as they write them into the scoreboard.
 
-Decides the wording. Knows only the seat of a worker.
+Decides the wording. Knows only the slot of a worker.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ class Call(NamedTuple):
 
 
 class Calls:
-    """Reads `page`, also after the worker has exited."""
+    """Reads `scoreboard`, also after the worker has exited."""
 
-    def __init__(self, page: _iotax.Page) -> None:
-        self._page = page
+    def __init__(self, scoreboard: _iotax.Scoreboard) -> None:
+        self._scoreboard = scoreboard
 
-    def of(self, seat: int) -> list[Call]:
-        return [Call(*call) for call in self._page.calls(seat)]
+    def of(self, slot: int) -> list[Call]:
+        return [Call(*call) for call in self._scoreboard.calls(slot)]
 
-    def clause(self, seat: int) -> str:
+    def clause(self, slot: int) -> str:
         """ "while running …": the end of a log line about the worker."""
-        return describe(self.of(seat))
+        return describe(self.of(slot))
 
 
 def describe(calls: Sequence[Call]) -> str:

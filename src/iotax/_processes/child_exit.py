@@ -20,6 +20,7 @@ from iotax._net.listeners import Listeners
 from iotax._processes import forking
 from iotax._processes.exit_status import Exit
 from iotax._processes.lifecycle import Cause
+from iotax._processes.live_settings import LiveSettings
 from iotax._processes.parts import Parts
 from iotax._processes.pool import HookProcess, Worker
 from iotax._processes.worker_process import buffer_lines
@@ -67,6 +68,13 @@ def _mark_dead(pid: int) -> None:
         server_log.error(f"prometheus_client cannot mark worker [{pid}] as dead: {summary(error)}")
 
 
+def is_wanted(settings: LiveSettings) -> bool:
+    """Whether exits of workers have hook processes."""
+    own = settings.environment.variables.get(_PROMETHEUS)
+    uses_prometheus = own.value if own is not None else os.environ.get(_PROMETHEUS)
+    return bool(settings.config.hooks or uses_prometheus)
+
+
 class ChildExits:
     def __init__(self, parts: Parts) -> None:
         self._settings, self._listeners = parts.settings, parts.listeners
@@ -76,7 +84,7 @@ class ChildExits:
     def start(self, worker: Worker, cause: Cause, exited: Exit) -> None:
         """Called when `worker` has exited."""
         config, now = self._settings.config, self._system.now()
-        if self._shutdown.is_immediate or not (config.hooks or self._uses_prometheus()):
+        if self._shutdown.is_immediate or not is_wanted(self._settings):
             return
         info = WorkerInfo(worker.number, worker.pid, worker.age(now), cause.value, exited.code)
         try:
@@ -87,10 +95,6 @@ class ChildExits:
             )
             return
         self._pool.hook_processes[pid] = HookProcess(pid, worker.pid, now + SECONDS)
-
-    def _uses_prometheus(self) -> bool:
-        own = self._settings.environment.variables.get(_PROMETHEUS)
-        return bool(own.value if own is not None else os.environ.get(_PROMETHEUS))
 
     def ended(self, pid: int, exited: Exit) -> None:
         """Called when a process that is not a child of the pool has exited."""

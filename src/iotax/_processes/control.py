@@ -81,7 +81,7 @@ class Control:
 
     def _abort(self, worker: Worker) -> None:
         """Truncate its responses, visibly to the clients; the worker is killed afterwards."""
-        for call in self._calls.of(worker.seat):
+        for call in self._calls.of(worker.slot):
             server_log.warning(f"Aborted: {call}")
         worker.channel.send(Order.NOW)
         self.expect_exit(worker, "", self._leave_seconds)

@@ -30,7 +30,7 @@ class ExitFunctions:
             atexit.register = self._register
 
     def _record(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Replaces atexit.register(); modules that imported the name go on calling this."""
+        """Replaces atexit.register(); modules that imported the name continue to call this."""
         if self._records:
             self._recorded.append(function)
         return self._register(function, *args, **kwargs)

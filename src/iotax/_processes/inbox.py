@@ -49,11 +49,11 @@ class Inbox:
         elif (
             self._parts.shutdown.stop is None
             and worker.state is State.READY
-            and (wish := self._wish(worker, message)) is not None
+            and (replacement := self._replacement(worker, message)) is not None
         ):
-            self._parts.control.want(worker, wish)
+            self._parts.control.want(worker, replacement)
 
-    def _wish(self, worker: Worker, message: Message) -> Replacement | None:
+    def _replacement(self, worker: Worker, message: Message) -> Replacement | None:
         if message.kind == Report.SIGTERM:
             return Replacement("SIGTERM")
         if message.kind == Report.THREADS_LOST:

@@ -20,8 +20,11 @@ ReadAgain = Callable[[Settings], Settings]
 
 
 class LiveSettings:
+    """`error`: the first line of what was wrong when they were read last; "": nothing."""
+
     def __init__(self, settings: Settings, target: Target, read_again: ReadAgain) -> None:
         self._settings, self._target, self._read_again = settings, target, read_again
+        self.error = ""
 
     @property
     def config(self) -> Config:
@@ -40,10 +43,12 @@ class LiveSettings:
 
     def read_again(self) -> bool:
         """False: something is wrong, and nothing has changed."""
+        self.error = ""
         try:
             found = self._read_again(self._settings)
             self._enter(found)
         except ConfigError as error:
+            self.error = error.lines[0]
             for line in error.lines:
                 server_log.error(line)
             server_log.error("Keeping the current settings and workers")
@@ -57,12 +62,14 @@ class LiveSettings:
 
     def _enter(self, found: Settings) -> None:
         """Change what new processes inherit from this one. Errors: ConfigError."""
-        config = found.config
+        config, changes_log = found.config, _of_log(found.config) != _of_log(self.config)
         try:
-            working_directory.change(config.chdir, config.pythonpath)
-            if _of_log(config) != _of_log(self.config):
+            if changes_log:
                 server_log.open_log(config, os.environ, threads=False)
+            working_directory.change(config.chdir, config.pythonpath)
         except OptionError as error:
+            if changes_log:
+                server_log.open_log(self.config, os.environ, threads=False)
             raise found.explained(error) from None
 
 

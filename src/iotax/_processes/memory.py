@@ -15,7 +15,7 @@ class Cgroup:
     """The memory cgroup of this process. Without one, every value is unknown."""
 
     def __init__(self, root: Path = _ROOT, membership: Path = Path("/proc/self/cgroup")) -> None:
-        self._v2, self._v1 = _folders(root, membership)
+        self._v2, self._v1 = _directories(root, membership)
 
     def oom_kills(self) -> int:
         """Number of processes in it that the kernel's OOM killer has killed; 0 when unknown."""
@@ -46,7 +46,7 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _folders(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
+def _directories(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
     """The first existing directory of v2 and of v1's memory controller."""
     try:
         lines = membership.read_text().splitlines()
@@ -64,9 +64,9 @@ def _folders(root: Path, membership: Path) -> tuple[Path | None, Path | None]:
 
 def _existing(root: Path, path: str, file: str) -> Path | None:
     # In a container the path may be the host's, while the files are at the root.
-    for folder in (root / path.lstrip("/"), root):
-        if (folder / file).exists():
-            return folder
+    for directory in (root / path.lstrip("/"), root):
+        if (directory / file).exists():
+            return directory
     return None
 
 

@@ -19,7 +19,11 @@ GIL_STUCK_SECONDS: Final = 1.0
 
 class Monitor:
     def __init__(self, parts: Parts) -> None:
-        self._settings, self._system, self._page = parts.settings, parts.system, parts.page
+        self._settings, self._system, self._scoreboard = (
+            parts.settings,
+            parts.system,
+            parts.scoreboard,
+        )
         self._pool, self._control, self._calls = parts.pool, parts.control, parts.calls
         self._next_look = 0.0
 
@@ -56,7 +60,7 @@ class Monitor:
     def log_running_calls(self) -> None:
         now = self._system.now()
         for worker in filter(lambda worker: worker.pid, self._pool.workers):
-            calls = self._calls.of(worker.seat)
+            calls = self._calls.of(worker.slot)
             running = "\n".join(f"  {call}" for call in calls) or "  no request"
             age = exit_status.age(worker.age(now))
             server_log.info(f"Worker [{worker.pid}], {age} old, runs\n{running}")
@@ -73,10 +77,10 @@ class Monitor:
 
     def _look_at(self, worker: Worker, now: float) -> None:
         """Called once a second while requests run; an idle worker reports its next request."""
-        turns, calls = self._page.turns(worker.seat), self._page.calls(worker.seat)
+        turns, calls = self._scoreboard.turns(worker.slot), self._scoreboard.calls(worker.slot)
         if not calls and turns == worker.turns_seen:
             worker.is_watched = False
-            self._page.watch(worker.seat, False)
+            self._scoreboard.watch(worker.slot, False)
         worker.turns_seen = turns
         if worker.state is not State.READY:
             return
@@ -95,7 +99,7 @@ class Monitor:
     def _seems_stuck(self, worker: Worker, now: float) -> bool:
         """Whether a call holds the GIL. Checked twice: after a freeze, the scoreboard can be
         outdated."""
-        waits = self._page.gil_stuck(worker.seat) >= GIL_STUCK_SECONDS
+        waits = self._scoreboard.gil_stuck(worker.slot) >= GIL_STUCK_SECONDS
         waits = waits and not self._system.is_stopped(worker.pid)
         confirmed = worker.seems_stuck.is_confirmed(waits, now)
         if waits and not confirmed:
@@ -106,7 +110,7 @@ class Monitor:
         """A call holds the GIL, so its stack can only be dumped from C (faulthandler)."""
         worker.stuck_reported = True
         server_log.error(
-            f"Worker [{worker.pid}] is stuck {self._calls.clause(worker.seat)}: a call has held the"
+            f"Worker [{worker.pid}] is stuck {self._calls.clause(worker.slot)}: a call has held the"
             f" GIL for more than {GIL_STUCK_SECONDS:g} s; stacks of its threads:"
         )
         self._control.dump_stacks(worker)

@@ -11,6 +11,7 @@ from iotax._processes.calls import Calls
 from iotax._processes.control import LEAVE_SECONDS, Control
 from iotax._processes.failures import Failures
 from iotax._processes.live_settings import LiveSettings, ReadAgain
+from iotax._processes.notifier import Notifier
 from iotax._processes.pool import Pool
 from iotax._processes.shutdown import Shutdown
 from iotax._processes.signals import SignalQueue
@@ -25,7 +26,7 @@ class Parts:
     listeners: Listeners
     system: System
     signals: SignalQueue
-    page: _iotax.Page
+    scoreboard: _iotax.Scoreboard
     target: Target
     pool: Pool
     backoff: Backoff
@@ -34,6 +35,7 @@ class Parts:
     control: Control
     spawner: Spawner
     shutdown: Shutdown
+    notifier: Notifier
 
     @property
     def config(self) -> Config:
@@ -50,13 +52,14 @@ def connect(
     interactive: bool,
     read_again: ReadAgain = lambda settings: settings,
     leave_seconds: float = LEAVE_SECONDS,
+    notifier: Notifier | None = None,
 ) -> Parts:
-    """Draining workers have a seat too, so the scoreboard has two for each possible worker."""
-    seats = 2 * target.count_max
-    page = system.page(seats, settings.config.threads)
+    """Draining workers have a slot too, so the scoreboard has two for each possible worker."""
+    slots = 2 * target.count_max
+    scoreboard = system.scoreboard(slots, settings.config.threads)
     live = LiveSettings(settings, target, read_again)
     signals = system.signals()
-    pool, calls, backoff = Pool(seats), Calls(page), Backoff()
+    pool, calls, backoff = Pool(slots), Calls(scoreboard), Backoff()
     failures = Failures(pool, target, backoff, system.now)
     control = Control(
         system,
@@ -71,7 +74,7 @@ def connect(
         signals,
         settings=live,
         listeners=listeners,
-        page=page,
+        scoreboard=scoreboard,
         interactive=interactive,
     )
     return Parts(
@@ -79,7 +82,7 @@ def connect(
         listeners=listeners,
         system=system,
         signals=signals,
-        page=page,
+        scoreboard=scoreboard,
         target=target,
         pool=pool,
         backoff=backoff,
@@ -88,4 +91,5 @@ def connect(
         control=control,
         spawner=spawner,
         shutdown=Shutdown(system, pool, control, calls, settings=live, listeners=listeners),
+        notifier=notifier or Notifier(),
     )

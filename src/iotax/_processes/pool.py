@@ -3,9 +3,8 @@
 Decides what is known about each and which of them exist. Must not know how they start or end.
 """
 
-import itertools
-from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import (
@@ -75,18 +74,22 @@ class Worker(Child):
     """`replacement`: why it has to be replaced, until it exits; `replaces`: the worker that drains
     as soon as this one is ready."""
 
-    seat: int = -1
-    number: int = 0  # from 1, of no other worker that exists
+    slot: int = -1
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
     leaves_for: Cause = Cause.OTHER  # without a replacement
     code_generation: int = 0  # of the code that it runs
-    is_watched: bool = False  # requests run: the monitor reads its seat of the scoreboard
+    is_watched: bool = False  # requests run: the monitor reads its slot of the scoreboard
     turns_seen: int = -1
     aborts_first: bool = False  # abort its requests before it is killed
     stuck_reported: bool = False  # it was logged that a call holds its GIL
     seems_stuck: Suspicion = field(default_factory=Suspicion)
+
+    @property
+    def number(self) -> int:
+        """In the logs, hooks and IOTAX_WORKER: from 1, and of no other worker that exists."""
+        return self.slot + 1
 
     def cannot_serve(self) -> bool:
         return self.replacement is not None and self.replacement.urgent
@@ -116,15 +119,15 @@ class HookProcess:
 class Pool:
     """All processes of the supervisor, from their start until their exit has been seen.
 
-    - Each of the `seats` of the scoreboard is free or belongs to one worker.
+    - Each of the `slots` of the scoreboard is free or belongs to one worker.
     """
 
-    def __init__(self, seats: int) -> None:
+    def __init__(self, slots: int) -> None:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
         self.hook_processes: dict[int, HookProcess] = {}  # by their process ids
         self.has_served = False  # a worker has become ready at least once
-        self._free = deque(range(seats))
+        self._free = list(range(slots))  # a heap
 
     def children(self) -> list[Child]:
         return [*self.others, *self.workers]
@@ -135,22 +138,17 @@ class Pool:
     def ready_and_wanted(self) -> list[Worker]:
         return [w for w in self.workers if w.state is State.READY and w.replacement is None]
 
-    def free_seats(self) -> int:
+    def free_slots(self) -> int:
         return len(self._free)
 
-    def take_seat(self) -> int:
-        """Take a seat for a worker that is about to start. Requires a free one."""
-        return self._free.popleft()
+    def take_slot(self) -> int:
+        """Take the smallest free slot for a worker that is about to start: with N workers that are
+        replaced one by one, no worker number is above N + 1. Requires a free one."""
+        return heappop(self._free)
 
-    def free_number(self) -> int:
-        """The smallest number from 1 that no worker has. A worker keeps its number until its exit
-        has been seen, so with N workers that are replaced one by one, none has more than N + 1."""
-        taken = {worker.number for worker in self.workers}
-        return next(number for number in itertools.count(1) if number not in taken)
-
-    def give_back(self, seat: int) -> None:
-        """Return the seat of a worker that could not be started."""
-        self._free.append(seat)
+    def give_back(self, slot: int) -> None:
+        """Return the slot of a worker that could not be started."""
+        heappush(self._free, slot)
 
     def add(self, child: Child) -> None:
         if isinstance(child, Worker):
@@ -159,9 +157,9 @@ class Pool:
             self.others.append(child)
 
     def remove(self, child: Child) -> None:
-        """Forget a process, and free its seat if it is a worker."""
+        """Forget a process, and free its slot if it is a worker."""
         if isinstance(child, Worker):
             self.workers.remove(child)
-            self._free.append(child.seat)
+            heappush(self._free, child.slot)
         else:
             self.others.remove(child)

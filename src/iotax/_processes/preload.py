@@ -23,7 +23,7 @@ from iotax._runtime import native
 
 @dataclass(frozen=True)
 class TemplateJob:
-    """`worker` is the job of its forks, without a seat and a channel."""
+    """`worker` is the job of its forks, without a slot and a channel."""
 
     worker: WorkerJob
     channel: Channel
@@ -71,6 +71,6 @@ class TemplateJob:
                 server_log.error("No worker can be forked: the template has too many open files")
                 continue
             end = Channel.from_descriptor(message.descriptor)
-            job = worker.of_order(message.text, end)
+            job = replace(worker, slot=int(message.text), channel=end)
             forking.fork_for_adoption(job.run, become_worker, end.send_not_forked)
             end.close()

@@ -74,7 +74,7 @@ class Production:
         """End the server at its first start; later, keep the serving workers and retry."""
         if not self._pool.has_served:
             what = f"iotax: process [{child.pid}] was to load {self._parts.config.app}, but {why}"
-            terminal.say(what if why else f"\n{child.boot_error}")
+            terminal.show_failure(what if why else f"\n{child.boot_error}")
             self._parts.shutdown.give_up()
             return
         if why:

@@ -20,7 +20,8 @@ class Order(StrEnum):
     TRANSFER = "transfer"  # after PAUSE: send the idle connections to the supervisor
     ADOPT = "adopt"  # serve the connection that this message carries
     REOPEN = "reopen"  # reopen the log files
-    FORK = "fork"  # to a template, with seat, number and channel of the worker to fork
+    TURN = "turn"  # do nothing: the loop has turned when it has read this
+    FORK = "fork"  # to a template, with slot and channel of the worker to fork
     IMPORT = "import"  # to the template of --reload: import these modules too
 
 

@@ -15,14 +15,23 @@ from iotax._processes.lifecycle import Cause, Event, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
 from iotax._processes.pool import Child, Worker
+from iotax._processes.service_status import ServiceStatus
 
 # Of a worker that was asked to exit; 0: none.
 _USUAL_SIGNALS: Final = (0, signal.SIGINT, signal.SIGTERM)
 
 
 class Reaper:
-    def __init__(self, parts: Parts, policy: Policy, inbox: Inbox, child_exits: ChildExits) -> None:
-        self._policy, self._inbox, self._child_exits = policy, inbox, child_exits
+    def __init__(
+        self,
+        parts: Parts,
+        policy: Policy,
+        inbox: Inbox,
+        child_exits: ChildExits,
+        service: ServiceStatus,
+    ) -> None:
+        self._policy, self._inbox = policy, inbox
+        self._child_exits, self._service = child_exits, service
         self._system, self._pool, self._shutdown = parts.system, parts.pool, parts.shutdown
         self._backoff, self._calls = parts.backoff, parts.calls
         self._oom_kills = self._system.oom_kills()
@@ -68,21 +77,25 @@ class Reaper:
         if isinstance(child, Worker) and (child.is_leaving or is_stopping):
             self._log_exit(child, before, exited)
         elif child.boot_error:
-            self._policy.on_boot_failure(child, "")
+            self._boot_failed(child, "")
         elif before is State.BOOTING and exited.signal == signal.SIGTERM:
             self._was_asked_while_booting(child)
         elif before is not State.READY:
             why = child.killed_because() or f"it {exited}"
-            self._policy.on_boot_failure(child, why)
+            self._boot_failed(child, why)
         else:
             self._log_failure(child, str(exited))
             self._backoff.ended(child.started, self._system.now())
+
+    def _boot_failed(self, child: Child, why: str) -> None:
+        self._policy.on_boot_failure(child, why)
+        self._service.boot_failed(child, why)
 
     def _log_failure(self, child: Child, what: str) -> None:
         if isinstance(child, Worker):
             age = exit_status.age(child.age(self._system.now()))
             server_log.error(
-                f"Worker [{child.pid}] {what} after {age} {self._calls.clause(child.seat)};"
+                f"Worker [{child.pid}] {what} after {age} {self._calls.clause(child.slot)};"
                 " starting a replacement"
             )
         else:
@@ -96,7 +109,7 @@ class Reaper:
 
     def _log_exit(self, worker: Worker, before: State, exited: Exit) -> None:
         """Log only unexpected exits."""
-        calls = self._calls.clause(worker.seat)
+        calls = self._calls.clause(worker.slot)
         if before is State.KILLED:
             if why := worker.killed_because():
                 server_log.warning(f"Worker [{worker.pid}] was killed {calls}: {why}")

@@ -117,8 +117,12 @@ def next_steps(
 
 def _usefulness(worker: Worker) -> tuple[bool, bool, bool, float]:
     """Sort key: when there are too many workers, the first ones are kept."""
-    wish = worker.replacement
-    return worker.cannot_serve(), worker.state is not State.READY, wish is not None, worker.started
+    return (
+        worker.cannot_serve(),
+        worker.state is not State.READY,
+        worker.replacement is not None,
+        worker.started,
+    )
 
 
 def _kills(workers: Sequence[Worker], wanted: int) -> list[Step]:

@@ -37,7 +37,7 @@ class Replacer:
             self._target.wanted(),
             counts=self._target.counts,
             can_start=self._policy.can_start(self._system.now()),
-            slots=self._pool.free_seats(),
+            slots=self._pool.free_slots(),
             is_short_of_memory=self._is_short_of_memory,
         ):
             for step in steps:

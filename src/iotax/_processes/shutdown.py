@@ -60,7 +60,7 @@ class Shutdown:
             self.stop = Stop(EXIT_STOPPED, order, now, kill_at)
             self._order_all(order)
         elif self.stop is None or self._is_second(number, now, self.stop):
-            aborted = sum(len(self._calls.of(worker.seat)) for worker in self._pool.workers)
+            aborted = sum(len(self._calls.of(worker.slot)) for worker in self._pool.workers)
             server_log.warning(describe_immediate_stop(number, aborted))
             self.stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
             self._order_all(Order.NOW)

@@ -149,11 +149,14 @@ class WithoutSupervisor:
     it: none of them ends the process. Install it before the application is imported, so that the
     application's own handlers stay.
 
-    `hang_up` is called in the main thread when the terminal has closed.
+    `hang_up` is called in the main thread when the terminal has closed, `refused` when a signal to
+    reload was refused.
     """
 
-    def __init__(self, hang_up: Callable[[], None]) -> None:
-        self._hang_up, self._terminal = hang_up, Terminal()
+    def __init__(
+        self, hang_up: Callable[[], None], refused: Callable[[signal.Signals], None]
+    ) -> None:
+        self._hang_up, self._refused, self._terminal = hang_up, refused, Terminal()
 
     def install(self) -> None:
         leave_terminal_in_background()
@@ -178,6 +181,7 @@ class WithoutSupervisor:
             f"{signal.Signals(number).name} is refused: with --workers 0 there is no worker to"
             " replace; restart the server, or use --workers 1"
         )
+        self._refused(signal.Signals(number))
 
     def _on_usr1(self, _number: int, _frame: FrameType | None) -> None:
         server_log.reopen()

@@ -40,12 +40,12 @@ class Spawner:
         *,
         settings: LiveSettings,
         listeners: Listeners,
-        page: _iotax.Page,
+        scoreboard: _iotax.Scoreboard,
         interactive: bool,
     ) -> None:
         self._system, self._pool, self._failures, self._queue = system, pool, failures, queue
         self._settings, self._listeners = settings, listeners
-        self._page, self._interactive = page, interactive
+        self._scoreboard, self._interactive = scoreboard, interactive
 
     def start_worker(
         self,
@@ -56,25 +56,25 @@ class Spawner:
     ) -> Worker | None:
         """Fork a worker from `template`, or from the supervisor. `adapt` returns its job. None: a
         worker cannot be started now."""
-        if not self._pool.free_seats():
+        if not self._pool.free_slots():
             return None  # wait until a worker exits
         ends = self._open_channel()
         if ends is None:
             return None
         ours, theirs = ends
-        seat, number = self._pool.take_seat(), self._pool.free_number()
-        self._page.clear(seat)
-        worker = Worker(ours, self._system.now(), seat=seat, number=number, replaces=replaces)
+        slot = self._pool.take_slot()
+        self._scoreboard.clear(slot)
+        worker = Worker(ours, self._system.now(), slot=slot, replaces=replaces)
         worker.graceful_seconds = self._settings.config.graceful_timeout
         if template is not None:
             worker.state, worker.template = State.FORKING, template
-            template.channel.send(Order.FORK, f"{seat} {number}", theirs.fileno())
+            template.channel.send(Order.FORK, str(slot), theirs.fileno())
         else:
-            worker.pid = self._fork(adapt(self._job(theirs, seat, number)), ours)
+            worker.pid = self._fork(adapt(self._job(theirs, slot)), ours)
         theirs.close()
         if not worker.pid and worker.state is not State.FORKING:
             ours.close()
-            self._pool.give_back(seat)
+            self._pool.give_back(slot)
             return None
         self._pool.add(worker)
         if worker.pid:
@@ -88,12 +88,12 @@ class Spawner:
 
     def start(self, make: Callable[[WorkerJob], Job]) -> Child | None:
         """Start a process other than a worker. `make` returns its job, and takes the channel from
-        the job of a worker without a seat. None: a process cannot be started now."""
+        the job of a worker without a slot. None: a process cannot be started now."""
         ends = self._open_channel()
         if ends is None:
             return None
         ours, theirs = ends
-        pid = self._fork(make(self._job(theirs, -1, 0)), ours)
+        pid = self._fork(make(self._job(theirs, -1)), ours)
         theirs.close()
         if not pid:
             ours.close()
@@ -107,15 +107,14 @@ class Spawner:
         """Start a process without a channel. Returns its process id. Errors: OSError."""
         return self._system.fork(job.run, lambda: self._become_child(None))
 
-    def _job(self, channel: Channel, seat: int, number: int) -> WorkerJob:
+    def _job(self, channel: Channel, slot: int) -> WorkerJob:
         return WorkerJob(
             config=self._settings.config,
             listeners=self._listeners,
             channel=channel,
             supervisor=os.getpid(),
-            page=self._page,
-            seat=seat,
-            number=number,
+            scoreboard=self._scoreboard,
+            slot=slot,
             interactive=self._interactive,
         )
 

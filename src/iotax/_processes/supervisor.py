@@ -20,12 +20,14 @@ from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER
 from iotax._processes.live_settings import ReadAgain
 from iotax._processes.monitor import Monitor
+from iotax._processes.notifier import Notifier
 from iotax._processes.parts import Parts, connect
 from iotax._processes.policy import Policy
 from iotax._processes.production import Production
 from iotax._processes.protocol import Order
 from iotax._processes.reaper import Reaper
 from iotax._processes.replacer import Replacer
+from iotax._processes.service_status import ServiceStatus
 from iotax._processes.system import System
 from iotax._processes.target import Target
 
@@ -42,7 +44,8 @@ class Supervisor:
         self._replacer = Replacer(parts, policy)
         self._inbox = Inbox(parts, policy, self._replacer)
         self._child_exits = ChildExits(parts)
-        self._reaper = Reaper(parts, policy, self._inbox, self._child_exits)
+        self._service = ServiceStatus(parts)
+        self._reaper = Reaper(parts, policy, self._inbox, self._child_exits, self._service)
 
     def run(self) -> int:
         """Supervise until all processes have exited. Returns the exit code; raises Forked in
@@ -64,6 +67,7 @@ class Supervisor:
         self._child_exits.enforce_exits(now)
         if self._shutdown.stop is None and self._shutdown.watches_terminal():
             self._shutdown.request_if_terminal_is_gone()
+        self._service.tick(now)
         if self._shutdown.stop is not None:
             self._policy.stopping()
             self._shutdown.turn(now)
@@ -94,6 +98,7 @@ class Supervisor:
         if not self._backoff.allows(self._system.now()):
             yield self._backoff.until
         yield from self._monitor.dues()
+        yield from self._service.dues()
         yield from self._policy.dues()
 
     def _read_signals(self) -> None:
@@ -123,8 +128,11 @@ class Supervisor:
         if self._shutdown.request_if_terminal_is_gone():
             return
         self._shutdown.hup_came()
+        self._service.reload_began()
         if self._settings.read_again():
             self._policy.on_hup()
+        else:
+            self._service.reload_failed(self._settings.error)
 
 
 def production_supervisor(
@@ -134,6 +142,7 @@ def production_supervisor(
     read_again: ReadAgain = lambda settings: settings,
     interactive: bool = False,
     system: System | None = None,
+    notifier: Notifier | None = None,
 ) -> Supervisor:
     parts = connect(
         settings,
@@ -142,5 +151,6 @@ def production_supervisor(
         read_again=read_again,
         system=system or System(),
         interactive=interactive,
+        notifier=notifier,
     )
     return Supervisor(parts, Production(parts))

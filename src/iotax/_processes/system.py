@@ -35,9 +35,9 @@ class System:
         """Whether the terminal has closed and the server has to stop because of it."""
         return self._terminal.is_gone()
 
-    def page(self, seats: int, threads: int) -> _iotax.Page:
+    def scoreboard(self, slots: int, threads: int) -> _iotax.Scoreboard:
         """The scoreboard: shared memory in which workers report their activity."""
-        return _iotax.Page(seats, threads)
+        return _iotax.Scoreboard(slots, threads)
 
     def adopt_orphans(self) -> None:
         """Become the parent of every descendant whose own parent exits."""

@@ -49,16 +49,16 @@ class Target:
     def still_wanted(self, workers: Iterable[Worker]) -> str:
         """A clause that names the requests to fulfill as soon as workers can be started."""
         ready = self._ready(workers)
-        wishes = [f"freshly imported code ({self.new_code})"] if self.new_code else []
+        texts = [f"freshly imported code ({self.new_code})"] if self.new_code else []
         able = sum(not worker.cannot_serve() for worker in ready)
         if able < self.wanted():
-            wishes.append(f"{_workers(self.wanted())} that can serve (there are {able})")
-        wishes += [
+            texts.append(f"{_workers(self.wanted())} that can serve (there are {able})")
+        texts += [
             f"a replacement of [{worker.pid}] ({worker.replacement.reason})"
             for worker in ready
             if worker.replacement is not None
         ]
-        return f"; still wanted: {_listed(wishes)}" if wishes else ""
+        return f"; still wanted: {_listed(texts)}" if texts else ""
 
     def _ready(self, workers: Iterable[Worker]) -> list[Worker]:
         return [w for w in workers if w.state is State.READY and self.counts(w)]

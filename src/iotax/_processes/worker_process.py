@@ -11,9 +11,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 from iotax import _iotax
 from iotax._app import importer, working_directory
@@ -26,7 +26,7 @@ from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.protocol import Report
-from iotax._runtime.process_exit import ExitGuard, leave_now
+from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.worker import ThreadsNotStarted, Worker
 
 
@@ -38,16 +38,10 @@ class WorkerJob:
     listeners: Listeners
     channel: Channel
     supervisor: int
-    page: _iotax.Page
-    seat: int
-    number: int
+    scoreboard: _iotax.Scoreboard
+    slot: int
     interactive: bool
     loaded: Loaded | None = None
-
-    def of_order(self, text: str, channel: Channel) -> Self:
-        """The job of a fork, from the text and the descriptor of Order.FORK."""
-        seat, number = map(int, text.split())
-        return replace(self, seat=seat, number=number, channel=channel)
 
     def run(self) -> int:
         """Serve until the supervisor orders the worker to stop. Returns the exit code."""
@@ -59,7 +53,7 @@ class WorkerJob:
         if self.config.workers > 1:
             _leave_standard_input()
         buffer_lines()
-        hooks = OwnHooks(self.config.hooks, self.number)
+        hooks = OwnHooks(self.config.hooks, self.slot + 1)
         if not os.environ.get("PYTHONBREAKPOINT"):
             sys.breakpointhook = _break_here
         try:
@@ -84,8 +78,8 @@ class WorkerJob:
             self.config,
             interactive=self.interactive,
             channel=self.channel.fileno(),
-            page=self.page,
-            seat=self.seat,
+            scoreboard=self.scoreboard,
+            slot=self.slot,
         )
 
         def ready() -> None:
@@ -97,14 +91,14 @@ class WorkerJob:
             all_back = worker.run(process="worker", ready=ready)
         except ThreadsNotStarted as error:
             self.channel.send(Report.LOAD_ERROR, f"Cannot serve {self.config.app}: {error}")
-            leave_now(0)
+            exit_now(0)
         # A dump must not read threads that Python is deleting.
         faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)
         ExitGuard(worker.seconds_left(), 0).start()
         hooks.end()
         if not all_back:
-            leave_now(0)
+            exit_now(0)
         return 0
 
 
@@ -147,8 +141,8 @@ def load(config: Config, before_import: Callable[[], None] = lambda: None) -> Lo
 
 
 def _no_directory(app: str, error: OSError) -> LoadError:
-    name = error.filename or "the current folder"
-    fix = "make the folder again, or restart the server in one that exists (--chdir)"
+    name = error.filename or "the current directory"
+    fix = "create the directory again, or restart the server in one that exists (--chdir)"
     if isinstance(error, PermissionError):
         fix = "let this user (--user) enter it, or start in another one (--chdir)"
     return LoadError(
@@ -160,7 +154,7 @@ def tell_ready(listeners: Listeners, config: Config) -> None:
     """Announce that the server is ready and, on a terminal, how to stop it."""
     listeners.announce(config.notes)
     if terminal.is_terminal():
-        terminal.say("Press Ctrl-C to stop")
+        terminal.show("Press Ctrl-C to stop")
 
 
 def buffer_lines() -> None:
@@ -187,4 +181,4 @@ def _leave_standard_input() -> None:
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> None:
-    leave_now(128 + number)
+    exit_now(128 + number)

@@ -30,14 +30,14 @@ p {{ color: #888; }}
 </style>
 <h1>{title}</h1>
 <pre>{text}</pre>
-<p>This page loads itself again when the next save is good.</p>
+<p>This page reloads itself when a saved change loads.</p>
 <script>
 const field = "{field}", error = "{error}";
 async function look() {{
   try {{
-    const answer = await fetch(location.href,
+    const response = await fetch(location.href,
       {{method: "HEAD", cache: "no-store", headers: {{[field]: error}}}});
-    if (answer.headers.get(field) !== error) return location.reload();
+    if (response.headers.get(field) !== error) return location.reload();
   }} catch {{}}
   setTimeout(look, 300);
 }}

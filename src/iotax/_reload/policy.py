@@ -15,6 +15,7 @@ from iotax._net.listeners import Listeners
 from iotax._processes.channel import Message
 from iotax._processes.lifecycle import Cause, Replacement, State
 from iotax._processes.live_settings import ReadAgain
+from iotax._processes.notifier import Notifier
 from iotax._processes.parts import Parts, connect
 from iotax._processes.pool import Child, Worker
 from iotax._processes.protocol import Order, Report
@@ -239,6 +240,7 @@ def reloading_supervisor(
     read_again: ReadAgain = lambda settings: settings,
     interactive: bool = False,
     system: System | None = None,
+    notifier: Notifier | None = None,
 ) -> Supervisor:
     system = system or System()
     generation = Generation(settings.config.workers, system.now())
@@ -250,5 +252,6 @@ def reloading_supervisor(
         system=system,
         interactive=interactive,
         leave_seconds=LEAVE_SECONDS,
+        notifier=notifier,
     )
     return Supervisor(parts, Reloading(parts, generation))

@@ -26,7 +26,7 @@ from iotax._reload.project import Project, Recorder, changed_variables
 from iotax._reload.reports import ReloadReport
 from iotax._runtime import native
 from iotax._runtime.call_watch import is_debugged
-from iotax._runtime.process_exit import leave_now
+from iotax._runtime.process_exit import exit_now
 
 # Asks a worker whether it is being debugged. A signal, so that it replies even while it waits for
 # input.
@@ -44,7 +44,7 @@ class ReloadJob(WorkerJob):
     def _load(self, hooks: OwnHooks) -> Loaded:
         if changed := trial_import.what_changed(self.stamps):
             self.channel.send(ReloadReport.STALE, changed)
-            leave_now(0)
+            exit_now(0)
         said = self.channel.copy()  # the job closes its own when the worker is ready
         os.register_at_fork(after_in_child=said.close)
 
@@ -115,7 +115,7 @@ class TemplateJob:
                     )
                     continue
                 end = Channel.from_descriptor(message.descriptor)
-                job = replace(self.worker.of_order(message.text, end), stamps=stamps)
+                job = replace(self.worker, slot=int(message.text), channel=end, stamps=stamps)
                 forking.fork_for_adoption(job.run, self._become_worker, end.send_not_forked)
                 end.close()
         return 0

@@ -29,13 +29,13 @@ code_origin.prepare()
 class Project:
     """Everything below the given directories, except installed packages."""
 
-    def __init__(self, folders: Iterable[str]) -> None:
-        both = {path for folder in folders for path in (os.path.abspath(folder), _real(folder))}
-        self._folders = tuple(path.rstrip(os.sep) + os.sep for path in both)
+    def __init__(self, directories: Iterable[str]) -> None:
+        both = {path for one in directories for path in (os.path.abspath(one), _real(one))}
+        self._directories = tuple(path.rstrip(os.sep) + os.sep for path in both)
 
     def owns(self, path: str) -> bool:
         path = os.path.join(os.path.abspath(path), "")
-        return path.startswith(self._folders) and origin_of(path) is Origin.APPLICATION
+        return path.startswith(self._directories) and origin_of(path) is Origin.APPLICATION
 
     def owns_spec(self, spec: ModuleSpec) -> bool:
         """A package without a file is judged by its directories."""
@@ -77,8 +77,8 @@ class Project:
         ]
 
 
-def _real(folder: str) -> str:
-    return os.path.realpath(folder)
+def _real(directory: str) -> str:
+    return os.path.realpath(directory)
 
 
 class _FromSource(SourceFileLoader):

@@ -52,7 +52,7 @@ class Saves:
         if self._watcher is None and now >= self._watcher_due:
             self._start_watcher(now)
         if self._changes and now >= self._ask_at:
-            self._restart_if_nobody_debugs(now)
+            self._restart_unless_debugged(now)
 
     def dues(self) -> Iterator[float]:
         if self._watcher is None:
@@ -118,7 +118,7 @@ class Saves:
             listeners=job.listeners,
         )
 
-    def _restart_if_nobody_debugs(self, now: float) -> None:
+    def _restart_unless_debugged(self, now: float) -> None:
         """Ask workers that run a request or boot whether they wait in a debugger."""
         if not self._asked:
             for worker in self._pool.workers:
@@ -139,7 +139,7 @@ class Saves:
             return False
         if worker.boots():
             return worker.age(now) > 1.0
-        return bool(self._calls.of(worker.seat))
+        return bool(self._calls.of(worker.slot))
 
     def _act_on_changes(self) -> None:
         for kind, path in self._changes[:NAMED_MAX]:

@@ -61,9 +61,9 @@ class Warmth:
             why, self._why = self.never or self._why, ""
             return why
         if self.template is None:
-            return "no module is imported ahead yet"
+            return "no module is imported in advance yet"
         if not self._is_idle(self.template):
-            return "modules are still being imported ahead"
+            return "modules are still being imported in advance"
         return ""
 
     @staticmethod

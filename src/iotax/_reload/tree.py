@@ -41,11 +41,11 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`folders`: the directories that were read, with their identity (device and inode); a
+    """`directories`: the directories that were read, with their identity (device and inode); a
     directory that replaces another one at the same path has another identity."""
 
     files: Mapping[str, Stamp]
-    folders: Mapping[str, tuple[int, int]]
+    directories: Mapping[str, tuple[int, int]]
 
     def changes_since(self, before: "Snapshot") -> list[Change]:
         """The deleted, created and modified files, sorted by path."""
@@ -69,7 +69,7 @@ class Names:
     def has_file(self, name: str, path: str) -> bool:
         return self._include.match(name, path) and not self._exclude.match(name, path)
 
-    def has_folder(self, name: str, path: str) -> bool:
+    def has_directory(self, name: str, path: str) -> bool:
         return not self._exclude.match(name, path)
 
 
@@ -102,36 +102,36 @@ class Tree:
         """Take a snapshot, without virtual environments. A directory that cannot be read, or was
         just deleted, counts as empty. Follows links to directories; reads each directory once."""
         files = self._single_files()
-        folders: dict[str, tuple[int, int]] = {}
+        directories: dict[str, tuple[int, int]] = {}
         seen: set[tuple[int, int]] = set()
         environments: dict[str, tuple[int, int]] = {}
         left = [(root, "") for root in self.roots]
         while left:
-            folder, below = left.pop()
+            directory, below = left.pop()
             try:
-                found = os.stat(folder)
+                found = os.stat(directory)
                 identity = (found.st_dev, found.st_ino)
                 if identity in seen:
                     continue
                 seen.add(identity)
-                with os.scandir(folder) as listed:
+                with os.scandir(directory) as listed:
                     entries = list(listed)
                 marked = any(entry.name == _ENVIRONMENT for entry in entries)
                 # If the project itself is an environment, only its packages are left out.
-                if below and (marked or self._environments.get(folder) == identity):
-                    environments[folder] = identity
+                if below and (marked or self._environments.get(directory) == identity):
+                    environments[directory] = identity
                     continue
-                folders[folder] = identity
+                directories[directory] = identity
                 for entry in entries:
                     path = below + entry.name
                     if self._names.has_file(entry.name, path) and _is_file(entry):
                         files[entry.path] = _stamp(entry)
-                    elif self._names.has_folder(entry.name, path) and entry.is_dir():
+                    elif self._names.has_directory(entry.name, path) and entry.is_dir():
                         left.append((entry.path, path + "/"))
             except OSError:
                 continue
         self._environments = environments
-        return Snapshot(files, folders)
+        return Snapshot(files, directories)
 
     def _single_files(self) -> dict[str, Stamp]:
         found = {}
@@ -140,34 +140,36 @@ class Tree:
                 found[path] = _stamp_of(os.stat(path))
         return found
 
-    def has_changed_singly(self, before: Snapshot) -> bool:
+    def single_file_has_changed(self, before: Snapshot) -> bool:
         """Whether a single file has changed: it may be outside the directories."""
         now = self._single_files()
         return any(now.get(path) != before.files.get(path) for path in self._single)
 
-    def matters(self, path: str, *, folder: bool) -> bool:
+    def matters(self, path: str, *, directory: bool) -> bool:
         """Whether a change at `path` can change the result of look()."""
         if os.path.basename(path) in map(os.path.basename, self._single):
             return True
         for root in self.roots:
             if path == root:
                 return True
-            if any(path.startswith(folder + "/") for folder in self._environments):
+            if any(path.startswith(one + "/") for one in self._environments):
                 return False
             if path.startswith(root.rstrip("/") + "/"):
-                return self._matters_below(path[len(root.rstrip("/")) + 1 :], folder)
+                return self._matters_below(path[len(root.rstrip("/")) + 1 :], directory)
         name = os.path.basename(path)  # the target of a link
-        return self._names.has_folder(name, name) if folder else self._names.has_file(name, name)
+        is_watched = self._names.has_directory if directory else self._names.has_file
+        return is_watched(name, name)
 
-    def _matters_below(self, path: str, folder: bool) -> bool:
+    def _matters_below(self, path: str, directory: bool) -> bool:
         *above, name = path.split("/")
         so_far = ""
         for part in above:
             so_far += part
-            if not self._names.has_folder(part, so_far):
+            if not self._names.has_directory(part, so_far):
                 return False
             so_far += "/"
-        return self._names.has_folder(name, path) if folder else self._names.has_file(name, path)
+        is_watched = self._names.has_directory if directory else self._names.has_file
+        return is_watched(name, path)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -244,9 +244,9 @@ def stamps(project: Project) -> dict[str, int]:
     """Modification times, in nanoseconds, of the imported files outside the project and of the
     directories in sys.path outside the project."""
     files = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
-    folders = {folder for folder in sys.path if folder and not project.owns(folder)}
+    directories = {path for path in sys.path if path and not project.owns(path)}
     found = {}
-    for path in {*files, *folders}:
+    for path in {*files, *directories}:
         if isinstance(path, str) and not project.owns(path) and (at := _changed_at(path)):
             found[path] = at
     return found

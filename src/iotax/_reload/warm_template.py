@@ -107,7 +107,7 @@ class WarmTemplate:
         elif template.channel.send(Order.IMPORT, "\n".join(names)):
             template.is_importing = True
         else:
-            self.forget("the template process does not take orders")
+            self.forget("the template process does not read its orders")
 
     def _template_job(self, job: WorkerJob) -> TemplateJob:
         warmth = self._warmth

@@ -28,8 +28,8 @@ from iotax._reload.tree import Change, Snapshot, Tree
 # A batch is complete after QUIET_SECONDS without a change, or after BATCH_SECONDS_MAX in total.
 QUIET_SECONDS: Final = 0.03
 # More events, or files, than one save causes: a checkout, which has longer pauses.
-MANY: Final = 20
-QUIET_SECONDS_OF_MANY: Final = 0.25
+BURST_CHANGES: Final = 20
+QUIET_SECONDS_IN_BURST: Final = 0.25
 BATCH_SECONDS_MAX: Final = 2.0
 # Interval between two snapshots when polling; longer if a snapshot would take over 1/20 of a CPU.
 POLL_SECONDS: Final = 0.25
@@ -137,8 +137,8 @@ class Polling:
     def settle(self, until: float) -> None:
         last = self._tree.look()
         while time.monotonic() < until:
-            many = len(last.changes_since(self._before)) > MANY
-            self._pause(QUIET_SECONDS_OF_MANY if many else QUIET_SECONDS, -1)
+            many = len(last.changes_since(self._before)) > BURST_CHANGES
+            self._pause(QUIET_SECONDS_IN_BURST if many else QUIET_SECONDS, -1)
             now = self._tree.look()
             if now.files == last.files:
                 return
@@ -183,16 +183,16 @@ class Notified:
 
     def wait(self, before: Snapshot) -> None:
         while not self._pause(ROOT_SECONDS, self._woken):
-            if any(_identity(root) != before.folders.get(root) for root in self._tree.roots):
+            if any(_identity(root) != before.directories.get(root) for root in self._tree.roots):
                 return
-            if self._tree.has_changed_singly(before):
+            if self._tree.single_file_has_changed(before):
                 return
         self._take()
 
     def settle(self, until: float) -> None:
         events = 0
         while time.monotonic() < until:
-            quiet = QUIET_SECONDS_OF_MANY if events > MANY else QUIET_SECONDS
+            quiet = QUIET_SECONDS_IN_BURST if events > BURST_CHANGES else QUIET_SECONDS
             if not self._pause(quiet, self._woken):
                 return
             events += self._take()
@@ -226,7 +226,7 @@ class Notified:
     def _wanted(self, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], bool]]:
         """Path -> (identity, recursive) of the roots, their subdirectories, and directory links."""
         wanted = {}
-        for path, identity in snapshot.folders.items():
+        for path, identity in snapshot.directories.items():
             if path in self._tree.roots:
                 wanted[path] = (identity, False)
             elif os.path.dirname(path) in self._tree.roots or os.path.islink(path):
@@ -247,7 +247,7 @@ class Notified:
         if event.is_directory and event.event_type == "deleted" and paths[0] in self._watches:
             self._ended.add(paths[0])
             self._wake()
-        if any(self._tree.matters(path, folder=event.is_directory) for path in paths):
+        if any(self._tree.matters(path, directory=event.is_directory) for path in paths):
             self._wake()
 
     def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
@@ -280,7 +280,7 @@ class Notified:
             self._observer.stop()
 
 
-def probe(folder: str) -> None:
+def probe(directory: str) -> None:
     """Raise OSError if the kernel cannot watch one more directory: watchdog does not report that it
     could not watch a subdirectory."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -288,7 +288,7 @@ def probe(folder: str) -> None:
     if descriptor < 0:
         return  # the limit on inotify instances is reached, but watchdog has its own already
     try:
-        if libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE) < 0:
+        if libc.inotify_add_watch(descriptor, os.fsencode(directory), _IN_CREATE) < 0:
             error = ctypes.get_errno()
             if error == errno.ENOSPC:
                 raise OSError(error, os.strerror(error))
@@ -296,9 +296,9 @@ def probe(folder: str) -> None:
         os.close(descriptor)
 
 
-def _identity(folder: str) -> tuple[int, int] | None:
+def _identity(directory: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(folder)
+        found = os.stat(directory)
     except OSError:
         return None
     return (found.st_dev, found.st_ino)
@@ -306,10 +306,10 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        return "The kernel's limit on watched folders is reached (fs.inotify.max_user_watches)"
+        return "The kernel's limit on watched directories is reached (fs.inotify.max_user_watches)"
     if error.errno == errno.EMFILE:
         return "The kernel's limit on watchers is reached (fs.inotify.max_user_instances)"
-    return f"The system does not tell about changed files ({error})"
+    return f"The kernel does not report changed files ({error})"
 
 
 # ---- the process

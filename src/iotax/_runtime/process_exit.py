@@ -47,10 +47,10 @@ class ExitGuard:
         ]
         what = f"threads: {', '.join(others)}" if others else "the application's exit functions"
         server_log.warning(f"Exiting without waiting for {what}")
-        leave_now(self._code)
+        exit_now(self._code)
 
 
-def leave_now(code: int) -> None:
+def exit_now(code: int) -> None:
     """End the process without finalizing Python, which could crash while a thread of the
     application runs. Write the log and standard output first, within a time limit."""
     server_log.flush()

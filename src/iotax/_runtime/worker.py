@@ -4,6 +4,7 @@ Decides how long to wait for its threads. Does not know how the application was 
 listeners came from. The loop, draining and its timeout are in the extension.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from iotax import _iotax
 from iotax._config.options import Config
+from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._runtime import native
 from iotax._runtime.call_watch import Watch
@@ -28,8 +30,8 @@ class ThreadsNotStarted(RuntimeError):
 class Worker:
     """Runs `application` on the sockets of `listeners`, which keep their files.
 
-    `channel`: a descriptor of the channel to a supervisor, which reads the worker's `seat` of
-    `page`; -1: none.
+    `channel`: a descriptor of the channel to a supervisor, which reads the worker's `slot` of
+    `scoreboard`; -1: none.
     """
 
     def __init__(
@@ -40,17 +42,21 @@ class Worker:
         *,
         interactive: bool = False,
         channel: int = -1,
-        page: _iotax.Page | None = None,
-        seat: int = 0,
+        scoreboard: _iotax.Scoreboard | None = None,
+        slot: int = 0,
     ) -> None:
         self._config, self._listeners = config, listeners
         self._worker = _iotax.Worker(
             application,
             listeners.descriptors(),
-            config.worker_options(interactive=interactive, supervised=channel >= 0),
+            config.worker_options(
+                interactive=interactive,
+                supervised=channel >= 0,
+                access_log_time=server_log.access_lines_have_time(config),
+            ),
             channel=channel,
-            page=page,
-            seat=seat,
+            scoreboard=scoreboard,
+            slot=slot,
         )
         listeners.hand_over()
         self.stop_asked_at: float | None = None
@@ -123,6 +129,11 @@ class Worker:
         if self.stop_asked_at is None:
             self.stop_asked_at = time.monotonic()
         self._worker.stop(how)
+
+    def wake(self) -> None:
+        """Make the event loop turn; from any thread."""
+        with contextlib.suppress(BlockingIOError):  # it has been woken, and has not turned yet
+            os.write(self._worker.wakeup_fd, b"\0")
 
     def seconds_since_stop(self) -> float:
         return time.monotonic() - (self.stop_asked_at or time.monotonic())

@@ -21,7 +21,8 @@ class Answer:
 
     @property
     def kinds(self) -> list[str]:
-        return [event[0] for event in self.events]
+        """Without what is only for the access log."""
+        return [event[0] for event in self.events if event[0] not in ("collect", "failed_with")]
 
     @property
     def status(self) -> str | None:

@@ -15,7 +15,7 @@ using driver::Sent;
 py::bytes to_bytes(std::string_view text) { return {text.data(), text.size()}; }
 
 /// The lines as pairs of name and value.
-py::list to_list(const core::AnswerFields* fields) {
+py::list to_list(const core::ResponseFields* fields) {
   py::list list;
   std::string_view rest = fields == nullptr ? std::string_view() : fields->lines();
   while (!rest.empty()) {
@@ -152,7 +152,7 @@ driver::BodyRead ScriptedExchange::read_body(std::span<std::byte> into) {
   return {bytes, BodyError::none};
 }
 
-void ScriptedExchange::inform(int status, const core::AnswerFields& fields) {
+void ScriptedExchange::inform(int status, const core::ResponseFields& fields) {
   record([&] { return py::make_tuple("inform", status, to_list(&fields)); });
 }
 
@@ -211,6 +211,15 @@ Sent ScriptedExchange::finish() {
 void ScriptedExchange::fail(int status, std::string_view sentence) {
   ++ends_;
   record([&] { return py::make_tuple("fail", status, py::str(sentence.data(), sentence.size())); });
+}
+
+void ScriptedExchange::collect(std::size_t index, std::string_view value) {
+  record([&] { return py::make_tuple("collect", index, py::bytes(value.data(), value.size())); });
+}
+
+void ScriptedExchange::failed_with(std::string_view exception) {
+  record(
+      [&] { return py::make_tuple("failed_with", py::str(exception.data(), exception.size())); });
 }
 
 void ScriptedExchange::abort() {

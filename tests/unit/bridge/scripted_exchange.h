@@ -22,7 +22,8 @@ namespace py = pybind11;
 /// "1.0" or "1.1". body: bytes in memory. pieces: list of bytes, of callables that give bytes, and
 /// of BodyError names (str), read as they come. chunked: bool. size_known: bool (of pieces). unix:
 /// bool. peer: (remote_addr, remote_port, local_addr, local_port). gone: callable without
-/// arguments, or absent. gone_after: number of bytes of the answer after which the client is gone.
+/// arguments, or absent. gone_after: number of bytes of the response after which the client has
+/// disconnected.
 class ScriptedExchange final : public driver::Exchange {
  public:
   /// Records into `events`, or nothing if it is None.
@@ -37,7 +38,7 @@ class ScriptedExchange final : public driver::Exchange {
   [[nodiscard]] bool body_is_stored() const noexcept override { return !streamed_; }
   driver::BodyRead read_body(std::span<std::byte> into) override;
   void seek_body(std::uint64_t offset) override { stored_at_ = offset; }
-  void inform(int status, const core::AnswerFields& fields) override;
+  void inform(int status, const core::ResponseFields& fields) override;
   void respond(core::ResponseHead& head) override;
   driver::Sent body(std::span<const std::byte> block) override;
   driver::Sent body_file(driver::UniqueFd file, std::uint64_t offset,
@@ -46,6 +47,8 @@ class ScriptedExchange final : public driver::Exchange {
   driver::Sent finish() override;
   void fail(int status, std::string_view sentence) override;
   void abort() override;
+  void collect(std::size_t index, std::string_view value) override;
+  void failed_with(std::string_view exception) override;
   [[nodiscard]] bool gone() const noexcept override;
 
   /// How often finish(), fail() or abort() was called: 1 after a request.

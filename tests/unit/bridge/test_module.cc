@@ -26,13 +26,17 @@ constexpr int kApplication = 9;  // in place of a level
 class RecordingLog final : public driver::Log {
  public:
   void access(std::string_view) noexcept override {}
-  void server(driver::Level level, std::string_view text) noexcept override {
+  void server(driver::Level level, std::string_view text,
+              const driver::RequestIds& about) noexcept override {
     const std::lock_guard lock{mutex_};
     lines_.emplace_back(static_cast<int>(level), std::string{text});
+    ids_.emplace_back(about.request_id, about.trace_parent);
   }
-  void application(const void*, std::string_view text, bool last) noexcept override {
+  void application(const void*, std::string_view text, bool last,
+                   const driver::RequestIds& about) noexcept override {
     const std::lock_guard lock{mutex_};
     lines_.emplace_back(kApplication, std::string{text} + (last ? "\n" : ""));
+    ids_.emplace_back(about.request_id, about.trace_parent);
   }
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override {}
@@ -41,9 +45,18 @@ class RecordingLog final : public driver::Log {
     const std::lock_guard lock{mutex_};
     return std::exchange(lines_, {});
   }
+  /// Of each line: request id, traceparent.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> take_ids() {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(ids_, {});
+  }
+  [[nodiscard]] bool makes_records() const noexcept override { return records; }
+
+  bool records = false;
 
  private:
   std::mutex mutex_;
+  std::vector<std::pair<std::string, std::string>> ids_;
   std::vector<std::pair<int, std::string>> lines_;
 };
 
@@ -68,6 +81,11 @@ class Harness {
         if (!environ.believed.add(entry)) throw py::value_error(entry);
       }
     }
+    if (options.contains("logged")) {
+      for (const auto& key : options["logged"].cast<std::vector<std::string>>())
+        environ.logged.emplace_back(environ.logged.size(), key);
+    }
+    log_.records = options.contains("records") && options["records"].cast<bool>();
     caller_ = std::make_unique<Caller>(Gil::held(), Ref::steal(application.release().ptr()),
                                        threads, std::move(environ), log_);
   }
@@ -104,6 +122,9 @@ class Harness {
   }
 
   [[nodiscard]] std::vector<std::pair<int, std::string>> take_log() { return log_.take(); }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> take_ids() {
+    return log_.take_ids();
+  }
   /// As when `number` arrives while no Python code runs in this thread.
   [[nodiscard]] bool run_signal_handlers_after(int number) {
     std::raise(number);
@@ -171,6 +192,7 @@ PYBIND11_MODULE(_iotax_test, module) {
       .def("repeat", &Harness::repeat)
       .def("run_without_memory", &Harness::run_without_memory)
       .def("take_log", &Harness::take_log)
+      .def("take_ids", &Harness::take_ids)
       .def("run_signal_handlers", &Harness::run_signal_handlers)
       .def("run_signal_handlers_after", &Harness::run_signal_handlers_after)
       .def("take_raised", &Harness::take_raised)

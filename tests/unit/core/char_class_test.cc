@@ -15,7 +15,7 @@ std::string letters(std::size_t count) {
   return text;
 }
 
-TEST(CharClass, EveryOneIsLookedAt) {
+TEST(CharClass, FindsACharacterOutsideTheClassAtAnyPosition) {
   for (std::size_t count = 0; count <= kLongest; ++count) {
     std::string text = letters(count);
     EXPECT_TRUE(all(text, kToken));

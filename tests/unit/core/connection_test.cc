@@ -29,7 +29,7 @@ std::size_t answers(const CorePeer& peer) {
   return count;
 }
 
-TEST(Connection, GivesTheHeadAsReceived) {
+TEST(Connection, ReportsTheHeadAsReceived) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(
@@ -52,7 +52,7 @@ TEST(Connection, GivesTheHeadAsReceived) {
   EXPECT_EQ(fields, "Host=h:80;X-Request-ID=id-1;X-A=v;X-A=w;");
 }
 
-TEST(Connection, AbsoluteFormGivesItsAuthorityAndASlash) {
+TEST(Connection, SplitsTheAbsoluteFormIntoAuthorityAndPath) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive("GET http://H?q HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -62,7 +62,7 @@ TEST(Connection, AbsoluteFormGivesItsAuthorityAndASlash) {
   EXPECT_EQ(peer.connection.head().target, "http://H?q");
 }
 
-TEST(Connection, AnswersPipelinedRequestsOneAtATime) {
+TEST(Connection, ReportsPipelinedRequestsOneAtATime) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(joined(kGet, kSecond));
@@ -79,7 +79,7 @@ TEST(Connection, AnswersPipelinedRequestsOneAtATime) {
   EXPECT_EQ(answers(peer), 2U);
 }
 
-TEST(Connection, InputThatComesAgainstItsWishIsKept) {
+TEST(Connection, KeepsInputThatItDidNotAskFor) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(joined(kGet, kSecond.substr(0, 10)));
@@ -91,7 +91,7 @@ TEST(Connection, InputThatComesAgainstItsWishIsKept) {
   EXPECT_EQ(peer.connection.head().target, "/2");
 }
 
-TEST(Connection, AFaultBehindGoodRequestsComesLast) {
+TEST(Connection, ReportsAFaultAfterThePipelinedRequestsBeforeIt) {
   CorePeer peer;
   peer.receive(joined(joined(kGet, kSecond), "bad\x01 / HTTP/1.1\r\n"));
   EXPECT_EQ(peer.events, (Events{"head GET /1", "end", "head GET /2", "end",
@@ -101,7 +101,7 @@ TEST(Connection, AFaultBehindGoodRequestsComesLast) {
   EXPECT_EQ(peer.connection.closing(), Closing::after_flush);
 }
 
-TEST(Connection, HeadViewsStayWhileContentArrives) {
+TEST(Connection, HeadViewsStayValidWhileTheBodyArrives) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(
@@ -112,7 +112,7 @@ TEST(Connection, HeadViewsStayWhileContentArrives) {
   EXPECT_EQ(head.fields[1].value, "value");
 }
 
-TEST(Connection, ClosesBehindTheRequestThatSaysClose) {
+TEST(Connection, ClosesAfterTheRequestThatSentConnectionClose) {
   CorePeer peer;
   peer.receive(joined("GET /1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", kSecond));
   EXPECT_EQ(peer.events, (Events{"head GET /1", "end"}));
@@ -132,7 +132,7 @@ TEST(Connection, Http10PersistsOnlyWhenAsked) {
   EXPECT_TRUE(silent.closed());
 }
 
-TEST(Connection, TheLastAllowedRequestSaysClose) {
+TEST(Connection, ClosesAfterTheLastAllowedRequest) {
   Limits limits;
   limits.keep_alive_requests = 2;
   CorePeer peer(limits);
@@ -144,7 +144,7 @@ TEST(Connection, TheLastAllowedRequestSaysClose) {
   EXPECT_TRUE(peer.closed());
 }
 
-TEST(Connection, NoLimitOfRequestsWhenItIsZero) {
+TEST(Connection, AKeepAliveLimitOfZeroMeansNoLimit) {
   Limits limits;
   limits.keep_alive_requests = 0;
   CorePeer peer(limits);
@@ -153,7 +153,7 @@ TEST(Connection, NoLimitOfRequestsWhenItIsZero) {
   EXPECT_TRUE(peer.connection.idle());
 }
 
-TEST(Connection, AHalfCloseBehindARequestIsAnswered) {
+TEST(Connection, RespondsToARequestFollowedByAHalfClose) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(kGet);
@@ -165,7 +165,7 @@ TEST(Connection, AHalfCloseBehindARequestIsAnswered) {
   EXPECT_TRUE(peer.closed());
 }
 
-TEST(Connection, AnEmptyReceiveIsNoEof) {
+TEST(Connection, AnEmptyReceiveIsNotAnEof) {
   CorePeer peer;
   peer.receive("GET");
   peer.receive("");
@@ -173,13 +173,13 @@ TEST(Connection, AnEmptyReceiveIsNoEof) {
   EXPECT_FALSE(peer.closed());
 }
 
-TEST(Connection, CloseSoonClosesAnIdleConnectionAtOnce) {
+TEST(Connection, CloseSoonClosesAnIdleConnectionImmediately) {
   CorePeer peer;
   peer.connection.close_soon();
   EXPECT_EQ(peer.connection.closing(), Closing::after_flush);
 }
 
-TEST(Connection, CloseSoonLetsTheNextAnswerSayClose) {
+TEST(Connection, CloseSoonSendsConnectionCloseWithTheNextResponse) {
   CorePeer during, before;
   during.app = nullptr;
   during.receive(kGet);
@@ -199,7 +199,7 @@ TEST(Connection, CloseSoonLetsTheNextAnswerSayClose) {
 
 // ---- 100 (Continue)
 
-TEST(Continue, IsSentWithTheHeadWhenNoContentHasCome) {
+TEST(Continue, IsSentWithTheHeadWhenNoBodyHasArrived) {
   CorePeer peer;
   peer.receive(kExpect);
   EXPECT_EQ(peer.output, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -208,13 +208,13 @@ TEST(Continue, IsSentWithTheHeadWhenNoContentHasCome) {
   EXPECT_EQ(answers(peer), 1U);
 }
 
-TEST(Continue, IsLeftOutWhenContentCameWithTheHead) {
+TEST(Continue, IsNotSentWhenTheBodyArrivedWithTheHead) {
   CorePeer peer;
   peer.receive(joined(kExpect, "h"));
   EXPECT_EQ(peer.output, "");
 }
 
-TEST(Continue, IsNeverSentToHttp10OrWithoutContent) {
+TEST(Continue, IsNeverSentForHttp10OrWithoutABody) {
   CorePeer old, empty;
   old.receive("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
   EXPECT_FALSE(old.connection.head().expects_continue);
@@ -224,7 +224,7 @@ TEST(Continue, IsNeverSentToHttp10OrWithoutContent) {
   EXPECT_EQ(empty.output, "");
 }
 
-TEST(Continue, WaitsForTheApplicationWhenItReadsItself) {
+TEST(Continue, IsSentWhenTheApplicationFirstReads) {
   CorePeer peer({}, Policy{false});
   peer.receive(kExpect);
   EXPECT_EQ(peer.output, "");
@@ -237,7 +237,7 @@ TEST(Continue, WaitsForTheApplicationWhenItReadsItself) {
   EXPECT_EQ(peer.output, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-TEST(Continue, AFinalAnswerInsteadOfItCloses) {
+TEST(Continue, AFinalResponseInsteadOfItClosesTheConnection) {
   CorePeer peer({}, Policy{false});
   peer.receive(kExpect);
   peer.answer_ok(RequestId{1});
@@ -246,7 +246,7 @@ TEST(Continue, AFinalAnswerInsteadOfItCloses) {
   EXPECT_TRUE(peer.closed());
 }
 
-TEST(Continue, IsNotSentBehindTheHeadOfTheAnswer) {
+TEST(Continue, IsNotSentAfterTheHeadOfTheResponse) {
   CorePeer peer({}, Policy{false});
   peer.receive(kExpect);
   peer.respond(RequestId{1}, "200 OK", {}, 2);
@@ -257,7 +257,7 @@ TEST(Continue, IsNotSentBehindTheHeadOfTheAnswer) {
 
 // ---- unread bodies
 
-TEST(Drain, UnreadContentIsReadAwayAndNeverParsedAsARequest) {
+TEST(Discard, AnUnreadBodyIsNeverParsedAsARequest) {
   CorePeer peer({}, Policy{false});
   peer.on_head = [](CorePeer& self, RequestId id) { self.answer_ok(id); };
   peer.app = nullptr;
@@ -270,7 +270,7 @@ TEST(Drain, UnreadContentIsReadAwayAndNeverParsedAsARequest) {
   EXPECT_EQ(answers(peer), 2U);
 }
 
-TEST(Input, MayComeBeforeWhatIsThereWasLookedAt) {
+TEST(Input, MayArriveBeforeEarlierInputWasParsed) {
   CorePeer peer;
   const std::string two =
       std::string(kSecond) + "POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe";
@@ -283,7 +283,7 @@ TEST(Input, MayComeBeforeWhatIsThereWasLookedAt) {
   EXPECT_EQ(peer.events, (Events{"data hello", "end"}));
 }
 
-TEST(Drain, ClosesWhenTheContentIsOverTheBound) {
+TEST(Discard, ClosesWhenTheBodyExceedsTheLimit) {
   for (const unsigned over : {0U, 1U}) {
     Limits limits;
     limits.drain_bytes_max = 100;
@@ -296,7 +296,7 @@ TEST(Drain, ClosesWhenTheContentIsOverTheBound) {
   }
 }
 
-TEST(Drain, WhatSaidCloseClosesThoughTheContentArrivesBeforeItsEnd) {
+TEST(Discard, AConnectionThatSentCloseClosesEvenIfTheBodyArrivesBeforeTheResponseEnds) {
   Limits limits;
   limits.drain_bytes_max = 4;
   CorePeer peer(limits, Policy{false});
@@ -312,7 +312,7 @@ TEST(Drain, WhatSaidCloseClosesThoughTheContentArrivesBeforeItsEnd) {
   EXPECT_EQ(answers(peer), 1U);
 }
 
-TEST(Drain, ClosesWhenChunksGoOverTheBound) {
+TEST(Discard, ClosesWhenChunksExceedTheLimit) {
   for (const std::size_t over : {0U, 1U}) {
     Limits limits;
     limits.drain_bytes_max = 100;
@@ -326,7 +326,7 @@ TEST(Drain, ClosesWhenChunksGoOverTheBound) {
   }
 }
 
-TEST(Drain, TheBoundHoldsForContentThatArrivesWithItsEnd) {
+TEST(Discard, TheLimitHoldsForABodyThatArrivesWithItsEnd) {
   for (const std::size_t over : {0U, 1U}) {
     Limits limits;
     limits.drain_bytes_max = 100;
@@ -339,7 +339,7 @@ TEST(Drain, TheBoundHoldsForContentThatArrivesWithItsEnd) {
   }
 }
 
-TEST(Drain, CallsBehindTheEndOfTheAnswerAreIgnored) {
+TEST(Discard, CallsAfterTheEndOfTheResponseAreIgnored) {
   CorePeer peer({}, Policy{false});
   peer.app = nullptr;
   peer.on_head = [](CorePeer& self, RequestId id) { self.answer_ok(id); };
@@ -347,7 +347,7 @@ TEST(Drain, CallsBehindTheEndOfTheAnswerAreIgnored) {
   const std::string answer = peer.output;
   constexpr RequestId kFirst{1};
   peer.connection.abort(kFirst);
-  peer.connection.answer(kFirst, ServerAnswer());
+  peer.connection.respond_instead(kFirst, ServerResponse());
   EXPECT_EQ(peer.connection.finish(kFirst), Outcome::ok);
   EXPECT_EQ(peer.body(kFirst, "late"), Outcome::ok);
   EXPECT_EQ(peer.output, answer);
@@ -356,7 +356,7 @@ TEST(Drain, CallsBehindTheEndOfTheAnswerAreIgnored) {
   EXPECT_EQ(answers(peer), 2U);
 }
 
-TEST(Drain, AFaultInItHasNoAnswer) {
+TEST(Discard, AFaultInDiscardedInputHasNoResponse) {
   CorePeer peer({}, Policy{false});
   peer.on_head = [](CorePeer& self, RequestId id) { self.answer_ok(id); };
   peer.receive("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz");
@@ -367,9 +367,9 @@ TEST(Drain, AFaultInItHasNoAnswer) {
   EXPECT_TRUE(peer.closed());
 }
 
-// ---- faults in the body while the application works
+// ---- faults in the body while the application runs
 
-TEST(BodyFault, BeforeTheAnswerIsRefusedByTheServer) {
+TEST(BodyFault, TheServerRejectsTheRequestBeforeAResponse) {
   CorePeer peer({}, Policy{false});
   peer.receive(kPost);
   peer.eof();
@@ -381,7 +381,7 @@ TEST(BodyFault, BeforeTheAnswerIsRefusedByTheServer) {
   EXPECT_TRUE(peer.connection.output().empty());
 }
 
-TEST(BodyFault, TheApplicationMayAnswerItself) {
+TEST(BodyFault, TheApplicationMayRespondItself) {
   CorePeer peer({}, Policy{false});
   peer.answer_refusals = false;
   peer.receive(kPost);
@@ -389,14 +389,14 @@ TEST(BodyFault, TheApplicationMayAnswerItself) {
   EXPECT_FALSE(peer.closed());
   peer.answer_ok(RequestId{1});
   EXPECT_TRUE(peer.closed());
-  peer.connection.refuse(ServerAnswer{});
+  peer.connection.reject(ServerResponse{});
   peer.flush();
   EXPECT_EQ(answers(peer), 1U);
   EXPECT_EQ(peer.output.find("500"), std::string::npos);
   EXPECT_NE(peer.output.find("Connection: close"), std::string::npos);
 }
 
-TEST(BodyFault, AHeldHeadIsDroppedForTheRefusal) {
+TEST(BodyFault, ARejectionReplacesADeferredHead) {
   CorePeer peer({}, Policy{false});
   peer.receive(kPost);
   peer.respond(RequestId{1}, "200 OK");
@@ -405,7 +405,7 @@ TEST(BodyFault, AHeldHeadIsDroppedForTheRefusal) {
   EXPECT_EQ(answers(peer), 0U);
 }
 
-TEST(BodyFault, BehindTheHeadTheAnswerGoesOnAndThenItCloses) {
+TEST(BodyFault, AfterTheHeadTheResponseContinuesAndTheConnectionCloses) {
   CorePeer peer({}, Policy{false});
   peer.receive(kPost);
   peer.respond(RequestId{1}, "200 OK", {}, 4);
@@ -451,7 +451,7 @@ TEST(Memory, IsBoundedByTheHeadLimitAndOneReceive) {
 
 // ---- bodies
 
-TEST(Content, ChunksComeThroughHoweverTheyArrive) {
+TEST(Body, ChunksAreDecodedHoweverTheyAreSplit) {
   const std::string request =
       "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
       "chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n1\r\n!\r\n0\r\nX-T: 1\r\n\r\n";
@@ -466,7 +466,7 @@ TEST(Content, ChunksComeThroughHoweverTheyArrive) {
   }
 }
 
-TEST(Content, FaultRightBehindDataIsSeenAtOnceHoweverTheBytesWereCut) {
+TEST(Body, AFaultRightAfterDataIsReportedImmediatelyHoweverTheInputIsSplit) {
   const std::string_view head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string_view content = "3\r\nabc\n";  // a chunk that does not end with CR LF
   for (std::size_t cut = 0; cut < content.size(); ++cut) {

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string>
 
 #include "core/transitions.h"
 
@@ -15,8 +15,7 @@ namespace {
 
 TEST(Diagram, DocumentationShowsTheTables) {
   constexpr std::string_view kMarker = "<!-- state diagram -->\n";
-  const std::filesystem::path page =
-      std::filesystem::path(__FILE__).parent_path() / "../../../docs/internals/protocol-machine.md";
+  const std::string page = IOTAX_SOURCE_DIR "/docs/internals/protocol-machine.md";
   std::ifstream file(page);
   ASSERT_TRUE(file) << page;
   std::ostringstream whole;

@@ -128,7 +128,7 @@ std::unique_ptr<CorePeer> play(const Provocation& one, const std::set<std::size_
   return peer;
 }
 
-TEST(Fault, EachHasAProvocation) {
+TEST(Fault, EachHasARequestThatCausesIt) {
   std::set<Fault> provoked{Fault::none};
   for (const Provocation& one : provocations()) provoked.insert(one.fault);
   for (int number = 0; number < kFaults; ++number)
@@ -136,7 +136,7 @@ TEST(Fault, EachHasAProvocation) {
         << reason(static_cast<Fault>(number));
 }
 
-TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
+TEST(Fault, EachIsReportedHoweverTheInputIsSplit) {
   for (const Provocation& one : provocations()) {
     SCOPED_TRACE(reason(one.fault));
     const auto whole = play(one, {});
@@ -160,7 +160,7 @@ TEST(Fault, EachProvocationIsRefusedAlikeHoweverItIsCut) {
   }
 }
 
-TEST(Fault, ALoneLineFeedBeforeARequestIsNoSecondEmptyLine) {
+TEST(Fault, ALoneLineFeedBeforeARequestIsNotASecondEmptyLine) {
   for (const std::string_view alone : {"\n", "\r\r", "\rG", "\nGET / HTTP/1.1\r\n"}) {
     CorePeer peer;
     peer.receive(alone);
@@ -173,7 +173,7 @@ TEST(Fault, ALoneLineFeedBeforeARequestIsNoSecondEmptyLine) {
   }
 }
 
-TEST(Fault, HasAStatusOfThePolicyAndWordsOfItsOwn) {
+TEST(Fault, EachHasAStatusOfThePolicyAndADistinctText) {
   std::set<std::string_view> reasons;
   const std::set<int> statuses{0, 400, 405, 408, 413, 414, 417, 421, 431, 501, 505};
   for (int number = 0; number < kFaults; ++number) {
@@ -202,9 +202,9 @@ TEST(Fault, DescribesSizesWithTheOption) {
   EXPECT_EQ(described(Fault::fields_limit), "number of field lines is over --limit-fields 100");
   EXPECT_EQ(described(Fault::head_timeout),
             "request head was not complete in time (--receive-timeout 10 s)");
-  EXPECT_EQ(described(Fault::body_rate), "body: came too slowly (--min-rate 500 B/s)");
+  EXPECT_EQ(described(Fault::body_rate), "body: arrived too slowly (--min-rate 500 B/s)");
   EXPECT_EQ(described(Fault::streaming_rate),
-            "body: came too slowly for a call that reads it (--no-request-buffering 64 KiB/s)");
+            "body: arrived too slowly for a call that reads it (--no-request-buffering 64 KiB/s)");
   EXPECT_EQ(described(Fault::path_percent), "path: \"%\" is not followed by two hex digits");
   EXPECT_EQ(described(Fault::tls_handshake), "TLS handshake on a plain HTTP port: use http://");
   limits.receive_timeout = std::chrono::milliseconds{1500};

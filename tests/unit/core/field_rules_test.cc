@@ -14,7 +14,7 @@ Fault add(FieldRules& rules, std::string_view name, std::string_view value,
   return fault;
 }
 
-TEST(FieldRules, SingleFieldsAreRefusedTwice) {
+TEST(FieldRules, RepeatedSingleFieldsAreRejected) {
   const std::pair<std::string_view, Fault> singles[]{{"HOST", Fault::host_twice},
                                                      {"Content-Type", Fault::content_type_twice},
                                                      {"authorization", Fault::authorization_twice},
@@ -52,7 +52,7 @@ TEST(FieldRules, LengthIsZeroOrDigitsWithoutALeadingZero) {
   EXPECT_EQ(rules.length(), UINT64_MAX);
 }
 
-TEST(FieldRules, CodingIsChunkedAlone) {
+TEST(FieldRules, OnlyChunkedIsAccepted) {
   for (const std::string_view bad :
        {"", "chunked,", ", chunked", "gzip, chunked", "chunked;q=1", "\"chunked\""}) {
     FieldRules rules;
@@ -68,7 +68,7 @@ TEST(FieldRules, CodingIsChunkedAlone) {
   }
 }
 
-TEST(FieldRules, UnderscoresProxyAndFramingFieldsAreNotPassedOn) {
+TEST(FieldRules, FieldsWithUnderscoresProxyAndFramingFieldsAreDropped) {
   FieldRules rules;
   EXPECT_EQ(add(rules, "X_Y", "1", FieldRules::Keep::named_not), Fault::none);
   EXPECT_EQ(add(rules, "Content_Length", "1", FieldRules::Keep::named_not), Fault::none);
@@ -77,7 +77,7 @@ TEST(FieldRules, UnderscoresProxyAndFramingFieldsAreNotPassedOn) {
   EXPECT_FALSE(rules.has_length());
 }
 
-TEST(FieldRules, CloseWinsAndHttp10NeedsKeepAlive) {
+TEST(FieldRules, CloseOverridesKeepAliveAndHttp10NeedsKeepAlive) {
   const auto persists = [](std::initializer_list<std::string_view> lines, Version version) {
     FieldRules rules;
     for (const std::string_view line : lines)
@@ -92,7 +92,7 @@ TEST(FieldRules, CloseWinsAndHttp10NeedsKeepAlive) {
   EXPECT_TRUE(persists({"closed, x-close, \"close\""}, Version::http_1_1));
 }
 
-TEST(FieldRules, TheFirstUsableRequestIdCounts) {
+TEST(FieldRules, TheFirstValidRequestIdIsUsed) {
   FieldRules rules;
   FieldRules::Keep keep{};
   EXPECT_EQ(rules.add("X-Request-ID", "has space", 0, keep), Fault::none);
@@ -104,7 +104,7 @@ TEST(FieldRules, TheFirstUsableRequestIdCounts) {
   EXPECT_EQ(rules.request_id_index(), 3U);
 }
 
-TEST(FieldRules, OnlyTheKnownExpectationIsKnown) {
+TEST(FieldRules, OnlyExpect100ContinueIsAccepted) {
   for (const std::string_view bad : {"", "magic", "100-continue, magic", "100-continuee", "100"}) {
     FieldRules rules;
     EXPECT_EQ(add(rules, "Expect", bad), Fault::none);

@@ -31,7 +31,7 @@ Fault outcome(const Limits& limits, std::string_view bytes) {
 
 std::string x(std::size_t count) { return std::string(count, 'x'); }
 
-TEST(Limits, RequestLineWithoutItsLineEnd) {
+TEST(Limits, RequestLineExcludesItsLineEnd) {
   Limits limits;
   limits.request_line_bytes_max = 40;
   const auto of = [](std::size_t bytes) {
@@ -44,7 +44,7 @@ TEST(Limits, RequestLineWithoutItsLineEnd) {
   EXPECT_EQ(outcome(limits, x(41)), Fault::request_line_limit) << "an endless method";
 }
 
-TEST(Limits, FieldLineWithoutItsLineEnd) {
+TEST(Limits, FieldLineExcludesItsLineEnd) {
   Limits limits;
   limits.request_line_bytes_max = 14;
   limits.field_line_bytes_max = 30;
@@ -64,7 +64,7 @@ TEST(Limits, FieldLineWithoutItsLineEnd) {
   EXPECT_EQ(outcome(limits, "GET / HTTP/1.1\r\nHost: h\r\nA: \x01" + x(28)), Fault::field_value);
 }
 
-TEST(Limits, HeadWithItsLastLineEnd) {
+TEST(Limits, HeadIncludesItsLastLineEnd) {
   Limits limits;
   const std::string_view start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
   limits.head_bytes_max = 60;
@@ -78,7 +78,7 @@ TEST(Limits, HeadWithItsLastLineEnd) {
       << "the empty line before it does not count";
 }
 
-TEST(Limits, FieldsWithThoseThatAreDropped) {
+TEST(Limits, NumberOfFieldsIncludesDroppedOnes) {
   Limits limits;
   limits.fields_max = 4;
   const auto of = [](int more) {
@@ -91,7 +91,7 @@ TEST(Limits, FieldsWithThoseThatAreDropped) {
   EXPECT_EQ(outcome(limits, of(3)), Fault::fields_limit);
 }
 
-TEST(Limits, BodyByItsLength) {
+TEST(Limits, BodyIsRejectedByItsContentLength) {
   Limits limits;
   limits.body_bytes_max = 5;
   const auto of = [](std::size_t bytes) {
@@ -112,7 +112,7 @@ std::string chunked(std::string_view content) {
   return "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(content);
 }
 
-TEST(Limits, BodyByItsChunksBeforeTheyAreRead) {
+TEST(Limits, ChunkedBodyIsRejectedAtTheChunkSize) {
   Limits limits;
   limits.body_bytes_max = 5;
   EXPECT_EQ(outcome(limits, chunked("3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")), Fault::none);
@@ -131,7 +131,7 @@ TEST(Limits, ChunkSizeDigits) {
   EXPECT_EQ(outcome(limits, chunked("00000000000000001\r\nx\r\n0\r\n\r\n")), Fault::chunk_size);
 }
 
-TEST(Limits, ChunkLineWithItsLineEnd) {
+TEST(Limits, ChunkLineIncludesItsLineEnd) {
   Limits limits;
   limits.chunk_line_bytes_max = 20;
   const auto of = [](std::size_t bytes) {
@@ -142,7 +142,7 @@ TEST(Limits, ChunkLineWithItsLineEnd) {
   EXPECT_EQ(outcome(limits, of(21)), Fault::chunk_line_limit);
 }
 
-TEST(Limits, ChunkExtensionsTogether) {
+TEST(Limits, ChunkExtensionsCountTogether) {
   Limits limits;
   limits.chunk_extension_bytes_max = 10;
   const auto of = [](std::size_t bytes) {
@@ -153,7 +153,7 @@ TEST(Limits, ChunkExtensionsTogether) {
   EXPECT_EQ(outcome(limits, of(11)), Fault::chunk_extensions_limit);
 }
 
-TEST(Limits, TrailersWithTheirLastLineEnd) {
+TEST(Limits, TrailersIncludeTheirLastLineEnd) {
   Limits limits;
   limits.trailer_bytes_max = 20;
   const auto of = [](std::size_t bytes) { return chunked("0\r\nA: " + x(bytes - 7) + "\r\n\r\n"); };
@@ -190,7 +190,7 @@ TEST(Deadline, IdleBeforeTheFirstRequestAndBetweenRequests) {
   EXPECT_EQ(peer.output.find("408"), std::string::npos);
 }
 
-TEST(Deadline, IdleDoesNotRunWhileAnAnswerIsUnsent) {
+TEST(Deadline, IdleDoesNotRunWhileAResponseIsUnsent) {
   CorePeer peer;
   peer.take_output = false;
   peer.receive(kGet);
@@ -208,7 +208,7 @@ TEST(Deadline, AnEmptyLineDoesNotStartAHead) {
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{15});
 }
 
-TEST(Deadline, AHeadIsTimedAsAWholeFromItsFirstByte) {
+TEST(Deadline, OfAHeadRunsFromItsFirstByte) {
   CorePeer peer;
   peer.pass(seconds{5});
   const Instant first = peer.now;
@@ -224,7 +224,7 @@ TEST(Deadline, AHeadIsTimedAsAWholeFromItsFirstByte) {
   EXPECT_EQ(peer.output.substr(0, 12), "HTTP/1.1 408");
 }
 
-TEST(Deadline, APipelinedHeadIsTimedFromWhenItsTurnComes) {
+TEST(Deadline, OfAPipelinedHeadRunsFromTheResponseBeforeIt) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(std::string(kGet) + "GET /2");
@@ -234,7 +234,7 @@ TEST(Deadline, APipelinedHeadIsTimedFromWhenItsTurnComes) {
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{10});
 }
 
-TEST(Deadline, ContentIsTimedByItsGapsAndItsRate) {
+TEST(Deadline, OfABodyDependsOnItsGapsAndItsRate) {
   CorePeer peer;
   peer.receive(kPost);
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{10});
@@ -249,7 +249,7 @@ TEST(Deadline, ContentIsTimedByItsGapsAndItsRate) {
   EXPECT_EQ(peer.output.substr(0, 12), "HTTP/1.1 408");
 }
 
-TEST(Deadline, StreamedContentHasTheHigherRate) {
+TEST(Deadline, AStreamedBodyNeedsTheHigherRate) {
   Limits limits;
   limits.receive_timeout = {};
   CorePeer peer(limits, Policy{false});
@@ -261,7 +261,7 @@ TEST(Deadline, StreamedContentHasTheHigherRate) {
   EXPECT_EQ(peer.rejected.fault, Fault::streaming_rate);
 }
 
-TEST(Deadline, InputThatCameInTheSameTurnComesFirst) {
+TEST(Deadline, InputOfTheSameTurnIsHandledBeforeIt) {
   CorePeer peer;
   peer.pass(seconds{14});
   peer.now += seconds{1};
@@ -269,7 +269,7 @@ TEST(Deadline, InputThatCameInTheSameTurnComesFirst) {
   EXPECT_EQ(peer.events.back(), "end");
 }
 
-TEST(Deadline, NoneWhileTheApplicationWorks) {
+TEST(Deadline, NoneWhileTheApplicationRuns) {
   CorePeer peer;
   peer.app = nullptr;
   peer.receive(kGet);
@@ -292,15 +292,15 @@ TEST(Deadline, NoneForTimeoutsOfZero) {
   EXPECT_EQ(body.connection.deadline(), kNever);
 }
 
-TEST(Deadline, AHeldClockStandsStill) {
+TEST(Deadline, DoesNotRunWhileTheClockIsPaused) {
   CorePeer peer;
   peer.receive(kPost);
   peer.pass(seconds{4});
-  peer.connection.hold_clock(true);
+  peer.connection.pause_clock(true);
   EXPECT_EQ(peer.connection.deadline(), kNever);
   peer.pass(seconds{1000});
   EXPECT_FALSE(peer.closed());
-  peer.connection.hold_clock(false);
+  peer.connection.pause_clock(false);
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{6});
 }
 

@@ -60,7 +60,7 @@ TEST(Output, CanBeTakenInAnyTwoParts) {
   }
 }
 
-TEST(Output, GoesOnBehindWhatWasTaken) {
+TEST(Output, ContinuesAfterTheTakenBytes) {
   Output out = made();
   out.take(6);
   out.add("!");
@@ -68,7 +68,7 @@ TEST(Output, GoesOnBehindWhatWasTaken) {
   EXPECT_EQ(shown(out), "[d]<5>[e!][X]");
 }
 
-TEST(Output, DoesNotGrowForAReaderThatNeverTakesEverything) {
+TEST(Output, DoesNotGrowForAClientThatNeverReadsEverything) {
   Output out;
   const std::string block(4096, 'x');
   out.add("first");
@@ -80,7 +80,7 @@ TEST(Output, DoesNotGrowForAReaderThatNeverTakesEverything) {
   EXPECT_EQ(shown(out).size(), 2 + std::string_view("first").size());
 }
 
-TEST(OutputDeathTest, TakingMoreThanThereIsIsOurOwnFault) {
+TEST(OutputDeathTest, TakingMoreThanItsSizeAborts) {
   Output out;
   out.add("ab");
   EXPECT_DEATH(out.take(3), "internal error");

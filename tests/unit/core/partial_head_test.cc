@@ -7,7 +7,7 @@
 namespace iotax::core {
 namespace {
 
-TEST(PartialLine, IsWhatIsRecognised) {
+TEST(PartialLine, HasTheRecognizedParts) {
   struct Case {
     std::string_view head, method, target, version;
   };
@@ -39,7 +39,7 @@ TEST(PartialLine, IsWhatIsRecognised) {
   EXPECT_EQ(partial_line(std::string(99, 'A') + " /").method, std::string(32, 'A'));
 }
 
-TEST(PartialOrigin, IsThatOfAWholeHeadOnly) {
+TEST(PartialOrigin, NeedsACompleteHead) {
   const std::string head =
       "broken\r\nX-Forwarded-For: 1.1.1.1 \r\nA@: b\r\n x-forwarded-for: 2\r\n"
       "X-Request-ID: a b\r\nx-request-id:id-1\r\nX_Forwarded_For: 3\r\n"

@@ -153,7 +153,7 @@ TEST(PropertyCuts, ChangeNothingUnderSmallLimits) {
       [] { cuts_change_nothing(*small_limits(), *rc::gen::oneOf(traffic(), damaged())); }));
 }
 
-TEST(PropertyLimits, WhatIsAcceptedKeepsThem) {
+TEST(PropertyLimits, AcceptedRequestsKeepThem) {
   EXPECT_TRUE(rc::check([] {
     const Limits limits = *small_limits();
     CorePeer peer(limits);
@@ -179,7 +179,7 @@ TEST(PropertyLimits, WhatIsAcceptedKeepsThem) {
 
 // ---- what applications do
 
-struct Behaviour {
+struct Behavior {
   std::string method, version, status;
   bool keep_alive = false;
   std::optional<std::uint64_t> own, known;
@@ -187,12 +187,12 @@ struct Behaviour {
   bool abort = false;
 };
 
-rc::Gen<Behaviour> behaviour() {
+rc::Gen<Behavior> behavior() {
   const auto length = rc::gen::maybe(rc::gen::inRange<std::uint64_t>(0, 12));
   return rc::gen::apply(
       [](std::string method, bool old, bool keep, std::string status, rc::Maybe<std::uint64_t> own,
          rc::Maybe<std::uint64_t> known, std::vector<std::string> blocks, bool abort) {
-        Behaviour made;
+        Behavior made;
         made.method = std::move(method);
         made.version = old ? "1.0" : "1.1";
         made.keep_alive = keep;
@@ -213,15 +213,15 @@ rc::Gen<Behaviour> behaviour() {
       rc::gen::weightedElement<bool>({{9, false}, {1, true}}));
 }
 
-TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
+TEST(PropertyResponses, ReadBackAsTheApplicationMeantThem) {
   EXPECT_TRUE(rc::check([] {
-    const auto all = *rc::gen::container<std::vector<Behaviour>>(behaviour());
+    const auto all = *rc::gen::container<std::vector<Behavior>>(behavior());
     CorePeer peer;
     peer.app = nullptr;
-    std::vector<std::pair<Behaviour, std::string>>
+    std::vector<std::pair<Behavior, std::string>>
         expected;  // with the body that the client must get
     std::uint64_t id = 0;
-    for (const Behaviour& one : all) {
+    for (const Behavior& one : all) {
       if (peer.closed()) break;
       ++id;
       peer.receive(one.method + " / HTTP/" + one.version + "\r\nHost: h\r\n" +
@@ -281,7 +281,7 @@ TEST(PropertyAnswers, ReadBackAsWhatTheApplicationGave) {
   }));
 }
 
-TEST(PropertyOutput, GivesEveryByteOnceAndInOrder) {
+TEST(PropertyOutput, ReturnsEachByteOnceAndInOrder) {
   EXPECT_TRUE(rc::check([] {
     Output out;
     const auto pieces = *rc::gen::container<std::vector<std::pair<std::string, int>>>(rc::gen::pair(

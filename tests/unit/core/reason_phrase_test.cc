@@ -73,7 +73,7 @@ constexpr std::pair<int, std::string_view> kRegistered[] = {
     {511, "Network Authentication Required"},
 };
 
-TEST(ReasonPhrase, IsTheRegisteredOne) {
+TEST(ReasonPhrase, MatchesTheIanaRegistry) {
   for (int status = 0; status < 1000; ++status) {
     const auto* const row =
         std::find_if(std::begin(kRegistered), std::end(kRegistered),

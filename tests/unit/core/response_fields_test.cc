@@ -8,7 +8,7 @@
 namespace iotax::core {
 namespace {
 
-TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
+TEST(CheckStatus, AcceptsThreeDigitsAndAReasonPhrase) {
   for (const std::string_view good : {"200 OK", "200", "200 ", "404 Not Found", "999 \xE9"})
     EXPECT_EQ(check_status(good), HeadFault::none) << good;
   for (const std::string_view bad : {"", "20", "2000", "OK", "200OK", "+20 OK", "20x OK"})
@@ -20,10 +20,10 @@ TEST(CheckStatus, TakesThreeDigitsAndAPhrase) {
 }
 
 HeadFault added(std::string_view name, std::string_view value) {
-  return AnswerFields().add({name, value});
+  return ResponseFields().add({name, value});
 }
 
-TEST(AnswerFields, RefuseWhatWouldInjectOrFrame) {
+TEST(ResponseFields, RejectInjectionAndFramingFields) {
   EXPECT_EQ(added("X-A", "b\tc \xE9"), HeadFault::none);
   EXPECT_EQ(added("X-A", ""), HeadFault::none);
   for (const std::string_view bad : {"", "X A", "X:", "X\r\n", "\xE9", "content\rlength"})
@@ -40,8 +40,8 @@ TEST(AnswerFields, RefuseWhatWouldInjectOrFrame) {
   EXPECT_EQ(added("Content-Length", " 3 "), HeadFault::none);
 }
 
-TEST(AnswerFields, AnswerForWhatTheyHold) {
-  AnswerFields fields;
+TEST(ResponseFields, ReportWhichFieldsTheyContain) {
+  ResponseFields fields;
   EXPECT_EQ(fields.add({"X", " y\t"}), HeadFault::none);
   EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
   EXPECT_EQ(fields.length_line(), "");
@@ -49,6 +49,8 @@ TEST(AnswerFields, AnswerForWhatTheyHold) {
   EXPECT_EQ(fields.add({"Content-Length", "18446744073709551615"}), HeadFault::none);
   EXPECT_EQ(fields.add({"SERVER", ""}), HeadFault::none);
   EXPECT_TRUE(fields.has_date() && fields.has_server());
+  EXPECT_TRUE(fields.has("x") && fields.has("content-LENGTH") && fields.has("Server"));
+  EXPECT_FALSE(fields.has("") || fields.has("y") || fields.has("dat"));
   EXPECT_EQ(fields.length(), UINT64_MAX);
   EXPECT_EQ(fields.length_line(), "Content-Length: 18446744073709551615\r\n");
   EXPECT_EQ(fields.lines(),
@@ -58,15 +60,15 @@ TEST(AnswerFields, AnswerForWhatTheyHold) {
   EXPECT_FALSE(fields.has_date() || fields.has_server() || fields.length());
 }
 
-TEST(AnswerFields, LengthsMayRepeatButNotDiffer) {
-  AnswerFields fields;
+TEST(ResponseFields, RejectDifferentContentLengths) {
+  ResponseFields fields;
   EXPECT_EQ(fields.add({"Content-Length", "3"}), HeadFault::none);
   EXPECT_EQ(fields.add({"content-length", "3"}), HeadFault::none);
   EXPECT_EQ(fields.add({"content-length", "4"}), HeadFault::length_conflict);
   EXPECT_EQ(fields.lines(), "Content-Length: 3\r\n");
 }
 
-TEST(Explain, SaysSomethingOfItsOwnForEachFault) {
+TEST(Explain, HasADistinctTextForEachFault) {
   std::set<std::string_view> texts;
   for (int number = 0; number <= static_cast<int>(HeadFault::length_conflict); ++number)
     EXPECT_TRUE(texts.insert(explain(static_cast<HeadFault>(number))).second);

@@ -30,9 +30,9 @@ std::string answered(CorePeer& peer, std::string_view status, std::vector<Field>
   return peer.output;
 }
 
-TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
+TEST(Response, WritesTheServersFieldsBeforeTheUnchangedOnesOfTheApplication) {
   const auto peer = asked();
-  const AnswerFields fields(
+  const ResponseFields fields(
       std::vector<Field>{{"x-LOWER", " v "}, {"Content-Type", "text/plain"}, {"x-lower", ""}});
   ResponseHead head;
   head.status = "404";
@@ -50,9 +50,9 @@ TEST(Answer, WritesServerFieldsFirstAndTheApplicationsAsTheyAre) {
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(Answer, DateAndServerOfTheApplicationWin) {
+TEST(Response, DateAndServerOfTheApplicationReplaceTheServers) {
   const auto peer = asked();
-  const AnswerFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
+  const ResponseFields fields(std::vector<Field>{{"DATE", "d"}, {"Server", "s"}});
   ResponseHead head;
   head.status = "200 OK";
   head.fields = &fields;
@@ -64,14 +64,29 @@ TEST(Answer, DateAndServerOfTheApplicationWin) {
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDATE: d\r\nServer: s\r\n\r\n");
 }
 
-TEST(Answer, UnknownLengthIsChunkedForHttp11) {
+TEST(Response, TheRequestIdIsAddedUnlessTheApplicationHasTheField) {
+  for (const bool own : {false, true}) {
+    const auto peer = asked();
+    const ResponseFields fields(std::vector<Field>{{own ? "x-id" : "x-idea", "own"}});
+    ResponseHead head;
+    head.status = "200 OK";
+    head.fields = &fields;
+    head.request_id = {"X-Id", "id-7"};
+    peer->connection.respond(kFirst, head);
+    static_cast<void>(peer->body(kFirst, "ok"));
+    static_cast<void>(peer->connection.finish(kFirst));
+    EXPECT_EQ(peer->output.find("HTTP/1.1 200 OK\r\nX-Id: id-7\r\n") == 0, !own) << peer->output;
+  }
+}
+
+TEST(Response, ABodyOfUnknownLengthIsChunkedForHttp11) {
   EXPECT_EQ(answered(*asked(), "200 OK", {{"X", "y"}}, {},
                      {"", "hello", "", std::string_view("0123456789abcdef!")}),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: "
             "y\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdef!\r\n0\r\n\r\n");
 }
 
-TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
+TEST(Response, NothingIsSentBeforeTheFirstBlock) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK");
   EXPECT_TRUE(peer->connection.output().empty());
@@ -79,7 +94,7 @@ TEST(Answer, NothingIsOutBeforeTheFirstBlock) {
   EXPECT_TRUE(peer->connection.output().empty());
 }
 
-TEST(Answer, AnEndBeforeAnyBlockIsLengthZero) {
+TEST(Response, AnEndBeforeAnyBlockGivesContentLengthZero) {
   EXPECT_EQ(answered(*asked(), "200 OK", {}, {}, {""}),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   const auto old = asked("GET", "1.0", "Connection: keep-alive\r\n");
@@ -88,14 +103,14 @@ TEST(Answer, AnEndBeforeAnyBlockIsLengthZero) {
   EXPECT_TRUE(old->connection.idle());
 }
 
-TEST(Answer, UnknownLengthEndsWithTheConnectionForHttp10) {
+TEST(Response, ABodyOfUnknownLengthEndsWithTheConnectionForHttp10) {
   const auto peer = asked("GET", "1.0", "Connection: keep-alive\r\n");
   EXPECT_EQ(answered(*peer, "200 OK", {}, {}, {"a", "b"}),
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(Answer, HeadNever204Never304NeverCarryAnOctet) {
+TEST(Response, HeadRequests204And304HaveNoBody) {
   EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {{"Content-Length", "5"}}, {}, {"hello"}),
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
   EXPECT_EQ(answered(*asked("HEAD"), "200 OK", {}, {}, {"hello"}), "HTTP/1.1 200 OK\r\n\r\n");
@@ -111,7 +126,7 @@ TEST(Answer, HeadNever204Never304NeverCarryAnOctet) {
             "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
 }
 
-TEST(Answer, ABlockForAnEmptyAnswerIsNotNeeded) {
+TEST(Response, AnEmptyBodyNeedsNoBlock) {
   for (const bool head : {true, false}) {
     const auto peer = asked(head ? "HEAD" : "GET");
     peer->respond(kFirst, head ? "200 OK" : "304 Not Modified");
@@ -122,32 +137,36 @@ TEST(Answer, ABlockForAnEmptyAnswerIsNotNeeded) {
   }
 }
 
-TEST(Answer, TooMuchIsCutAtTheLength) {
+TEST(Response, BytesBeyondTheLengthAreDiscarded) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {{"Content-Length", "5"}});
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
   EXPECT_EQ(peer->body(kFirst, "defg"), Outcome::over_length);
   EXPECT_EQ(peer->body(kFirst, "h"), Outcome::over_length);
+  EXPECT_EQ(peer->connection.body_given(), 5U);
+  EXPECT_FALSE(peer->connection.is_short());
   EXPECT_EQ(peer->connection.finish(kFirst), Outcome::ok);
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde");
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(Answer, TooLittleBreaksVisibly) {
+TEST(Response, ABodyShorterThanItsLengthIsVisiblyTruncated) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {}, 5);
   EXPECT_EQ(peer->body(kFirst, "abc"), Outcome::ok);
+  EXPECT_EQ(peer->connection.body_given(), 3U);
+  EXPECT_TRUE(peer->connection.is_short());
   EXPECT_EQ(peer->connection.finish(kFirst), Outcome::short_length);
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(Answer, RepeatedEqualLengthsAreMerged) {
+TEST(Response, EqualContentLengthsAreMerged) {
   EXPECT_EQ(answered(*asked(), "200 OK",
                      {{"Content-Length", "2"}, {"X", "y"}, {"content-length", "2"}}, {}, {"ok"}),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok");
 }
 
-TEST(Abort, EndsChunksAndLengthsWithoutTheirEnd) {
+TEST(Abort, TruncatesChunkedAndCountedBodies) {
   for (const std::optional<std::uint64_t> known :
        {std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{9}}) {
     const auto peer = asked();
@@ -161,7 +180,7 @@ TEST(Abort, EndsChunksAndLengthsWithoutTheirEnd) {
   }
 }
 
-TEST(Abort, ResetsAnAnswerThatEndsWithTheConnection) {
+TEST(Abort, ResetsTheConnectionThatDelimitsABody) {
   const auto peer = asked("GET", "1.0", "");
   peer->respond(kFirst, "200 OK");
   static_cast<void>(peer->body(kFirst, "part"));
@@ -169,7 +188,7 @@ TEST(Abort, ResetsAnAnswerThatEndsWithTheConnection) {
   EXPECT_EQ(peer->connection.closing(), Closing::reset);
 }
 
-TEST(Abort, NeverLosesAnEarlierAnswer) {
+TEST(Abort, KeepsEarlierResponses) {
   CorePeer peer;
   peer.take_output = false;
   peer.app = nullptr;
@@ -184,14 +203,14 @@ TEST(Abort, NeverLosesAnEarlierAnswer) {
   EXPECT_EQ(peer.output.find("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), 0U);
 }
 
-TEST(Answer, OtherIdsAreIgnored) {
+TEST(Response, CallsWithTheIdOfAnotherRequestAreIgnored) {
   const auto peer = asked();
   for (const RequestId id : {RequestId::none, RequestId{2}}) {
     peer->respond(id, "200 OK", {}, 1);
     EXPECT_EQ(peer->body(id, "x"), Outcome::ok);
     EXPECT_EQ(peer->connection.finish(id), Outcome::ok);
     peer->connection.abort(id);
-    peer->connection.answer(id, ServerAnswer{});
+    peer->connection.respond_instead(id, ServerResponse{});
     peer->connection.inform(id, 103, {});
   }
   EXPECT_TRUE(peer->connection.output().empty());
@@ -201,7 +220,7 @@ TEST(Answer, OtherIdsAreIgnored) {
   EXPECT_EQ(peer->output, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 }
 
-TEST(Answer, LargeBlocksAreReferencedAndSmallOnesCopied) {
+TEST(Response, LargeBlocksAreReferencedAndSmallOnesCopied) {
   const auto peer = asked();
   const std::string small(kCopyBytesMax, 's'), large(kCopyBytesMax + 1, 'l');
   peer->take_output = false;
@@ -215,7 +234,7 @@ TEST(Answer, LargeBlocksAreReferencedAndSmallOnesCopied) {
   EXPECT_EQ(test::text_of(slices[2].bytes), "\r\n");
 }
 
-TEST(Answer, FilesTakeTheirPlaceInTheOrder) {
+TEST(Response, FilesAndBlocksAreSentInOrder) {
   const auto peer = asked();
   peer->respond(kFirst, "200 OK", {}, 10);
   EXPECT_EQ(peer->body(kFirst, "ab"), Outcome::ok);
@@ -231,8 +250,8 @@ TEST(Answer, FilesTakeTheirPlaceInTheOrder) {
   EXPECT_EQ(head->file_bytes, 0U);
 }
 
-TEST(Inform, ComesBeforeTheAnswerAndNeverToHttp10) {
-  const AnswerFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
+TEST(Inform, IsSentBeforeTheResponseAndNeverToHttp10) {
+  const ResponseFields link(std::vector<Field>{{"Link", "</a.css>; rel=preload"}});
   const auto peer = asked();
   peer->connection.inform(kFirst, 103, link);
   peer->respond(kFirst, "200 OK", {}, 0);
@@ -247,34 +266,35 @@ TEST(Inform, ComesBeforeTheAnswerAndNeverToHttp10) {
   EXPECT_TRUE(old->connection.output().empty());
 }
 
-TEST(ServerAnswer, IsTextWithTheRequestId) {
+TEST(ServerResponse, IsTextWithTheRequestId) {
   const auto peer = asked();
-  ServerAnswer answer;
+  ServerResponse answer;
   answer.status = 503;
   answer.sentence = "too many requests are waiting";
   answer.request_id = "id-7";
   answer.date = test::kDate;
   answer.server = "iotax";
+  answer.request_id_header = "X-Id";
   answer.retry_after_s = 2;
-  peer->connection.answer(kFirst, answer);
+  peer->connection.respond_instead(kFirst, answer);
   peer->flush();
   EXPECT_EQ(
       peer->output,
       "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: "
-      "iotax\r\nConnection: close\r\n"
+      "iotax\r\nX-Id: id-7\r\nConnection: close\r\n"
       "Retry-After: 2\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\n\r\n"
       "too many requests are waiting\nRequest ID: id-7\n");
   EXPECT_EQ(peer->connection.closing(), Closing::after_flush);
 }
 
-TEST(ServerAnswer, AnswersOptionsAsteriskAndGoesOn) {
+TEST(ServerResponse, RespondsToOptionsAsteriskAndContinues) {
   const auto peer = std::make_unique<CorePeer>();
   peer->app = [](CorePeer& self, RequestId id) {
     EXPECT_TRUE(self.connection.head().asterisk);
-    ServerAnswer answer;
+    ServerResponse answer;
     answer.status = 204;
     answer.close = false;
-    self.connection.answer(id, answer);
+    self.connection.respond_instead(id, answer);
   };
   peer->receive("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(
@@ -283,18 +303,18 @@ TEST(ServerAnswer, AnswersOptionsAsteriskAndGoesOn) {
   EXPECT_TRUE(peer->connection.idle());
 }
 
-TEST(ServerAnswer, NamesTheMethodsWith405) {
+TEST(ServerResponse, NamesTheMethodsWith405) {
   CorePeer peer;
   peer.receive("TRACE / HTTP/1.1\r\n");
   EXPECT_NE(peer.output.find("405 Method Not Allowed\r\nConnection: close\r\nAllow: GET, HEAD"),
             std::string::npos);
 }
 
-TEST(ServerAnswer, HasNoContentForHead) {
+TEST(ServerResponse, HasNoBodyForHead) {
   const auto peer = asked("HEAD");
-  ServerAnswer answer;
+  ServerResponse answer;
   answer.sentence = "it broke";
-  peer->connection.answer(kFirst, answer);
+  peer->connection.respond_instead(kFirst, answer);
   peer->flush();
   EXPECT_EQ(peer->output,
             "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/plain; "
@@ -302,7 +322,7 @@ TEST(ServerAnswer, HasNoContentForHead) {
             "Content-Length: 9\r\n\r\n");
 }
 
-TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
+TEST(ServerResponse, HasNoBodyForARejectedHeadRequest) {
   const auto refused = [](std::string_view octets) {
     CorePeer peer;
     for (const char octet : octets) peer.receive({&octet, 1});
@@ -317,16 +337,16 @@ TEST(ServerAnswer, HasNoContentForAHeadThatIsRefused) {
       << "what is refused before a method was sent is no HEAD: " << peer.output;
 }
 
-TEST(AnswerDeathTest, AnOrderThatCannotBeIsOurOwnFault) {
+TEST(ResponseDeathTest, AnInvalidOrderOfCallsAborts) {
   const auto peer = asked();
   EXPECT_DEATH(static_cast<void>(peer->connection.finish(kFirst)),
                "response: no row for finish in state pending");
   EXPECT_DEATH(static_cast<void>(peer->connection.body(kFirst, test::bytes_of("x"))),
                "response: no row for data in state pending");
-  EXPECT_DEATH(peer->connection.refuse(ServerAnswer{}), "internal error");
+  EXPECT_DEATH(peer->connection.reject(ServerResponse{}), "internal error");
   peer->respond(kFirst, "200 OK");
-  EXPECT_DEATH(peer->connection.answer(kFirst, ServerAnswer{}),
-               "response: no row for answer in state head_deferred");
+  EXPECT_DEATH(peer->connection.respond_instead(kFirst, ServerResponse{}),
+               "response: no row for server_response in state head_deferred");
   EXPECT_DEATH(peer->respond(kFirst, "200 OK"),
                "response: no row for defer in state head_deferred");
 }

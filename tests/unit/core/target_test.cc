@@ -13,7 +13,7 @@ struct TargetCase {
   std::string_view path = {}, query = {}, authority = {};
 };
 
-TEST(Target, IsSplitOrRefused) {
+TEST(Target, IsSplitOrRejected) {
   const TargetCase cases[]{
       {"/", "GET", Fault::none, "/"},
       {"/a?b?c", "GET", Fault::none, "/a", "b?c"},
@@ -74,7 +74,7 @@ TEST(Host, IsHostAndPort) {
     EXPECT_FALSE(is_host(bad)) << bad;
 }
 
-TEST(Methods, AreKnownInCapitalsOnly) {
+TEST(Methods, AreCaseSensitive) {
   for (const std::string_view good : {"GET", "HEAD", "M-SEARCH", "QUERY", "CONNECT", "TRACE"})
     EXPECT_TRUE(is_known_method(good));
   for (const std::string_view bad : {"", "get", "GETX", "GE", "SOURCE", "PRI", "DESCRIBE"})

@@ -17,7 +17,7 @@ std::string letters(std::size_t count) {
   return text;
 }
 
-TEST(Text, CompareEveryOctet) {
+TEST(Text, ComparesEachByte) {
   for (std::size_t count = 0; count <= kLongest; ++count) {
     const std::string lower = letters(count);
     EXPECT_TRUE(same_text(lower, letters(count)));
@@ -35,7 +35,7 @@ TEST(Text, CompareEveryOctet) {
   }
 }
 
-TEST(Text, CopyNoMoreThanTheText) {
+TEST(Text, CopiesTheTextOnly) {
   for (std::size_t count = 0; count <= kLongest; ++count) {
     std::string to(kLongest + 1, '.');
     const std::string text = letters(count);

@@ -46,7 +46,7 @@ TEST(TransferRate, TheRateCountsAfterTheGrace) {
   EXPECT_FALSE(rate.late_for_gap(kStart + seconds{13}));
 }
 
-TEST(TransferRate, TheEarlierOfBothDeadlinesHolds) {
+TEST(TransferRate, TheEarlierDeadlineCounts) {
   TransferRate rate(TransferRate::Rules{seconds{3}, seconds{10}, 500});
   rate.start(kStart);
   EXPECT_EQ(rate.deadline(), kStart + seconds{3});
@@ -67,21 +67,21 @@ TEST(TransferRate, APauseMayLastLongerWhileTheAverageIsAboveTheRate) {
   EXPECT_TRUE(rate.late(kStart + seconds{90})) << "three gaps are the most";
 }
 
-TEST(TransferRate, APauseIsNoLongerThanTheGapWithoutARate) {
+TEST(TransferRate, WithoutARateAPauseIsLimitedByTheGap) {
   TransferRate rate(TransferRate::Rules{seconds{30}, seconds{10}, 0, 3});
   rate.start(kStart);
   rate.progress(kStart, 1'000'000);
   EXPECT_EQ(rate.deadline(), kStart + seconds{30});
 }
 
-TEST(TransferRate, APauseThatNeverEndsDoesNotOverflow) {
+TEST(TransferRate, AnInfinitePauseDoesNotOverflow) {
   TransferRate rate(TransferRate::Rules{Duration::max() / 2, {}, 1, 3});
   rate.start(kStart);
   rate.progress(kStart, UINT64_MAX);
   EXPECT_FALSE(rate.late(kStart + seconds{1'000'000}));
 }
 
-TEST(TransferRate, TimeThatNobodyIsToBlameForMovesBoth) {
+TEST(TransferRate, ExcludedTimeMovesBothDeadlines) {
   TransferRate rate(TransferRate::Rules{seconds{3}, seconds{10}, 500});
   rate.start(kStart);
   rate.shift(seconds{60});

@@ -28,16 +28,16 @@ const Expected<RequestState, RequestEvent> kRequest{
 
 const Expected<ResponseState, ResponseEvent> kResponse{
     {{ResponseState::idle, ResponseEvent::take}, ResponseState::pending},
-    {{ResponseState::idle, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::idle, ResponseEvent::reject}, ResponseState::final},
     {{ResponseState::idle, ResponseEvent::close}, ResponseState::final},
     {{ResponseState::pending, ResponseEvent::inform}, ResponseState::pending},
     {{ResponseState::pending, ResponseEvent::defer}, ResponseState::head_deferred},
     {{ResponseState::pending, ResponseEvent::head}, ResponseState::in_progress},
-    {{ResponseState::pending, ResponseEvent::answer}, ResponseState::complete},
-    {{ResponseState::pending, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::pending, ResponseEvent::server_response}, ResponseState::complete},
+    {{ResponseState::pending, ResponseEvent::reject}, ResponseState::final},
     {{ResponseState::pending, ResponseEvent::abort}, ResponseState::final},
     {{ResponseState::head_deferred, ResponseEvent::head}, ResponseState::in_progress},
-    {{ResponseState::head_deferred, ResponseEvent::refuse}, ResponseState::final},
+    {{ResponseState::head_deferred, ResponseEvent::reject}, ResponseState::final},
     {{ResponseState::head_deferred, ResponseEvent::abort}, ResponseState::final},
     {{ResponseState::in_progress, ResponseEvent::data}, ResponseState::in_progress},
     {{ResponseState::in_progress, ResponseEvent::finish}, ResponseState::complete},
@@ -67,21 +67,21 @@ void walk(const Expected<State, Input>& expected, std::size_t states, std::size_
   EXPECT_EQ(found, expected.size());
 }
 
-TEST(Transitions, EveryRequestStateWithEveryEvent) {
+TEST(Transitions, EveryPairOfRequestStateAndEventIsDecided) {
   walk(kRequest, kRequestStates, kRequestEvents);
 }
-TEST(Transitions, EveryResponseStateWithEveryEvent) {
+TEST(Transitions, EveryPairOfResponseStateAndEventIsDecided) {
   walk(kResponse, kResponseStates, kResponseEvents);
 }
 
-TEST(TransitionsDeathTest, AnOrderThatIsNoRowNamesThePairAndEndsTheProcess) {
+TEST(TransitionsDeathTest, APairWithoutARowAbortsAndNamesThePair) {
   EXPECT_DEATH(static_cast<void>(next(RequestState::complete, RequestEvent::data)),
                "request: no row for data in state complete");
   EXPECT_DEATH(static_cast<void>(next(ResponseState::pending, ResponseEvent::finish)),
                "response: no row for finish in state pending");
 }
 
-TEST(Transitions, NextStepOfEveryTriple) {
+TEST(Transitions, EveryTripleHasANextStep) {
   for (std::size_t q = 0; q < kRequestStates; ++q) {
     for (std::size_t r = 0; r < kResponseStates; ++r) {
       for (const bool persists : {false, true}) {
@@ -106,7 +106,7 @@ TEST(Transitions, NextStepOfEveryTriple) {
   }
 }
 
-TEST(Transitions, NothingLeavesTheLastStates) {
+TEST(Transitions, FinalStatesHaveNoTransitions) {
   for (std::size_t i = 0; i < kRequestEvents; ++i) {
     EXPECT_FALSE(allowed(RequestState::rejected, static_cast<RequestEvent>(i)));
     EXPECT_FALSE(allowed(RequestState::half_closed, static_cast<RequestEvent>(i)));

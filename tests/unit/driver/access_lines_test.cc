@@ -1,9 +1,11 @@
-// Every way in which a request can end, and its one line in the access log; which client and which
-// id the logs name; and that no octet of a client forges a line.
+// The access log line of a request, for every way in which it can end; which client and id the
+// logs name; and that no byte of a client forges a line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <functional>
+#include <map>
+#include <memory>
 #include <random>
 #include <regex>
 #include <string>
@@ -39,11 +41,11 @@ std::string post(std::string_view fields, std::string_view content = {}) {
 
 std::string_view id_of(std::string_view line) { return line.substr(line.rfind(' ') + 1); }
 
-/// One connection, and the lines that it leaves in the access log.
+/// One connection, and its lines in the access log.
 struct End {
   std::string name;
   std::string sends;
-  std::vector<std::string> lines;  // each a part of a line, from the request line on
+  std::vector<std::string> lines;  // a part of each line, from the request line on
   std::function<void(Config&)> settings = [](Config&) {};
   std::function<void(WatchedRig<>&, ScriptedClient&)> script = [](WatchedRig<>&, ScriptedClient&) {
   };
@@ -75,7 +77,7 @@ std::vector<End> ends() {
       {"OPTIONS *",
        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
        {R"("OPTIONS * HTTP/1.1" 204 No Content 0B)"}},
-      // refused heads
+      // rejected heads
       {"TLS", "\x16\x03\x01", {R"("-" 400 Bad Request)"}},
       {"line ends", "\r\n\r\n", {R"("-" 400 Bad Request)"}},
       {"line feed", "\n", {R"("-" 400 Bad Request)"}},
@@ -108,7 +110,7 @@ std::vector<End> ends() {
        {},
        after(10ms, kResets)},
       {"stop in head", "GET /half", {R"("GET /half" - 0B)"}, {}, after(10ms, kStopsNow)},
-      // refused content
+      // rejected bodies
       {"EOF in content",
        post("Content-Length: 5\r\n", "a"),
        {R"("POST /in?q HTTP/1.1" 400 Bad)"},
@@ -147,7 +149,7 @@ std::vector<End> ends() {
        {R"(/in?q HTTP/1.1" 499 )"},
        streaming,
        after(10ms, kResets)},
-      // what waits
+      // waiting requests
       {"reset in the queue",
        get,
        {R"("GET / HTTP/1.1" 499 0B)"},
@@ -190,7 +192,7 @@ std::vector<End> ends() {
        {R"("GET /slow" - 0B)"},
        {},
        after(100ms, kStopsNow)},
-      // no request at all
+      // no request
       {"idle", "", {}},
       {"one line end", "\r\n", {}},
       {"EOF", "", {}, {}, after(10ms, kHalfCloses)},
@@ -228,17 +230,12 @@ void views(WatchedRig<>& rig) {
   };
 }
 
-TEST(AccessLines, EveryEndOfARequestHasOneLine) {
-  for (const End& end : ends()) {
-    SCOPED_TRACE(end.name);
-    Config config;
-    config.limits.receive_timeout = 1s;
-    if (end.settings) end.settings(config);
-    WatchedRig<> rig(config);
+/// Runs one End.
+struct Ended {
+  explicit Ended(const End& end, Config config = {}) : rig(settled(end, std::move(config))) {
     views(rig);
     const bool queued = has(end.name, "queue") || end.name == "no thread is left";
     if (queued) busy(rig);
-    ScriptedClient client;
     rig.sys.after(queued ? 50ms : 0ms, [&] {
       client = rig.connect();
       if (!end.sends.empty()) client.send(end.sends);
@@ -246,13 +243,27 @@ TEST(AccessLines, EveryEndOfARequestHasOneLine) {
     if (end.script) end.script(rig, client);
     rig.stop_after(20s);
     rig.run();
-    std::vector<std::string> lines = rig.log.access_lines;
+    lines = rig.log.access_lines;
     if (queued) {
-      const auto first = std::find_if(lines.begin(), lines.end(),
-                                      [](const std::string& line) { return has(line, "/slow"); });
-      ASSERT_NE(first, lines.end());
-      lines.erase(first);
+      std::erase_if(lines, [](const std::string& line) { return has(line, "/slow"); });
     }
+  }
+  static Config settled(const End& end, Config config) {
+    config.limits.receive_timeout = 1s;
+    if (end.settings) end.settings(config);
+    return config;
+  }
+
+  WatchedRig<> rig;
+  ScriptedClient client;
+  std::vector<std::string> lines;
+};
+
+TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
+  for (const End& end : ends()) {
+    SCOPED_TRACE(end.name);
+    const Ended ended(end);
+    const std::vector<std::string>& lines = ended.lines;
     ASSERT_EQ(lines.size(), end.lines.size()) << (lines.empty() ? "" : lines.back());
     for (std::size_t i = 0; i < lines.size(); ++i) {
       EXPECT_TRUE(has(lines[i], end.lines[i])) << lines[i];
@@ -260,8 +271,9 @@ TEST(AccessLines, EveryEndOfARequestHasOneLine) {
       EXPECT_TRUE(lines[i].starts_with("192.0.2.") || lines[i].starts_with("127.0.0.1:"))
           << lines[i];
     }
-    // Every id that the client was told is in the log of requests.
-    const std::string& got = client.received();
+    // Every id sent to the client is in the access log.
+    const std::string& got = ended.client.received();
+    const std::vector<std::string>& server = ended.rig.log.server_lines;
     static constexpr std::string_view kTold = "Request ID: ";
     for (auto at = got.find(kTold); at != std::string::npos; at = got.find(kTold, at + 1)) {
       const std::size_t begin = at + kTold.size();
@@ -269,7 +281,7 @@ TEST(AccessLines, EveryEndOfARequestHasOneLine) {
       EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
         return id_of(line) == id;
       })) << id;
-      EXPECT_TRUE(std::any_of(rig.log.server_lines.begin(), rig.log.server_lines.end(),
+      EXPECT_TRUE(std::any_of(server.begin(), server.end(),
                               [&](const std::string& line) { return has(line, "(" + id + ")"); }) ||
                   has(end.name, "fails"))
           << id;
@@ -277,15 +289,366 @@ TEST(AccessLines, EveryEndOfARequestHasOneLine) {
   }
 }
 
-// ---- who is named
+// ---- how and by whom, with JSON lines
+
+/// The value of a key in a JSON line, without quotes; empty: there is none.
+std::string value(std::string_view line, std::string_view key) {
+  const std::string quoted = "\"" + std::string(key) + "\":";
+  const std::size_t at = line.find(quoted);
+  if (at == std::string_view::npos) return {};
+  std::string_view rest = line.substr(at + quoted.size());
+  if (rest.starts_with('"')) return std::string(rest.substr(1, rest.find('"', 1) - 1));
+  return std::string(rest.substr(0, rest.find_first_of(",}")));
+}
+
+Config json_lines() {
+  Config config;
+  config.access_format = driver::AccessFormat::json();
+  return config;
+}
+
+/// `end`, `by` and `error` of the last line, by the name of the End.
+const std::map<std::string, std::string> kHowEnded{
+    {"answered", "complete app "},
+    {"pipelined", "complete app "},
+    {"fails", "app_error server app_error"},
+    {"breaks", "app_error app "},
+    {"OPTIONS *", "complete server "},
+    {"CONNECT", "rejected server method"},
+    {"413", "rejected server too_large"},
+    {"414", "rejected server too_large"},
+    {"431", "rejected server too_large"},
+    {"501", "rejected server method"},
+    {"408 in head", "rejected server slow"},
+    {"408 before the target", "rejected server slow"},
+    {"reset in head", "client_gone server "},
+    {"reset in head behind an answer", "client_gone server "},
+    {"stop in head", "shutdown server "},
+    {"408 in content", "rejected server slow"},
+    {"413 in chunks", "rejected server too_large"},
+    {"larger than the spool", "rejected server too_large"},
+    {"reset in content", "client_gone server "},
+    {"stop in content", "shutdown server "},
+    {"reset while it is read", "client_gone app "},
+    {"reset in the queue", "client_gone server "},
+    {"queue is full", "overloaded server queue_full"},
+    {"too long in the queue", "overloaded server queue_timeout"},
+    {"no thread is left", "overloaded server no_thread"},
+    {"reset in the call", "client_gone app "},
+    {"deadline", "deadline server deadline"},
+    {"deadline behind the head", "deadline app deadline"},
+    {"stop in the call", "shutdown server "},
+    {"idle behind an answer", "complete app "},
+};
+
+TEST(AccessLines, SayHowEachRequestEnded) {
+  for (const End& end : ends()) {
+    SCOPED_TRACE(end.name);
+    const Ended ended(end, json_lines());
+    ASSERT_EQ(ended.lines.size(), end.lines.size());
+    if (end.lines.empty()) continue;
+    const std::string& line = ended.lines.back();
+    const auto due = kHowEnded.find(end.name);
+    EXPECT_EQ(
+        value(line, "iotax.end") + " " + value(line, "iotax.by") + " " + value(line, "error.type"),
+        due == kHowEnded.end() ? "rejected server malformed" : due->second)
+        << line;
+    EXPECT_FALSE(value(line, "iotax.request_id").empty());
+    EXPECT_FALSE(has(line, "null"));
+  }
+}
+
+// ---- how long and how much
+
+struct Measured {
+  std::string name;
+  std::function<void(WatchedRig<>&, ScriptedClient&)> script;
+  std::vector<std::pair<std::string, std::string>> values;  // of the last line
+  std::function<void(Config&)> settings = {};
+};
+
+TEST(AccessLines, MeasureByTheWorkersClock) {
+  const auto big = std::make_shared<std::string>(100'000, 'b');
+  const std::vector<Measured> all{
+      {"slow upload",
+       [](WatchedRig<>& rig, ScriptedClient& client) {
+         client.send("POST /in HTTP/1.1\r\nHost: a\r\n");
+         rig.sys.after(100ms, [&] { client.send("Content-Length: 10\r\n\r\n1234"); });
+         rig.sys.after(300ms, [&] { client.send("567890"); });
+       },
+       {{"iotax.receive.duration", "0.300000"},
+        {"http.server.request.duration", "0.000000"},
+        {"iotax.queue.duration", "0.000000"},
+        {"http.request.body.size", "10"},
+        {"http.response.body.size", "4"}}},
+      {"slow upload to a call that reads it",
+       [](WatchedRig<>& rig, ScriptedClient& client) {
+         client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234");
+         rig.sys.after(300ms, [&] { client.send("567890"); });
+       },
+       {{"iotax.receive.duration", "0.000000"},
+        {"http.server.request.duration", "0.300000"},
+        {"iotax.app.duration", "0.300000"},
+        {"http.request.body.size", "10"}},
+       streaming},
+      {"chunks",
+       [](WatchedRig<>&, ScriptedClient& client) {
+         client.send(
+             "POST /in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+             "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n");
+       },
+       {{"http.request.body.size", "7"}}},
+      {"rejected content",
+       [](WatchedRig<>& rig, ScriptedClient& client) {
+         client.send("POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234");
+         rig.sys.after(250ms, [&] { client.half_close(); });
+       },
+       {{"http.response.status_code", "400"},
+        {"http.request.body.size", "4"},
+        {"iotax.queue.duration", ""},
+        {"iotax.app.duration", ""}}},
+      {"head that is too slow",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send("GET /"); },
+       {{"http.response.status_code", "408"}, {"iotax.receive.duration", "1.00"}}},
+      {"queue",
+       [](WatchedRig<>& rig, ScriptedClient& client) {
+         client.send(WatchedRig<>::request("/slow"));
+         rig.sys.after(500ms, [&rig] { rig.get("/"); });
+       },
+       {{"iotax.queue.duration", "1.500000"},
+        {"iotax.app.duration", "0.000000"},
+        {"http.server.request.duration", "1.500000"}}},
+      {"call",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send(WatchedRig<>::request("/slow")); },
+       {{"iotax.queue.duration", "0.000000"},
+        {"iotax.app.duration", "2.000000"},
+        {"http.server.request.duration", "2.000000"}}},
+      {"close() after the response",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send(WatchedRig<>::request("/closes")); },
+       {{"iotax.app.duration", "0.700000"}, {"http.server.request.duration", "0.000000"}}},
+      {"slow reader",
+       [](WatchedRig<>& rig, ScriptedClient& client) {
+         client.read_by_hand(1000);
+         client.send(WatchedRig<>::request("/big"));
+         rig.sys.after(400ms, [&client] {
+           client.read_by_hand(1'000'000);
+           client.read(1000);
+         });
+       },
+       {{"http.server.request.duration", "0.400000"},
+        {"iotax.app.duration", "0.400000"},
+        {"http.response.body.size", "100000"},
+        {"iotax.end", "complete"}},
+       [](Config& config) { config.answer_memory_bytes = config.spool_bytes_max = 1000; }},
+      {"reader that takes nothing",
+       [](WatchedRig<>&, ScriptedClient& client) {
+         client.read_by_hand(1000);
+         client.send(WatchedRig<>::request("/big"));
+       },
+       {{"http.response.status_code", "499"}, {"iotax.end", "client_slow"}},
+       [](Config& config) {
+         config.answer_memory_bytes = config.spool_bytes_max = 1000;
+         config.limits.send_timeout = 2s;
+       }},
+      {"HEAD",
+       [](WatchedRig<>&, ScriptedClient& client) {
+         client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+       },
+       {{"http.response.status_code", "200"}, {"http.response.body.size", "0"}}},
+      {"304",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send(WatchedRig<>::request("/304")); },
+       {{"http.response.status_code", "304"}, {"http.response.body.size", "0"}}},
+      {"more than announced",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send(WatchedRig<>::request("/long")); },
+       {{"http.response.body.size", "2"}, {"iotax.end", "complete"}}},
+      {"less than announced",
+       [](WatchedRig<>&, ScriptedClient& client) { client.send(WatchedRig<>::request("/short")); },
+       {{"http.response.status_code", "200"},
+        {"http.response.body.size", "4"},
+        {"iotax.end", "app_error"},
+        {"iotax.by", "app"}}},
+  };
+  for (const Measured& one : all) {
+    SCOPED_TRACE(one.name);
+    Config config = json_lines();
+    config.limits.receive_timeout = 1s;
+    if (one.settings) one.settings(config);
+    WatchedRig<> rig(config);
+    views(rig);
+    rig.app.views["/closes"] = [&rig](Exchange& e) {
+      FakeApplication::answer(e, "done");
+      rig.app.sleep(700ms);
+    };
+    rig.app.views["/big"] = [big](Exchange& e) {
+      core::ResponseHead head;
+      head.status = "200 OK";
+      head.content_bytes = big->size();
+      e.respond(head);
+      if (e.body(std::as_bytes(std::span(*big))) == Sent::gone || e.deliver() == Sent::gone)
+        return e.abort();
+      e.finish();
+    };
+    rig.app.views["/long"] = [](Exchange& e) {
+      core::ResponseHead head;
+      head.status = "200 OK";
+      head.content_bytes = 2;
+      e.respond(head);
+      e.body(std::as_bytes(std::span("....", 4)));
+      e.finish();
+    };
+    rig.app.views["/304"] = [](Exchange& e) {
+      core::ResponseHead head;
+      head.status = "304 Not Modified";
+      e.respond(head);
+      e.finish();
+    };
+    rig.app.views["/short"] = [](Exchange& e) {
+      core::ResponseHead head;
+      head.status = "200 OK";
+      head.content_bytes = 9;
+      e.respond(head);
+      e.body(std::as_bytes(std::span("....", 4)));
+      e.finish();
+    };
+    ScriptedClient client;
+    rig.sys.after(1s, [&] {
+      client = rig.connect();
+      one.script(rig, client);
+    });
+    rig.stop_after(20s);
+    rig.run();
+    ASSERT_FALSE(rig.log.access_lines.empty());
+    const std::string& line = rig.log.access_lines.back();
+    for (const auto& [key, due] : one.values) {
+      const std::string found = value(line, key);
+      EXPECT_EQ(due.empty() ? found : found.substr(0, due.size()), due) << key << line;
+    }
+  }
+}
+
+TEST(AccessLines, AreWrittenWhenACallDoesNotEndAfterItsResponse) {
+  for (const bool by_deadline : {false, true}) {
+    SCOPED_TRACE(by_deadline);
+    Config config = json_lines();
+    if (by_deadline) config.request_timeout = 1s;
+    WatchedRig<> rig(config);
+    rig.app.views["/closes"] = [&rig](Exchange& e) {
+      FakeApplication::answer(e, "done");
+      rig.app.sleep(3s);
+    };
+    rig.get("/closes");
+    rig.stop_after(by_deadline ? 20s : 2s, Stop::now);
+    rig.run();
+    ASSERT_EQ(rig.log.access_lines.size(), 1U);
+    EXPECT_EQ(value(rig.log.access_lines[0], "iotax.end"), "complete");
+    EXPECT_NE(value(rig.log.access_lines[0], "iotax.app.duration"), "3.000000");
+  }
+}
+
+TEST(AccessLines, ShowFieldsOfBothHeads) {
+  Config config;
+  config.access_format = std::get<driver::AccessFormat>(driver::AccessFormat::compile(
+      R"("%({X-Asked}i)s" "%({x-told}o)s" "%({Nope}o)s" "%(a)s" %(s)s)", false));
+  WatchedRig<> rig(config);
+  rig.app.views["/"] = [](Exchange& e) {
+    const std::array fields{core::Field{"X-Told", "one"}, core::Field{"Other", "x"},
+                            core::Field{"x-told", "two"}};
+    const core::ResponseFields good(fields);
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.fields = &good;
+    e.respond(head);
+    e.finish();
+  };
+  ScriptedClient client = rig.connect();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nx-asked: me\r\n\r\n" + WatchedRig<>::request("/plain") +
+              "GET /bad HTTP/1.1\r\n\r\n");
+  rig.stop_after(20s);
+  rig.run();
+  ASSERT_EQ(rig.log.access_lines.size(), 3U);
+  EXPECT_EQ(rig.log.access_lines[0], R"("me" "one, two" "-" "-" 200)");
+  EXPECT_EQ(rig.log.access_lines[1], R"("-" "-" "-" "-" 200)") << "nothing of the one before";
+  EXPECT_EQ(rig.log.access_lines[2], R"("-" "-" "-" "-" 400)");
+}
+
+TEST(AccessLines, NameTheTraceInBothLogs) {
+  const std::string trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const std::string field = "traceparent: " + trace + "\r\n";
+  for (const bool named : {true, false}) {
+    Config config;
+    config.log_traces = named;
+    if (named) config.access_format = driver::AccessFormat::json();
+    WatchedRig<> rig(config);
+    views(rig);
+    for (const std::string& sent :
+         {"GET / HTTP/1.1\r\nHost: a\r\n" + field + "\r\n",
+          "GET /bad HTTP/1.1\r\n" + field + "\r\n", post(field + "Content-Length: 9999999\r\n")}) {
+      rig.connect().send(sent);
+    }
+    rig.stop_after(20s);
+    rig.run();
+    ASSERT_EQ(rig.log.access_lines.size(), 3U);
+    for (const std::string& line : rig.log.access_lines) {
+      EXPECT_EQ(value(line, "trace_id"), named ? "0af7651916cd43dd8448eb211c80319c" : "") << line;
+      EXPECT_EQ(value(line, "span_id"), named ? "b7ad6b7169203331" : "");
+    }
+    ASSERT_EQ(rig.log.server_ids.size(), 2U);
+    for (const std::string& ids : rig.log.server_ids) EXPECT_EQ(has(ids, trace), named) << ids;
+  }
+}
+
+TEST(AccessLines, TheRequestIdIsInTheNamedFieldOfEveryResponse) {
+  Config config;
+  config.request_id_header = "X-Request-ID";
+  WatchedRig<> rig(config);
+  views(rig);
+  rig.app.views["/own"] = [](Exchange& e) {
+    const std::array fields{core::Field{"x-request-id", "own"}};
+    const core::ResponseFields good(fields);
+    core::ResponseHead head;
+    head.status = "200 OK";
+    head.fields = &good;
+    e.respond(head);
+    e.finish();
+  };
+  const auto ids_told = [](const std::string& received) {
+    std::vector<std::string> ids;
+    static const std::regex kField("X-Request-ID: ([^\r]*)\r\n", std::regex::icase);
+    for (std::sregex_iterator it(received.begin(), received.end(), kField), end; it != end; ++it)
+      ids.push_back((*it)[1]);
+    return ids;
+  };
+  std::vector<ScriptedClient> clients;
+  for (const std::string& sent :
+       {WatchedRig<>::request("/"), std::string("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        WatchedRig<>::request("/fails"), std::string("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\n\r\n"), post("Content-Length: 9999999\r\n")}) {
+    clients.push_back(rig.connect());
+    clients.back().send(sent);
+  }
+  ScriptedClient own = rig.get("/own");
+  ScriptedClient last = rig.get("/breaks");
+  rig.stop_after(20s);
+  rig.run();
+  EXPECT_EQ(ids_told(own.received()), std::vector<std::string>{"own"});
+  clients.push_back(last);
+  for (const ScriptedClient& client : clients) {
+    const std::vector<std::string> ids = ids_told(client.received());
+    ASSERT_EQ(ids.size(), 1U) << client.received();
+    EXPECT_TRUE(std::any_of(rig.log.access_lines.begin(), rig.log.access_lines.end(),
+                            [&](const std::string& line) { return id_of(line) == ids[0]; }));
+  }
+}
+
+// ---- which client is named
 
 struct Named {
   std::string sends;
   std::string line;     // how the access line begins
-  std::string warning;  // a part of a server line; empty: none is due
+  std::string warning;  // a part of a server line; empty: none is expected
 };
 
-TEST(AccessLines, NameTheClientThatTheApplicationIsToldOf) {
+TEST(AccessLines, NameTheSameClientAsEnviron) {
   const std::string forwarded = "X-Forwarded-For: 203.0.113.9\r\nX-Request-ID: theirs\r\n";
   const std::vector<Named> all{
       {"GET / HTTP/1.1\r\nHost: a\r\n" + forwarded + "\r\n", "203.0.113.9 - \"GET / HTTP/1.1\" 200",
@@ -326,8 +689,8 @@ TEST(AccessLines, NameTheClientThatTheApplicationIsToldOf) {
   }
 }
 
-TEST(AccessLines, AHalfHeadNamesThePeer) {
-  // What stands in the rest may say otherwise: the last address counts, and it is not there.
+TEST(AccessLines, AnIncompleteHeadIsLoggedWithThePeerAddress) {
+  // The missing part may say otherwise: the last address counts, and it has not arrived.
   WatchedRig<> rig;
   rig.app.trusted = true;
   ScriptedClient client = rig.connect();
@@ -339,7 +702,7 @@ TEST(AccessLines, AHalfHeadNamesThePeer) {
   EXPECT_TRUE(has(rig.log.access_lines[0], "\"GET / HTTP/1.1\" 408")) << rig.log.access_lines[0];
 }
 
-TEST(AccessLines, TheClientIsThatOfItsOwnRequest) {
+TEST(AccessLines, EachPipelinedRequestNamesItsForwardedClient) {
   WatchedRig<> rig;
   rig.app.trusted = true;
   ScriptedClient client = rig.connect();
@@ -355,7 +718,7 @@ TEST(AccessLines, TheClientIsThatOfItsOwnRequest) {
 
 // ---- nothing that a client sends forges a line
 
-/// Requests, good and broken, with octets changed, put in and left out.
+/// Valid and malformed requests, with bytes changed, inserted and removed.
 std::string mangled(std::mt19937_64& random) {
   static const std::vector<std::string> kSeeds{
       WatchedRig<>::request("/a?b=\"c\""),
@@ -388,7 +751,7 @@ std::string mangled(std::mt19937_64& random) {
   return text;
 }
 
-TEST(AccessLines, NoOctetOfAClientForgesALine) {
+TEST(AccessLines, NoByteOfAClientForgesALine) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);

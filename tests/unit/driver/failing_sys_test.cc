@@ -1,6 +1,6 @@
 // Each system call of the main scenarios fails once, with each error that matters. Whatever fails:
-// at most one client lacks an answer, and sees that it does; every other has all of its own; the
-// worker goes on, ends when it is told to, and leaves nothing open. Only the write to a pipe that
+// at most one client lacks a response, and can detect it; every other one gets all of its own; the
+// worker continues, stops when ordered to, and leaves nothing open. Only the write to a pipe that
 // wakes a thread is left out: it can fail only when the pipe is full, and then the reader wakes.
 #include <gtest/gtest.h>
 
@@ -68,11 +68,11 @@ std::string post(std::string_view path) {
          std::string(kContentBytes, 'b');
 }
 
-/// What one client sends, and must have.
+/// What one client sends, and must receive.
 struct Guest {
   Duration at;
   std::string sends;
-  std::vector<std::string> expected;  // "STATUS CONTENT", or "STATUS" of a refusal
+  std::vector<std::string> expected;  // "STATUS BODY", or "STATUS" of a rejection
   bool reads_slowly = false;
 };
 
@@ -156,7 +156,7 @@ class Attempt {
   }
 
   std::vector<std::string> calls;
-  std::size_t lacking = 0;  // clients without all their answers
+  std::size_t lacking = 0;  // clients without all their responses
   std::string fault;
 
  private:
@@ -206,7 +206,7 @@ class Attempt {
     const bool opened = worker->open() && worker->add_listener(listener_, "127.0.0.1:8000");
     bool served = false;
     if (opened) {
-      std::vector<ScriptedSys::Thread> threads;  // one fewer, when it cannot be had
+      std::vector<ScriptedSys::Thread> threads;  // one fewer if it cannot be started
       if (auto made = sys_.start_thread("app", [&] { worker->run_thread(1); })) {
         threads.push_back(std::move(*made));
       }
@@ -233,7 +233,7 @@ class Attempt {
     if (lacking > 1) blame("more than one client lacks an answer");
   }
 
-  /// How many came; each of them is the right one. What follows the last is part of an answer.
+  /// The number of responses, each of which is correct. The rest is part of a response.
   std::size_t whole_answers(std::size_t n) {
     test::AnswerReader reader(clients_[n].received());
     std::size_t whole = 0;
@@ -242,7 +242,7 @@ class Attempt {
       if (!answer || !answer->complete) return whole;
       const std::string got = std::to_string(answer->status) +
                               (answer->status == 200 ? " " + answer->content : std::string());
-      // Content that cannot be stored is refused.
+      // A body that cannot be stored is rejected.
       if (answer->status == 500 || answer->status == 503 || answer->status == 507) return whole;
       if (got != expected) blame("client " + std::to_string(n) + " got " + got);
       ++whole;
@@ -266,7 +266,7 @@ class Attempt {
 
 class SimFailing : public testing::TestWithParam<Scenario> {};
 
-TEST_P(SimFailing, AtAnyCallHarmsOneClientAtMost) {
+TEST_P(SimFailing, AFailedSystemCallAffectsOneClientAtMost) {
   const Attempt whole(GetParam(), 0, 0);
   ASSERT_EQ(whole.fault, "");
   ASSERT_EQ(whole.lacking, 0U);

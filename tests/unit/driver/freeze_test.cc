@@ -24,7 +24,7 @@ using support::WatchedRig;
 
 constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
 
-TEST(RunningTime, LeavesOutWhatAWaitWasTooLong) {
+TEST(RunningTime, LeavesOutTheTimeByWhichAWaitWasLate) {
   RunningTime time;
   const core::Instant start{1000s};
   EXPECT_FALSE(time.notice(start, start + RunningTime::kSlack));
@@ -37,7 +37,7 @@ TEST(RunningTime, LeavesOutWhatAWaitWasTooLong) {
   EXPECT_EQ(time.left_out(), 14s);
 }
 
-TEST(Freeze, ARequestThatCameInTimeOnAKeptConnectionIsServed) {
+TEST(Freeze, ARequestThatArrivedInTimeOnAnIdleConnectionIsServed) {
   Config config;
   config.limits.keep_alive = 1s;
   Rig rig(config);
@@ -50,7 +50,7 @@ TEST(Freeze, ARequestThatCameInTimeOnAKeptConnectionIsServed) {
   rig.run();
 }
 
-TEST(Freeze, ManyRequestsThatCameInTimeAreServed) {
+TEST(Freeze, ManyRequestsThatArrivedInTimeAreServed) {
   Config config;
   config.limits.keep_alive = 1s;
   Rig rig(config);
@@ -69,7 +69,7 @@ TEST(Freeze, ManyRequestsThatCameInTimeAreServed) {
   rig.run();
 }
 
-TEST(Freeze, ContentThatCameInTimeIsNotLate) {
+TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOut) {
   Config config;
   config.limits.receive_timeout = 1s;
   for (const bool buffered : {true, false}) {
@@ -96,8 +96,8 @@ TEST(Freeze, ContentThatCameInTimeIsNotLate) {
 }
 
 /// The clients were frozen as well, or their network was.
-TEST(Freeze, ExtendsTheTimeOfAHead) {
-  for (const core::Duration freeze : {700ms, 5000ms}) {  // that ends before the time is over, too
+TEST(Freeze, DoesNotCountTowardsTheReceiveTimeout) {
+  for (const core::Duration freeze : {700ms, 5000ms}) {  // which also ends before the timeout
     Config config;
     config.limits.receive_timeout = 1s;
     Rig rig(config);
@@ -125,7 +125,7 @@ void a_second_of_work(Rig<>& rig) {
   };
 }
 
-TEST(Freeze, ExtendsTheTimeOfACall) {
+TEST(Freeze, DoesNotCountTowardsTheRequestTimeout) {
   for (const unsigned threads : {1U, 2U}) {
     for (const core::Duration freeze : {1500ms, 10'000ms}) {
       Config config;
@@ -151,7 +151,7 @@ TEST(Freeze, ExtendsTheTimeOfACall) {
   }
 }
 
-TEST(Freeze, DoesNotCountForTheQueue) {
+TEST(Freeze, DoesNotCountTowardsTheQueueTimeout) {
   Config config;
   config.queue_timeout = 2s;
   Rig rig(config);
@@ -166,7 +166,7 @@ TEST(Freeze, DoesNotCountForTheQueue) {
   EXPECT_TRUE(has(second.received(), "hello")) << second.received();
 }
 
-TEST(Freeze, DoesNotCountForADrain) {
+TEST(Freeze, DoesNotCountTowardsTheGracefulTimeout) {
   Config config;
   config.graceful_timeout = 2s;
   Rig rig(config);
@@ -179,7 +179,7 @@ TEST(Freeze, DoesNotCountForADrain) {
   EXPECT_TRUE(rig.app.ended_with.empty());
 }
 
-TEST(Freeze, DoesNotCountForAReader) {
+TEST(Freeze, DoesNotCountTowardsTheSendTimeout) {
   Config config;
   config.limits.send_timeout = 2s;
   config.limits.rate_bytes_min = 0;
@@ -205,9 +205,9 @@ TEST(Freeze, DoesNotCountForAReader) {
   EXPECT_TRUE(client.received().ends_with(std::string(50'000, 'x')));
 }
 
-// ---- a call that keeps the application lock
+// ---- a call that holds the application lock
 
-TEST(StuckLock, RequestsThatCannotBeStartedAreAnsweredInTime) {
+TEST(StuckLock, RequestsThatCannotStartAreRejectedInTime) {
   for (const unsigned threads : {2U, 3U}) {
     Config config;
     config.threads = threads;
@@ -238,8 +238,8 @@ TEST(StuckLock, RequestsThatCannotBeStartedAreAnsweredInTime) {
   }
 }
 
-/// The lock is another thread's of the application.
-TEST(StuckLock, AlsoWhenTheOnlyThreadWaits) {
+/// Another thread of the application holds the lock.
+TEST(StuckLock, ARequestIsRejectedWhenTheOnlyThreadWaits) {
   Config config;
   config.request_timeout = 1s;
   WatchedRig<> rig(config);
@@ -261,7 +261,7 @@ TEST(StuckLock, AlsoWhenTheOnlyThreadWaits) {
   EXPECT_TRUE(has(later.received(), "hello"));
 }
 
-TEST(StuckLock, ConnectionsAreLeftToOtherWorkersMeanwhile) {
+TEST(StuckLock, NewConnectionsAreLeftToOtherWorkers) {
   Config config;
   config.threads = 2;
   config.request_timeout = 1s;
@@ -291,7 +291,7 @@ TEST(StuckLock, ConnectionsAreLeftToOtherWorkersMeanwhile) {
   EXPECT_TRUE(has(third.received(), "hello")) << "the lock is free again";
 }
 
-TEST(Freeze, IsToldWhenItWasLong) {
+TEST(Freeze, IsLoggedWhenItWasLong) {
   Config config;
   config.limits.receive_timeout = 20s;
   Rig rig(config);
@@ -307,15 +307,15 @@ TEST(Freeze, IsToldWhenItWasLong) {
   rig.run();
 }
 
-TEST(Freeze, IsNotInTheAgesOnThePage) {
-  driver::PrivatePage page(1);
-  driver::Seat& seat = page.page().seat(0);
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
-  seat.leave_out(1500ms);
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 500ms);
-  EXPECT_EQ(seat.since(core::Instant{11s}, core::Instant{12s}), 0s);
-  seat.clear();
-  EXPECT_EQ(seat.since(core::Instant{10s}, core::Instant{12s}), 2s);
+TEST(Freeze, DoesNotCountTowardsTheAgesOnTheScoreboard) {
+  driver::PrivateScoreboard scoreboard(1);
+  driver::WorkerEntry& entry = scoreboard.scoreboard().worker(0);
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 2s);
+  entry.leave_out(1500ms);
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 500ms);
+  EXPECT_EQ(entry.since(core::Instant{11s}, core::Instant{12s}), 0s);
+  entry.clear();
+  EXPECT_EQ(entry.since(core::Instant{10s}, core::Instant{12s}), 2s);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ class PlainWire : public testing::Test {
   driver::PlainWire<support::ScriptedEnv> wire{sys, sys.accept(listener)->fd};
 };
 
-TEST_F(PlainWire, ReadsWhatTheClientSendsUntilItsEnd) {
+TEST_F(PlainWire, ReadsInputUntilEof) {
   std::array<std::byte, 8> into;
   EXPECT_EQ(wire.recv(into).error(), EAGAIN);
   client.send("abc");
@@ -32,7 +32,7 @@ TEST_F(PlainWire, ReadsWhatTheClientSendsUntilItsEnd) {
   EXPECT_EQ(*wire.recv(into), 0U);
 }
 
-TEST_F(PlainWire, SendsWhatTheSocketTakes) {
+TEST_F(PlainWire, SendsAsMuchAsTheSocketTakes) {
   client.read_by_hand(4);
   EXPECT_EQ(*wire.send(bytes("abcdef")), 4U);
   EXPECT_EQ(wire.send(bytes("ef")).error(), EAGAIN);
@@ -46,7 +46,7 @@ TEST_F(PlainWire, SendsAPartOfAFile) {
   sys.close(file);
 }
 
-TEST_F(PlainWire, ClosesInOrderOrWithAReset) {
+TEST_F(PlainWire, ClosesWithAFinOrAReset) {
   for (const bool reset : {false, true}) {
     support::ScriptedClient another = sys.connect(listener);
     driver::PlainWire<support::ScriptedEnv> its{sys, sys.accept(listener)->fd};
@@ -59,7 +59,7 @@ TEST_F(PlainWire, ClosesInOrderOrWithAReset) {
   }
 }
 
-TEST_F(PlainWire, EndsTheResponseBeforeItCloses) {
+TEST_F(PlainWire, SendsAFinBeforeItCloses) {
   wire.shutdown_write();
   EXPECT_TRUE(client.ended());
   EXPECT_FALSE(client.closed_by_server());

@@ -56,7 +56,7 @@ TEST(WorkerTurn, OneRecvAndOneSendPerRequestAndNoEpollCtl) {
   EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 11U);
 }
 
-TEST(WorkerTurn, SixteenPipelinedRequestsLeaveInOneSend) {
+TEST(WorkerTurn, SixteenPipelinedResponsesAreSentInOneCall) {
   Rig rig;
   ScriptedClient client = rig.connect();
   rig.sys.after(10ms, [&] {
@@ -97,17 +97,17 @@ std::vector<std::string> order_of_two(core::Duration each) {
   return order;
 }
 
-TEST(WorkerTurn, PipelinedRequestsOfAConnectionRunTogetherWhileTheyAreQuick) {
+TEST(WorkerTurn, PipelinedRequestsRunTogetherWhileCallsAreQuick) {
   const std::vector<std::string> expected{"/a1", "/a2", "/a3", "/b1", "/b2", "/b3"};
   EXPECT_EQ(order_of_two(1us), expected);
 }
 
-TEST(WorkerTurn, OthersComeInBetweenWhenTheyAreNot) {
+TEST(WorkerTurn, PipelinedRequestsYieldToOtherConnectionsWhenCallsAreSlow) {
   const std::vector<std::string> expected{"/a1", "/a2", "/b1", "/b2", "/a3", "/b3"};
   EXPECT_EQ(order_of_two(150us), expected);
 }
 
-TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
+TEST(WorkerTurn, AnIdleServerMakesNoSystemCalls) {
   Rig rig(with_threads(4));
   ScriptedClient client = rig.get("/");
   rig.sys.after(1s, [&] { client.close(); });
@@ -122,7 +122,7 @@ TEST(WorkerTurn, AnIdleServerMakesNoCalls) {
   rig.run();
 }
 
-TEST(WorkerTurn, AnIdleConnectionMakesNoCallsUntilItIsClosed) {
+TEST(WorkerTurn, AnIdleConnectionMakesNoSystemCallsUntilItIsClosed) {
   Config config;
   config.limits.keep_alive = 7200s;
   Rig rig(config);
@@ -138,13 +138,13 @@ TEST(WorkerTurn, AnIdleConnectionMakesNoCallsUntilItIsClosed) {
   rig.run();
 }
 
-TEST(WorkerTurn, AConnectionRestsFromTheEndOfItsLastAnswer) {
+TEST(WorkerTurn, KeepAliveTimeoutRunsFromTheEndOfTheLastResponse) {
   Config config;
   config.limits.keep_alive = 2s;
   Rig rig(config);
   rig.slow_view(3s);
   ScriptedClient late = rig.get("/slow");  // its thread has lost the lead
-  ScriptedClient queued = rig.get("/");    // waits behind it
+  ScriptedClient queued = rig.get("/");    // waits for it
   rig.sys.after(4900ms, [&] {
     EXPECT_FALSE(late.ended());
     EXPECT_FALSE(queued.ended());
@@ -157,7 +157,7 @@ TEST(WorkerTurn, AConnectionRestsFromTheEndOfItsLastAnswer) {
   rig.run();
 }
 
-TEST(WorkerTurn, TimersAreInTimeBehindALongCall) {
+TEST(WorkerTurn, TimersFireInTimeDuringALongCall) {
   Config config;
   config.limits.keep_alive = 5s;
   Rig rig(config);
@@ -190,7 +190,7 @@ TEST(Lead, ASlowCallDoesNotDelayTheNetwork) {
   rig.run();
 }
 
-TEST(Lead, AnswersBeforeASlowCallGoOutAtOnce) {
+TEST(Lead, ResponsesBeforeASlowCallAreSentImmediately) {
   Rig rig;
   rig.slow_view(5s);
   ScriptedClient client = rig.connect();
@@ -224,7 +224,7 @@ TEST(Lead, OneThreadRunsEveryCallOfManyQuickAndSlowOnes) {
   for (const ScriptedClient& client : clients) EXPECT_EQ(count(client.received(), "mixed"), 50U);
 }
 
-TEST(Lead, EightThreadsRunEightCallsAtOnce) {
+TEST(Lead, EightThreadsRunEightCallsConcurrently) {
   Rig rig(with_threads(8));
   rig.slow_view(5s);
   std::vector<ScriptedClient> clients;
@@ -237,7 +237,7 @@ TEST(Lead, EightThreadsRunEightCallsAtOnce) {
   EXPECT_EQ(rig.app.running_most, 8U);
 }
 
-TEST(Lead, QuickCallsGoOnBesideAHungOne) {
+TEST(Lead, QuickCallsContinueNextToAHungOne) {
   Rig rig(with_threads(2));
   rig.app.views["/hung"] = [&](Exchange& e) {
     rig.app.sleep(60s);
@@ -255,7 +255,7 @@ TEST(Lead, QuickCallsGoOnBesideAHungOne) {
   rig.run();
 }
 
-TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
+TEST(Lead, ASessionThatWaitedDuringATakeOverIsWatchedAgain) {
   // A ready session is masked while it waits, answered by the next leader, and must be in the
   // poller afterwards.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -278,9 +278,9 @@ TEST(Lead, ASessionThatWaitedOverATakeOverIsHeardAgain) {
   }
 }
 
-TEST(Lead, ASessionSilencedAsItCameBackIsHeardAgain) {
-  // The next request arrives at the moment in which a late call ends: by some seeds the leader has
-  // taken the session out of the poller when it finds that it is the loop's again.
+TEST(Lead, ASessionMaskedWhileItReturnsIsWatchedAgain) {
+  // The next request arrives just when a late call ends: with some seeds the leader has removed the
+  // session from the poller when it finds that the loop owns it again.
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Rig rig(with_threads(2), seed);
     rig.slow_view(3ms);
@@ -314,9 +314,9 @@ TEST(Lead, AResetDuringACallDoesNotMakeTheLeaderSpin) {
   EXPECT_TRUE(has(rig.log.access_lines[0], " 499 "));
 }
 
-// ---- content before the call, answers after it
+// ---- bodies before the call, responses after it
 
-TEST(Content, IsCompleteBeforeTheCall) {
+TEST(Body, IsCompleteBeforeTheCall) {
   Rig rig;
   std::string seen;
   rig.app.views["/in"] = [&](Exchange& e) {
@@ -346,7 +346,7 @@ TEST(Content, IsCompleteBeforeTheCall) {
   EXPECT_TRUE(has(client.received(), "got it"));
 }
 
-TEST(Content, BeyondMemoryGoesToATemporaryFile) {
+TEST(Body, BeyondTheMemoryLimitGoesToATemporaryFile) {
   Config config;
   config.body_memory_bytes = 1000;
   Rig rig(config);
@@ -373,7 +373,7 @@ TEST(Content, BeyondMemoryGoesToATemporaryFile) {
   EXPECT_GT(rig.sys.calls("open_temporary"), 0U);
 }
 
-TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
+TEST(Body, AFullDiskGives503AndAffectsNoOtherRequest) {
   Config config;
   config.body_memory_bytes = 1000;
   Rig rig(config);
@@ -389,7 +389,7 @@ TEST(Content, AFullDiskIs503AndHarmsNobodyElse) {
   EXPECT_TRUE(has(other.received(), "hello"));
 }
 
-TEST(Content, BehindAnAnswerIsKeptWhileItsRestComes) {
+TEST(Body, IsKeptAfterTheResponseWhileItsRestArrives) {
   Rig rig;
   std::string seen;
   rig.app.views["/in"] = [&](Exchange& e) {
@@ -405,7 +405,7 @@ TEST(Content, BehindAnAnswerIsKeptWhileItsRestComes) {
   EXPECT_EQ(seen, "three");
 }
 
-TEST(Content, ThatCanNeverBeStoredIsRefusedAtItsHead) {
+TEST(Body, TooLargeToStoreIsRejectedAtItsHead) {
   Config config;
   config.limits.body_bytes_max = 0;
   config.body_memory_bytes = 1000;
@@ -431,7 +431,7 @@ TEST(Content, ThatCanNeverBeStoredIsRefusedAtItsHead) {
   EXPECT_EQ(rig.app.calls.size(), 1U);
 }
 
-TEST(Content, OfOptionsIsGivenBackWithItsAnswer) {
+TEST(Body, OfOptionsIsReleasedWithItsResponse) {
   Rig rig;
   const driver::StorageBudget& budget = rig.worker->intake().budget();
   const std::uint64_t memory = budget.request_memory.left();
@@ -446,7 +446,7 @@ TEST(Content, OfOptionsIsGivenBackWithItsAnswer) {
   rig.run();
 }
 
-TEST(Content, HasRoomBesideResponsesThatNobodyTakes) {
+TEST(Body, HasRoomNextToUnsentResponses) {
   Config config;
   config.threads = 4;
   config.answer_memory_bytes = 10'000;
@@ -475,7 +475,7 @@ TEST(Content, HasRoomBesideResponsesThatNobodyTakes) {
   rig.run();
 }
 
-TEST(Content, TakesNoDescriptorThatConnectionsNeed) {
+TEST(Body, LeavesDescriptorsForConnections) {
   Config config;
   config.limits.body_bytes_max = 0;
   config.body_memory_bytes = 100;
@@ -503,7 +503,7 @@ TEST(Content, TakesNoDescriptorThatConnectionsNeed) {
   EXPECT_EQ(rig.worker->intake().budget().descriptors.used(), 0U);
 }
 
-TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
+TEST(Body, ReleasesItsStorageWhenItsRequestEnds) {
   Config config;
   config.body_memory_bytes = 1000;
   config.spool_bytes_max = 60000;
@@ -533,7 +533,7 @@ TEST(Content, GivesItsRoomBackWhenItsRequestIsOver) {
   EXPECT_TRUE(has(after.received(), "hello"));
 }
 
-TEST(Content, CanBeReadWhileItArrives) {
+TEST(Body, CanBeReadWhileItArrives) {
   Config config;
   config.request_buffering = false;
   Rig rig(config);
@@ -561,7 +561,7 @@ TEST(Content, CanBeReadWhileItArrives) {
   });
   rig.sys.after(1005ms, [&] {
     EXPECT_TRUE(has(other.received(), " 400 "));
-  });  // the lead was given up at once
+  });  // the lead was given up immediately
   rig.sys.after(2s, [&] { client.send("de" + Rig<>::request("/")); });
   rig.stop_after(3s);
   rig.run();
@@ -570,8 +570,8 @@ TEST(Content, CanBeReadWhileItArrives) {
   EXPECT_TRUE(has(client.received(), "hello"));
 }
 
-/// Frameworks go by CONTENT_LENGTH, which a chunked body has only when it is complete.
-TEST(Content, InChunksIsCompleteBeforeTheCallInAnyCase) {
+/// Frameworks rely on CONTENT_LENGTH, which a chunked body has only when it is complete.
+TEST(Body, InChunksIsAlwaysCompleteBeforeTheCall) {
   for (const bool request_buffering : {true, false}) {
     Config config;
     config.request_buffering = request_buffering;
@@ -601,7 +601,7 @@ TEST(Content, InChunksIsCompleteBeforeTheCallInAnyCase) {
   }
 }
 
-TEST(Content, ThatTheReaderTookBeforeTheLeaderLeavesTheConnectionHeard) {
+TEST(Body, ReadByTheCallBeforeTheLeaderKeepsTheConnectionWatched) {
   Config config;
   config.request_buffering = false;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -624,7 +624,7 @@ TEST(Content, ThatTheReaderTookBeforeTheLeaderLeavesTheConnectionHeard) {
   }
 }
 
-TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
+TEST(Body, DoesNotTimeOutWhileTheApplicationDoesNotRead) {
   Config config;
   config.request_buffering = false;
   Rig rig(config);
@@ -644,7 +644,7 @@ TEST(Content, ThatTheApplicationLeavesWaitingIsNotLate) {
   EXPECT_EQ(got.bytes, 3U);
 }
 
-TEST(Heads, ThatBeginBehindARequestThatWaitsAreTimedFromItsAnswer) {
+TEST(Heads, OfPipelinedRequestsAreTimedFromTheResponseBeforeThem) {
   Config config;
   config.limits.receive_timeout = 2s;
   Rig rig(config);
@@ -664,7 +664,7 @@ TEST(Heads, ThatBeginBehindARequestThatWaitsAreTimedFromItsAnswer) {
   EXPECT_EQ(count(waits.received(), "hello"), 2U) << waits.received();
 }
 
-TEST(Content, ThatStopsComingIsLateToTheReader) {
+TEST(Body, AStalledBodyTimesOutForItsReader) {
   Config config;
   config.request_buffering = false;
   Rig rig(config);
@@ -685,7 +685,7 @@ TEST(Content, ThatStopsComingIsLateToTheReader) {
   EXPECT_EQ(rig.log.server_lines.size(), 1U);
 }
 
-TEST(Content, ThatWasRefusedIsLoggedAsWhatItsClientGot) {
+TEST(Body, ARejectedBodyIsLoggedWithTheResponseOfTheClient) {
   using End = void (*)(Exchange&);
   for (const End end :
        {End{[](Exchange& e) { e.fail(500, "failed"); }}, End{[](Exchange& e) { e.abort(); }},
@@ -713,7 +713,7 @@ TEST(Content, ThatWasRefusedIsLoggedAsWhatItsClientGot) {
   }
 }
 
-TEST(Answers, ThatTakeLongLeaveTheConnectionOpen) {
+TEST(Responses, ThatTakeLongToSendLeaveTheConnectionOpen) {
   Rig rig;
   const std::string big(300000, '#');
   rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
@@ -732,7 +732,7 @@ TEST(Answers, ThatTakeLongLeaveTheConnectionOpen) {
   EXPECT_EQ(count(slow.received(), "hello"), 1U);
 }
 
-TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
+TEST(Body, ATruncatedBodyIsAnErrorForItsReader) {
   Config config;
   config.request_buffering = false;
   Rig rig(config);
@@ -758,7 +758,7 @@ TEST(Content, ThatBreaksOffIsAnErrorToTheReader) {
   EXPECT_FALSE(has(client.received(), "HTTP/1.1 500"));
 }
 
-TEST(Answers, OfTheServerAreLoggedWithTheSizeOfTheirContent) {
+TEST(Responses, OfTheServerAreLoggedWithTheirBodySize) {
   Rig rig;
   rig.app.views["/fails"] = [](Exchange& e) { e.fail(500, "failed"); };
   ScriptedClient get = rig.get("/fails");
@@ -780,7 +780,7 @@ TEST(Answers, OfTheServerAreLoggedWithTheSizeOfTheirContent) {
       << rig.log.access_lines[1];
 }
 
-TEST(Answers, ASlowReaderHoldsNoThread) {
+TEST(Responses, ASlowClientOccupiesNoThread) {
   Config config;
   config.answer_memory_bytes = 10000;
   Rig rig(config);
@@ -800,7 +800,7 @@ TEST(Answers, ASlowReaderHoldsNoThread) {
   EXPECT_EQ(count(slow.received(), "#"), big.size());
 }
 
-TEST(Answers, AFinishedAnswerIsDeliveredWhileTheCallGoesOn) {
+TEST(Responses, ACompleteResponseIsSentWhileItsCallContinues) {
   Rig rig;
   rig.app.views["/closes"] = [&](Exchange& e) {
     FakeApplication::answer(e, "hello");
@@ -815,7 +815,7 @@ TEST(Answers, AFinishedAnswerIsDeliveredWhileTheCallGoesOn) {
   EXPECT_EQ(count(client.received(), "HTTP/1.1 200 OK"), 2U);
 }
 
-TEST(Answers, AFileIsSentByTheLeader) {
+TEST(Responses, TheLeaderSendsFiles) {
   Rig rig;
   std::string content;
   for (int n = 0; content.size() < 200000; ++n) content += std::to_string(n) + ' ';
@@ -839,7 +839,7 @@ TEST(Answers, AFileIsSentByTheLeader) {
             before + 3);  // the worker's poller and pipes are closed with it
 }
 
-TEST(Answers, AReaderThatTakesNothingIsLeft) {
+TEST(Responses, AClientThatReadsNothingIsDisconnected) {
   Config config;
   config.limits.rate_bytes_min = 0;
   Rig rig(config);
@@ -854,7 +854,7 @@ TEST(Answers, AReaderThatTakesNothingIsLeft) {
   rig.run();
 }
 
-TEST(Answers, AReaderThatTakesSteadilyIsServedWhileTheSocketTakesNothing) {
+TEST(Responses, AClientThatReadsSteadilyIsServedWhileTheSocketIsFull) {
   Config config;
   config.limits.rate_bytes_min = 0;
   Rig rig(config);
@@ -871,7 +871,7 @@ TEST(Answers, AReaderThatTakesSteadilyIsServedWhileTheSocketTakesNothing) {
   rig.run();
 }
 
-TEST(Answers, AReaderThatTakesInLargeStepsIsServedWhileItsAverageIsAboveTheRate) {
+TEST(Responses, AClientThatReadsInLargeStepsIsServedWhileItsAverageRateSuffices) {
   Rig rig;  // 500 bytes per second; 30 s
   const std::string big(300'000, '#');
   rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
@@ -890,7 +890,7 @@ TEST(Answers, AReaderThatTakesInLargeStepsIsServedWhileItsAverageIsAboveTheRate)
   rig.run();
 }
 
-TEST(Answers, WhereTheSystemCannotTellWhatTheSocketTakesIsProgress) {
+TEST(Responses, SendingCountsAsProgressWhereTheKernelDoesNotReportUnackedBytes) {
   Config config;
   config.limits.rate_bytes_min = 0;
   Rig rig(config);
@@ -907,7 +907,7 @@ TEST(Answers, WhereTheSystemCannotTellWhatTheSocketTakesIsProgress) {
   rig.run();
 }
 
-TEST(Answers, OneBlockTakesNoMoreMemoryThanItMay) {
+TEST(Responses, OneBlockStaysWithinTheMemoryLimit) {
   Config config;
   config.answer_memory_bytes = 100'000;
   config.spool_bytes_max = 1 << 20;
@@ -933,7 +933,7 @@ TEST(Answers, OneBlockTakesNoMoreMemoryThanItMay) {
   EXPECT_EQ(budget.descriptors.used(), 0U);
 }
 
-TEST(Answers, GoOnWhereNeitherMemoryNorFilesHaveRoom) {
+TEST(Responses, ContinueWithoutRoomInMemoryAndFiles) {
   Config config;
   config.answer_memory_bytes = 0;
   config.spool_bytes_max = 0;
@@ -949,7 +949,7 @@ TEST(Answers, GoOnWhereNeitherMemoryNorFilesHaveRoom) {
   EXPECT_EQ(count(slow.received(), "#"), big.size());
 }
 
-TEST(PipelinedRequests, WaitUntilTheAnswersBeforeThemHaveGoneOut) {
+TEST(PipelinedRequests, WaitUntilEarlierResponsesAreSent) {
   Config config;
   config.answer_memory_bytes = 10'000;
   config.spool_bytes_max = 1 << 20;
@@ -972,7 +972,7 @@ TEST(PipelinedRequests, WaitUntilTheAnswersBeforeThemHaveGoneOut) {
   EXPECT_EQ(rig.worker->intake().budget().spool.left(), config.spool_bytes_max);
 }
 
-TEST(PipelinedRequests, OfOneReceiveAreCalledWhileTheirAnswersAreTaken) {
+TEST(PipelinedRequests, OfOneReceiveAreCalledWhileResponsesAreSent) {
   Config config;
   config.limits.keep_alive_requests = 0;
   Rig rig(config);
@@ -990,7 +990,7 @@ TEST(PipelinedRequests, OfOneReceiveAreCalledWhileTheirAnswersAreTaken) {
   EXPECT_EQ(count(slow.received(), "#"), 500 * page.size());
 }
 
-TEST(PipelinedRequests, WhoseClientIsResetAreNotCalled) {
+TEST(PipelinedRequests, OfAResetConnectionAreNotCalled) {
   Rig rig;
   const std::string big(100'000, '#');
   rig.app.views["/big"] = [&](Exchange& e) { FakeApplication::answer(e, big); };
@@ -1004,7 +1004,7 @@ TEST(PipelinedRequests, WhoseClientIsResetAreNotCalled) {
   EXPECT_EQ(rig.app.calls.size(), 1U);
 }
 
-TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {
+TEST(Responses, AnApplicationThatFillsTheOutboxWaitsForTheClient) {
   Config config;
   config.answer_memory_bytes = 10000;
   config.spool_bytes_max = 20000;
@@ -1039,7 +1039,7 @@ TEST(Answers, AnApplicationThatGivesMoreThanFitsWaitsForTheReader) {
   EXPECT_EQ(count(slow.received(), "#"), 500000U);
 }
 
-TEST(Output, NothingFollowsWhatWasLost) {
+TEST(Output, NothingIsSentAfterLostBytes) {
   Rig rig;
   rig.app.views["/file"] = [&](Exchange& e) {
     core::ResponseHead head;
@@ -1057,11 +1057,11 @@ TEST(Output, NothingFollowsWhatWasLost) {
   EXPECT_TRUE(client.closed_by_server());
 }
 
-TEST(Output, ReachesAClientThatHasHalfClosedBehindContentNobodyTakes) {
+TEST(Output, ReachesAHalfClosedClientWhoseBodyIsNotRead) {
   Config config;
   config.limits.body_bytes_max = 10;
   Rig rig(config);
-  rig.slow_view(100ms);  // its end is seen meanwhile, before what is left of the content
+  rig.slow_view(100ms);  // its EOF is noticed meanwhile, before the rest of the body
   ScriptedClient client = rig.connect();
   client.read_by_hand(1000);
   client.send(Rig<>::request("/slow") +
@@ -1075,7 +1075,7 @@ TEST(Output, ReachesAClientThatHasHalfClosedBehindContentNobodyTakes) {
   EXPECT_FALSE(client.was_reset());
 }
 
-TEST(Output, ASocketThatCannotBeWatchedIsClosedAtOnce) {
+TEST(Output, ASocketThatCannotBeWatchedIsClosedImmediately) {
   for (const std::uint64_t nth : {1U, 2U}) {
     Rig rig;
     rig.app.views["/big"] = [](Exchange& e) { FakeApplication::answer(e, std::string(3000, '#')); };
@@ -1094,7 +1094,7 @@ TEST(Output, ASocketThatCannotBeWatchedIsClosedAtOnce) {
   }
 }
 
-TEST(Output, WaitsForASlowReaderAsOftenAsItMustWithinOneAnswer) {
+TEST(Output, WaitsRepeatedlyForASlowClientWithinOneResponse) {
   Rig rig;
   rig.app.views["/news"] = [&](Exchange& e) {
     core::ResponseHead head;
@@ -1144,7 +1144,7 @@ TEST(Admission, AFullQueueIs503) {
             2);
 }
 
-TEST(Admission, ARequestThatWaitedTooLongIs503) {
+TEST(Admission, ARequestThatWaitedLongerThanTheQueueTimeoutGets503) {
   Config config;
   config.queue_timeout = 2s;
   Rig rig(config);
@@ -1158,7 +1158,7 @@ TEST(Admission, ARequestThatWaitedTooLongIs503) {
   rig.run();
 }
 
-TEST(Admission, ARequestWhoseClientLeftIsNotRun) {
+TEST(Admission, ARequestWhoseClientDisconnectedIsNotCalled) {
   Rig rig;
   rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
@@ -1170,7 +1170,7 @@ TEST(Admission, ARequestWhoseClientLeftIsNotRun) {
   EXPECT_EQ(rig.app.calls.size(), 1U);
 }
 
-TEST(Admission, ARequestBehindAFinIsNotRunWhenItHasWaitedForASecond) {
+TEST(Admission, ARequestFollowedByAFinIsDroppedAfterWaitingForASecond) {
   for (const core::Duration call : {core::Duration{500ms}, core::Duration{5s}}) {
     Rig rig;
     rig.slow_view(call);
@@ -1186,7 +1186,7 @@ TEST(Admission, ARequestBehindAFinIsNotRunWhenItHasWaitedForASecond) {
   }
 }
 
-TEST(Admission, DescriptorsRunOutAndComeBack) {
+TEST(Admission, AcceptsAgainWhenDescriptorsAreAvailable) {
   Rig rig;
   ScriptedClient first = rig.get("/");
   ScriptedClient second;
@@ -1206,7 +1206,7 @@ TEST(Admission, DescriptorsRunOutAndComeBack) {
   rig.run();
 }
 
-TEST(Admission, TheLongestIdleConnectionMakesRoom) {
+TEST(Admission, TheLongestIdleConnectionIsClosedForANewClient) {
   Config config;
   config.connections_max = 2;
   Rig rig(config);
@@ -1224,14 +1224,14 @@ TEST(Admission, TheLongestIdleConnectionMakesRoom) {
   rig.run();
 }
 
-TEST(Admission, TheConnectionThatHasBeenIdleForLongestMakesRoomWhateverTheOrderOfRequests) {
+TEST(Admission, TheLongestIdleConnectionIsClosedRegardlessOfTheOrderOfRequests) {
   Config config = with_threads(2);
   config.connections_max = 4;
   Rig rig(config);
   rig.slow_view(3s);
   std::vector<ScriptedClient> clients(4);
   for (ScriptedClient& client : clients) client = rig.connect();
-  rig.sys.after(1s, [&] { clients[0].send(Rig<>::request("/slow")); });  // idle since 4 s
+  rig.sys.after(1s, [&] { clients[0].send(Rig<>::request("/slow")); });  // idle for 4 s
   rig.sys.after(2s, [&] { clients[2].send(Rig<>::request("/")); });
   rig.sys.after(3s, [&] { clients[1].send(Rig<>::request("/")); });
   std::vector<ScriptedClient> more(4);
@@ -1251,7 +1251,7 @@ TEST(Admission, TheConnectionThatHasBeenIdleForLongestMakesRoomWhateverTheOrderO
   for (const ScriptedClient& client : more) EXPECT_TRUE(has(client.received(), "hello"));
 }
 
-TEST(Admission, AnIdleConnectionWhoseRequestHasArrivedDoesNotMakeRoom) {
+TEST(Admission, AnIdleConnectionIsNotClosedWhenItsRequestHasArrived) {
   Config config;
   config.connections_max = 2;
   Rig rig(config);
@@ -1272,7 +1272,7 @@ TEST(Admission, AnIdleConnectionWhoseRequestHasArrivedDoesNotMakeRoom) {
   rig.run();
 }
 
-TEST(Admission, AtTheLimitAnAcceptLooksAtOneConnectionHoweverManyAreIdle) {
+TEST(Admission, AtTheLimitAnAcceptChecksOnlyOneIdleConnection) {
   Config config;
   config.connections_max = 500;
   Rig rig(config);
@@ -1294,7 +1294,7 @@ TEST(Admission, AtTheLimitAnAcceptLooksAtOneConnectionHoweverManyAreIdle) {
             500);
 }
 
-TEST(Admission, ASlotIsFreeAsSoonAsItsClientWasAnswered408) {
+TEST(Admission, AConnectionIsFreedAfterIts408) {
   Config config;
   config.connections_max = 2;
   config.limits.receive_timeout = 1s;
@@ -1317,7 +1317,7 @@ TEST(Admission, ASlotIsFreeAsSoonAsItsClientWasAnswered408) {
             1);
 }
 
-TEST(Admission, AClientThatWaitsComesInAsSoonAsAConnectionIsIdle) {
+TEST(Admission, AWaitingClientIsAcceptedWhenAConnectionBecomesIdle) {
   Config config = with_threads(2);
   config.connections_max = 1;
   Rig rig(config);
@@ -1333,7 +1333,7 @@ TEST(Admission, AClientThatWaitsComesInAsSoonAsAConnectionIsIdle) {
   rig.run();
 }
 
-TEST(Admission, TheLogSaysOnceThatTheLimitIsReachedAndByWhat) {
+TEST(Admission, TheReachedLimitIsLoggedOnceWithItsCause) {
   Config config;
   config.connections_max = 64;
   Rig rig(config);
@@ -1346,10 +1346,10 @@ TEST(Admission, TheLogSaysOnceThatTheLimitIsReachedAndByWhat) {
   ASSERT_EQ(rig.log.server_lines.size(), 1U);
   EXPECT_TRUE(has(rig.log.server_lines[0], "All 64 connections are in use"));
   EXPECT_TRUE(has(rig.log.server_lines[0], "--max-connections 64"));
-  EXPECT_TRUE(has(rig.log.server_lines[0], "idle for longest"));
+  EXPECT_TRUE(has(rig.log.server_lines[0], "idle longest"));
 }
 
-TEST(Admission, AListenerThatFailsDoesNotMakeTheLeaderSpin) {
+TEST(Admission, TheLeaderDoesNotSpinOnAFailingListener) {
   for (const int error : {EINVAL, EMFILE}) {
     Rig rig;
     ScriptedClient waiting;
@@ -1366,11 +1366,11 @@ TEST(Admission, AListenerThatFailsDoesNotMakeTheLeaderSpin) {
     rig.stop_after(7s);
     rig.run();
     ASSERT_EQ(rig.log.server_lines.size(), 1U);
-    EXPECT_TRUE(has(rig.log.server_lines[0], "No connection can be accepted"));
+    EXPECT_TRUE(has(rig.log.server_lines[0], "Cannot accept connections"));
   }
 }
 
-TEST(Output, AHalfClosedPeerDoesNotMakeTheLeaderSpinWhileAResetIsAwaited) {
+TEST(Output, TheLeaderDoesNotSpinOnAHalfClosedClientBeforeAReset) {
   for (const bool half : {false, true}) {
     Rig rig;
     rig.app.views["/breaks"] = [](driver::Exchange& e) {
@@ -1399,7 +1399,7 @@ TEST(Output, AHalfClosedPeerDoesNotMakeTheLeaderSpinWhileAResetIsAwaited) {
   }
 }
 
-TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
+TEST(Warnings, OfManyRejectionsTenAreLoggedAndTheRestCounted) {
   Rig rig;
   std::vector<ScriptedClient> clients(30);
   rig.sys.after(100ms, [&] {
@@ -1419,7 +1419,7 @@ TEST(Warnings, OfManyRefusalsTenAreShownAndTheRestCounted) {
 
 // ---- stopping and signals
 
-TEST(Signals, ThatCameInACallAreSeenToWhenItsThreadLeads) {
+TEST(Signals, ReceivedDuringACallAreHandledWhenTheThreadLeads) {
   Rig rig;
   rig.slow_view(1s);
   ScriptedClient client = rig.get("/slow");
@@ -1432,7 +1432,7 @@ TEST(Signals, ThatCameInACallAreSeenToWhenItsThreadLeads) {
   rig.run();
 }
 
-TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
+TEST(Stopping, RunningRequestsAreServedAndIdleConnectionsClose) {
   Rig rig;
   rig.slow_view(5s);
   ScriptedClient idle = rig.get("/");
@@ -1447,7 +1447,7 @@ TEST(Stopping, WhatRunsIsAnsweredAndIdleConnectionsClose) {
   EXPECT_GE(rig.sys.now(), support::ScriptedSys(1).now() + 6s);
 }
 
-TEST(Stopping, AConnectionWhoseHeadWasOutBeforeClosesBehindItsAnswer) {
+TEST(Stopping, AConnectionWhoseHeadWasSentBeforeClosesAfterItsResponse) {
   Rig rig;
   rig.app.views["/streams"] = [&](Exchange& e) {
     core::ResponseHead head;
@@ -1465,7 +1465,7 @@ TEST(Stopping, AConnectionWhoseHeadWasOutBeforeClosesBehindItsAnswer) {
   EXPECT_TRUE(has(client.received(), "\r\n0\r\n\r\n"));
 }
 
-TEST(Stopping, ADrainLetsIdleConnectionsAskOnceMore) {
+TEST(Stopping, ADrainServesOneMoreRequestOnIdleConnections) {
   Rig rig;
   ScriptedClient idle = rig.get("/");
   rig.stop_after(1s, Stop::drain);
@@ -1475,7 +1475,7 @@ TEST(Stopping, ADrainLetsIdleConnectionsAskOnceMore) {
   EXPECT_EQ(count(idle.received(), "Connection: close"), 1U);
 }
 
-TEST(Stopping, DoesNotWaitForThoseWhoHaveTheirLastAnswer) {
+TEST(Stopping, DoesNotWaitForLingeringConnections) {
   Rig rig;
   ScriptedClient refused = rig.connect();
   refused.send("GET  / HTTP/1.1\r\n\r\n");
@@ -1485,7 +1485,7 @@ TEST(Stopping, DoesNotWaitForThoseWhoHaveTheirLastAnswer) {
   EXPECT_LE(rig.sys.now(), support::ScriptedSys(1).now() + 1200ms);
 }
 
-TEST(Stopping, AHungCallEndsTheProcessWhenTheDrainIsOver) {
+TEST(Stopping, TheProcessExitsAfterTheGracefulTimeoutWhenACallHangs) {
   Config config;
   config.graceful_timeout = 3s;
   Rig rig(config);
@@ -1502,7 +1502,7 @@ TEST(Stopping, AHungCallEndsTheProcessWhenTheDrainIsOver) {
                           [](const auto& line) { return has(line, "GET /hung, 4 s"); }));
 }
 
-TEST(Stopping, APersonIsToldWhatIsWaitedFor) {
+TEST(Stopping, OnATerminalTheWaitIsLogged) {
   for (const bool interactive : {true, false}) {
     Config config;
     config.interactive = interactive;
@@ -1520,7 +1520,7 @@ TEST(Stopping, APersonIsToldWhatIsWaitedFor) {
   }
 }
 
-TEST(Signals, RunInThreadZeroWhoeverLeads) {
+TEST(Signals, HandlersRunInThreadZeroWhicheverThreadLeads) {
   Rig rig(with_threads(2));
   rig.slow_view(5s);
   const auto signal = [&] {
@@ -1533,7 +1533,7 @@ TEST(Signals, RunInThreadZeroWhoeverLeads) {
   ScriptedClient slow2;
   rig.sys.after(2s, [&] { slow = rig.get("/slow"); });
   rig.sys.after(2100ms, [&] { slow2 = rig.get("/slow"); });
-  rig.sys.after(7050ms, signal);  // thread 0 is back, the other one is in its call
+  rig.sys.after(7050ms, signal);  // thread 0 has returned, the other one is in its call
   rig.sys.after(7090ms, [&] { EXPECT_EQ(rig.app.signal_runs.size(), 2U); });
   rig.stop_after(9s);
   rig.run();

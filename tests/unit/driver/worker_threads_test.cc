@@ -37,7 +37,7 @@ using support::FakeApplication;
 constexpr std::size_t kBigBytes = 300'000;
 constexpr std::size_t kHugeBytes = 20'000'000;  // more than the sockets of loopback hold
 
-/// A call says that it is inside, and stays until it is let go.
+/// A call reports that it has begun, and lasts until it is released.
 class Gate {
  public:
   void pass() {
@@ -52,7 +52,7 @@ class Gate {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return entered_; });
   }
-  /// Returns when the call is through.
+  /// Wait until the call has passed.
   void let_go() {
     std::unique_lock lock(mutex_);
     open_ = true;
@@ -67,7 +67,8 @@ class Gate {
   bool open_ = false;
 };
 
-/// Views by path; the interpreter is a lock. A slow call waits at the gate that its query names.
+/// Views by path; a mutex is the application lock. A slow call waits at the gate that its query
+/// names.
 class ThreadedApplication final : public driver::Application {
  public:
   void enter(unsigned) noexcept override { interpreter_.lock(); }
@@ -95,7 +96,7 @@ class ThreadedApplication final : public driver::Application {
   void end_process(int) noexcept override { ADD_FAILURE() << "the drain took too long"; }
 
   std::array<Gate, 8> gates;
-  std::size_t calls = 0;  // by whoever has the interpreter
+  std::size_t calls = 0;  // by the thread that holds the application lock
 
  private:
   static std::size_t read_all(Exchange& exchange) {
@@ -104,7 +105,7 @@ class ThreadedApplication final : public driver::Application {
     while (const std::size_t bytes = exchange.read_body(block).bytes) total += bytes;
     return total;
   }
-  /// `gate`: stay there before the end.
+  /// `gate`: wait there before the end.
   void stream(Exchange& exchange, std::size_t bytes, Gate* gate) {
     core::ResponseHead head;
     head.status = "200 OK";
@@ -133,13 +134,13 @@ sockaddr_in loopback(in_port_t port) {
   return address;
 }
 
-/// Small sends do not wait for acknowledgements. What a listener accepts inherits it.
+/// Small sends do not wait for acknowledgments. What a listener accepts inherits it.
 void send_at_once(int socket) {
   const int on = 1;
   EXPECT_EQ(::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
 }
 
-/// A blocking connection, and what is asked over it.
+/// A blocking connection and its requests.
 class Client {
  public:
   explicit Client(in_port_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -158,7 +159,7 @@ class Client {
   void get(std::string_view target) {
     send("GET " + std::string(target) + " HTTP/1.1\r\nHost: iotax.test\r\n\r\n");
   }
-  /// The next answer; an incomplete one when the connection ends first.
+  /// The next response; incomplete if the connection ends first.
   test::ReadAnswer answer() {
     for (;;) {
       test::AnswerReader reader(received_);
@@ -169,13 +170,13 @@ class Client {
       if (!receive()) return {};
     }
   }
-  /// Returns when `bytes` have come; they are kept for answer(). Fewer when the connection ends.
+  /// Wait for `bytes`, or fewer if the connection ends; answer() returns them.
   std::size_t delivered(std::size_t bytes) {
     while (received_.size() < bytes && receive()) {
     }
     return std::min(received_.size(), bytes);
   }
-  /// Whether the server ends the connection, without a further word.
+  /// Whether the server closes the connection without further bytes.
   [[nodiscard]] bool ends() { return received_.empty() && !receive(); }
   void close() { fd_.reset(); }
   void reset() {
@@ -196,7 +197,7 @@ class Client {
   std::string received_;
 };
 
-/// A worker that serves in threads of the test's. What was logged lies in temporary files.
+/// A worker that serves in threads of the test, and logs to temporary files.
 class Served {
  public:
   explicit Served(Config settings)
@@ -223,7 +224,7 @@ class Served {
     }
   }
 
-  /// Returns when every thread of the worker has ended.
+  /// Wait until every thread of the worker has ended.
   void wait() {
     for (std::thread& thread : threads_) thread.join();
     EXPECT_TRUE(log_.flush(std::chrono::seconds{60}));
@@ -248,7 +249,7 @@ class Served {
   in_port_t port = 0;
 };
 
-/// All that one client asks in a round.
+/// All requests of one client in a round.
 constexpr std::size_t kCallsPerRound = 8;
 void ask_everything(Served& served, Client& client, unsigned number) {
   Gate& gate = served.app.gates[number];
@@ -268,7 +269,7 @@ void ask_everything(Served& served, Client& client, unsigned number) {
   client.get(slow);
   client.get("/behind");
   gate.wait_entered();
-  Client other(served.port);  // the network goes on, whoever is in a call
+  Client other(served.port);  // the network continues during calls
   other.send("GET  / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(other.answer().status, 400);
   gate.let_go();
@@ -300,7 +301,7 @@ class WorkerThreads : public testing::TestWithParam<Setting> {
   }
 };
 
-TEST_P(WorkerThreads, AnswerEveryClientAndEnd) {
+TEST_P(WorkerThreads, ServeEveryClientAndExit) {
   constexpr unsigned kClients = 4;
   constexpr unsigned kRounds = 20;
   Served served(settings());
@@ -324,7 +325,7 @@ TEST_P(WorkerThreads, AnswerEveryClientAndEnd) {
   EXPECT_EQ(served.access_lines(), served.app.calls + kClients * kRounds) << "one is refused";
 }
 
-TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
+TEST_P(WorkerThreads, FinishRunningRequestsWhenTheyAreStopped) {
   Served served(settings());
   Client client(served.port);
   client.get("/slow?0");
@@ -339,9 +340,9 @@ TEST_P(WorkerThreads, FinishWhatRunsWhenTheyAreStopped) {
   served.wait();
 }
 
-/// The thread makes the outbox and the taker of the lead looks for one, both behind the response to
+/// The thread creates the outbox and the new leader looks for one, both after the response to
 /// the request before.
-TEST(PipelinedRequests, AreDeliveredWhileTheCallOfTheLastOneGoesOn) {
+TEST(PipelinedRequests, HaveTheirResponsesSentWhileTheLastCallContinues) {
   Config config;
   config.threads = 1;
   Served served(config);
@@ -361,7 +362,7 @@ TEST(PipelinedRequests, AreDeliveredWhileTheCallOfTheLastOneGoesOn) {
   served.wait();
 }
 
-TEST(HungThreads, AreAnsweredFor) {
+TEST(HungThreads, EachRequestGetsAResponse) {
   constexpr unsigned kClients = 2;
   constexpr unsigned kRounds = 10;
   Config config;

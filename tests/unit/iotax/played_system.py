@@ -13,6 +13,7 @@ from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes.channel import Channel, Message
+from iotax._processes.notifier import Notifier
 from iotax._processes.parts import Parts, connect
 from iotax._processes.pool import Child, Worker
 from iotax._processes.production import Production
@@ -54,28 +55,28 @@ class Process:
             os.close(self.received.pop())
 
 
-class Page:
+class PlayedScoreboard:
     """A scoreboard on which nothing runs unless the test sets it."""
 
-    def __init__(self, seats: int, threads: int) -> None:
+    def __init__(self, slots: int, threads: int) -> None:
         self.running: dict[int, list[tuple[str, str, float]]] = {}
         self.made_turns = 0
         self.stuck = 0.0
 
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
-        return self.running.get(seat, [])
+    def calls(self, slot: int) -> list[tuple[str, str, float]]:
+        return self.running.get(slot, [])
 
-    def turns(self, _seat: int) -> int:
+    def turns(self, _slot: int) -> int:
         return self.made_turns
 
-    def gil_stuck(self, _seat: int) -> float:
+    def gil_stuck(self, _slot: int) -> float:
         return self.stuck
 
-    def watch(self, seat: int, on: bool) -> None:
+    def watch(self, slot: int, on: bool) -> None:
         pass
 
-    def clear(self, seat: int) -> None:
-        self.running.pop(seat, None)
+    def clear(self, slot: int) -> None:
+        self.running.pop(slot, None)
 
 
 class Signals:
@@ -105,7 +106,7 @@ class PlayedSystem(System):
         self.room: int | None = None  # headroom()
         self.is_terminal_closed = False
         self.fork_error: OSError | None = None
-        self.played_page = Page(0, 0)
+        self.played_scoreboard = PlayedScoreboard(0, 0)
         self.queue = Signals()
 
     def now(self) -> float:
@@ -114,8 +115,8 @@ class PlayedSystem(System):
     def signals(self) -> SignalQueue:
         return cast("SignalQueue", self.queue)
 
-    def page(self, seats: int, threads: int) -> _iotax.Page:
-        return cast("_iotax.Page", self.played_page)
+    def scoreboard(self, slots: int, threads: int) -> _iotax.Scoreboard:
+        return cast("_iotax.Scoreboard", self.played_scoreboard)
 
     def adopt_orphans(self) -> None:
         pass
@@ -156,6 +157,22 @@ class PlayedSystem(System):
 
     def oom_kills(self) -> int:
         return 0
+
+
+class PlayedNotifier(Notifier):
+    """Keeps the messages, each as one line. Off unless the test names a socket."""
+
+    def __init__(self, address: str = "", watchdog_seconds: float = 0.0) -> None:
+        super().__init__(address, watchdog_seconds)
+        self._sent: list[str] = []
+
+    def _send(self, *assignments: str) -> None:
+        self._sent.append(" ".join(assignments))
+
+    def take(self) -> list[str]:
+        """The messages since the last call."""
+        sent, self._sent = self._sent, []
+        return sent
 
 
 class PlayedPolicy:
@@ -214,6 +231,7 @@ class World(PlayedSystem):
         self.make: Callable[..., Supervisor] = production_supervisor
         self.log: list[str] = []
         self.said: list[str] = []
+        self.notifier = PlayedNotifier()
         self.settings_read: Settings | ConfigError | None = None  # what is read the next times
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(server_log, level, self.log.append)
@@ -223,12 +241,23 @@ class World(PlayedSystem):
         """The parts of a supervisor, without the supervisor."""
         settings = settings_of(*arguments)
         target = target or Target(settings.config.workers)
-        return connect(settings, Listeners(()), target=target, system=self, interactive=False)
+        return connect(
+            settings,
+            Listeners(()),
+            target=target,
+            system=self,
+            interactive=False,
+            notifier=self.notifier,
+        )
 
     def start(self, *arguments: str) -> "World":
         settings = settings_of(*arguments)
         self.supervisor = self.make(
-            settings, Listeners(()), system=self, read_again=self._read_again
+            settings,
+            Listeners(()),
+            system=self,
+            read_again=self._read_again,
+            notifier=self.notifier,
         )
         self.turn()
         return self

@@ -32,7 +32,8 @@ def _stand_in() -> types.ModuleType:
         BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),
         RequestTimeout=type("RequestTimeout", (BaseException,), {}),
         Worker=object,
-        Page=object,
+        Scoreboard=object,
+        access_format_fault=lambda _: None,
         open_log=lambda *_, **__: None,
         log=lambda *_: None,
         flush_log=lambda _: True,
@@ -60,16 +61,16 @@ class ScriptedWorker:
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str]],
+        listeners: Sequence[tuple[int, str, bool]],
         options: Mapping[str, object],
         *,
         channel: int = -1,
-        page: object = None,
-        seat: int = 0,
+        scoreboard: object = None,
+        slot: int = 0,
     ) -> None:
-        self.supervision = (channel, page, seat)
+        self.supervision = (channel, scoreboard, slot)
         self.application, self.options = application, dict(options)
-        self.listeners = [(os.dup(descriptor), label) for descriptor, label in listeners]
+        self.listeners = [(os.dup(descriptor), label) for descriptor, label, _ in listeners]
         self.calls: list[str] = []
         self.threads: list[str] = []
         self.stopped = threading.Event()

@@ -47,7 +47,9 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str, code: int) -> s
 # ---- usage, exit code 2
 
 
-def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_it_prints_usage_with_two_examples(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     err = error_of(capfd, code=2)
     assert err.startswith("usage: iotax [options] APP\n")
     assert err.count("\n  iotax ") == 2
@@ -61,7 +63,7 @@ def test_alone_it_prints_usage_with_two_examples(capfd: pytest.CaptureFixture[st
         (["--port"], "--port needs a value; expected an integer from 0 to 65535, e.g. --port 8001"),
         (
             ["main:app", "--bind"],
-            "--bind needs a value; expected host:port, [v6]:port, :port, *:port or",
+            "--bind needs a value; expected host:port, [v6]:port, :port, *:port, unix:PATH, fd:",
         ),
         (["main:app", "--factory=1"], "--factory takes no value; the option alone turns it on"),
         (["main:app", "--prot", "80"], "unknown option --prot: did you mean --port?"),
@@ -244,7 +246,7 @@ def test_file_is_looked_for_before_chdir(
     assert (project / "app/server.log").exists(), "other relative paths start after chdir"
 
 
-def test_a_wildcard_comes_with_an_address_to_click(
+def test_a_wildcard_is_printed_with_a_link(
     capfd: pytest.CaptureFixture[str], main_py: None, worker: type[ScriptedWorker]
 ) -> None:
     assert cli.main(["--host", "0.0.0.0", "--port", "0", "main:app"]) == 0
@@ -393,11 +395,11 @@ class _LeftError(Exception):
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     codes: list[int] = []
 
-    def leave_now(code: int) -> None:
+    def exit_now(code: int) -> None:
         codes.append(code)
         raise _LeftError
 
-    monkeypatch.setattr(start, "leave_now", leave_now)
+    monkeypatch.setattr(start, "exit_now", exit_now)
     return codes
 
 
@@ -451,7 +453,7 @@ def test_a_signal_while_loading_stops_with_code_0(
     assert worker.made == []
 
 
-def test_a_thread_that_the_application_holds_ends_the_process_hard(
+def test_process_exits_without_cleanup_when_a_call_does_not_return(
     main_py: None, worker: type[ScriptedWorker], left: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "JOIN_SECONDS", 0.0)

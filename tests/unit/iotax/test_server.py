@@ -106,6 +106,17 @@ def test_background_reports_a_port_in_use_immediately() -> None:
             server.background().__enter__()
 
 
+def test_passed_socket_stays_with_the_program() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        for _ in range(2):
+            server = Server(app, bind=f"fd://{sock.fileno()}").bind()
+            assert server.port == sock.getsockname()[1]
+            server.close()
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    with pytest.raises(iotax.BindError, match=r"^fd://web: no passed socket has this name"):
+        Server(app, bind="fd://web").bind()
+
+
 def test_one_server_serves_once_at_a_time(worker: type[ScriptedWorker]) -> None:
     server = Server(app, port=0)
 
@@ -143,11 +154,11 @@ def test_a_second_signal_ends_the_process_if_a_call_in_another_thread_hangs(
     left: list[int] = []
     ended = threading.Event()
 
-    def leave_now(code: int) -> None:
+    def exit_now(code: int) -> None:
         left.append(code)
         ended.set()
 
-    monkeypatch.setattr("iotax._runtime.process_exit.leave_now", leave_now)
+    monkeypatch.setattr("iotax._runtime.process_exit.exit_now", exit_now)
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
 
     def script(made: ScriptedWorker) -> None:
@@ -168,7 +179,7 @@ def test_background_abandons_a_request_that_does_not_return(
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
     monkeypatch.setattr(module._AtExit, "abandoned", [])
     codes: list[int] = []
-    monkeypatch.setattr(module, "leave_now", codes.append)
+    monkeypatch.setattr(module, "exit_now", codes.append)
     hung, begun = threading.Event(), threading.Event()
 
     def script(made: ScriptedWorker) -> None:
@@ -250,7 +261,7 @@ def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     monkeypatch.setattr("iotax._runtime.worker.JOIN_SECONDS", 0.0)
     monkeypatch.setattr(module._AtExit, "has_lost_thread", False)
     codes: list[int] = []
-    monkeypatch.setattr(module, "leave_now", codes.append)
+    monkeypatch.setattr(module, "exit_now", codes.append)
     module._exit_with_threads()
     assert codes == []
 
@@ -264,9 +275,10 @@ def test_exit_skips_finalization_while_a_thread_is_in_a_call(
     assert codes == [0]
 
 
-def test_environment_is_not_read(
-    worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+def test_environment_and_settings_file_are_not_read(
+    project: Path, worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (project / "iotax.toml").write_text("threads = 7\n", encoding="utf-8")
     monkeypatch.setenv("IOTAX_THREADS", "5")
     monkeypatch.setenv("PORT", "1")
     run(app, port=0)

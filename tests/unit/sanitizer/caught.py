@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
         ("/undefined", "runtime error: signed integer overflow"),
     ],
 )
-def test_a_mistake_is_reported(path: str, report: str) -> None:
+def test_an_error_is_reported(path: str, report: str) -> None:
     server = Server("trap", cwd=HERE)
     try:
         server.wait_until_listening()

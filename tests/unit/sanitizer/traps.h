@@ -1,4 +1,4 @@
-// Functions with a mistake in them. In programs of tests only.
+// Functions with deliberate errors, for test programs only.
 #pragma once
 
 #include <cstddef>
@@ -6,13 +6,13 @@
 
 namespace iotax::traps {
 
-/// Writes one octet behind a block of 8, when `index` is 8.
+/// Write one byte after the end of a block of 8, if `index` is 8.
 inline void overflow(std::size_t index) {
   const auto block = std::make_unique<volatile char[]>(8);
   block[index] = 1;
 }
 
-/// Overflows when `value` is the largest int.
+/// Overflow if `value` is the largest int.
 inline int undefined(int value) {
   volatile int sum = value;
   sum = sum + 1;

@@ -90,7 +90,7 @@ class CorePeer {
 
   void respond(core::RequestId id, std::string_view status, std::vector<core::Field> fields = {},
                std::optional<std::uint64_t> content_bytes = std::nullopt) {
-    const core::AnswerFields checked(fields);
+    const core::ResponseFields checked(fields);
     core::ResponseHead head;
     head.status = status;
     head.fields = &checked;
@@ -127,10 +127,10 @@ class CorePeer {
       events.push_back("rejected " + std::to_string(refusal->status) + ' ' +
                        std::string(core::reason(refusal->fault)));
       if (!answer_refusals || refusal->status == 0) return;
-      core::ServerAnswer answer;
+      core::ServerResponse answer;
       answer.status = refusal->status;
       answer.sentence = core::reason(refusal->fault);
-      connection.refuse(answer);
+      connection.reject(answer);
     }
   }
 };

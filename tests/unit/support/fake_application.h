@@ -19,11 +19,17 @@ namespace iotax::support {
 /// Log lines, in order.
 class RecordingLog final : public driver::Log {
  public:
-  void access(std::string_view line) noexcept override { access_lines.emplace_back(line); }
-  void server(driver::Level, std::string_view text) noexcept override {
-    server_lines.emplace_back(text);
+  void access(std::string_view line) noexcept override {
+    access_lines.emplace_back(line.substr(0, line.size() - 1));
   }
-  void application(const void*, std::string_view text, bool) noexcept override {
+  void server(driver::Level, std::string_view text,
+              const driver::RequestIds& about) noexcept override {
+    server_lines.emplace_back(text);
+    server_ids.emplace_back(about.request_id);
+    server_ids.back().append(" ").append(about.trace_parent);
+  }
+  void application(const void*, std::string_view text, bool,
+                   const driver::RequestIds&) noexcept override {
     server_lines.emplace_back(text);
   }
   bool flush(core::Duration) noexcept override { return true; }
@@ -31,6 +37,7 @@ class RecordingLog final : public driver::Log {
 
   std::vector<std::string> access_lines;
   std::vector<std::string> server_lines;
+  std::vector<std::string> server_ids;  // of each: request id, space, traceparent
   int reopened = 0;
 };
 

@@ -36,7 +36,7 @@ struct LoopParts {
     base.clock.begin();
     if (!base.poller.open(sys)) std::abort();
     acceptor.open();
-    acceptor.add_listener(listener, "127.0.0.1:8000");
+    acceptor.add_listener(listener, "127.0.0.1:8000", driver::ListenerOwner::server);
   }
   ~LoopParts() {
     table.begin_end(lead);
@@ -97,15 +97,15 @@ struct LoopParts {
   driver::Config config;
   RecordingLog log;
   FakeApplication app{sys};
-  driver::PrivatePage page{1};
-  driver::Place place{page.page(), 0};
+  driver::PrivateScoreboard scoreboard{1};
+  driver::Slot slot{scoreboard.scoreboard(), 0};
   int listener;
   driver::Leadership<E> leadership;
   driver::Lead lead = leadership.begin(0);
-  driver::LoopBase<E> base{sys, config, log, place};
+  driver::LoopBase<E> base{sys, config, log, slot};
   driver::Channel<E> channel{sys};
   driver::Intake<E> intake{sys, config, app, log};
-  driver::Outgoing<E> sender{sys, config, intake.budget()};
+  driver::Sender<E> sender{sys, config, intake.budget()};
   driver::Fifo<Session*> ready;
   driver::SessionTable<E> table{base, intake};
   driver::Closing<E> closing{base, table};

@@ -505,8 +505,8 @@ Result<void> ScriptedSys::set_linger_zero(int fd) {
   return {};
 }
 
-Result<void> ScriptedSys::turn_deaf(int listener) {
-  if (const int error = enter("turn_deaf")) return Errno{error};
+Result<void> ScriptedSys::drop_new_connections(int listener) {
+  if (const int error = enter("drop_new_connections")) return Errno{error};
   if (find(listener, Kind::listener) == nullptr) return Errno{EBADF};
   return {};
 }

@@ -364,7 +364,7 @@ class ScriptedSys {
   Result<void> set_linger_zero(int fd);
   Result<void> set_nodelay(int fd);
   Result<void> set_unsent_max(int fd, std::size_t bytes);
-  Result<void> turn_deaf(int listener);
+  Result<void> drop_new_connections(int listener);
   Result<std::size_t> unacked_bytes(int fd);
   Result<driver::Message> receive_message(int fd, std::span<std::byte> into);
   Result<void> send_message(int fd, std::span<const std::byte> bytes, int attached = -1);

@@ -19,7 +19,7 @@ void write_response(Session& s, std::string_view body = {}) {
   s.stream.status = s.link.machine.respond(id, head);
   if (!body.empty()) s.link.machine.body(id, std::as_bytes(std::span(body)));
   s.link.machine.finish(id);
-  s.stream.line_owed = false;
+  s.stream.log_line = driver::Line::none;
 }
 
 }  // namespace iotax::support

@@ -7,15 +7,10 @@
 #include <string_view>
 #include <utility>
 
-#include "driver/loop/loop.h"
 #include "driver/threads/app_threads.h"
 #include "driver/threads/blocking_io.h"
 #include "driver/threads/dispatch.h"
-#include "driver/threads/leadership.h"
-#include "driver/threads/mailbox.h"
 #include "driver/threads/overdue.h"
-#include "driver/threads/spare_signal.h"
-#include "driver/threads/stop_state.h"
 #include "support/fake_application.h"
 #include "support/scripted_env.h"
 
@@ -26,12 +21,12 @@ struct ThreadParts {
   using Session = driver::Session<E>;
 
   explicit ThreadParts(driver::Config settings = {})
-      : config(std::move(settings)), page(config.threads), listener(sys.listen()) {
+      : config(std::move(settings)), scoreboard(config.threads), listener(sys.listen()) {
     const driver::Result<driver::PipeEnds> made = sys.pipe();
     if (!made || !signal.open() || !loop.open(made->read)) std::abort();
     wakeup = *made;
     mailbox.open(wakeup.write);
-    loop.add_listener(listener, "127.0.0.1:8000");
+    loop.add_listener(listener, "127.0.0.1:8000", driver::ListenerOwner::server);
     if (!loop.listen()) std::abort();
   }
   ~ThreadParts() {
@@ -77,22 +72,22 @@ struct ThreadParts {
   driver::LeadTuning tuning;
   RecordingLog log;
   FakeApplication app{sys};
-  driver::PrivatePage page;
-  driver::Place place{page.page(), 0};
+  driver::PrivateScoreboard scoreboard;
+  driver::Slot slot{scoreboard.scoreboard(), 0};
   int listener;
   driver::PipeEnds wakeup;
-  driver::StateMutex<E> mutex;
-  driver::Leadership<E> leadership;
+  driver::WorkerBase<E> base{sys, config, app, log, tuning, slot};
+  driver::StateMutex<E>& mutex = base.mutex;
+  driver::Leadership<E>& leadership = base.leadership;
   driver::Lead lead = leadership.begin(0);
-  driver::StopState<E> stop;
-  driver::Loop<E> loop{sys, config, app, log, place};
-  driver::SpareSignal<E> signal{sys};
-  driver::Mailbox<E> mailbox{sys, mutex, loop};
-  driver::BlockingIo<E> io{sys, config, mutex, loop, threads, leadership, signal, mailbox, stop};
-  driver::AppThreads<E> threads{sys, config, app, loop.clock(), tuning, io, place};
-  driver::Dispatch<E> dispatch{sys, config, log, tuning, mutex, loop, threads};
-  driver::Overdue<E> overdue{
-      sys, config, log, mutex, loop, threads, mailbox, dispatch, place.page.seat(0)};
+  driver::StopState<E>& stop = base.stop;
+  driver::Loop<E>& loop = base.loop;
+  driver::SpareSignal<E>& signal = base.spare_signal;
+  driver::Mailbox<E>& mailbox = base.mailbox;
+  driver::BlockingIo<E> io{base, threads};
+  driver::AppThreads<E> threads{base, io};
+  driver::Dispatch<E> dispatch{base, threads};
+  driver::Overdue<E> overdue{base, threads, dispatch};
 };
 
 }  // namespace iotax::support

@@ -73,7 +73,7 @@ def test_blocks_are_out_before_the_next_one_is_asked_for():
     assert connection.take_output() == b"0\r\n\r\n"
 
 
-def test_content_that_has_not_arrived_never_does():
+def test_a_body_that_has_not_arrived_by_the_call_never_does():
     def read(environ, start_response):
         with pytest.raises(_iotax.ClientDisconnected):
             environ["wsgi.input"].read()
@@ -144,7 +144,7 @@ def test_another_connection_can_be_used_from_inside_a_call():
     assert bodies(connection.take_output()) == [b"/inner"]
 
 
-def test_the_connection_itself_can_not():
+def test_a_connection_cannot_be_used_by_the_application_that_it_calls():
     said = []
 
     def again(environ, start_response):

@@ -38,7 +38,7 @@ def serving(app: Any, **options: Any) -> Iterator[tuple[Any, int]]:
         port = listener.getsockname()[1]
         worker = _iotax.Worker(
             app,
-            [(listener.fileno(), f"127.0.0.1:{port}")],
+            [(listener.fileno(), f"127.0.0.1:{port}", False)],
             {**OPTIONS, "access_log": False, **options},
         )
     threads = [threading.Thread(target=worker.run)]
@@ -150,7 +150,7 @@ def test_exception_of_a_signal_handler_is_raised_by_run() -> None:
 
     with listening() as listener:
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
+        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
 
     def ask_then_kill(port: int) -> None:
         ask(port)  # run() has started
@@ -197,7 +197,7 @@ listener = socket.create_server(("127.0.0.1", 0))
 listener.setblocking(False)
 port = listener.getsockname()[1]
 options = {**OPTIONS, "graceful_timeout": 0.1}
-worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], options)
+worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], options)
 listener.close()
 _iotax.open_log(2, 1, level="info", color=False, prefix=False)
 signal.signal(signal.SIGTERM, lambda *_: worker.stop("drain"))
@@ -230,7 +230,7 @@ def test_former_handlers_are_restored() -> None:
         signal.signal(signal.SIGTERM, lambda *_: calls.append("python"))
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
+        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
         worker.install_stop_signals("application")
         signal.raise_signal(signal.SIGTERM)
         worker.run()  # has been stopped already, and returns
@@ -263,7 +263,7 @@ def test_forked_process_of_the_application_releases_port_and_signals() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
+        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
         listener.close()
         worker.install_stop_signals("application")
 
@@ -283,7 +283,7 @@ def test_forked_process_of_the_application_releases_port_and_signals() -> None:
     assert ended.stdout.splitlines() == ["b'x'", "the port is free", "True"], ended.stderr
 
 
-def test_a_forked_child_has_nothing_of_other_clients_and_the_content_of_its_request() -> None:
+def test_a_forked_child_keeps_the_body_of_its_request_and_nothing_of_other_clients() -> None:
     """Connections, pollers and temporary files; also a file that is being sent."""
     ended = run(
         """
@@ -325,7 +325,7 @@ def test_a_forked_child_has_nothing_of_other_clients_and_the_content_of_its_requ
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0")], OPTIONS)
+        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
         listener.close()
 
         of_clients = set()  # they are in this process, too

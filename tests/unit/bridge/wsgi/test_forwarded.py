@@ -99,7 +99,9 @@ def test_a_trusted_proxy_gives_no_warning() -> None:
         ("fe80::1%eth0", "10.0.0.2"),
     ],
 )
-def test_the_rightmost_untrusted_address_wins(behind: Any, chain: str, address: str) -> None:
+def test_the_rightmost_untrusted_address_is_the_client(
+    behind: Any, chain: str, address: str
+) -> None:
     assert behind(("X-Forwarded-For", chain))["REMOTE_ADDR"] == address
     logged = client_of(TRUSTED["trusted"], PROXY[0], [("x-forwarded-FOR", chain)], BELIEVED)
     assert (logged or PROXY[0]) == address, "the logs name the client that environ names"
@@ -132,7 +134,7 @@ def test_the_scheme(behind: Any, value: str, scheme: str) -> None:
     assert behind(("X-Forwarded-Proto", value))["wsgi.url_scheme"] == scheme
 
 
-def test_other_values_are_those_of_the_address_that_was_chosen(behind: Any) -> None:
+def test_other_forwarded_values_belong_to_the_selected_address(behind: Any) -> None:
     environ = behind(
         ("X-Forwarded-For", "203.0.113.7, 10.1.1.1"),
         ("X-Forwarded-Proto", "https, http"),
@@ -302,7 +304,7 @@ def test_without_the_address_the_last_member_of_each_field_counts(environ_of: An
     assert environ["REMOTE_ADDR"] == PROXY[0]
 
 
-def test_unix_sockets_and_everybody(environ_of: Any) -> None:
+def test_unix_sockets_and_all_peers_can_be_trusted(environ_of: Any) -> None:
     for trusted, request in [
         (["unix"], {"unix": True}),
         (["*"], {"unix": True}),

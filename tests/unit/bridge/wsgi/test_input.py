@@ -89,7 +89,7 @@ def test_beyond_1_4_a_binary_file_without_descriptor(read: Any) -> None:
     assert read(b"x", use) == [True, False, False, False]
 
 
-def test_beyond_1_4_close_ends_nothing(read: Any) -> None:
+def test_beyond_1_4_close_does_nothing(read: Any) -> None:
     def use(stream: Any) -> Any:
         with stream as same:
             first = same.read(1)
@@ -434,7 +434,7 @@ def test_client_failure_is_not_logged_as_an_application_error(error: str) -> Non
         return [environ["wsgi.input"].read()]
 
     answer = Bridge(app).request(method="POST", pieces=[b"part", error], size_known=False)
-    assert answer.kinds == ["abort"], "it has been answered, or has left"
+    assert answer.kinds == ["abort"], "it has got a response, or has disconnected"
     assert [level for level, _ in answer.log] == [INFO]
 
 

@@ -241,7 +241,7 @@ def test_objects_of_a_thread_are_used_again_after_kept_ones_were_replaced() -> N
     assert len(set(used[1:])) == 1
 
 
-def test_file_wrapper_takes_the_descriptor_that_it_has_asked_for(tmp_path: Path) -> None:
+def test_file_wrapper_sends_the_descriptor_that_fileno_returned(tmp_path: Path) -> None:
     """Another thread closes the file while the server reads its attributes: the descriptor may then
     be that of a file of another request."""
     (tmp_path / "own").write_bytes(b"own")

@@ -29,7 +29,7 @@ def work(rounds: int) -> int:
 
 
 @pytest.mark.usefixtures("often")
-def test_only_the_call_and_next_ever_see_it() -> None:
+def test_request_timeout_is_raised_only_in_the_call_and_in_next() -> None:
     outside: list[str] = []
     raised = 0
 
@@ -81,7 +81,7 @@ def test_only_the_call_and_next_ever_see_it() -> None:
                 work(50)
                 raised += answer.kinds[-1] in ("fail", "abort")
             except BaseException as error:
-                outside.append(f"behind the request: {error!r}")
+                outside.append(f"after the request: {error!r}")
                 break
             assert not [line for line in answer.log if "RequestTimeout" in line[1]]
     finally:

@@ -243,7 +243,9 @@ def test_a_generator_at_its_end_has_nothing_to_run_and_is_not_waited_for(ask: An
 def test_s_buf_04_empty_blocks_send_nothing(ask: Any) -> None:
     answer = answer_with(ask, b"", b"a", b"", *[b""] * 1000, b"b", b"")
     assert answer.of("body") == [("body", b"a", "ok"), ("body", b"b", "ok")]
-    assert answer.kinds.index("respond") == 2, "the head waits for the first block with content"
+    assert answer.kinds.index("respond") == 2, (
+        "the head waits for the first block that is not empty"
+    )
 
 
 def test_s_sr_15_only_empty_blocks_give_a_head_at_the_end(ask: Any) -> None:

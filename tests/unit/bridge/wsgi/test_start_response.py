@@ -26,7 +26,7 @@ def refused(ask: Any, *arguments: Any) -> tuple[BaseException, Any]:
         return [b"x"]
 
     answer = ask(app)
-    assert answer.failed, "a refused head gives a 500"
+    assert answer.failed, "a rejected head gives a 500"
     assert len(answer.errors()) == 1
     (error,) = raised
     return error, answer
@@ -378,7 +378,7 @@ def test_s_sr_20_a_second_call_is_rejected_and_the_first_response_counts(ask: An
 
     answer = ask(app)
     assert (answer.status, answer.body) == ("200 OK", b"x")
-    assert len(answer.warnings()) == 2, "beyond 5.12: the refused call is logged"
+    assert len(answer.warnings()) == 2, "beyond 5.12: the rejected call is logged"
     assert "GET / (id-1)" in answer.warnings()[0]
 
 
@@ -392,7 +392,7 @@ def test_s_sr_20_after_a_first_call_that_failed_a_second_one_is_rejected_too(ask
 
     answer = ask(app)
     assert answer.failed
-    assert "start_response had refused" in answer.errors()[0]
+    assert "start_response had rejected" in answer.errors()[0]
 
 
 def test_after_a_rejected_call_an_error_page_can_be_sent(ask: Any) -> None:

@@ -199,7 +199,7 @@ def test_unreferenced_objects_are_reused() -> None:
     assert all(one == ids[0] for one in ids)
 
 
-def test_nothing_can_be_made_or_changed_from_python() -> None:
+def test_types_cannot_be_instantiated_or_changed_from_python() -> None:
     seen: list[Any] = []
 
     def app(environ: Any, start_response: Any) -> list[bytes]:

@@ -54,7 +54,7 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   const auto server = sys.open_sink(), access = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("a line");
+  log.access("a line\n");
   log.server(Level::debug, "below the level");
   log.server(Level::info, "up");
   EXPECT_TRUE(log.flush(kForever));
@@ -62,18 +62,18 @@ TEST(LogSink, SendsAccessAndServerLinesToTheirDescriptors) {
   EXPECT_EQ(server->text(), "INFO:     up\n");
 }
 
-TEST(LogSink, WritesTextOfTheApplicationAsItIs) {
+TEST(LogSink, WritesApplicationTextUnchanged) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, -1, {Level::critical, true, true}));
-  log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false);
+  log.application(&sys, "a {\"level\": \"info\"}\n\nb\r\n", false, {});
   log.server(Level::info, "below the level");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(server->text(), "a {\"level\": \"info\"}\n\nb\r\n");
 }
 
-TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
+TEST(LogSink, EndsAnUnfinishedLineBeforeOtherLines) {
   ScriptedSys sys;
   const int one = 1, other = 2;
   const auto written = [&](auto&& log_into) {
@@ -85,34 +85,34 @@ TEST(LogSink, EndsAnUnfinishedLineBeforeThoseOfOthers) {
     return server->text();
   };
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, ".", false);
-              log.application(&one, ".", false);
-              log.application(&one, "done\n", false);
+              log.application(&one, ".", false, {});
+              log.application(&one, ".", false, {});
+              log.application(&one, "done\n", false, {});
             }),
             "..done\n");
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
+              log.application(&one, "half", false, {});
               log.server(Level::info, "up");
-              log.application(&one, "rest\n", true);
+              log.application(&one, "rest\n", true, {});
             }),
             "half\nINFO:     up\nrest\n");
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
-              log.application(&other, "whole\n", true);
-              log.application(&one, "", true);
-              log.application(&other, "", true);
+              log.application(&one, "half", false, {});
+              log.application(&other, "whole\n", true, {});
+              log.application(&one, "", true, {});
+              log.application(&other, "", true, {});
             }),
             "half\nwhole\n")
       << "no empty line";
   EXPECT_EQ(written([&](Log& log) {
-              log.application(&one, "half", false);
-              log.application(&one, "", true);
-              log.application(&one, "end", true);
+              log.application(&one, "half", false, {});
+              log.application(&one, "", true, {});
+              log.application(&one, "end", true, {});
             }),
             "half\nend\n");
 }
 
-TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
+TEST(LogSink, KeepsOneApplicationTextOfAnySize) {
   ScriptedSys sys;
   const auto server = sys.open_sink();
   server->stuck = true;
@@ -120,8 +120,8 @@ TEST(LogSink, KeepsOneTextOfTheApplicationOfAnySize) {
   ASSERT_TRUE(log.open(server->fd, -1, {}));
   const std::string large(1'000'000, 'x');
   log.server(Level::info, "up");
-  log.application(&sys, large, false);
-  log.application(&sys, "dropped\n", false);
+  log.application(&sys, large, false, {});
+  log.application(&sys, "dropped\n", false, {});
   log.server(Level::info, "dropped, too");
   server->stuck = false;
   EXPECT_TRUE(log.flush(kForever));
@@ -133,7 +133,7 @@ TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   ScriptedSys sys;
   {
     LogSink<ScriptedEnv> log(sys);
-    log.access("nowhere yet");
+    log.access("nowhere yet\n");
     EXPECT_TRUE(log.flush(kForever));
     EXPECT_EQ(sys.threads_started(), 0U);
     ASSERT_TRUE(log.open(-1, -1, {}));
@@ -143,18 +143,18 @@ TEST(LogSink, StartsNoThreadBeforeTheFirstLine) {
   EXPECT_EQ(sys.open_descriptors(), 0U);
 }
 
-TEST(LogSink, BatchesWholeLinesUpToPipeBuf) {
+TEST(LogSink, BatchesCompleteLinesUpToPipeBuf) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   std::string expected;
   for (int i = 0; i < 300; ++i) {
-    const std::string line(static_cast<std::size_t>(20 + i % 50), 'x');
+    const std::string line = std::string(static_cast<std::size_t>(20 + i % 50), 'x') + '\n';
     log.access(line);
-    expected += line + '\n';
+    expected += line;
   }
-  log.access(std::string(10000, 'y'));
+  log.access(std::string(10000, 'y') + '\n');
   expected += std::string(10000, 'y') + '\n';
   ASSERT_TRUE(log.flush(kForever));
   EXPECT_EQ(sink->text(), expected);
@@ -165,14 +165,14 @@ TEST(LogSink, BatchesWholeLinesUpToPipeBuf) {
   EXPECT_LT(sink->writes.size(), 100U) << "lines that wait together leave together";
 }
 
-TEST(LogSink, ReaderThatStopsCostsLinesNotTime) {
+TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   sink->stuck = true;
   LogSink<ScriptedEnv> log(sys, 1000);
   ASSERT_TRUE(log.open(-1, sink->fd, {}));
   const auto before = sys.now();
-  for (int i = 0; i < 500; ++i) log.access("123456789");
+  for (int i = 0; i < 500; ++i) log.access("123456789\n");
   EXPECT_EQ(sys.now(), before) << "nobody waited";
   EXPECT_FALSE(log.flush(seconds{2}));
   EXPECT_EQ(sys.now() - before, core::Duration{seconds{2}});
@@ -182,34 +182,34 @@ TEST(LogSink, ReaderThatStopsCostsLinesNotTime) {
   std::string expected;
   for (int i = 0; i < 100; ++i) expected += "123456789\n";
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\n");
-  log.access("goes on");
+  log.access("goes on\n");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\ngoes on\n");
 }
 
-TEST(LogSink, OneStuckSideLeavesTheOtherAlone) {
+TEST(LogSink, AStuckLogDoesNotDelayTheOther) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->stuck = true;
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("held");
+  log.access("held\n");
   log.server(Level::info, "seen");
   EXPECT_FALSE(log.flush(seconds{1}));
   EXPECT_EQ(server->text(), "INFO:     seen\n");
   access->stuck = false;
 }
 
-TEST(LogSink, BrokenPipeEndsThatSideOnly) {
+TEST(LogSink, ABrokenPipeClosesOnlyItsOwnLog) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
   access->broken = true;
   LogSink<ScriptedEnv> log(sys);
   ASSERT_TRUE(log.open(server->fd, access->fd, {}));
-  log.access("lost");
+  log.access("lost\n");
   EXPECT_TRUE(log.flush(kForever));
   const auto writes = sys.calls("write");
-  log.access("lost too");
+  log.access("lost too\n");
   EXPECT_TRUE(log.flush(kForever));
   EXPECT_EQ(sys.calls("write"), writes) << "it is not tried again";
   log.server(Level::info, "up");
@@ -217,7 +217,7 @@ TEST(LogSink, BrokenPipeEndsThatSideOnly) {
   EXPECT_EQ(server->text(), "INFO:     up\n");
 }
 
-TEST(LogSink, FullDiskDropsAndCounts) {
+TEST(LogSink, CountsLinesDroppedOnAFullDisk) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -229,7 +229,7 @@ TEST(LogSink, FullDiskDropsAndCounts) {
   EXPECT_EQ(sink->text(), "WARNING:  1 log line dropped\n");
 }
 
-TEST(LogSink, NonBlockingDescriptorOfSomebodyElseIsWaitedFor) {
+TEST(LogSink, WaitsForAnInheritedNonBlockingDescriptor) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -241,7 +241,7 @@ TEST(LogSink, NonBlockingDescriptorOfSomebodyElseIsWaitedFor) {
   EXPECT_EQ(sys.calls("poll"), 1U);
 }
 
-TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
+TEST(LogSink, ReopeningKeepsEarlierLines) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
   first->stuck = true;
@@ -258,7 +258,7 @@ TEST(LogSink, OpeningAnewKeepsWhatCameBefore) {
   EXPECT_EQ(sys.open_descriptors(), with_both - 1) << "the duplicate of the first is closed";
 }
 
-TEST(LogSink, FailureToOpenIsAValue) {
+TEST(LogSink, FailureToOpenIsReturned) {
   ScriptedSys sys;
   const auto first = sys.open_sink(), second = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -270,7 +270,7 @@ TEST(LogSink, FailureToOpenIsAValue) {
   EXPECT_EQ(first->text(), "INFO:     still here\n");
 }
 
-TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
+TEST(LogSink, RetriesAThreadThatCouldNotStart) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -284,7 +284,7 @@ TEST(LogSink, ThreadThatCannotStartIsTriedAgain) {
   EXPECT_EQ(sink->text(), "INFO:     one\nINFO:     two\n");
 }
 
-TEST(LogSink, IdleThreadMakesNoCalls) {
+TEST(LogSink, AnIdleThreadMakesNoSystemCalls) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   LogSink<ScriptedEnv> log(sys);
@@ -315,13 +315,13 @@ TEST(LogSink, WithoutThreadsTheCallerWritesOrDrops) {
   EXPECT_EQ(server->text(), "INFO:     one\nWARNING:  2 log lines dropped\nINFO:     three\n");
   server->stuck = true;
   sys.after(std::chrono::milliseconds{50}, [&] { server->stuck = false; });
-  log.server(Level::info, "four");  // somebody else wrote there, and is done
+  log.server(Level::info, "four");  // until then another process fills the pipe
   EXPECT_TRUE(server->text().ends_with("INFO:     three\nINFO:     four\n")) << server->text();
   EXPECT_TRUE(log.flush(core::Duration::zero()));
   EXPECT_EQ(sys.threads_started(), 0U);
 }
 
-TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
+TEST(LogSink, ReopensItsNamedFiles) {
   ScriptedSys sys;
   LogSink<ScriptedEnv> log(sys);
   const auto access = sys.open_sink();
@@ -341,11 +341,11 @@ TEST(LogSink, ReopensTheFilesThatItKnowsByName) {
   sys.fail("open_append", 1, EACCES);
   log.reopen();
   EXPECT_TRUE(log.flush(kForever));
-  EXPECT_NE(sys.sink_at("server.log")->text().find("cannot be opened anew"), std::string::npos);
+  EXPECT_NE(sys.sink_at("server.log")->text().find("cannot be opened again"), std::string::npos);
   sys.close(*opened);
 }
 
-TEST(LogSink, DestructionWritesWhatIsLeft) {
+TEST(LogSink, DestructorWritesTheRest) {
   ScriptedSys sys;
   const auto sink = sys.open_sink();
   {
@@ -357,7 +357,7 @@ TEST(LogSink, DestructionWritesWhatIsLeft) {
   EXPECT_EQ(sys.open_descriptors(), 1U) << "the sink itself";
 }
 
-RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t seed)) {
+RC_GTEST_PROP(PropertyLogSink, WritesLinesCompleteAndInOrder, (std::uint64_t seed)) {
   ScriptedSys sys(seed);
   sys.set_short_io(*rc::gen::arbitrary<bool>());
   const auto sink = sys.open_sink();
@@ -368,16 +368,16 @@ RC_GTEST_PROP(PropertyLogSink, KeepsEveryLineWholeAndInOrder, (std::uint64_t see
     const int lines = *rc::gen::inRange(0, 40);
     for (int i = 0; i < lines; ++i) {
       const std::string line =
-          std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.');
+          std::to_string(i) + std::string(*rc::gen::inRange<std::size_t>(0, 600), '.') + '\n';
       log.access(line);
-      expected += line + '\n';
+      expected += line;
       if (*rc::gen::inRange(0, 3) == 0) sys.sleep(std::chrono::milliseconds{1});
     }
   }
   RC_ASSERT(sink->text() == expected);
 }
 
-TEST(LogSink, WritesToARealPipeAndGoesOnInTheChildOfAFork) {
+TEST(LogSink, WritesToARealPipeAndContinuesInAForkedChild) {
   Sys sys;
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);

@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TEST(WarningLimit, TenASecondThenACount) {
+TEST(WarningLimit, AllowsTenLinesASecondAndThenACount) {
   WarningLimit limit;
   std::vector<std::string> out;
   const auto emit = [&](std::string_view line) { out.emplace_back(line); };
@@ -29,7 +29,7 @@ TEST(WarningLimit, TenASecondThenACount) {
   EXPECT_EQ(limit.due(), core::kNever);
 }
 
-TEST(WarningLimit, CountIsToldWithoutAFurtherLine) {
+TEST(WarningLimit, TheCountIsLoggedWithoutAnotherWarning) {
   WarningLimit limit;
   std::vector<std::string> out;
   const auto emit = [&](std::string_view line) { out.emplace_back(line); };

@@ -30,7 +30,7 @@ struct Listening : LoopParts {
     base.clock.read();
     acceptor.tick(lead);
   }
-  /// So many server log lines contain `text`.
+  /// The number of server log lines that contain `text`.
   [[nodiscard]] std::size_t logged(std::string_view text) const {
     std::size_t found = 0;
     for (const std::string& line : log.server_lines) found += line.find(text) != std::string::npos;
@@ -38,7 +38,7 @@ struct Listening : LoopParts {
   }
 };
 
-TEST(Acceptor, AcceptsEachClientThatWaits) {
+TEST(Acceptor, AcceptsAllClientsInTheBacklog) {
   Listening parts;
   for (int n = 0; n < 3; ++n) parts.sys.connect(parts.listener);
   parts.turn();
@@ -65,7 +65,7 @@ TEST(Acceptor, PausesWhenDescriptorsRunOutAndLogsItOnce) {
   parts.pass(100ms);
   parts.tick();
   parts.turn();
-  EXPECT_EQ(parts.logged("No connection can be accepted"), 1U);
+  EXPECT_EQ(parts.logged("Cannot accept connections"), 1U);
   parts.sys.heal();
   parts.pass(100ms);
   parts.tick();
@@ -73,7 +73,7 @@ TEST(Acceptor, PausesWhenDescriptorsRunOutAndLogsItOnce) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, GoesOnAfterAClientThatDisconnectedInTheBacklog) {
+TEST(Acceptor, ContinuesAfterAClientThatDisconnectedInTheBacklog) {
   Listening parts;
   parts.sys.fail("accept", 1, ECONNABORTED);
   parts.sys.connect(parts.listener);
@@ -81,7 +81,7 @@ TEST(Acceptor, GoesOnAfterAClientThatDisconnectedInTheBacklog) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, AtTheLimitClosesTheConnectionThatHasBeenIdleForLongest) {
+TEST(Acceptor, AtTheLimitClosesTheLongestIdleConnection) {
   Listening parts(2);
   ScriptedClient first = parts.sys.connect(parts.listener);
   parts.turn();
@@ -104,7 +104,7 @@ TEST(Acceptor, AtTheLimitServesARequestInsteadOfClosingItsConnection) {
   parts.sys.connect(parts.listener);
   parts.acceptor.on_ready(
       parts.lead, *[&] {
-        static driver::Listener unused(-1, "");
+        static driver::Listener unused(-1, "", driver::ListenerOwner::server);
         return &unused;
       }());
   EXPECT_FALSE(first.closed_by_server());
@@ -148,7 +148,7 @@ TEST(Acceptor, ResumesAsSoonAsAConnectionCloses) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Acceptor, FilesOfBodiesCountAgainstTheLimitOfDescriptors) {
+TEST(Acceptor, BodyFilesCountTowardsTheDescriptorLimit) {
   Listening parts;
   parts.intake.budget().descriptors.set_most(3);
   parts.intake.budget().descriptors.add();
@@ -158,7 +158,7 @@ TEST(Acceptor, FilesOfBodiesCountAgainstTheLimitOfDescriptors) {
     parts.turn();
   }
   EXPECT_EQ(parts.table.size(), 1U);
-  EXPECT_EQ(parts.logged("2 files of bodies"), 1U);
+  EXPECT_EQ(parts.logged("2 body files"), 1U);
   parts.intake.budget().descriptors.remove();
   parts.intake.budget().descriptors.remove();
 }
@@ -172,7 +172,29 @@ TEST(Acceptor, AcceptsPendingClientsBeforeTheListenersClose) {
   EXPECT_FALSE(parts.sys.is_open(parts.listener));
 }
 
-TEST(Acceptor, AListenerThatCannotBeAcceptedFromIsTriedAgain) {
+TEST(Acceptor, LeavesTheOptionsOfASocketThatAnotherProcessKeeps) {
+  Listening parts;
+  const int passed = parts.sys.listen();
+  parts.acceptor.add_listener(passed, "127.0.0.1:8001", driver::ListenerOwner::other);
+  ScriptedClient client = parts.sys.connect(passed);
+  parts.acceptor.accept_pending(parts.lead);
+  EXPECT_EQ(parts.table.size(), 1U);
+  EXPECT_EQ(parts.sys.calls("drop_new_connections"), 1U);  // of the other listener
+  EXPECT_EQ(parts.sys.calls("set_nodelay"), 1U);           // of the connection
+}
+
+TEST(Acceptor, AcceptsABoundedNumberOfPendingClientsWhereOthersArrive) {
+  Listening parts;
+  parts.sys.set_descriptors_max(5000);
+  const int passed = parts.sys.listen();
+  parts.acceptor.add_listener(passed, "127.0.0.1:8001", driver::ListenerOwner::other);
+  std::vector<ScriptedClient> clients;
+  for (int n = 0; n < 4097; ++n) clients.push_back(parts.sys.connect(passed));
+  parts.acceptor.accept_pending(parts.lead);
+  EXPECT_EQ(parts.table.size(), 4096U);
+}
+
+TEST(Acceptor, RetriesAListenerAfterAFailedAccept) {
   Listening parts;
   parts.sys.fail("accept", 1, EBADF);
   parts.sys.connect(parts.listener);

@@ -1,4 +1,4 @@
-// Orders of the supervisor and what the worker makes of them, on the scripted system.
+// How the worker handles orders of the supervisor, on the scripted system.
 #include "driver/loop/channel.h"
 
 #include <gtest/gtest.h>
@@ -19,14 +19,14 @@ using support::Rig;
 using support::ScriptedClient;
 
 struct OnePage {
-  driver::PrivatePage page{1};
+  driver::PrivateScoreboard scoreboard{1};
 };
 
-/// A worker with a channel and a page that the test reads.
+/// A worker with a channel and a scoreboard that the test reads.
 struct Supervised : OnePage, Rig<> {
   explicit Supervised(Config settings = {}) : Rig<>(std::move(settings)) {
     worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
-                                      driver::Place{page.page(), 0});
+                                      driver::Slot{scoreboard.scoreboard(), 0});
     if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
     const int fd = sys.open_channel();
     file = &sys.channel_of(fd);
@@ -43,7 +43,7 @@ struct Supervised : OnePage, Rig<> {
   support::scripted::Channel* file;
 };
 
-TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
+TEST(Channel, ARetiringWorkerServesIdleConnectionsOnceMoreUntilTheirTimeout) {
   Supervised rig;
   ScriptedClient used = rig.get("/");
   ScriptedClient silent = rig.get("/");
@@ -61,18 +61,18 @@ TEST(Channel, RetiringAnswersIdleConnectionsOnceMoreUntilTheirTimeIsOver) {
   rig.run();
 }
 
-TEST(Channel, RetiringLetsTheListenerLiveForOthers) {
+TEST(Channel, ARetiringWorkerLeavesTheListenerOpenForOthers) {
   Supervised rig;
   rig.order(1s, "retire");
   ScriptedClient late;
-  rig.sys.after(500ms, [&] { EXPECT_EQ(rig.sys.calls("turn_deaf"), 0U); });
+  rig.sys.after(500ms, [&] { EXPECT_EQ(rig.sys.calls("drop_new_connections"), 0U); });
   rig.run();
-  EXPECT_EQ(rig.sys.calls("turn_deaf"), 0U);
+  EXPECT_EQ(rig.sys.calls("drop_new_connections"), 0U);
   late = rig.connect();
   EXPECT_FALSE(late.was_reset());
 }
 
-TEST(Channel, StoppingWhileRetiringGivesIdleConnectionsTwoSeconds) {
+TEST(Channel, AStopWhileRetiringGivesIdleConnectionsTwoSeconds) {
   Supervised rig;
   ScriptedClient idle = rig.get("/");
   rig.order(1s, "retire");
@@ -82,7 +82,7 @@ TEST(Channel, StoppingWhileRetiringGivesIdleConnectionsTwoSeconds) {
   EXPECT_TRUE(idle.closed_by_server());
 }
 
-TEST(Channel, TheEndOfTheSupervisorEndsTheWorkerWhenItsRequestsAreAnswered) {
+TEST(Channel, AWorkerWithoutASupervisorExitsAfterItsRequests) {
   Supervised rig;
   rig.slow_view(5s);
   ScriptedClient slow = rig.get("/slow");
@@ -92,7 +92,7 @@ TEST(Channel, TheEndOfTheSupervisorEndsTheWorkerWhenItsRequestsAreAnswered) {
   EXPECT_TRUE(has(slow.received(), "Connection: close"));
 }
 
-TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
+TEST(Channel, RequestsWaitWhileTheWorkerIsPaused) {
   Supervised rig;
   ScriptedClient kept = rig.get("/");
   ScriptedClient fresh;
@@ -116,7 +116,7 @@ TEST(Channel, HeldRequestsWaitAndAreAnsweredAfterwards) {
   rig.run();
 }
 
-TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
+TEST(Channel, ARequestInProgressIsServedWhenThePauseBegins) {
   Supervised rig;
   rig.slow_view(2s);
   ScriptedClient client = rig.get("/slow");
@@ -134,7 +134,7 @@ TEST(Channel, WhatRunsWhenAHoldBeginsIsAnsweredAndThenHeld) {
   rig.run();
 }
 
-TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
+TEST(Channel, ConnectionsOfAPausedWorkerAreTransferredAndServedByTheAdopter) {
   Supervised old;
   ScriptedClient kept = old.get("/");
   ScriptedClient silent = old.connect();
@@ -150,7 +150,7 @@ TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
   EXPECT_FALSE(kept.closed_by_server());
   EXPECT_EQ(kept.unread_by_server(), Rig<>::request("/").size());
 
-  // The other worker lives on the same system here, and the script is the supervisor.
+  // The other worker uses the same scripted system, and the script acts as the supervisor.
   support::RecordingLog log;
   Rig<>::Worker fresh(old.sys, old.config, old.app, log);
   const int fd = old.sys.open_channel();
@@ -172,7 +172,7 @@ TEST(Channel, HeldConnectionsArePassedOnAndServedByWhoAdoptsThem) {
   EXPECT_TRUE(kept.closed_by_server());
 }
 
-TEST(Channel, PassingGoesOnWhenTheChannelWasFull) {
+TEST(Channel, ATransferContinuesAfterTheChannelWasFull) {
   Supervised rig;
   ScriptedClient one = rig.connect();
   ScriptedClient two = rig.connect();
@@ -198,7 +198,7 @@ TEST(Channel, SkipsUnknownOrders) {
   EXPECT_EQ(rig.log.reopened, 1);
 }
 
-TEST(Channel, TheShareOfRequestsIsReportedOnce) {
+TEST(Channel, MaxRequestsIsReportedOnce) {
   Config config;
   config.requests_max = 2;
   Supervised rig(config);
@@ -218,7 +218,7 @@ TEST(Channel, TheShareOfRequestsIsReportedOnce) {
   EXPECT_TRUE(has(clients[2].received(), "200 OK")) << "it serves on until it is told to retire";
 }
 
-TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
+TEST(Channel, ABusyWorkerReportsItUnlessTheSupervisorWatches) {
   Config config;
   config.tells_when_busy = true;
   Supervised rig(config);
@@ -228,14 +228,14 @@ TEST(Channel, ABusyWorkerSaysSoWhenNobodyWatches) {
   }
   rig.sys.after(3s, [&] {
     EXPECT_EQ(rig.reports(), "busy;");
-    rig.page.page().seat(0).watch(false);
+    rig.scoreboard.scoreboard().worker(0).watch(false);
   });
   rig.stop_after(5s);
   rig.run();
   EXPECT_EQ(rig.reports(), "busy;busy;");
 }
 
-TEST(Channel, LogFilesAreOpenedAnew) {
+TEST(Channel, ReopenReopensTheLogFiles) {
   Supervised rig;
   rig.order(1s, "reopen");
   rig.stop_after(2s);

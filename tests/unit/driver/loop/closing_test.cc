@@ -33,7 +33,7 @@ TEST(Closing, EndsTheResponseAndLingersForTheClient) {
   EXPECT_EQ(one.closing.oldest_lingering(one.lead), one.s);
 }
 
-TEST(Closing, DiscardsInputBehindTheLastResponseUntilTheClientCloses) {
+TEST(Closing, DiscardsInputAfterTheLastResponseUntilTheClientCloses) {
   ClosingOne one;
   one.client.send("more");
   one.turn();
@@ -104,7 +104,7 @@ struct Truncated : LoopParts {
     s->link.machine.body(s->link.machine.head().id,
                          std::as_bytes(std::span(std::string_view("half"))));
     s->link.machine.abort(s->link.machine.head().id);
-    s->stream.line_owed = false;
+    s->stream.log_line = driver::Line::none;
     client.set_unacked(4);
     requests.completed(lead, *s);
     requests.flush(lead);

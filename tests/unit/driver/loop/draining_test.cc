@@ -19,7 +19,7 @@ struct Serving : LoopParts {
   explicit Serving(driver::Config settings = {}) : LoopParts(std::move(settings)) {
     if (!acceptor.listen()) std::abort();
   }
-  /// Time passes, with one look at the poller and the timers behind it.
+  /// Advance the time, poll once, and run the timers.
   void pass_turn(core::Duration time) {
     pass(time);
     turn();
@@ -112,7 +112,7 @@ TEST(Draining, WaitsForRequestsInProgressAndLogsThem) {
   EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 200");
 }
 
-TEST(Draining, CutsOffWhatIsLeftAfterTheGracefulTimeout) {
+TEST(Draining, AbortsRequestsAfterTheGracefulTimeout) {
   driver::Config config;
   config.graceful_timeout = 5s;
   Serving parts(config);
@@ -123,7 +123,7 @@ TEST(Draining, CutsOffWhatIsLeftAfterTheGracefulTimeout) {
   parts.pass_turn(2s);
   EXPECT_TRUE(parts.draining.overdue());
   EXPECT_TRUE(s->link.disconnected.load());
-  EXPECT_TRUE(s->link.cut_off.load());
+  EXPECT_EQ(s->link.cut.load(), driver::Cut::by_shutdown);
   EXPECT_TRUE(s->link.wire.is_open());  // its thread may still use it
   parts.respond(*s, "late");
   parts.requests.flush(parts.lead);
@@ -147,7 +147,7 @@ TEST(Draining, ALessUrgentStopChangesNothing) {
   EXPECT_TRUE(parts.draining.overdue());
 }
 
-TEST(Draining, TellsAPersonAtATerminalWhatIsWaitedFor) {
+TEST(Draining, OnATerminalLogsTheRequestsThatItWaitsFor) {
   driver::Config config;
   config.interactive = true;
   Serving parts(config);

@@ -5,7 +5,7 @@
 namespace iotax {
 namespace {
 
-TEST(Fifo, ReturnsItemsInTheOrderInWhichTheyCame) {
+TEST(Fifo, ReturnsItemsInOrderOfArrival) {
   driver::Fifo<int> fifo;
   for (int n = 0; n < 3000; ++n) fifo.push(n);
   EXPECT_EQ(fifo.size(), 3000U);

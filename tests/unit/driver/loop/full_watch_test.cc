@@ -7,7 +7,7 @@ namespace {
 
 core::Instant at(int seconds) { return core::Instant{std::chrono::seconds{seconds}}; }
 
-TEST(FullWatch, SaysItOnceUntilThereWasRoom) {
+TEST(FullWatch, WarnsOnceUntilThereWasRoom) {
   using What = FullWatch::What;
   FullWatch watch;
   EXPECT_TRUE(watch.say(What::waiting, at(1)));
@@ -22,7 +22,7 @@ TEST(FullWatch, SaysItOnceUntilThereWasRoom) {
   EXPECT_TRUE(watch.say(What::waiting, at(331)));
 }
 
-TEST(FullWatch, WithAFewConnectionsOneThatClosesIsRoom) {
+TEST(FullWatch, WithFewConnectionsOneClosedConnectionCountsAsRoom) {
   using What = FullWatch::What;
   FullWatch watch;
   EXPECT_TRUE(watch.say(What::waiting, at(1)));

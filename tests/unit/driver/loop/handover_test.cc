@@ -20,7 +20,7 @@ struct Supervised : LoopParts {
     channel.open(fd);
     if (!acceptor.listen()) std::abort();
   }
-  /// The texts of what the supervisor was sent.
+  /// The texts of the messages to the supervisor.
   [[nodiscard]] std::size_t sent() { return sys.channel_of(fd).from_worker.size(); }
 
   int fd = sys.open_channel();
@@ -71,7 +71,7 @@ TEST(Handover, TransfersIdleConnectionsWithoutClosingThem) {
   EXPECT_EQ(parts.table.size(), 1U);
   EXPECT_FALSE(idle.closed_by_server());
   EXPECT_FALSE(idle.ended());
-  ASSERT_EQ(parts.sent(), 2U);  // the connection, and that it was the last
+  ASSERT_EQ(parts.sent(), 2U);  // the connection, and the report that it was the last
   EXPECT_NE(parts.sys.channel_of(parts.fd).from_worker[0].attached, nullptr);
   EXPECT_EQ(parts.sys.channel_of(parts.fd).from_worker[1].attached, nullptr);
 }
@@ -84,7 +84,7 @@ TEST(Handover, TransfersNothingUnlessPaused) {
   EXPECT_EQ(parts.table.size(), 1U);
 }
 
-TEST(Handover, GoesOnWhenTheChannelHasRoomAgain) {
+TEST(Handover, ContinuesWhenTheChannelHasRoomAgain) {
   Supervised parts;
   for (int n = 0; n < 3; ++n) parts.connect();
   parts.handover.pause(parts.lead);

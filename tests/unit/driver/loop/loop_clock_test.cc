@@ -16,9 +16,9 @@ class LoopClock : public testing::Test {
 
   support::ScriptedSys sys;
   support::RecordingLog log;
-  driver::PrivatePage page{1};
-  driver::Place place{page.page(), 0};
-  driver::LoopClock<support::ScriptedEnv> clock{sys, log, place};
+  driver::PrivateScoreboard scoreboard{1};
+  driver::Slot slot{scoreboard.scoreboard(), 0};
+  driver::LoopClock<support::ScriptedEnv> clock{sys, log, slot};
 };
 
 TEST_F(LoopClock, CountsNothingAsFrozenBeforeTheWorkerServes) {
@@ -43,7 +43,7 @@ TEST_F(LoopClock, WaitsForeverWithoutATimerAndCountsNothingAsFrozenThen) {
   EXPECT_EQ(clock.now(), sys.real_now());
 }
 
-TEST_F(LoopClock, LeavesOutTheTimeBehindAWaitThatEndedLate) {
+TEST_F(LoopClock, LeavesOutTheTimeByWhichAWaitWasLate) {
   clock.read();
   const core::Instant due = clock.now() + 1s;
   EXPECT_EQ(clock.wait_until(due, false), 1s);
@@ -51,12 +51,12 @@ TEST_F(LoopClock, LeavesOutTheTimeBehindAWaitThatEndedLate) {
   clock.read();
   EXPECT_EQ(clock.now(), due);
   EXPECT_EQ(sys.left_out(), 10s);
-  EXPECT_EQ(page.page().seat(0).since(due, sys.real_now()), 0s);
+  EXPECT_EQ(scoreboard.scoreboard().worker(0).since(due, sys.real_now()), 0s);
   ASSERT_EQ(log.server_lines.size(), 1U);
   EXPECT_NE(log.server_lines[0].find("did not run for 10 s"), std::string::npos);
 }
 
-TEST_F(LoopClock, ALoadedMachineIsNoFreeze) {
+TEST_F(LoopClock, ALoadedMachineDoesNotCountAsFrozen) {
   clock.read();
   (void)clock.wait_until(clock.now() + 1s, false);
   sys.advance(1s + driver::RunningTime::kSlack);
@@ -64,7 +64,7 @@ TEST_F(LoopClock, ALoadedMachineIsNoFreeze) {
   EXPECT_EQ(clock.now(), sys.real_now());
 }
 
-TEST_F(LoopClock, WaitsShortlyWhileAClientIsTimed) {
+TEST_F(LoopClock, SplitsWaitsWhileAClientIsTimed) {
   clock.read();
   clock.expect(clock.now() + 5s);
   EXPECT_EQ(clock.wait_until(clock.now() + 30s, false), 100ms);
@@ -73,7 +73,7 @@ TEST_F(LoopClock, WaitsShortlyWhileAClientIsTimed) {
   EXPECT_EQ(clock.wait_until(clock.now() + 30s, true), 100ms);
 }
 
-TEST_F(LoopClock, OtherThreadsSeeNoTimeThatTheLeaderMayLeaveOut) {
+TEST_F(LoopClock, OtherThreadsDoNotCountTimeThatTheLeaderMayLeaveOut) {
   clock.read();
   const core::Instant due = clock.now() + 1s;
   (void)clock.wait_until(due, false);

@@ -10,7 +10,7 @@ namespace iotax {
 namespace {
 
 using namespace std::chrono_literals;
-using driver::Cut;
+using driver::Withdrawn;
 using support::kGet;
 using support::LoopParts;
 
@@ -34,7 +34,7 @@ TEST(RequestQueue, AdmitsARequestThatDidNotWait) {
   EXPECT_TRUE(one.requests.admit(*one.s, one.base.clock.now()));
 }
 
-TEST(RequestQueue, RejectsARequestThatWaitedForLongerThanTheQueueTimeout) {
+TEST(RequestQueue, RejectsARequestThatWaitedLongerThanTheQueueTimeout) {
   driver::Config config;
   config.queue_timeout = 5s;
   OneRequest one(config);
@@ -100,7 +100,7 @@ TEST(RequestQueue, SendsTheResponsesOfATurnInFlush) {
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
 }
 
-TEST(RequestQueue, ResponsesToPipelinedRequestsLeaveInOneSend) {
+TEST(RequestQueue, ResponsesToPipelinedRequestsAreSentTogether) {
   OneRequest one({}, std::string(kGet) + std::string(kGet));
   support::write_response(*one.s);
   one.requests.advance_pipelined(one.lead, *one.s);
@@ -124,18 +124,18 @@ TEST(RequestQueue, EarlierResponsesAreSentWhileTheNextRequestRuns) {
   EXPECT_NE(one.s->stream.owner.load(), driver::Owner::loop);
 }
 
-TEST(RequestQueue, ASessionTakenAwayWithoutAResponseGets504) {
+TEST(RequestQueue, AnExpiredSessionWithoutAResponseGets504) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   EXPECT_EQ(one.status(), "504");
   EXPECT_TRUE(one.client.ended());
   ASSERT_EQ(one.log.server_lines.size(), 1U);
   EXPECT_NE(one.log.server_lines[0].find("3000 ms (--request-timeout)"), std::string::npos);
 }
 
-TEST(RequestQueue, ASessionTakenAwayIsKeptUntilItsThreadReturns) {
+TEST(RequestQueue, AnExpiredSessionIsKeptUntilItsThreadReturns) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   one.client.half_close();
   one.turn();
   EXPECT_FALSE(one.s->link.wire.is_open());  // under a sanitizer: it is still there
@@ -144,17 +144,17 @@ TEST(RequestQueue, ASessionTakenAwayIsKeptUntilItsThreadReturns) {
 
 TEST(RequestQueue, AThreadMayReturnBeforeItsSessionCloses) {
   OneRequest one;
-  one.requests.take_away(one.lead, *one.s, Cut::unanswered, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::before_head, 3s);
   one.requests.thread_returned(one.lead, *one.s);
   one.client.half_close();
   one.turn();
   EXPECT_TRUE(one.table.empty());
 }
 
-TEST(RequestQueue, ASessionTakenAwayAfterACompleteResponseGoesOn) {
+TEST(RequestQueue, AnExpiredSessionContinuesAfterACompleteResponse) {
   OneRequest one;
   support::write_response(*one.s);
-  one.requests.take_away(one.lead, *one.s, Cut::complete, 3s);
+  one.requests.take_away(one.lead, *one.s, Withdrawn::complete, 3s);
   EXPECT_EQ(one.status(), "200");
   EXPECT_TRUE(driver::SessionTable<LoopParts::E>::is_idle(*one.s));
 }

@@ -15,7 +15,7 @@ using driver::Owner;
 using support::kGet;
 using support::LoopParts;
 
-TEST(SessionEvents, AWholeRequestIsReadyAndItsSessionLent) {
+TEST(SessionEvents, ACompleteRequestIsReadyAndItsSessionLent) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send(kGet.substr(0, 10));
@@ -28,7 +28,7 @@ TEST(SessionEvents, AWholeRequestIsReadyAndItsSessionLent) {
   EXPECT_EQ(s->stream.owner.load(), Owner::lent);
 }
 
-TEST(SessionEvents, ARejectedRequestIsAnsweredWithoutTheApplication) {
+TEST(SessionEvents, ARejectedRequestDoesNotReachTheApplication) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send("GET / HTTP/1.1\r\n\r\n");
@@ -38,7 +38,7 @@ TEST(SessionEvents, ARejectedRequestIsAnsweredWithoutTheApplication) {
   EXPECT_EQ(s->link.phase, driver::Phase::lingering);
 }
 
-TEST(SessionEvents, InputWhileTheSessionIsLentSilencesItInsteadOfReading) {
+TEST(SessionEvents, InputOfALentSessionMasksItInsteadOfReading) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send(kGet);
@@ -51,7 +51,7 @@ TEST(SessionEvents, InputWhileTheSessionIsLentSilencesItInsteadOfReading) {
   EXPECT_EQ(parts.turn(), 0U);
 }
 
-TEST(SessionEvents, ASilencedSessionIsReadWhenItIsReturned) {
+TEST(SessionEvents, AMaskedSessionIsReadWhenItIsReturned) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send(kGet);
@@ -66,7 +66,7 @@ TEST(SessionEvents, ASilencedSessionIsReadWhenItIsReturned) {
   EXPECT_EQ(parts.ready.size(), 1U);
 }
 
-TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItGone) {
+TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItDisconnected) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send(kGet);
@@ -80,7 +80,7 @@ TEST(SessionEvents, AResetWhileTheSessionIsLentMarksItGone) {
   EXPECT_FALSE(s->link.wire.is_open());
 }
 
-TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAfterItsTime) {
+TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAtItsTimeout) {
   driver::Config config;
   config.limits.keep_alive = 10s;
   LoopParts parts(config);
@@ -90,7 +90,7 @@ TEST(SessionEvents, AConnectionThatSendsNothingIsClosedAfterItsTime) {
   EXPECT_TRUE(client.ended());
 }
 
-TEST(SessionEvents, ATimeoutInAHeadIsAnswered408) {
+TEST(SessionEvents, ATimeoutInAHeadGets408) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send("GET / HT");
@@ -148,7 +148,7 @@ TEST(SessionEvents, OnlyIdleConnectionsWithoutARequestClose) {
   EXPECT_EQ(parts.ready.size(), 1U);
 }
 
-TEST(SessionEvents, SyncMakesNoCallForAnIdleConnectionThatIsReturned) {
+TEST(SessionEvents, SyncMakesNoSystemCallForAReturnedIdleConnection) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   client.send(kGet);

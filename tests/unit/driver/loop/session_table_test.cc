@@ -15,7 +15,7 @@ using support::kGet;
 using support::LoopParts;
 using Session = LoopParts::Session;
 
-TEST(SessionTable, CountsWhatIsOpen) {
+TEST(SessionTable, CountsOpenSessions) {
   LoopParts parts;
   auto [one, first] = parts.connect();
   auto [other, second] = parts.connect();
@@ -39,7 +39,7 @@ TEST(SessionTable, ForEachMayEraseTheSessionThatItGets) {
   EXPECT_TRUE(parts.table.empty());
 }
 
-TEST(SessionTable, ForEachEndsWhereItIsTold) {
+TEST(SessionTable, ForEachStopsWhenItsFunctionReturnsFalse) {
   LoopParts parts;
   for (int n = 0; n < 5; ++n) parts.connect();
   std::size_t seen = 0;
@@ -57,7 +57,7 @@ TEST(SessionTable, ASessionThatAThreadMayReadOutlivesItsTurn) {
   parts.table.thread_returned(parts.lead, *s);
 }
 
-TEST(SessionTable, ASessionThatThePollerRefusesIsGone) {
+TEST(SessionTable, ASessionThatThePollerRejectsIsRemoved) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   parts.sys.fail("epoll_ctl", 1, ENOMEM);
@@ -66,7 +66,7 @@ TEST(SessionTable, ASessionThatThePollerRefusesIsGone) {
   EXPECT_FALSE(s->link.in_poller);
 }
 
-TEST(SessionTable, WatchMakesNoCallWhenNothingChanges) {
+TEST(SessionTable, WatchMakesNoSystemCallWhenNothingChanges) {
   LoopParts parts;
   auto [client, s] = parts.connect();
   const std::uint64_t before = parts.sys.calls("epoll_ctl");
@@ -74,7 +74,7 @@ TEST(SessionTable, WatchMakesNoCallWhenNothingChanges) {
   EXPECT_EQ(parts.sys.calls("epoll_ctl"), before);
 }
 
-TEST(SessionTable, FindsTheOneThatHasBeenIdleForLongest) {
+TEST(SessionTable, FindsTheLongestIdleSession) {
   LoopParts parts;
   auto [one, first] = parts.connect();
   parts.pass(1s);
@@ -97,7 +97,7 @@ TEST(SessionTable, ASessionWithARequestIsNotIdle) {
   EXPECT_EQ(parts.table.oldest_idle(parts.lead), nullptr);
 }
 
-TEST(SessionTable, ASessionReturnedAfterALongCallComesBehindThoseThatWereIdleMeanwhile) {
+TEST(SessionTable, ASessionReturnedAfterALongCallIsYoungerThanThoseIdleMeanwhile) {
   LoopParts parts;
   auto [one, first] = parts.connect();
   one.send(kGet);

@@ -23,7 +23,7 @@ class Wakeup : public testing::Test {
   driver::WakeupPipe<support::ScriptedEnv> wakeup{sys};
 };
 
-TEST_F(Wakeup, WakeUpsOfTheServerAreNoSignals) {
+TEST_F(Wakeup, WakeUpsByTheServerAreNotSignals) {
   write(std::string(300, '\0'));
   wakeup.read();
   EXPECT_FALSE(wakeup.has_signals());

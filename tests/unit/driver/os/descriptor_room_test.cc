@@ -32,7 +32,7 @@ class DescriptorRoom : public ::testing::Test {
     for (const int fd : opened_) sys_.close(fd);
     const rlimit full{before_.rlim_max, before_.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
-    (void)sys_.descriptor_limit();  // nothing to raise any more: as other tests find it
+    (void)sys_.descriptor_limit();  // the limit cannot be raised further, as in other tests
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0);
   }
 
@@ -55,7 +55,7 @@ class DescriptorRoom : public ::testing::Test {
   std::vector<int> opened_;
 };
 
-TEST_F(DescriptorRoom, GivesNumbersAboveTheLimitAndLeavesTheLimit) {
+TEST_F(DescriptorRoom, GivesDescriptorsAboveTheLimitAndKeepsTheLimit) {
   EXPECT_GE(limit_, 2U * kSoft);
   open_files(kSoft + 50);
   EXPECT_EQ(soft_limit(), static_cast<rlim_t>(kSoft));
@@ -67,7 +67,7 @@ TEST_F(DescriptorRoom, GivesNumbersAboveTheLimitAndLeavesTheLimit) {
   EXPECT_TRUE(of_the_application) << "the application has room";
 }
 
-TEST_F(DescriptorRoom, FindsRoomWhenTheApplicationHasTakenAll) {
+TEST_F(DescriptorRoom, FindsDescriptorsWhenTheApplicationUsesAll) {
   std::vector<UniqueFd> taken;
   for (;;) {
     UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -87,7 +87,7 @@ TEST_F(DescriptorRoom, FollowsALimitThatTheApplicationHasChanged) {
   EXPECT_EQ(soft_limit(), other.rlim_cur);
 }
 
-TEST_F(DescriptorRoom, AChildThatIsForkedWhileItIsRaisedLowersIt) {
+TEST_F(DescriptorRoom, AChildForkedWhileTheLimitIsRaisedLowersIt) {
   const RaisedLimit raised;
   ASSERT_TRUE(raised);
   EXPECT_GT(soft_limit(), static_cast<rlim_t>(kSoft));
@@ -104,7 +104,7 @@ TEST_F(DescriptorRoom, AChildThatIsForkedWhileItIsRaisedLowersIt) {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-TEST(OwnDescriptors, AChildClosesWhatSysHasOpenedButForOne) {
+TEST(OwnDescriptors, AChildClosesAllDescriptorsOfSysExceptOne) {
   Sys sys;
   const auto pipe = sys.pipe();
   const auto file = sys.open_temporary("/tmp");

@@ -12,7 +12,7 @@ namespace {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-TEST(FdTable, NotesWhatIsInRange) {
+TEST(FdTable, NotesDescriptorsInItsRange) {
   FdTable table;
   EXPECT_FALSE(table.add(-1));
   EXPECT_FALSE(table.add(FdTable::kFdsMax));
@@ -24,7 +24,7 @@ TEST(FdTable, NotesWhatIsInRange) {
   EXPECT_FALSE(table.contains(-1));
 }
 
-TEST(FdTable, ChildClosesExactlyTheNotedOnes) {
+TEST(FdTable, AChildClosesExactlyTheNotedDescriptors) {
   Sys sys;
   const auto noted = sys.pipe();
   const auto others = sys.pipe();

@@ -51,7 +51,7 @@ using Pollers = testing::Types<PollPoller<Sys>>;
 #endif
 TYPED_TEST_SUITE(Poller, Pollers);
 
-TYPED_TEST(Poller, ReadableStaysReadableUntilRead) {
+TYPED_TEST(Poller, ReadableIsReportedUntilRead) {
   Pair pair;
   ASSERT_TRUE(this->poller.add(pair.ours.get(), &this->token, Interest{true, false}));
   EXPECT_TRUE(this->ready().empty());
@@ -98,7 +98,7 @@ TYPED_TEST(Poller, FullSocketIsNotWritable) {
   EXPECT_EQ(this->ready(kForever).size(), 1U);
 }
 
-TYPED_TEST(Poller, HalfCloseIsAHangupForReadersOnly) {
+TYPED_TEST(Poller, HalfCloseIsReportedToReadersOnly) {
   Pair pair;
   ASSERT_TRUE(this->poller.add(pair.ours.get(), &this->token, Interest{true, false}));
   ASSERT_TRUE(this->sys.shutdown(pair.theirs.get(), SHUT_WR));
@@ -113,7 +113,7 @@ TYPED_TEST(Poller, HalfCloseIsAHangupForReadersOnly) {
   EXPECT_TRUE(this->ready().empty());
 }
 
-TYPED_TEST(Poller, BrokenCannotBeSilencedButByRemoving) {
+TYPED_TEST(Poller, ABrokenSocketIsReportedUntilItIsRemoved) {
   Pair pair;
   ASSERT_TRUE(this->poller.add(pair.ours.get(), &this->token, Interest{}));
   pair.theirs.reset();
@@ -126,14 +126,14 @@ TYPED_TEST(Poller, BrokenCannotBeSilencedButByRemoving) {
   this->poller.remove(pair.ours.get());
 }
 
-TYPED_TEST(Poller, AddTwiceAndModifyOfAStrangerFail) {
+TYPED_TEST(Poller, AddingTwiceAndModifyingAnUnknownDescriptorFail) {
   Pair pair;
   ASSERT_TRUE(this->poller.add(pair.ours.get(), &this->token, Interest{true, false}));
   EXPECT_EQ(this->poller.add(pair.ours.get(), &this->token, Interest{true, false}).error(), EEXIST);
   EXPECT_EQ(this->poller.modify(pair.theirs.get(), &this->token, Interest{}).error(), ENOENT);
 }
 
-TYPED_TEST(Poller, NobodyStarvesWhenTheSpanIsSmall) {
+TYPED_TEST(Poller, ASmallSpanStarvesNoDescriptor) {
   std::array<Pair, 5> pairs;
   for (Pair& pair : pairs) {
     ASSERT_TRUE(this->poller.add(pair.ours.get(), &pair, Interest{true, false}));
@@ -148,7 +148,7 @@ TYPED_TEST(Poller, NobodyStarvesWhenTheSpanIsSmall) {
   EXPECT_EQ(seen.size(), pairs.size());
 }
 
-TYPED_TEST(Poller, RemovingOneLeavesTheOthers) {
+TYPED_TEST(Poller, RemovingADescriptorKeepsTheOthers) {
   std::array<Pair, 3> pairs;
   for (Pair& pair : pairs) {
     ASSERT_TRUE(this->poller.add(pair.ours.get(), &pair, Interest{true, false}));
@@ -162,11 +162,11 @@ TYPED_TEST(Poller, RemovingOneLeavesTheOthers) {
   EXPECT_EQ(this->ready(kForever).size(), 3U);
 }
 
-TYPED_TEST(Poller, ShortTimeoutEnds) {
+TYPED_TEST(Poller, WaitEndsAtAShortTimeout) {
   EXPECT_TRUE(this->ready(std::chrono::microseconds{50}).empty());
 }
 
-TYPED_TEST(Poller, ParkSeesReadinessAndTakesNothing) {
+TYPED_TEST(Poller, ParkReturnsOnReadinessAndConsumesNothing) {
   Pair pair;
   const auto kick = this->sys.pipe();
   ASSERT_TRUE(kick);
@@ -183,7 +183,7 @@ TYPED_TEST(Poller, ParkSeesReadinessAndTakesNothing) {
   EXPECT_EQ(this->ready().size(), 1U);
 }
 
-TYPED_TEST(Poller, ParkSeesTheKick) {
+TYPED_TEST(Poller, ParkReturnsOnAKick) {
   Pair pair;
   const auto kick = this->sys.pipe();
   ASSERT_TRUE(kick);

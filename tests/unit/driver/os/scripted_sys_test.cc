@@ -1,5 +1,4 @@
-// The scripted operating system itself: a test that leans on it has to know that it behaves like
-// the real one.
+// The scripted operating system itself: tests that use it rely on its behaving like the real one.
 #include "support/scripted_sys.h"
 
 #include <gtest/gtest.h>
@@ -43,7 +42,7 @@ struct Accepted {
   int fd = -1;
 };
 
-TEST(ScriptedSys, BytesGoBothWays) {
+TEST(ScriptedSys, CarriesBytesInBothDirections) {
   ScriptedSys sys;
   Accepted a(sys);
   EXPECT_EQ(receive(sys, a.fd).error(), EAGAIN);
@@ -58,7 +57,7 @@ TEST(ScriptedSys, BytesGoBothWays) {
   EXPECT_EQ(sys.accept(a.listener).error(), EAGAIN);
 }
 
-TEST(ScriptedSys, ClientThatReadsByHandFillsItsRoom) {
+TEST(ScriptedSys, AClientThatReadsOnDemandFillsItsBuffer) {
   ScriptedSys sys;
   Accepted a(sys);
   a.client.read_by_hand(4);
@@ -69,7 +68,7 @@ TEST(ScriptedSys, ClientThatReadsByHandFillsItsRoom) {
   EXPECT_EQ(*sys.send(a.fd, bytes_of("er")), 2U);
 }
 
-TEST(ScriptedSys, ResetIsToldOnceAfterTheBytesBeforeIt) {
+TEST(ScriptedSys, AResetIsReportedOnceAfterTheBytesBeforeIt) {
   ScriptedSys sys;
   Accepted a(sys);
   a.client.send("x");
@@ -80,7 +79,7 @@ TEST(ScriptedSys, ResetIsToldOnceAfterTheBytesBeforeIt) {
   EXPECT_EQ(sys.send(a.fd, bytes_of("y")).error(), EPIPE);
 }
 
-TEST(ScriptedSys, ClosedClientResetsAtTheSecondSend) {
+TEST(ScriptedSys, AClosedClientResetsAtTheSecondSend) {
   ScriptedSys sys;
   Accepted a(sys);
   a.client.close();
@@ -104,7 +103,7 @@ TEST(ScriptedSys, ClosingWithUnreadBytesResets) {
   EXPECT_EQ(sys.open_descriptors(), 2U) << "the listeners";
 }
 
-TEST(ScriptedSys, FailsTheCallAskedFor) {
+TEST(ScriptedSys, FailsTheRequestedCall) {
   ScriptedSys sys;
   Accepted a(sys);
   sys.fail("send", 2, EMFILE);
@@ -118,7 +117,7 @@ TEST(ScriptedSys, FailsTheCallAskedFor) {
   EXPECT_TRUE(sys.pipe());
 }
 
-TEST(ScriptedSys, DescriptorsRunOutAndComeBack) {
+TEST(ScriptedSys, DescriptorsRunOutAndBecomeAvailableAgain) {
   ScriptedSys sys;
   const int listener = sys.listen();
   (void)sys.connect(listener);
@@ -129,7 +128,7 @@ TEST(ScriptedSys, DescriptorsRunOutAndComeBack) {
   EXPECT_TRUE(sys.accept(listener)) << "the connection waited";
 }
 
-TEST(ScriptedSys, WaitingPassesTimeAndRunsTheScript) {
+TEST(ScriptedSys, WaitingAdvancesTimeAndRunsTheScript) {
   ScriptedSys sys;
   Accepted a(sys);
   std::array fds{pollfd{a.fd, POLLIN, 0}};
@@ -148,7 +147,7 @@ TEST(ScriptedSys, WaitingPassesTimeAndRunsTheScript) {
   EXPECT_EQ(*receive(sys, a.fd), "fed");
 }
 
-TEST(ScriptedSys, WaitingForEverIsFoundOut) {
+TEST(ScriptedSys, DetectsAWaitThatNeverEnds) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_DEATH(
       {
@@ -167,7 +166,7 @@ using Pollers = testing::Types<driver::PollPoller<ScriptedSys>>;
 #endif
 TYPED_TEST_SUITE(ScriptedPoller, Pollers);
 
-TYPED_TEST(ScriptedPoller, SeesWhatTheRealOnesSee) {
+TYPED_TEST(ScriptedPoller, ReportsTheSameEventsAsTheRealOnes) {
   ScriptedSys sys;
   Accepted a(sys);
   TypeParam poller;
@@ -219,7 +218,7 @@ TEST(ScriptedSys, FutexWakesAcrossThreads) {
   });
   ASSERT_TRUE(thread);
   EXPECT_EQ(sys.running_thread(), 0U);
-  sys.sleep(seconds{1});  // the waiter waits by then
+  sys.sleep(seconds{1});  // by then the other thread waits
   order.emplace_back("waking");
   word = 1;
   sys.futex_wake(word, 1);

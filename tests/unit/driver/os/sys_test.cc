@@ -59,7 +59,7 @@ void wait_for(Sys& sys, int fd, short events) {
 
 bool is_close_on_exec(int fd) { return (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0; }
 
-TEST(WithoutEintr, RepeatsUntilAnotherOutcome) {
+TEST(WithoutEintr, RepeatsTheCallUntilItIsNotInterrupted) {
   int calls = 0;
   const auto got = without_eintr<std::size_t>([&] {
     errno = EINTR;
@@ -77,7 +77,7 @@ TEST(WithoutEintr, RepeatsUntilAnotherOutcome) {
 int interrupted_pipe = -1;
 volatile sig_atomic_t interruptions = 0;
 
-TEST(Sys, ReadGoesOnAfterSignals) {
+TEST(Sys, ReadContinuesAfterSignals) {
   Sys sys;
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);  // blocking
@@ -102,7 +102,7 @@ TEST(Sys, ReadGoesOnAfterSignals) {
   EXPECT_GE(interruptions, 3);
 }
 
-TEST(Sys, NothingToReadAndNoRoomAreEagain) {
+TEST(Sys, EmptyAndFullSocketsGiveEagain) {
   Sys sys;
   Tcp tcp(sys);
   std::array<std::byte, 8> into;
@@ -122,7 +122,7 @@ TEST(Sys, NothingToReadAndNoRoomAreEagain) {
   sys.close(pipe->write);
 }
 
-TEST(Sys, AcceptTellsThePeer) {
+TEST(Sys, AcceptReturnsTheAddressOfThePeer) {
   Sys sys;
   Tcp tcp(sys);
   sockaddr_in peer{};
@@ -141,7 +141,7 @@ TEST(Sys, AcceptTellsThePeer) {
   EXPECT_EQ(sys.accept(tcp.listener.get()).error(), EAGAIN);
 }
 
-TEST(Sys, DeafListenerAcceptsWhoWaitsAndHearsNobodyElse) {
+TEST(Sys, AListenerThatDropsNewConnectionsStillAcceptsThoseInTheBacklog) {
   Sys sys;
   Tcp tcp(sys);
   sockaddr_in address{};
@@ -151,11 +151,11 @@ TEST(Sys, DeafListenerAcceptsWhoWaitsAndHearsNobodyElse) {
   const auto* to = reinterpret_cast<const sockaddr*>(&address);
   const UniqueFd waits(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(waits.get(), to, sizeof address), 0);
-  const auto deaf = sys.turn_deaf(tcp.listener.get());
+  const auto deaf = sys.drop_new_connections(tcp.listener.get());
   if (deaf.error() == ENOTSUP) GTEST_SKIP() << "not on this system";
   ASSERT_TRUE(deaf);
   const UniqueFd late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // Over loopback a listener that hears would have answered before connect() returns.
+  // Over loopback a listener that accepts connections responds before connect() returns.
   ASSERT_EQ(::connect(late.get(), to, sizeof address), -1);
   EXPECT_EQ(errno, EINPROGRESS);
   const Result<Accepted> accepted = sys.accept(tcp.listener.get());
@@ -165,7 +165,7 @@ TEST(Sys, DeafListenerAcceptsWhoWaitsAndHearsNobodyElse) {
   EXPECT_EQ(*sys.poll(fds, core::Duration::zero()), 0U);
 }
 
-TEST(Sys, ResetIsEconnreset) {
+TEST(Sys, AResetGivesEconnreset) {
   Sys sys;
   Tcp tcp(sys);
   ASSERT_TRUE(sys.set_linger_zero(tcp.client.get()));
@@ -176,7 +176,7 @@ TEST(Sys, ResetIsEconnreset) {
   EXPECT_EQ(sys.send(tcp.server.get(), bytes_of("x")).error(), EPIPE) << "and no SIGPIPE";
 }
 
-TEST(Sys, HalfCloseIsZeroBytes) {
+TEST(Sys, HalfCloseReadsAsZeroBytes) {
   Sys sys;
   Tcp tcp(sys);
   ASSERT_TRUE(sys.shutdown(tcp.client.get(), SHUT_WR));
@@ -248,7 +248,7 @@ TEST(Sys, UnackedBytesAreCounted) {
 #endif
 }
 
-TEST(Sys, DescriptorsThatRunOutAreEmfile) {
+TEST(Sys, ExhaustedDescriptorsGiveEmfile) {
   Sys sys;
   Tcp tcp(sys);
   sockaddr_in address{};
@@ -286,7 +286,7 @@ TEST(Sys, TemporaryFileHasNoName) {
   const auto file = sys.open_temporary(dir);
   ASSERT_TRUE(file);
   const UniqueFd owner(*file);
-  EXPECT_EQ(::rmdir(dir.c_str()), 0) << "the folder is empty";
+  EXPECT_EQ(::rmdir(dir.c_str()), 0) << "the directory is empty";
   EXPECT_TRUE(is_close_on_exec(*file));
   ASSERT_TRUE(sys.pwrite(*file, bytes_of("abc"), 2));
   std::array<std::byte, 8> into;
@@ -300,7 +300,7 @@ TEST(Sys, TemporaryFileHasNoName) {
   EXPECT_EQ(sys.open_temporary(dir).error(), ENOENT);
 }
 
-TEST(Sys, AppendedFileIsCreatedAndKept) {
+TEST(Sys, OpeningForAppendCreatesAndKeepsTheFile) {
   Sys sys;
   std::string dir = "/tmp/iotax-test-XXXXXX";
   ASSERT_NE(::mkdtemp(dir.data()), nullptr);
@@ -363,7 +363,7 @@ TEST(Sys, FutexWakesASleeperAndTimesOut) {
   EXPECT_TRUE(sys.futex_wait(word, 0, kForever)) << "it is not 0";
 }
 
-TEST(Sys, ThreadsBlockSignalsButThoseOfFaults) {
+TEST(Sys, ThreadsBlockAllSignalsExceptThoseOfFaults) {
   Sys sys;
   sigset_t mask;
   ::sigemptyset(&mask);
@@ -399,7 +399,7 @@ TEST(Sys, ShortSliceKeepsPolicyAndNice) {
   int nice_after = -100;
   auto thread = sys.start_thread("slice", [&] {
     (void)sys.set_slice(
-        std::chrono::microseconds{100});  // kernels before 6.12 and other systems may refuse
+        std::chrono::microseconds{100});  // kernels before 6.12 and other systems may reject it
     nice_after = ::getpriority(PRIO_PROCESS, 0);
   });
   ASSERT_TRUE(thread);
@@ -407,7 +407,7 @@ TEST(Sys, ShortSliceKeepsPolicyAndNice) {
   EXPECT_EQ(nice_after, nice);
 }
 
-TEST(Sys, ClocksAndTheRest) {
+TEST(Sys, ClocksAdvanceAndTheRestReturnsValues) {
   Sys sys;
   const auto first = sys.now();
   EXPECT_LE(first, sys.now());
@@ -418,7 +418,7 @@ TEST(Sys, ClocksAndTheRest) {
   EXPECT_TRUE(sys.environment("PATH"));
 }
 
-TEST(Sys, MessagesKeepTheirBoundsAndCarryDescriptors) {
+TEST(Sys, MessagesKeepTheirBoundariesAndCarryDescriptors) {
   Sys sys;
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
@@ -445,7 +445,7 @@ TEST(Sys, MessagesKeepTheirBoundsAndCarryDescriptors) {
   EXPECT_EQ(sys.send_message(ours.get(), bytes_of("x")).error(), EPIPE) << "and no SIGPIPE";
 }
 
-TEST(Sys, DuplicateIsCloseOnExecAndAboveTheStandardOnes) {
+TEST(Sys, ADuplicateIsCloseOnExecAndAboveTheStandardDescriptors) {
   Sys sys;
   const auto pipe = sys.pipe();
   ASSERT_TRUE(pipe);

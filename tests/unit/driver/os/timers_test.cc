@@ -33,7 +33,7 @@ TEST(Timers, EmptyWheelNeverWakes) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, GivesOutWithinOneTickAfterTheDeadline) {
+TEST(Timers, FireWithinOneTickAfterTheDeadline) {
   Timers timers;
   TimerEntry entry;
   timers.set(entry, at(milliseconds{100}));
@@ -44,7 +44,7 @@ TEST(Timers, GivesOutWithinOneTickAfterTheDeadline) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, LaterDeadlineMovesWhenItsSlotComes) {
+TEST(Timers, ALaterDeadlineMovesWhenItsSlotIsReached) {
   Timers timers;
   TimerEntry entry;
   timers.set(entry, at(milliseconds{100}));
@@ -56,7 +56,7 @@ TEST(Timers, LaterDeadlineMovesWhenItsSlotComes) {
   EXPECT_EQ(expired(timers, timers.next()), std::vector{&entry});
 }
 
-TEST(Timers, EarlierDeadlineMovesAtOnce) {
+TEST(Timers, AnEarlierDeadlineMovesImmediately) {
   Timers timers;
   TimerEntry entry;
   timers.set(entry, at(seconds{15}));
@@ -65,7 +65,7 @@ TEST(Timers, EarlierDeadlineMovesAtOnce) {
   EXPECT_EQ(expired(timers, timers.next()), std::vector{&entry});
 }
 
-TEST(Timers, NeverLeavesTheWheel) {
+TEST(Timers, ADeadlineOfNeverRemovesTheEntry) {
   Timers timers;
   TimerEntry entry;
   timers.set(entry, at(seconds{1}));
@@ -74,7 +74,7 @@ TEST(Timers, NeverLeavesTheWheel) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, DeadlineBeyondTheWheelWakesOnce) {
+TEST(Timers, ADeadlineBeyondTheWheelWakesOnce) {
   Timers timers;
   TimerEntry entry;
   const Instant deadline = at(std::chrono::hours{2});
@@ -85,7 +85,7 @@ TEST(Timers, DeadlineBeyondTheWheelWakesOnce) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, DeadlinesBeyondTheWheelComeInOrderBetweenNearOnes) {
+TEST(Timers, DeadlinesBeyondTheWheelFireInOrderWithNearOnes) {
   Timers timers;
   std::array<TimerEntry, 4> entries;
   const std::array deadlines{seconds{40}, seconds{5}, seconds{3600}, seconds{40}};
@@ -99,7 +99,7 @@ TEST(Timers, DeadlinesBeyondTheWheelComeInOrderBetweenNearOnes) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, DeadlineBeyondTheWheelMovesEarlierAtOnceAndLaterWhenItsTimeComes) {
+TEST(Timers, ADeadlineBeyondTheWheelMovesEarlierImmediatelyAndLaterLazily) {
   Timers timers;
   std::array<TimerEntry, 2> entries;
   for (TimerEntry& entry : entries) timers.set(entry, at(seconds{100}));
@@ -119,7 +119,7 @@ TEST(Timers, DefaultKeepAliveWakesOnce) {
   EXPECT_EQ(expired(timers, timers.next()), std::vector{&entry});
 }
 
-TEST(Timers, DueMaySetAndRemoveAnything) {
+TEST(Timers, ACallbackMaySetAndRemoveAnyTimer) {
   Timers timers;
   std::array<TimerEntry, 4> entries;
   for (TimerEntry& entry : entries) timers.set(entry, at(milliseconds{10}));
@@ -136,7 +136,7 @@ TEST(Timers, DueMaySetAndRemoveAnything) {
   EXPECT_EQ(timers.next(), kNever);
 }
 
-TEST(Timers, DueThatAsksForThePastDoesNotSpin) {
+TEST(Timers, ACallbackThatSetsAPastDeadlineDoesNotSpin) {
   Timers timers;
   TimerEntry entry;
   timers.set(entry, at(milliseconds{1}));

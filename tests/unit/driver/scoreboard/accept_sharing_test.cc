@@ -1,4 +1,4 @@
-// Two workers on one page and one listener: who takes a new connection.
+// Two workers with one scoreboard and one listener: which one accepts a new connection.
 #include "driver/scoreboard/accept_sharing.h"
 
 #include <gtest/gtest.h>
@@ -14,9 +14,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using driver::Config;
-using driver::Page;
-using driver::Place;
-using driver::PrivatePage;
+using driver::PrivateScoreboard;
+using driver::Scoreboard;
+using driver::Slot;
 using driver::Stop;
 using support::FakeApplication;
 using support::RecordingLog;
@@ -24,7 +24,7 @@ using support::Rig;
 using support::ScriptedClient;
 using support::ScriptedSys;
 
-/// "/" answers with the number of the worker; "/slow" does so after a second.
+/// "/" responds with the number of the worker; "/slow" does so after a second.
 class Two {
  public:
   using Worker = Rig<>::Worker;
@@ -40,7 +40,7 @@ class Two {
         FakeApplication::answer(e, name);
       };
       workers[n] = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
-                                            Place{memory.page(), n});
+                                            Slot{memory.scoreboard(), n});
       if (!workers[n]->open() || !workers[n]->add_listener(listener, "here")) std::abort();
     }
   }
@@ -61,7 +61,7 @@ class Two {
 
   ScriptedSys sys;
   Config config;
-  PrivatePage memory;
+  PrivateScoreboard memory;
   RecordingLog log;
   int listener;
   std::array<std::unique_ptr<FakeApplication>, 2> apps;
@@ -70,7 +70,7 @@ class Two {
 
 class SimSharing : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(SimSharing, WhoIsBusyLeavesConnectionsToTheOther) {
+TEST_P(SimSharing, ABusyWorkerLeavesConnectionsToTheOther) {
   Two two(GetParam());
   ScriptedClient slow;
   std::array<ScriptedClient, 20> quick;
@@ -86,7 +86,7 @@ TEST_P(SimSharing, WhoIsBusyLeavesConnectionsToTheOther) {
   for (const ScriptedClient& client : quick) EXPECT_NE(client.received().back(), busy);
 }
 
-TEST_P(SimSharing, IfAllAreBusyConnectionsAreAcceptedAndRead) {
+TEST_P(SimSharing, BusyWorkersStillAcceptAndRead) {
   Two two(GetParam());
   std::array<ScriptedClient, 3> slow;
   two.sys.after(10ms, [&] { slow[0] = two.get("/slow"); });
@@ -103,10 +103,10 @@ TEST_P(SimSharing, IfAllAreBusyConnectionsAreAcceptedAndRead) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SimSharing, testing::Range<std::uint64_t>(1, 31));
 
-TEST(Sharing, NobodyLeavesAConnectionForLong) {
-  // The other seat says that it has a thread to spare, but nobody sits there.
+TEST(Sharing, AConnectionIsLeftToAnotherWorkerOnlyBriefly) {
+  // The other slot claims an idle thread, but has no worker.
   Two two(1);
-  two.memory.page().seat(1).serve(1);
+  two.memory.scoreboard().worker(1).serve(1);
   ScriptedClient slow;
   ScriptedClient other;
   std::uint64_t before = 0;
@@ -125,12 +125,12 @@ TEST(Sharing, NobodyLeavesAConnectionForLong) {
   (void)two.workers[0]->run();
 }
 
-TEST(Sharing, AWorkerThatStopsIsNotCountedOn) {
+TEST(Sharing, AStoppingWorkerDoesNotCountAsFree) {
   Two two(1);
-  EXPECT_FALSE(two.memory.page().another_is_free(0));
-  two.sys.after(10ms, [&] { EXPECT_TRUE(two.memory.page().another_is_free(0)); });
+  EXPECT_FALSE(two.memory.scoreboard().another_is_free(0));
+  two.sys.after(10ms, [&] { EXPECT_TRUE(two.memory.scoreboard().another_is_free(0)); });
   two.sys.after(20ms, [&] { two.workers[1]->stop(Stop::prompt); });
-  two.sys.after(30ms, [&] { EXPECT_FALSE(two.memory.page().another_is_free(0)); });
+  two.sys.after(30ms, [&] { EXPECT_FALSE(two.memory.scoreboard().another_is_free(0)); });
   two.run(1s);
 }
 

@@ -1,4 +1,4 @@
-// The order in which sessions came to rest.
+// The order in which sessions became idle.
 #include "driver/session/age_list.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ struct Entry : AgeEntry<Entry> {};
 
 core::Instant at(int seconds) { return core::Instant{std::chrono::seconds{seconds}}; }
 
-TEST(AgeList, GivesTheOldestFirstInTheOrderOfRenewal) {
+TEST(AgeList, ReturnsTheOldestEntryFirst) {
   std::array<Entry, 4> entries;
   AgeList<Entry> list;
   for (int n = 0; n < 4; ++n) list.renew(entries.at(static_cast<std::size_t>(n)), at(n));
@@ -29,7 +29,7 @@ TEST(AgeList, GivesTheOldestFirstInTheOrderOfRenewal) {
   EXPECT_EQ(list.youngest(), nullptr);
 }
 
-TEST(AgeList, InsertsWhereTheAgeSays) {
+TEST(AgeList, InsertsInOrderOfAge) {
   std::array<Entry, 3> entries;
   AgeList<Entry> list;
   list.renew(entries[0], at(1));
@@ -44,7 +44,7 @@ TEST(AgeList, InsertsWhereTheAgeSays) {
   EXPECT_EQ(list.oldest(), &entries[0]);
 }
 
-TEST(AgeList, AnEntryLeavesTheOtherListItIsIn) {
+TEST(AgeList, InsertingRemovesAnEntryFromItsFormerList) {
   Entry entry;
   AgeList<Entry> one;
   AgeList<Entry> other;

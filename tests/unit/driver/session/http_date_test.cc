@@ -22,7 +22,7 @@ TEST(DateCache, WritesImfFixdate) {
   EXPECT_EQ(cache.at(seconds{4102444800}), "Fri, 01 Jan 2100 00:00:00 GMT");
 }
 
-TEST(DateCache, ChangesWithTheSecondAndBackToo) {
+TEST(DateCache, ChangesWithTheSecondAlsoBackwards) {
   DateCache cache;
   EXPECT_EQ(cache.at(milliseconds{1999}), "Thu, 01 Jan 1970 00:00:01 GMT");
   EXPECT_EQ(cache.at(milliseconds{2000}), "Thu, 01 Jan 1970 00:00:02 GMT");

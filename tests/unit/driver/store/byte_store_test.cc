@@ -1,4 +1,4 @@
-// Request bodies: what lies in memory, what in the file, and the budgets of both.
+// Request bodies: which bytes are in memory and in the file, and the budgets of both.
 #include "driver/store/byte_store.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ std::string whole(ByteStore<ScriptedEnv>& store, std::size_t step = 3) {
   }
 }
 
-TEST(ByteStore, WhatTheBudgetOfMemoryDoesNotHaveGoesToTheFile) {
+TEST(ByteStore, WritesToTheFileWhenTheMemoryBudgetIsUsedUp) {
   ScriptedSys sys;
   StorageBudget budget(1000, 170);
   {
@@ -46,7 +46,7 @@ TEST(ByteStore, WhatTheBudgetOfMemoryDoesNotHaveGoesToTheFile) {
   EXPECT_EQ(budget.spool.left(), 1000U);
 }
 
-TEST(ByteStore, MemoryFirstThenTheFile) {
+TEST(ByteStore, UsesMemoryFirstAndThenTheFile) {
   ScriptedSys sys;
   StorageBudget budget(100);
   ByteStore<ScriptedEnv> store(sys, budget, "", 4);
@@ -62,7 +62,7 @@ TEST(ByteStore, MemoryFirstThenTheFile) {
   EXPECT_EQ(budget.spool.left(), 97U);
 }
 
-TEST(ByteStore, NothingOfARefusedBlockIsKept) {
+TEST(ByteStore, KeepsNoPartOfABlockThatDoesNotFit) {
   ScriptedSys sys;
   StorageBudget budget(2);
   ByteStore<ScriptedEnv> store(sys, budget, "", 4);
@@ -76,7 +76,7 @@ TEST(ByteStore, NothingOfARefusedBlockIsKept) {
   EXPECT_EQ(whole(store), "abcdef");
 }
 
-TEST(ByteStore, WithoutAFolderAllStaysInMemoryUnderTheCap) {
+TEST(ByteStore, KeepsAllInMemoryUnderTheLimitWithoutAUsableDirectory) {
   ScriptedSys sys;
   sys.fail_always("open_temporary", EROFS);
   StorageBudget budget(3);
@@ -92,7 +92,7 @@ TEST(ByteStore, WithoutAFolderAllStaysInMemoryUnderTheCap) {
   EXPECT_EQ(budget.spool.left(), 3U);
 }
 
-RC_GTEST_PROP(PropertyByteStore, GivesBackWhatItTook, (std::uint64_t seed)) {
+RC_GTEST_PROP(PropertyByteStore, ReturnsTheBytesThatWereStored, (std::uint64_t seed)) {
   ScriptedSys sys(seed);
   sys.set_short_io(true);
   StorageBudget budget(*rc::gen::inRange<std::uint64_t>(0, 200));

@@ -1,4 +1,4 @@
-// Spooling: what is kept where, caps, and the errnos of a disk.
+// Spooling: where bytes are stored, limits, and errors of a disk.
 #include "driver/store/spool.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ std::string whole(SpoolFile<ScriptedEnv>& store, std::size_t step = 3) {
   }
 }
 
-TEST(SpoolFile, KeepsBytesAndGivesTheBudgetBack) {
+TEST(SpoolFile, StoresBytesAndReleasesItsBudget) {
   ScriptedSys sys;
   StorageBudget budget(100);
   {
@@ -48,7 +48,7 @@ TEST(SpoolFile, KeepsBytesAndGivesTheBudgetBack) {
   EXPECT_EQ(sys.open_descriptors(), 0U);
 }
 
-TEST(SpoolFile, CapIsExact) {
+TEST(SpoolFile, LimitIsExact) {
   ScriptedSys sys;
   StorageBudget budget(4);
   SpoolFile<ScriptedEnv> one(sys, budget, "/spool"), other(sys, budget, "/spool");
@@ -61,7 +61,7 @@ TEST(SpoolFile, CapIsExact) {
   EXPECT_EQ(other.append(bytes_of("efg")), Stored::ok);
 }
 
-TEST(SpoolFile, FullDiskIsAValueAndWhatWasKeptStays) {
+TEST(SpoolFile, AFullDiskIsReturnedAndStoredBytesStay) {
   ScriptedSys sys;
   sys.set_disk_room(5);
   StorageBudget budget(100);
@@ -76,7 +76,7 @@ TEST(SpoolFile, FullDiskIsAValueAndWhatWasKeptStays) {
   EXPECT_EQ(whole(file), "abcdEFGH") << "the half-written bytes are written over";
 }
 
-TEST(SpoolFile, EveryCallCanFail) {
+TEST(SpoolFile, HandlesEveryFailedSystemCall) {
   const int calls = [] {
     ScriptedSys sys;
     StorageBudget budget(100);
@@ -103,7 +103,7 @@ TEST(SpoolFile, EveryCallCanFail) {
   }
 }
 
-TEST(SpoolFile, ReadErrorsAndCutFilesAreValues) {
+TEST(SpoolFile, ReadErrorsAndTruncatedFilesAreReturned) {
   ScriptedSys sys;
   StorageBudget budget(100);
   SpoolFile<ScriptedEnv> file(sys, budget, "");
@@ -114,7 +114,7 @@ TEST(SpoolFile, ReadErrorsAndCutFilesAreValues) {
   EXPECT_EQ(*file.read_at(4, into), 0U);
 }
 
-TEST(Quantity, IsTakenWholeInPartOrAsAShare) {
+TEST(Quantity, CanBeTakenCompletelyPartlyOrAsAShare) {
   Quantity quantity(100);
   EXPECT_FALSE(quantity.take(101));
   EXPECT_TRUE(quantity.take(40));
@@ -124,7 +124,7 @@ TEST(Quantity, IsTakenWholeInPartOrAsAShare) {
   EXPECT_EQ(quantity.left(), 100U);
 }
 
-TEST(Quantity, AShareLeavesSomethingToTheNext) {
+TEST(Quantity, AShareLeavesSomethingForTheNext) {
   constexpr Quantity::Share kShare{8, 1};
   Quantity quantity(900);
   const std::uint64_t first = quantity.take_share(UINT64_MAX, 0, kShare);
@@ -143,7 +143,7 @@ TEST(Quantity, LargeSharesLeaveRoomForSmallOnes) {
   EXPECT_EQ(quantity.take_share(5000, 0, kShare), 5000U);
 }
 
-TEST(Quantity, WithoutABoundIsThereForAll) {
+TEST(Quantity, WithoutALimitNeverRunsOut) {
   Quantity quantity(UINT64_MAX);
   for (int n = 0; n < 100; ++n) {
     EXPECT_EQ(quantity.take_share(1 << 20, std::uint64_t{1} << 30, {1, 16}), 1U << 20);
@@ -179,7 +179,7 @@ std::string drained(SpoolQueue<ScriptedEnv>& queue, ScriptedSys& sys, std::size_
   return all;
 }
 
-TEST(SpoolQueue, GivesRoomBackAsItIsEmptied) {
+TEST(SpoolQueue, ReleasesRoomAsItIsEmptied) {
   ScriptedSys sys;
   StorageBudget budget(1 << 20);  // in files of 64 KiB
   SpoolQueue<ScriptedEnv> queue(sys, budget, "");
@@ -199,7 +199,7 @@ TEST(SpoolQueue, GivesRoomBackAsItIsEmptied) {
   EXPECT_EQ(budget.descriptors.used(), 0U);
 }
 
-TEST(SpoolQueue, OneResponseLeavesRoomToRequestsAndToOthers) {
+TEST(SpoolQueue, OneResponseLeavesRoomForRequestsAndOtherResponses) {
   ScriptedSys sys;
   StorageBudget budget(8 << 20);
   SpoolQueue<ScriptedEnv> one(sys, budget, "");
@@ -214,7 +214,7 @@ TEST(SpoolQueue, OneResponseLeavesRoomToRequestsAndToOthers) {
   EXPECT_EQ(upload.append(bytes_of(endless).first(2 << 20)), Stored::ok) << "a quarter is theirs";
 }
 
-TEST(SpoolQueue, KeepsWhatTheDiskTakes) {
+TEST(SpoolQueue, KeepsTheBytesThatTheDiskTook) {
   ScriptedSys sys;
   sys.set_disk_room(100'000);
   StorageBudget budget(1 << 20);
@@ -228,7 +228,7 @@ TEST(SpoolQueue, KeepsWhatTheDiskTakes) {
   EXPECT_EQ(budget.descriptors.used(), 0U);
 }
 
-TEST(FindSpoolDir, TakesTheFirstFolderThatWorks) {
+TEST(FindSpoolDir, TakesTheFirstUsableDirectory) {
   ScriptedSys sys;
   EXPECT_EQ(find_spool_dir(sys, ""), "/tmp");
   sys.set_environment("TMPDIR", "/scratch");

@@ -18,7 +18,7 @@ core::Instant acquire_after(ThreadParts& parts, core::Duration time) {
   return parts.threads[0].lock.acquire();
 }
 
-TEST(AppLock, SaysWhereItsThreadStands) {
+TEST(AppLock, ReportsTheStateOfItsThread) {
   ThreadParts parts;
   driver::AppLock<ThreadParts::E>& lock = parts.threads[0].lock;
   EXPECT_EQ(lock.use(), LockUse::out);
@@ -28,7 +28,7 @@ TEST(AppLock, SaysWhereItsThreadStands) {
   {
     const driver::AppLock<ThreadParts::E>::Released released(lock);
     EXPECT_EQ(lock.use(), LockUse::out);
-    EXPECT_TRUE(lock.held());  // of the call that goes on
+    EXPECT_TRUE(lock.held());  // of the call that continues
   }
   EXPECT_EQ(lock.use(), LockUse::held);
   lock.release();
@@ -36,7 +36,7 @@ TEST(AppLock, SaysWhereItsThreadStands) {
   EXPECT_FALSE(lock.held());
 }
 
-TEST(AppLock, WaitingForItIsNoTimeOfTheCall) {
+TEST(AppLock, WaitingForItDoesNotCountTowardsTheCall) {
   ThreadParts parts;
   const core::Instant asked = parts.sys.now();
   EXPECT_EQ(acquire_after(parts, 20ms), asked + 20ms);

@@ -19,7 +19,7 @@ driver::Config with_threads(unsigned threads) {
   return config;
 }
 
-TEST(AppThreads, AThreadThatIsLostIsReplacedUpToHalfOfThem) {
+TEST(AppThreads, AtMostHalfOfTheThreadsAreReplaced) {
   ThreadParts parts(with_threads(4));
   parts.locked([&](const Locked& l) {
     EXPECT_EQ(parts.threads.size(), 6U);
@@ -42,7 +42,7 @@ TEST(AppThreads, TheOnlyThreadIsNotReplaced) {
   });
 }
 
-TEST(AppThreads, AReplacedThreadEndsWhenItComesBack) {
+TEST(AppThreads, AReplacedThreadExitsWhenItReturns) {
   ThreadParts parts(with_threads(4));
   parts.locked([&](const Locked& l) {
     (void)parts.threads.lose(1, l);
@@ -52,7 +52,7 @@ TEST(AppThreads, AReplacedThreadEndsWhenItComesBack) {
   });
 }
 
-TEST(AppThreads, ThreadZeroStaysWhenItComesBack) {
+TEST(AppThreads, ThreadZeroContinuesWhenItReturns) {
   ThreadParts parts(with_threads(4));
   parts.locked([&](const Locked& l) {
     (void)parts.threads.lose(0, l);
@@ -60,7 +60,7 @@ TEST(AppThreads, ThreadZeroStaysWhenItComesBack) {
   });
 }
 
-TEST(AppThreads, AThreadWhoseReplacementFailedStaysWhenItComesBack) {
+TEST(AppThreads, AThreadWhoseReplacementFailedContinuesWhenItReturns) {
   ThreadParts parts(with_threads(2));
   parts.locked([&](const Locked& l) {
     const std::optional<unsigned> replacement = parts.threads.lose(1, l);

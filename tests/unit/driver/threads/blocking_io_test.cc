@@ -71,7 +71,7 @@ TEST(BlockingIo, WaitsForABodyThatArrivesDuringTheCall) {
   EXPECT_EQ(call.read(into).bytes, 0U);
 }
 
-TEST(BlockingIo, OthersMayAcquireTheLockWhileItWaits) {
+TEST(BlockingIo, ReleasesTheLockWhileItWaits) {
   Calling call(kPost, unbuffered());
   bool acquired = false;
   call.sys.after(1s, [&] {
@@ -94,7 +94,7 @@ TEST(BlockingIo, AClientThatDisconnectsInItsBodyIsAnError) {
   EXPECT_EQ(call.read(into).error, BodyError::disconnected);
 }
 
-TEST(BlockingIo, SendsWithoutWaitingWhereTheSocketHasRoom) {
+TEST(BlockingIo, SendsWithoutWaitingWhileTheSocketHasRoom) {
   Calling call("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   core::ResponseHead head;
   head.status = "200 OK";
@@ -105,10 +105,10 @@ TEST(BlockingIo, SendsWithoutWaitingWhereTheSocketHasRoom) {
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::ok);
   EXPECT_EQ(call.client.received().substr(0, 12), "HTTP/1.1 200");
   call.s->link.machine.finish(id);
-  call.s->stream.line_owed = false;
+  call.s->stream.log_line = driver::Line::none;
 }
 
-TEST(BlockingIo, TellsTheCallThatItsClientHasDisconnected) {
+TEST(BlockingIo, ReportsToTheCallThatItsClientHasDisconnected) {
   Calling call("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   core::ResponseHead head;
   head.status = "200 OK";
@@ -119,7 +119,7 @@ TEST(BlockingIo, TellsTheCallThatItsClientHasDisconnected) {
   call.client.reset();
   EXPECT_EQ(call.io.deliver(0, *call.s), Sent::gone);
   call.s->link.machine.finish(id);
-  call.s->stream.line_owed = false;
+  call.s->stream.log_line = driver::Line::none;
 }
 
 }  // namespace

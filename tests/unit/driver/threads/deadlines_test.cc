@@ -1,5 +1,5 @@
-// Calls that last too long: whose session it is at every moment, what the client gets, and what
-// becomes of the thread.
+// Overdue calls: who owns the session at each moment, what the client gets, and what happens to the
+// thread.
 #include "driver/threads/deadlines.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ bool logged(const Rig<>& rig, std::string_view word) {
   return false;
 }
 
-TEST(Deadlines, ACallWithoutAnAnswerGets504) {
+TEST(Deadlines, ACallWithoutAResponseGets504) {
   WatchedRig<> rig(limited());
   rig.slow_view(3s);
   ScriptedClient client;
@@ -77,13 +77,13 @@ TEST(Deadlines, ACallWithoutAnAnswerGets504) {
   EXPECT_EQ(rig.events[0].kind, WatchKind::overdue);
   EXPECT_EQ(rig.events[0].line, "GET /slow");
   EXPECT_TRUE(has(client.received(), rig.events[0].id));
-  EXPECT_TRUE(logged(rig, "504 the application gave no answer for 1"));
+  EXPECT_TRUE(logged(rig, "504 no response from the application for 1"));
   EXPECT_TRUE(logged(rig, "GET /slow"));
   ASSERT_EQ(rig.log.access_lines.size(), 2U);
   EXPECT_TRUE(has(rig.log.access_lines[0], " 504 "));
 }
 
-TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
+TEST(Deadlines, TheLeaderRespondsWhenTheWatchDoesNot) {
   WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
@@ -94,10 +94,10 @@ TEST(Deadlines, TheLeaderAnswersByItselfWhenTheWatchDoesNot) {
   rig.run();
 }
 
-TEST(Deadlines, TheInterpreterMayNeverComeFree) {
+TEST(Deadlines, AreEnforcedWhileACallHoldsTheLock) {
   WatchedRig<> rig(limited());
   rig.app.views["/hog"] = [&rig](Exchange& e) {
-    rig.sys.sleep(10s);  // with the interpreter
+    rig.sys.sleep(10s);  // with the application lock
     FakeApplication::answer(e, "late");
   };
   ScriptedClient client = rig.get("/hog");
@@ -107,10 +107,10 @@ TEST(Deadlines, TheInterpreterMayNeverComeFree) {
   rig.sys.after(6500ms, [&] { EXPECT_TRUE(has(waiting.received(), "HTTP/1.1 503 ")); });
   rig.stop_after(11s);
   rig.run();
-  EXPECT_TRUE(logged(rig, "Thread iotax-0 has not come back within 5000 ms"));
+  EXPECT_TRUE(logged(rig, "Thread iotax-0 did not return within 5000 ms"));
 }
 
-TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
+TEST(Deadlines, AStalledResponseIsVisiblyTruncated) {
   WatchedRig<> rig(limited());
   rig.app.views["/stops"] = [&rig](Exchange& e) {
     respond(e);
@@ -128,11 +128,11 @@ TEST(Deadlines, AnAnswerThatStopsIsVisiblyBroken) {
   EXPECT_FALSE(has(client.received(), "more"));
   EXPECT_FALSE(has(client.received(), "0\r\n\r\n"));
   EXPECT_FALSE(has(client.received(), "504"));
-  EXPECT_TRUE(logged(rig, "broken off: the application gave nothing for 1"));
+  EXPECT_TRUE(logged(rig, "truncated: no output from the application for 1"));
   EXPECT_EQ(rig.log.access_lines.size(), 1U);
 }
 
-TEST(Deadlines, TheClockBeginsAnewWithEveryBlock) {
+TEST(Deadlines, EachBlockRestartsTheClock) {
   WatchedRig<> rig(limited());
   rig.app.views["/steady"] = [&rig](Exchange& e) {
     rig.app.sleep(900ms);
@@ -172,7 +172,7 @@ TEST(Deadlines, WaitingForTheClientDoesNotCount) {
   EXPECT_TRUE(rig.events.empty());
 }
 
-TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
+TEST(Deadlines, PipelinedResponsesBeforeTheOverdueCallAreSentAndRequestsAfterItDropped) {
   for (const bool watched : {true, false}) {
     WatchedRig<> rig(limited());
     rig.answers = watched;
@@ -190,7 +190,7 @@ TEST(Deadlines, PipelinedAnswersBeforeAreKeptAndRequestsBehindGoUnanswered) {
   }
 }
 
-TEST(Deadlines, ACallThatHangsBehindItsAnswerGivesTheConnectionBack) {
+TEST(Deadlines, ACallThatHangsAfterItsResponseReleasesTheConnection) {
   WatchedRig<> rig(limited(2));
   rig.app.views["/closes"] = [&rig](Exchange& e) {
     respond(e, 2);
@@ -211,7 +211,7 @@ TEST(Deadlines, ACallThatHangsBehindItsAnswerGivesTheConnectionBack) {
   EXPECT_EQ(rig.events.size(), 1U);
 }
 
-TEST(Deadlines, OnlyLogged) {
+TEST(Deadlines, WithActionLogAnOverdueCallIsOnlyLogged) {
   Config config = limited();
   config.slow_request = 500ms;
   config.timeout_action = TimeoutAction::log;
@@ -227,7 +227,7 @@ TEST(Deadlines, OnlyLogged) {
   EXPECT_EQ(rig.events[1].kind, WatchKind::overdue);
 }
 
-TEST(Deadlines, ASuspendedCallHasNone) {
+TEST(Deadlines, ASuspendedCallHasNoDeadline) {
   WatchedRig<> rig(limited());
   rig.answers = false;
   rig.slow_view(3s);
@@ -241,26 +241,26 @@ TEST(Deadlines, ASuspendedCallHasNone) {
   EXPECT_TRUE(has(client.received(), "200 OK"));
 }
 
-TEST(Deadlines, ALostThreadIsReplacedAndAtHalfOfThemTheWorkerIs) {
+TEST(Deadlines, LostThreadsAreReplacedAndFromHalfOfThemOnTheWorkerIs) {
   WatchedRig<> rig(limited(3));
   rig.slow_view(30s);
   std::vector<ScriptedClient> clients;
   rig.sys.after(1ms, [&] { clients.push_back(rig.get("/slow")); });
   rig.sys.after(8s, [&] {
     EXPECT_EQ(rig.started.size(), 1U);
-    EXPECT_FALSE(logged(rig, "lost too many"));
+    EXPECT_FALSE(logged(rig, "Too many threads"));
     for (int n = 0; n < 3; ++n) clients.push_back(rig.get("/slow"));  // all three that are left
   });
   rig.sys.after(8500ms, [&] { EXPECT_EQ(rig.app.running.size(), 4U); });
   rig.sys.after(16s, [&] {
-    EXPECT_TRUE(logged(rig, "lost too many"));
+    EXPECT_TRUE(logged(rig, "Too many threads"));
     EXPECT_EQ(rig.started.size(), 2U);
     clients.push_back(rig.get("/"));
   });
   rig.sys.after(17s, [&] { EXPECT_TRUE(has(clients.back().received(), "200 OK")); });
   rig.stop_after(45s);
   rig.run();
-  EXPECT_TRUE(logged(rig, "has come back"));
+  EXPECT_TRUE(logged(rig, "has returned"));
 }
 
 TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
@@ -273,7 +273,7 @@ TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
   rig.sys.after(1ms, [&] { slow.push_back(rig.get("/slow")); });
   rig.sys.after(7s, [&] {
     EXPECT_EQ(rig.worker->threads_present(), 3U);
-    EXPECT_TRUE(logged(rig, "lost too many")) << "one of two threads is left";
+    EXPECT_TRUE(logged(rig, "Too many threads")) << "one of two threads is left";
     slow.push_back(rig.get("/slow"));
   });
   rig.sys.after(9s, [&] { queued = rig.get("/"); });
@@ -282,13 +282,13 @@ TEST(Deadlines, AThreadThatCannotBeStartedCountsAsLost) {
   });
   rig.sys.after(22s, [&] { later = rig.get("/"); });
   rig.sys.after(23s, [&] {
-    EXPECT_TRUE(has(later.received(), "200 OK")) << "the first one is back and has kept its place";
+    EXPECT_TRUE(has(later.received(), "200 OK")) << "the first one is back and has kept its slot";
   });
   rig.stop_after(30s);
   rig.run();
 }
 
-TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
+TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItReturns) {
   WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
@@ -309,7 +309,7 @@ TEST(Deadlines, TheOnlyThreadIsNotReplacedAndServesAgainWhenItIsBack) {
   EXPECT_TRUE(rig.started.empty());
 }
 
-TEST(Deadlines, AStopWaitsForATakenThreadAndThenEndsTheProcess) {
+TEST(Deadlines, AStopWaitsForAnExpiredCallAndThenExits) {
   WatchedRig<> rig(limited());
   rig.slow_view(20s);
   ScriptedClient slow = rig.get("/slow");
@@ -320,10 +320,10 @@ TEST(Deadlines, AStopWaitsForATakenThreadAndThenEndsTheProcess) {
   EXPECT_TRUE(has(slow.received(), "504"));
 }
 
-/// Calls that end just when they are overdue: one answer each, whichever it is.
+/// Calls that end just when they are overdue: one response each, from either side.
 class SimDeadlines : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(SimDeadlines, EveryRequestGetsOneAnswer) {
+TEST_P(SimDeadlines, EveryRequestGetsOneResponse) {
   const std::uint64_t seed = GetParam();
   Config config = limited(static_cast<unsigned>(1 + seed % 3));
   config.request_timeout = 10ms;
@@ -357,7 +357,7 @@ TEST_P(SimDeadlines, EveryRequestGetsOneAnswer) {
   for (const ScriptedClient& client : clients) {
     const std::string& got = client.received();
     EXPECT_TRUE(client.closed_by_server()) << "seed " << seed;
-    if (has(got, "503")) continue;  // there was no thread left
+    if (has(got, "503")) continue;  // no thread was left
     const std::size_t whole = count(got, "HTTP/1.1 200 OK");
     EXPECT_GE(whole, 1U) << "seed " << seed << "\n" << got;
     if (has(got, "504")) {

@@ -22,7 +22,7 @@ driver::Config with(unsigned threads, std::size_t queued_max = 1024) {
   return config;
 }
 
-TEST(Dispatch, HandsRequestsOutInTheOrderInWhichTheyCame) {
+TEST(Dispatch, DispatchesRequestsInOrderOfArrival) {
   ThreadParts parts(with(2));
   const ScriptedClient one = parts.request("/1");
   const ScriptedClient other = parts.request("/2");
@@ -54,7 +54,7 @@ TEST(Dispatch, WithoutAThreadEveryRequestIsRejected) {
   EXPECT_EQ(one.received().substr(0, 12), "HTTP/1.1 503");
 }
 
-TEST(Dispatch, RejectsWhatHasWaitedForLongerThanTheQueueTimeout) {
+TEST(Dispatch, RejectsRequestsThatWaitedLongerThanTheQueueTimeout) {
   driver::Config config = with(2);
   config.queue_timeout = 5s;
   ThreadParts parts(config);
@@ -78,7 +78,7 @@ TEST(Dispatch, TheThreadThatSleptLastIsWokenFirst) {
   EXPECT_EQ(parts.threads[2].wake.load(), driver::kWakeRequest);
 }
 
-TEST(Dispatch, AtMostOneWokenThreadIsOnItsWayToTheLock) {
+TEST(Dispatch, AtMostOneWokenThreadWaitsForTheLock) {
   ThreadParts parts(with(3));
   const ScriptedClient one = parts.request();
   const ScriptedClient other = parts.request();
@@ -96,7 +96,7 @@ TEST(Dispatch, AtMostOneWokenThreadIsOnItsWayToTheLock) {
   EXPECT_EQ(parts.threads[1].wake.load(), driver::kWakeRequest);
 }
 
-TEST(Dispatch, WakesNobodyForAnEmptyQueue) {
+TEST(Dispatch, WakesNoThreadForAnEmptyQueue) {
   ThreadParts parts(with(3));
   parts.locked([&](const Locked& l) {
     parts.dispatch.push_idle(1, l);

@@ -30,7 +30,7 @@ TEST(Mailbox, MailEndsTheLeadersWait) {
   parts.mailbox.end_wait();
 }
 
-TEST(Mailbox, MailToALeaderThatDoesNotWaitCostsNoSystemCall) {
+TEST(Mailbox, PostingToABusyLeaderMakesNoSystemCall) {
   ThreadParts parts;
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
@@ -54,11 +54,11 @@ TEST(Mailbox, AReturnedSessionIsSentAndServedAgain) {
   EXPECT_EQ(s.stream.owner.load(), driver::Owner::loop);
 }
 
-TEST(Mailbox, AnExpiredCallIsAnsweredAndReported) {
+TEST(Mailbox, AnExpiredCallGetsAResponseAndIsReported) {
   ThreadParts parts;
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
-  parts.mailbox.post_expired(s, driver::Cut::unanswered, 3s);
+  parts.mailbox.post_expired(s, driver::Withdrawn::before_head, 3s);
   EXPECT_TRUE(is_rung(parts));
   EXPECT_TRUE(parts.mailbox.deliver(parts.lead).expired);
   EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 504");

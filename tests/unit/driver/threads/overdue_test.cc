@@ -43,7 +43,7 @@ struct InCall : ThreadParts {
   Session* s = nullptr;
 };
 
-TEST(Overdue, NotifiesOfASlowCallOnce) {
+TEST(Overdue, ReportsASlowCallOnce) {
   InCall call;
   call.check_after(1100ms);
   const auto event = call.overdue.next_event();
@@ -60,12 +60,12 @@ TEST(Overdue, TheScoreboardSaysThatTheWatchWaitsForTheLock) {
   InCall call;
   call.check_after(1100ms);
   (void)call.overdue.next_event();
-  EXPECT_EQ(call.place.page.seat(0).waits_for_interpreter_since(), call.sys.now());
+  EXPECT_EQ(call.slot.scoreboard.worker(0).waits_for_app_lock_since(), call.sys.now());
   call.overdue.app_lock_acquired();
-  EXPECT_EQ(call.place.page.seat(0).waits_for_interpreter_since(), core::Instant{});
+  EXPECT_EQ(call.slot.scoreboard.worker(0).waits_for_app_lock_since(), core::Instant{});
 }
 
-TEST(Overdue, TheWatchAnswersForAnOverdueCall) {
+TEST(Overdue, TheWatchRespondsForAnOverdueCall) {
   InCall call;
   call.check_after(3s);
   EXPECT_EQ(call.overdue.next_event()->kind, WatchKind::overdue);
@@ -82,7 +82,7 @@ TEST(Overdue, TheWatchAnswersForAnOverdueCall) {
   EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));
 }
 
-TEST(Overdue, TheLeaderAnswersWhenTheWatchDoesNotGetTheLock) {
+TEST(Overdue, TheLeaderRespondsWhenTheWatchDoesNotGetTheLock) {
   InCall call;
   call.check_after(3s);
   EXPECT_EQ(call.client.received(), "");
@@ -94,7 +94,7 @@ TEST(Overdue, TheLeaderAnswersWhenTheWatchDoesNotGetTheLock) {
   call.overdue.deliver_mail(call.lead);
 }
 
-TEST(Overdue, ACallThatSomebodyDebugsHasNoDeadline) {
+TEST(Overdue, ACallInADebuggerHasNoDeadline) {
   InCall call;
   call.overdue.suspend(1, call.word());
   call.check_after(1h);
@@ -120,13 +120,13 @@ TEST(Overdue, AThreadThatDoesNotReturnIsGivenUpAndReplaced) {
     logged += line.find("--request-timeout-grace") != std::string::npos;
   }
   EXPECT_EQ(logged, 1U);
-  EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));  // it may never come back
+  EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));  // it may never return
   call.overdue.call_returned(call.threads[1], *call.s);
   (void)call.threads[1].exchange.end();
   call.overdue.deliver_mail(call.lead);
 }
 
-TEST(Overdue, ARequestThatCannotBeStartedIsRejectedAndWithdrawn) {
+TEST(Overdue, ARequestThatCannotStartIsRejectedAndWithdrawn) {
   ThreadParts parts(with(2));
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
@@ -142,7 +142,7 @@ TEST(Overdue, ARequestThatCannotBeStartedIsRejectedAndWithdrawn) {
   EXPECT_FALSE(parts.threads[1].offer.accept());
 }
 
-TEST(Overdue, WithoutASupervisorAPersonIsAskedForARestartOnce) {
+TEST(Overdue, WithoutASupervisorARestartIsRequestedOnceInTheLog) {
   ThreadParts parts(with(2));
   parts.overdue.ask_for_replacement("why");
   parts.overdue.ask_for_replacement("why");

@@ -31,7 +31,7 @@ TEST_F(SpareSignal, WaitsForATick) {
   EXPECT_EQ(sys.now(), before + 1ms);
 }
 
-TEST_F(SpareSignal, ATickEndsAsSoonAsTheSpareIsToAct) {
+TEST_F(SpareSignal, ATickEndsWhenTheSpareHasToAct) {
   const core::Instant before = sys.now();
   sys.after(10us, [&] { signal.act_now(); });
   EXPECT_TRUE(signal.wait_tick(1s));

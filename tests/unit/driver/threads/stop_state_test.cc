@@ -9,7 +9,7 @@ namespace {
 
 using driver::Stop;
 
-TEST(StopState, TheMoreUrgentRequestHolds) {
+TEST(StopState, TheMostUrgentStopCounts) {
   driver::StopState<support::ScriptedEnv> stop;
   EXPECT_FALSE(stop.is_requested());
   stop.request(Stop::prompt, 130);
@@ -21,7 +21,7 @@ TEST(StopState, TheMoreUrgentRequestHolds) {
   EXPECT_EQ(stop.exit_code(), 131);
 }
 
-TEST(StopState, IsFinishedOnlyWhenTheWorkerSaysSo) {
+TEST(StopState, IsFinishedOnlyWhenTheWorkerReportsIt) {
   driver::StopState<support::ScriptedEnv> stop;
   stop.request(Stop::now, 0);
   EXPECT_FALSE(stop.is_finished());

@@ -112,7 +112,7 @@ def test_change_to_a_directory_that_cannot_be_entered_is_rejected(
 ) -> None:
     monkeypatch.chdir(releases)
     directory = WorkingDirectory("one", ["lib"])
-    with pytest.raises(ConfigError, match=f'^--chdir: cannot enter "{name}": {why}; expected a'):
+    with pytest.raises(ConfigError, match=f'^chdir: cannot enter "{name}": {why}; expected a'):
         directory.change(name, [])
     shutil.rmtree(releases / "one")
     directory.change("one", ["lib"])  # a worker that starts says so
@@ -135,7 +135,7 @@ def test_deleted_directory_is_named(releases: Path, monkeypatch: pytest.MonkeyPa
         load_in_worker(Config(app="main:app"))
     text = str(error.value)
     assert f"Problem: {releases / 'one'}: No such file or directory" in text
-    assert "Fix:     make the folder again" in text
+    assert "Fix:     create the directory again" in text
 
 
 def test_start_in_a_deleted_directory_is_rejected(

@@ -120,7 +120,7 @@ def test_exit_during_the_import_is_reported_once(run):
 
 
 @pytest.mark.parametrize("source", [SOUND, "", "import os\nos._exit(3)\n"])
-def test_it_leaves_nothing_open(run, source):
+def test_plugin_leaves_nothing_open(run, source):
     said = run(source, "--iotax-check", "main:app", "-W", "error")[1]
 
     assert "ResourceWarning" not in said

@@ -25,6 +25,7 @@ def test_it_is_there_in_the_block_only(project: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "\n", OWN, f" {OWN}", "0", "-1", "12x", "²", str(NO_PROCESS), "9" * 31, "1" * 100, "1 2"],
+    ids=lambda text: text.strip().replace(OWN.strip(), "own")[:12],
 )
 def test_file_without_a_living_process_is_replaced(project: Path, text: str) -> None:
     """Also the own number: a container starts with the same numbers again."""
@@ -39,7 +40,7 @@ def test_living_process_keeps_its_file(project: Path) -> None:
     with pytest.raises(OptionError) as caught, PidFile("x.pid"):
         pass
     assert str(caught.value).startswith(
-        f'--pid-file: "x.pid" has the number of a living process, {other}; stop that process'
+        f'pid_file: "x.pid" has the number of a living process, {other}; stop that process'
     )
     assert Path("x.pid").read_text() == f"{other}\n"
 
@@ -66,7 +67,7 @@ def test_dead_process_does_not_keep_it(project: Path) -> None:
     ("path", "why"), [("no/x.pid", "No such file or directory"), (".", "Is a directory")]
 )
 def test_file_that_cannot_be_written_is_an_error(project: Path, path: str, why: str) -> None:
-    with pytest.raises(OptionError, match=f'--pid-file: cannot write "{path}": {why}'):
+    with pytest.raises(OptionError, match=f'pid_file: cannot write "{path}": {why}'):
         PidFile(path).__enter__()
     assert os.listdir() == []
 

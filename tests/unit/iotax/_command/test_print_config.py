@@ -16,10 +16,12 @@ from iotax._config.option import Option
 from iotax._config.option_types import (
     Binds,
     Choice,
+    FieldName,
     Files,
     Flag,
     Host,
     Integer,
+    LineFormat,
     Mode,
     ModuleName,
     Patterns,
@@ -69,6 +71,10 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.random() < 0.5
     if isinstance(kind, Choice):
         return dice.choice(kind.choices)
+    if isinstance(kind, FieldName):
+        return dice.choice(["X-Request-ID", "Request-Id", "x"])
+    if isinstance(kind, LineFormat):
+        return dice.choice(["json", "combined", '%(h)s "%(r)s" \\ é', "%({X-A}i)s\t%%"])
     if isinstance(kind, Mode):
         return f"{dice.randint(0, 0o777):o}"
     if isinstance(kind, Integer | Size):

@@ -80,12 +80,12 @@ def test_names_and_numbers(flags: dict[str, str], found: User | None) -> None:
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        ({"user": "nobody-else"}, '--user: the user "nobody-else" does not exist; e.g. --user www'),
-        ({"group": "-1"}, '--group: the group "-1" does not exist; e.g. --group www-data'),
-        ({"user": "4242"}, '--user: "4242" is not in /etc/passwd, so it needs a group (--group)'),
-        ({"user": "4294967295", "group": "1"}, '--user: "4294967295" is too large; e.g. --user 33'),
-        ({"group": "9" * 5000}, '--group: "9'),
-        ({"user": "²"}, '--user: the user "²" does not exist'),
+        ({"user": "nobody-else"}, 'user: the user "nobody-else" does not exist; e.g. user="www'),
+        ({"group": "-1"}, 'group: the group "-1" does not exist; e.g. group="www-data'),
+        ({"user": "4242"}, 'user: "4242" is not in /etc/passwd, so it needs a group (--group)'),
+        ({"user": "4294967295", "group": "1"}, 'user: "4294967295" is too large; e.g. user="33'),
+        ({"group": "9" * 5000}, 'group: "9'),
+        ({"user": "²"}, 'user: the user "²" does not exist'),
     ],
 )
 def test_unknown_ones_are_errors(flags: dict[str, str], error: str) -> None:
@@ -100,11 +100,9 @@ def test_without_root_only_what_changes_nothing_is_possible(
     for name, number in (("getuid", 33), ("geteuid", 33), ("getgid", 34)):
         monkeypatch.setattr(os, name, lambda number=number: number)
     assert find() is find(user="web") is find(user="33", group="34") is find(group="34") is None
-    with pytest.raises(OptionError, match=r'^--user: "root" needs root, and this process has user'):
+    with pytest.raises(OptionError, match=r'^user: "root" needs root, and this process has user'):
         find(user="root")
-    with pytest.raises(
-        OptionError, match=r'^--group: "team" needs root, .* group 34; e\.g\. --group'
-    ):
+    with pytest.raises(OptionError, match=r'^group: "team" needs root, .* group 34; e\.g\. group='):
         find(group="team")
 
 

@@ -122,7 +122,7 @@ def test_encoding_and_size(project: Path) -> None:
     assert errors(b"A=1\nB=\xff\n") == ("x.env:2: not UTF-8",)
     assert len(read("A=" + "x" * 1_000_000)["A"]) == 1_000_000
     (found,) = errors(b"#" * (BYTES_MAX + 1))
-    assert found == '--env-file: "x.env" is larger than 1 MiB; e.g. --env-file prod.env'
+    assert found == 'env_file: "x.env" is larger than 1 MiB; e.g. env_file="prod.env"'
 
 
 @pytest.mark.parametrize(("name", "why"), [("no.env", "No such file"), (".", "Is a directory")])

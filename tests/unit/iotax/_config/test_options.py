@@ -87,6 +87,9 @@ CONTRACT = {
     "--error-logfile": "-",
     "--color": "auto",
     "--server-header": "iotax",
+    "--access-log-format": "default; json with --log-format json",
+    "--log-format": "text",
+    "--request-id-header": "none",
 }
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
@@ -222,6 +225,16 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         (["--shutdown-delay", "5s"], "shutdown_delay", 5.0),
         (["--server-header", ""], "server_header", ""),
         (["--no-access-log"], "access_log", False),
+        ([], "access_log_format", "default"),
+        (["--log-format", "json"], "access_log_format", "json"),
+        (["--log-format", "json"], "log_traces", True),
+        (
+            ["--log-format", "json", "--access-log-format", "default"],
+            "access_log_format",
+            "default",
+        ),
+        (["--access-log-format", "%(h)s"], "access_log_format", "%(h)s"),
+        (["--request-id-header", "X-Id"], "request_id_header", "X-Id"),
         (["--host", "localhost"], "server_name", "localhost"),
         (["--host", "::"], "server_name", ""),
         (["-b", "127.0.0.1:1", "-b", "unix:/x"], "server_name", ""),
@@ -272,7 +285,7 @@ def test_options_that_need_a_supervisor_are_rejected_without_one(row: Option) ->
         read(["--workers", "0", *typed(row)])
 
 
-def test_no_habit_is_an_option() -> None:
+def test_no_foreign_option_is_an_option() -> None:
     flags = {row.flag for row in OPTIONS.values()} | {row.short for row in OPTIONS.values()}
     assert not set(FOREIGN) & flags
 

@@ -17,6 +17,7 @@ from iotax._config.sources import Settings, from_command
 
 OTHERS = {
     "bind": ":9000",
+    "access_log_format": "json",
     "forwarded_allow_ips": "::1",
     "forwarded_headers": "host",
     "host": "::1",
@@ -38,11 +39,13 @@ def _env_files(project: Path) -> None:
 
 
 def other(row: Option) -> str:
-    """A value of `row` as text that is neither its default nor its example."""
+    """A value of `row` as text that is not its example, and not its default if it has a third."""
     if isinstance(row.kind, Flag):
         return "0" if row.example == "1" else "1"
     if isinstance(row.kind, Choice):
-        return next(c for c in row.kind.choices if c not in (row.default, row.example))
+        return next(
+            (c for c in row.kind.choices if c not in (row.default, row.example)), str(row.default)
+        )
     if isinstance(row.kind, Integer):
         return str(int(row.example) - 1)
     if row.name in OTHERS:

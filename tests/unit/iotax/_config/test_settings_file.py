@@ -1,5 +1,6 @@
 """The settings file: which one is read, every form of a value, and every error."""
 
+import errno
 import os
 import re
 import sys
@@ -8,14 +9,17 @@ from typing import Any
 
 import pytest
 
+from iotax._config import settings_file
 from iotax._config.address import TcpAddress, UnixAddress
 from iotax._config.errors import ConfigError
 from iotax._config.option import Option
 from iotax._config.option_types import (
     Choice,
+    FieldName,
     Flag,
     Host,
     Integer,
+    LineFormat,
     ListOf,
     Mode,
     Size,
@@ -50,6 +54,8 @@ ACCEPTED: dict[type, set[str]] = {
     String: {"string"},
     Host: {"string"},
     Choice: {"string"},
+    FieldName: {"string"},
+    LineFormat: {"string"},
     ListOf: {"string"},
 }
 
@@ -197,7 +203,7 @@ def test_long_value_is_shortened(project: Path) -> None:
         ),
         ('worker_class = "sync"', 'iotax.toml:1: unknown key "worker_class": it is an option of o'),
         ('uds = "/x"', 'iotax.toml:1: unknown key "uds": it is an option of other servers; use b'),
-        ("[chek]", 'iotax.toml:1: unknown table "chek": did you mean check?'),
+        ("[chexk]", 'iotax.toml:1: unknown table "chexk": did you mean check?'),
         ("[logging.root]\na = 1", 'iotax.toml: unknown table "logging"'),
         ("[[bind]]\nx = 1", "iotax.toml:1: bind: [{ x = 1 }] is not a string or an array of"),
         ('"a\\nb" = 1', 'iotax.toml: unknown key "a\\nb"'),
@@ -314,10 +320,16 @@ def test_own_file_that_cannot_be_read_is_an_error(
         from_command({}, {})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
-def test_file_without_permission_is_an_error(project: Path) -> None:
+def test_file_without_permission_is_an_error(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated, because root can read every file."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     write("threads = 8")
-    Path("iotax.toml").chmod(0)
+    monkeypatch.setattr(settings_file, "open", refuse, raising=False)
     with pytest.raises(ConfigError, match=r"^iotax\.toml cannot be read: Permission denied$"):
         from_command({}, {})
 

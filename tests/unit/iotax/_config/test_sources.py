@@ -126,7 +126,7 @@ def test_other_values_of_the_port_variable_are_read(value: str) -> None:
         ("localhost", "localhost"),
     ],
 )
-def test_hosts_as_people_write_them(host: str, address: str) -> None:
+def test_hosts_are_read_in_all_usual_forms(host: str, address: str) -> None:
     assert flags(host=host).addresses == (TcpAddress(address, 8000),)
     assert from_command({}, {"IOTAX_HOST": host})[0].host == address
     assert from_arguments({"host": host}, path=False).host == address
@@ -170,6 +170,34 @@ def test_hosts_as_people_write_them(host: str, address: str) -> None:
         ({"host": ""}, '--host: "" is empty; expected a name, an IP address or *, e.g. --host'),
         ({"server_header": "a\nb"}, "--server-header: 'a\\nb' contains a control character"),
         ({"server_header": "é"}, '--server-header: "é" is not a valid header value'),
+        (
+            {"access_log_format": "common"},
+            '--access-log-format: "common" is neither default, combined or json nor an atom such as'
+            " %(h)s; expected default, combined, json, or a text with atoms such as %(h)s and"
+            " %({Name}i)s, e.g. --access-log-format combined",
+        ),
+        (
+            {"access_log_format": "ü %(h)s %(hh)s"},
+            "has the unknown atom %(hh)s, after 8 characters; expected",
+        ),
+        (
+            {"access_log_format": "%(h)s 5%"},
+            "has a lone %; a percent sign is %%, after 7 characters",
+        ),
+        ({"access_log_format": "%(h)-9s"}, "begins with %(h) without s after it; there are no wi"),
+        ({"access_log_format": "%(h"}, "begins with %( without ); expected"),
+        ({"access_log_format": "%(h)s\n"}, "has a control character, after 5 characters"),
+        ({"access_log_format": "%()s"}, "begins with the unknown atom %()s"),
+        ({"access_log_format": ""}, '"" is neither default'),
+        ({"log_format": "xml"}, '--log-format: "xml" is unknown; expected text or json, e.g.'),
+        (
+            {"request_id_header": "X Id"},
+            '--request-id-header: "X Id" is not the name of a header; expected the name of a header'
+            " that the server does not set itself, e.g. --request-id-header X-Request-ID",
+        ),
+        ({"request_id_header": "Connection"}, "is a header that the server sets itself"),
+        ({"request_id_header": "content-length"}, "is a header that the server sets itself"),
+        ({"request_id_header": ""}, "is not the name of a header"),
         ({"bind": ["8000"]}, '--bind: "8000" has no port; expected host:port, [v6]:port'),
         ({"bind": ["::1:80"]}, '--bind: "::1:80" has an IPv6 address without brackets'),
         ({"bind": ["[::1]"]}, '--bind: "[::1]" has no port'),

@@ -77,7 +77,9 @@ def test_a_descriptor_that_cannot_be_written_is_named(log: list[str], tmp_path: 
         number = file.fileno()
         with pytest.raises(ConfigError, match=rf'"/dev/fd/{number}" is descriptor {number}, .*rea'):
             opened(log, f"/dev/fd/{number}", "-")
-    with pytest.raises(ConfigError, match=rf"is descriptor {number}, which is not open; e\.g\. --"):
+    with pytest.raises(
+        ConfigError, match=rf"is descriptor {number}, which is not open; e\.g\. acc"
+    ):
         opened(log, "-", f"/proc/self/fd/{number}")
 
 
@@ -91,15 +93,15 @@ def test_files_are_checked_without_making_them(project: Path) -> None:
     assert problems("server.log", "there.log") == []
     assert problems("/dev/stdout") == []
     assert problems("no/server.log", ".") == [
-        '--error-logfile: cannot open "no/server.log": No such file or directory; e.g.'
-        " --error-logfile /var/log/iotax.log",
-        '--access-logfile: "." is a directory; e.g. --access-logfile /var/log/iotax.log',
+        'error_logfile: cannot open "no/server.log": No such file or directory; e.g.'
+        ' error_logfile="/var/log/iotax.log"',
+        'access_logfile: "." is a directory; e.g. access_logfile="/var/log/iotax.log"',
     ]
     assert problems("link.log") == [
-        '--error-logfile: cannot open "link.log": No such file or directory; e.g. --error-logfile'
-        " /var/log/iotax.log"
+        'error_logfile: cannot open "link.log": No such file or directory; e.g.'
+        ' error_logfile="/var/log/iotax.log"'
     ]
-    assert problems("/dev/fd/987")[0].startswith('--error-logfile: "/dev/fd/987" is descriptor 987')
+    assert problems("/dev/fd/987")[0].startswith('error_logfile: "/dev/fd/987" is descriptor 987')
     assert sorted(os.listdir()) == ["link.log", "there.log"]
 
 

@@ -200,7 +200,7 @@ def test_encoding_of_the_source_is_used(
         ("workers = 4.5", "workers = 4.5: workers: expected an integer from 0 to 500, not float"),
         ("workers = 501", "workers = 501: workers: the value is too large; expected an integer"),
         ("workers = 0", "workers = 0: 0 workers mean one process without a supervisor here"),
-        ("bind = ['fd://3']", "bind = ['fd://3']: bind: the value is a URL, not an address"),
+        ("bind = ['http://a']", "bind = ['http://a']: bind: the value is a URL, not an address"),
         ("bind = 8000", "bind = 8000: bind: expected"),
         ("chdir = '\\ud800'", "chdir = '\\ud800': chdir: the value is not valid Unicode"),
         ("chdir = ''", "chdir = '': chdir: the value is empty"),

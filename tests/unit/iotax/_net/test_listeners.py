@@ -11,7 +11,8 @@ import pytest
 
 from iotax._config.address import Address, TcpAddress, UnixAddress, parse_address
 from iotax._net import listeners as module
-from iotax._net.listeners import BindError, Listeners, open_listeners
+from iotax._net.bind_error import BindError
+from iotax._net.listeners import Listeners, open_listeners
 
 
 def opened(*addresses: Address, mode: int | None = None) -> Listeners:
@@ -46,10 +47,10 @@ def test_a_tcp_listener_accepts_and_is_set_up() -> None:
             accepted, _ = listener.socket.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert found.descriptors() == [(listener.socket.fileno(), listener.label)]
+        assert found.descriptors() == [(listener.socket.fileno(), listener.label, False)]
 
 
-def test_a_wildcard_has_an_address_to_click() -> None:
+def test_a_wildcard_has_a_url_with_an_address() -> None:
     with opened(TcpAddress("0.0.0.0", 0), TcpAddress("::", 0)) as found:
         v4, v6 = found.all
         assert v4.clickable == f"http://127.0.0.1:{v4.port}"
@@ -193,7 +194,7 @@ def test_bound_addresses_are_released_when_a_later_one_fails(tmp_path: Path) -> 
     assert not path.exists()
 
 
-def test_a_unix_socket_accepts_and_goes_away(tmp_path: Path, umask: None) -> None:
+def test_a_unix_socket_accepts_and_is_removed(tmp_path: Path, umask: None) -> None:
     path = tmp_path / "s"
     with opened(UnixAddress(str(path))) as found:
         (listener,) = found.all
@@ -205,7 +206,7 @@ def test_a_unix_socket_accepts_and_goes_away(tmp_path: Path, umask: None) -> Non
     assert not path.exists()
 
 
-def test_handed_over_sockets_are_closed_and_files_stay(tmp_path: Path) -> None:
+def test_hand_over_closes_the_sockets_and_keeps_the_files(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with opened(UnixAddress(str(path)), TcpAddress("127.0.0.1", 0)) as found:
         port = found.port
@@ -225,7 +226,7 @@ def test_unix_mode_is_exact(tmp_path: Path, umask: None) -> None:
 def test_a_path_that_is_not_utf_8_can_be_logged(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     with opened(UnixAddress(path)) as found:
-        ((_, label),) = found.descriptors()
+        ((_, label, _),) = found.descriptors()
     assert label == f"unix:{tmp_path}/\\xff"
 
 

@@ -21,14 +21,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 if __name__ == "__main__":
     HERE = Path(__file__).resolve().parent
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[3] / "src")]
     import conftest  # noqa: F401  the stand-in for the extension, where that is not built
 
-from played_system import PlayedSystem
+from played_system import PlayedNotifier, PlayedSystem
 
 from iotax._config.errors import ConfigError
 from iotax._config.sources import Settings, from_command
@@ -78,8 +78,8 @@ class Program:
         self.status = 0
         self.has_hook = False  # one was started when it had exited
         self.is_lost = False  # it has reported that it cannot serve
+        self.is_unwanted = False  # it has sent a report for which it has to be replaced
         self.version = 0  # of its settings
-        self.wishes = False  # it has sent a report for which it has to be replaced
         self.hangs = False  # reacts only to SIGKILL
         self.is_unkillable = False  # it hangs in the kernel
         self.is_killed = False
@@ -110,7 +110,7 @@ class World(PlayedSystem):
         self.stop_signal: signal.Signals | None = None
         self.is_asked_to_stop = False
         self.stopped_at = 0.0
-        self.wished: set[int] = set()  # process ids of the workers that have to be replaced
+        self.to_replace: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
         self.most_workers = 0  # at one time
         self.version = 1  # of the settings, which each HUP with right ones increments
@@ -139,7 +139,14 @@ class World(PlayedSystem):
         self.config = settings.config
         self.workers_set = settings.config.workers
         make = reloading_supervisor if reload else production_supervisor
-        self.supervisor = make(settings, Listeners(()), system=self, read_again=self.read_again)
+        self.notifier = CheckedNotifier()
+        self.supervisor = make(
+            settings,
+            Listeners(()),
+            system=self,
+            read_again=self.read_again,
+            notifier=self.notifier,
+        )
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
         self.trouble()
@@ -258,7 +265,7 @@ class World(PlayedSystem):
         self.boot_failures = self.fork_failures = self.hanging = 0.0
         self.room = None
         self.memory.clear()
-        self.played_page.stuck = 0.0
+        self.played_scoreboard.stuck = 0.0
 
     def trouble(self) -> None:
         self.boot_failures = self.dice.choice([0.0, 0.1, 0.5, 1.0])
@@ -287,7 +294,7 @@ class World(PlayedSystem):
             case 14 if program is not None and self.dice.random() < 0.2:
                 program.is_unkillable = True
             case 15:
-                self.played_page.stuck = self.dice.choice([0.0, 0.0, 2.0])
+                self.played_scoreboard.stuck = self.dice.choice([0.0, 0.0, 2.0])
                 self.room = self.dice.choice([None, 0, 1 << 40])
                 self.memory = {p.pid: self.dice.choice([1, 200 << 20]) for p in living}
             case _:
@@ -296,7 +303,7 @@ class World(PlayedSystem):
     def calm_step(self, seconds: float | None) -> None:
         """Do one thing without trouble; when nothing is left to happen, check the result."""
         if self.steps_left <= 0:
-            raise Broken(f"it does not come to rest: {self.picture()}")
+            raise Broken(f"it does not reach a stable state: {self.picture()}")
         for program in self.programs:
             program.hangs = program.is_unkillable = False
             if program.is_killed and program.lives:
@@ -329,7 +336,7 @@ class World(PlayedSystem):
             self.signal(number)
         elif self.dice.random() < 0.5:
             if seconds is None:
-                raise Broken("the stop has no end")
+                raise Broken("the stop does not end")
             self.passes(seconds, due=True)
         elif not self.bury():
             for program in self.programs:
@@ -463,7 +470,7 @@ class World(PlayedSystem):
             return
         self.tell(f"{worker} says {kind!r}")
         worker.channel.send(kind, "why")
-        worker.wishes = worker.wishes or kind != Report.BUSY
+        worker.is_unwanted = worker.is_unwanted or kind != Report.BUSY
         worker.is_lost = worker.is_lost or kind == Report.THREADS_LOST
 
     def dies(self, program: Program, status: int) -> None:
@@ -477,15 +484,12 @@ class World(PlayedSystem):
         """Invariants that hold at any time."""
         one = self.supervisor
         workers = self.pool.workers
-        seats = [worker.seat for worker in workers] + [*self.pool._free]
-        if sorted(seats) != [*range(2 * self.target.count_max)]:
-            raise Broken("seats are lost, or given twice")
-        numbers = {worker.number for worker in workers}
-        if len(numbers) != len(workers) or 0 in numbers:
-            raise Broken(f"a worker has the number of another: {self.picture()}")
-        if not numbers <= {*range(1, max(self.most_workers, len(workers)) + 1)}:
-            raise Broken(f"a number is greater than that of workers: {sorted(numbers)}")
+        slots = [worker.slot for worker in workers] + [*self.pool._free]
+        if sorted(slots) != [*range(2 * self.target.count_max)]:
+            raise Broken("slots are lost, or used twice")
         self.most_workers = max(self.most_workers, len(workers))
+        if any(worker.number > self.most_workers for worker in workers):
+            raise Broken(f"a number is greater than that of workers: {self.picture()}")
         if one._shutdown.stop is not None:
             return
         if self.target.count != self.number and not self.queue.arrived:
@@ -494,15 +498,15 @@ class World(PlayedSystem):
         if not self.reload:
             for worker in workers:
                 if worker.pid and worker.replacement is not None:
-                    self.wished.add(worker.pid)
-                elif worker.pid in self.wished and worker.state is State.READY:
-                    raise Broken(f"the wish is forgotten: {self.picture()}")
+                    self.to_replace.add(worker.pid)
+                elif worker.pid in self.to_replace and worker.state is State.READY:
+                    raise Broken(f"the replacement request is lost: {self.picture()}")
             needed = sum(is_urgent(worker) for worker in staying)
             if len(staying) > self.number + max(1, needed) and not self.queue.arrived:
                 raise Broken(f"{len(staying)} workers for {self.number}: {self.picture()}")
             moving = [worker for worker in workers if self.is_moving(worker)]
             if len(moving) > 1:
-                raise Broken(f"{len(moving)} are replaced at once: {self.picture()}")
+                raise Broken(f"{len(moving)} are replaced at the same time: {self.picture()}")
         if self.could_start():
             under_way = {w.replaces for w in workers if w.boots() or w.state is State.KILLED}
             for worker in staying:
@@ -514,7 +518,7 @@ class World(PlayedSystem):
 
     def could_start(self) -> bool:
         """Whether the supervisor could start a worker now."""
-        if not self.supervisor._backoff.allows(self.time) or not self.pool.free_seats():
+        if not self.supervisor._backoff.allows(self.time) or not self.pool.free_slots():
             return False
         policy = self.supervisor._policy
         template = policy._template if isinstance(policy, Production) else None
@@ -533,14 +537,16 @@ class World(PlayedSystem):
         """Invariants that hold when nothing is left to happen: the wanted state is reached."""
         workers = [p for p in self.programs if p.lives and p.kind == "worker"]
         self.tell(f"at rest: {workers}")
+        if self.notifier.state != "serving":
+            raise Broken(f"at rest it is {self.notifier.state} for the service manager")
         wanted = 1 if self.is_broken() else self.number
         if len(workers) != wanted:
             raise Broken(f"{len(workers)} workers at rest, not {wanted}: {self.picture()}")
         for worker in workers:
             if worker.state != "serves" or worker.stand_in != self.is_broken():
                 raise Broken(f"at rest: {worker}")
-            if worker.wishes:
-                raise Broken(f"the wish is forgotten: {worker}")
+            if worker.is_unwanted:
+                raise Broken(f"the replacement request is lost: {worker}")
             if worker.code != self.code:
                 raise Broken(f"it does not run code {self.code}: {worker}")
             if worker.version != self.version:
@@ -556,7 +562,7 @@ class World(PlayedSystem):
 
     def check_end(self, code: int) -> None:
         if self.phase != "stop" and code != EXIT_LOAD:
-            raise Broken(f"it has ended with {code}, and nobody has asked for that")
+            raise Broken(f"it has ended with {code} without an order")
         if code == EXIT_LOAD and any("tell ready" in line for line in self.lines):
             raise Broken("it has given up though it had served")
         if code not in self.stop_codes:
@@ -593,6 +599,33 @@ SIGNALS: Final = (
     *(signal.SIGHUP, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD),
 )
+
+
+class CheckedNotifier(PlayedNotifier):
+    """Checks the order of the messages to the service manager."""
+
+    NEXT: ClassVar = {
+        ("booting", "READY=1"): "serving",
+        ("booting", "STOPPING=1"): "stopping",
+        ("booting", "EXTEND_TIMEOUT_USEC"): "booting",
+        ("serving", "RELOADING=1"): "reloading",
+        ("serving", "STATUS=reloaded"): "serving",
+        ("serving", "STOPPING=1"): "stopping",
+        ("reloading", "RELOADING=1"): "reloading",
+        ("reloading", "READY=1"): "serving",
+        ("reloading", "STOPPING=1"): "stopping",
+        ("reloading", "EXTEND_TIMEOUT_USEC"): "reloading",
+    }
+
+    def __init__(self) -> None:
+        super().__init__("/x")
+        self.state = "booting"
+
+    def _send(self, *assignments: str) -> None:
+        kind = assignments[0].removesuffix("=15000000")
+        if (self.state, kind) not in self.NEXT:
+            raise Broken(f"{assignments} while it is {self.state} for the service manager")
+        self.state = self.NEXT[self.state, kind]
 
 
 class CheckedOrders:

@@ -5,7 +5,7 @@ import pytest
 from iotax._processes.backoff import Backoff
 
 
-def test_delay_of_the_next_attempt_doubles_and_is_forgotten_in_time() -> None:
+def test_delay_doubles_with_each_failure_and_resets_after_a_while() -> None:
     backoff, now, delays = Backoff(), 0.0, []
     for _ in range(11):
         backoff.failed(now, now)

@@ -6,13 +6,13 @@ from iotax import _iotax
 from iotax._processes.calls import Call, Calls, describe
 
 
-class Page:
-    def calls(self, seat: int) -> list[tuple[str, str, float]]:
-        return [("GET /slow", "r1", 2.5)] if seat == 1 else []
+class PlayedScoreboard:
+    def calls(self, slot: int) -> list[tuple[str, str, float]]:
+        return [("GET /slow", "r1", 2.5)] if slot == 1 else []
 
 
-def test_clause_names_the_requests_of_the_seat() -> None:
-    calls = Calls(cast("_iotax.Page", Page()))
+def test_clause_names_the_requests_of_the_slot() -> None:
+    calls = Calls(cast("_iotax.Scoreboard", PlayedScoreboard()))
     assert calls.of(1) == [Call("GET /slow", "r1", 2.5)]
     assert calls.clause(1) == "while running GET /slow (2.5 s, r1)"
     assert calls.clause(0) == "with no request in progress"

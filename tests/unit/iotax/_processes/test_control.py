@@ -25,7 +25,7 @@ def started(world: World, parts: Parts, *, ready: bool = True) -> tuple[Worker, 
     return worker, world.processes[-1]
 
 
-def test_worker_that_serves_is_told_to_drain(world: World, parts: Parts) -> None:
+def test_serving_worker_is_ordered_to_drain(world: World, parts: Parts) -> None:
     worker, process = started(world, parts)
     parts.control.drain(worker)
     assert process.heard() == Order.RETIRE
@@ -35,7 +35,7 @@ def test_worker_that_serves_is_told_to_drain(world: World, parts: Parts) -> None
     assert process.heard() == "", "it has its order"
 
 
-def test_worker_that_boots_is_dismissed(world: World, parts: Parts) -> None:
+def test_booting_worker_is_dismissed(world: World, parts: Parts) -> None:
     worker, process = started(world, parts, ready=False)
     parts.control.drain(worker)
     assert world.killed == [(process.pid, signal.SIGTERM)]
@@ -43,7 +43,7 @@ def test_worker_that_boots_is_dismissed(world: World, parts: Parts) -> None:
     assert worker.kill_at() == world.time + AT_ONCE_SECONDS
 
 
-def test_process_without_an_id_is_not_signalled(world: World, parts: Parts) -> None:
+def test_no_signal_is_sent_without_a_process_id(world: World, parts: Parts) -> None:
     template = parts.spawner.start(lambda job: job)
     worker = parts.spawner.start_worker(template=template)
     assert worker is not None
@@ -54,7 +54,7 @@ def test_process_without_an_id_is_not_signalled(world: World, parts: Parts) -> N
     assert worker.state is State.KILLED, "as soon as the id is known"
 
 
-def test_killed_process_is_waited_for_so_long(world: World, parts: Parts) -> None:
+def test_killed_process_is_abandoned_after_a_while(world: World, parts: Parts) -> None:
     worker, process = started(world, parts)
     parts.control.expect_exit(worker, "it did not leave", 1.0)
     parts.control.enforce_exit(worker)
@@ -78,7 +78,7 @@ def test_worker_aborts_its_requests_before_it_is_killed(world: World, parts: Par
     worker, process = started(world, parts)
     worker.apply(Event.DRAIN)
     worker.aborts_first = True
-    world.played_page.running[worker.seat] = [("GET /slow", "r1", 3.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /slow", "r1", 3.0)]
     parts.control.kill(worker)
     assert process.heard() == Order.NOW
     assert world.has_logged("Aborted: GET /slow (3.0 s, r1)")
@@ -87,7 +87,7 @@ def test_worker_aborts_its_requests_before_it_is_killed(world: World, parts: Par
     assert world.killed == [(process.pid, signal.SIGKILL)]
 
 
-def test_wish_is_logged_once(world: World, parts: Parts) -> None:
+def test_replacement_request_is_logged_once(world: World, parts: Parts) -> None:
     worker, _ = started(world, parts)
     parts.control.want(worker, Replacement("it is old"))
     parts.control.want(worker, Replacement("it is older"))
@@ -96,7 +96,7 @@ def test_wish_is_logged_once(world: World, parts: Parts) -> None:
     ]
 
 
-def test_template_ends_by_the_end_of_its_channel(world: World, parts: Parts) -> None:
+def test_template_exits_when_its_channel_closes(world: World, parts: Parts) -> None:
     template = parts.spawner.start(lambda job: job)
     assert template is not None
     parts.control.end_template(template)
@@ -107,7 +107,7 @@ def test_template_ends_by_the_end_of_its_channel(world: World, parts: Parts) -> 
     assert template in parts.pool.children()
 
 
-def test_discarded_template_is_forgotten(world: World, parts: Parts) -> None:
+def test_discarded_template_is_killed_and_forgotten(world: World, parts: Parts) -> None:
     template = parts.spawner.start(lambda job: job)
     assert template is not None
     parts.control.discard(template)

@@ -25,7 +25,7 @@ def test_same_cause_is_logged_once_until_a_start_succeeds(world: World) -> None:
     assert len(world.log) == 2
 
 
-def test_order_that_was_not_obeyed_delays_unless_its_cause_was_reported(world: World) -> None:
+def test_failed_fork_order_delays_the_next_unless_its_cause_was_reported(world: World) -> None:
     parts, worker = world.connect(), started(world)
     parts.failures.cannot_start("no room")
     until = parts.backoff.until
@@ -48,7 +48,7 @@ def test_error_is_logged_in_full_once(world: World) -> None:
     assert world.log[-1] == screen
 
 
-def test_next_attempt_says_when_and_what_for(world: World) -> None:
+def test_next_attempt_names_its_time_and_what_is_wanted(world: World) -> None:
     parts, worker = world.connect("workers", "2"), started(world)
     parts.failures.try_again_later(worker)
     assert world.log[-1] == (

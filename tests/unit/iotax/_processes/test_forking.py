@@ -39,7 +39,7 @@ def messages(channel: Channel) -> list[Message]:
 
 
 @pytest.mark.parametrize("failing", [0, 1], ids=["of the first", "of the one in the middle"])
-def test_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+def test_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     ours, theirs = Channel.pair()
     fail_at(monkeypatch, failing)
 
@@ -52,13 +52,13 @@ def test_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, failing: i
     ours.close()
 
 
-def test_template_goes_on_after_a_fork_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_template_continues_after_a_failed_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     supervisors, templates = Channel.pair()
     fail_at(monkeypatch, 0)
     ends = []
     for _ in range(2):
         ours, theirs = Channel.pair()
-        supervisors.send(Order.FORK, "3 7", theirs.fileno())
+        supervisors.send(Order.FORK, "3", theirs.fileno())
         theirs.close()
         ends.append(ours)
     forked: list[int] = []

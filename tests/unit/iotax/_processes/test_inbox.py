@@ -45,7 +45,7 @@ def forking(world: World, parts: Parts) -> tuple[Worker, Channel]:
     return worker, Channel.from_descriptor(world.processes[-1].received.pop())
 
 
-def test_ready_is_for_the_replacer_and_the_policy(
+def test_ready_report_reaches_the_replacer_and_the_policy(
     world: World, parts: Parts, policy: PlayedPolicy, inbox: Inbox
 ) -> None:
     worker, process = started(world, parts)
@@ -59,7 +59,7 @@ def test_ready_is_for_the_replacer_and_the_policy(
 
 
 @pytest.mark.parametrize(
-    ("report", "text", "wish"),
+    ("report", "text", "expected"),
     [
         (Report.SIGTERM, "", Replacement("SIGTERM")),
         (Report.THREADS_LOST, "iotax-0", Replacement("iotax-0", Cause.THREADS_LOST, urgent=True)),
@@ -72,8 +72,8 @@ def test_ready_is_for_the_replacer_and_the_policy(
         ("?", "", None),
     ],
 )
-def test_report_of_a_worker_that_serves_is_a_wish(
-    world: World, parts: Parts, inbox: Inbox, report: str, text: str, wish: Replacement | None
+def test_reports_of_a_serving_worker_request_its_replacement(
+    world: World, parts: Parts, inbox: Inbox, report: str, text: str, expected: Replacement | None
 ) -> None:
     worker, process = started(world, parts)
     process.says(report, text)
@@ -82,11 +82,11 @@ def test_report_of_a_worker_that_serves_is_a_wish(
     worker.apply(Event.READY)
     process.says(report, text)
     inbox.read(worker)
-    assert worker.replacement == wish
+    assert worker.replacement == expected
     assert worker.is_watched is (report == Report.BUSY)
 
 
-def test_wishes_are_nothing_while_the_server_stops(
+def test_replacement_requests_are_ignored_while_the_server_stops(
     world: World, parts: Parts, inbox: Inbox
 ) -> None:
     worker, process = started(world, parts)
@@ -97,14 +97,18 @@ def test_wishes_are_nothing_while_the_server_stops(
     assert worker.replacement is None
 
 
-def test_load_error_is_kept_for_the_exit(world: World, parts: Parts, inbox: Inbox) -> None:
+def test_load_error_is_kept_until_the_worker_exits(
+    world: World, parts: Parts, inbox: Inbox
+) -> None:
     worker, process = started(world, parts)
     process.says(Report.LOAD_ERROR, "Cannot load it")
     inbox.read(worker)
     assert worker.boot_error == "Cannot load it"
 
 
-def test_policy_comes_first(world: World, parts: Parts, policy: PlayedPolicy, inbox: Inbox) -> None:
+def test_policy_handles_reports_before_the_inbox(
+    world: World, parts: Parts, policy: PlayedPolicy, inbox: Inbox
+) -> None:
     worker, process = started(world, parts)
     policy.takes_reports = True
     process.says(Report.READY)
@@ -112,7 +116,7 @@ def test_policy_comes_first(world: World, parts: Parts, policy: PlayedPolicy, in
     assert worker.state is State.BOOTING
 
 
-def test_end_of_a_channel_is_no_exit(world: World, parts: Parts, inbox: Inbox) -> None:
+def test_closed_channel_is_not_an_exit(world: World, parts: Parts, inbox: Inbox) -> None:
     worker, process = started(world, parts)
     process.channel.close()
     inbox.read(worker)
@@ -128,7 +132,7 @@ def test_end_of_a_channel_is_no_exit(world: World, parts: Parts, inbox: Inbox) -
         (Event.KILL, State.KILLED, [signal.SIGKILL]),
     ],
 )
-def test_what_was_decided_before_a_fork_has_told_its_id_is_done_then(
+def test_pending_signals_are_sent_when_the_process_id_arrives(
     world: World,
     parts: Parts,
     inbox: Inbox,
@@ -146,15 +150,15 @@ def test_what_was_decided_before_a_fork_has_told_its_id_is_done_then(
     end.close()
 
 
-def test_worker_that_was_never_forked_gives_its_seat_back(
+def test_slot_of_a_worker_that_was_never_forked_is_freed(
     world: World, parts: Parts, inbox: Inbox
 ) -> None:
-    seats = parts.pool.free_seats()
+    slots = parts.pool.free_slots()
     worker, end = forking(world, parts)
     end.send_not_forked(OSError(11, os.strerror(11)))
     end.close()
     inbox.read(worker)
     assert worker.state is State.EXITED
-    assert parts.pool.free_seats() == seats
+    assert parts.pool.free_slots() == slots
     assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     inbox.read(worker)

@@ -146,6 +146,21 @@ def test_directory_that_cannot_be_entered_changes_nothing(
     assert world.supervisor._settings.config.chdir == ""
 
 
+def test_log_stays_if_the_directory_cannot_be_entered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OptionError("chdir", "no", "/srv")
+
+    opened = []
+    monkeypatch.setattr(server_log, "open_log", lambda config, *_, **__: opened.append(config))
+    monkeypatch.setattr(working_directory, "change", refuse)
+    world.start().ready(0)
+    world.settings_read = changed("log_level", "error")
+    world.turn(signal.SIGHUP)
+    assert [config.log_level for config in opened] == ["error", "info"]
+
+
 def test_without_a_reader_the_settings_stay(world: World) -> None:
     world.start().ready(0)
     before = world.supervisor._settings.config

@@ -6,21 +6,21 @@ from iotax._processes import memory
 
 
 def test_memory_of_a_cgroup(tmp_path: Path) -> None:
-    folder = tmp_path / "sys/a"
-    folder.mkdir(parents=True)
+    directory = tmp_path / "sys/a"
+    directory.mkdir(parents=True)
     membership = tmp_path / "cgroup"
     membership.write_text("0::/a\n")
-    (folder / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
-    (folder / "memory.max").write_text("1000\n")
-    (folder / "memory.current").write_text("400\n")
+    (directory / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
+    (directory / "memory.max").write_text("1000\n")
+    (directory / "memory.current").write_text("400\n")
     cgroup = memory.Cgroup(tmp_path / "sys", membership)
     assert cgroup.oom_kills() == 3
     assert cgroup.headroom() == 600
-    (folder / "memory.max").write_text("max\n")
+    (directory / "memory.max").write_text("max\n")
     assert cgroup.headroom() is None
 
 
-def test_memory_where_nothing_is_known(tmp_path: Path) -> None:
+def test_memory_without_a_cgroup_is_unknown(tmp_path: Path) -> None:
     cgroup = memory.Cgroup(tmp_path, tmp_path / "missing")
     assert cgroup.oom_kills() == 0
     assert cgroup.headroom() is None

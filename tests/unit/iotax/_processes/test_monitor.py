@@ -26,13 +26,13 @@ def tick(world: World, monitor: Monitor, seconds: float = 0.0) -> None:
     monitor.tick(world.time)
 
 
-def test_nothing_is_due_while_nothing_runs(world: World) -> None:
+def test_monitor_needs_no_tick_while_no_worker_is_watched(world: World) -> None:
     parts = world.connect()
     ready(parts).is_watched = False
     assert [*Monitor(parts).dues()] == []
 
 
-def test_boot_timeout_kills(world: World) -> None:
+def test_worker_that_exceeds_the_boot_timeout_is_killed(world: World) -> None:
     parts = world.connect("boot_timeout", "20s")
     worker, monitor = parts.spawner.start_worker(), Monitor(parts)
     assert worker is not None
@@ -42,7 +42,7 @@ def test_boot_timeout_kills(world: World) -> None:
     assert worker.killed_because() == "it was not ready within 20 s (--boot-timeout)"
 
 
-def test_template_that_does_not_fork_is_killed_and_no_other(world: World) -> None:
+def test_only_the_template_that_did_not_fork_is_killed(world: World) -> None:
     """Another template may have replaced it meanwhile."""
     parts = world.connect("boot_timeout", "20s")
     monitor = Monitor(parts)
@@ -58,7 +58,7 @@ def test_template_that_does_not_fork_is_killed_and_no_other(world: World) -> Non
     assert template.killed_because() == "it did not fork within 20 s"
 
 
-def test_lifetime_is_a_reason_to_replace(world: World) -> None:
+def test_worker_over_its_lifetime_is_replaced(world: World) -> None:
     parts = world.connect("worker_lifetime", "1h")
     worker, monitor = ready(parts), Monitor(parts)
     worker.is_watched = False
@@ -69,7 +69,7 @@ def test_lifetime_is_a_reason_to_replace(world: World) -> None:
     assert [*monitor.dues()] == []
 
 
-def test_memory_is_a_reason_to_drain_first(world: World) -> None:
+def test_worker_over_its_memory_limit_drains_first(world: World) -> None:
     parts = world.connect("worker_max_rss", "1M")
     worker, monitor = ready(parts), Monitor(parts)
     world.memory[worker.pid] = 1 << 20
@@ -81,26 +81,26 @@ def test_memory_is_a_reason_to_drain_first(world: World) -> None:
     assert worker.replacement == Replacement(why, Cause.MEMORY, drain_first=True)
 
 
-def test_worker_that_runs_nothing_is_not_watched(world: World) -> None:
+def test_idle_worker_is_not_watched(world: World) -> None:
     parts = world.connect()
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
     tick(world, monitor)
     tick(world, monitor, 1)
     assert worker.is_watched
-    del world.played_page.running[worker.seat]
+    del world.played_scoreboard.running[worker.slot]
     tick(world, monitor, 1)
     assert not worker.is_watched
 
 
 @pytest.mark.parametrize(("action", "replaced"), [("log", False), ("replace", True)])
-def test_interpreter_is_stuck_when_it_is_seen_twice(
+def test_interpreter_is_stuck_only_after_two_observations(
     world: World, action: str, replaced: bool
 ) -> None:
     parts = world.connect("request_timeout", "5s", "request_timeout_action", action)
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.stuck = 2.0
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.stuck = 2.0
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     tick(world, monitor)
     assert world.killed == []
     assert min(monitor.dues()) == pytest.approx(world.time + Suspicion.SECONDS)
@@ -117,22 +117,22 @@ def test_interpreter_is_stuck_when_it_is_seen_twice(
 def test_stopped_worker_is_not_stuck(world: World) -> None:
     parts = world.connect()
     worker, monitor = ready(parts), Monitor(parts)
-    world.played_page.stuck = 2.0
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.stuck = 2.0
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.stopped.add(worker.pid)
     tick(world, monitor)
     tick(world, monitor, Suspicion.SECONDS)
     assert not worker.stuck_reported
 
 
-def test_running_calls_of_workers_that_have_an_id(world: World) -> None:
+def test_status_lists_calls_of_workers_with_a_process_id(world: World) -> None:
     parts = world.connect()
     worker, monitor = ready(parts), Monitor(parts)
     template = parts.spawner.start(lambda job: job)
     parts.spawner.start_worker(template=template)
     booting = parts.spawner.start_worker()
     assert booting is not None
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.log.clear()
     monitor.log_running_calls()
     assert world.log == [

@@ -1,4 +1,4 @@
-"""The supervisor's processes, and which worker has which seat."""
+"""The supervisor's processes, and which worker has which slot."""
 
 from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import Event, Replacement, State, Termination
@@ -12,33 +12,33 @@ def channel() -> Channel:
 
 
 def worker_of(pool: Pool, pid: int, state: State = State.READY) -> Worker:
-    worker = Worker(channel(), 0.0, pid, state, seat=pool.take_seat())
+    worker = Worker(channel(), 0.0, pid, state, slot=pool.take_slot())
     pool.add(worker)
     return worker
 
 
-def test_seat_is_free_again_when_its_worker_has_exited() -> None:
+def test_slot_is_freed_when_its_worker_has_exited() -> None:
     pool = Pool(2)
     one, other = worker_of(pool, 1), worker_of(pool, 2)
-    assert {one.seat, other.seat} == {0, 1}
-    assert pool.free_seats() == 0
+    assert {one.slot, other.slot} == {0, 1}
+    assert pool.free_slots() == 0
     pool.remove(one)
-    assert pool.take_seat() == one.seat
-    pool.give_back(one.seat)
-    assert pool.free_seats() == 1
+    assert pool.take_slot() == one.slot
+    pool.give_back(one.slot)
+    assert pool.free_slots() == 1
 
 
-def test_templates_come_before_workers_and_take_no_seat() -> None:
+def test_templates_come_before_workers_and_take_no_slot() -> None:
     pool = Pool(1)
     worker, template = worker_of(pool, 1), Child(channel(), 0.0, 2)
     pool.add(template)
     assert pool.children() == [template, worker]
     pool.remove(template)
     assert pool.children() == [worker]
-    assert pool.free_seats() == 0
+    assert pool.free_slots() == 0
 
 
-def test_ready_and_wanted_are_those_without_a_wish() -> None:
+def test_ready_and_wanted_workers_have_no_replacement_request() -> None:
     pool = Pool(3)
     wanted, replaced = worker_of(pool, 1), worker_of(pool, 2)
     booting = worker_of(pool, 3, State.BOOTING)
@@ -47,7 +47,7 @@ def test_ready_and_wanted_are_those_without_a_wish() -> None:
     assert pool.booting() == [booting]
 
 
-def test_wish_is_replaced_by_an_urgent_one_only() -> None:
+def test_only_an_urgent_request_overrides_another() -> None:
     worker = worker_of(Pool(1), 1)
     assert worker.want(Replacement("first"))
     assert not worker.want(Replacement("second"))
@@ -66,7 +66,7 @@ def test_exit_is_enforced_until_it_is_abandoned() -> None:
     assert worker.kill_at() == float("inf")
 
 
-def test_template_with_exit_functions_ends_last_unless_it_was_told_to_end() -> None:
+def test_template_with_exit_functions_exits_last_unless_ordered_to_exit() -> None:
     template = Child(channel(), 0.0, 1, has_exit_functions=True)
     assert not template.ends_last(), "it still imports"
     template.apply(Event.READY)

@@ -47,7 +47,7 @@ def test_without_preload_workers_are_forks_of_the_supervisor(world: World) -> No
     assert not policy.can_start(world.time)
 
 
-def test_with_preload_they_are_forks_of_a_template(world: World) -> None:
+def test_with_preload_workers_are_forks_of_a_template(world: World) -> None:
     parts, policy, template = preloaded(world)
     assert isinstance(world.processes[0].job, TemplateJob)
     worker = worker_of(parts, policy)
@@ -56,7 +56,7 @@ def test_with_preload_they_are_forks_of_a_template(world: World) -> None:
     assert parts.pool.others == [template], "one is enough"
 
 
-def test_hup_replaces_all_with_code_that_a_new_template_has_imported(world: World) -> None:
+def test_hup_replaces_all_workers_from_a_new_template(world: World) -> None:
     parts, policy, old = preloaded(world)
     worker = worker_of(parts, policy)
     worker.state = State.READY
@@ -90,7 +90,7 @@ def test_second_hup_does_not_use_a_template_with_old_code(world: World) -> None:
     assert len(parts.pool.others) == 2
 
 
-def test_hup_dismisses_what_boots_unless_nothing_has_served(world: World) -> None:
+def test_hup_dismisses_booting_workers_once_one_has_served(world: World) -> None:
     parts = world.connect()
     policy = Production(parts)
     first = worker_of(parts, policy)
@@ -118,7 +118,7 @@ def test_exit_of_a_template_is_a_failure_unless_it_was_replaced(world: World) ->
 
 
 @pytest.mark.parametrize("why", ["", "it ended with exit code 5"])
-def test_first_boot_that_fails_ends_the_server(world: World, why: str) -> None:
+def test_failed_first_boot_stops_the_server(world: World, why: str) -> None:
     parts = world.connect()
     policy = Production(parts)
     worker = worker_of(parts, policy)
@@ -131,7 +131,7 @@ def test_first_boot_that_fails_ends_the_server(world: World, why: str) -> None:
 
 
 @pytest.mark.parametrize("why", ["", "it ended with exit code 5"])
-def test_later_it_is_tried_again(world: World, why: str) -> None:
+def test_later_failed_boot_is_retried(world: World, why: str) -> None:
     parts = world.connect()
     policy = Production(parts)
     parts.pool.has_served = True

@@ -33,7 +33,7 @@ def test_protocol_tables_agree(table: type[Order | Report]) -> None:
 
 
 @pytest.mark.parametrize("tables", [(Order,), (Report, ReloadReport)])
-def test_each_kind_is_a_word_of_its_own(
+def test_each_kind_of_message_has_a_distinct_word(
     tables: tuple[type[Order | Report | ReloadReport], ...],
 ) -> None:
     kinds = [kind for table in tables for kind in table.__members__.values()]
@@ -42,7 +42,7 @@ def test_each_kind_is_a_word_of_its_own(
 
 
 @pytest.mark.parametrize("text", ["", "one", "two words", " ", "two\nlines", "x" * 60_000])
-def test_text_of_a_message_is_what_was_sent(text: str) -> None:
+def test_text_of_a_message_arrives_unchanged(text: str) -> None:
     one, other = Channel.pair()
     assert one.send(Report.LOAD_ERROR, text)
     assert other.receive() == Message(Report.LOAD_ERROR, text)
@@ -50,7 +50,7 @@ def test_text_of_a_message_is_what_was_sent(text: str) -> None:
     other.close()
 
 
-def test_messages_arrive_whole_and_the_end_of_a_process_after_them() -> None:
+def test_messages_arrive_complete_and_before_the_closed_channel() -> None:
     one, other = Channel.pair()
     one.send(Report.LOAD_ERROR, "two\nlines")
     one.close()

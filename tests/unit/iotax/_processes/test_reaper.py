@@ -14,6 +14,7 @@ from iotax._processes.pool import Worker
 from iotax._processes.protocol import Report
 from iotax._processes.reaper import Reaper, cause_of_exit
 from iotax._processes.replacer import Replacer
+from iotax._processes.service_status import ServiceStatus
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def policy(parts: Parts) -> PlayedPolicy:
 @pytest.fixture
 def reaper(parts: Parts, policy: PlayedPolicy) -> Reaper:
     inbox = Inbox(parts, policy, Replacer(parts, policy))
-    return Reaper(parts, policy, inbox, ChildExits(parts))
+    return Reaper(parts, policy, inbox, ChildExits(parts), ServiceStatus(parts))
 
 
 def started(parts: Parts, *, ready: bool) -> Worker:
@@ -41,11 +42,11 @@ def started(parts: Parts, *, ready: bool) -> Worker:
 
 
 @pytest.mark.usefixtures("policy")
-def test_worker_that_served_is_a_failure_with_its_requests(
+def test_death_of_a_serving_worker_is_logged_with_its_requests(
     world: World, parts: Parts, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=True)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 2.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 2.0)]
     world.time += 12
     world.processes[0].ends(signal.SIGSEGV)
     reaper.reap()
@@ -57,7 +58,9 @@ def test_worker_that_served_is_a_failure_with_its_requests(
     assert parts.backoff.allows(world.time), "it was not young"
 
 
-def test_worker_that_ends_young_delays_the_next(world: World, parts: Parts, reaper: Reaper) -> None:
+def test_exit_of_a_young_worker_delays_the_next_start(
+    world: World, parts: Parts, reaper: Reaper
+) -> None:
     started(parts, ready=True)
     world.processes[0].ends(signal.SIGKILL)
     reaper.reap()
@@ -68,7 +71,7 @@ def test_worker_that_ends_young_delays_the_next(world: World, parts: Parts, reap
     ("status", "why"),
     [(5 << 8, "it ended with exit code 5"), (signal.SIGABRT, "it died of SIGABRT (aborted)")],
 )
-def test_exit_before_ready_is_the_policys(
+def test_policy_handles_exits_before_ready(
     world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper, status: int, why: str
 ) -> None:
     worker = started(parts, ready=False)
@@ -77,7 +80,7 @@ def test_exit_before_ready_is_the_policys(
     assert policy.notes == [("boot failure", worker.pid, why)]
 
 
-def test_last_words_are_read(
+def test_reports_sent_before_the_exit_are_read(
     world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=False)
@@ -88,7 +91,7 @@ def test_last_words_are_read(
     assert policy.notes == [("boot failure", worker.pid, "")]
 
 
-def test_killed_boot_has_the_reason_it_was_killed_for(
+def test_killed_boot_is_logged_with_the_reason_for_the_kill(
     world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=False)
@@ -98,7 +101,7 @@ def test_killed_boot_has_the_reason_it_was_killed_for(
     assert policy.notes == [("boot failure", worker.pid, "it was too slow")]
 
 
-def test_term_for_the_whole_group_is_no_failure(
+def test_term_for_the_process_group_is_not_a_failure(
     world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
 ) -> None:
     started(parts, ready=False)
@@ -128,7 +131,7 @@ def test_exit_that_the_policy_expects_is_not_logged(
         (signal.SIGSEGV, "during shutdown, with no request in progress"),
     ],
 )
-def test_drained_worker_is_logged_only_if_something_went_wrong(
+def test_exit_of_a_drained_worker_is_logged_only_after_an_error(
     world: World, parts: Parts, reaper: Reaper, status: int, said: str | None
 ) -> None:
     worker = started(parts, ready=True)
@@ -140,7 +143,7 @@ def test_drained_worker_is_logged_only_if_something_went_wrong(
     assert said is None or said in world.log[0]
 
 
-def test_worker_that_had_to_be_killed_is_logged_with_the_reason(
+def test_killed_worker_is_logged_with_the_reason(
     world: World, parts: Parts, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=True)
@@ -152,7 +155,7 @@ def test_worker_that_had_to_be_killed_is_logged_with_the_reason(
     assert world.log[-1] == f"Worker [{worker.pid}] {said}"
 
 
-def test_template_that_ends_is_started_again(world: World, parts: Parts, reaper: Reaper) -> None:
+def test_exited_template_is_restarted(world: World, parts: Parts, reaper: Reaper) -> None:
     template = parts.spawner.start(lambda job: job)
     assert template is not None
     template.apply(Event.READY)
@@ -163,7 +166,7 @@ def test_template_that_ends_is_started_again(world: World, parts: Parts, reaper:
     assert world.log == [f"The template process [{template.pid}] {said}"]
 
 
-def test_orphan_of_the_application_is_nothing(
+def test_exit_of_an_adopted_process_is_ignored(
     world: World, parts: Parts, policy: PlayedPolicy, reaper: Reaper
 ) -> None:
     worker = started(parts, ready=True)

@@ -61,26 +61,26 @@ def steps(
     )
 
 
-def test_nothing_is_to_be_done_when_all_serve() -> None:
+def test_no_steps_when_all_wanted_workers_serve() -> None:
     assert steps([worker(1), worker(2)], 2) == []
 
 
 @pytest.mark.parametrize(("slots", "started"), [(10, 2), (1, 1), (0, 0)])
-def test_missing_workers_are_started_as_there_are_slots(slots: int, started: int) -> None:
+def test_missing_workers_are_started_up_to_the_number_of_slots(slots: int, started: int) -> None:
     assert steps([worker(1)], 3, slots=slots) == [Start()] * started
 
 
-def test_nothing_is_started_while_that_is_impossible() -> None:
+def test_no_worker_is_started_while_processes_cannot_start() -> None:
     old = worker(1, replacement=OLD)
     assert steps([old], 2, can_start=False) == []
 
 
-def test_surplus_leaves_the_least_useful_first() -> None:
-    serving, booting, wished = worker(1), worker(2, State.BOOTING), worker(3, replacement=OLD)
+def test_least_useful_surplus_workers_drain_first() -> None:
+    serving, booting, unwanted = worker(1), worker(2, State.BOOTING), worker(3, replacement=OLD)
     lost = worker(4, replacement=LOST)
-    assert steps([serving, booting, wished, lost], 3) == [Leave(lost)]
-    assert steps([serving, booting, wished], 2) == [Leave(booting)]
-    assert steps([serving, wished], 1) == [Leave(wished)]
+    assert steps([serving, booting, unwanted, lost], 3) == [Leave(lost)]
+    assert steps([serving, booting, unwanted], 2) == [Leave(booting)]
+    assert steps([serving, unwanted], 1) == [Leave(unwanted)]
 
 
 def test_worker_of_another_kind_does_not_count() -> None:
@@ -88,7 +88,7 @@ def test_worker_of_another_kind_does_not_count() -> None:
     assert steps([old], 1, stale=(old,)) == [Start()]
 
 
-def test_one_that_can_serve_is_replaced_at_a_time() -> None:
+def test_workers_that_can_serve_are_replaced_one_at_a_time() -> None:
     one, two = worker(1, replacement=OLD), worker(2, replacement=OLD)
     assert steps([one, two], 2) == [Start(one)]
     new = worker(3, State.BOOTING, replaces=one)
@@ -106,7 +106,7 @@ def test_without_memory_for_two_the_old_one_drains_first() -> None:
     assert steps([old], 1, slots=0) == []
 
 
-def test_those_that_cannot_serve_are_replaced_together() -> None:
+def test_workers_that_cannot_serve_are_replaced_together() -> None:
     one, two = worker(1, replacement=LOST), worker(2, replacement=LOST)
     assert steps([one, two, worker(3, State.DRAINING)], 2) == [Start(one), Start(two)]
 
@@ -119,7 +119,7 @@ def test_urgent_replacement_takes_a_booting_worker_that_can_wait() -> None:
     assert steps([old, lost, new], 2) == []
 
 
-def test_failed_replacement_is_waited_for_before_the_next() -> None:
+def test_next_replacement_waits_for_the_exit_of_a_failed_one() -> None:
     """The exit of the failed replacement starts the backoff of the next one."""
     lost = worker(1, replacement=LOST)
     failed = worker(2, State.KILLED, replaces=lost)
@@ -135,7 +135,7 @@ def test_hung_workers_do_not_pile_up() -> None:
     assert steps([worker(4), *hung], 1) == [Kill(hung[2]), Kill(hung[1])]
 
 
-def test_members_are_those_that_count_towards_the_number() -> None:
+def test_members_are_the_workers_that_count_towards_the_number() -> None:
     old = worker(1, replacement=OLD)
     new = worker(2, State.BOOTING, replaces=old)
     drains_first = worker(3, State.DRAINING, Replacement("memory", drain_first=True))

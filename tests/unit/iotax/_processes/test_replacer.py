@@ -42,7 +42,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return found
 
 
-def test_as_many_are_started_as_are_wanted(world: World, told: list[object]) -> None:
+def test_all_wanted_workers_are_started(world: World, told: list[object]) -> None:
     scene = Scene(world, "3")
     scene.policy.is_able = False
     scene.step()
@@ -56,7 +56,7 @@ def test_as_many_are_started_as_are_wanted(world: World, told: list[object]) -> 
     assert scene.parts.pool.has_served
 
 
-def test_start_that_fails_is_the_last_for_now(world: World) -> None:
+def test_no_further_start_after_a_failed_one(world: World) -> None:
     scene = Scene(world, "3")
     world.fork_error = OSError(11, "no room")
     scene.policy.is_able = False
@@ -81,7 +81,7 @@ def test_old_worker_drains_when_the_new_one_is_ready(world: World) -> None:
 
 
 @pytest.mark.usefixtures("told")
-def test_new_worker_takes_the_place_of_another_that_has_exited(world: World) -> None:
+def test_booted_worker_replaces_another_one_that_has_exited(world: World) -> None:
     scene = Scene(world, "2")
     old, other = scene.serve()
     old.want(Replacement("it is old"))
@@ -92,11 +92,11 @@ def test_new_worker_takes_the_place_of_another_that_has_exited(world: World) -> 
     scene.replacer.on_ready(new)
     assert new.replaces is None
     assert old.state is State.READY
-    assert old.replacement is not None, "the wish stays"
+    assert old.replacement is not None, "the request stays"
 
 
 @pytest.mark.usefixtures("told")
-def test_dismissed_worker_that_is_ready_drains_or_serves(world: World) -> None:
+def test_dismissed_worker_that_becomes_ready_drains_or_serves(world: World) -> None:
     scene = Scene(world, "1")
     scene.step()
     (needed,) = scene.workers()
@@ -113,7 +113,7 @@ def test_dismissed_worker_that_is_ready_drains_or_serves(world: World) -> None:
 
 
 @pytest.mark.usefixtures("told")
-def test_dismissed_worker_that_is_ready_while_the_server_stops_has_the_order(
+def test_dismissed_worker_that_becomes_ready_during_a_stop_gets_the_stop_order(
     world: World,
 ) -> None:
     scene = Scene(world, "1")
@@ -138,9 +138,7 @@ def test_without_memory_for_two_the_old_one_drains_first(world: World) -> None:
     assert world.has_logged("drains before another one starts: memory is short")
 
 
-def test_killed_worker_that_reports_it_is_ready_stays_killed(
-    world: World, told: list[object]
-) -> None:
+def test_ready_report_of_a_killed_worker_changes_nothing(world: World, told: list[object]) -> None:
     scene = Scene(world, "1")
     scene.step()
     (worker,) = scene.workers()

@@ -23,14 +23,14 @@ def clock(real):
     return RunningClock(real)
 
 
-def test_a_wait_that_ends_in_time_counts(clock, real):
+def test_clock_counts_waits_that_end_in_time(clock, real):
     planned = clock.now() + 1
     real.seconds += 1 + SLACK_SECONDS / 2
     clock.woke(planned)
     assert clock.now() == 1000 + 1 + SLACK_SECONDS / 2
 
 
-def test_what_a_wait_was_too_long_is_left_out(clock, real):
+def test_clock_leaves_out_the_time_by_which_a_wait_was_late(clock, real):
     planned = clock.now() + 1
     real.seconds += 61
     clock.woke(planned)
@@ -39,13 +39,13 @@ def test_what_a_wait_was_too_long_is_left_out(clock, real):
     assert clock.now() == planned + 2
 
 
-def test_a_wait_without_an_end_is_never_too_long(clock, real):
+def test_a_wait_without_a_limit_is_never_late(clock, real):
     real.seconds += 3600
     clock.woke(float("inf"))
     assert clock.now() == 1000 + 3600
 
 
-def test_waits_for_deadlines_are_cut_into_pieces(clock):
+def test_waits_for_deadlines_are_split_into_pieces(clock):
     assert clock.piece(0.3) == 0.3
     assert clock.piece(-1) == 0
     assert clock.piece(30) == PULSE_SECONDS
@@ -53,7 +53,7 @@ def test_waits_for_deadlines_are_cut_into_pieces(clock):
     assert clock.piece(None) is None
 
 
-def test_a_freeze_within_a_wait_leaves_a_deadline_its_time(clock, real):
+def test_a_freeze_within_a_wait_does_not_count_towards_a_deadline(clock, real):
     """A boot timeout of 30 s, and a freeze of 20 s: only the time that ran is subtracted."""
     deadline = clock.now() + 30
     waited, frozen = 0.0, False

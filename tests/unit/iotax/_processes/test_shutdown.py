@@ -30,7 +30,7 @@ def exit_of(parts: Parts, child: Child) -> None:
     ("number", "order", "seconds"),
     [(signal.SIGTERM, Order.DRAIN, 5.0), (signal.SIGINT, Order.INTERRUPT, 0.0)],
 )
-def test_workers_drain_and_the_server_ends_with_the_last(
+def test_workers_drain_and_the_server_exits_after_the_last(
     world: World, number: signal.Signals, order: Order, seconds: float
 ) -> None:
     parts = world.connect("graceful_timeout", "30s", "shutdown_delay", "5s")
@@ -45,7 +45,7 @@ def test_workers_drain_and_the_server_ends_with_the_last(
     assert parts.shutdown.exit_code == EXIT_STOPPED
 
 
-def test_what_does_not_end_in_time_is_killed(world: World) -> None:
+def test_processes_that_do_not_exit_in_time_are_killed(world: World) -> None:
     parts = world.connect("graceful_timeout", "1s")
     worker, process = started(world, parts)
     parts.shutdown.request(signal.SIGTERM)
@@ -59,10 +59,10 @@ def test_what_does_not_end_in_time_is_killed(world: World) -> None:
     assert parts.shutdown.exit_code == EXIT_STOPPED
 
 
-def test_second_signal_ends_requests_but_not_the_same_one_twice(world: World) -> None:
+def test_second_signal_aborts_requests_unless_it_repeats_the_first_quickly(world: World) -> None:
     parts = world.connect()
     worker, process = started(world, parts)
-    world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+    world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
     parts.shutdown.request(signal.SIGINT)
     parts.shutdown.request(signal.SIGINT)
     assert process.heard() == Order.INTERRUPT, "one Ctrl-C for the group and for the wrapper"
@@ -75,14 +75,14 @@ def test_second_signal_ends_requests_but_not_the_same_one_twice(world: World) ->
     assert parts.shutdown.exit_code == 128 + signal.SIGINT
 
 
-def test_quit_kills_what_boots(world: World) -> None:
+def test_quit_kills_booting_workers(world: World) -> None:
     parts = world.connect()
     _, process = started(world, parts, ready=False)
     parts.shutdown.request(signal.SIGQUIT)
     assert world.killed == [(process.pid, signal.SIGKILL)]
 
 
-def test_term_dismisses_what_boots(world: World) -> None:
+def test_term_dismisses_booting_workers(world: World) -> None:
     parts = world.connect()
     worker, process = started(world, parts, ready=False)
     parts.shutdown.request(signal.SIGTERM)
@@ -90,7 +90,7 @@ def test_term_dismisses_what_boots(world: World) -> None:
     assert worker.state is State.DISMISSED
 
 
-def test_server_that_cannot_start_gives_up(world: World) -> None:
+def test_failed_start_stops_all_processes(world: World) -> None:
     parts = world.connect("workers", "2")
     worker, process = started(world, parts, ready=False)
     parts.shutdown.give_up()
@@ -101,7 +101,7 @@ def test_server_that_cannot_start_gives_up(world: World) -> None:
     assert parts.shutdown.exit_code == EXIT_LOAD
 
 
-def test_template_with_exit_functions_ends_after_the_workers(world: World) -> None:
+def test_template_with_exit_functions_exits_after_the_workers(world: World) -> None:
     parts = world.connect()
     template = parts.spawner.start(lambda job: job)
     other = parts.spawner.start(lambda job: job)

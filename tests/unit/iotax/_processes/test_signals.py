@@ -26,7 +26,7 @@ def queue() -> Iterator[SignalQueue]:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_what_arrived_comes_in_order_of_its_number(queue: SignalQueue) -> None:
+def test_pending_signals_are_read_in_order_of_their_number(queue: SignalQueue) -> None:
     assert not select.select([queue], [], [], 0)[0]
     assert list(queue.take()) == []
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
@@ -36,20 +36,20 @@ def test_what_arrived_comes_in_order_of_its_number(queue: SignalQueue) -> None:
     assert not select.select([queue], [], [], 0)[0]
 
 
-def test_signals_of_a_process_are_orders(queue: SignalQueue) -> None:
+def test_ttin_and_ttou_from_a_process_are_orders(queue: SignalQueue) -> None:
     os.kill(os.getpid(), signal.SIGTTIN)
     signal.raise_signal(signal.SIGTTOU)
     assert sorted(queue.take()) == [signal.SIGTTIN, signal.SIGTTOU]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTTIN, signal.SIGTTOU])
-def test_ttin_and_ttou_of_the_kernel_are_no_orders(number: int) -> None:
+def test_ttin_and_ttou_from_the_kernel_are_not_orders(number: int) -> None:
     assert not is_order(number, SI_KERNEL)
     assert is_order(signal.SIGHUP, SI_KERNEL)
     assert is_order(signal.SIGINT, SI_KERNEL)  # Ctrl-C
 
 
-def test_an_ignored_signal_is_taken_all_the_same(queue: SignalQueue) -> None:
+def test_an_ignored_signal_is_still_queued(queue: SignalQueue) -> None:
     """After nohup, kill -HUP still replaces workers."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -79,7 +79,7 @@ for number in set(signals.TAKEN) - {signal.SIGTERM}:
 """
 
 
-def test_a_child_blocks_nothing_and_does_not_die_of_what_the_group_gets() -> None:
+def test_a_child_blocks_no_signal_and_survives_those_of_the_group() -> None:
     """Signals that were ignored at the start stay ignored."""
     subprocess.run([sys.executable, "-c", CHILD], check=True)
 
@@ -96,7 +96,7 @@ def test_a_child_blocks_nothing_and_does_not_die_of_what_the_group_gets() -> Non
         (errno.ENOENT, False, errno.ENOENT, False),
     ],
 )
-def test_terminal_is_gone(
+def test_closed_terminal_is_detected(
     monkeypatch: pytest.MonkeyPatch, at_start: int, ignored: bool, now: int, gone: bool
 ) -> None:
     """True if the terminal existed at the start, HUP was not ignored then, and the terminal cannot

@@ -14,18 +14,18 @@ from iotax._processes.protocol import Order, Report
 FULL = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
-def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
+def test_worker_gets_a_slot_and_a_channel(world: World) -> None:
     parts = world.connect()
-    seats = parts.pool.free_seats()
+    slots = parts.pool.free_slots()
     worker = parts.spawner.start_worker()
     assert worker is not None
     (process,) = world.processes
-    assert (process.job.config.app, process.job.seat, worker.pid) == (
+    assert (process.job.config.app, process.job.slot, worker.pid) == (
         "main:app",
-        worker.seat,
+        worker.slot,
         process.pid,
     )
-    assert parts.pool.free_seats() == seats - 1
+    assert parts.pool.free_slots() == slots - 1
     process.says(Report.READY)
     message = worker.channel.receive()
     assert message is not None
@@ -33,25 +33,25 @@ def test_worker_gets_a_seat_and_a_channel(world: World) -> None:
     assert world.log == [f"Started server process [{process.pid}]"]
 
 
-def test_job_is_what_the_policy_makes_of_it(world: World) -> None:
-    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, seat=7))
-    assert world.processes[0].job.seat == 7
+def test_policy_can_adapt_the_job(world: World) -> None:
+    world.connect().spawner.start_worker(lambda job: dataclasses.replace(job, slot=7))
+    assert world.processes[0].job.slot == 7
 
 
-def test_fork_that_fails_leaves_nothing(world: World) -> None:
+def test_failed_fork_releases_slot_and_channel(world: World) -> None:
     parts = world.connect()
-    seats, descriptors = parts.pool.free_seats(), os.listdir("/proc/self/fd")
+    slots, descriptors = parts.pool.free_slots(), os.listdir("/proc/self/fd")
     world.fork_error = FULL
     assert parts.spawner.start_worker() is None
     assert parts.spawner.start(lambda job: job) is None
-    assert parts.pool.free_seats() == seats
+    assert parts.pool.free_slots() == slots
     assert parts.pool.children() == []
     assert len(os.listdir("/proc/self/fd")) == len(descriptors)
     assert world.has_logged("Cannot start a process: Resource temporarily unavailable")
     assert not parts.backoff.allows(world.time)
 
 
-def test_channel_that_cannot_be_made_is_a_failed_start(
+def test_channel_that_cannot_be_opened_counts_as_a_failed_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_more() -> tuple[Channel, Channel]:
@@ -63,15 +63,15 @@ def test_channel_that_cannot_be_made_is_a_failed_start(
     assert world.has_logged("Too many open files")
 
 
-def test_no_worker_without_a_seat(world: World) -> None:
+def test_no_worker_starts_without_a_free_slot(world: World) -> None:
     parts = world.connect()
-    while parts.pool.free_seats():
-        parts.pool.take_seat()
+    while parts.pool.free_slots():
+        parts.pool.take_slot()
     assert parts.spawner.start_worker() is None
     assert world.processes == []
 
 
-def test_template_is_told_to_fork_with_the_end_of_the_channel(world: World) -> None:
+def test_template_gets_the_fork_order_with_one_end_of_the_channel(world: World) -> None:
     parts = world.connect()
     template = parts.spawner.start(lambda job: job)
     assert template is not None
@@ -88,10 +88,10 @@ def test_template_is_told_to_fork_with_the_end_of_the_channel(world: World) -> N
     end.close()
 
 
-def test_process_that_is_no_worker_takes_no_seat(world: World) -> None:
+def test_only_workers_take_slots(world: World) -> None:
     parts = world.connect()
-    seats = parts.pool.free_seats()
+    slots = parts.pool.free_slots()
     child = parts.spawner.start(lambda job: job)
     assert child in parts.pool.others
-    assert parts.pool.free_seats() == seats
-    assert world.processes[0].job.seat == -1
+    assert parts.pool.free_slots() == slots
+    assert world.processes[0].job.slot == -1

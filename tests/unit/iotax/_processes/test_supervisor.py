@@ -15,7 +15,7 @@ from iotax._processes.protocol import Order, Report
 KILL = signal.SIGKILL
 
 
-def test_starts_what_is_wanted_and_stops_when_all_have_left(world: World) -> None:
+def test_supervisor_starts_the_wanted_workers_and_stops_after_they_exit(world: World) -> None:
     world.start("workers", "2")
     assert len(world.processes) == 2
     world.ready(0, 1)
@@ -55,7 +55,7 @@ def test_a_terminal_that_closes_just_after_its_hup_ends_the_server(world: World)
     assert Order.INTERRUPT in world.processes[0].heard()
 
 
-def test_a_terminal_that_closes_long_after_a_hup_is_nothing_without_another(world: World) -> None:
+def test_a_terminal_that_closes_long_after_a_hup_needs_another_hup(world: World) -> None:
     world.start()
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -65,7 +65,7 @@ def test_a_terminal_that_closes_long_after_a_hup_is_nothing_without_another(worl
     assert Order.INTERRUPT not in world.processes[0].heard()
 
 
-def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> None:
+def test_hup_replaces_workers_one_at_a_time_after_the_new_one_is_ready(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
     world.turn(signal.SIGHUP)
@@ -85,7 +85,7 @@ def test_hup_replaces_one_at_a_time_and_only_by_who_is_ready(world: World) -> No
     assert [process.heard() for process in world.processes[2:]] == ["", ""]
 
 
-def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -> None:
+def test_a_second_hup_does_not_wait_for_outdated_code_to_boot(world: World) -> None:
     world.start()
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -98,7 +98,7 @@ def test_a_second_hup_does_not_wait_for_code_that_is_old_already(world: World) -
     assert world.processes[0].heard() == Order.RETIRE
 
 
-def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None:
+def test_hup_while_the_first_worker_boots_replaces_it_later(world: World) -> None:
     """The first worker may have imported the old code, but it is the only one that can serve."""
     world.start()
     world.turn(signal.SIGHUP)
@@ -109,7 +109,7 @@ def test_hup_while_the_first_worker_boots_is_not_forgotten(world: World) -> None
 
 
 @pytest.mark.parametrize("how", ["load error", "exit", "killed"])
-def test_code_that_does_not_boot_later_leaves_the_old_worker(world: World, how: str) -> None:
+def test_old_worker_stays_when_new_code_does_not_boot(world: World, how: str) -> None:
     world.start()
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -138,7 +138,7 @@ def test_code_that_does_not_boot_later_leaves_the_old_worker(world: World, how: 
         ("", signal.SIGSEGV, "died of SIGSEGV"),
     ],
 )
-def test_first_start_that_fails_is_exit_code_3(
+def test_failed_first_start_exits_with_code_3(
     world: World, text: str, status: int, said: str
 ) -> None:
     world.start("workers", "2")
@@ -168,12 +168,12 @@ def test_boot_timeout_gives_up_at_the_first_start(world: World) -> None:
     assert world.exit_code == 3
 
 
-def test_death_is_explained_and_replaced(world: World) -> None:
+def test_killed_worker_is_explained_and_replaced(world: World) -> None:
     world.start()
     world.ready(0)
-    seat = world.processes[0].job.seat
+    slot = world.processes[0].job.slot
     world.time += 60
-    world.played_page.running[seat] = [("GET /slow", "ab-1", 12.0)]
+    world.played_scoreboard.running[slot] = [("GET /slow", "ab-1", 12.0)]
     world.processes[0].ends(signal.SIGSEGV)
     world.turn()
     assert "Worker [5000] died of SIGSEGV (segmentation fault) after 60 s" in world.log[-2]
@@ -181,7 +181,7 @@ def test_death_is_explained_and_replaced(world: World) -> None:
     assert len(world.processes) == 2
 
 
-def test_whoever_dies_young_is_replaced_less_and_less_often(world: World) -> None:
+def test_backoff_grows_while_workers_die_young(world: World) -> None:
     world.start()
     world.ready(0)
     for number in range(4):
@@ -198,7 +198,7 @@ def test_whoever_dies_young_is_replaced_less_and_less_often(world: World) -> Non
     assert len(world.processes) == 6, "it had lived long"
 
 
-def test_worker_that_was_asked_to_leave_is_replaced_first(world: World) -> None:
+def test_worker_that_got_sigterm_is_replaced_before_it_drains(world: World) -> None:
     world.start()
     world.ready(0)
     world.processes[0].says(Report.SIGTERM)
@@ -208,7 +208,7 @@ def test_worker_that_was_asked_to_leave_is_replaced_first(world: World) -> None:
     assert world.processes[0].heard() == Order.RETIRE
 
 
-def test_recycling_names_its_numbers(world: World) -> None:
+def test_recycling_logs_its_limits(world: World) -> None:
     world.start("max_requests", "1000", "worker_lifetime", "1h")
     world.ready(0)
     world.time += 600
@@ -232,7 +232,7 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
     world.memory[5000] = 150 << 20
     world.time += 10
     world.turn()
-    assert world.processes[0].heard() == "", "nobody has said that requests run"
+    assert world.processes[0].heard() == "", "no report that requests run"
     world.processes[0].says(Report.BUSY)
     world.time += 2
     world.turn()
@@ -245,12 +245,12 @@ def test_worker_with_too_much_memory_drains_first(world: World) -> None:
     assert len(world.processes) == 2
 
 
-def test_worker_whose_interpreter_is_stuck_tells_where_and_is_replaced(world: World) -> None:
+def test_worker_whose_interpreter_is_stuck_dumps_stacks_and_is_replaced(world: World) -> None:
     world.start("request_timeout", "5s")
     world.ready(0)
-    seat = world.processes[0].job.seat
-    page = world.played_page
-    page.running[seat] = [("GET /regex", "ab-1", 6.0)]
+    slot = world.processes[0].job.slot
+    page = world.played_scoreboard
+    page.running[slot] = [("GET /regex", "ab-1", 6.0)]
     page.stuck = 1.2
     world.processes[0].says(Report.BUSY)
     world.time += 2
@@ -272,14 +272,14 @@ def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
     world.start("request_timeout", "5s")
     world.ready(0)
     world.processes[0].says(Report.BUSY)
-    world.played_page.running[world.processes[0].job.seat] = [("GET /", "ab-1", 6.0)]
+    world.played_scoreboard.running[world.processes[0].job.slot] = [("GET /", "ab-1", 6.0)]
     world.stopped.add(5000)
-    world.played_page.stuck = 60.0
+    world.played_scoreboard.stuck = 60.0
     for _ in range(3):
         world.passes(1.5)
     world.stopped.clear()
     world.passes(1.5)
-    world.played_page.stuck = 0.0
+    world.played_scoreboard.stuck = 0.0
     for _ in range(3):
         world.passes(1.5)
     assert not any("is stuck" in line for line in world.log)
@@ -289,13 +289,13 @@ def test_worker_that_was_frozen_is_not_stuck(world: World) -> None:
 def test_worker_that_has_lost_its_threads_is_replaced(world: World) -> None:
     world.start()
     world.ready(0)
-    world.processes[0].says(Report.THREADS_LOST, "iotax-0 does not come back from GET /hang")
+    world.processes[0].says(Report.THREADS_LOST, "iotax-0 did not return from GET /hang")
     world.turn()
-    assert any("Replacing worker [5000]: iotax-0 does not come back" in x for x in world.log)
+    assert any("Replacing worker [5000]: iotax-0 did not return" in x for x in world.log)
     assert len(world.processes) == 2
 
 
-def test_without_headroom_for_two_it_drains_first(world: World) -> None:
+def test_worker_drains_first_without_memory_for_two(world: World) -> None:
     world.start()
     world.ready(0)
     world.room, world.memory[5000] = 50 << 20, 60 << 20
@@ -304,7 +304,7 @@ def test_without_headroom_for_two_it_drains_first(world: World) -> None:
     assert len(world.processes) == 1
 
 
-def test_ttin_and_ttou(world: World) -> None:
+def test_ttin_adds_a_worker_and_ttou_removes_one(world: World) -> None:
     world.start()
     world.ready(0)
     world.time += 1
@@ -317,7 +317,7 @@ def test_ttin_and_ttou(world: World) -> None:
     assert world.processes[0].heard() == "", "one stays"
 
 
-def test_worker_that_does_not_leave_is_killed(world: World) -> None:
+def test_worker_that_does_not_exit_in_time_is_killed(world: World) -> None:
     world.start("graceful_timeout", "5s")
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -330,7 +330,7 @@ def test_worker_that_does_not_leave_is_killed(world: World) -> None:
     assert world.killed == [(5000, KILL)]
 
 
-def test_second_signal_stops_at_once(world: World) -> None:
+def test_second_signal_stops_immediately(world: World) -> None:
     world.start()
     world.ready(0)
     world.turn(signal.SIGINT)
@@ -347,7 +347,7 @@ def test_second_signal_stops_at_once(world: World) -> None:
     assert world.exit_code == 128 + signal.SIGINT
 
 
-def test_what_boots_when_the_server_stops_is_ended(world: World) -> None:
+def test_booting_worker_is_terminated_when_the_server_stops(world: World) -> None:
     world.start()
     world.turn(signal.SIGINT)
     assert world.killed == [(5000, signal.SIGTERM)]
@@ -358,7 +358,7 @@ def test_what_boots_when_the_server_stops_is_ended(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
+def test_worker_that_becomes_ready_while_it_is_dismissed_drains(
     world: World, number: signal.Signals
 ) -> None:
     """It has survived the TERM, and may have clients."""
@@ -380,7 +380,7 @@ def test_worker_that_is_ready_just_when_it_is_not_needed_any_more_drains(
     assert world.killed == [(5001, signal.SIGTERM)]
 
 
-def test_worker_that_boots_on_though_it_is_not_needed_is_killed(world: World) -> None:
+def test_dismissed_worker_that_keeps_booting_is_killed(world: World) -> None:
     world.start()
     world.turn(signal.SIGTERM)
     world.time += 1.1
@@ -388,7 +388,7 @@ def test_worker_that_boots_on_though_it_is_not_needed_is_killed(world: World) ->
     assert world.killed == [(5000, signal.SIGTERM), (5000, KILL)]
 
 
-def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
+def test_no_signal_is_sent_before_the_pid_is_known(world: World) -> None:
     """A process id of 0 would mean the whole process group."""
     world.start("workers", "2", "preload", "1")
     template = world.processes[0]
@@ -401,7 +401,7 @@ def test_nobody_is_signalled_who_has_no_number_yet(world: World) -> None:
     assert all(pid for pid, _ in world.killed), world.killed
 
 
-def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
+def test_term_to_a_booting_worker_is_not_a_failure(world: World) -> None:
     """A TERM for the whole process group may reach workers before it reaches the supervisor."""
     world.start()
     world.processes[0].ends(signal.SIGTERM)
@@ -417,7 +417,7 @@ def test_term_to_a_worker_that_boots_is_no_failure(world: World) -> None:
     assert world.exit_code == 0
 
 
-def test_log_files_are_opened_anew_everywhere(
+def test_usr1_reopens_log_files_in_all_processes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reopened: list[str] = []
@@ -429,7 +429,7 @@ def test_log_files_are_opened_anew_everywhere(
     assert reopened == ["ours"]
 
 
-def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> None:
+def test_preload_forks_from_a_template_and_hup_starts_a_new_one(world: World) -> None:
     world.start("preload", "1")
     (template,) = world.processes
     assert isinstance(template.job, TemplateJob)
@@ -458,7 +458,9 @@ def test_preload_forks_from_a_template_and_hup_makes_a_new_one(world: World) -> 
 @pytest.mark.parametrize(
     ("report", "text"), [(Report.MAX_REQUESTS, "1043"), (Report.THREADS_LOST, "iotax-0 is lost")]
 )
-def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -> None:
+def test_a_requested_replacement_survives_failed_boots(
+    world: World, report: str, text: str
+) -> None:
     world.start("max_requests", "1000")
     world.ready(0)
     world.processes[0].says(report, text)
@@ -481,7 +483,7 @@ def test_a_wish_survives_boots_that_fail(world: World, report: str, text: str) -
     assert len(world.processes) == 5
 
 
-def test_who_cannot_serve_does_not_wait_for_a_drain(world: World) -> None:
+def test_worker_that_cannot_serve_is_replaced_without_waiting_for_a_drain(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
     world.processes[0].says(Report.SIGTERM)
@@ -496,7 +498,7 @@ def test_who_cannot_serve_does_not_wait_for_a_drain(world: World) -> None:
     assert [world.processes[number].heard() for number in (1, 2)] == [Order.RETIRE, Order.RETIRE]
 
 
-def test_a_wish_becomes_urgent_and_takes_the_worker_that_boots(world: World) -> None:
+def test_urgent_replacement_takes_over_the_booting_worker(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
     world.processes[0].says(Report.SIGTERM)
@@ -511,10 +513,10 @@ def test_a_wish_becomes_urgent_and_takes_the_worker_that_boots(world: World) -> 
     world.processes[1].ends()
     world.turn()
     world.ready(3)
-    assert world.processes[0].heard() == Order.RETIRE, "and the other wish is not forgotten"
+    assert world.processes[0].heard() == Order.RETIRE, "the other request is kept"
 
 
-def test_fewer_workers_means_fewer_of_those_that_cannot_serve(world: World) -> None:
+def test_ttou_first_removes_workers_that_cannot_serve(world: World) -> None:
     world.start("workers", "2")
     world.ready(0, 1)
     world.processes[0].says(Report.THREADS_LOST, "iotax-0 is lost")
@@ -540,7 +542,7 @@ def test_hung_workers_do_not_pile_up(world: World) -> None:
     assert world.has_logged(": it could not serve, and 2 others like it drain")
 
 
-def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
+def test_boots_that_fail_together_count_as_one_attempt(world: World) -> None:
     world.start("workers", "8")
     world.ready(*range(8))
     for process in world.processes[:8]:
@@ -555,7 +557,7 @@ def test_boots_that_fail_together_are_one_attempt(world: World) -> None:
     assert len(world.processes) == 24
 
 
-def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
+def test_backoff_applies_to_boots_that_fail_slowly(world: World) -> None:
     world.start("boot_timeout", "20s")
     world.ready(0)
     world.turn(signal.SIGHUP)
@@ -574,7 +576,7 @@ def test_boot_that_takes_long_to_fail_is_delayed_too(world: World) -> None:
 # ---- errors of system calls
 
 
-def test_fork_that_fails_is_tried_again_and_logged_once(world: World) -> None:
+def test_failed_fork_is_retried_and_logged_once(world: World) -> None:
     world.start()
     world.ready(0)
     world.fork_error = OSError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -591,7 +593,7 @@ def test_fork_that_fails_is_tried_again_and_logged_once(world: World) -> None:
     assert world.processes[0].heard() == Order.RETIRE
 
 
-def test_channel_that_cannot_be_made_is_no_end(
+def test_supervisor_goes_on_when_a_channel_cannot_be_opened(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.start()
@@ -610,7 +612,7 @@ def test_channel_that_cannot_be_made_is_no_end(
     assert len(world.processes) == 2
 
 
-def test_fork_that_fails_in_the_template_is_reported_with_its_cause(world: World) -> None:
+def test_failed_fork_in_the_template_is_reported_with_its_cause(world: World) -> None:
     world.start("preload", "1")
     world.ready(0)
     (template,) = world.processes
@@ -642,7 +644,7 @@ def test_template_that_does_not_fork_is_replaced(world: World) -> None:
     assert world.processes[1].heard() == Order.FORK
 
 
-def test_process_that_does_not_exit_when_killed_holds_nobody_up(world: World) -> None:
+def test_process_that_survives_sigkill_does_not_delay_others(world: World) -> None:
     world.start("workers", "2", "graceful_timeout", "1s")
     world.ready(0, 1)
     world.turn(signal.SIGHUP)

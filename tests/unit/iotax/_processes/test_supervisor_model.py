@@ -14,6 +14,7 @@ from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER, State
 from iotax._processes.live_settings import LiveSettings
 from iotax._processes.pool import Child, Worker
+from iotax._processes.service_status import ServiceStatus
 from iotax._processes.supervisor import Supervisor
 from iotax._processes.target import Target
 from iotax._reload.policy import Reloading
@@ -34,18 +35,18 @@ def sequences(count: int, *, reload: bool) -> None:
             raise AssertionError(f"seed {seed}: {model.again(seed, reload=reload)}") from problem
 
 
-def test_invariants_hold_whatever_happens() -> None:
+def test_invariants_hold_under_random_events() -> None:
     sequences(SEQUENCES, reload=False)
 
 
-def test_invariants_hold_with_reload() -> None:
+def test_invariants_hold_under_random_events_with_reload() -> None:
     sequences(SEQUENCES // 3, reload=True)
 
 
 # ---- bugs that the model has to find
 
 
-def wish_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
+def request_is_cleared_by_a_failed_boot(patch: pytest.MonkeyPatch) -> None:
     later = Failures.try_again_later
 
     def forgets(self: Failures, child: Child) -> None:
@@ -66,7 +67,7 @@ def all_are_replaced_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Worker, "cannot_serve", lambda self: self.replacement is not None)
 
 
-def delay_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
+def delay_without_wakeup(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "allows", lambda self, now: now >= self.until)
     dues = Supervisor._dues
 
@@ -84,7 +85,7 @@ def killed_process_is_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Child, "kill_at", kill_at)
 
 
-def seat_is_lost(patch: pytest.MonkeyPatch) -> None:
+def slot_is_lost(patch: pytest.MonkeyPatch) -> None:
     def loses(self: Inbox, worker: Worker) -> None:
         self._parts.pool.workers.remove(worker)
 
@@ -123,20 +124,26 @@ def former_settings_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LiveSettings, "read_again", forgets)
 
 
+def reload_never_ends_for_the_service_manager(patch: pytest.MonkeyPatch) -> None:
+    """Failed reloads end; those that succeed do not."""
+    patch.setattr(ServiceStatus, "_follow_reload", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
-        wish_is_cleared_by_a_failed_boot,
+        request_is_cleared_by_a_failed_boot,
         urgent_ones_wait_for_drains,
         all_are_replaced_at_once,
-        delay_wakes_nobody,
+        delay_without_wakeup,
         killed_process_is_waited_for,
-        seat_is_lost,
+        slot_is_lost,
         successor_drains_whom_it_should_not,
         hung_workers_pile_up,
         failed_fork_is_the_end,
         stop_forgets_who_boots,
         former_settings_stay,
+        reload_never_ends_for_the_service_manager,
     ],
     ids=lambda plant: plant.__name__,
 )

@@ -32,7 +32,7 @@ def test_worker_is_needed_while_fewer_than_wanted_can_serve_without_it() -> None
     assert not Target(2).is_needed(lost, workers)
 
 
-def test_still_wanted_names_code_missing_workers_and_wishes() -> None:
+def test_still_wanted_names_code_missing_workers_and_replacements() -> None:
     target, one = Target(2), worker(1)
     assert target.still_wanted([one, worker(2)]) == ""
     target.new_code = "SIGHUP"

@@ -17,8 +17,8 @@ def numbers(world: World) -> list[int]:
 
 
 def number_of(world: World, index: int) -> int:
-    number: int = world.processes[index].job.number
-    return number
+    slot: int = world.processes[index].job.slot
+    return slot + 1
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -65,13 +65,13 @@ def test_start_that_fails_takes_no_number(world: World) -> None:
     assert number_of(world, 0) == 1
 
 
-def test_template_is_told_the_number(world: World) -> None:
+def test_template_is_told_the_slot(world: World) -> None:
     world.start("preload", "1", "workers", "2").ready(0)
-    template = Channel.from_descriptor(world.processes[0].channel.fileno())
+    template = world.processes[0].channel.copy()
     orders = []
     while (order := template.receive()) is not None:
         orders.append(order.text)
         assert order.kind == Order.FORK
         Channel.from_descriptor(order.descriptor).close()
-    jobs = [world.processes[0].job.worker.of_order(text, template) for text in orders]
-    assert [(job.seat, job.number) for job in jobs] == [(0, 1), (1, 2)]
+    template.close()
+    assert orders == ["0", "1"]

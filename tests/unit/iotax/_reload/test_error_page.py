@@ -17,7 +17,7 @@ def ask(page: ErrorPage, **environ: str) -> tuple[str, dict[str, str], bytes]:
     return started[0], started[1], body
 
 
-def test_programs_get_plain_text() -> None:
+def test_clients_other_than_browsers_get_plain_text() -> None:
     status, fields, body = ask(ErrorPage(TEXT), HTTP_ACCEPT="*/*")
     assert status == "503 Service Unavailable"
     assert fields["Content-Type"] == "text/plain; charset=utf-8"
@@ -37,14 +37,14 @@ def test_browsers_get_a_page_with_everything_escaped() -> None:
     assert not re.search(r'(src|href)="', text)  # self-contained
 
 
-def test_the_page_knows_its_error_from_another() -> None:
+def test_the_page_detects_a_different_error() -> None:
     one, same, other = ErrorPage(TEXT), ErrorPage(TEXT), ErrorPage(TEXT + "!")
     assert ask(one)[1][ERROR_FIELD] == one.error == same.error != other.error
     assert f'error = "{one.error}"' in ask(one, HTTP_ACCEPT="text/html")[2].decode()
 
 
 @pytest.mark.parametrize(("field", "told"), [("HTTP_X_IOTAX_ERROR", []), ("HTTP_X", ["GET /x"])])
-def test_questions_of_the_page_are_not_told(field: str, told: list[str]) -> None:
+def test_polls_of_the_page_are_not_logged(field: str, told: list[str]) -> None:
     lines: list[str] = []
     ask(ErrorPage(TEXT, lines.append), **{field: "1"})
     assert lines == told

@@ -27,7 +27,7 @@ def test_only_workers_of_the_newest_code_count(world: World) -> None:
     assert not generation.is_old(new, new)
 
 
-def test_error_is_served_by_one_worker_and_a_save_forgets_it(world: World) -> None:
+def test_one_worker_serves_the_error_until_the_next_save(world: World) -> None:
     generation = Generation(3, world.time)
     page = start(world, generation, serves_error=True)
     assert not generation.counts(page)
@@ -38,14 +38,14 @@ def test_error_is_served_by_one_worker_and_a_save_forgets_it(world: World) -> No
     assert (generation.wanted(), generation.error) == (3, "")
 
 
-def test_application_replaces_the_page_of_its_own_generation(world: World) -> None:
+def test_application_replaces_the_error_page_of_its_generation(world: World) -> None:
     generation = Generation(1, world.time)
     page, worker = start(world, generation, serves_error=True), start(world, generation)
     assert generation.is_old(page, worker)
     assert not generation.is_old(worker, page)
 
 
-def test_dropped_worker_does_not_count_and_is_known_at_its_exit(world: World) -> None:
+def test_dropped_worker_does_not_count_and_its_exit_is_expected(world: World) -> None:
     generation = Generation(1, world.time)
     worker, other = start(world, generation), start(world, generation)
     generation.dropped.add(worker)
@@ -64,7 +64,7 @@ def test_first_worker_of_a_generation_is_its_result(world: World) -> None:
     assert generation.has_loaded
 
 
-def test_import_hangs_after_a_while_until_that_was_told(world: World) -> None:
+def test_hanging_import_is_reported_once_per_generation(world: World) -> None:
     generation = Generation(1, world.time)
     worker = start(world, generation)
     assert generation.hang_at([]) == float("inf"), "nothing is imported"
@@ -78,5 +78,5 @@ def test_import_hangs_after_a_while_until_that_was_told(world: World) -> None:
     assert generation.hang_at([worker]) == float("inf")
 
 
-def test_text_about_an_import_that_hangs_names_the_application() -> None:
+def test_text_about_a_hanging_import_names_the_application() -> None:
     assert hanging_text("main:app").startswith("main:app is still being imported\n\n")

@@ -25,7 +25,7 @@ def reloading(world: World) -> World:
     return world
 
 
-def test_lost_thread_and_failed_boot_with_reload(reloading: World) -> None:
+def test_serving_worker_stays_when_the_boot_of_its_replacement_fails(reloading: World) -> None:
     """The code had loaded, so something it needs is missing for a moment: the serving worker stays
     and no error page replaces it."""
     reloading.processes[1].says(Report.THREADS_LOST, "iotax-0 is lost")
@@ -58,7 +58,7 @@ def test_template_that_does_not_fork_is_given_up_with_reload(reloading: World) -
     assert reloading.has_logged("(cold: the template process did not fork in 5 s)")
 
 
-def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
+def test_only_one_worker_serves_the_page_about_a_hanging_import(
     reloading: World,
 ) -> None:
     reloading.turn(signal.SIGHUP)
@@ -80,7 +80,7 @@ def test_page_about_an_import_that_hangs_is_one_and_leaves_when_it_is_late(
     assert [job.loaded for job in jobs if job is not reloading.processes[1].job] == [None, None]
 
 
-def test_page_about_an_import_that_hangs_is_replaced_by_its_error(reloading: World) -> None:
+def test_page_about_a_hanging_import_is_replaced_by_the_import_error(reloading: World) -> None:
     reloading.turn(signal.SIGHUP)
     reloading.passes(10.1)
     reloading.ready(3)

@@ -9,17 +9,19 @@ from pathlib import Path
 from iotax._reload.project import Project
 
 
-def run(code: str, folder: Path) -> object:
+def run(code: str, directory: Path) -> object:
     """Run `code` in a process that may write bytecode."""
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environ
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=directory, env=environ
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_what_is_installed_below_the_folder_is_not_its_own(project: Path, tmp_path: Path) -> None:
+def test_packages_installed_below_the_directory_are_not_the_projects_own(
+    project: Path, tmp_path: Path
+) -> None:
     (tmp_path / "link").symlink_to(project)
     own = Project([str(tmp_path / "link")])
     assert own.owns(str(project / "x.py"))
@@ -58,7 +60,7 @@ print(json.dumps([cached, seen, own.x, os.path.exists(own.__cached__)]))
     assert run(code, project) == [True, 2, 2, False]
 
 
-def test_others_are_named_in_the_order_of_their_import(project: Path) -> None:
+def test_other_modules_are_listed_in_the_order_of_their_import(project: Path) -> None:
     (project / "own.py").write_text("import colorsys, chunk_of_mine\nimport sndhdr_of_mine\n")
     (project / "chunk_of_mine.py").write_text("import this_is_not_there_or_is as x\n")
     code = """

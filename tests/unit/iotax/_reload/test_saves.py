@@ -48,7 +48,7 @@ class Scene:
         return worker, self.world.processes[-1]
 
     def runs_a_request(self, worker: Worker) -> None:
-        self.world.played_page.running[worker.seat] = [("GET /", "r1", 1.0)]
+        self.world.played_scoreboard.running[worker.slot] = [("GET /", "r1", 1.0)]
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ def scene(world: World) -> Scene:
     return Scene(world)
 
 
-def test_files_are_watched_by_a_process(scene: Scene) -> None:
+def test_a_separate_process_watches_the_files(scene: Scene) -> None:
     assert isinstance(scene.world.processes[0].job, watcher.WatcherJob)
     assert scene.saves.is_watcher(scene.watcher())
     assert scene.watcher().state is State.READY
     assert [*scene.saves.dues()] == []
 
 
-def test_save_restarts_and_names_three_files(scene: Scene) -> None:
+def test_save_restarts_and_logs_three_file_names(scene: Scene) -> None:
     scene.world.log.clear()
     scene.saved("a.py", "b.py")
     scene.saved("c.py", "d.py", "e.py")
@@ -79,7 +79,7 @@ def test_save_restarts_and_names_three_files(scene: Scene) -> None:
     assert scene.restarts == 1
 
 
-def test_worker_that_runs_a_request_is_asked_and_not_waited_for_long(scene: Scene) -> None:
+def test_busy_worker_is_asked_about_a_debugger_with_a_short_timeout(scene: Scene) -> None:
     worker, process = scene.start()
     scene.start()
     scene.runs_a_request(worker)
@@ -92,7 +92,7 @@ def test_worker_that_runs_a_request_is_asked_and_not_waited_for_long(scene: Scen
     assert scene.restarts == 1, "it hangs"
 
 
-def test_answer_of_the_last_that_was_asked_restarts(scene: Scene) -> None:
+def test_restart_begins_with_the_last_reply(scene: Scene) -> None:
     workers = [scene.start()[0], scene.start()[0]]
     for worker in workers:
         scene.runs_a_request(worker)
@@ -105,7 +105,7 @@ def test_answer_of_the_last_that_was_asked_restarts(scene: Scene) -> None:
     assert scene.restarts == 1
 
 
-def test_restart_waits_for_a_debugger(scene: Scene) -> None:
+def test_restart_waits_until_the_debugger_exits(scene: Scene) -> None:
     worker, process = scene.start()
     scene.runs_a_request(worker)
     scene.saved("a.py")
@@ -121,7 +121,7 @@ def test_restart_waits_for_a_debugger(scene: Scene) -> None:
     assert scene.restarts == 1
 
 
-def test_worker_that_exits_does_not_answer_any_more(scene: Scene) -> None:
+def test_restart_does_not_wait_for_replies_of_exited_workers(scene: Scene) -> None:
     worker, _ = scene.start()
     scene.runs_a_request(worker)
     scene.saved("a.py")
@@ -145,7 +145,7 @@ def test_worker_that_cannot_be_debugged_is_not_asked(scene: Scene, what: str) ->
     elif what == "draining":
         scene.parts.control.drain(worker)
     elif what == "idle":
-        scene.world.played_page.running.clear()
+        scene.world.played_scoreboard.running.clear()
     else:
         worker.state = State.BOOTING
     scene.saved("a.py")
@@ -154,7 +154,7 @@ def test_worker_that_cannot_be_debugged_is_not_asked(scene: Scene, what: str) ->
     assert scene.world.killed == []
 
 
-def test_worker_that_has_imported_for_a_second_is_asked(scene: Scene) -> None:
+def test_worker_that_has_imported_for_a_second_is_asked_about_a_debugger(scene: Scene) -> None:
     worker, process = scene.start()
     worker.state = State.BOOTING
     scene.world.time += 1.1
@@ -163,7 +163,7 @@ def test_worker_that_has_imported_for_a_second_is_asked(scene: Scene) -> None:
     assert scene.world.killed == [(process.pid, ASK_DEBUGGED)]
 
 
-def test_watcher_that_ends_is_started_again_and_what_it_missed_is_loaded(scene: Scene) -> None:
+def test_exited_watcher_is_restarted_and_missed_changes_are_loaded(scene: Scene) -> None:
     scene.saves.on_report(Message(ReloadReport.WATCHING))
     assert scene.restarts == 0
     scene.parts.pool.remove(scene.watcher())
@@ -177,7 +177,7 @@ def test_watcher_that_ends_is_started_again_and_what_it_missed_is_loaded(scene: 
     assert scene.restarts == 1
 
 
-def test_note_of_the_watcher_is_logged(scene: Scene) -> None:
+def test_messages_of_the_watcher_are_logged(scene: Scene) -> None:
     scene.saves.on_report(Message(ReloadReport.NOTE, "inotify limit reached"))
     assert scene.world.log[-1] == "inotify limit reached"
 
@@ -233,4 +233,4 @@ def test_settings_are_read_if_not_all_saved_files_are_named(with_settings: Setti
 
 def test_watcher_looks_at_the_settings_file(with_settings: SettingsScene) -> None:
     job = with_settings.world.processes[0].job
-    assert job.tree.matters(SettingsScene.PATH, folder=False)
+    assert job.tree.matters(SettingsScene.PATH, directory=False)

@@ -42,7 +42,7 @@ def is_open(descriptor: int) -> bool:
     return os.path.exists(f"/proc/self/fd/{descriptor}")
 
 
-def test_old_worker_gives_its_connections_away_and_then_retires(scene: Scene) -> None:
+def test_old_worker_transfers_its_connections_and_then_retires(scene: Scene) -> None:
     old, process = scene.start()
     scene.transfer.begin(old)
     assert process.heard() == Order.PAUSE + Order.TRANSFER
@@ -55,20 +55,20 @@ def test_old_worker_gives_its_connections_away_and_then_retires(scene: Scene) ->
     assert old.kill_at() == pytest.approx(scene.world.time + RETIRE_SECONDS - 0.5)
 
 
-def test_worker_that_was_not_asked_retires_in_time(scene: Scene) -> None:
+def test_worker_without_a_transfer_order_has_the_full_time_to_retire(scene: Scene) -> None:
     old, _ = scene.start()
     scene.transfer.done(old)
     assert old.kill_at() == scene.world.time + RETIRE_SECONDS
 
 
-def test_worker_that_was_killed_is_told_nothing(scene: Scene) -> None:
+def test_killed_worker_gets_no_orders(scene: Scene) -> None:
     old, process = scene.start()
     scene.parts.control.kill(old)
     scene.transfer.done(old)
     assert process.heard() == ""
 
 
-def test_connections_go_to_the_workers_of_the_current_code_in_turn(scene: Scene) -> None:
+def test_workers_of_the_current_code_adopt_connections_in_turn(scene: Scene) -> None:
     _, old = scene.start()
     scene.generation.begin(scene.world.time)
     descriptors = [connection() for _ in range(3)]
@@ -88,7 +88,7 @@ def test_connections_go_to_the_workers_of_the_current_code_in_turn(scene: Scene)
         process.ends()
 
 
-def test_connections_in_transit_are_closed_with_the_server(scene: Scene) -> None:
+def test_connections_in_transit_are_closed_when_the_server_stops(scene: Scene) -> None:
     descriptor = connection()
     scene.transfer.received(descriptor)
     scene.transfer.close()

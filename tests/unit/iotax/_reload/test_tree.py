@@ -35,17 +35,15 @@ def paths(tree: Tree, root: Path) -> list[str]:
         ("building/x.py", True),
     ],
 )
-def test_names_that_are_watched_as_a_matter_of_course(
-    project: Path, path: str, watched: bool
-) -> None:
+def test_default_names_that_are_watched(project: Path, path: str, watched: bool) -> None:
     (project / path).parent.mkdir(parents=True, exist_ok=True)
     (project / path).write_text("")
     tree = Tree([str(project)], Names())
     assert (paths(tree, project) == [path]) == watched
-    assert tree.matters(str(project / path), folder=False) == watched
+    assert tree.matters(str(project / path), directory=False) == watched
 
 
-def test_patterns_are_names_or_paths(project: Path) -> None:
+def test_patterns_match_names_or_paths(project: Path) -> None:
     for path in ("a/x.toml", "b/x.toml", "a/x.py", "b/x.py", "gen/x.py"):
         (project / path).parent.mkdir(exist_ok=True)
         (project / path).write_text("")
@@ -53,7 +51,7 @@ def test_patterns_are_names_or_paths(project: Path) -> None:
     assert paths(tree, project) == ["b/x.py", "b/x.toml"]
 
 
-def test_changes_between_two_looks(project: Path) -> None:
+def test_changes_between_two_snapshots(project: Path) -> None:
     for name in ("same.py", "written.py", "swapped.py", "gone.py"):
         (project / name).write_text("1")
     tree = Tree([str(project)], Names())
@@ -85,28 +83,26 @@ def test_links_are_followed_once(project: Path, tmp_path: Path) -> None:
     assert len(Tree([str(project)], Names()).look().files) == 1
 
 
-def test_a_folder_that_is_not_there_is_empty(project: Path) -> None:
+def test_a_missing_directory_counts_as_empty(project: Path) -> None:
     assert Tree([str(project / "none")], Names()).look().files == {}
 
 
-@pytest.mark.parametrize("folder", ["myenv", "tools/py 3", "a/.b/c"])
-def test_a_virtual_environment_is_left_out_whatever_it_is_called(
-    project: Path, folder: str
-) -> None:
-    packages = project / folder / "lib/python3/site-packages"
+@pytest.mark.parametrize("directory", ["myenv", "tools/py 3", "a/.b/c"])
+def test_a_virtual_environment_with_any_name_is_left_out(project: Path, directory: str) -> None:
+    packages = project / directory / "lib/python3/site-packages"
     packages.mkdir(parents=True)
-    (project / folder / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    (project / folder / "setup_hook.py").write_text("")
+    (project / directory / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (project / directory / "setup_hook.py").write_text("")
     (packages / "x.py").write_text("")
     (project / "main.py").write_text("")
     tree = Tree([str(project)], Names())
     look = tree.look()
     assert [Path(path).name for path in look.files] == ["main.py"]
-    assert str(project / folder) not in look.folders, "nothing watches it"
-    assert not tree.matters(str(project / folder / "setup_hook.py"), folder=False)
+    assert str(project / directory) not in look.directories, "nothing watches it"
+    assert not tree.matters(str(project / directory / "setup_hook.py"), directory=False)
 
 
-def test_an_environment_that_loses_its_mark_first_stays_left_out(project: Path) -> None:
+def test_an_environment_that_loses_pyvenv_cfg_first_stays_left_out(project: Path) -> None:
     (project / "myenv/tools").mkdir(parents=True)
     (project / "myenv/pyvenv.cfg").write_text("")
     (project / "myenv/tools/x.py").write_text("")
@@ -131,15 +127,15 @@ def test_single_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
     single = tmp_path / "conf/site.toml"
     tree = Tree([str(tmp_path / "src")], Names(), [str(single)])
     before = tree.look()
-    assert not tree.has_changed_singly(before)
+    assert not tree.single_file_has_changed(before)
     single.parent.mkdir()
     single.write_text("a")
-    assert tree.has_changed_singly(before)
+    assert tree.single_file_has_changed(before)
     now = tree.look()
     assert now.changes_since(before) == [Change(CREATED, str(single))]
     single.write_text("a longer text")
     assert tree.look().changes_since(now) == [Change(MODIFIED, str(single))]
-    assert tree.matters(str(tmp_path / "src/site.toml"), folder=False), "by any of its names"
+    assert tree.matters(str(tmp_path / "src/site.toml"), directory=False), "by any of its names"
     single.unlink()
-    assert tree.has_changed_singly(now)
+    assert tree.single_file_has_changed(now)
     assert tree.look().changes_since(now) == [Change(DELETED, str(single))]

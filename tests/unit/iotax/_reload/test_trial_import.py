@@ -36,14 +36,14 @@ def run(code: str, **more: Any) -> Any:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    folder = tmp_path / "venv/site-packages"
-    folder.mkdir(parents=True)
-    return folder
+    directory = tmp_path / "venv/site-packages"
+    directory.mkdir(parents=True)
+    return directory
 
 
-def write(folder: Path, **modules: str) -> None:
+def write(directory: Path, **modules: str) -> None:
     for name, text in modules.items():
-        path = folder / (name.replace("__in__", "/") + ".py")
+        path = directory / (name.replace("__in__", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -59,7 +59,7 @@ def try_out(
     return good, bad, thread
 
 
-def test_what_can_be_imported_is_good_in_the_order_of_completion(
+def test_importable_modules_are_listed_in_the_order_of_completion(
     project: Path, installed: Path
 ) -> None:
     write(installed, third_a="import third_b", third_b="x = 1")
@@ -109,13 +109,13 @@ def test_a_module_that_depends_on_the_project_is_left_out(
     assert {"third", "third_above"} <= set(bad)
 
 
-def test_a_package_that_fails_takes_its_modules_with_it(project: Path, installed: Path) -> None:
+def test_submodules_of_a_failed_package_are_left_out(project: Path, installed: Path) -> None:
     write(project, own="")
     write(installed, third__in____init__="import third.a, own", third__in__a="")
     assert try_out(project, installed, "third.a", "third")[0] == []
 
 
-def test_a_thread_that_an_import_starts_is_told(project: Path, installed: Path) -> None:
+def test_a_thread_that_an_import_starts_is_reported(project: Path, installed: Path) -> None:
     write(
         installed,
         third="import threading, time\nt = threading.Thread(target=time.sleep, args=[9], daemon=1)"
@@ -125,13 +125,15 @@ def test_a_thread_that_an_import_starts_is_told(project: Path, installed: Path) 
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
-def test_an_import_that_ends_the_process(project: Path, installed: Path, end: str) -> None:
+def test_an_import_that_exits_the_process_gives_no_result(
+    project: Path, installed: Path, end: str
+) -> None:
     write(installed, third=f"import os\n{end}")
     code = TRY.format(project="/p", installed=str(installed), names=["third"], variables=())
     assert run(code) is None
 
 
-def test_django_has_not_read_the_settings(project: Path) -> None:
+def test_trial_import_of_django_does_not_read_the_settings(project: Path) -> None:
     """Not even if the variable that names the settings is set from the start."""
     pytest.importorskip("django")
     write(project, own_settings="SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.auth']")
@@ -156,7 +158,7 @@ print(json.dumps([settings.configured, found.good, "django.contrib.auth.models" 
     assert not models
 
 
-def test_stamps_tell_of_a_module_that_was_replaced(project: Path, installed: Path) -> None:
+def test_stamps_detect_a_replaced_module(project: Path, installed: Path) -> None:
     write(installed, third="x = 1")
     code = f"""
 import json, os, sys

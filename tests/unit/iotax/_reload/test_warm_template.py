@@ -65,7 +65,7 @@ def test_template_with_former_settings_is_not_used(scene: Scene) -> None:
     assert process.job.worker.config.limit_body == 2 * 1024**2
 
 
-def test_template_is_started_when_names_have_come(scene: Scene) -> None:
+def test_template_is_started_when_workers_have_reported_names(scene: Scene) -> None:
     scene.warm.add_variables(["HOME"])
     scene.warm.add_modules(["numpy", "flask"])
     scene.tick(QUIET_SECONDS, may_import=False)
@@ -77,16 +77,16 @@ def test_template_is_started_when_names_have_come(scene: Scene) -> None:
     assert scene.warm.owns(template)
 
 
-def test_workers_are_cold_until_it_is_ready(scene: Scene) -> None:
-    assert scene.warm.source() == (None, "cold: no module is imported ahead yet")
+def test_workers_start_cold_until_the_template_is_ready(scene: Scene) -> None:
+    assert scene.warm.source() == (None, "cold: no module is imported in advance yet")
     scene.imported("flask")
-    assert scene.warm.source() == (None, "cold: modules are still being imported ahead")
+    assert scene.warm.source() == (None, "cold: modules are still being imported in advance")
     template, _ = scene.template()
     scene.warm.on_report(Message(Report.READY))
     assert scene.warm.source() == (template, "warm")
 
 
-def test_names_that_come_later_are_imported_by_the_same_one(scene: Scene) -> None:
+def test_names_reported_later_are_imported_by_the_same_template(scene: Scene) -> None:
     scene.imported("flask")
     template, process = scene.template()
     scene.warm.on_report(Message(Report.READY))
@@ -98,14 +98,14 @@ def test_names_that_come_later_are_imported_by_the_same_one(scene: Scene) -> Non
     assert not template.is_importing
 
 
-def test_template_that_takes_no_orders_is_given_up(scene: Scene) -> None:
+def test_template_that_does_not_read_orders_is_given_up(scene: Scene) -> None:
     scene.imported("flask")
     _, process = scene.template()
     scene.warm.on_report(Message(Report.READY))
     process.channel.close()
     scene.imported("numpy")
     assert scene.parts.pool.others == []
-    assert scene.warm.source()[1] == "cold: the template process does not take orders"
+    assert scene.warm.source()[1] == "cold: the template process does not read its orders"
 
 
 def test_template_that_does_not_fork_is_given_up_once(scene: Scene) -> None:
@@ -118,26 +118,26 @@ def test_template_that_does_not_fork_is_given_up_once(scene: Scene) -> None:
     scene.tick(FORK_SECONDS)
     assert not scene.warm.owns(template)
     assert scene.warm.source()[1] == "cold: the template process did not fork in 5 s"
-    assert scene.warm.source()[1] == "cold: no module is imported ahead yet"
+    assert scene.warm.source()[1] == "cold: no module is imported in advance yet"
 
 
-def test_exit_voids_its_orders_and_is_a_reason_to_start_cold(scene: Scene) -> None:
+def test_exit_of_the_template_cancels_its_orders_and_starts_workers_cold(scene: Scene) -> None:
     scene.imported("flask")
     template, _ = scene.template()
     scene.warm.on_report(Message(Report.READY))
-    seats = scene.parts.pool.free_seats()
+    slots = scene.parts.pool.free_slots()
     worker = scene.parts.spawner.start_worker(template=template)
     assert worker is not None
     scene.ended("was killed by SIGKILL from outside")
     assert worker.state is State.EXITED
-    assert scene.parts.pool.free_seats() == seats
+    assert scene.parts.pool.free_slots() == slots
     expected = "cold: the template process was killed by SIGKILL from outside"
     assert scene.warm.source() == (None, expected)
     scene.imported("numpy")
     assert scene.parts.pool.others == [], "nor is there another"
 
 
-def test_expected_exit_is_followed_by_another_template(scene: Scene) -> None:
+def test_template_is_restarted_after_an_expected_exit(scene: Scene) -> None:
     scene.imported("flask")
     scene.ended("")
     scene.warm.loaded()
@@ -145,21 +145,21 @@ def test_expected_exit_is_followed_by_another_template(scene: Scene) -> None:
     assert scene.warm.owns(scene.template()[0])
 
 
-def test_imports_that_cannot_be_kept_are_never_tried_again(scene: Scene) -> None:
+def test_template_that_cannot_import_is_never_restarted(scene: Scene) -> None:
     scene.imported("flask")
     scene.warm.on_report(Message(ReloadReport.NOT_WARM, "importing flask left a thread running"))
     scene.ended("ended with exit code 0")
     assert scene.warm.source()[1] == "cold: importing flask left a thread running"
 
 
-def test_reload_cold_makes_no_template(world: World) -> None:
+def test_reload_cold_starts_no_template(world: World) -> None:
     scene = Scene(world, "reload_cold", "1")
     scene.imported("flask")
     assert scene.parts.pool.others == []
     assert scene.warm.source() == (None, "cold: --reload-cold")
 
 
-def test_stale_template_is_given_up_with_its_reason(scene: Scene) -> None:
+def test_stale_template_is_given_up_and_the_reason_logged(scene: Scene) -> None:
     scene.imported("flask")
     template, _ = scene.template()
     scene.warm.forget("flask.py")

@@ -50,10 +50,10 @@ def no_more(self, path, *more):
         failed.append(path)
         raise OSError(errno.ENOSPC, "limit")
     return add(self, path, *more)
-def probe(folder):
+def probe(directory):
     if failed:
         raise OSError(errno.ENOSPC, "limit")
-    ask(folder)
+    ask(directory)
 InotifyFD.add_callback, watcher.probe = no_more, probe
 """
 
@@ -62,9 +62,9 @@ import os
 from iotax._reload import watcher
 follow = watcher.Notified.follow
 def late(self, snapshot):
-    for folder in snapshot.folders:
-        if folder.endswith("new") and not os.path.exists(folder + "/late.py"):
-            open(folder + "/late.py", "w").close()
+    for directory in snapshot.directories:
+        if directory.endswith("new") and not os.path.exists(directory + "/late.py"):
+            open(directory + "/late.py", "w").close()
     follow(self, snapshot)
 watcher.Notified.follow = late
 """
@@ -141,7 +141,9 @@ def begun(
     return begin
 
 
-def test_a_new_file_a_write_and_a_deletion(begun: Callable[..., Watch], project: Path) -> None:
+def test_a_new_a_written_and_a_deleted_file_are_reported(
+    begun: Callable[..., Watch], project: Path
+) -> None:
     watch = begun()
     put(project / "main.py", "1")
     assert watch.changes() == [(CREATED, "main.py")]
@@ -151,7 +153,7 @@ def test_a_new_file_a_write_and_a_deletion(begun: Callable[..., Watch], project:
     assert watch.changes() == [(DELETED, "main.py")]
 
 
-def test_a_file_that_an_editor_puts_in_its_place(
+def test_a_file_that_an_editor_replaces_is_reported_as_modified(
     begun: Callable[..., Watch], project: Path
 ) -> None:
     put(project / "main.py", "1")
@@ -160,14 +162,14 @@ def test_a_file_that_an_editor_puts_in_its_place(
     assert watch.changes() == [(MODIFIED, "main.py")]
 
 
-def test_a_move(begun: Callable[..., Watch], project: Path) -> None:
+def test_a_moved_file_is_reported(begun: Callable[..., Watch], project: Path) -> None:
     put(project / "old.py", "1")
     watch = begun()
     (project / "old.py").rename(project / "new.py")
     watch.until((DELETED, "old.py"), (CREATED, "new.py"))
 
 
-def test_what_is_left_out_is_not_told(begun: Callable[..., Watch], project: Path) -> None:
+def test_excluded_files_are_not_reported(begun: Callable[..., Watch], project: Path) -> None:
     (project / "venv").mkdir()
     (project / "package").mkdir()
     watch = begun()
@@ -177,7 +179,7 @@ def test_what_is_left_out_is_not_told(begun: Callable[..., Watch], project: Path
     assert watch.changes() == [(CREATED, "last.py")]
 
 
-def test_new_folders_are_watched(begun: Callable[..., Watch], project: Path) -> None:
+def test_new_directories_are_watched(begun: Callable[..., Watch], project: Path) -> None:
     watch = begun()
     (project / "a/b").mkdir(parents=True)
     put(project / "a/b/x.py", "1")
@@ -203,7 +205,9 @@ def test_a_checkout_is_one_batch(begun: Callable[..., Watch], project: Path) -> 
     assert watch.changes() == [(CREATED, "last.py")]
 
 
-def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], project: Path) -> None:
+def test_a_directory_that_is_deleted_and_recreated_is_watched_again(
+    begun: Callable[..., Watch], project: Path
+) -> None:
     (project / "a").mkdir()
     put(project / "a/x.py", "1")
     watch = begun()
@@ -217,27 +221,27 @@ def test_a_folder_that_vanishes_and_comes_back(begun: Callable[..., Watch], proj
 
 
 @pytest.mark.parametrize("name", ["", "below"])
-def test_a_folder_that_comes_back_as_the_same_one_is_watched_again(
+def test_a_recreated_directory_with_the_same_inode_is_watched_again(
     begun: Callable[..., Watch], tmp_path: Path, name: str
 ) -> None:
     """The file system reuses its inode for the next directory, so nothing seems to have changed."""
     root = tmp_path / "root"
-    folder = root / name
-    folder.mkdir(parents=True)
-    put(folder / "x.py", "")
+    directory = root / name
+    directory.mkdir(parents=True)
+    put(directory / "x.py", "")
     watch = begun(root)
     for text in map(str, range(8, 12)):
-        shutil.rmtree(folder)
-        folder.mkdir()
-        put(folder / "x.py", text)
+        shutil.rmtree(directory)
+        directory.mkdir()
+        put(directory / "x.py", text)
         while (DELETED, "x.py") in watch.changes():
             pass
-        put(folder / "x.py", text + " and more")
+        put(directory / "x.py", text + " and more")
         watch.until((MODIFIED, "x.py"))
 
 
 @pytest.mark.parametrize("how", ["removed", "moved"])
-def test_the_watched_folder_itself_vanishes_and_comes_back(
+def test_the_root_directory_is_watched_again_after_it_comes_back(
     begun: Callable[..., Watch], tmp_path: Path, how: str
 ) -> None:
     root = tmp_path / "root"
@@ -253,7 +257,9 @@ def test_the_watched_folder_itself_vanishes_and_comes_back(
     watch.until((MODIFIED, "x.py"))
 
 
-def test_what_a_link_leads_to(begun: Callable[..., Watch], project: Path, tmp_path: Path) -> None:
+def test_targets_of_links_are_watched(
+    begun: Callable[..., Watch], project: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     (other / "below").mkdir(parents=True)
     (project / "link").symlink_to(other)
@@ -262,7 +268,9 @@ def test_what_a_link_leads_to(begun: Callable[..., Watch], project: Path, tmp_pa
     assert watch.changes() == [(CREATED, "x.py")]
 
 
-def test_several_folders(begun: Callable[..., Watch], project: Path, tmp_path: Path) -> None:
+def test_several_root_directories_are_watched(
+    begun: Callable[..., Watch], project: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     watch = begun(project, other)
@@ -272,7 +280,7 @@ def test_several_folders(begun: Callable[..., Watch], project: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EMFILE"])
-def test_at_the_kernels_limit_it_looks_by_itself(
+def test_watcher_polls_when_the_kernels_limit_is_reached(
     watch: Callable[..., Watch], project: Path, name: str
 ) -> None:
     one = watch(project, first=LIMIT_REACHED.format(name=name))
@@ -284,31 +292,33 @@ def test_at_the_kernels_limit_it_looks_by_itself(
     assert one.changes() == [(CREATED, "main.py")]
 
 
-def test_the_limit_can_be_reached_later(watch: Callable[..., Watch], project: Path) -> None:
+def test_watcher_polls_when_the_limit_is_reached_later(
+    watch: Callable[..., Watch], project: Path
+) -> None:
     (project / "a").mkdir()
     one = watch(project, first=LIMIT_REACHED_LATER)
     assert one.message().kind == ReloadReport.WATCHING
     (project / "a/one_too_many").mkdir()
-    assert "limit on watched folders" in one.message().text
+    assert "limit on watched directories" in one.message().text
     put(project / "a/one_too_many/x.py", "1")
     one.until((CREATED, "x.py"))
 
 
-def test_without_watchdog_it_looks_by_itself(watch: Callable[..., Watch], project: Path) -> None:
+def test_watcher_polls_without_watchdog(watch: Callable[..., Watch], project: Path) -> None:
     one = watch(project, first="sys.modules['watchdog'] = None")
     assert one.message().kind == ReloadReport.WATCHING
     put(project / "main.py", "1")
     assert one.changes() == [(CREATED, "main.py")]
 
 
-def test_it_ends_with_the_supervisor(watch: Callable[..., Watch], project: Path) -> None:
+def test_watcher_exits_with_the_supervisor(watch: Callable[..., Watch], project: Path) -> None:
     one = watch(project)
     assert one.message().kind == ReloadReport.WATCHING
     one.channel.close()
     assert one.process.wait(patience.SECONDS) == 0
 
 
-def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
+def test_files_created_in_a_new_directory_before_it_is_watched_are_reported(
     watch: Callable[..., Watch], project: Path
 ) -> None:
     one = watch(project, first=WRITTEN_BEFORE_IT_IS_WATCHED)
@@ -323,13 +333,15 @@ def test_what_comes_into_a_new_folder_before_it_is_watched_is_seen(
     assert [Path(path).name for path in seen] == ["first.py", "late.py"]
 
 
-def test_the_message_of_a_batch_is_bounded(watch: Callable[..., Watch], project: Path) -> None:
-    folder = project / ("x" * 200) / ("y" * 200) / ("z" * 200)
+def test_the_message_of_a_batch_has_a_maximum_length(
+    watch: Callable[..., Watch], project: Path
+) -> None:
+    directory = project / ("x" * 200) / ("y" * 200) / ("z" * 200)
     one = watch(project)
     assert one.message().kind == ReloadReport.WATCHING
-    folder.mkdir(parents=True)
+    directory.mkdir(parents=True)
     for number in range(300):
-        put(folder / f"{'m' * 200}{number}.py", "")
+        put(directory / f"{'m' * 200}{number}.py", "")
     total = 0
     while total < 300:
         message = one.message()

@@ -74,7 +74,7 @@ print("done")
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("patch", PATCHES)
-def test_a_thread_is_one_of_the_operating_system(patch: str, when: str) -> None:
+def test_threads_are_native_threads_in_patched_programs(patch: str, when: str) -> None:
     """Whether iotax is imported before the patch (command) or after it (serve())."""
     if patch in ("gevent", "eventlet") and importlib.util.find_spec(patch) is None:
         pytest.skip(f"{patch} is not installed")

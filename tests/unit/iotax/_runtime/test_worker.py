@@ -79,7 +79,7 @@ def test_the_sockets_are_the_workers(worker: type[ScriptedWorker]) -> None:
             assert os.get_blocking(duplicate) is False
 
 
-def test_former_handlers_come_back(worker: type[ScriptedWorker]) -> None:
+def test_handlers_are_restored_at_the_end(worker: type[ScriptedWorker]) -> None:
     def mine(number: int, frame: object) -> None:
         raise AssertionError(number)
 
@@ -107,7 +107,7 @@ def test_former_handlers_come_back(worker: type[ScriptedWorker]) -> None:
     assert worker.made[0].calls == ["install", "script", "restore", "now"]
 
 
-def test_handlers_come_back_when_the_loop_cannot_be_set_up(worker: type[ScriptedWorker]) -> None:
+def test_handlers_are_restored_when_the_loop_cannot_be_set_up(worker: type[ScriptedWorker]) -> None:
     def script(made: ScriptedWorker) -> None:
         raise OSError("no descriptors left")
 
@@ -128,7 +128,7 @@ def test_in_another_thread_no_signal_is_touched(worker: type[ScriptedWorker]) ->
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_thread_that_does_not_come_back_is_reported(
+def test_a_thread_that_does_not_return_is_reported(
     worker: type[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 0.0)
@@ -157,7 +157,7 @@ def test_the_exit_guard_ends_a_process_that_does_not_end(
     source = f"""
 import atexit, sys, threading, types
 extension = types.ModuleType("iotax._iotax")
-vars(extension).update(__version__="0", Worker=0, Page=object)
+vars(extension).update(__version__="0", Worker=0, Scoreboard=object)
 vars(extension).update(ClientDisconnected=0, BodyTimedOut=0, BodyMalformed=0, RequestTimeout=0)
 extension.log = lambda level, text: print(level, text, flush=True)
 extension.flush_log = lambda _: True

@@ -81,7 +81,7 @@ def test_a_response_has_its_parts(client):
         ({"json": 1, "headers": {"Content-Type": "x/y"}}, "x/y", b"1"),
     ],
 )
-def test_content_is_sent_with_its_type(client, more, kind, body):
+def test_a_body_is_sent_with_its_type(client, more, kind, body):
     response = client.post("/", **more)
 
     assert response.headers["Content-Type"] == kind
@@ -116,7 +116,7 @@ def test_responses_of_the_server_itself_are_not_taken_for_responses_to_head(clie
     assert head.body == b""
 
 
-def test_a_refusal_closes_and_the_next_request_has_a_new_connection(client):
+def test_a_rejection_closes_and_the_next_request_opens_a_new_connection(client):
     (refused,) = client.send(b"GET / HTTP/1.1\r\n\r\n")
 
     assert refused.status == 400

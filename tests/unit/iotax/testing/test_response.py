@@ -45,7 +45,7 @@ def test_partial_response_is_none_until_the_connection_ends():
         assert b"hello, the rest!".startswith(response.body)
 
 
-def test_content_that_the_end_delimits_is_complete_unless_it_broke():
+def test_close_delimited_body_is_complete_unless_the_connection_was_reset():
     data = b"HTTP/1.0 200 OK\r\n\r\nall"
 
     assert parse(data) is None

@@ -31,7 +31,7 @@ print(*routes_of(WSGIHandler()))
 """
 
 
-def test_of_flask_those_that_get_can_ask_without_parameters():
+def test_routes_of_flask_are_those_with_get_and_without_parameters():
     app = flask.Flask(__name__)
     app.add_url_rule("/", view_func=print)
     app.add_url_rule("/items", "items", print, methods=["GET", "POST"])
@@ -41,7 +41,7 @@ def test_of_flask_those_that_get_can_ask_without_parameters():
     assert routes_of(app) == ["/", "/items"]
 
 
-def test_inside_of_middleware():
+def test_routes_are_found_inside_middleware():
     class Middleware:
         def __init__(self, app):
             self.app = app
@@ -56,7 +56,7 @@ def test_inside_of_middleware():
     assert routes_of(Middleware(app.wsgi_app)) == ["/inside"]
 
 
-def test_of_django_those_without_parameters():
+def test_routes_of_django_are_those_without_parameters():
     source = DJANGO.replace('path("", None)', 'path("", print)').replace(", None)", ", print)")
     done = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=True
@@ -65,7 +65,7 @@ def test_of_django_those_without_parameters():
     assert done.stdout.split() == ["/", "/about/", "/shop/", "/shop/all", "/shop/list/"]
 
 
-def test_other_applications_have_none():
+def test_other_applications_have_no_routes():
     assert routes_of(lambda environ, start_response: []) == []
 
 

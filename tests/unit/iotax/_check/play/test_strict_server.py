@@ -56,7 +56,7 @@ def test_stream_is_waited_for_once_and_not_blamed(timers):
     assert len(seconds) > 30
 
 
-def test_application_that_has_not_responded_is_waited_for_each_time(timers):
+def test_every_request_waits_for_an_application_that_has_not_responded(timers):
     def application(environ, start_response):
         threading.Event().wait()
 

@@ -40,7 +40,7 @@ def test_findings_give_the_exit_code(found, code, strict_code):
     assert Report("main:app", findings=found, strict=True).exit_code == strict_code
 
 
-def test_a_run_that_shows_nothing_fails():
+def test_a_run_without_successful_requests_fails():
     assert Report("main:app", problem="no request got a 2xx or 3xx").exit_code == 1
 
 

@@ -18,7 +18,7 @@ enum class Framing : std::uint8_t {
   none,         // HEAD, 204 and 304: never a byte
 };
 
-struct AnswerFacts {
+struct ResponseFacts {
   int status = 200;
   bool head_request = false;
   std::optional<std::uint64_t> own_length;     // Content-Length of the application
@@ -33,7 +33,7 @@ struct Decision {
 };
 
 /// Decide when the head of the response is known.
-[[nodiscard]] Decision decide(const AnswerFacts& facts) noexcept;
+[[nodiscard]] Decision decide(const ResponseFacts& facts) noexcept;
 /// Decide an undecided framing when the first byte arrives (`ended` false), or when the response
 /// ends without one.
 [[nodiscard]] Decision decide_late(Version version, bool ended) noexcept;

@@ -1,9 +1,9 @@
 // The table of response framings, from the strongest fact to the weakest.
-#include "core/framing.h"
+#include "core/response_framing.h"
 
 namespace iotax::core {
 
-Decision decide(const AnswerFacts& facts) noexcept {
+Decision decide(const ResponseFacts& facts) noexcept {
   Decision made;
   if (facts.status == 204) {  // RFC 9110 §8.6: no Content-Length
     made.framing = Framing::none;

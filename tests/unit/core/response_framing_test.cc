@@ -1,5 +1,5 @@
 // The framing that follows from the facts of a response.
-#include "core/framing.h"
+#include "core/response_framing.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 namespace iotax::core {
 namespace {
 
-TEST(Framing, FollowsFromTheStrongestFact) {
+TEST(Framing, FollowsTheOrderOfPrecedence) {
   const auto made = [](int status, bool head, std::optional<std::uint64_t> own,
                        std::optional<std::uint64_t> known) {
     return decide({status, head, own, known});

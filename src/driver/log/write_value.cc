@@ -1,0 +1,83 @@
+#include "driver/log/write_value.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <string_view>
+
+#include "core/text.h"
+#include "driver/os/civil_time.h"
+
+namespace iotax::driver {
+namespace {
+
+constexpr std::size_t kNumberBytesMax = 20;
+
+std::uint64_t microseconds(core::Duration value) noexcept {
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(std::chrono::floor<std::chrono::microseconds>(value).count(), 0));
+}
+
+char* write_year(char* to, const CivilTime& t) noexcept {
+  return write_digits(to, static_cast<std::uint64_t>(std::max<std::int64_t>(t.year, 0)), 4);
+}
+
+char* write_clock(char* to, const CivilTime& t) noexcept {
+  to = write_digits(to, t.hour, 2);
+  *to++ = ':';
+  to = write_digits(to, t.minute, 2);
+  *to++ = ':';
+  return write_digits(to, t.second, 2);
+}
+
+}  // namespace
+
+char* write_number(char* to, std::uint64_t value) noexcept {
+  return std::to_chars(to, to + kNumberBytesMax, value).ptr;
+}
+
+char* write_digits(char* to, std::uint64_t value, unsigned digits) noexcept {
+  for (unsigned n = digits; n-- > 0; value /= 10) to[n] = static_cast<char>('0' + value % 10);
+  return to + digits;
+}
+
+char* write_seconds(char* to, core::Duration value) noexcept {
+  static constexpr std::uint64_t kMicro = 1'000'000;
+  const std::uint64_t total = microseconds(value);
+  to = write_number(to, total / kMicro);
+  *to++ = '.';
+  return write_digits(to, total % kMicro, 6);
+}
+
+char* write_time(char* to, core::Duration unix_time, unsigned decimals) noexcept {
+  const auto second = std::chrono::floor<std::chrono::seconds>(unix_time);
+  const CivilTime t = civil_time(second.count());
+  to = write_year(to, t);
+  *to++ = '-';
+  to = write_digits(to, t.month, 2);
+  *to++ = '-';
+  to = write_digits(to, t.day, 2);
+  *to++ = 'T';
+  to = write_clock(to, t);
+  *to++ = '.';
+  const std::uint64_t fraction = microseconds(unix_time - second);
+  return write_digits(to, decimals == 3 ? fraction / 1000 : fraction, decimals);
+}
+
+char* write_clf_time(char* to, core::Duration unix_time) noexcept {
+  static constexpr std::array<std::string_view, 12> kMonths{
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const CivilTime t = civil_time(std::chrono::floor<std::chrono::seconds>(unix_time).count());
+  *to++ = '[';
+  to = write_digits(to, t.day, 2);
+  *to++ = '/';
+  to = core::copy_text(to, kMonths[t.month - 1]);
+  *to++ = '/';
+  to = write_year(to, t);
+  *to++ = ':';
+  to = write_clock(to, t);
+  return core::copy_text(to, " +0000]");
+}
+
+}  // namespace iotax::driver
