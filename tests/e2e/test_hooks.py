@@ -210,11 +210,11 @@ def test_child_exit_has_no_socket(serve, directory):
         "import os\n"
         "def child_exit(info):\n"
         "    found = [os.path.realpath(f'/proc/self/fd/{n}') for n in range(64)]\n"
-        "    print('open', *(os.path.basename(path) for path in found))\n"
+        "    print('open', *(os.path.basename(path) for path in found), 'end')\n"
     )
     server = serve("--workers", "2")
     os.kill(server.wait_for_answers_of(2)[0], signal.SIGKILL)
-    found = server.out.wait_for("^open (.*)$")[1]
+    found = server.out.wait_for("^open (.*) end$")[1]
     assert "pipe" in found, "standard output"
     assert "socket:" not in found
 
