@@ -263,3 +263,51 @@ def test_file_wrapper_sends_the_descriptor_that_fileno_returned(tmp_path: Path) 
     answer = Bridge(app).request()
     others[0].close()
     assert b"of another client" not in [event[-1] for event in answer.events]
+
+
+def test_write_while_a_file_is_examined_sends_the_only_head(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"file")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        writes = start_response("200 OK", [])
+        file = open(tmp_path / "file", "rb")  # noqa: SIM115
+
+        def tell() -> int:
+            writes(b"written, ")
+            return 0
+
+        file.tell = tell  # type: ignore[method-assign]
+        return environ["wsgi.file_wrapper"](file)
+
+    answer = Bridge(app).request()
+    assert answer.status == "200 OK"
+    assert answer.body == b"written, file"
+
+
+def test_write_while_an_empty_response_waits_sends_the_only_head() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    late: list[Late] = []
+
+    def slow() -> bytes:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+        return b"slow"
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        writes = start_response("200 OK", [])
+
+        def nothing() -> Iterator[bytes]:
+            late.append(Late(lambda: environ["wsgi.input"].read(4)))
+            assert inside.wait(PATIENCE)
+            late.append(Late(lambda: writes(b"late")))
+            assert late[1].tried.wait(PATIENCE)
+            go_on.set()
+            yield from ()
+
+        return nothing()
+
+    answer = Bridge(app).request(pieces=[slow, b"next"], size_known=False)
+    for one in late:
+        one.ended()
+    assert answer.status == "200 OK"
+    assert answer.body in (b"late", b"")
