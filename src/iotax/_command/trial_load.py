@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 from iotax._app.load_error import LoadError
@@ -20,6 +19,7 @@ from iotax._config.options import Config
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
 from iotax._runtime import native
+from iotax._runtime.process_exit import exit_now
 
 # A report: the kind, text, and its end.
 _LOADED, _FAILED, _END = b"+", b"-", b"\0"
@@ -99,17 +99,10 @@ def _load_and_exit(config: Config, parent: int, writing: int) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
-        _flush(sys.stdout.flush, sys.stderr.flush)
-        os._exit(code)
+        exit_now(code)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _flush(*streams: Callable[[], object]) -> None:
-    for flush in streams:
-        with contextlib.suppress(Exception):
-            flush()
