@@ -70,4 +70,6 @@ def test_the_commands_of_the_documentation_serve_an_application(
 def test_the_documentation_names_the_options_about_threads() -> None:
     only_for_iotax("it is the documentation of iotax")
     options = page("reference/options.md")
-    assert re.search(r"^\| `--threads` \| `IOTAX_THREADS` \| 1 \|", options, re.MULTILINE)
+    assert re.search(
+        r"^\| `--threads` \| `IOTAX_THREADS` \| `threads` \| no \| 1 \|", options, re.MULTILINE
+    )

@@ -61,7 +61,7 @@ def test_python_code_is_interrupted(serve, path):
     server.err.wait_for(r'hangs\.py", line \d+, in (app|hang_in_python)')
     for _ in range(9):
         is_answered(server)
-    assert "did not return" not in server.err.text
+    assert "has not come back" not in server.err.text
 
 
 def test_a_view_may_catch_the_exception(serve):
@@ -105,7 +105,7 @@ def test_a_lost_thread(serve):
     """With eight threads, a lost one is replaced; the only one is not."""
     server = serve("--request-timeout-grace", LIMIT)
     has_timed_out(server, "/lock")
-    server.err.wait_for(r"Thread iotax-\d did not return")
+    server.err.wait_for(r"Thread iotax-\d has not come back")
     if server.threads == 1:
         server.err.wait_for("CRITICAL.*restart it")
     else:
@@ -178,7 +178,7 @@ def test_the_only_thread_is_lost(supervised):
         assert one.answer().status == 504
         waiting = other.answer()
         assert (waiting.status, waiting.get("Retry-After")) == (503, "1")
-    is_replaced(server, "iotax-0 did not return .*GET /lock")
+    is_replaced(server, "iotax-0 has not come back .*GET /lock")
 
 
 def test_the_gil_is_kept_for_long(supervised):

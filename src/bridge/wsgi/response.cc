@@ -161,7 +161,8 @@ Ended iterate(Request& request, PyObject* result) {
   }
   if (request.head == Head::ready) {
     const ExchangeGuard use{request};
-    request.send_head(*use.exchange(), known_length(request, 0));  // beyond 5.7
+    if (request.head == Head::ready)  // write() in another thread may have sent it meanwhile
+      request.send_head(*use.exchange(), known_length(request, 0));  // beyond 5.7
   }
   return Ended::at_end;
 }
@@ -175,6 +176,9 @@ std::optional<Ended> send_file(Request& request, PyObject* wrapper) {
   const std::uint64_t length =
       std::min(part->length, request.fields.length().value_or(part->length));
   const ExchangeGuard use{request};
+  // file_part() ran code of the application, and the guard may have waited: write() in it, or in
+  // another thread, may have sent the head.
+  if (request.head != Head::ready) return std::nullopt;
   request.send_head(*use.exchange(), request.without_body && !request.is_head
                                          ? std::nullopt
                                          : std::optional{part->length});

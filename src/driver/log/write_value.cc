@@ -77,7 +77,8 @@ char* write_clf_time(char* to, core::Duration unix_time) noexcept {
   to = write_year(to, t);
   *to++ = ':';
   to = write_clock(to, t);
-  return core::copy_text(to, " +0000]");
+  static constexpr std::string_view kUtc = " +0000]";
+  return std::copy(kUtc.begin(), kUtc.end(), to);
 }
 
 }  // namespace iotax::driver

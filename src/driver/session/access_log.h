@@ -40,14 +40,15 @@ class AccessLog {
   /// A request of `s` begins; `fields`: what is known of its head. By the leader.
   void begin(Session& s, std::span<const core::Field> fields) {
     Stream<E>& stream = s.stream;
+    stream.status = 0;
+    if (names_traces_) stream.trace.assign(core::trace_parent_of(fields));
+    if (!config_.access_log) return;  // what follows is only for the line
     stream.began_at = s.link.machine.head_since();
     stream.called_at = core::kNever;
-    stream.status = 0;
     stream.request_bytes = stream.response_bytes = 0;
     stream.end = End::complete;
     stream.server_responds = false;
     stream.error.assign({});
-    if (names_traces_) stream.trace.assign(core::trace_parent_of(fields));
     for (CollectedValue& value : stream.collected) value.there = false;
   }
 
@@ -93,14 +94,7 @@ class AccessLog {
   /// The process exits while a thread still runs the request of `s` and may be finishing it: log
   /// the request, unless the thread does. By the leader, who does not own `s`.
   void log_lent(Session& s, core::Instant now) {
-    switch (take(s)) {
-      case Line::none:
-        return;
-      case Line::held:
-        return write_held(s, now);
-      case Line::owed:
-        break;
-    }
+    if (!take_owed(s, now)) return;
     AccessEntry entry = entry_of(s, now);
     const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
@@ -110,20 +104,18 @@ class AccessLog {
   }
 
  private:
-  [[nodiscard]] Line take(Session& s) noexcept {
-    if (!config_.access_log) return Line::none;
-    return s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
+  /// Whether the caller must make the line of the request of `s`; true once. Writes a line that is
+  /// held.
+  [[nodiscard]] bool take_owed(Session& s, core::Instant now) {
+    if (!config_.access_log) return false;
+    const Line line = s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
+    if (line == Line::held) [[unlikely]]
+      write_held(s, now);
+    return line == Line::owed;
   }
 
   void log(Session& s, core::Instant now, bool in_call, bool interrupted) {
-    switch (take(s)) {
-      case Line::none:
-        return;
-      case Line::held:
-        return write_held(s, now);
-      case Line::owed:
-        break;
-    }
+    if (!take_owed(s, now)) return;
     const core::Head& head = s.link.machine.head();
     AccessEntry entry = entry_of(s, now);
     entry.method = head.method;

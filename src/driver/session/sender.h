@@ -137,10 +137,7 @@ class Sender {
       moved += skip + kept;
       if (skip + kept < slice.bytes.size()) break;
     }
-    // Another thread may have found the connection broken meanwhile, and have cleared the outbox
-    // before bytes of this send were kept in it.
-    if (!s.link.disconnected.load(std::memory_order_relaxed) && s.link.backlogged() &&
-        s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
+    if (s.link.backlogged() && s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
       s.link.disconnected.store(true, std::memory_order_relaxed);
       s.link.outbox->clear();
     }

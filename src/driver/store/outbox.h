@@ -49,10 +49,12 @@ class Outbox {
   ~Outbox() { clear(); }
   Outbox(Outbox&&) = delete;
 
-  /// Copy as much of `bytes` as memory and temporary files have room for. Returns how many bytes.
+  /// Copy as much of `bytes` as memory and temporary files have room for. Returns how many bytes;
+  /// after clear() all of them, which are discarded.
   std::size_t append_what_fits(std::span<const std::byte> bytes, core::Instant now) {
     if (bytes.empty()) return 0;
     const std::lock_guard lock(mutex_);
+    if (cleared_) return bytes.size();
     std::size_t kept = append_memory(bytes, memory_room(bytes.size()), now);
     if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept), now);
     if (kept == 0 && pieces_.empty()) {  // otherwise the response would never make progress
@@ -71,6 +73,7 @@ class Outbox {
   void append_file(UniqueFd file, std::uint64_t offset, std::uint64_t length, core::Instant now) {
     if (length == 0) return;
     const std::lock_guard lock(mutex_);
+    if (cleared_) return;
     budget_.descriptors.add();
     pieces_.push_back(Piece{Kind::file, {}, std::move(file), offset, length});
     grow(length, now);
@@ -88,9 +91,12 @@ class Outbox {
     return drained;
   }
 
-  /// Discard everything. Mark the session as disconnected before.
+  /// Discard everything, also what is appended later: another thread that has not noticed the end
+  /// of the connection must not send bytes in place of the lost ones. Mark the session as
+  /// disconnected before.
   void clear() {
     const std::lock_guard lock(mutex_);
+    cleared_ = true;
     while (!pieces_.empty()) drop_front();
     spool_.clear();
     memory_bytes_ = 0;
@@ -322,6 +328,7 @@ class Outbox {
   std::uint64_t memory_reserved_ = 0;  // from the budget
   SpoolQueue<E> spool_;
   bool copy_by_hand_ = false;
+  bool cleared_ = false;
   bool began_ = false;
   const core::Duration look_every_;
   core::TransferRate rate_;

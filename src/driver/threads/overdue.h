@@ -255,7 +255,7 @@ class Overdue {
       return threads_.half_lost(locked);
     });
     update_accepting(lead);
-    std::string text = "iotax-" + std::to_string(thread) + " did not return within " +
+    std::string text = "iotax-" + std::to_string(thread) + " has not come back within " +
                        std::to_string(config_.timeout_grace / 1ms) +
                        " ms after --request-timeout (--request-timeout-grace)";
     if (const std::optional<Running> call = threads_[thread].call.read()) {

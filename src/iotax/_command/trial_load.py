@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 from iotax._app.hooks import Hooks
@@ -22,6 +21,7 @@ from iotax._config.sources import Settings
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
 from iotax._runtime import native
+from iotax._runtime.process_exit import exit_now
 
 # A report: the kind, text, and its end.
 _LOADED, _FAILED, _END = b"+", b"-", b"\0"
@@ -108,17 +108,10 @@ def _load_and_exit(settings: Settings, owner: User | None, parent: int, writing:
     except BaseException:
         traceback.print_exc()
     finally:
-        _flush(sys.stdout.flush, sys.stderr.flush)
-        os._exit(code)
+        exit_now(code)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _flush(*streams: Callable[[], object]) -> None:
-    for flush in streams:
-        with contextlib.suppress(Exception):
-            flush()

@@ -1,4 +1,5 @@
-"""The settings file as it grows: keys with values that this version accepts, and what is left out.
+"""A settings file under construction: keys with values that this version accepts, and the settings
+of the source that it leaves out.
 
 Asks the table of options whether a key exists and takes a value, so a later version with more
 options carries more over. Does not know any other server.

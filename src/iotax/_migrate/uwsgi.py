@@ -206,7 +206,7 @@ ROWS: Final[Mapping[str, Row]] = {
     # Files
     "static-map": Row("static", "/prefix=DIRECTORY"),
 }
-# Patterns of names, and the reason why there is no counterpart. The first that fits counts.
+# Patterns of names, each with the reason why iotax has no counterpart. The first match applies.
 GROUPS: Final[tuple[tuple[str, str], ...]] = (
     ("cheap cheaper* idle die-on-idle", "the number of workers does not follow the load"),
     ("*cron*", "use cron, or a timer of systemd"),
@@ -221,7 +221,7 @@ GROUPS: Final[tuple[tuple[str, str], ...]] = (
         "use a proxy or load balancer",
     ),
     ("https* ssl-* suwsgi-* sni*", TLS),
-    ("httprouter http-*", "the listeners speak HTTP, there is no router process"),
+    ("httprouter http-*", "workers accept HTTP connections themselves, without a router process"),
     ("fastcgi-* scgi-* raw-* udp multicast* protocol socket-protocol", _HTTP_ONLY),
     ("*static* *serve-mode mime* honour-range disable-sendfile", _FILES),
     ("offload-*", "not needed: an application thread does not wait for clients"),

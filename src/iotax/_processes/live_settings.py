@@ -10,7 +10,7 @@ from collections.abc import Callable
 from iotax._app import working_directory
 from iotax._config.environment import Environment
 from iotax._config.errors import ConfigError, OptionError
-from iotax._config.options import Config
+from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._processes.target import Target
@@ -73,5 +73,5 @@ class LiveSettings:
             raise found.explained(error) from None
 
 
-def _of_log(config: Config) -> tuple[str, bool, str]:
-    return config.log_level, config.access_log, config.color
+def _of_log(config: Config) -> list[object]:
+    return [getattr(config, name) for name, row in OPTIONS.items() if row.section == "Logs"]

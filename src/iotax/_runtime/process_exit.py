@@ -2,7 +2,7 @@
 
 import os
 import threading
-from typing import Final
+from typing import Final, NoReturn
 
 from iotax import _iotax
 from iotax._log import server_log
@@ -50,7 +50,7 @@ class ExitGuard:
         exit_now(self._code)
 
 
-def exit_now(code: int) -> None:
+def exit_now(code: int) -> NoReturn:
     """End the process without finalizing Python, which could crash while a thread of the
     application runs. Write the log and standard output first, within a time limit."""
     server_log.flush()

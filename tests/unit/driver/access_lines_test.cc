@@ -488,26 +488,22 @@ TEST(AccessLines, MeasureByTheWorkersClock) {
         return e.abort();
       e.finish();
     };
-    rig.app.views["/long"] = [](Exchange& e) {
-      core::ResponseHead head;
-      head.status = "200 OK";
-      head.content_bytes = 2;
-      e.respond(head);
-      e.body(std::as_bytes(std::span("....", 4)));
-      e.finish();
+    const auto sends_4_bytes_of = [](std::uint64_t length) {
+      return [length](Exchange& e) {
+        core::ResponseHead head;
+        head.status = "200 OK";
+        head.content_bytes = length;
+        e.respond(head);
+        e.body(std::as_bytes(std::span("....", 4)));
+        e.finish();
+      };
     };
+    rig.app.views["/long"] = sends_4_bytes_of(2);
+    rig.app.views["/short"] = sends_4_bytes_of(9);
     rig.app.views["/304"] = [](Exchange& e) {
       core::ResponseHead head;
       head.status = "304 Not Modified";
       e.respond(head);
-      e.finish();
-    };
-    rig.app.views["/short"] = [](Exchange& e) {
-      core::ResponseHead head;
-      head.status = "200 OK";
-      head.content_bytes = 9;
-      e.respond(head);
-      e.body(std::as_bytes(std::span("....", 4)));
       e.finish();
     };
     ScriptedClient client;

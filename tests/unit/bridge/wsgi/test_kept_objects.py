@@ -51,6 +51,18 @@ class Late:
         assert not self.thread.is_alive()
 
 
+class HeldPiece:
+    """A piece of the body that arrives after `go_on`; `inside` is set while a thread waits."""
+
+    def __init__(self, piece: bytes) -> None:
+        self.inside, self.go_on, self.piece = threading.Event(), threading.Event(), piece
+
+    def __call__(self) -> bytes:
+        self.inside.set()
+        assert self.go_on.wait(PATIENCE)
+        return self.piece
+
+
 def write(_environ: Any, write: Any, _start: Any) -> Any:
     return write(b"<for the first client>")
 
@@ -198,22 +210,17 @@ def test_every_kept_object_raises_after_the_end(body: dict[str, Any]) -> None:
 
 def test_late_threads_do_not_delay_the_end_of_a_request() -> None:
     """A call that is using the exchange completes; calls that wait for it raise."""
-    inside, go_on = threading.Event(), threading.Event()
+    slow = HeldPiece(b"slow")
     late: list[Late] = []
-
-    def slow() -> bytes:
-        inside.set()
-        assert go_on.wait(PATIENCE)
-        return b"slow"
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         stream = environ["wsgi.input"]
         late.append(Late(lambda: stream.read(4)))
-        assert inside.wait(PATIENCE)
+        assert slow.inside.wait(PATIENCE)
         late.append(Late(stream.read))
         assert late[1].tried.wait(PATIENCE)
-        go_on.set()  # without a pause: the request ends before the others run
+        slow.go_on.set()  # without a pause: the request ends before the others run
         return []
 
     answer = Bridge(app).request(pieces=[slow, b"next"], size_known=False)
@@ -263,3 +270,46 @@ def test_file_wrapper_sends_the_descriptor_that_fileno_returned(tmp_path: Path) 
     answer = Bridge(app).request()
     others[0].close()
     assert b"of another client" not in [event[-1] for event in answer.events]
+
+
+def test_write_while_a_file_is_examined_sends_the_only_head(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"file")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        writes = start_response("200 OK", [])
+        file = open(tmp_path / "file", "rb")  # noqa: SIM115
+
+        def tell() -> int:
+            writes(b"written, ")
+            return 0
+
+        file.tell = tell  # type: ignore[method-assign]
+        return environ["wsgi.file_wrapper"](file)
+
+    answer = Bridge(app).request()
+    assert answer.status == "200 OK"
+    assert answer.body == b"written, file"
+
+
+def test_write_while_an_empty_response_waits_sends_the_only_head() -> None:
+    slow = HeldPiece(b"slow")
+    late: list[Late] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        writes = start_response("200 OK", [])
+
+        def nothing() -> Iterator[bytes]:
+            late.append(Late(lambda: environ["wsgi.input"].read(4)))
+            assert slow.inside.wait(PATIENCE)
+            late.append(Late(lambda: writes(b"late")))
+            assert late[1].tried.wait(PATIENCE)
+            slow.go_on.set()
+            yield from ()
+
+        return nothing()
+
+    answer = Bridge(app).request(pieces=[slow, b"next"], size_known=False)
+    for one in late:
+        one.ended()
+    assert answer.status == "200 OK"
+    assert answer.body in (b"late", b"")

@@ -107,7 +107,7 @@ TEST(Deadlines, AreEnforcedWhileACallHoldsTheLock) {
   rig.sys.after(6500ms, [&] { EXPECT_TRUE(has(waiting.received(), "HTTP/1.1 503 ")); });
   rig.stop_after(11s);
   rig.run();
-  EXPECT_TRUE(logged(rig, "Thread iotax-0 did not return within 5000 ms"));
+  EXPECT_TRUE(logged(rig, "Thread iotax-0 has not come back within 5000 ms"));
 }
 
 TEST(Deadlines, AStalledResponseIsVisiblyTruncated) {

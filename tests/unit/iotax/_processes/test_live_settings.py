@@ -128,6 +128,9 @@ def test_log_is_opened_again_only_if_its_settings_change(
     world.settings_read = changed("log_level", "error")
     world.turn(signal.SIGHUP)
     assert [config.log_level for config in opened] == ["error"]
+    world.settings_read = changed("log_level", "error", "log_format", "json")
+    world.turn(signal.SIGHUP)
+    assert [config.log_format for config in opened] == ["text", "json"]
 
 
 def test_directory_that_cannot_be_entered_changes_nothing(
