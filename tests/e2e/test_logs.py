@@ -1,6 +1,5 @@
 """The logs as programs read them: formats, records, ids, and where they go."""
 
-import json
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import patience
+from support import log_records, patience
 from support.server import LISTENING, run_command
 from support.terminal import Terminal
 from support.wire import Connection
@@ -18,39 +17,15 @@ from support.wire import Connection
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
-# The keys of an access line, in their order.
-KEYS = [
-    *("timestamp", "severity", "message", "logger", "process.pid", "iotax.worker"),
-    *("iotax.request_id", "trace_id", "span_id", "trace_flags", "client.address", "client.port"),
-    *("network.peer.address", "network.peer.port", "network.transport", "network.protocol.name"),
-    *("network.protocol.version", "http.request.method", "url.scheme", "url.path", "url.query"),
-    *("server.address", "server.port", "user_agent.original", "http.request.header.referer"),
-    *("http.request.body.size", "http.response.status_code", "http.response.body.size"),
-    *("http.server.request.duration", "iotax.receive.duration", "iotax.queue.duration"),
-    *("iotax.app.duration", "iotax.by", "iotax.end", "error.type", "iotax.cut"),
-]
+KEYS = list(log_records.ACCESS)
 
 
 def records(text: str) -> list[dict[str, Any]]:
-    """The lines, each one JSON object in ASCII without null and in one write to a pipe."""
-    assert text.isascii()
-    found = [json.loads(line, object_pairs_hook=unique) for line in text.splitlines()]
-    assert None not in [value for record in found for value in record.values()]
-    return found
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    assert len(set(keys)) == len(keys)
-    return dict(pairs)
+    return log_records.records(text, log_records.SERVER)
 
 
 def access_records(text: str) -> list[dict[str, Any]]:
-    assert max(len(line) for line in text.splitlines()) < 4096
-    found = records(text)
-    for record in found:
-        assert list(record) == [key for key in KEYS if key in record]
-    return found
+    return log_records.records(text, log_records.ACCESS)
 
 
 # ---- formats
@@ -291,13 +266,51 @@ def test_a_load_error_is_one_record(project, workers):
     assert "\nFix:" in last["message"]
 
 
-def test_records_on_a_terminal_have_no_colors(project):
+@pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "0")], ids=str)
+def test_records_on_a_terminal_have_no_colors(project, options):
     with Terminal(
-        *("main", "--log-format", "json", "--port", "0"), cwd=project("main", TELLS)
+        *("main", "--log-format", "json", "--port", "0", *options), cwd=project("main", TELLS)
     ) as terminal:
         terminal.shown.wait_for("Press Ctrl-C to stop")
-    assert "\x1b" not in terminal.shown.text
-    assert len(records(terminal.shown.text.replace("\r", ""))) >= 5
+        terminal.type(b"\x03")
+        terminal.process.wait(patience.SECONDS)
+        shown = terminal.shown.wait_for_end()
+    assert "\x1b" not in shown
+    echo, _, rest = shown.replace("\r", "").partition("^C")
+    assert len(records(echo + rest)) >= 6
+
+
+def test_all_that_reload_tells_is_a_record(start, project):
+    directory = project("main", TELLS)
+    main = directory / "main.py"
+    server = start(
+        *("main", "--reload", "--log-format", "json"), cwd=directory, env={"IOTAX_THREDS": "2"}
+    )
+    with Connection(server.port) as connection:
+        connection.ask("/fails")
+    for broken, word in [("import nothing_of_that_name\n", "Fix:"), ("def\n", "SyntaxError")]:
+        main.write_text(broken)
+        server.err.wait_for(word)
+    main.write_text(TELLS)
+    server.err.wait_for('"message":"Reloaded')
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 200
+    server.stop()
+    assert [line["iotax.end"] for line in access_records(server.out.wait_for_end())] == [
+        *("app_error", "complete")
+    ]
+    found = records(server.err.wait_for_end())
+    messages = {record["message"]: record["severity"] for record in found}
+    assert [text for text in messages if text.startswith("Running main")]
+    (warned,) = [text for text in messages if "IOTAX_THREDS" in text]
+    assert messages[warned] == "WARNING"
+    (failed,) = [text for text in messages if "LookupError: no" in text]
+    assert messages[failed] == "ERROR"
+    assert failed.count("\n") >= 2
+    for missing in ("nothing_of_that_name", "SyntaxError"):
+        (told,) = [text for text in messages if missing in text]
+        assert messages[told] == "ERROR"
+        assert "\n" in told
 
 
 ERRORS = """
@@ -350,22 +363,22 @@ def test_wsgi_errors_is_written_as_it_is(start, project, format):
 # ---- where they go
 
 
+@pytest.mark.parametrize("format", ["text", "json"])
 @pytest.mark.parametrize("kind", ["file", "pipe", "socket"])
-def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(start, project, tmp_path, kind):
+def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(
+    start, project, tmp_path, kind, format
+):
     ours, theirs = socket.socketpair()
     with ours, theirs, open(tmp_path / "log", "wb") as file:
         ours.settimeout(patience.SECONDS)
         read_end, write_end = os.pipe()
         given = {"file": file.fileno(), "pipe": write_end, "socket": theirs.fileno()}[kind]
         server = start(
-            *("main", "--log-format", "json", "--access-logfile", "/dev/stdout"),
+            *("main", "--log-format", format, "--access-logfile", "/dev/stdout"),
             cwd=project("main", TELLS),
             stdout=given,
         )
-        with Connection(server.port) as connection:
-            connection.ask("/before")
-            server.send_signal(signal.SIGUSR1)
-            connection.ask("/after")
+        ask_around_usr1(server)
         server.stop()
         os.close(write_end)
         written = {
@@ -374,4 +387,34 @@ def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(start, project, t
             "socket": lambda: ours.recv(65536),
         }[kind]()
         os.close(read_end)
-    assert [line["url.path"] for line in access_records(written.decode())] == ["/before", "/after"]
+    text = written.decode()
+    if format == "json":
+        assert [line["url.path"] for line in access_records(text)] == ["/before", "/after"]
+    else:
+        line = rf'{TIME}Z 127\.0\.0\.1:\d+ - "GET /(before|after) HTTP/1\.1" 200 OK .*\n'
+        assert re.fullmatch(f"({line}){{2}}", text)
+    assert "ERROR" not in server.err.wait_for_end()
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("kind", ["closed", "without a reader"])
+def test_the_server_serves_if_dev_stdout_leads_nowhere(start, project, kind, format):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    server = start(
+        *("main", "--log-format", format, "--access-logfile", "/dev/stdout"),
+        cwd=project("main", TELLS),
+        stdout=write_end,
+        before_start=(lambda: os.close(1)) if kind == "closed" else None,
+    )
+    os.close(write_end)
+    ask_around_usr1(server)
+    server.stop()
+    assert "ERROR" not in server.err.wait_for_end()
+
+
+def ask_around_usr1(server) -> None:
+    with Connection(server.port) as connection:
+        assert connection.ask("/before").status == 200
+        server.send_signal(signal.SIGUSR1)
+        assert connection.ask("/after").status == 200
