@@ -14,9 +14,6 @@
 namespace iotax::driver {
 namespace {
 
-/// In place of the duration of the call until it is known. No other part of a line writes it.
-constexpr char kAppFollows = '\0';
-
 std::uint64_t whole(core::Duration value, core::Duration unit) noexcept {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(value / unit, 0));
 }
@@ -82,7 +79,6 @@ class TextLine {
       case Shown::queue_seconds:
         return e.queue ? exact(*e.queue) : dash();
       case Shown::app_seconds:
-        if (e.app_follows) return out_.append({&kAppFollows, 1});
         return e.app ? exact(*e.app) : dash();
       case Shown::process_id:
         out_.append("<");
@@ -235,11 +231,7 @@ void append_response(JsonRecord& record, const AccessEntry& e) {
   record.seconds("http.server.request.duration", e.duration);
   if (e.receive) record.seconds("iotax.receive.duration", *e.receive);
   if (e.queue) record.seconds("iotax.queue.duration", *e.queue);
-  if (e.app_follows) {
-    record.raw("iotax.app.duration", {&kAppFollows, 1});
-  } else if (e.app) {
-    record.seconds("iotax.app.duration", *e.app);
-  }
+  if (e.app) record.seconds("iotax.app.duration", *e.app);
   record.plain("iotax.by", word_of(e.by));
   record.plain("iotax.end", word_of(e.end));
   record.text("error.type", e.error);
@@ -275,13 +267,12 @@ void append_json(core::Bytes& out, const AccessEntry& e, std::size_t text_bytes_
 
 /// Cut the texts only as far as necessary.
 void append_json_line(core::Bytes& out, const AccessEntry& e) {
-  static constexpr std::size_t kAppBytesMax = 24;
   static constexpr std::size_t kTextBytesMax[]{kJsonLineBytesMax, 1024, 512, 256};
   const std::size_t before = out.size();
   for (const std::size_t most : kTextBytesMax) {
     out.truncate(before);
     append_json(out, e, most);
-    if (out.size() - before + kAppBytesMax < kJsonLineBytesMax) break;
+    if (out.size() - before < kJsonLineBytesMax) break;
   }
 }
 
@@ -327,16 +318,6 @@ void append_access(core::Bytes& out, const AccessFormat& format, const AccessEnt
     for (const Part& part : format.parts()) line.write(part);
   }
   out.append("\n");
-}
-
-void append_completed(core::Bytes& out, std::string_view line, core::Duration app) {
-  for (;;) {
-    const std::size_t at = line.find(kAppFollows);
-    out.append(line.substr(0, at));
-    if (at == std::string_view::npos) return;
-    out.close(write_seconds(out.open(kValueBytesMax), app));
-    line.remove_prefix(at + 1);
-  }
 }
 
 }  // namespace iotax::driver
