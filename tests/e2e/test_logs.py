@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from support import log_records, patience
 from support.server import LISTENING, run_command
 from support.terminal import Terminal
-from support.wire import Connection
+from support.wire import SMALL, Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -195,6 +196,90 @@ def test_eight_processes_write_whole_lines_to_one_pipe(start, project):
     assert len(lines) == count * clients
     assert len({line["process.pid"] for line in lines}) > 1
     assert {line["iotax.worker"] for line in lines} <= set(range(1, 10))
+
+
+def test_a_slow_reader_gets_every_line_when_the_server_ends(start, project):
+    """It takes two seconds for what the pipe does not hold, longer than it may take nothing."""
+    read_end, write_end = os.pipe()
+    server = start(
+        *("main", "--log-format", "json", "--keep-alive-requests", "0"),
+        cwd=project("main", TELLS),
+        stdout=write_end,
+    )
+    os.close(write_end)
+    count = 120
+    with Connection(server.port) as connection:
+        for _ in range(count):
+            connection.ask("/x", f"User-Agent: {'a' * 3000}")
+    parts: list[bytes] = []
+
+    def read_slowly() -> None:
+        while part := os.read(read_end, 16384):
+            parts.append(part)
+            time.sleep(0.1)
+        os.close(read_end)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    server.stop()
+    reader.join(patience.SECONDS)
+    assert len(access_records(b"".join(parts).decode())) == count
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize(("resets", "end"), [(False, "client_slow"), (True, "client_gone")])
+def test_a_client_that_does_not_take_its_response(start, resets, end, format):
+    """The call has ended long before."""
+    text = ("--access-log-format", "%(U)s %(s)s %(end)s %(B)s")
+    options = ("--log-format", "json") if format == "json" else text
+    server = start("mixed", "--send-timeout", "300ms", "--workers", "0", *options)
+    with Connection(server.port, receive_buffer=SMALL) as connection:
+        connection.get("/huge")
+        connection.until(b"\r\n\r\n")
+        assert server.out.text == "", "the response is not sent yet"
+        if resets:
+            connection.reset()
+        line = server.out.wait_for(".*huge.*")[0]
+    if format == "json":
+        (record,) = access_records(line + "\n")
+        assert (record["http.response.status_code"], record["iotax.end"]) == (499, end)
+        size = record["http.response.body.size"]
+    else:
+        size = int(line.removeprefix(f"/huge 499 {end} "))
+    assert 0 < size < 15_000_000
+    server.stop()
+    assert len(server.out.wait_for_end().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("peers", "sent", "taken"),
+    [
+        ("127.0.0.1", ["X-Request-ID: a.B_9-"], "a.B_9-"),
+        ("127.0.0.1", ["X-Request-ID: one", "X-Request-ID: two"], "one"),
+        ("127.0.0.1", [f"X-Request-ID: {'a' * 128}"], "a" * 128),
+        ("127.0.0.1", [f"X-Request-ID: {'a' * 129}"], None),
+        ("127.0.0.1", ["X-Request-ID: a b"], None),
+        ("127.0.0.1", ["X-Request-ID:"], None),
+        ("192.0.2.1", ["X-Request-ID: forged"], None),
+    ],
+)
+def test_only_a_trusted_peer_gives_the_request_id(start, project, peers, sent, taken):
+    server = start(
+        *("main", "--forwarded-allow-ips", peers, "--request-id-header", "X-Id"),
+        *("--access-log-format", "%(id)s"),
+        cwd=project("main", TELLS),
+    )
+    with Connection(server.port) as connection:
+        told = connection.ask("/", *sent).get("X-Id")
+        failed = connection.ask("/fails", *sent)
+    assert failed.get("X-Id") in server.err.wait_for(r"WARNING: .*\((.+)\)$")[1]
+    server.stop()
+    assert server.out.wait_for_end().splitlines() == [told, failed.get("X-Id")]
+    if taken:
+        assert told == taken
+    else:
+        assert told not in [field.partition(": ")[2] for field in sent]
+        assert told != failed.get("X-Id")
 
 
 @pytest.mark.parametrize("trusted", [(), ("--forwarded-allow-ips", "127.0.0.1,unix")])
