@@ -36,7 +36,7 @@ class TextLine {
         return out_.close(write_clf_time(out_.open(kValueBytesMax), e.unix_time));
       case Shown::client:
         if (!e.client.empty()) return text(e.client);
-        return e.peer->unix_socket ? out_.append("unix") : text(e.peer->remote_addr);
+        return plain(e.peer->unix_socket ? "unix" : e.peer->remote_addr);
       case Shown::client_and_port:
         return e.client.empty() ? peer() : text(e.client);
       case Shown::peer:
@@ -50,7 +50,7 @@ class TextLine {
       case Shown::query:
         return escaped(e.query);
       case Shown::protocol:
-        return text(e.version);
+        return plain(e.version);
       case Shown::status:
         return e.status > 0 ? number(static_cast<std::uint64_t>(e.status)) : dash();
       case Shown::status_and_phrase:
@@ -87,11 +87,11 @@ class TextLine {
       case Shown::worker:
         return e.worker != 0 ? number(e.worker) : dash();
       case Shown::request_id:
-        return text(e.request_id);
+        return plain(e.request_id);
       case Shown::trace_id:
-        return text(e.trace.trace_id);
+        return plain(e.trace.trace_id);
       case Shown::span_id:
-        return text(e.trace.span_id);
+        return plain(e.trace.span_id);
       case Shown::end:
         return out_.append(word_of(e.end));
       case Shown::request_field:
@@ -111,25 +111,29 @@ class TextLine {
     out_.close(write_escaped(out_.open(4 * bytes.size()), bytes));
   }
   void text(std::string_view bytes) { bytes.empty() ? dash() : escaped(bytes); }
+  /// A text that needs no escapes.
+  void plain(std::string_view bytes) { bytes.empty() ? dash() : out_.append(bytes); }
 
   void peer() {
     const Peer& p = *entry_.peer;
     if (p.unix_socket) return out_.append("unix");
     const bool brackets = p.remote_addr.find(':') != std::string::npos;
     if (brackets) out_.append("[");
-    escaped(p.remote_addr);
+    out_.append(p.remote_addr);
     out_.append(brackets ? "]:" : ":");
-    escaped(p.remote_port);
+    out_.append(p.remote_port);
   }
 
   void request_line() {
     if (entry_.method.empty()) return dash();
     escaped(entry_.method);
-    for (const std::string_view rest : {entry_.target, entry_.version}) {
-      if (rest.empty()) continue;
+    if (!entry_.target.empty()) {
       out_.append(" ");
-      escaped(rest);
+      escaped(entry_.target);
     }
+    if (entry_.version.empty()) return;
+    out_.append(" ");
+    out_.append(entry_.version);
   }
 
   void status_and_phrase() {
