@@ -1,6 +1,7 @@
 """iotax: a WSGI server. `serve("main:app")` loads an application and serves it, `run(app)` serves
 an object, Server gives control over each step."""
 
+from iotax._app.hooks import WorkerInfo
 from iotax._app.load_error import LoadError
 from iotax._iotax import (
     BodyMalformed,
@@ -20,6 +21,7 @@ __all__ = [
     "LoadError",
     "RequestTimeout",
     "Server",
+    "WorkerInfo",
     "__version__",
     "load_app",
     "run",

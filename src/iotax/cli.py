@@ -6,11 +6,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
+from iotax._command import user
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
+from iotax._command.pid_file import PidFile
 from iotax._command.start import close_unused, greet, open_sockets, serve_unsupervised
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
@@ -49,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_LOAD, f"\n{error}")
     except ThreadsNotStarted as error:
         return _fail(EXIT_LOAD, f"iotax: {error}")
+    except user.NotDropped as error:
+        return _fail(EXIT_INTERNAL, f"iotax: {error}")
     except BindError as error:
         return _fail(EXIT_BIND, f"iotax: {error}")
     except KeyboardInterrupt:
@@ -91,14 +96,25 @@ def _run(argv: list[str]) -> int:
             return _imported("iotax._command.check_config", settings)
         close_unused(settings)
         make = _supervisor(config)  # before modules of the project can be taken for Python's
+        owner = user.find(config)
+        if config.umask is not None:
+            os.umask(config.umask)
         working_directory.prepare(config.chdir, config.pythonpath)
         server_log.open_log(config, os.environ, threads=make is None)
-    except OptionError as error:
-        raise settings.explained(error) from None
-    with open_sockets(settings) as listeners:
-        greet(settings, listeners)
-        notifier = Notifier.from_environ(environ)
-        if make is not None:
+        with ExitStack() as opened:
+            listeners = opened.enter_context(open_sockets(settings))
+            if config.pid_file:
+                opened.enter_context(PidFile(config.pid_file, owner))
+            if owner is not None:
+                owner.own(listeners)
+                owner.become()
+                for error in server_log.check_files(config):
+                    raise error  # the user could not open it again
+            greet(settings, listeners)
+            notifier = Notifier.from_environ(environ)
+            if make is None:
+                settings.environment.apply()
+                return serve_unsupervised(config, listeners, notifier, close=opened.close)
             supervisor = make(
                 settings,
                 listeners,
@@ -107,7 +123,8 @@ def _run(argv: list[str]) -> int:
                 notifier=notifier,
             )
             return run_forked(supervisor.run)
-        return serve_unsupervised(config, listeners, notifier)
+    except OptionError as error:
+        raise settings.explained(error) from None
 
 
 def _imported(module: str, argument: object) -> int:

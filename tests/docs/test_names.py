@@ -38,7 +38,7 @@ PYTHON_TEST = re.compile(r"test_\w+\*?")
 TEST_PROGRAMS = {"test_core", "test_driver"}
 BY_EXTENSION = ("py", "md", "cc", "toml")
 CASE = re.compile(r"(?:h|t|te|ck|lm|tr|pl|rl)-[a-z0-9-]+\*?")
-VARIABLES_OF_OTHERS = {"IOTAX_APP", "IOTAX_CHECK", "IOTAX_SERVICE_HOST"}
+VARIABLES_OF_OTHERS = {"IOTAX_APP", "IOTAX_CHECK", "IOTAX_SERVICE_HOST", "IOTAX_WORKER"}
 
 
 def words_of(page: Path) -> list[str]:

@@ -47,9 +47,7 @@ def load(text: str, *, factory: bool = False, reload: bool = False) -> Loaded:
             "--factory and parentheses cannot be combined: each calls the attribute",
             "leave one of them out",
         )
-    make_importable(os.getcwd())
-    importlib.invalidate_caches()
-    module = _import(target, reload)
+    module = import_module(target, reload=reload)
     target, found = _find(target, module)
     if target.call is not None or factory:
         found = _call(target, found, module)
@@ -59,7 +57,11 @@ def load(text: str, *, factory: bool = False, reload: bool = False) -> Loaded:
 # ---- the module
 
 
-def _import(target: Target, reload: bool) -> types.ModuleType:
+def import_module(target: Target, *, reload: bool = False) -> types.ModuleType:
+    """Import the module of `target` from the current directory or wherever Python finds it. Errors:
+    LoadError. KeyboardInterrupt passes."""
+    make_importable(os.getcwd())
+    importlib.invalidate_caches()
     try:
         known = sys.modules.get(target.module)
         if reload and known is not None:

@@ -20,10 +20,11 @@ class LoadError(Exception):
     ) -> None:
         self.target, self.tried, self.where = target, tried, where
         self.problem, self.fix, self.trace = problem, fix, trace
+        self.what = "application"
         super().__init__(target, problem)
 
     def __str__(self) -> str:
-        lines = [f"Cannot load the application {self.target}", ""]
+        lines = [f"Cannot load the {self.what} {self.target}", ""]
         lines += _labeled("Tried", self.tried) + _labeled("From", self.where)
         if self.trace:
             lines += ["", *self.trace.rstrip("\n").split("\n"), ""]

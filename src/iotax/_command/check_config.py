@@ -1,9 +1,11 @@
 """--check-config: whether the server could start, without opening an address or writing a file."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
 from iotax._app import working_directory
+from iotax._command import user
 from iotax._command.trial_load import NotLoaded, load_in_child
 from iotax._config.address import PassedAddress, UnixAddress
 from iotax._config.errors import ConfigErrors, OptionError
@@ -24,15 +26,20 @@ def main(settings: Settings) -> int:
     errors = [str(settings.explained(error)) for error in _errors(settings)]
     if errors:
         raise ConfigErrors("settings", errors)
+    owner = user.find(config)
     print(f"OK: settings: {settings.file or 'no file'}", flush=True)
     print(f"OK: directory: {working_directory.describe()}", flush=True)
     failure = ""
     try:
-        name = load_in_child(config)
+        name = load_in_child(settings, owner)
+        if config.hooks:
+            print(f"OK: hooks: {config.hooks}", flush=True)
         print(f"OK: application: {name}", flush=True)
     except NotLoaded as error:
         failure = str(error)
-    for warning in (*settings.warnings, *_warnings(settings)):
+    with owner.tried() if owner is not None else contextlib.nullcontext():
+        warnings = [*settings.warnings, *_warnings(settings), *_warnings_of_files(settings, owner)]
+    for warning in warnings:
         print(f"WARNING: {warning}", flush=True)
     if failure:
         terminal.say(failure)
@@ -42,19 +49,43 @@ def main(settings: Settings) -> int:
 
 def _errors(settings: Settings) -> Iterator[OptionError]:
     """Why files and sockets could not be made."""
-    yield from server_log.check_files(settings.config)
-    for address in settings.config.addresses:
+    config = settings.config
+    owner = None
+    try:
+        owner = user.find(config)
+    except OptionError as error:
+        yield error
+    yield from server_log.check_files(config)
+    if owner is not None:
+        with owner.tried():  # a file that exists keeps its owner
+            found = [*server_log.check_files(config, only_existing=True)]
+        yield from found
+    for address in config.addresses:
         if isinstance(address, PassedAddress):
             yield from _passed_errors(address, settings)
         if isinstance(address, UnixAddress):
-            parent = os.path.dirname(address.path) or "."
-            if not os.path.isdir(parent):
-                problem = f'"{address}" is in a directory that does not exist'
-            elif not os.access(parent, os.W_OK | os.X_OK):
-                problem = f'"{address}" is in a directory that is not writable'
-            else:
-                continue
-            yield OptionError("bind", problem, OPTIONS["bind"].example)
+            yield from _unwritable_directory("bind", str(address), address.path)
+    if config.pid_file:
+        yield from _unwritable_directory("pid_file", config.pid_file, config.pid_file)
+
+
+def _unwritable_directory(option: str, value: str, path: str) -> Iterator[OptionError]:
+    parent = _parent(path)
+    if not os.path.isdir(parent):
+        problem = f'"{value}" is in a directory that does not exist'
+    elif not _is_writable(parent):
+        problem = f'"{value}" is in a directory that is not writable'
+    else:
+        return
+    yield OptionError(option, problem, OPTIONS[option].example)
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(path) or "."
+
+
+def _is_writable(directory: str) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def _passed_errors(address: PassedAddress, settings: Settings) -> Iterator[OptionError]:
@@ -74,7 +105,24 @@ def _warnings(settings: Settings) -> Iterator[str]:
         if not os.path.exists(path):
             spelled = settings.origin(name).spelled(OPTIONS[name])
             yield f'{spelled}: "{path}" does not exist'
-    if config.spool_dir and not os.access(config.spool_dir, os.W_OK | os.X_OK):
+    if config.spool_dir and not _is_writable(config.spool_dir):
         spelled = settings.origin("spool_dir").spelled(OPTIONS["spool_dir"])
         yield f'{spelled}: "{config.spool_dir}" is not writable; bodies stay in memory'
     yield from config.notes
+
+
+def _warnings_of_files(settings: Settings, owner: user.User | None) -> Iterator[str]:
+    """What the server can no longer do with its files after it has become `owner`."""
+    if owner is None:
+        return
+    for name, lack in (
+        ("error_logfile", "USR1 cannot make it again"),
+        ("access_logfile", "USR1 cannot make it again"),
+        ("pid_file", "at the end it is emptied, not removed"),
+    ):
+        path = getattr(settings.config, name)
+        is_file = path not in ("", "-") and server_log.descriptor_named_by(path) is None
+        if is_file and not _is_writable(_parent(path)):
+            spelled = settings.origin(name).spelled(OPTIONS[name])
+            where = f"is in a directory that user {owner.uid} cannot write"
+            yield f'{spelled}: "{path}" {where}; {lack}'

@@ -37,10 +37,11 @@ def as_json(settings: Settings) -> str:
             "from": given.place or None,
         }
         for row, given in _rows(settings)
+        if not row.kind.is_secret
     }
     file = settings.file.name if settings.file is not None else None
     printed = {"version": _iotax.__version__, "file": file, "options": options}
-    return json.dumps({**printed, "env": []}, indent=2) + "\n"
+    return json.dumps({**printed, "env": [*settings.environment.variables]}, indent=2) + "\n"
 
 
 def as_toml(settings: Settings) -> str:
@@ -51,7 +52,10 @@ def as_toml(settings: Settings) -> str:
         if row.section != section:
             section = row.section
             lines += ["", f"# {section}"]
-        lines.append(_line(row, given, is_used=row.name not in unused))
+        if row.kind.is_secret:
+            lines += _lines_of_environment(settings)
+        else:
+            lines.append(_line(row, given, is_used=row.name not in unused))
     return "\n".join(lines) + "\n"
 
 
@@ -63,6 +67,16 @@ def _rows(settings: Settings) -> Iterator[tuple[Option, Given]]:
             given = given._replace(value=os.path.join(start, given.value))
         if row.key:
             yield row, given
+
+
+def _lines_of_environment(settings: Settings) -> list[str]:
+    """Comments without values, which may be passwords."""
+    flag = OPTIONS["env"].flag
+    places = [(one.name, one.place) for one in settings.environment.variables.values()]
+    return [
+        f"# {name} is set ({Source.COMMAND_LINE.value if place == flag else place})"
+        for name, place in places
+    ] or ["# env is not set  # default"]
 
 
 def _line(row: Option, given: Given, *, is_used: bool) -> str:

@@ -22,7 +22,7 @@ from iotax._processes.exit_status import EXIT_STOPPED
 from iotax._processes.notifier import Notifier
 from iotax._processes.service_thread import ServiceThread
 from iotax._processes.watchdog import Loop
-from iotax._processes.worker_process import buffer_lines, load, tell_ready
+from iotax._processes.worker_process import OwnHooks, buffer_lines, load, tell_ready
 from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
@@ -93,7 +93,10 @@ class _NotifyingWorker(Worker):
         super().stop(how)
 
 
-def serve_unsupervised(config: Config, listeners: Listeners, notifier: Notifier) -> int:
+def serve_unsupervised(
+    config: Config, listeners: Listeners, notifier: Notifier, *, close: Callable[[], None]
+) -> int:
+    """Serve in this process. `close` removes what the server has made, and can be called again."""
     buffer_lines()
     # As PID 1, the kernel would ignore TERM without a handler during the import.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -108,11 +111,13 @@ def serve_unsupervised(config: Config, listeners: Listeners, notifier: Notifier)
     operators = signals.WithoutSupervisor(hang_up, service.refuses)
     operators.install()
     service.boots()
-    loaded = load(config)
+    hooks = OwnHooks(config.hooks, 1)
+    loaded = load(config, hooks.begin)
+    hooks.call_own("worker_ready")
 
     def stop_now(number: int) -> None:
         server_log.warning(describe_immediate_stop(number, worker.running()))
-        listeners.close()
+        close()
         exit_now(128 + number)
 
     def while_exiting(number: int, _frame: FrameType | None) -> None:
@@ -139,8 +144,9 @@ def serve_unsupervised(config: Config, listeners: Listeners, notifier: Notifier)
     operators.end()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_exiting)
-    listeners.close()
+    close()
+    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
+    hooks.end()
     if not all_returned:
         exit_now(EXIT_STOPPED)
-    ExitGuard(worker.seconds_left(), EXIT_STOPPED).start()
     return EXIT_STOPPED

@@ -14,8 +14,10 @@ import time
 import traceback
 from typing import Final, NoReturn
 
+from iotax._app.hooks import Hooks
 from iotax._app.load_error import LoadError
-from iotax._config.options import Config
+from iotax._command.user import User
+from iotax._config.sources import Settings
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
 from iotax._runtime import native
@@ -30,13 +32,14 @@ class NotLoaded(Exception):
     """The application cannot be loaded. The message explains why."""
 
 
-def load_in_child(config: Config) -> str:
-    """The name of the application, once it is loaded. Errors: NotLoaded."""
+def load_in_child(settings: Settings, owner: User | None) -> str:
+    """The name of the application, once it is loaded, as `owner`. Errors: NotLoaded."""
+    config = settings.config
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = native.fork()
     if not pid:
-        _load_and_exit(config, parent, writing)
+        _load_and_exit(settings, owner, parent, writing)
     os.close(writing)
     try:
         report, status = _report(pid, reading, config.boot_timeout)
@@ -77,19 +80,25 @@ def _report(pid: int, reading: int, seconds: float) -> tuple[bytes, int | None]:
     return (report[:-1], status) if report.endswith(_END) else (b"", status)
 
 
-def _load_and_exit(config: Config, parent: int, writing: int) -> NoReturn:
+def _load_and_exit(settings: Settings, owner: User | None, parent: int, writing: int) -> NoReturn:
     """In the child. Only this process reports, not one that the application forks."""
+    config = settings.config
     own, code = os.getpid(), 1
     try:
         os.setsid()
+        if config.umask is not None:
+            os.umask(config.umask)
+        if owner is not None:
+            owner.become()  # it also clears the signal that die_with() sets
         forking.die_with(parent)
+        settings.environment.apply()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         sys.dont_write_bytecode = True
         if config.boot_timeout:
             faulthandler.dump_traceback_later(max(0.001, config.boot_timeout - _LOOK_SECONDS))
         try:
-            report = _LOADED + load(config).name.encode()
+            report = _LOADED + load(config, Hooks(config.hooks).load).name.encode()
         except LoadError as error:
             report = _FAILED + str(error).encode(errors="backslashreplace")
         faulthandler.cancel_dump_traceback_later()

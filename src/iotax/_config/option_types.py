@@ -31,6 +31,7 @@ class Kind(ABC):
     help.
 
     `toml_types`: of its values in a settings file; `toml_form` completes "is not …" there.
+    `is_secret`: messages do not contain its values.
     """
 
     expected = "a string"
@@ -38,6 +39,7 @@ class Kind(ABC):
     empty_is_a_value = False
     toml_types: tuple[type, ...] = (str,)
     toml_form = "a string"
+    is_secret = False
 
     def parse(self, text: str) -> object:
         """Parse one value from a command line or a variable."""
@@ -96,6 +98,17 @@ class String(Kind):
         if self._field and (not value.isascii() or value != value.strip()):
             raise ValueError("is not a valid header value")
         return value
+
+
+class ModuleName(String):
+    def __init__(self) -> None:
+        super().__init__("the name of a module", "MODULE")
+
+    def accept(self, value: object) -> str:
+        name = super().accept(value)
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError("is not the name of a module")
+        return name
 
 
 class Host(String):
@@ -269,10 +282,12 @@ class FieldName(Kind):
 
 
 class Mode(Kind):
-    """Permissions of a file: octal text, or an int from Python (0o660)."""
+    """Permissions of files: octal text, or an int from Python (0o660)."""
 
     metavar = "MODE"
-    expected = "the permissions of the socket file in octal, 000 to 777"
+
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
 
     def from_toml(self, value: object) -> object:
         if type(value) is int:
@@ -311,7 +326,8 @@ class ListOf(Kind):
     """A list of values. In a variable, and in one string of a settings file, they are separated by
     commas; on the command line too if `split`."""
 
-    toml_types, toml_form = (str, list), "a string or an array of strings"
+    toml_types: tuple[type, ...] = (str, list)
+    toml_form = "a string or an array of strings"
 
     def __init__(self, *, split: bool) -> None:
         self.split = split
@@ -335,6 +351,8 @@ class ListOf(Kind):
     def _checked(self, part: str) -> object:
         try:
             return self.one(part)
+        except PartError:
+            raise
         except ValueError as error:
             raise PartError(part, str(error)) from None
 
@@ -427,3 +445,13 @@ class Words(ListOf):
         if word not in self.words:
             raise ValueError("is unknown")
         return word
+
+
+class Files(ListOf):
+    metavar = "FILE"
+    expected = "names of files, separated by commas"
+
+    def one(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("contains a zero byte")
+        return text

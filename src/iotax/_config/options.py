@@ -20,11 +20,13 @@ from iotax._config.option_types import (
     Choice,
     Directories,
     FieldName,
+    Files,
     Flag,
     Host,
     Integer,
     LineFormat,
     Mode,
+    ModuleName,
     Patterns,
     Peers,
     Size,
@@ -32,6 +34,7 @@ from iotax._config.option_types import (
     Time,
     Words,
 )
+from iotax._config.variables import Variable, Variables
 
 HEAD_BYTES_MAX: Final = 16 * MIB
 RELOAD_INCLUDE: Final = ("*.py", "*.html", "*.jinja", "*.jinja2", "*.j2")
@@ -64,7 +67,7 @@ class Config:
         short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
-        None, Mode(), "Address", "660",
+        None, Mode("the permissions of the socket file in octal, 000 to 777"), "Address", "660",
         "permissions of a Unix socket, in octal", shown="666 & ~umask", until_restart=True,
     )
     backlog: int = option(
@@ -91,6 +94,17 @@ class Config:
     pythonpath: tuple[str, ...] = option(
         (), Directories(split=True), "Application", "lib,plugins",
         "directories to import from, before all others; repeatable", for_path_only=True,
+    )
+
+    env: tuple[Variable, ...] = option(
+        (), Variables(split=False), "Application", "DEBUG=1",
+        "set a variable for the application; the table [env] of the settings file sets those that"
+        " the server has not inherited; repeatable", for_command_only=True,
+    )
+    env_file: tuple[str, ...] = option(
+        (), Files(split=False), "Application", "prod.env",
+        "set the variables in the lines NAME=VALUE of this file, unless [env] or the inherited"
+        " environment has them; repeatable", for_command_only=True,
     )
 
     config: str = option(
@@ -153,6 +167,32 @@ class Config:
         0, Size(0), "Processes", "512M",
         "replace a worker whose resident memory is above this; 0: never",
         for_command_only=True, needs_supervisor=True,
+    )
+
+    hooks: str = option(
+        "", ModuleName(), "Processes", "mysite.hooks",
+        "call worker_start, worker_ready, worker_exit and child_exit of this module",
+        shown="none", for_command_only=True,
+    )
+    umask: int | None = option(
+        None, Mode("a file mode creation mask in octal, 000 to 777"), "Processes", "027",
+        "permissions that new files and sockets do not get, in octal",
+        shown="unchanged", for_command_only=True, until_restart=True,
+    )
+    pid_file: str = option(
+        "", String("a file", "FILE"), "Processes", "/run/mysite/iotax.pid",
+        "write the process id of the server to this file, and remove it at the end",
+        shown="none", for_command_only=True, until_restart=True,
+    )
+    user: str = option(
+        "", String("the name or number of a user", "USER"), "Processes", "www-data",
+        "become this user after sockets and log files are opened, before the application is"
+        " imported; needs root", shown="unchanged", for_command_only=True, until_restart=True,
+    )
+    group: str = option(
+        "", String("the name or number of a group", "GROUP"), "Processes", "www-data",
+        "become this group in the same way", shown="unchanged; with --user, the user's",
+        for_command_only=True, until_restart=True,
     )
 
     reload: bool = option(

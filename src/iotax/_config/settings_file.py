@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from iotax._config import toml_values
 from iotax._config.errors import ConfigError, ConfigErrors
 from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.given import Given, Source
@@ -18,6 +19,7 @@ from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, Option
 from iotax._config.option_types import Flag, PartError
 from iotax._config.options import OPTIONS
 from iotax._config.toml_values import shown, string
+from iotax._config.variables import MemberErrors, Variables
 
 _TABLE: Final = ("tool", "iotax")
 # What `iotax migrate` translates.
@@ -113,7 +115,7 @@ class Document:
                 elif key != CHECK:
                     raise ConfigError(f"{self.place(key)}: {_unknown(key, value)}")
             except ConfigError as error:
-                errors.append(str(error))
+                errors += error.lines
         if found.keys() & {"host", "port"} and "bind" in found and found["bind"].value:
             other = found.get("host") or found["port"]
             errors.append(
@@ -125,15 +127,22 @@ class Document:
         return found
 
     def _value(self, row: Option, value: Any) -> Any:
-        where = f"{self.place(row.key)}: {row.key}"
+        expected = f"expected {row.kind.expected_in_toml}, e.g. {_example(row)}"
         try:
-            read = row.kind.from_toml(value)
+            read: Any = row.kind.from_toml(value)
+        except MemberErrors as error:
+            lines = [
+                f"{self.place(name)}: {row.key}.{toml_values.key(name)}: {why}; {expected}"
+                for name, why in error.errors.items()
+            ]
+            raise ConfigErrors(self.file.name, lines) from None
         except (TypeError, ValueError) as error:
             wrong = shown(error.part if isinstance(error, PartError) else value)
-            raise ConfigError(
-                f"{where}: {wrong} {error}; expected {row.kind.expected_in_toml},"
-                f" e.g. {_example(row)}"
-            ) from None
+            wrong = "the value" if row.kind.is_secret else wrong
+            where = f"{self.place(row.key)}: {row.key}"
+            raise ConfigError(f"{where}: {wrong} {error}; {expected}") from None
+        if isinstance(row.kind, Variables):
+            return tuple(one._replace(place=self.place(one.name)) for one in read)
         if row.starts_at_file and isinstance(read, str):
             return os.path.join(os.path.dirname(self.file.path), read)
         return read

@@ -12,12 +12,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from iotax._config.address import PassedAddress
+from iotax._config.environment import Environment, read_environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
 from iotax._config.option_types import Flag, Integer, ListOf
 from iotax._config.options import OPTIONS, Config
 from iotax._config.passed import LISTEN_FDS, descriptors_of, passed_sockets, unused_sockets
+from iotax._config.variables import Variables
 
 if TYPE_CHECKING:
     from iotax._config.settings_file import Document, SettingsFile
@@ -46,13 +48,14 @@ _EITHER: Final = (
 
 class Settings(NamedTuple):
     """`given`: the values that are not defaults. `file`: that was read. `passed`: names of the
-    sockets that systemd passed, by descriptor."""
+    sockets that systemd passed, by descriptor. `environment`: of the application."""
 
     config: Config
     warnings: list[str]
     given: Mapping[str, Given]
     file: "SettingsFile | None"
     passed: Mapping[int, str] = MappingProxyType({})
+    environment: Environment = Environment()
 
     def origin(self, name: str) -> Given:
         """The value of an option, with its place."""
@@ -96,18 +99,18 @@ class Command:
         layers = self._layers(environ)
         document, ignored = _document(_merged(layers), self._directory)
         given = _given(layers, document, passed)
-        warnings += ignored + _unknown_variables(environ)
-        file = document.file if document else None
-        settings = Settings(_config(given), warnings, given, file, passed)
-        warnings += _unused_sockets(settings)
-        return settings
+        file = document.file if document is not None else None
+        settings = self._with_environment(Settings(_config(given), [], given, file, passed))
+        warnings += [*ignored, *_unknown_variables(environ), *_unused_sockets(settings)]
+        warnings += settings.environment.warnings
+        return settings._replace(warnings=warnings)
 
     def read_again(self, former: Settings) -> Settings:
-        """Read the file of `former` again. What only a restart changes stays, and a warning names
-        it. Errors: ConfigError."""
+        """Read the file of `former` and the env files again. What only a restart changes stays, and
+        a warning names it. Errors: ConfigError."""
         document = former.file.read() if former.file is not None else None
         given = _given(self._layers(_without_services(self._environ)[0]), document, former.passed)
-        wanted = Settings(_config(given), [], given, former.file)
+        wanted = former._replace(config=_config(given), given=given)
         fixed = {row.name for row in OPTIONS.values() if row.until_restart}
         if wanted.config.workers == 0:  # this process is a supervisor
             fixed.add("workers")
@@ -129,7 +132,18 @@ class Command:
             warnings.append(
                 f"{SETTINGS_FILE} is not read: it did not exist at the start; restart the server"
             )
-        return Settings(_config(kept), warnings, kept, former.file, former.passed)
+        settings = self._with_environment(former._replace(config=_config(kept), given=kept))
+        known = former.environment.warnings
+        warnings += [text for text in settings.environment.warnings if text not in known]
+        return settings._replace(warnings=warnings)
+
+    def _with_environment(self, settings: Settings) -> Settings:
+        directory = os.path.join(self._directory, settings.config.chdir)
+        try:
+            environment = read_environment(settings.config, self._environ, directory)
+        except OptionError as error:
+            raise settings.explained(error) from None
+        return settings._replace(environment=environment)
 
     def _layers(self, environ: Mapping[str, str]) -> list[dict[str, Given]]:
         """The values of flags, of variables, and of common variables."""
@@ -236,7 +250,16 @@ def _merged(layers: Iterable[Mapping[str, Given]]) -> dict[str, Given]:
             lambda row, shown=shown: shown[row.name].spelled(row),  # type: ignore[misc]
         )
         values = shown | values
+        if "env" in shown and shown["env"] is not values["env"]:
+            values["env"] = _joined(values["env"], shown["env"])
     return values
+
+
+def _joined(stronger: Given, weaker: Given) -> Given:
+    """The variables of both: the application's environment is merged by name."""
+    names = {one.name for one in stronger.value}
+    others = (one for one in weaker.value if one.name not in names)
+    return stronger._replace(value=(*stronger.value, *others))
 
 
 def _is_set(given: Given | None) -> bool:
@@ -285,15 +308,16 @@ def _refuse_what_needs_a_supervisor(given: Mapping[str, Given]) -> None:
 def _from_environment(
     environ: Mapping[str, str], variables: Mapping[str, str], taken: Mapping[str, Given]
 ) -> dict[str, Given]:
-    """The values of `variables` (by option), without options that a stronger source has set. An
-    empty variable counts as unset."""
+    """The values of `variables` (by option), without options that a stronger source has set, unless
+    both are merged. An empty variable counts as unset."""
     found: dict[str, Given] = {}
     for name, variable in variables.items():
         row = OPTIONS[name]
-        text = environ.get(variable) if variable and name not in taken else None
+        is_hidden = name in taken and not isinstance(row.kind, Variables)
+        text = environ.get(variable) if variable and not is_hidden else None
         if text or (text is not None and row.kind.empty_is_a_value):
             value = read_value(row, variable, text, f"{variable}={row.example}", row.kind.parse)
-            found[name] = Given(value, Source.VARIABLE, variable)
+            found[name] = _placed(row, Given(value, Source.VARIABLE, variable))
     return found
 
 
@@ -301,10 +325,19 @@ def _from_flag(row: Option, typed: object) -> Given:
     example = row.flag if isinstance(row.kind, Flag) else f"{row.flag} {row.example}"
     if isinstance(row.kind, ListOf) and isinstance(typed, list):
         parts = [read_value(row, row.flag, text, example, row.kind.accept) for text in typed]
-        return Given(tuple(part for some in parts for part in some), Source.COMMAND_LINE, row.flag)
+        value = tuple(part for some in parts for part in some)
+        return _placed(row, Given(value, Source.COMMAND_LINE, row.flag))
     read = row.kind.parse if isinstance(typed, str) else row.kind.accept
     value = read_value(row, row.flag, typed, example, read)
     return Given(value, Source.COMMAND_LINE, row.flag)
+
+
+def _placed(row: Option, given: Given) -> Given:
+    """With the place in each variable of the application; the last of a name counts."""
+    if not isinstance(row.kind, Variables):
+        return given
+    by_name = {one.name: one._replace(place=given.place) for one in given.value}
+    return given._replace(value=tuple(by_name.values()))
 
 
 def _as_argument(row: Option) -> str:

@@ -22,6 +22,7 @@ _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _EXAMPLE = "/var/log/iotax.log"
 _LINKS_MAX = 40  # as the kernel follows them (path_resolution(7))
 _opened: list[int] = []
+_made: set[int] = set()  # those whose files did not exist
 _makes_records = False
 
 
@@ -63,6 +64,13 @@ def access_lines_have_time(config: Config) -> bool:
         return not os.isatty(_STDOUT)
     named = descriptor_named_by(config.access_logfile)
     return named is None or not os.isatty(named)
+
+
+def give_files(uid: int, gid: int) -> None:
+    """Change the owner of the log files that this process has made. Never of others: a user who can
+    write the directory could have put a link to any file there. Errors: OSError."""
+    for made in _made:
+        os.fchown(made, uid, gid)
 
 
 def reopen() -> None:
@@ -117,7 +125,7 @@ def _is_writable(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
-def check_files(config: Config) -> Iterator[OptionError]:
+def check_files(config: Config, *, only_existing: bool = False) -> Iterator[OptionError]:
     """Why open_log() could not open its files. Opens and makes none."""
     for option, path in (
         ("error_logfile", config.error_logfile),
@@ -129,12 +137,14 @@ def check_files(config: Config) -> Iterator[OptionError]:
         except OptionError as error:
             yield error
             continue
+        if only_existing and not os.path.exists(path):
+            continue
         parent = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path):
             yield _is_a_directory(option, path)
         elif not os.path.isdir(parent):
             yield _cannot_open(option, path, os.strerror(errno.ENOENT))
-        elif not os.access(path if os.path.exists(path) else parent, os.W_OK):
+        elif not os.access(path if os.path.exists(path) else parent, os.W_OK, effective_ids=True):
             yield _cannot_open(option, path, os.strerror(errno.EACCES))
 
 
@@ -143,8 +153,13 @@ def _descriptor(option: str, path: str, standard: int, files: list[int]) -> int:
         return standard
     if (named := _named_descriptor(option, path)) is not None:
         return named
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
-        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            opened = os.open(path, flags | os.O_EXCL, 0o666)
+            _made.add(opened)
+        except FileExistsError:
+            opened = os.open(path, flags, 0o666)
     except OSError as error:
         raise _cannot_open(option, path, error.strerror) from None
     files.append(opened)
@@ -191,4 +206,5 @@ def colored(choice: str, descriptor: int, environ: Mapping[str, str]) -> bool:
 
 def _close(descriptors: list[int]) -> None:
     while descriptors:
+        _made.discard(descriptors[-1])
         os.close(descriptors.pop())

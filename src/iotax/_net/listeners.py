@@ -88,7 +88,12 @@ class Listener:
             if (now.st_dev, now.st_ino) == (self._made.st_dev, self._made.st_ino):
                 os.unlink(path)
         except OSError:
-            return  # it, or its directory, was removed already
+            return  # it, or its directory, was removed already; or this user may not remove it
+
+    def give_file(self, uid: int, gid: int) -> None:
+        """Change the owner of the Unix socket's file. Errors: OSError."""
+        if self._made is not None:
+            os.chown(self.label.removeprefix("unix:"), uid, gid, follow_symlinks=False)
 
 
 class Listeners:
@@ -124,6 +129,11 @@ class Listeners:
         sockets."""
         for listener in self.all:
             listener.close()
+
+    def give_files(self, uid: int, gid: int) -> None:
+        """Change the owner of the files of Unix sockets. Errors: OSError."""
+        for listener in self.all:
+            listener.give_file(uid, gid)
 
     def close(self) -> None:
         for listener in self.all:

@@ -11,7 +11,7 @@ from iotax._log import server_log
 from iotax._processes import signals
 from iotax._processes.calls import Calls
 from iotax._processes.lifecycle import Event, Replacement, State, Termination
-from iotax._processes.pool import Child, Pool, Worker
+from iotax._processes.pool import Child, HookProcess, Pool, Worker
 from iotax._processes.protocol import Order
 from iotax._processes.system import System
 from iotax._runtime.worker import JOIN_SECONDS
@@ -99,6 +99,10 @@ class Control:
             f"Process [{child.pid}] has not exited {KILLED_SECONDS:g} s after SIGKILL; no longer"
             " waiting for it"
         )
+
+    def kill_hook(self, process: HookProcess) -> None:
+        process.is_killed, process.kill_at = True, self._system.now() + KILLED_SECONDS
+        self._system.kill(process.pid, signal.SIGKILL)
 
     def discard(self, template: Child, why: str = "") -> None:
         """Kill it and forget it: its exit is not reported."""

@@ -5,10 +5,30 @@ Decides the wording. Knows wait statuses and signals, not what happens to the pr
 
 import os
 import signal
-from typing import Final
+from typing import Final, NamedTuple
 
 EXIT_STOPPED: Final = 0
 EXIT_LOAD: Final = 3
+
+
+class Exit(NamedTuple):
+    """How a process exited: its wait status, and whether the kernel killed it to free memory."""
+
+    status: int
+    out_of_memory: bool = False
+
+    def __str__(self) -> str:
+        return cause(self.status, out_of_memory=self.out_of_memory)
+
+    @property
+    def signal(self) -> int:
+        """0: it ended without a signal."""
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
+
+    @property
+    def code(self) -> int:
+        """Negative: the signal."""
+        return os.waitstatus_to_exitcode(self.status)
 
 
 def cause(status: int, *, out_of_memory: bool = False) -> str:

@@ -8,7 +8,7 @@ import signal
 
 from iotax._processes import exit_status
 from iotax._processes.channel import Message
-from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
 from iotax._processes.pool import Child, Worker
@@ -57,12 +57,13 @@ class Inbox:
         if message.kind == Report.SIGTERM:
             return Replacement("SIGTERM")
         if message.kind == Report.THREADS_LOST:
-            return Replacement(message.text, urgent=True)
+            return Replacement(message.text, Cause.THREADS_LOST, urgent=True)
         if message.kind == Report.MAX_REQUESTS:
             limit = self._parts.config.max_requests
             age = exit_status.age(worker.age(self._parts.system.now()))
             return Replacement(
-                f"it has had {message.text} requests in {age} (--max-requests {limit})"
+                f"it has had {message.text} requests in {age} (--max-requests {limit})",
+                Cause.MAX_REQUESTS,
             )
         return None
 

@@ -72,16 +72,34 @@ def next_state(state: State, event: Event) -> State:
         ) from None
 
 
+class Cause(enum.StrEnum):
+    """Why a worker has exited, in one word for programs."""
+
+    STOP = "stop"
+    RELOAD = "reload"
+    MAX_REQUESTS = "max_requests"
+    LIFETIME = "lifetime"
+    MEMORY = "memory"
+    THREADS_LOST = "threads_lost"
+    STUCK = "stuck"
+    CRASH = "crash"
+    OOM = "oom"
+    BOOT = "boot"  # it exited before it was ready
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class Replacement:
     """A request to replace a worker.
 
+    `cause`: the word for `reason`.
     `urgent`: the worker cannot serve, so its replacement does not wait for other workers.
     `drain_first`: memory does not suffice for both, so the worker drains before its replacement
     starts.
     """
 
     reason: str
+    cause: Cause = Cause.OTHER
     urgent: bool = False
     drain_first: bool = False
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 from iotax._app import working_directory
+from iotax._config.environment import Environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import Settings
@@ -30,10 +31,15 @@ class LiveSettings:
         return self._settings.config
 
     @property
-    def path(self) -> str:
-        """Of the settings file; "": none."""
+    def environment(self) -> Environment:
+        """Of the application."""
+        return self._settings.environment
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the settings file and the env files."""
         file = self._settings.file
-        return file.path if file is not None else ""
+        return (*((file.path,) if file is not None else ()), *self.environment.files)
 
     def read_again(self) -> bool:
         """False: something is wrong, and nothing has changed."""

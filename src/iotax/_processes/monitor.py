@@ -8,7 +8,7 @@ from typing import Final
 
 from iotax._log import server_log
 from iotax._processes import exit_status
-from iotax._processes.lifecycle import Replacement, State
+from iotax._processes.lifecycle import Cause, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Child, Worker
 from iotax._processes.running_clock import Suspicion
@@ -39,7 +39,7 @@ class Monitor:
                     why = (
                         f"it has served for {exit_status.age(worker.age(now))} (--worker-lifetime)"
                     )
-                    self._control.want(worker, Replacement(why))
+                    self._control.want(worker, Replacement(why, Cause.LIFETIME))
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             for worker in self._pool.workers:
@@ -94,7 +94,7 @@ class Monitor:
                 why = (
                     f"it uses {exit_status.size(used)} (--worker-max-rss {exit_status.size(limit)})"
                 )
-                self._control.want(worker, Replacement(why, drain_first=True))
+                self._control.want(worker, Replacement(why, Cause.MEMORY, drain_first=True))
 
     def _seems_stuck(self, worker: Worker, now: float) -> bool:
         """Whether a call holds the GIL. Checked twice: after a freeze, the scoreboard can be
@@ -116,4 +116,4 @@ class Monitor:
         self._control.dump_stacks(worker)
         if self._settings.config.request_timeout_action != "log":
             why = "its interpreter is stuck (--request-timeout)"
-            self._control.want(worker, Replacement(why, urgent=True))
+            self._control.want(worker, Replacement(why, Cause.STUCK, urgent=True))

@@ -10,6 +10,7 @@ from iotax._processes.channel import Channel
 from iotax._processes.lifecycle import (
     FOREVER,
     TRANSITIONS,
+    Cause,
     Event,
     Replacement,
     State,
@@ -37,11 +38,13 @@ class Child:
     is_importing: bool = False  # a template that imports more modules before it forks again
     is_leaving: bool = False  # draining or dismissed: not needed
     is_abandoned: bool = False  # killed but did not exit; the supervisor stopped waiting
+    has_been_ready: bool = False
     has_exit_functions: bool = False  # they may release what workers use: exits after the workers
 
     def apply(self, event: Event) -> None:
         """Errors: RuntimeError when the event is impossible in this state."""
         self.state = next_state(self.state, event)
+        self.has_been_ready = self.has_been_ready or self.state is State.READY
         if event in (Event.DRAIN, Event.DISMISS):
             self.is_leaving = True
 
@@ -75,12 +78,18 @@ class Worker(Child):
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
+    leaves_for: Cause = Cause.OTHER  # without a replacement
     code_generation: int = 0  # of the code that it runs
     is_watched: bool = False  # requests run: the monitor reads its slot of the scoreboard
     turns_seen: int = -1
     aborts_first: bool = False  # abort its requests before it is killed
     stuck_reported: bool = False  # it was logged that a call holds its GIL
     seems_stuck: Suspicion = field(default_factory=Suspicion)
+
+    @property
+    def number(self) -> int:
+        """In the logs, hooks and IOTAX_WORKER: from 1, and of no other worker that exists."""
+        return self.slot + 1
 
     def cannot_serve(self) -> bool:
         return self.replacement is not None and self.replacement.urgent
@@ -96,6 +105,17 @@ class Worker(Child):
         return True
 
 
+@dataclass
+class HookProcess:
+    """It calls child_exit for a worker that has exited. `kill_at`: when to kill it or, if it was
+    killed, when to stop waiting for its exit."""
+
+    pid: int
+    worker: int
+    kill_at: float
+    is_killed: bool = False
+
+
 class Pool:
     """All processes of the supervisor, from their start until their exit has been seen.
 
@@ -105,6 +125,7 @@ class Pool:
     def __init__(self, slots: int) -> None:
         self.workers: list[Worker] = []
         self.others: list[Child] = []  # templates, the watcher
+        self.hook_processes: dict[int, HookProcess] = {}  # by their process ids
         self.has_served = False  # a worker has become ready at least once
         self._free = list(range(slots))  # a heap
 
@@ -121,8 +142,8 @@ class Pool:
         return len(self._free)
 
     def take_slot(self) -> int:
-        """Take the smallest free slot for a worker that is about to start; the number of the worker
-        in the logs is one more. Requires a free one."""
+        """Take the smallest free slot for a worker that is about to start: with N workers that are
+        replaced one by one, no worker number is above N + 1. Requires a free one."""
         return heappop(self._free)
 
     def give_back(self, slot: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from iotax._log import server_log, terminal
 from iotax._processes.channel import Message
-from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Child, Worker
 from iotax._processes.preload import TemplateJob
@@ -101,7 +101,7 @@ class Production:
             if worker.boots() and self._pool.has_served:
                 self._control.drain(worker)  # it may have imported the old code
             elif worker.boots() or worker.state is State.READY:
-                worker.want(Replacement(why))
+                worker.want(Replacement(why, Cause.RELOAD))
 
     def tick(self, now: float) -> None:
         """End a replaced template when no worker that it forked is left."""

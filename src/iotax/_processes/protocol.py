@@ -21,7 +21,7 @@ class Order(StrEnum):
     ADOPT = "adopt"  # serve the connection that this message carries
     REOPEN = "reopen"  # reopen the log files
     TURN = "turn"  # do nothing: the loop has turned when it has read this
-    FORK = "fork"  # to a template, with one end of a channel: fork a worker that uses it
+    FORK = "fork"  # to a template, with slot and channel of the worker to fork
     IMPORT = "import"  # to the template of --reload: import these modules too
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from iotax._processes import child_exit
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import FOREVER, State
 from iotax._processes.notifier import EXTEND_EVERY_SECONDS, ready_status
@@ -104,7 +105,10 @@ class ServiceStatus:
         self._phase = Phase.STOPPING
         if stop is not None and stop.exit_code != EXIT_LOAD:
             requests = sum(len(self._parts.calls.of(one.slot)) for one in self._pool.workers)
-            self._notifier.stopping(stop.kill_at - stop.since + AFTER_KILL_SECONDS, requests)
+            seconds = stop.kill_at - stop.since + AFTER_KILL_SECONDS
+            if child_exit.is_wanted(self._parts.settings) and not self._shutdown.is_immediate:
+                seconds += child_exit.SECONDS
+            self._notifier.stopping(seconds, requests)
 
     # ---- more time
 

@@ -64,12 +64,22 @@ class Shutdown:
             server_log.warning(describe_immediate_stop(number, aborted))
             self.stop = Stop(128 + number, Order.NOW, now, now + AT_ONCE_SECONDS)
             self._order_all(Order.NOW)
+            for process in self._pool.hook_processes.values():
+                self._control.kill_hook(process)
 
     def give_up(self) -> None:
-        """Stop because the application has never loaded."""
+        """Stop because the application has never loaded, unless a signal has stopped it already."""
+        if self.is_immediate:
+            return
         self._order_all(Order.NOW)
         now = self._system.now()
         self.stop = Stop(EXIT_LOAD, Order.NOW, now, now + AT_ONCE_SECONDS)
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a signal has said not to wait for anything."""
+        stop = self.stop
+        return stop is not None and stop.exit_code not in (EXIT_STOPPED, EXIT_LOAD)
 
     def request_if_terminal_is_gone(self) -> bool:
         """Stop if the terminal has closed. Returns whether it has."""
@@ -100,7 +110,7 @@ class Shutdown:
         left = [child for child in self._pool.children() if not child.is_abandoned]
         templates = [child for child in left if child.ends_last()]
         others = [child for child in left if child not in templates]
-        if not left:
+        if not left and not self._pool.hook_processes:
             self.exit_code = stop.exit_code
         elif templates and not others:
             for template in templates:

@@ -103,6 +103,10 @@ class Spawner:
         self._pool.add(child)
         return child
 
+    def start_hook(self, job: Job) -> int:
+        """Start a process without a channel. Returns its process id. Errors: OSError."""
+        return self._system.fork(job.run, lambda: self._become_child(None))
+
     def _job(self, channel: Channel, slot: int) -> WorkerJob:
         return WorkerJob(
             config=self._settings.config,
@@ -130,7 +134,9 @@ class Spawner:
             self._failures.cannot_start(error.strerror or str(error))
             return 0
 
-    def _become_child(self, ours: Channel) -> None:
-        """Release what belongs to the supervisor. A channel with an open copy would not close."""
+    def _become_child(self, ours: Channel | None) -> None:
+        """Release what belongs to the supervisor, and set the application's environment. A channel
+        with an open copy would not close."""
         signals.become_child(self._queue)
         forking.close_all(ours, *(child.channel for child in self._pool.children()))
+        self._settings.environment.apply()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._processes.child_exit import ChildExits
 from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER
 from iotax._processes.live_settings import ReadAgain
@@ -42,8 +43,9 @@ class Supervisor:
         self._monitor = Monitor(parts)
         self._replacer = Replacer(parts, policy)
         self._inbox = Inbox(parts, policy, self._replacer)
+        self._child_exits = ChildExits(parts)
         self._service = ServiceStatus(parts)
-        self._reaper = Reaper(parts, policy, self._inbox, self._service)
+        self._reaper = Reaper(parts, policy, self._inbox, self._child_exits, self._service)
 
     def run(self) -> int:
         """Supervise until all processes have exited. Returns the exit code; raises Forked in
@@ -62,6 +64,7 @@ class Supervisor:
         for child in self._pool.children():
             if now >= child.kill_at():
                 self._control.enforce_exit(child)
+        self._child_exits.enforce_exits(now)
         if self._shutdown.stop is None and self._shutdown.watches_terminal():
             self._shutdown.request_if_terminal_is_gone()
         self._service.tick(now)
@@ -89,6 +92,7 @@ class Supervisor:
         """Times at which there is work to do without any event."""
         yield self._shutdown.due()
         yield from (child.kill_at() for child in self._pool.children())
+        yield from self._child_exits.dues()
         if self._shutdown.stop is not None:
             return
         if not self._backoff.allows(self._system.now()):

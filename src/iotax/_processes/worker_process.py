@@ -9,12 +9,15 @@ import importlib
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from iotax import _iotax
 from iotax._app import importer, working_directory
+from iotax._app.hooks import Hooks, WorkerInfo
 from iotax._app.importer import Loaded
 from iotax._app.load_error import LoadError
 from iotax._config.options import Config
@@ -50,19 +53,25 @@ class WorkerJob:
         if self.config.workers > 1:
             _leave_standard_input()
         buffer_lines()
+        hooks = OwnHooks(self.config.hooks, self.slot + 1)
         if not os.environ.get("PYTHONBREAKPOINT"):
             sys.breakpointhook = _break_here
         try:
-            loaded = self.loaded or self._load()
+            loaded = self._load(hooks)
+            hooks.call_own("worker_ready")
         except LoadError as error:
             self.channel.send(Report.LOAD_ERROR, str(error))
             return 0
-        return self._serve(loaded)
+        return self._serve(loaded, hooks)
 
-    def _load(self) -> Loaded:
-        return load(self.config)
+    def _load(self, hooks: "OwnHooks") -> Loaded:
+        """The application, after the first hook. Errors: LoadError."""
+        if self.loaded is None:
+            return load(self.config, hooks.begin)
+        hooks.begin()
+        return self.loaded
 
-    def _serve(self, loaded: Loaded) -> int:
+    def _serve(self, loaded: Loaded, hooks: "OwnHooks") -> int:
         worker = Worker(
             loaded.application,
             self.listeners,
@@ -86,18 +95,45 @@ class WorkerJob:
         # A dump must not read threads that Python is deleting.
         faulthandler.unregister(signals.DUMP_STACKS)
         signal.signal(signal.SIGTERM, _end_at_once)
+        ExitGuard(worker.seconds_left(), 0).start()
+        hooks.end()
         if not all_back:
             exit_now(0)
-        ExitGuard(worker.seconds_left(), 0).start()
         return 0
 
 
-def load(config: Config) -> Loaded:
+class OwnHooks(Hooks):
+    """The hooks of this process, the worker `number`, which becomes known to the application."""
+
+    def __init__(self, module: str, number: int) -> None:
+        super().__init__(module)
+        self._number, self._started = number, time.monotonic()
+        os.environ["IOTAX_WORKER"] = str(number)
+
+    def begin(self) -> None:
+        """Errors: LoadError."""
+        self.load()
+        self.call_own("worker_start")
+
+    def call_own(self, name: str) -> None:
+        """Errors: LoadError."""
+        age = time.monotonic() - self._started
+        self.call(name, WorkerInfo(self._number, os.getpid(), age))
+
+    def end(self) -> None:
+        try:
+            self.call_own("worker_exit")
+        except LoadError as error:
+            server_log.error(f"{error.problem}\n{error.trace}".rstrip())
+
+
+def load(config: Config, before_import: Callable[[], None] = lambda: None) -> Loaded:
     """Load the application from the current working directory. Errors: LoadError."""
     try:
         working_directory.enter_again()
     except OSError as error:
         raise _no_directory(config.app, error) from None
+    before_import()
     loaded = importer.load(config.app, factory=config.factory)
     if ":" not in config.app:
         server_log.info(f"Taking {loaded.name}: no attribute was named")
@@ -106,12 +142,11 @@ def load(config: Config) -> Loaded:
 
 def _no_directory(app: str, error: OSError) -> LoadError:
     name = error.filename or "the current directory"
+    fix = "create the directory again, or restart the server in one that exists (--chdir)"
+    if isinstance(error, PermissionError):
+        fix = "let this user (--user) enter it, or start in another one (--chdir)"
     return LoadError(
-        app,
-        f"enter {name}",
-        working_directory.describe(),
-        f"{name}: {error.strerror}",
-        "create the directory again, or restart the server in one that exists (--chdir)",
+        app, f"enter {name}", working_directory.describe(), f"{name}: {error.strerror}", fix
     )
 
 

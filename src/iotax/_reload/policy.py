@@ -13,7 +13,7 @@ from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
 from iotax._processes.channel import Message
-from iotax._processes.lifecycle import Replacement, State
+from iotax._processes.lifecycle import Cause, Replacement, State
 from iotax._processes.live_settings import ReadAgain
 from iotax._processes.notifier import Notifier
 from iotax._processes.parts import Parts, connect
@@ -159,6 +159,7 @@ class Reloading:
         self._parts.backoff.reset()
         for worker in self._pool.workers:
             worker.replacement = None  # the new generation replaces all workers
+            worker.leaves_for = Cause.RELOAD
             if worker.state is State.READY:
                 worker.channel.send(Order.PAUSE)
             elif worker.boots():

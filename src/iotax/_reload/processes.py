@@ -19,7 +19,7 @@ from iotax._log import server_log
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
 from iotax._processes.protocol import GONE, Order, Report
-from iotax._processes.worker_process import WorkerJob
+from iotax._processes.worker_process import OwnHooks, WorkerJob
 from iotax._reload import trial_import
 from iotax._reload.error_page import ErrorPage
 from iotax._reload.project import Project, Recorder, changed_variables
@@ -41,7 +41,7 @@ class ReloadJob(WorkerJob):
     project: Project = field(default_factory=lambda: Project([]))
     stamps: Mapping[str, int] = field(default_factory=dict)
 
-    def _load(self) -> Loaded:
+    def _load(self, hooks: OwnHooks) -> Loaded:
         if changed := trial_import.what_changed(self.stamps):
             self.channel.send(ReloadReport.STALE, changed)
             exit_now(0)
@@ -55,7 +55,7 @@ class ReloadJob(WorkerJob):
         self.project.compile_from_source()
         variables, modules = dict(os.environ), set(sys.modules)
         try:
-            return super()._load()
+            return super()._load(hooks)
         finally:
             self._tell(ReloadReport.VARIABLES, changed_variables(variables))
             self._tell(ReloadReport.USES, self.project.others(modules))
@@ -149,7 +149,8 @@ class TemplateJob:
 
 
 def stand_in(job: WorkerJob, text: str) -> WorkerJob:
-    """A worker job that serves `text` as an error, without an access log: the page polls."""
+    """A worker job that serves `text` as an error, without code of the project, and without an
+    access log: the page polls."""
 
     def tell(line: str) -> None:
         server_log.warning(f"503 {line}: the application is not loaded")
@@ -157,5 +158,5 @@ def stand_in(job: WorkerJob, text: str) -> WorkerJob:
     return replace(
         job,
         loaded=Loaded(ErrorPage(text, tell), job.config.app),
-        config=replace(job.config, access_log=False),
+        config=replace(job.config, access_log=False, hooks=""),
     )

@@ -34,8 +34,8 @@ class Saves:
         self.directories = [os.path.abspath(one) for one in config.reload_dir or (".",)]
         names = Names(config.reload_include, config.reload_exclude)
         self._settings = parts.settings
-        single = [parts.settings.path] if parts.settings.path else []
-        self._tree, self._poll = Tree(self.directories, names, single), config.reload_poll
+        self._tree = Tree(self.directories, names, [*parts.settings.paths])
+        self._poll = config.reload_poll
         self._spawner, self._system, self._pool = parts.spawner, parts.system, parts.pool
         self._calls = parts.calls
         self._generation, self._restart = generation, restart
@@ -148,7 +148,8 @@ class Saves:
             server_log.info(f"Detected {self._count - NAMED_MAX} more changes")
         saved, all_named = {path for _, path in self._changes}, self._count == len(self._changes)
         self._changes, self._count = [], 0
-        has_settings = self._settings.path in saved or not all_named
+        settings = {*self._settings.paths}
+        has_settings = bool(settings & saved) or not all_named
         is_good = not has_settings or self._settings.read_again()
-        if is_good or saved != {self._settings.path}:
+        if is_good or not saved <= settings:
             self._restart()

@@ -26,7 +26,8 @@ class WarmTemplate:
 
     def __init__(self, parts: Parts, make_job: Callable[[WorkerJob], ReloadJob]) -> None:
         self._spawner, self._control, self._pool = parts.spawner, parts.control, parts.pool
-        self._settings, self._config = parts.settings, parts.config
+        self._settings = parts.settings
+        self._forked_with = (parts.config, parts.settings.environment)
         self._make_job = make_job
         self._warmth = Warmth(cold=parts.config.reload_cold, clock=parts.system.now)
 
@@ -44,8 +45,9 @@ class WarmTemplate:
 
     def source(self) -> tuple[Child | None, str]:
         """The template and "warm", or None and why the next worker starts cold."""
-        if self._config != self._settings.config:  # the template has the former one
-            self._config = self._settings.config
+        current = (self._settings.config, self._settings.environment)
+        if self._forked_with != current:
+            self._forked_with = current
             self.forget("the settings have changed")
         cold = self._warmth.why_cold()
         return (None, f"cold: {cold}") if cold else (self._warmth.template, "warm")

@@ -29,7 +29,10 @@ class Process:
 
     def __init__(self, pid: int, job: Any) -> None:
         self.pid, self.job = pid, job
-        self.channel = Channel.from_descriptor(os.dup(job.channel.fileno()))
+        if hasattr(job, "channel"):
+            self.channel = Channel.from_descriptor(os.dup(job.channel.fileno()))
+        else:  # of a hook
+            self.channel, _ = Channel.pair()
         self.status: int | None = None
         self.received: list[int] = []  # descriptors that came with orders; owned by this process
 

@@ -12,7 +12,7 @@ from iotax._net import listeners
 @pytest.fixture(autouse=True)
 def _application(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "iotax.toml").write_text('app = "main:app"\n', encoding="utf-8")
-    monkeypatch.setattr(check_config, "load_in_child", lambda config: config.app)
+    monkeypatch.setattr(check_config, "load_in_child", lambda *_: "main:app")
     monkeypatch.setattr(listeners.socket, "socket", lambda *_, **__: 1 / 0)
 
 
@@ -46,7 +46,7 @@ def test_all_warnings_are_printed_and_do_not_count(
 def test_internal_error_exits_with_1(
     capfd: pytest.CaptureFixture[str], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_config, "load_in_child", lambda _: 1 / 0)
+    monkeypatch.setattr(check_config, "load_in_child", lambda *_: 1 / 0)
     assert cli.main(["--check-config"]) == 1
     assert capfd.readouterr().err.endswith("internal error, please report the lines above\n")
 

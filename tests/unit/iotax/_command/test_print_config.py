@@ -17,11 +17,13 @@ from iotax._config.option_types import (
     Binds,
     Choice,
     FieldName,
+    Files,
     Flag,
     Host,
     Integer,
     LineFormat,
     Mode,
+    ModuleName,
     Patterns,
     Peers,
     Size,
@@ -33,9 +35,16 @@ from iotax._config.options import OPTIONS
 from iotax._config.sources import Settings, from_command
 
 CONFIGURATIONS = 300
-KEYS = [row for row in OPTIONS.values() if row.key]
+KEYS = [row for row in OPTIONS.values() if row.key and not row.kind.is_secret]
 # Not with --workers 0, or not with each other.
 APART = ("workers", "preload", "reload")
+
+
+@pytest.fixture(autouse=True)
+def _env_files(project: Path) -> None:
+    """The values of env-file."""
+    for name in ("prod.env", "b.env"):
+        (project / name).write_text("FILE=s3cret")
 
 
 def reads_back(settings: Settings) -> None:
@@ -79,8 +88,12 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.sample([":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"'], dice.randint(1, 4))
     if isinstance(kind, Peers):
         return dice.sample(["unix", "*", "10.0.0.0/8", "::1"], dice.randint(1, 3))
+    if isinstance(kind, Files):
+        return dice.sample(["prod.env", "b.env"], dice.randint(1, 2))
     if isinstance(kind, Words):
         return dice.sample(kind.words, dice.randint(1, 3))
+    if isinstance(kind, ModuleName):
+        return dice.choice(["hooks", "a.b_1"])
     if isinstance(kind, String):
         return "visible" if row.name == "server_header" else any_text(dice)
     assert row.kind.metavar.endswith("…]")
@@ -97,6 +110,8 @@ def any_flags(dice: random.Random) -> dict[str, Any]:
     flags[one] = str(dice.randint(1, 9)) if one == "workers" else True
     for name in ("host", "port") if "bind" in flags else ():
         flags.pop(name, None)
+    if "chdir" in flags:  # a directory without env files
+        flags.pop("env_file", None)
     return flags
 
 

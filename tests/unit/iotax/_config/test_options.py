@@ -31,6 +31,11 @@ CONTRACT = {
     "--max-requests-jitter": "10 % of --max-requests",
     "--worker-lifetime": "0",
     "--worker-max-rss": "0",
+    "--hooks": "none",
+    "--umask": "unchanged",
+    "--pid-file": "none",
+    "--user": "unchanged",
+    "--group": "unchanged; with --user, the user's",
     "--reload": "off",
     "--reload-dir": "the current directory",
     "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",
@@ -40,6 +45,8 @@ CONTRACT = {
     "--reload-cold": "off",
     "--threads": "1",
     "APP": "none",
+    "--env": "none",
+    "--env-file": "none",
     "--config": "iotax.toml, else [tool.iotax] of pyproject.toml",
     "--no-config": "off",
     "--check-config": "off",
@@ -94,8 +101,9 @@ NAMED_OPTION = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def _settings_file(project: Path) -> None:
-    """The example of --config."""
+    """The examples of --config and --env-file."""
     (project / "site.toml").touch()
+    (project / "prod.env").touch()
 
 
 def typed(row: Option) -> list[str]:
@@ -116,7 +124,7 @@ def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option)
     by_flag = read(typed(row))
     by_variable, warnings, *_ = from_command({}, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
-    assert by_flag == by_variable or row.name == "access_log"
+    assert by_flag == by_variable or row.name in ("access_log", "env")
     assert warnings == []
     argument: object = row.kind.accept(row.example)
     if isinstance(row.kind, ListOf):

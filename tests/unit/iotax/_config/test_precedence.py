@@ -23,9 +23,19 @@ OTHERS = {
     "host": "::1",
     "unix_mode": "600",
 }
+# Values of the application's environment are merged: test_environment.py.
 EVERY_KEY = pytest.mark.parametrize(
-    "row", [row for row in OPTIONS.values() if row.key], ids=lambda row: row.name
+    "row",
+    [row for row in OPTIONS.values() if row.key and not row.kind.is_secret],
+    ids=lambda row: row.name,
 )
+
+
+@pytest.fixture(autouse=True)
+def _env_files(project: Path) -> None:
+    """The values of env-file."""
+    for name in ("prod.env", "prod.envx"):
+        (project / name).touch()
 
 
 def other(row: Option) -> str:

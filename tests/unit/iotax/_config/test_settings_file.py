@@ -30,7 +30,7 @@ from iotax._config.options import OPTIONS, Config
 from iotax._config.settings_file import BYTES_MAX
 from iotax._config.sources import Settings, from_command
 
-KEYS = [row for row in OPTIONS.values() if row.key]
+KEYS = [row for row in OPTIONS.values() if row.key and not row.kind.is_secret]
 EVERY_KEY = pytest.mark.parametrize("row", KEYS, ids=lambda row: row.name)
 # One value of each other type, by the type of TOML.
 WRONG = {
@@ -58,6 +58,12 @@ ACCEPTED: dict[type, set[str]] = {
     LineFormat: {"string"},
     ListOf: {"string"},
 }
+
+
+@pytest.fixture(autouse=True)
+def _env_file(project: Path) -> None:
+    """The example of env-file."""
+    (project / "prod.env").touch()
 
 
 def write(text: str | bytes, name: str = "iotax.toml") -> None:

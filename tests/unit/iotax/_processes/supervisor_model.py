@@ -34,7 +34,7 @@ from iotax._config.errors import ConfigError
 from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
 from iotax._net.listeners import Listeners
-from iotax._processes import control, replacer
+from iotax._processes import child_exit, control, replacer
 from iotax._processes.channel import Channel, Message
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
@@ -70,12 +70,13 @@ class Broken(Exception):
 
 
 class Program:
-    """A process of the simulated system: `kind` is "worker", "template" or "watcher"."""
+    """A process of the simulated system: `kind` is "worker", "template", "watcher" or "hook"."""
 
     def __init__(self, kind: str, pid: int, channel: Channel, code: int) -> None:
         self.kind, self.pid, self.channel, self.code = kind, pid, channel, code
         self.state = "boots"  # "serves", "exits" (it has an order to), "dead", "zombie", "gone"
         self.status = 0
+        self.has_hook = False  # one was started when it had exited
         self.is_lost = False  # it has reported that it cannot serve
         self.is_unwanted = False  # it has sent a report for which it has to be replaced
         self.version = 0  # of its settings
@@ -111,6 +112,7 @@ class World(PlayedSystem):
         self.stopped_at = 0.0
         self.to_replace: set[int] = set()  # process ids of the workers that have to be replaced
         self.stop_codes = {0, 3}
+        self.most_workers = 0  # at one time
         self.version = 1  # of the settings, which each HUP with right ones increments
         self.read_next: list[Settings | ConfigError] = []  # one for each HUP that has not arrived
         flags = {
@@ -121,6 +123,8 @@ class World(PlayedSystem):
             "boot_timeout": self.dice.choice(["5s", "60s"]),
             "request_timeout": "5s",
         }
+        if self.dice.random() < 0.3:
+            flags["hooks"] = "hooks"
         if self.dice.random() < 0.3:
             flags["worker_lifetime"] = "1h"
         if self.dice.random() < 0.3:
@@ -155,6 +159,8 @@ class World(PlayedSystem):
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         job: Any = run.__self__  # type: ignore[attr-defined]
         kind = "watcher"
+        if isinstance(job, child_exit.ChildExitJob):
+            return self.starts_hook(job)
         if isinstance(job, WorkerJob):
             kind = "worker"
         elif isinstance(job, TemplateJob | processes.TemplateJob):
@@ -168,6 +174,17 @@ class World(PlayedSystem):
         if kind == "watcher":
             program.state = "serves"
             program.channel.send(ReloadReport.WATCHING)
+        return program.pid
+
+    def starts_hook(self, job: child_exit.ChildExitJob) -> int:
+        worker = self.programs[job.info.pid - 5000]
+        if worker.state != "gone" or worker.kind != "worker" or worker.has_hook:
+            raise Broken(f"a hook for the exit of {worker}")
+        worker.has_hook = True
+        ours, theirs = Channel.pair()
+        ours.close()
+        program = self.add("hook", theirs, self.code)
+        program.state = "exits"
         return program.pid
 
     def channel(self) -> tuple[Channel, Channel]:
@@ -470,6 +487,9 @@ class World(PlayedSystem):
         slots = [worker.slot for worker in workers] + [*self.pool._free]
         if sorted(slots) != [*range(2 * self.target.count_max)]:
             raise Broken("slots are lost, or used twice")
+        self.most_workers = max(self.most_workers, len(workers))
+        if any(worker.number > self.most_workers for worker in workers):
+            raise Broken(f"a number is greater than that of workers: {self.picture()}")
         if one._shutdown.stop is not None:
             return
         if self.target.count != self.number and not self.queue.arrived:
@@ -548,6 +568,8 @@ class World(PlayedSystem):
         if code not in self.stop_codes:
             raise Broken(f"exit code {code} after {self.stop_signal}")
         longest = self.config.graceful_timeout + STOP_SECONDS
+        if self.config.hooks:
+            longest += child_exit.SECONDS + control.KILLED_SECONDS
         if self.phase == "stop" and self.time - self.stopped_at > longest:
             raise Broken(f"the stop has taken {self.time - self.stopped_at:g} s")
         left = [p for p in self.programs if p.lives and not p.is_unkillable and p.kind == "worker"]
@@ -625,7 +647,8 @@ class CheckedOrders:
         if worker in able and not worker.drains_first():
             if len(able) <= target.wanted() and target.counts(worker):
                 raise Broken(f"[{worker.pid}] drains though it is needed: {self.world.picture()}")
-            if worker.replacement is not None and not self.is_surplus:
+            is_dismissed = worker.is_leaving  # it became ready although it was not needed
+            if worker.replacement is not None and not self.is_surplus and not is_dismissed:
                 self.moved.add(worker.pid)
         self.drain_now(worker)
 

@@ -75,7 +75,7 @@ def test_template_continues_after_a_failed_fork(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(forking, "fork_for_adoption", fork)
     supervisors.close()
     nothing: Any = None
-    worker = WorkerJob(nothing, nothing, templates, 0, nothing, -1, False)
+    worker = WorkerJob(nothing, nothing, templates, 0, nothing, -1, 0, False)
     TemplateJob(worker, templates)._fork_on_demand(worker, lambda: None)
     assert forked == [0, 1]
     assert messages(ends[0]) == [(Report.NOT_FORKED, FULL.strerror, -1)]

@@ -8,7 +8,7 @@ from played_system import PlayedPolicy, Process, World
 
 from iotax._processes.channel import Channel
 from iotax._processes.inbox import Inbox
-from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Worker
 from iotax._processes.protocol import Report
@@ -62,11 +62,11 @@ def test_ready_report_reaches_the_replacer_and_the_policy(
     ("report", "text", "expected"),
     [
         (Report.SIGTERM, "", Replacement("SIGTERM")),
-        (Report.THREADS_LOST, "iotax-0", Replacement("iotax-0", urgent=True)),
+        (Report.THREADS_LOST, "iotax-0", Replacement("iotax-0", Cause.THREADS_LOST, urgent=True)),
         (
             Report.MAX_REQUESTS,
             "10",
-            Replacement("it has had 10 requests in 0.0 s (--max-requests 10)"),
+            Replacement("it has had 10 requests in 0.0 s (--max-requests 10)", Cause.MAX_REQUESTS),
         ),
         (Report.BUSY, "", None),
         ("?", "", None),

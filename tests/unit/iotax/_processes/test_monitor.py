@@ -6,7 +6,7 @@ import pytest
 from played_system import World
 
 from iotax._processes import signals
-from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.monitor import Monitor
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Worker
@@ -64,7 +64,8 @@ def test_worker_over_its_lifetime_is_replaced(world: World) -> None:
     worker.is_watched = False
     assert [*monitor.dues()] == [world.time + 3600]
     tick(world, monitor, 3600)
-    assert worker.replacement == Replacement("it has served for 60 min (--worker-lifetime)")
+    why = "it has served for 60 min (--worker-lifetime)"
+    assert worker.replacement == Replacement(why, Cause.LIFETIME)
     assert [*monitor.dues()] == []
 
 
@@ -77,7 +78,7 @@ def test_worker_over_its_memory_limit_drains_first(world: World) -> None:
     world.memory[worker.pid] = 3 << 20
     tick(world, monitor, 1)
     why = "it uses 3 MiB (--worker-max-rss 1 MiB)"
-    assert worker.replacement == Replacement(why, drain_first=True)
+    assert worker.replacement == Replacement(why, Cause.MEMORY, drain_first=True)
 
 
 def test_idle_worker_is_not_watched(world: World) -> None:

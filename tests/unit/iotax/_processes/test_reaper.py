@@ -5,12 +5,14 @@ import signal
 import pytest
 from played_system import PlayedPolicy, World
 
+from iotax._processes.child_exit import ChildExits
+from iotax._processes.exit_status import Exit
 from iotax._processes.inbox import Inbox
-from iotax._processes.lifecycle import Event, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Worker
 from iotax._processes.protocol import Report
-from iotax._processes.reaper import Reaper
+from iotax._processes.reaper import Reaper, cause_of_exit
 from iotax._processes.replacer import Replacer
 from iotax._processes.service_status import ServiceStatus
 
@@ -28,7 +30,7 @@ def policy(parts: Parts) -> PlayedPolicy:
 @pytest.fixture
 def reaper(parts: Parts, policy: PlayedPolicy) -> Reaper:
     inbox = Inbox(parts, policy, Replacer(parts, policy))
-    return Reaper(parts, policy, inbox, ServiceStatus(parts))
+    return Reaper(parts, policy, inbox, ChildExits(parts), ServiceStatus(parts))
 
 
 def started(parts: Parts, *, ready: bool) -> Worker:
@@ -174,3 +176,54 @@ def test_exit_of_an_adopted_process_is_ignored(
     reaper.reap()
     assert (world.log, policy.notes) == ([], [])
     assert worker.state is State.READY
+
+
+KILL, SEGV, TERM, OOM = Exit(9), Exit(11), Exit(15), Exit(9, out_of_memory=True)
+BOOTS, READY, DRAINS, KILLED = State.BOOTING, State.READY, State.DRAINING, State.KILLED
+
+
+@pytest.mark.parametrize(
+    ("before", "exited", "stop", "cause"),
+    [
+        (BOOTS, Exit(0), False, Cause.BOOT),
+        (BOOTS, SEGV, False, Cause.BOOT),
+        (BOOTS, OOM, False, Cause.OOM),
+        (BOOTS, TERM, False, Cause.OTHER),
+        (BOOTS, TERM, True, Cause.STOP),
+        (READY, Exit(0), False, Cause.CRASH),
+        (READY, Exit(5 << 8), False, Cause.CRASH),
+        (READY, SEGV, False, Cause.CRASH),
+        (READY, KILL, False, Cause.CRASH),
+        (READY, OOM, False, Cause.OOM),
+        (READY, KILL, True, Cause.CRASH),
+        (DRAINS, Exit(0), True, Cause.STOP),
+        (DRAINS, SEGV, True, Cause.CRASH),
+        (DRAINS, Exit(0), False, Cause.OTHER),
+        (KILLED, KILL, True, Cause.STOP),
+        (KILLED, KILL, False, Cause.OTHER),
+    ],
+)
+def test_cause_of_an_exit(
+    parts: Parts, before: State, exited: Exit, stop: bool, cause: Cause
+) -> None:
+    worker = started(parts, ready=before is not BOOTS)
+    if before is DRAINS:
+        worker.apply(Event.DRAIN)
+    assert cause_of_exit(worker, before, exited, is_stopping=stop) is cause
+
+
+@pytest.mark.parametrize("cause", [Cause.RELOAD, Cause.MEMORY, Cause.STUCK])
+def test_cause_of_a_replaced_worker_is_that_of_its_replacement(parts: Parts, cause: Cause) -> None:
+    worker = started(parts, ready=True)
+    worker.want(Replacement("why", cause))
+    assert cause_of_exit(worker, READY, Exit(1 << 8), is_stopping=False) is Cause.CRASH
+    worker.apply(Event.DRAIN)
+    for before, exited in ((DRAINS, Exit(0)), (KILLED, KILL)):
+        assert cause_of_exit(worker, before, exited, is_stopping=False) is cause
+    assert cause_of_exit(worker, DRAINS, SEGV, is_stopping=False) is Cause.CRASH
+
+
+def test_cause_of_a_load_error_is_the_boot_also_while_the_server_gives_up(parts: Parts) -> None:
+    worker = started(parts, ready=False)
+    worker.boot_error = "Cannot load it"
+    assert cause_of_exit(worker, BOOTS, Exit(0), is_stopping=True) is Cause.BOOT

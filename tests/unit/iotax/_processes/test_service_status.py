@@ -147,13 +147,24 @@ def test_hup_before_the_first_worker_is_ready_is_not_notified(
 
 
 @pytest.mark.parametrize(
-    ("number", "seconds"), [(signal.SIGTERM, 32), (signal.SIGINT, 25), (signal.SIGQUIT, 3)]
+    ("number", "more", "seconds"),
+    [
+        (signal.SIGTERM, (), 32),
+        (signal.SIGINT, (), 25),
+        (signal.SIGQUIT, (), 3),
+        (signal.SIGTERM, ("hooks", "h"), 42),
+        (signal.SIGQUIT, ("hooks", "h"), 3),
+    ],
 )
 def test_stop_is_notified_once_with_its_longest_duration(
-    world: World, service: PlayedNotifier, number: signal.Signals, seconds: int
+    world: World,
+    service: PlayedNotifier,
+    number: signal.Signals,
+    more: tuple[str, ...],
+    seconds: int,
 ) -> None:
     """A second signal is not notified: the service stops already."""
-    world.start("shutdown_delay", "7s", "graceful_timeout", "20s")
+    world.start("shutdown_delay", "7s", "graceful_timeout", "20s", *more)
     world.ready(0)
     world.played_scoreboard.running[0] = [("GET /", "r1", 1.0)]
     service.take()

@@ -156,7 +156,7 @@ def test_planted_bug_is_found(
 
 def template_keeps_former_settings(patch: pytest.MonkeyPatch) -> None:
     def source(self: WarmTemplate) -> tuple[Child | None, str]:
-        self._config = self._settings.config
+        self._forked_with = (self._settings.config, self._settings.environment)
         return with_check(self)
 
     with_check = WarmTemplate.source

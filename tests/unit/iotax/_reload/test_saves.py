@@ -192,7 +192,7 @@ class SettingsScene(Scene):
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_good, self.reads = True, 0
-        monkeypatch.setattr(LiveSettings, "path", property(lambda _: self.PATH))
+        monkeypatch.setattr(LiveSettings, "paths", property(lambda _: (self.PATH,)))
         monkeypatch.setattr(LiveSettings, "read_again", lambda _: self._read_again())
         super().__init__(world)
 
