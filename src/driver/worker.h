@@ -113,13 +113,19 @@ class BasicWorker {
       leader_.end_threads();
       return listening;
     }
-    auto spare = base_.sys.start_thread("iotax-spare", [this] { spare_.run(); });
+    auto spare = base_.sys.start_thread("iotax-spare", [this] {
+      const Counting here(base_.counters(threads_.size()));
+      spare_.run();
+    });
     if (!spare) {
       leader_.end_threads();
       return Errno{spare.error()};
     }
     spare_thread_ = std::move(*spare);
-    leader_.run(base_.leadership.begin(0), threads_[0]);
+    {
+      const Counting here(base_.counters(0));
+      leader_.run(base_.leadership.begin(0), threads_[0]);
+    }
     run_thread(0);
     spare_thread_.join();
     return {};
@@ -127,12 +133,14 @@ class BasicWorker {
   /// Run application thread `thread` until the worker has stopped. Call it without the application
   /// lock.
   void run_thread(unsigned thread) {
+    const Counting here(base_.counters(thread));
     AppThread<E>(base_, threads_, dispatch_, overdue_, runner_, leader_, thread).run();
   }
   /// For the child of a fork: the worker never runs there again. Sys::abandon_in_child() closes its
   /// descriptors.
   void abandon_in_child() noexcept {
     abandoned_ = true;
+    counters_of_thread = nullptr;
     base_.stop.finish();
     spare_thread_.forget();
   }

@@ -1,5 +1,6 @@
-// The access log: one line for each request, in whatever way it ends. It collects the facts of a
-// line; it must not know how a line looks, or why a request was rejected.
+// The access log: one line for each request, in whatever way it ends, and the counts of the same
+// requests for the admin listener. It collects the facts of a line; it must not know how a line
+// looks, or why a request was rejected.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "core/partial_head.h"
 #include "core/trace_context.h"
 #include "driver/config.h"
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/log/access_line.h"
 #include "driver/log/log.h"
@@ -32,6 +34,7 @@ class AccessLog {
         config_(config),
         log_(log),
         process_id_(sys.process_id()),
+        wanted_(config.access_log || config.counts),
         names_traces_(config.log_traces ||
                       (config.access_log && config.access_format.needs_trace())),
         collects_fields_(config.access_log &&
@@ -42,7 +45,7 @@ class AccessLog {
     Stream<E>& stream = s.stream;
     stream.status = 0;
     if (names_traces_) stream.trace.assign(core::trace_parent_of(fields));
-    if (!config_.access_log) return;  // what follows is only for the line
+    if (!wanted_) return;  // what follows is only for the line
     stream.began_at = s.link.machine.head_since();
     stream.called_at = core::kNever;
     stream.request_bytes = stream.response_bytes = 0;
@@ -84,10 +87,11 @@ class AccessLog {
   /// Log a request whose head was not accepted; `line`: what was recognized. By the leader.
   void log_unaccepted(Session& s, const core::PartialLine& line, core::Instant now,
                       bool interrupted) {
-    if (!config_.access_log) return;
+    if (!wanted_) return;
     AccessEntry entry = entry_of(s, now);
     set_line(entry, line);
     set_end(entry, s, interrupted);
+    count(entry, s.stream.server_responds);
     write(entry);
   }
 
@@ -100,6 +104,7 @@ class AccessLog {
     const std::size_t space = std::min(line.find(' '), line.size());
     set_line(entry, {line.substr(0, space), line.substr(std::min(space + 1, line.size())), {}});
     entry.end = End::shutdown;
+    count(entry, false);
     write(entry);
   }
 
@@ -107,7 +112,7 @@ class AccessLog {
   /// Whether the caller must make the line of the request of `s`; true once. Writes a line that is
   /// held.
   [[nodiscard]] bool take_owed(Session& s, core::Instant now) {
-    if (!config_.access_log) return false;
+    if (!wanted_) return false;
     const Line line = s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
     if (line == Line::held) [[unlikely]]
       write_held(s, now);
@@ -119,18 +124,20 @@ class AccessLog {
     const core::Head& head = s.link.machine.head();
     AccessEntry entry = entry_of(s, now);
     entry.method = head.method;
-    entry.target = head.target;
-    entry.path = head.path;
-    entry.query = head.query;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.fields = head.fields;
-    entry.collected = s.stream.collected;
     set_end(entry, s, interrupted);
     if (s.stream.called_at != core::kNever) {
       entry.queue = s.stream.called_at - s.stream.ready_at;
       entry.app = now - s.stream.called_at;
       if (!s.stream.server_responds) entry.by = By::app;
     }
+    count(entry, s.stream.server_responds);
+    if (!config_.access_log) return;
+    entry.target = head.target;
+    entry.path = head.path;
+    entry.query = head.query;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.fields = head.fields;
+    entry.collected = s.stream.collected;
     if (in_call && config_.access_format.needs_app()) [[unlikely]] {
       entry.app_follows = true;
       with_line([&](core::Bytes& line) {
@@ -182,7 +189,27 @@ class AccessLog {
                                            : End::shutdown;
   }
 
+  /// For the admin listener. `rejected`: the server responded in place of the application.
+  static void count(const AccessEntry& entry, bool rejected) noexcept {
+    static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
+                  static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
+    ThreadCounters* const counters = counters_of_thread;
+    if (counters == nullptr) return;
+    counters->add(CounterIndex::request(static_cast<std::size_t>(entry.by),
+                                        counted_method(entry.method),
+                                        counted_status(entry.status)));
+    counters->add(CounterIndex::kEnded + static_cast<std::size_t>(entry.end));
+    counters->observe(Timed::request, entry.duration);
+    if (entry.queue) counters->observe(Timed::queue, *entry.queue);
+    if (entry.app) counters->observe(Timed::app, *entry.app);
+    if (!rejected || entry.status < 400) return;
+    const bool failed = entry.end == End::app_error;
+    const std::size_t reason = counted_rejection(failed ? "app_error" : entry.error);
+    if (reason < kRejections.size()) counters->add(CounterIndex::kRejected + reason);
+  }
+
   void write(const AccessEntry& entry) {
+    if (!config_.access_log) return;
     with_line([&](core::Bytes& line) {
       append_access(line, config_.access_format, entry);
       log_.access(line.text());
@@ -237,6 +264,7 @@ class AccessLog {
   const Config& config_;
   Log& log_;
   const int process_id_;
+  const bool wanted_;
   const bool names_traces_;
   const bool collects_fields_;
 };

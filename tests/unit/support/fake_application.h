@@ -138,9 +138,10 @@ class Rig {
   using Worker = driver::BasicWorker<E>;
 
   explicit Rig(driver::Config settings = {}, std::uint64_t seed = 1)
-      : sys(seed), config(std::move(settings)), app(sys) {
+      : sys(seed), config(std::move(settings)), app(sys), memory(config.threads, 1, config.counts) {
     listener = sys.listen();
-    worker = std::make_unique<Worker>(sys, config, app, log);
+    worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
+                                      driver::Slot{memory.scoreboard(), 0});
     if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
   }
 
@@ -176,6 +177,7 @@ class Rig {
   driver::Config config;
   RecordingLog log;
   FakeApplication app;
+  driver::PrivateScoreboard memory;
   std::unique_ptr<Worker> worker;
   int listener = -1;
 };
