@@ -20,11 +20,11 @@ class RequestTimeout(BaseException):
 class Scoreboard:
     """Shared memory that says what each worker does; it survives the death of a worker.
 
-    `slots`: one per worker; `threads`: the maximum of a worker. Errors: ValueError for a number out
-    of bounds, OSError.
+    `slots`: one per worker; `threads`: the maximum of a worker; `counted`: workers also count for
+    the admin listener. Errors: ValueError for a number out of bounds, OSError.
     """
 
-    def __init__(self, slots: int, threads: int) -> None: ...
+    def __init__(self, slots: int, threads: int, counted: bool = False) -> None: ...
     def calls(self, slot: int) -> list[tuple[str, str, float]]:
         """The running calls: request line (at most 256 bytes, escaped for the log), request id, age
         in seconds."""
@@ -37,7 +37,46 @@ class Scoreboard:
         """Whether the supervisor reads the slot regularly; if not, the worker reports that requests
         run."""
     def clear(self, slot: int) -> None:
-        """Clear the slot of an exited worker for another one."""
+        """Clear the slot of an exited worker for another one. What it has counted stays."""
+    def publish(
+        self,
+        *,
+        wanted: int,
+        starts: int,
+        exits: Sequence[int],
+        has_served: bool,
+        stopping: bool,
+        supervised: bool,
+    ) -> None:
+        """Tell the admin listener about the server, and with `supervised` that the supervisor runs
+        now. `exits`: in the order of lifecycle.Cause, or empty. Errors: ValueError if it is not
+        counted."""
+    def publish_worker(self, slot: int, state: str, pid: int, age: float) -> None:
+        """Tell the admin listener about a worker: "none", "booting", "ready" or "draining"."""
+
+class Admin:
+    """The admin listener: serves /livez, /readyz, /metrics, /status and / from a counted
+    `scoreboard`, without the GIL.
+
+    `listeners`: as for Worker; `python`: version for the metrics; `urls`: of the application;
+    `shows_requests`: lines and ids of running requests. Errors: OSError, ValueError.
+    """
+
+    def __init__(
+        self,
+        scoreboard: Scoreboard,
+        listeners: Sequence[tuple[int, str, bool]],
+        *,
+        python: str,
+        urls: Sequence[str],
+        shows_requests: bool,
+        channel: int = -1,
+    ) -> None: ...
+    def run(self) -> None:
+        """Serve in this thread until the channel says to stop, or closes."""
+    def start(self) -> None:
+        """Serve in a native thread until stop()."""
+    def stop(self) -> None: ...
 
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.

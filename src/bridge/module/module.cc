@@ -23,6 +23,7 @@
 #include "bridge/capi/standard_streams.h"
 #include "bridge/capi/text.h"
 #include "bridge/module/process_log.h"
+#include "bridge/module/py_admin.h"
 #include "bridge/module/py_connection.h"
 #include "bridge/module/py_scoreboard.h"
 #include "bridge/module/stop_signals.h"
@@ -70,8 +71,8 @@ class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
            const PyScoreboard* scoreboard, unsigned slot, int channel)
-      : PyWorker(std::move(application), read_listeners(listeners), options_of(options, slot),
-                 scoreboard, slot, channel) {}
+      : PyWorker(std::move(application), read_listeners(listeners),
+                 options_of(options, scoreboard, slot), scoreboard, slot, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -170,6 +171,7 @@ class PyWorker {
   static void abandon_all_in_child() {
     process_log().abandon_in_child();
     drop_stop_signals_in_child();
+    abandon_admins_in_child();
     int body = -1;
     for (PyWorker* const worker : all()) body = std::max(body, worker->body_of_this_thread());
     for (PyWorker* const worker : all()) {
@@ -190,9 +192,11 @@ class PyWorker {
   }
 
   /// The worker's number in the logs is that of its slot, from 1.
-  static WorkerOptions options_of(const py::dict& given, unsigned slot) {
+  static WorkerOptions options_of(const py::dict& given, const PyScoreboard* scoreboard,
+                                  unsigned slot) {
     WorkerOptions options = read_worker_options(given);
     options.config.worker_number = slot + 1;
+    options.config.counts = scoreboard != nullptr && scoreboard->is_counted();
     process_log().name_worker(slot + 1);
     return options;
   }
@@ -331,6 +335,7 @@ PYBIND11_MODULE(_iotax, module) {
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
   define_page(module);
+  define_admin(module);
   define_connection(module);
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
   // stub.

@@ -12,7 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from iotax import _iotax
-from iotax._config.address import Address, parse_address, parse_host
+from iotax._config.address import (
+    Address,
+    PassedAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+    parse_host,
+)
 from iotax._config.toml_values import to_toml
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -409,6 +416,28 @@ class Binds(ListOf):
 
     def one(self, text: str) -> Address:
         return parse_address(text)
+
+
+class Bind(Kind):
+    """One address, in the forms of --bind."""
+
+    metavar = Binds.metavar
+    expected = Binds.expected
+
+    def accept(self, value: object) -> Address:
+        if isinstance(value, TcpAddress | UnixAddress | PassedAddress):
+            return value
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        if not value:
+            raise ValueError("is empty")
+        return parse_address(value)
+
+    def to_toml(self, value: object) -> str:
+        return "" if value is None else to_toml(str(value))
+
+    def to_json(self, value: object) -> object:
+        return None if value is None else str(value)
 
 
 class Peers(ListOf):

@@ -16,6 +16,7 @@ from iotax._config.option_types import (
     GIB,
     KIB,
     MIB,
+    Bind,
     Binds,
     Choice,
     Directories,
@@ -193,6 +194,12 @@ class Config:
         "", String("the name or number of a group", "GROUP"), "Processes", "www-data",
         "become this group in the same way", shown="unchanged; with --user, the user's",
         for_command_only=True, until_restart=True,
+    )
+
+    admin: Address | None = option(  # noqa: RUF009  an Address is immutable
+        None, Bind(), "Health and metrics", "127.0.0.1:9100",
+        "serve /livez, /readyz, /metrics, /status and a page for people on this address",
+        shown="none", until_restart=True,
     )
 
     reload: bool = option(
@@ -400,6 +407,11 @@ class Config:
     @property
     def addresses(self) -> tuple[Address, ...]:
         return self.bind or (TcpAddress(self.host, self.port),)
+
+    @property
+    def named_addresses(self) -> tuple[Address, ...]:
+        """`addresses`, and that of the admin listener."""
+        return self.addresses if self.admin is None else (*self.addresses, self.admin)
 
     @property
     def watches_workers(self) -> bool:

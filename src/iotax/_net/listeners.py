@@ -109,6 +109,11 @@ class Listeners:
         self.close()
 
     @property
+    def open_to_others(self) -> list[str]:
+        """The labels of those that other machines can reach."""
+        return [listener.label for listener in self.all if not listener.is_local]
+
+    @property
     def port(self) -> int:
         """The real port of the first TCP listener; 0 if there is none."""
         return next((listener.port for listener in self.all if listener.port), 0)

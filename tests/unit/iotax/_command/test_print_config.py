@@ -14,6 +14,7 @@ from iotax import _iotax, cli
 from iotax._command.print_config import as_json, as_toml
 from iotax._config.option import Option
 from iotax._config.option_types import (
+    Bind,
     Binds,
     Choice,
     FieldName,
@@ -86,6 +87,8 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.choice(["localhost", "::1", "*", "[::]"])
     if isinstance(kind, Binds):
         return dice.sample([":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"'], dice.randint(1, 4))
+    if isinstance(kind, Bind):
+        return dice.choice([":1", "unix:/a b", "[::1]:80"])
     if isinstance(kind, Peers):
         return dice.sample(["unix", "*", "10.0.0.0/8", "::1"], dice.randint(1, 3))
     if isinstance(kind, Files):

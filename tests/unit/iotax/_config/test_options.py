@@ -36,6 +36,7 @@ CONTRACT = {
     "--pid-file": "none",
     "--user": "unchanged",
     "--group": "unchanged; with --user, the user's",
+    "--admin": "none",
     "--reload": "off",
     "--reload-dir": "the current directory",
     "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",

@@ -16,6 +16,7 @@ from iotax._config.options import OPTIONS
 from iotax._config.sources import Settings, from_command
 
 OTHERS = {
+    "admin": "unix:/a",
     "bind": ":9000",
     "access_log_format": "json",
     "forwarded_allow_ips": "::1",
