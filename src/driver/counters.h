@@ -72,10 +72,10 @@ class alignas(64) ThreadCounters {
   }
   void observe(Timed what, core::Duration took) noexcept {
     const std::size_t first = CounterIndex::histogram(what);
-    std::size_t bucket = 0;
-    while (bucket < kBuckets.size() && took > kBuckets[bucket]) ++bucket;
-    add(first + bucket);
     const auto nanoseconds = std::max(took, core::Duration::zero()).count();
+    std::size_t bucket = 0;
+    while (bucket < kBuckets.size() && nanoseconds > kBuckets[bucket].count()) ++bucket;
+    add(first + bucket);
     add(first + kBuckets.size() + 1, static_cast<std::uint64_t>(nanoseconds));
   }
 
@@ -103,6 +103,7 @@ class Counting {
 };
 
 [[nodiscard]] constexpr std::size_t counted_method(std::string_view method) noexcept {
+  if (method.size() == 3 && method[0] == 'G' && method[1] == 'E' && method[2] == 'T') return 0;
   std::size_t n = 0;
   while (n + 1 < kCountedMethods.size() && kCountedMethods[n] != method) ++n;
   return n;

@@ -109,9 +109,13 @@ void PyScoreboard::publish_worker(unsigned slot, const std::string& state, std::
                           "'; it can be 'none', 'booting', 'ready' or 'draining'");
   }
   driver::WorkerRecord& record = *counted().record(check(slot));
-  const auto since = std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>{age});
-  record.process_id.set(pid);
-  record.started.set((sys_.unix_time() - since).count());
+  const auto before = static_cast<WorkerState>(record.state.get());
+  if (before == WorkerState::none || record.process_id.get() != pid) {
+    const std::chrono::duration<double> since{age};
+    record.started.set(
+        (sys_.unix_time() - std::chrono::duration_cast<core::Duration>(since)).count());
+    record.process_id.set(pid);
+  }
   record.state.set(static_cast<std::uint64_t>(known));
   driver::ServerEntry& server = *scoreboard_.server();
   if (slot >= server.slots_used.get()) server.slots_used.set(slot + 1);

@@ -88,10 +88,12 @@ class AccessLog {
   void log_unaccepted(Session& s, const core::PartialLine& line, core::Instant now,
                       bool interrupted) {
     if (!wanted_) return;
+    const Ending ending = ending_of(s, interrupted);
+    count(s, line.method, now, ending, false);
+    if (!config_.access_log) return;
     AccessEntry entry = entry_of(s, now);
     set_line(entry, line);
-    set_end(entry, s, interrupted);
-    count(entry, s.stream.server_responds);
+    set_end(entry, s, ending);
     write(entry);
   }
 
@@ -99,12 +101,13 @@ class AccessLog {
   /// the request, unless the thread does. By the leader, who does not own `s`.
   void log_lent(Session& s, core::Instant now) {
     if (!take_owed(s, now)) return;
-    AccessEntry entry = entry_of(s, now);
     const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
+    count(s, line.substr(0, space), now, {0, End::shutdown}, false);
+    if (!config_.access_log) return;
+    AccessEntry entry = entry_of(s, now);
     set_line(entry, {line.substr(0, space), line.substr(std::min(space + 1, line.size())), {}});
     entry.end = End::shutdown;
-    count(entry, false);
     write(entry);
   }
 
@@ -122,22 +125,24 @@ class AccessLog {
   void log(Session& s, core::Instant now, bool in_call, bool interrupted) {
     if (!take_owed(s, now)) return;
     const core::Head& head = s.link.machine.head();
+    const Ending ending = ending_of(s, interrupted);
+    const bool called = s.stream.called_at != core::kNever;
+    count(s, head.method, now, ending, called);
+    if (!config_.access_log) return;
     AccessEntry entry = entry_of(s, now);
     entry.method = head.method;
-    set_end(entry, s, interrupted);
-    if (s.stream.called_at != core::kNever) {
-      entry.queue = s.stream.called_at - s.stream.ready_at;
-      entry.app = now - s.stream.called_at;
-      if (!s.stream.server_responds) entry.by = By::app;
-    }
-    count(entry, s.stream.server_responds);
-    if (!config_.access_log) return;
     entry.target = head.target;
     entry.path = head.path;
     entry.query = head.query;
     entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
     entry.fields = head.fields;
     entry.collected = s.stream.collected;
+    set_end(entry, s, ending);
+    if (called) {
+      entry.queue = s.stream.called_at - s.stream.ready_at;
+      entry.app = now - s.stream.called_at;
+      if (!s.stream.server_responds) entry.by = By::app;
+    }
     if (in_call && config_.access_format.needs_app()) [[unlikely]] {
       entry.app_follows = true;
       with_line([&](core::Bytes& line) {
@@ -175,41 +180,58 @@ class AccessLog {
   }
 
   /// The status is what the client was sent, or 499 if it disconnected.
-  static void set_end(AccessEntry& entry, const Session& s, bool interrupted) noexcept {
-    const Cut cut = s.link.cut.load(std::memory_order_relaxed);
+  struct Ending {
+    int status;
+    End end;
+  };
+  [[nodiscard]] static Ending ending_of(const Session& s, bool interrupted) noexcept {
     const bool disconnected = s.link.disconnected.load(std::memory_order_relaxed);
-    entry.status = disconnected && cut != Cut::by_shutdown ? 499 : s.stream.status;
+    if (!disconnected && !interrupted) [[likely]]
+      return {s.stream.status, s.stream.end};
+    const Cut cut = s.link.cut.load(std::memory_order_relaxed);
+    return {disconnected && cut != Cut::by_shutdown ? 499 : s.stream.status,
+            cut == Cut::by_client      ? End::client_gone
+            : cut == Cut::for_slowness ? End::client_slow
+                                       : End::shutdown};
+  }
+
+  static void set_end(AccessEntry& entry, const Session& s, const Ending& ending) noexcept {
+    entry.status = ending.status;
+    entry.end = ending.end;
     entry.received_bytes = s.stream.request_bytes;
     entry.sent_bytes = s.stream.response_bytes;
     entry.error = s.stream.error.view();
-    entry.end = s.stream.end;
-    if (!disconnected && !interrupted) return;
-    entry.end = cut == Cut::by_client      ? End::client_gone
-                : cut == Cut::for_slowness ? End::client_slow
-                                           : End::shutdown;
   }
 
-  /// For the admin listener. `rejected`: the server responded in place of the application.
-  static void count(const AccessEntry& entry, bool rejected) noexcept {
+  /// For the admin listener. `called`: the application was. If another thread has `s`, there is no
+  /// status.
+  void count(const Session& s, std::string_view method, core::Instant now, const Ending& ending,
+             bool called) const noexcept {
     static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
                   static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
+    if (!config_.counts) return;
     ThreadCounters* const counters = counters_of_thread;
     if (counters == nullptr) return;
-    counters->add(CounterIndex::request(static_cast<std::size_t>(entry.by),
-                                        counted_method(entry.method),
-                                        counted_status(entry.status)));
-    counters->add(CounterIndex::kEnded + static_cast<std::size_t>(entry.end));
-    counters->observe(Timed::request, entry.duration);
-    if (entry.queue) counters->observe(Timed::queue, *entry.queue);
-    if (entry.app) counters->observe(Timed::app, *entry.app);
-    if (!rejected || entry.status < 400) return;
-    const bool failed = entry.end == End::app_error;
-    const std::size_t reason = counted_rejection(failed ? "app_error" : entry.error);
-    if (reason < kRejections.size()) counters->add(CounterIndex::kRejected + reason);
+    const By by = called && !s.stream.server_responds ? By::app : By::server;
+    counters->add(CounterIndex::request(static_cast<std::size_t>(by), counted_method(method),
+                                        counted_status(ending.status)));
+    counters->add(CounterIndex::kEnded + static_cast<std::size_t>(ending.end));
+    counters->observe(Timed::request, now - s.stream.ready_at);
+    if (called) {
+      counters->observe(Timed::queue, s.stream.called_at - s.stream.ready_at);
+      counters->observe(Timed::app, now - s.stream.called_at);
+    }
+    if (ending.status >= 400 && s.stream.server_responds) [[unlikely]]
+      count_rejection(*counters, ending.end, s.stream.error.view());
+  }
+
+  [[gnu::cold]] static void count_rejection(ThreadCounters& counters, End end,
+                                            std::string_view error) noexcept {
+    const std::size_t reason = counted_rejection(end == End::app_error ? "app_error" : error);
+    if (reason < kRejections.size()) counters.add(CounterIndex::kRejected + reason);
   }
 
   void write(const AccessEntry& entry) {
-    if (!config_.access_log) return;
     with_line([&](core::Bytes& line) {
       append_access(line, config_.access_format, entry);
       log_.access(line.text());
