@@ -109,6 +109,10 @@ class Application {
   /// Whether to trust what requests of this peer say about their origin: the client's address and
   /// the request id. Called without the application lock, by any thread; client_of() too.
   [[nodiscard]] virtual bool trusts(const Peer& /*peer*/) const noexcept { return false; }
+  /// Whether this peer of a proxy:// listener may send a PROXY header. Called by the leader.
+  [[nodiscard]] virtual bool may_send_proxy_header(const Peer& /*peer*/) const noexcept {
+    return false;
+  }
   /// The client's address as the application sees it, for a request with these fields; empty: that
   /// of the peer. Contains only bytes that a log line may contain.
   [[nodiscard]] virtual std::string client_of(

@@ -151,6 +151,10 @@ bool Caller::trusts(const driver::Peer& peer) const noexcept {
   return options_.trusted.contains(peer);
 }
 
+bool Caller::may_send_proxy_header(const driver::Peer& peer) const noexcept {
+  return options_.proxy_peers.contains(peer);
+}
+
 std::string Caller::client_of(const driver::Peer& peer,
                               std::span<const core::Field> fields) const noexcept {
   if (!options_.believed.for_ || !trusts(peer)) return {};

@@ -27,6 +27,7 @@ struct EnvironOptions {
   std::string server_name;  // "": the local address of the connection
   std::string version;      // of iotax
   TrustedPeers trusted;
+  TrustedPeers proxy_peers;  // who may send a PROXY header
   BelievedFields believed;
   /// Keys that the access log shows, each with its index in driver::AccessFormat::collected().
   std::vector<std::pair<std::size_t, std::string>> logged;
@@ -104,6 +105,7 @@ class Environ {
   [[nodiscard]] bool set_fields(PyObject* env, const core::Head& head, bool& forwarded);
   [[nodiscard]] bool set_rare(const Gil& gil, PyObject* env, const driver::Exchange& exchange,
                               bool forwarded);
+  [[nodiscard]] bool set_proxy_header(PyObject* env, const core::ProxyHeader& header);
   void warn_of_proxy(const driver::Peer& peer);
   void warn_of_prefix(const driver::Peer& peer, std::string_view prefix);
 

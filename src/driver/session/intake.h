@@ -166,6 +166,7 @@ class Intake {
   }
 
   [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
+  [[nodiscard]] const Application& application() const noexcept { return application_; }
 
   /// The connection ends: log the request that it interrupts, unless that has been logged. By the
   /// leader, who owns `s`.
@@ -184,7 +185,9 @@ class Intake {
     const bool in_body = rejected.in_body_of != core::RequestId::none;
     const std::string text = in_body ? std::string{} : s.link.machine.partial_head();
     if (!in_body) begin_unaccepted(s, text);
-    const std::string rule = core::describe(rejected, limits_);
+    const bool second = rejected.fault == core::Fault::proxy_header && s.link.endpoints.proxy;
+    const std::string rule =
+        second ? "second PROXY protocol header" : core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
     const core::ServerResponse made = server_response(s, rejected.status, rule);
     responds(s, made, {End::rejected, word_of_rejection(rejected)});
@@ -242,11 +245,15 @@ class Intake {
       text += '"';
     }
     append_request(text, s, offending);
+    warn(text, ids_of(s));
+  }
+  /// Log a WARNING, at most ten per second. `about`: the request in progress.
+  void warn(std::string_view text, const RequestIds& about = {}) {
     const std::lock_guard lock(warnings_mutex_);
     const core::Instant now = sys_.now();
     warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
     warnings_.pass(
-        now, [&](std::string_view line) { log_.server(Level::warning, line, ids_of(s)); }, text);
+        now, [&](std::string_view line) { log_.server(Level::warning, line, about); }, text);
     warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 

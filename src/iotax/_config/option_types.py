@@ -405,7 +405,10 @@ class Patterns(ListOf):
 
 class Binds(ListOf):
     metavar = "ADDR"
-    expected = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
+    expected = (
+        "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME, each also after"
+        " proxy://"
+    )
 
     def one(self, text: str) -> Address:
         return parse_address(text)

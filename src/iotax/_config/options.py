@@ -63,7 +63,8 @@ class Config:
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
         "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port, "
-        "or on a socket that systemd has opened: fd://N or fd://NAME; repeatable",
+        "or on a socket that systemd has opened: fd://N or fd://NAME; proxy:// before any of them: "
+        "connections begin with a PROXY header; repeatable",
         short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
@@ -366,6 +367,12 @@ class Config:
         "for, proto, host, port, prefix",
     )
 
+    proxy_protocol_from: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"), Peers(split=True), "Behind a proxy", "10.0.0.0/8",
+        "peers of proxy:// listeners that may send a PROXY header, in the forms of"
+        " --forwarded-allow-ips; others are disconnected",
+    )
+
     log_level: str = option(
         "info", Choice("debug", "info", "warning", "error", "critical"), "Logs", "warning",
         "lowest level of the lines in the server log",
@@ -437,6 +444,7 @@ class Config:
             "request_buffering": not self.no_request_buffering,
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "forwarded_headers": list(self.forwarded_headers),
+            "proxy_protocol_from": list(self.proxy_protocol_from),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
             "multiprocess": supervised,  # a replacement runs at the same time as the worker
@@ -481,6 +489,7 @@ WORKER_KEYS: Final = (
     "shutdown_delay",
     "forwarded_allow_ips",
     "forwarded_headers",
+    "proxy_protocol_from",
     "server_header",
     "access_log",
     "access_log_format",

@@ -284,6 +284,7 @@ def _config(given: Mapping[str, Given]) -> Config:
     config = Config(**values)
     if "format" in given and not config.print_config:
         raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
+    _refuse_proxies_without_listener(given, config)
     if config.workers == 0:
         _refuse_what_needs_a_supervisor(given)
     if config.reload and config.preload:
@@ -293,6 +294,17 @@ def _config(given: Mapping[str, Given]) -> Config:
             " again; leave one of them out"
         )
     return config
+
+
+def _refuse_proxies_without_listener(given: Mapping[str, Given], config: Config) -> None:
+    row = OPTIONS["proxy_protocol_from"]
+    named = given.get(row.name)
+    if named is None or named.value == row.default or any(one.proxy for one in config.addresses):
+        return
+    raise ConfigError(
+        f"{named.spelled(row)} belongs to listeners with proxy://; leave it out, or add one, e.g."
+        " --bind proxy://:8000"
+    )
 
 
 def _refuse_what_needs_a_supervisor(given: Mapping[str, Given]) -> None:

@@ -85,6 +85,9 @@ class FakeApplication final : public driver::Application {
   }
   void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
   [[nodiscard]] bool trusts(const driver::Peer&) const noexcept override { return trusted; }
+  [[nodiscard]] bool may_send_proxy_header(const driver::Peer&) const noexcept override {
+    return sends_proxy_header;
+  }
   /// The last value in X-Forwarded-For, if the peer is trusted and the value is acceptable.
   [[nodiscard]] std::string client_of(const driver::Peer&,
                                       std::span<const core::Field> fields) const noexcept override {
@@ -115,6 +118,7 @@ class FakeApplication final : public driver::Application {
   }
 
   bool trusted = false;  // every peer
+  bool sends_proxy_header = true;
   std::map<std::string, View, std::less<>> views;
   std::vector<Call> calls;
   std::vector<std::string> running;

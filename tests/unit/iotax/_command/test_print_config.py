@@ -135,7 +135,8 @@ def test_each_option_is_named_with_value_and_source(project: Path, row: Option) 
     Path("iotax.toml").write_text(
         f"\n{row.key} = {row.kind.to_toml(row.kind.parse(row.example))}\n"
     )
-    settings = from_command({}, {})
+    beside = {"bind": ["proxy://:8000"]} if row.name == "proxy_protocol_from" else {}
+    settings = from_command(beside, {})
     value = row.kind.to_toml(getattr(settings.config, row.name))
     assert f"\n{row.key} = {value}  # iotax.toml:2\n" in as_toml(settings)
     found = json.loads(as_json(settings))["options"][row.key]
