@@ -24,7 +24,7 @@ struct Peer {
   std::string remote_port;
   std::string local_addr;  // of the socket
   std::string local_port;
-  bool unix_socket = false;                   // the client's
+  bool unix_socket = false;                     // the client's
   std::unique_ptr<const ThroughProxy> proxy{};  // null: there was no PROXY header
 };
 

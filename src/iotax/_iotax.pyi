@@ -57,7 +57,8 @@ class Worker:
       server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
     - list[str]: forwarded_allow_ips and proxy_protocol_from: addresses and networks as ipaddress
-      prints them, "unix", "*"; forwarded_headers: of "for", "proto", "host", "port", "prefix".
+      prints them, "unix", "*"; forwarded_headers: of "for", "proto", "host", "port", "prefix",
+      "forwarded".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every timeout
     except graceful_timeout, shutdown_delay and request_timeout_grace.
     `listeners` are (descriptor, "http" authority or "unix:PATH", whether another process keeps the

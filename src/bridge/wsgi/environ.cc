@@ -27,6 +27,7 @@ constexpr KnownField kKnownFields[] = {
     {"accept-language", FieldKind::frequent},
     {"connection", FieldKind::frequent},
     {"cookie", FieldKind::cookie},
+    {"forwarded", FieldKind::forwarded},
     {"x-forwarded-for", FieldKind::forwarded},
     {"x-forwarded-proto", FieldKind::forwarded},
     {"x-forwarded-host", FieldKind::forwarded},

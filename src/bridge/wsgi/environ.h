@@ -38,7 +38,7 @@ enum class FieldKind : std::uint8_t {
   plain,
   frequent,   // its value often repeats: the last str made of it is cached
   cookie,     // repeats are joined with "; " (RFC 6265 §5.4)
-  forwarded,  // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
+  forwarded,  // Forwarded, X-Forwarded-For, -Proto, -Host, -Port, -Prefix
 };
 
 /// Keys of headers by their spelling in the request. Direct-mapped, so its size is limited whatever

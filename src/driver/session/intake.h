@@ -84,7 +84,11 @@ class Intake {
         return progress;
       }
       if (std::holds_alternative<core::HeadEnd>(step)) {
-        begin(s, s.link.machine.head(), now);
+        const std::string_view fault = begin(s, s.link.machine.head(), now);
+        if (!fault.empty()) [[unlikely]] {
+          respond(s, 400, {End::rejected, "malformed"}, fault);
+          return Progress::responded;
+        }
         if (s.stream.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
@@ -329,7 +333,7 @@ class Intake {
     access_log_.begin(s, origin.fields);
     s.stream.client = origin.fields.empty()
                           ? std::string{}
-                          : application_.client_of(s.link.endpoints, origin.fields);
+                          : application_.client_of(s.link.endpoints, origin.fields).address;
     const core::PartialLine line = core::partial_line(text);
     s.stream.line.assign(line.method);
     if (!line.target.empty()) {
@@ -352,11 +356,16 @@ class Intake {
     return last_id_.insert(kIdPrefixBytes, 1, '1');
   }
 
-  void begin(Session<E>& s, const core::Head& head, core::Instant now) {
+  /// Returns why the request is rejected; empty: it is not.
+  std::string_view begin(Session<E>& s, const core::Head& head, core::Instant now) {
+    std::string_view fault;
     make_id(s, head.request_id);
-    if (head.forwarded || !s.stream.client.empty()) [[unlikely]]
-      s.stream.client =
-          head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
+    if (head.forwarded || !s.stream.client.empty()) [[unlikely]] {
+      ClientOrigin origin;
+      if (head.forwarded) origin = application_.client_of(s.link.endpoints, head.fields);
+      s.stream.client = std::move(origin.address);
+      fault = origin.fault;
+    }
     access_log_.begin(s, head.fields);
     access_log_.accepted(s);
     if (head.target.starts_with('/')) {  // contiguous in the input, up to a query
@@ -377,6 +386,7 @@ class Intake {
     }
     s.stream.ready_at = now;
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
+    return fault;
   }
 
   /// The maximum size of one body while nothing else is stored.

@@ -361,10 +361,11 @@ class Config:
         "*", variable_too="FORWARDED_ALLOW_IPS",
     )
     forwarded_headers: tuple[str, ...] = option(
-        ("for", "proto"), Words("for", "proto", "host", "port", "prefix"), "Behind a proxy",
-        "for,proto,host,prefix",
+        ("for", "proto"), Words("for", "proto", "host", "port", "prefix", "forwarded"),
+        "Behind a proxy", "for,proto,host,prefix",
         "X-Forwarded headers of these peers that are trusted, those that the proxy sets itself: "
-        "for, proto, host, port, prefix",
+        "for, proto, host, port, prefix; forwarded: the first three are those of Forwarded"
+        " (RFC 7239) instead",
     )
 
     proxy_protocol_from: tuple[str, ...] = option(
@@ -417,9 +418,10 @@ class Config:
     def notes(self) -> tuple[str, ...]:
         """Lines to log at the start: consequences of this configuration."""
         if "*" in self.forwarded_allow_ips and "for" in self.forwarded_headers:
+            header = "Forwarded" if "forwarded" in self.forwarded_headers else "X-Forwarded-For"
             return (
                 "Every peer is trusted (--forwarded-allow-ips *): the last address in"
-                " X-Forwarded-For is the client",
+                f" {header} is the client",
             )
         return ()
 

@@ -89,8 +89,8 @@ class FakeApplication final : public driver::Application {
     return sends_proxy_header;
   }
   /// The last value in X-Forwarded-For, if the peer is trusted and the value is acceptable.
-  [[nodiscard]] std::string client_of(const driver::Peer&,
-                                      std::span<const core::Field> fields) const noexcept override {
+  [[nodiscard]] driver::ClientOrigin client_of(
+      const driver::Peer&, std::span<const core::Field> fields) const noexcept override {
     std::string found;
     for (const core::Field& field : fields) {
       if (core::is_forwarded_for(field.name)) found = field.value;
@@ -98,7 +98,7 @@ class FakeApplication final : public driver::Application {
     const bool is_address = std::all_of(found.begin(), found.end(), [](char c) {
       return (c >= '0' && c <= '9') || c == '.' || c == ':';
     });
-    return trusted && is_address ? found : std::string{};
+    return {trusted && is_address ? found : std::string{}, fields_fault};
   }
 
   /// Respond 200 with `content` and its length.
@@ -119,6 +119,7 @@ class FakeApplication final : public driver::Application {
 
   bool trusted = false;  // every peer
   bool sends_proxy_header = true;
+  std::string_view fields_fault;  // of requests with forwarding headers
   std::map<std::string, View, std::less<>> views;
   std::vector<Call> calls;
   std::vector<std::string> running;

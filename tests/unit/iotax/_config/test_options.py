@@ -254,6 +254,11 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         ),
         ([], "forwarded_headers", ["for", "proto"]),
         (
+            ["--forwarded-headers", "forwarded", "--forwarded-headers", "for"],
+            "forwarded_headers",
+            ["forwarded", "for"],
+        ),
+        (
             ["--forwarded-headers", "Prefix, for", "--forwarded-headers", "host"],
             "forwarded_headers",
             ["prefix", "for", "host"],

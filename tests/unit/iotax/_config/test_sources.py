@@ -219,11 +219,17 @@ def test_hosts_are_read_in_all_usual_forms(host: str, address: str) -> None:
             " network is 10.0.0.0/8",
         ),
         (
-            {"forwarded_headers": ["for,forwarded"]},
-            '--forwarded-headers: "forwarded" is unknown; expected'
-            " for, proto, host, port and prefix, separated by commas, e.g. --forwarded-headers"
-            " for,proto,host,prefix",
+            {"forwarded_headers": ["for,by"]},
+            '--forwarded-headers: "by" is unknown; expected'
+            " for, proto, host, port, prefix and forwarded, separated by commas, e.g."
+            " --forwarded-headers for,proto,host,prefix",
         ),
+        (
+            {"forwarded_headers": ["forwarded"]},
+            '--forwarded-headers: "forwarded" alone trusts no value; add for, proto or host, e.g.'
+            " --forwarded-headers for,proto,forwarded",
+        ),
+        ({"forwarded_headers": ["port,prefix", "forwarded"]}, '"forwarded" alone trusts no value'),
         ({"forwarded_allow_ips": ["nginx"]}, '"nginx" is neither an address nor a network'),
         ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" has a zone'),
         (
