@@ -251,8 +251,10 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
   const Ref list = Ref::steal(PyList_New(0));
   std::string_view rest = header.tlvs;
   while (const auto tlv = core::take_tlv(rest)) {
-    const Ref item = Ref::steal(Py_BuildValue("(iy#)", int{tlv->type}, tlv->value.data(),
-                                              static_cast<Py_ssize_t>(tlv->value.size())));
+    const Ref value = Ref::steal(
+        PyBytes_FromStringAndSize(tlv->value.data(), static_cast<Py_ssize_t>(tlv->value.size())));
+    const Ref item =
+        Ref::steal(value ? Py_BuildValue("(iO)", int{tlv->type}, value.get()) : nullptr);
     if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return false;
   }
   return list && set(env, name.proxy_tlvs, Ref::steal(PyList_AsTuple(list.get())));

@@ -85,7 +85,8 @@ def any_value(dice: random.Random, row: Option) -> Any:
     if isinstance(kind, Host):
         return dice.choice(["localhost", "::1", "*", "[::]"])
     if isinstance(kind, Binds):
-        return dice.sample([":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"'], dice.randint(1, 4))
+        addresses = [":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"', "proxy://:2"]
+        return dice.sample(addresses, dice.randint(1, 4))
     if isinstance(kind, Peers):
         return dice.sample(["unix", "*", "10.0.0.0/8", "::1"], dice.randint(1, 3))
     if isinstance(kind, Files):
@@ -110,6 +111,10 @@ def any_flags(dice: random.Random) -> dict[str, Any]:
     flags[one] = str(dice.randint(1, 9)) if one == "workers" else True
     for name in ("host", "port") if "bind" in flags else ():
         flags.pop(name, None)
+    if "proxy://:2" not in flags.get("bind", ()):
+        flags.pop("proxy_protocol_from", None)
+    if "forwarded" in flags.get("forwarded_headers", ()):  # not alone
+        flags["forwarded_headers"].append("for")
     if "chdir" in flags:  # a directory without env files
         flags.pop("env_file", None)
     return flags
