@@ -39,7 +39,8 @@ enum class ListenerOwner : std::uint8_t {
 enum class FirstBytes : std::uint8_t { request, proxy_header };
 
 struct Listener : EventSource {
-  Listener(int descriptor, std::string name, ListenerOwner kept_by, FirstBytes first)
+  Listener(int descriptor, std::string name, ListenerOwner kept_by,
+           FirstBytes first = FirstBytes::request)
       : EventSource(Kind::listener),
         fd(descriptor),
         authority(std::move(name)),

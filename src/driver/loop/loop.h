@@ -67,7 +67,8 @@ class Loop {
     return watch(wakeup_fd, wakeup_);
   }
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority, ListenerOwner owner, FirstBytes first) {
+  void add_listener(int fd, std::string authority, ListenerOwner owner,
+                    FirstBytes first = FirstBytes::request) {
     acceptor_.add_listener(fd, std::move(authority), owner, first);
   }
   /// Takes ownership of the descriptor, which receives orders and sends reports.
