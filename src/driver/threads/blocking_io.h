@@ -58,10 +58,12 @@ class BlockingIo {
       s.stream.body.reset();
       s.stream.body_taken = 0;
       const Released released(threads_[thread].lock);
-      s.link.pause_clock(false, loop_.clock().noticed_now());
-      receive_body(thread, s);
-      s.link.pause_clock(!s.stream.body_ended && s.stream.body_error == BodyError::none,
-                         loop_.clock().noticed_now());
+      const core::Instant resumed_at = loop_.clock().noticed_now();
+      s.link.pause_clock(false, resumed_at);
+      // The client's time ends with the last check for its input: more may have arrived since.
+      const core::Instant checked_at = receive_body(thread, s, resumed_at);
+      if (!s.stream.body_ended && s.stream.body_error == BodyError::none)
+        s.link.pause_clock(true, checked_at);
     }
   }
   /// Send all output of `s`; wait until everything that does not fit into its outbox is sent.
@@ -123,38 +125,36 @@ class BlockingIo {
   }
 
   /// Read more of a body that the application reads while it arrives; wait for it if need be.
-  /// Without the application lock.
-  void receive_body(unsigned thread, Session& s) {
+  /// Without the application lock. Returns when it last checked for input, at first `now`.
+  core::Instant receive_body(unsigned thread, Session& s, core::Instant now) {
     if (intake().take_content(s)) {
       if (s.stream.body_error != BodyError::none) send(s, Rest::kept);
-      return;
+      return now;
     }
     s.link.machine.continue_100(s.link.machine.head().id);
     send(s, Rest::kept);
-    wait_for_input(thread, s);
+    return wait_for_input(thread, s);
   }
 
-  void wait_for_input(unsigned thread, Session& s) {
+  core::Instant wait_for_input(unsigned thread, Session& s) {
     static constexpr std::size_t kReceiveBytes = 16 * 1024;
     std::array<std::byte, kReceiveBytes> block;
     // Read input that has arrived before checking the client's deadline.
+    const core::Instant due = s.link.machine.deadline();
     core::Instant now = loop_.clock().noticed_now();
     Result<std::size_t> got = s.link.wire.recv(block);
     if (is_empty(got)) {
       give_up_lead(thread);
-      const core::Instant due = s.link.machine.deadline();
       pollfd fd{s.link.wire.fd(), POLLIN, 0};
       const core::Duration timeout = due == core::kNever ? kForever : due - now;
       if (timeout > core::Duration::zero()) (void)sys_.poll(std::span(&fd, 1), timeout);
       now = loop_.clock().noticed_now();
       got = s.link.wire.recv(block);
-      if (due != core::kNever && now - RunningTime::kSlack > due) {
-        s.link.machine.on_time(
-            due);  // this thread did not run meanwhile, which is not the client's fault
-        s.link.machine.pause_clock(true);
-        s.link.machine.on_time(now);
-        s.link.machine.pause_clock(false);
-      }
+    }
+    if (due != core::kNever && now - RunningTime::kSlack > due) {
+      // This thread did not run meanwhile, which is not the client's fault.
+      s.link.pause_clock(true, due);
+      s.link.pause_clock(false, now);
     }
     s.link.machine.on_time(now);
     if (got && *got > 0) {
@@ -166,6 +166,7 @@ class BlockingIo {
       s.link.disconnected.store(true, std::memory_order_relaxed);
       s.stream.body_error = BodyError::disconnected;
     }
+    return now;
   }
 
   /// The view of the bytes ends with the caller's block, so store all body bytes in it.

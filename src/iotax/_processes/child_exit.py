@@ -86,6 +86,8 @@ class ChildExits:
         config, now = self._settings.config, self._system.now()
         if self._shutdown.is_immediate or not is_wanted(self._settings):
             return
+        if self._shutdown.stop is not None and worker.is_abandoned:
+            return  # the stop no longer waits for it, nor for its hook
         info = WorkerInfo(worker.number, worker.pid, worker.age(now), cause.value, exited.code)
         try:
             pid = self._spawner.start_hook(ChildExitJob(config, self._listeners, os.getpid(), info))

@@ -68,7 +68,9 @@ class Shutdown:
                 self._control.kill_hook(process)
 
     def give_up(self) -> None:
-        """Stop because the application has never loaded."""
+        """Stop because the application has never loaded, unless a signal has stopped it already."""
+        if self.is_immediate:
+            return
         self._order_all(Order.NOW)
         now = self._system.now()
         self.stop = Stop(EXIT_LOAD, Order.NOW, now, now + AT_ONCE_SECONDS)

@@ -72,8 +72,9 @@ class Generation(Target):
         return old in self.error_workers and new not in self.error_workers
 
     def loaded(self) -> bool:
-        """A worker that runs this code is ready. True: it is the first result."""
-        self.has_loaded = True
+        """A worker that runs this code is ready, perhaps after another one failed. True: it is the
+        first result."""
+        self.has_loaded, self.error = True, ""
         if self.has_result:
             return False
         self.has_result, self.hangs = True, False

@@ -24,6 +24,17 @@ using support::WatchedRig;
 
 constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
 
+std::size_t bytes_of_body(driver::Exchange& e) {
+  std::array<std::byte, 100> block;
+  std::size_t bytes = 0;
+  driver::BodyRead got;
+  do {
+    got = e.read_body(block);
+    bytes += got.bytes;
+  } while (got.bytes != 0);
+  return bytes;
+}
+
 TEST(RunningTime, LeavesOutTheTimeByWhichAWaitWasLate) {
   RunningTime time;
   const core::Instant start{1000s};
@@ -76,14 +87,7 @@ TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOut) {
     config.request_buffering = buffered;
     Rig rig(config);
     rig.app.views["/"] = [](driver::Exchange& e) {
-      std::array<std::byte, 100> block;
-      std::size_t bytes = 0;
-      driver::BodyRead got;
-      do {
-        got = e.read_body(block);
-        bytes += got.bytes;
-      } while (got.bytes != 0);
-      FakeApplication::answer(e, std::to_string(bytes));
+      FakeApplication::answer(e, std::to_string(bytes_of_body(e)));
     };
     ScriptedClient client = rig.connect();
     client.send(std::string(kPost) + "12345");
@@ -92,6 +96,29 @@ TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOut) {
     rig.stop_after(3s);
     rig.run();
     EXPECT_TRUE(has(client.received(), "\r\n\r\n10")) << client.received();
+  }
+}
+
+TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOutWhereverTheFreezeIs) {
+  constexpr std::uint64_t kSeeds = 1000;
+  Config config;
+  config.threads = 1;
+  config.limits.receive_timeout = 2s;
+  config.request_buffering = false;
+  config.body_memory_bytes = 0;  // a thread can be frozen while it writes the body to a file
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Rig rig(config, seed);
+    rig.app.views["/"] = [](driver::Exchange& e) {
+      FakeApplication::answer(e, std::to_string(bytes_of_body(e)));
+    };
+    ScriptedClient client = rig.connect();
+    client.send(std::string(kPost) + "123");
+    rig.sys.after(1ms, [&] { rig.sys.scheduler().set_freezes(1, 1 + seed % 16, 8s); });
+    rig.sys.after(1ms, [&] { client.send("456"); });
+    rig.sys.after(2ms, [&] { client.send("7890"); });
+    rig.stop_after(20s);
+    rig.run();
+    EXPECT_TRUE(has(client.received(), "\r\n\r\n10")) << "seed " << seed << client.received();
   }
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from scripted_extension import ScriptedWorker, extension
 
+from iotax._app import working_directory
+
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[ScriptedWorker]]:
@@ -47,7 +49,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Run each test in a directory of its own; restore variables and modules."""
+    """Run each test in a directory of its own; restore variables, modules and the directory that
+    new processes enter."""
     for variable in [*os.environ]:
         if variable.startswith("IOTAX_") or variable in (
             "PORT",
@@ -59,6 +62,7 @@ def _same_process_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
+    monkeypatch.setattr(working_directory._Current, "directory", None)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     known = {*sys.modules}

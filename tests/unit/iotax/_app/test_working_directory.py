@@ -26,9 +26,8 @@ def write(directory: Path, files: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def releases(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def releases(tmp_path: Path) -> Path:
     """A directory with the releases one and two, and the link `current` to one."""
-    monkeypatch.setattr(working_directory._Current, "directory", None)
     for name in ("one", "two"):
         write(tmp_path, {f"{name}/main.py": APP, f"{name}/lib/part.py": f"name = {name!r}\n"})
     (tmp_path / "current").symlink_to(tmp_path / "one")

@@ -647,7 +647,8 @@ class CheckedOrders:
         if worker in able and not worker.drains_first():
             if len(able) <= target.wanted() and target.counts(worker):
                 raise Broken(f"[{worker.pid}] drains though it is needed: {self.world.picture()}")
-            if worker.replacement is not None and not self.is_surplus:
+            is_dismissed = worker.is_leaving  # it became ready although it was not needed
+            if worker.replacement is not None and not self.is_surplus and not is_dismissed:
                 self.moved.add(worker.pid)
         self.drain_now(worker)
 

@@ -214,6 +214,18 @@ def test_hook_that_cannot_be_killed_does_not_hold_the_stop(world: World) -> None
     assert world.exit_code == 0
 
 
+def test_worker_that_exits_after_the_stop_has_given_it_up_has_none(world: World) -> None:
+    world.start("hooks", "hooks", "workers", "2").ready(0, 1)
+    world.turn(signal.SIGTERM)
+    world.processes[0].ends()
+    world.passes(world.supervisor._shutdown.due() - world.time)
+    world.passes(KILLED_SECONDS)
+    assert world.has_logged("Process [5001] has not exited 5 s after SIGKILL")
+    world.processes[1].ends(signal.SIGKILL)
+    world.turn()
+    assert [pid for _, pid, _, _ in infos(world)] == [5000]
+
+
 @pytest.mark.parametrize(
     ("status", "text"), [(3 << 8, "ended with exit code 3"), (11, "died of SIGSEGV")]
 )

@@ -101,6 +101,16 @@ def test_failed_start_stops_all_processes(world: World) -> None:
     assert parts.shutdown.exit_code == EXIT_LOAD
 
 
+def test_failed_start_does_not_change_the_exit_code_of_a_quit(world: World) -> None:
+    parts = world.connect("workers", "1")
+    worker, _ = started(world, parts, ready=False)
+    parts.shutdown.request(signal.SIGQUIT)
+    parts.shutdown.give_up()
+    exit_of(parts, worker)
+    parts.shutdown.turn(world.time)
+    assert parts.shutdown.exit_code == 128 + signal.SIGQUIT
+
+
 def test_template_with_exit_functions_exits_after_the_workers(world: World) -> None:
     parts = world.connect()
     template = parts.spawner.start(lambda job: job)

@@ -62,6 +62,7 @@ def test_first_worker_of_a_generation_is_its_result(world: World) -> None:
     generation.failed("Cannot load it")
     assert not generation.loaded(), "the error came first"
     assert generation.has_loaded
+    assert generation.error == "", "the code loads after all"
 
 
 def test_hanging_import_is_reported_once_per_generation(world: World) -> None:
