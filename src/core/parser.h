@@ -40,6 +40,11 @@ class Parser {
   /// CR or LF alone, or a second line end, after which a NUL is a PROXY header of version 2.
   [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
 
+  /// Whether a second line end has begun that may still be that of a PROXY header.
+  [[nodiscard]] bool in_second_line_end() const noexcept {
+    return leading_ >= Leading::second_carriage_return;
+  }
+
   // ---- a head
   /// Borrow storage for the fields of a typical head, until release().
   void lend(std::span<char> fields) noexcept { fields_.lend(fields); }

@@ -180,6 +180,12 @@ TEST(Fault, ASecondEmptyLineMayBeginAProxyHeader) {
   EXPECT_EQ(peer.rejected.fault, Fault::none) << "undecided";
   peer.receive({"\0", 1});
   EXPECT_EQ(peer.rejected.fault, Fault::proxy_header);
+  for (const std::string_view cut : {"\r\n\r", "\r\n\r\n"}) {
+    CorePeer ended;
+    ended.receive(cut);
+    ended.eof();
+    EXPECT_EQ(ended.rejected.fault, Fault::leading_line_end);
+  }
 }
 
 TEST(Fault, EachHasAStatusOfThePolicyAndADistinctText) {
