@@ -33,7 +33,7 @@ TEST(ForwardedField, HasElementsAndPairs) {
 
 TEST(ForwardedField, HasQuotedValues) {
   EXPECT_EQ(parsed(R"(for="[2001:db8:cafe::17]:4711")"), "[2001:db8:cafe::17]:4711||");
-  EXPECT_EQ(parsed(R"(host="a,b;c=d"; )"), "fault") << "no blanks around a semicolon";
+  EXPECT_EQ(parsed(R"(host="a,b;c=d"; for=x)"), "fault") << "a blank after a semicolon";
   EXPECT_EQ(parsed(R"(host="a,b;c=d",for=x)"), "||a,b;c=d x||");
   EXPECT_EQ(parsed(R"(for="\"x")"), R"(\"x||)") << "kept as it is";
   EXPECT_EQ(parsed(R"(for="")"), "||");

@@ -104,7 +104,7 @@ TEST(TakeTlv, TakesCompleteOnes) {
 TEST(IpText, IsCanonical) {
   for (const char* const text :
        {"0.0.0.0", "255.255.255.255", "192.0.2.1", "::", "::1", "1::", "2001:db8::1",
-        "2001:db8:0:1:1:1:1:1", "2001:0:0:1::1", "1::2:0:0:3:4", "::ffff:0:1", "1:2:3:4:5:6:7:8",
+        "2001:db8:0:1:1:1:1:1", "2001:0:0:1::1", "1::2:0:0:3:4", "::fffe:0:1", "1:2:3:4:5:6:7:8",
         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::2:3:4:5:6:7:8"}) {
     const auto address = parse_ip(text);
     ASSERT_TRUE(address) << text;
