@@ -1,7 +1,7 @@
-"""Write the generated parts of the documentation: python docs/generate.py [--check]
+"""Write what is generated from tables of the code: python docs/generate.py [--check]
 
-A part stands between <!-- generated: NAME --> and <!-- /generated -->, and is made from a table of
-the code. --check only compares, and exits with 1 if a page differs.
+Parts of pages stand between <!-- generated: NAME --> and <!-- /generated -->; other files are
+generated as a whole. --check only compares, and exits with 1 if a file differs.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from iotax._config.reference import options_table
+from iotax._config.reference import options_table, typed_source
 from iotax._migrate.reference import gunicorn_table, uwsgi_groups, uwsgi_table
 from iotax._processes.lifecycle import TRANSITIONS, State
 
@@ -41,6 +41,7 @@ PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "other uWSGI options": ("migrating/uwsgi.md", other_uwsgi_options),
     "worker states": ("internals/processes.md", worker_states),
 }
+WHOLE: Mapping[str, Callable[[], str]] = {"src/iotax/_config/typed.py": typed_source}
 
 
 def with_part(text: str, name: str, part: str) -> str:
@@ -53,12 +54,16 @@ def with_part(text: str, name: str, part: str) -> str:
 
 
 def differing() -> dict[Path, str]:
-    """The pages that differ from their source, as they should be."""
-    found = {}
+    """The files that differ from their source, as they should be."""
+    found: dict[Path, str] = {}
     for name, (page, make) in PARTS.items():
         path = HERE / page
         text = found.get(path) or path.read_text(encoding="utf-8")
         if (new := with_part(text, name, make())) != text:
+            found[path] = new
+    for file, make in WHOLE.items():
+        path = HERE.parent / file
+        if (new := make()) != path.read_text(encoding="utf-8"):
             found[path] = new
     return found
 
@@ -67,13 +72,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     given = parser.parse_args()
-    pages = differing()
-    for path, text in pages.items():
+    files = differing()
+    for path, text in files.items():
         if given.check:
             print(f"{path.relative_to(HERE.parent)} differs: run python docs/generate.py")
         else:
             path.write_text(text, encoding="utf-8")
-    return 1 if given.check and pages else 0
+    return 1 if given.check and files else 0
 
 
 if __name__ == "__main__":

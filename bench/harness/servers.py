@@ -15,6 +15,8 @@ BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 BUILD = ROOT / "build" / "bench"
 FLOORS = ("A", "A'", "A1", "B0", "B")
+# iotax with its access log, in its default format and as JSON.
+LOGGED = {"iotax+log": "default", "iotax+json": "json"}
 PEERS = ("fastpysgi", "fastwsgi", "bjoern", "granian", "gunicorn", "waitress")
 START_SECONDS = 120  # Python starts slowly under valgrind
 
@@ -100,16 +102,10 @@ def command_of(name, context, app, threads, port):
     if name in ("B0", "B"):
         serve = BENCH / "floors" / "serve.py"
         return [context.python, serve, name, "--module-dir", floors, "--port", str(port)]
-    if name == "iotax":
-        options = [
-            "--port",
-            str(port),
-            "--threads",
-            str(threads),
-            "--no-access-log",
-            "--keep-alive-requests",
-            "0",
-        ]
+    if name == "iotax" or name in LOGGED:
+        options = ["--port", str(port), "--threads", str(threads), "--keep-alive-requests", "0"]
+        logged = LOGGED.get(name)
+        options += ["--access-log-format", logged] if logged else ["--no-access-log"]
         return [context.python, "-m", "iotax", app, *options]
     python, bind = context.peers_python, f"127.0.0.1:{port}"
     if name in ("fastpysgi", "fastwsgi", "bjoern"):
@@ -143,7 +139,7 @@ def command_of(name, context, app, threads, port):
 
 
 def takes_threads(name):
-    return name in ("iotax", "granian", "gunicorn", "waitress")
+    return name in ("iotax", *LOGGED, "granian", "gunicorn", "waitress")
 
 
 class Running:

@@ -110,6 +110,9 @@ class InProcess {
     application_.call(0, exchange_);
     (void)exchange_.end();
     session_.stream.body.reset();
+    flush();
+    session_.stream.file.reset();
+    intake_.access_log().log(session_, now_);  // if it was held for the file
   }
 
   void flush() {

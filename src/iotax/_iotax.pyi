@@ -193,8 +193,9 @@ def log(level: str, text: str) -> None:
     """One server log line (or several, if text holds line ends). Never blocks; an encoding
     error is not raised."""
 
-def flush_log(timeout: float) -> bool:
-    """Wait until all log lines are written, at most `timeout` seconds."""
+def flush_log(patience: float) -> bool:
+    """Wait until all log lines are written; give up when a reader has taken nothing for `patience`
+    seconds, or after ten times that. False: some are not written."""
 
 def flush_standard_streams(timeout: float) -> bool:
     """Flush sys.stdout, sys.stderr and those of C. False: not within `timeout` seconds, because

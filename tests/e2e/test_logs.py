@@ -1,56 +1,32 @@
 """The logs as programs read them: formats, records, ids, and where they go."""
 
-import json
 import os
 import re
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import patience
+from support import log_records, patience
 from support.server import LISTENING, run_command
 from support.terminal import Terminal
-from support.wire import Connection
+from support.wire import SMALL, Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
-# The keys of an access line, in their order.
-KEYS = [
-    *("timestamp", "severity", "message", "logger", "process.pid", "iotax.worker"),
-    *("iotax.request_id", "trace_id", "span_id", "trace_flags", "client.address", "client.port"),
-    *("network.peer.address", "network.peer.port", "network.transport", "network.protocol.name"),
-    *("network.protocol.version", "http.request.method", "url.scheme", "url.path", "url.query"),
-    *("server.address", "server.port", "user_agent.original", "http.request.header.referer"),
-    *("http.request.body.size", "http.response.status_code", "http.response.body.size"),
-    *("http.server.request.duration", "iotax.receive.duration", "iotax.queue.duration"),
-    *("iotax.app.duration", "iotax.by", "iotax.end", "error.type", "iotax.cut"),
-]
+KEYS = list(log_records.ACCESS)
 
 
 def records(text: str) -> list[dict[str, Any]]:
-    """The lines, each one JSON object in ASCII without null and in one write to a pipe."""
-    assert text.isascii()
-    found = [json.loads(line, object_pairs_hook=unique) for line in text.splitlines()]
-    assert None not in [value for record in found for value in record.values()]
-    return found
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    assert len(set(keys)) == len(keys)
-    return dict(pairs)
+    return log_records.records(text, log_records.SERVER)
 
 
 def access_records(text: str) -> list[dict[str, Any]]:
-    assert max(len(line) for line in text.splitlines()) < 4096
-    found = records(text)
-    for record in found:
-        assert list(record) == [key for key in KEYS if key in record]
-    return found
+    return log_records.records(text, log_records.ACCESS)
 
 
 # ---- formats
@@ -77,7 +53,7 @@ GUNICORN = """\
 """  # noqa: E501 lines of a log
 
 
-def test_each_atom_as_gunicorn_writes_it(start):
+def test_each_atom_is_written_as_by_gunicorn(start):
     format = " ".join(f'"%({name})s"' for name in QUOTED) + " %(s)d%%"
     server = start("atoms", "--access-log-format", format)
     for head, body in REQUESTS.items():
@@ -99,7 +75,7 @@ def test_each_atom_as_gunicorn_writes_it(start):
             assert re.fullmatch(pattern, value), f"{name}: {value!r}, not {expected!r}"
 
 
-def test_combined(start):
+def test_combined_format_is_that_of_apache(start):
     server = start("atoms", "--access-log-format", "combined")
     with Connection(server.port) as connection:
         connection.ask("/x?y", 'User-Agent: "a\\b"', "Referer: http://r/")
@@ -222,6 +198,90 @@ def test_eight_processes_write_whole_lines_to_one_pipe(start, project):
     assert {line["iotax.worker"] for line in lines} <= set(range(1, 10))
 
 
+def test_a_slow_reader_gets_every_line_when_the_server_ends(start, project):
+    """It takes two seconds for what the pipe does not hold, longer than it may take nothing."""
+    read_end, write_end = os.pipe()
+    server = start(
+        *("main", "--log-format", "json", "--keep-alive-requests", "0"),
+        cwd=project("main", TELLS),
+        stdout=write_end,
+    )
+    os.close(write_end)
+    count = 120
+    with Connection(server.port) as connection:
+        for _ in range(count):
+            connection.ask("/x", f"User-Agent: {'a' * 3000}")
+    parts: list[bytes] = []
+
+    def read_slowly() -> None:
+        while part := os.read(read_end, 16384):
+            parts.append(part)
+            time.sleep(0.1)
+        os.close(read_end)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    server.stop()
+    reader.join(patience.SECONDS)
+    assert len(access_records(b"".join(parts).decode())) == count
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize(("resets", "end"), [(False, "client_slow"), (True, "client_gone")])
+def test_a_client_that_does_not_take_its_response(start, resets, end, format):
+    """The call has ended long before."""
+    text = ("--access-log-format", "%(U)s %(s)s %(end)s %(B)s")
+    options = ("--log-format", "json") if format == "json" else text
+    server = start("mixed", "--send-timeout", "300ms", "--workers", "0", *options)
+    with Connection(server.port, receive_buffer=SMALL) as connection:
+        connection.get("/huge")
+        connection.until(b"\r\n\r\n")
+        assert server.out.text == "", "the response is not sent yet"
+        if resets:
+            connection.reset()
+        line = server.out.wait_for(".*huge.*")[0]
+    if format == "json":
+        (record,) = access_records(line + "\n")
+        assert (record["http.response.status_code"], record["iotax.end"]) == (499, end)
+        size = record["http.response.body.size"]
+    else:
+        size = int(line.removeprefix(f"/huge 499 {end} "))
+    assert 0 < size < 15_000_000
+    server.stop()
+    assert len(server.out.wait_for_end().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("peers", "sent", "taken"),
+    [
+        ("127.0.0.1", ["X-Request-ID: a.B_9-"], "a.B_9-"),
+        ("127.0.0.1", ["X-Request-ID: one", "X-Request-ID: two"], "one"),
+        ("127.0.0.1", [f"X-Request-ID: {'a' * 128}"], "a" * 128),
+        ("127.0.0.1", [f"X-Request-ID: {'a' * 129}"], None),
+        ("127.0.0.1", ["X-Request-ID: a b"], None),
+        ("127.0.0.1", ["X-Request-ID:"], None),
+        ("192.0.2.1", ["X-Request-ID: forged"], None),
+    ],
+)
+def test_only_a_trusted_peer_gives_the_request_id(start, project, peers, sent, taken):
+    server = start(
+        *("main", "--forwarded-allow-ips", peers, "--request-id-header", "X-Id"),
+        *("--access-log-format", "%(id)s"),
+        cwd=project("main", TELLS),
+    )
+    with Connection(server.port) as connection:
+        told = connection.ask("/", *sent).get("X-Id")
+        failed = connection.ask("/fails", *sent)
+    assert failed.get("X-Id") in server.err.wait_for(r"WARNING: .*\((.+)\)$")[1]
+    server.stop()
+    assert server.out.wait_for_end().splitlines() == [told, failed.get("X-Id")]
+    if taken:
+        assert told == taken
+    else:
+        assert told not in [field.partition(": ")[2] for field in sent]
+        assert told != failed.get("X-Id")
+
+
 @pytest.mark.parametrize("trusted", [(), ("--forwarded-allow-ips", "127.0.0.1,unix")])
 @pytest.mark.parametrize("unix", [False, True])
 def test_the_logged_client_is_remote_addr(start, project, tmp_path, trusted, unix):
@@ -291,13 +351,51 @@ def test_a_load_error_is_one_record(project, workers):
     assert "\nFix:" in last["message"]
 
 
-def test_records_on_a_terminal_have_no_colors(project):
+@pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "0")], ids=str)
+def test_records_on_a_terminal_have_no_colors(project, options):
     with Terminal(
-        *("main", "--log-format", "json", "--port", "0"), cwd=project("main", TELLS)
+        *("main", "--log-format", "json", "--port", "0", *options), cwd=project("main", TELLS)
     ) as terminal:
         terminal.shown.wait_for("Press Ctrl-C to stop")
-    assert "\x1b" not in terminal.shown.text
-    assert len(records(terminal.shown.text.replace("\r", ""))) >= 5
+        terminal.type(b"\x03")
+        terminal.process.wait(patience.SECONDS)
+        shown = terminal.shown.wait_for_end()
+    assert "\x1b" not in shown
+    echo, _, rest = shown.replace("\r", "").partition("^C")
+    assert len(records(echo + rest)) >= 6
+
+
+def test_all_that_reload_tells_is_a_record(start, project):
+    directory = project("main", TELLS)
+    main = directory / "main.py"
+    server = start(
+        *("main", "--reload", "--log-format", "json"), cwd=directory, env={"IOTAX_THREDS": "2"}
+    )
+    with Connection(server.port) as connection:
+        connection.ask("/fails")
+    for broken, word in [("import nothing_of_that_name\n", "Fix:"), ("def\n", "SyntaxError")]:
+        main.write_text(broken)
+        server.err.wait_for(word)
+    main.write_text(TELLS)
+    server.err.wait_for('"message":"Reloaded')
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 200
+    server.stop()
+    assert [line["iotax.end"] for line in access_records(server.out.wait_for_end())] == [
+        *("app_error", "complete")
+    ]
+    found = records(server.err.wait_for_end())
+    messages = {record["message"]: record["severity"] for record in found}
+    assert [text for text in messages if text.startswith("Running main")]
+    (warned,) = [text for text in messages if "IOTAX_THREDS" in text]
+    assert messages[warned] == "WARNING"
+    (failed,) = [text for text in messages if "LookupError: no" in text]
+    assert messages[failed] == "ERROR"
+    assert failed.count("\n") >= 2
+    for missing in ("nothing_of_that_name", "SyntaxError"):
+        (told,) = [text for text in messages if missing in text]
+        assert messages[told] == "ERROR"
+        assert "\n" in told
 
 
 ERRORS = """
@@ -350,22 +448,22 @@ def test_wsgi_errors_is_written_as_it_is(start, project, format):
 # ---- where they go
 
 
+@pytest.mark.parametrize("format", ["text", "json"])
 @pytest.mark.parametrize("kind", ["file", "pipe", "socket"])
-def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(start, project, tmp_path, kind):
+def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(
+    start, project, tmp_path, kind, format
+):
     ours, theirs = socket.socketpair()
     with ours, theirs, open(tmp_path / "log", "wb") as file:
         ours.settimeout(patience.SECONDS)
         read_end, write_end = os.pipe()
         given = {"file": file.fileno(), "pipe": write_end, "socket": theirs.fileno()}[kind]
         server = start(
-            *("main", "--log-format", "json", "--access-logfile", "/dev/stdout"),
+            *("main", "--log-format", format, "--access-logfile", "/dev/stdout"),
             cwd=project("main", TELLS),
             stdout=given,
         )
-        with Connection(server.port) as connection:
-            connection.ask("/before")
-            server.send_signal(signal.SIGUSR1)
-            connection.ask("/after")
+        ask_around_usr1(server)
         server.stop()
         os.close(write_end)
         written = {
@@ -374,4 +472,34 @@ def test_dev_stdout_is_the_descriptor_and_usr1_leaves_it_alone(start, project, t
             "socket": lambda: ours.recv(65536),
         }[kind]()
         os.close(read_end)
-    assert [line["url.path"] for line in access_records(written.decode())] == ["/before", "/after"]
+    text = written.decode()
+    if format == "json":
+        assert [line["url.path"] for line in access_records(text)] == ["/before", "/after"]
+    else:
+        line = rf'{TIME}Z 127\.0\.0\.1:\d+ - "GET /(before|after) HTTP/1\.1" 200 OK .*\n'
+        assert re.fullmatch(f"({line}){{2}}", text)
+    assert "ERROR" not in server.err.wait_for_end()
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("kind", ["closed", "without a reader"])
+def test_the_server_serves_if_dev_stdout_leads_nowhere(start, project, kind, format):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    server = start(
+        *("main", "--log-format", format, "--access-logfile", "/dev/stdout"),
+        cwd=project("main", TELLS),
+        stdout=write_end,
+        before_start=(lambda: os.close(1)) if kind == "closed" else None,
+    )
+    os.close(write_end)
+    ask_around_usr1(server)
+    server.stop()
+    assert "ERROR" not in server.err.wait_for_end()
+
+
+def ask_around_usr1(server) -> None:
+    with Connection(server.port) as connection:
+        assert connection.ask("/before").status == 200
+        server.send_signal(signal.SIGUSR1)
+        assert connection.ask("/after").status == 200

@@ -169,6 +169,7 @@ class PyWorker {
 
   static void abandon_all_in_child() {
     process_log().abandon_in_child();
+    own_process_log();
     drop_stop_signals_in_child();
     int body = -1;
     for (PyWorker* const worker : all()) body = std::max(body, worker->body_of_this_thread());
@@ -318,8 +319,8 @@ bool flush_streams(double timeout) {
   return flush_standard_streams(bounded(timeout));
 }
 
-bool flush_log(double timeout) {
-  const core::Duration bound = bounded(timeout);
+bool flush_log(double patience) {
+  const core::Duration bound = bounded(patience);
   const py::gil_scoped_release
       released;  // once per process and stop: not the hot path that gil.h describes
   return process_log().flush(bound);
@@ -333,6 +334,7 @@ PYBIND11_MODULE(_iotax, module) {
   namespace py = pybind11;
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
+  own_process_log();
   define_page(module);
   define_connection(module);
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
@@ -368,7 +370,7 @@ PYBIND11_MODULE(_iotax, module) {
   module.def("set_child_subreaper", &set_child_subreaper);
   module.def("signal_descriptor", &signal_descriptor, py::arg("signals"));
   module.def("log", &log_line, py::arg("level"), py::arg("text"));
-  module.def("flush_log", &flush_log, py::arg("timeout"));
+  module.def("flush_log", &flush_log, py::arg("patience"));
   module.def("flush_standard_streams", &flush_streams, py::arg("timeout"));
   module.def("after_fork_in_child", &PyWorker::abandon_all_in_child);
 }

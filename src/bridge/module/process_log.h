@@ -12,6 +12,10 @@ namespace iotax::bridge {
 /// logged before it is opened are dropped.
 [[nodiscard]] driver::LogSink<driver::NativeEnv>& process_log();
 
+/// This process writes the log: when Python has been finalized, wait until what remains is written.
+/// Call it when the module is initialized, and in the child of a fork after abandon_in_child().
+void own_process_log() noexcept;
+
 /// Level by name: "warning" and so on. Errors: ValueError.
 [[nodiscard]] driver::Level level_of(const std::string& name);
 

@@ -21,7 +21,7 @@ class PythonLog final : public driver::Log {
               const driver::RequestIds& about) noexcept override;
   void application(const void* writer, std::string_view text, bool last,
                    const driver::RequestIds& about) noexcept override;
-  bool flush(core::Duration /*timeout*/) noexcept override { return true; }
+  bool flush(core::Duration /*patience*/) noexcept override { return true; }
   void reopen() noexcept override {}
 
  private:

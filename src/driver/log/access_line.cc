@@ -14,9 +14,6 @@
 namespace iotax::driver {
 namespace {
 
-/// In place of the duration of the call until it is known. No other part of a line writes it.
-constexpr char kAppFollows = '\0';
-
 std::uint64_t whole(core::Duration value, core::Duration unit) noexcept {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(value / unit, 0));
 }
@@ -39,7 +36,7 @@ class TextLine {
         return out_.close(write_clf_time(out_.open(kValueBytesMax), e.unix_time));
       case Shown::client:
         if (!e.client.empty()) return text(e.client);
-        return e.peer->unix_socket ? out_.append("unix") : text(e.peer->remote_addr);
+        return plain(e.peer->unix_socket ? "unix" : e.peer->remote_addr);
       case Shown::client_and_port:
         return e.client.empty() ? peer() : text(e.client);
       case Shown::peer:
@@ -53,7 +50,7 @@ class TextLine {
       case Shown::query:
         return escaped(e.query);
       case Shown::protocol:
-        return text(e.version);
+        return plain(e.version);
       case Shown::status:
         return e.status > 0 ? number(static_cast<std::uint64_t>(e.status)) : dash();
       case Shown::status_and_phrase:
@@ -82,7 +79,6 @@ class TextLine {
       case Shown::queue_seconds:
         return e.queue ? exact(*e.queue) : dash();
       case Shown::app_seconds:
-        if (e.app_follows) return out_.append({&kAppFollows, 1});
         return e.app ? exact(*e.app) : dash();
       case Shown::process_id:
         out_.append("<");
@@ -91,11 +87,11 @@ class TextLine {
       case Shown::worker:
         return e.worker != 0 ? number(e.worker) : dash();
       case Shown::request_id:
-        return text(e.request_id);
+        return plain(e.request_id);
       case Shown::trace_id:
-        return text(e.trace.trace_id);
+        return plain(e.trace.trace_id);
       case Shown::span_id:
-        return text(e.trace.span_id);
+        return plain(e.trace.span_id);
       case Shown::end:
         return out_.append(word_of(e.end));
       case Shown::request_field:
@@ -115,25 +111,29 @@ class TextLine {
     out_.close(write_escaped(out_.open(4 * bytes.size()), bytes));
   }
   void text(std::string_view bytes) { bytes.empty() ? dash() : escaped(bytes); }
+  /// A text that needs no escapes.
+  void plain(std::string_view bytes) { bytes.empty() ? dash() : out_.append(bytes); }
 
   void peer() {
     const Peer& p = *entry_.peer;
     if (p.unix_socket) return out_.append("unix");
     const bool brackets = p.remote_addr.find(':') != std::string::npos;
     if (brackets) out_.append("[");
-    escaped(p.remote_addr);
+    out_.append(p.remote_addr);
     out_.append(brackets ? "]:" : ":");
-    escaped(p.remote_port);
+    out_.append(p.remote_port);
   }
 
   void request_line() {
     if (entry_.method.empty()) return dash();
     escaped(entry_.method);
-    for (const std::string_view rest : {entry_.target, entry_.version}) {
-      if (rest.empty()) continue;
+    if (!entry_.target.empty()) {
       out_.append(" ");
-      escaped(rest);
+      escaped(entry_.target);
     }
+    if (entry_.version.empty()) return;
+    out_.append(" ");
+    out_.append(entry_.version);
   }
 
   void status_and_phrase() {
@@ -237,11 +237,7 @@ void append_response(JsonRecord& record, const AccessEntry& e) {
   record.seconds("http.server.request.duration", e.duration);
   if (e.receive) record.seconds("iotax.receive.duration", *e.receive);
   if (e.queue) record.seconds("iotax.queue.duration", *e.queue);
-  if (e.app_follows) {
-    record.raw("iotax.app.duration", {&kAppFollows, 1});
-  } else if (e.app) {
-    record.seconds("iotax.app.duration", *e.app);
-  }
+  if (e.app) record.seconds("iotax.app.duration", *e.app);
   record.plain("iotax.by", word_of(e.by));
   record.plain("iotax.end", word_of(e.end));
   record.text("error.type", e.error);
@@ -277,13 +273,12 @@ void append_json(core::Bytes& out, const AccessEntry& e, std::size_t text_bytes_
 
 /// Cut the texts only as far as necessary.
 void append_json_line(core::Bytes& out, const AccessEntry& e) {
-  static constexpr std::size_t kAppBytesMax = 24;
   static constexpr std::size_t kTextBytesMax[]{kJsonLineBytesMax, 1024, 512, 256};
   const std::size_t before = out.size();
   for (const std::size_t most : kTextBytesMax) {
     out.truncate(before);
     append_json(out, e, most);
-    if (out.size() - before + kAppBytesMax < kJsonLineBytesMax) break;
+    if (out.size() - before < kJsonLineBytesMax) break;
   }
 }
 
@@ -329,16 +324,6 @@ void append_access(core::Bytes& out, const AccessFormat& format, const AccessEnt
     for (const Part& part : format.parts()) line.write(part);
   }
   out.append("\n");
-}
-
-void append_completed(core::Bytes& out, std::string_view line, core::Duration app) {
-  for (;;) {
-    const std::size_t at = line.find(kAppFollows);
-    out.append(line.substr(0, at));
-    if (at == std::string_view::npos) return;
-    out.close(write_seconds(out.open(kValueBytesMax), app));
-    line.remove_prefix(at + 1);
-  }
 }
 
 }  // namespace iotax::driver

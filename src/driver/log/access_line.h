@@ -60,7 +60,6 @@ struct AccessEntry {
   std::optional<core::Duration> receive;  // from its first byte to the complete request
   std::optional<core::Duration> queue;  // wait for a thread; empty: the application was not called
   std::optional<core::Duration> app;    // of the call with close(); empty: not called
-  bool app_follows = false;             // `app` is unknown yet: see append_completed()
   std::string_view request_id;
   core::TraceIds trace;
   By by = By::server;
@@ -77,8 +76,5 @@ inline constexpr std::size_t kJsonLineBytesMax = 4096;
 /// Append the line with its line end. Whatever the entry contains, the line holds no control
 /// character, and no value ends what the format puts around it.
 void append_access(core::Bytes& out, const AccessFormat& format, const AccessEntry& entry);
-
-/// Append a line that was made with `app_follows`, with the duration of the call.
-void append_completed(core::Bytes& out, std::string_view line, core::Duration app);
 
 }  // namespace iotax::driver

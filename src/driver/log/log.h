@@ -33,8 +33,10 @@ class Log {
                            const RequestIds& about) noexcept = 0;
   /// Whether application() makes a record of each text, so that it should get whole lines.
   [[nodiscard]] virtual bool makes_records() const noexcept { return false; }
-  /// Wait at most `timeout` until all lines logged so far are written. False: they were not.
-  virtual bool flush(core::Duration timeout) noexcept = 0;
+  /// Wait until all lines logged so far are written. False: they were not, because the reader of
+  /// one log has taken nothing for `patience`, or because kFlushPatiences times that has passed.
+  virtual bool flush(core::Duration patience) noexcept = 0;
+  static constexpr int kFlushPatiences = 10;
   /// The log files were moved: open new ones under the same names.
   virtual void reopen() noexcept = 0;
 };

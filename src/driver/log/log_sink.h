@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/transfer_rate.h"
 #include "driver/env.h"
 #include "driver/log/log.h"
 #include "driver/log/log_stream.h"
@@ -81,11 +82,17 @@ class LogSink final : public Log {
   }
   /// The number of the worker in this process, for records.
   void name_worker(unsigned number) noexcept { worker_.store(number, std::memory_order_relaxed); }
-  bool flush(core::Duration timeout) noexcept override {
-    const core::Instant now = sys_.now();
-    const core::Instant deadline = timeout >= core::kNever - now ? core::kNever : now + timeout;
-    const bool server_written = server_.flush(deadline);
-    return access_.flush(deadline) && server_written;
+  bool flush(core::Duration patience) noexcept override {
+    const core::Instant begin = sys_.now();
+    const core::Instant first = core::later(begin, patience);
+    const core::Instant end = patience > kForever / kFlushPatiences
+                                  ? core::kNever
+                                  : core::later(begin, kFlushPatiences * patience);
+    const std::uint32_t seen = access_.progress();
+    const bool server_written = server_.flush(first, patience, end);
+    const bool moves = access_.progress() != seen;  // if not, it has been waited for already
+    return access_.flush(moves ? core::later(sys_.now(), patience) : first, patience, end) &&
+           server_written;
   }
 
   /// Set the files that reopen() opens; empty: iotax has not opened a file for that side. Call it

@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "core/instant.h"
+#include "core/transfer_rate.h"
 #include "driver/env.h"
 #include "driver/os/result.h"
 #include "driver/os/sys.h"
@@ -92,23 +93,32 @@ class LogStream {
     put(s, writer, text, last, s.held < bytes_max_ ? SIZE_MAX : bytes_max_);
   }
 
-  /// Wait until all appended lines are written or dropped. false: not before the deadline.
-  bool flush(core::Instant deadline) {
+  /// Wait until all appended lines are written or dropped. false: they were not, because nothing
+  /// was written until `first`, or later for `patience`, or because it is `end`.
+  bool flush(core::Instant first, core::Duration patience, core::Instant end) {
     std::unique_lock lock(state_->mutex);
     State& s = *state_;
+    core::Instant until = first;
     while (s.held > 0) {
       rouse();
-      ++s.flushing;
-      const std::uint32_t seen = progress_.load(std::memory_order_relaxed);
+      flushing_.fetch_add(1, std::memory_order_relaxed);
+      const std::uint32_t seen = progress();
       lock.unlock();
-      const core::Instant now = sys_.now();
-      const core::Duration left = deadline == core::kNever ? kForever : deadline - now;
+      const core::Duration left = until == core::kNever ? kForever : until - sys_.now();
       if (left > core::Duration::zero()) sys_.futex_wait(progress_, seen, left);
       lock.lock();
-      --s.flushing;
-      if (left <= core::Duration::zero()) return s.held == 0;
+      flushing_.fetch_sub(1, std::memory_order_relaxed);
+      if (progress() != seen) {
+        until = std::min(core::later(sys_.now(), patience), end);
+      } else if (left <= core::Duration::zero()) {
+        return s.held == 0;
+      }
     }
     return true;
+  }
+  /// Changes with every write.
+  [[nodiscard]] std::uint32_t progress() const noexcept {
+    return progress_.load(std::memory_order_relaxed);
   }
 
   /// Write further lines in the thread that logs them; drop those that the descriptor does not take
@@ -147,8 +157,7 @@ class LogStream {
     std::size_t held = 0;       // bytes not yet written, including those the thread is writing
     std::uint64_t dropped = 0;  // lines not yet reported
     const void* unfinished = nullptr;  // writer of a line without its end
-    unsigned flushing = 0;
-    bool idle = false;  // the thread sleeps, or is about to
+    bool idle = false;                 // the thread sleeps, or is about to
     bool stopping = false;
   };
 
@@ -263,9 +272,13 @@ class LogStream {
       }
       s.held -= batch.size();
       batch.clear();
-      progress_.fetch_add(1, std::memory_order_relaxed);
-      if (s.flushing > 0) sys_.futex_wake(progress_, kEverybody);
+      step_forward();  // a thread in flush() that has missed the last write notices this
     }
+  }
+
+  void step_forward() {
+    progress_.fetch_add(1, std::memory_order_relaxed);
+    if (flushing_.load(std::memory_order_relaxed) > 0) sys_.futex_wake(progress_, kEverybody);
   }
 
   /// Take the lines for the first descriptor; sleep until there are some. false: stopped, and no
@@ -305,6 +318,7 @@ class LogStream {
           sys_.write(fd, std::as_bytes(std::span(lines.substr(0, cut(lines, batch_bytes_max)))));
       if (written) {
         lines.remove_prefix(*written);
+        step_forward();
         continue;
       }
       if (!patient || (written.error() != EAGAIN && written.error() != EWOULDBLOCK)) {
@@ -341,7 +355,8 @@ class LogStream {
   std::unique_ptr<State> state_ = std::make_unique<State>();
   std::atomic<std::uint32_t> work_{
       0};  // changes under the mutex with everything the thread must notice
-  std::atomic<std::uint32_t> progress_{0};  // changes with every finished batch
+  std::atomic<std::uint32_t> progress_{0};  // changes with every write, and with every batch
+  std::atomic<unsigned> flushing_{0};       // threads in flush()
   std::atomic<int> current_fd_{-1};         // of the last segment; readable in any state of state_
   std::atomic<std::size_t> batch_bytes_max_{kWholeWriteBytes};
   Thread<E> thread_;

@@ -31,6 +31,18 @@ char* write_clock(char* to, const CivilTime& t) noexcept {
   return write_digits(to, t.second, 2);
 }
 
+void write_second(char* to, std::chrono::seconds unix_time) noexcept {
+  const CivilTime t = civil_time(unix_time.count());
+  to = write_year(to, t);
+  *to++ = '-';
+  to = write_digits(to, t.month, 2);
+  *to++ = '-';
+  to = write_digits(to, t.day, 2);
+  *to++ = 'T';
+  to = write_clock(to, t);
+  *to = '.';
+}
+
 }  // namespace
 
 char* write_number(char* to, std::uint64_t value) noexcept {
@@ -51,16 +63,15 @@ char* write_seconds(char* to, core::Duration value) noexcept {
 }
 
 char* write_time(char* to, core::Duration unix_time, unsigned decimals) noexcept {
+  // Many lines have the same second.
+  thread_local std::chrono::seconds last = std::chrono::seconds::min();
+  thread_local std::array<char, sizeof "2026-11-29T10:02:20." - 1> last_text;
   const auto second = std::chrono::floor<std::chrono::seconds>(unix_time);
-  const CivilTime t = civil_time(second.count());
-  to = write_year(to, t);
-  *to++ = '-';
-  to = write_digits(to, t.month, 2);
-  *to++ = '-';
-  to = write_digits(to, t.day, 2);
-  *to++ = 'T';
-  to = write_clock(to, t);
-  *to++ = '.';
+  if (second != last) {
+    last = second;
+    write_second(last_text.data(), second);
+  }
+  to = core::copy_text(to, {last_text.data(), last_text.size()});
   const std::uint64_t fraction = microseconds(unix_time - second);
   return write_digits(to, decimals == 3 ? fraction / 1000 : fraction, decimals);
 }

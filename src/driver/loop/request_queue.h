@@ -90,8 +90,11 @@ class RequestQueue {
     const core::Instant now = loop_.clock.now();
     s.stream.body.reset();
     s.link.pause_clock(false, now);
-    if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax)
+    // A file cannot be set aside.
+    if (s.link.earlier_output.bytes(lead).size() > kEarlierBytesMax || s.stream.file) {
       sender_.send_output(lead, s, now);
+      events_.settle_line(s);
+    }
     // Requests wait while there is unsent output before them.
     const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
                       !s.link.disconnected.load(std::memory_order_relaxed);

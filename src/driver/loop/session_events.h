@@ -200,8 +200,16 @@ class SessionEvents {
     }
   }
 
+  /// Log the request of `s` if its line is held, its call has ended and its response is sent. By
+  /// the owner.
+  void settle_line(Session& s) {
+    if (s.stream.log_line.load(std::memory_order_relaxed) == Line::held) [[unlikely]]
+      intake_.access_log().log(s, loop_.clock.now());
+  }
+
   /// sync() for a session that a thread has returned: the leader owns it again.
   void sync_returned(const Lead& lead, Session& s) {
+    settle_line(s);
     release_outbox(lead, s);
     if (only_timer_changes(s)) [[likely]] {
       s.link.pause_clock(false, loop_.clock.now());
@@ -301,6 +309,7 @@ class SessionEvents {
         closing_.reset(lead, s);
         return;
       case Drained::empty:
+        settle_line(s);
         if (s.link.phase == Phase::open && Closing<E>::mode_of(s) == core::Closing::no) {
           release_outbox(lead, s);
           s.link.pause_clock(false, loop_.clock.now());

@@ -51,9 +51,7 @@ class SessionTable {
   /// end_turn(), since events of this turn may refer to it; if a thread may still read it, until
   /// thread_returned().
   void erase(const Lead& /*lead*/, Session& s) {
-    const bool in_head = s.stream.withdrawn == Withdrawn::no && s.link.machine.in_head();
-    const bool owes_line = s.stream.log_line.load(std::memory_order_relaxed) != Line::none;
-    if ((in_head || owes_line) && !ending_) intake_.log_without_response(s);
+    if (!ending_) intake_.log_without_response(s);
     loop_.timers.remove(s);
     idle_.remove(s);
     s.link.wire.close();

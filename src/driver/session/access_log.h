@@ -6,7 +6,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "core/bytes.h"
 #include "core/connection.h"
@@ -15,6 +18,7 @@
 #include "driver/config.h"
 #include "driver/env.h"
 #include "driver/log/access_line.h"
+#include "driver/log/held_entry.h"
 #include "driver/log/log.h"
 #include "driver/session/session.h"
 
@@ -75,8 +79,8 @@ class AccessLog {
   /// Log the request in progress, unless it has been logged. Call it before the response ends,
   /// because its views end with it. By the owner of `s`.
   void log(Session& s, core::Instant now) { log(s, now, false, false); }
-  /// The same while its call still runs: if the format shows the duration of the call, the line is
-  /// held until the next log().
+  /// The same while its call still runs. The line is held until a later log() if the format shows
+  /// the duration of the call, or if a part of the response is not sent yet.
   void log_in_call(Session& s, core::Instant now) { log(s, now, true, false); }
   /// The same for a request that the end of the connection interrupts.
   void log_interrupted(Session& s, core::Instant now) { log(s, now, false, true); }
@@ -94,7 +98,9 @@ class AccessLog {
   /// The process exits while a thread still runs the request of `s` and may be finishing it: log
   /// the request, unless the thread does. By the leader, who does not own `s`.
   void log_lent(Session& s, core::Instant now) {
-    if (!take_owed(s, now)) return;
+    const Line was = take_line(s);
+    if (was == Line::held) return log_held(s, now, true);
+    if (was != Line::owed) return;
     AccessEntry entry = entry_of(s, now);
     const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
@@ -104,18 +110,25 @@ class AccessLog {
   }
 
  private:
-  /// Whether the caller must make the line of the request of `s`; true once. Writes a line that is
-  /// held.
-  [[nodiscard]] bool take_owed(Session& s, core::Instant now) {
-    if (!config_.access_log) return false;
-    const Line line = s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
-    if (line == Line::held) [[unlikely]]
-      write_held(s, now);
-    return line == Line::owed;
+  /// Who gets something else than `none` must make the line, or hold it.
+  [[nodiscard]] Line take_line(Session& s) noexcept {
+    if (!config_.access_log) return Line::none;
+    return s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
+  }
+
+  /// Whether a part of the response is not sent yet.
+  [[nodiscard]] static bool sending(const Session& s) noexcept {
+    if (s.link.backlogged()) return true;
+    if (!s.stream.file) return false;  // there is one that is not sent for HEAD, too
+    const std::span<const core::Slice> slices = s.link.machine.output();
+    return std::any_of(slices.begin(), slices.end(),
+                       [](const core::Slice& slice) { return slice.file_bytes != 0; });
   }
 
   void log(Session& s, core::Instant now, bool in_call, bool interrupted) {
-    if (!take_owed(s, now)) return;
+    const Line was = take_line(s);
+    if (was == Line::held) return log_held(s, now, interrupted);
+    if (was != Line::owed) return;
     const core::Head& head = s.link.machine.head();
     AccessEntry entry = entry_of(s, now);
     entry.method = head.method;
@@ -131,16 +144,34 @@ class AccessLog {
       entry.app = now - s.stream.called_at;
       if (!s.stream.server_responds) entry.by = By::app;
     }
-    if (in_call && config_.access_format.needs_app()) [[unlikely]] {
-      entry.app_follows = true;
-      with_line([&](core::Bytes& line) {
-        append_access(line, config_.access_format, entry);
-        s.stream.held_line = line.text();
-      });
+    if (in_call && (config_.access_format.needs_app() || sending(s))) [[unlikely]] {
+      if (!s.stream.held) s.stream.held = std::make_unique<HeldEntry>();
+      s.stream.held->hold(entry);
+      s.stream.held->in_call = true;
+      s.stream.held->unsent = sending(s);
       s.stream.log_line.store(Line::held, std::memory_order_release);
     } else {
       write(entry);
     }
+  }
+
+  /// Log a request whose line was held, unless its response is still being sent.
+  void log_held(Session& s, core::Instant now, bool interrupted) {
+    HeldEntry& held = *s.stream.held;
+    AccessEntry& entry = held.entry;
+    if (std::exchange(held.in_call, false)) entry.app = now - s.stream.called_at;
+    if (!interrupted && sending(s)) {
+      held.unsent = true;
+      s.stream.log_line.store(Line::held, std::memory_order_release);
+      return;
+    }
+    if (held.unsent) {
+      entry.duration = now - s.stream.ready_at;
+      set_sent_bytes(entry, s);
+      if (entry.end == End::complete && s.link.unsent_bytes() != 0) set_cut(entry, s);
+    }
+    write(entry);
+    if (held.bytes() > kHeldBytesMax) s.stream.held.reset();
   }
 
   /// What is known of every request, and may be read by the leader while `s` is lent.
@@ -152,7 +183,6 @@ class AccessLog {
     entry.receive = s.stream.ready_at - s.stream.began_at;
     entry.request_id = s.stream.id.view();
     entry.trace = core::trace_ids(s.stream.trace.view());
-    if (config_.access_format.needs_time()) entry.unix_time = sys_.unix_time();
     entry.process_id = process_id_;
     entry.worker = config_.worker_number;
     return entry;
@@ -169,29 +199,36 @@ class AccessLog {
 
   /// The status is what the client was sent, or 499 if it disconnected.
   static void set_end(AccessEntry& entry, const Session& s, bool interrupted) noexcept {
-    const Cut cut = s.link.cut.load(std::memory_order_relaxed);
     const bool disconnected = s.link.disconnected.load(std::memory_order_relaxed);
-    entry.status = disconnected && cut != Cut::by_shutdown ? 499 : s.stream.status;
+    entry.status = s.stream.status;
     entry.received_bytes = s.stream.request_bytes;
-    entry.sent_bytes = s.stream.response_bytes;
     entry.error = s.stream.error.view();
     entry.end = s.stream.end;
-    if (!disconnected && !interrupted) return;
-    entry.end = cut == Cut::by_client      ? End::client_gone
-                : cut == Cut::for_slowness ? End::client_slow
-                                           : End::shutdown;
+    set_sent_bytes(entry, s);
+    if (disconnected || interrupted) set_cut(entry, s);
   }
 
-  void write(const AccessEntry& entry) {
+  /// The response was not sent completely.
+  static void set_cut(AccessEntry& entry, const Session& s) noexcept {
+    const Cut cut = s.link.cut.load(std::memory_order_relaxed);
+    const Outbox<E>* const outbox = s.link.outbox.get();
+    entry.end = outbox != nullptr && outbox->file_ended() ? End::app_error
+                : cut == Cut::by_client                   ? End::client_gone
+                : cut == Cut::for_slowness                ? End::client_slow
+                                                          : End::shutdown;
+    if (entry.end == End::client_gone || entry.end == End::client_slow) entry.status = 499;
+  }
+
+  /// Unsent output is content: the head is sent first.
+  static void set_sent_bytes(AccessEntry& entry, const Session& s) noexcept {
+    const std::uint64_t given = s.stream.response_bytes;
+    entry.sent_bytes = given - std::min(given, s.link.unsent_bytes());
+  }
+
+  void write(AccessEntry& entry) {
+    if (config_.access_format.needs_time()) entry.unix_time = sys_.unix_time();
     with_line([&](core::Bytes& line) {
       append_access(line, config_.access_format, entry);
-      log_.access(line.text());
-    });
-  }
-
-  void write_held(const Session& s, core::Instant now) {
-    with_line([&](core::Bytes& line) {
-      append_completed(line, s.stream.held_line, now - s.stream.called_at);
       log_.access(line.text());
     });
   }
@@ -232,6 +269,8 @@ class AccessLog {
       return collect(s, index, value);
     s.stream.collected[index].text.append(", ").append(value);
   }
+
+  static constexpr std::size_t kHeldBytesMax = 4096;  // of an idle connection
 
   Sys& sys_;
   const Config& config_;

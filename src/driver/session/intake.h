@@ -172,10 +172,12 @@ class Intake {
   [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
   [[nodiscard]] const Application& application() const noexcept { return application_; }
 
-  /// The connection ends: log the request that it interrupts, unless that has been logged. By the
+  /// The connection ends: log the requests that it interrupts, unless they have been logged. By the
   /// leader, who owns `s`.
   void log_without_response(Session<E>& s) {
-    if (!s.link.machine.in_head()) return access_log_.log_interrupted(s, sys_.now());
+    if (s.stream.log_line.load(std::memory_order_relaxed) != Line::none)
+      access_log_.log_interrupted(s, sys_.now());
+    if (s.stream.withdrawn != Withdrawn::no || !s.link.machine.in_head()) return;
     const std::string text = s.link.machine.partial_head();
     begin_unaccepted(s, text);
     access_log_.log_unaccepted(s, core::partial_line(text), s.stream.ready_at, true);

@@ -29,15 +29,11 @@ class Sender {
   Sender(Sys& sys, const Config& config, StorageBudget& budget)
       : sys_(sys), config_(config), budget_(budget) {}
 
-  /// Move the complete responses of `s` to `earlier`, so that a thread that takes over the lead can
-  /// send them while the next request runs.
+  /// Move the complete responses of `s`, without a file, to `earlier`, so that a thread that takes
+  /// over the lead can send them while the next request runs.
   void set_aside(const Lead& lead, Session<E>& s) {
-    const std::span<const core::Slice> slices = s.link.machine.output();
-    const bool file = std::any_of(slices.begin(), slices.end(),
-                                  [](const core::Slice& slice) { return slice.file_bytes != 0; });
-    if (file) return send_output(lead, s, sys_.now());  // a file cannot be set aside
     std::uint64_t moved = 0;
-    for (const core::Slice& slice : slices) {
+    for (const core::Slice& slice : s.link.machine.output()) {
       s.link.earlier_output.append(lead, slice.bytes);
       moved += slice.bytes.size();
     }
@@ -96,6 +92,7 @@ class Sender {
     if (s.link.disconnected.load(std::memory_order_relaxed)) {
       // The client cannot be reached any more.
       for (const core::Slice& slice : slices) moved += slice.bytes.size() + slice.file_bytes;
+      s.link.lost_bytes += moved;
     } else if (earlier.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
       const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every response
       moved = send_bytes(s, bytes);
@@ -127,6 +124,8 @@ class Sender {
         if (!s.link.disconnected.load(
                 std::memory_order_relaxed)) {  // otherwise bytes before it are lost
           box().append_file(std::move(s.stream.file), s.stream.file_offset, slice.file_bytes, now);
+        } else {
+          s.link.lost_bytes += slice.file_bytes;
         }
         moved += slice.file_bytes;
         continue;
@@ -149,7 +148,11 @@ class Sender {
   template <class Box>
   std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
                    Box box) {
-    if (bytes.empty() || s.link.disconnected.load(std::memory_order_relaxed)) return bytes.size();
+    if (bytes.empty()) return 0;
+    if (s.link.disconnected.load(std::memory_order_relaxed)) {
+      s.link.lost_bytes += bytes.size();
+      return bytes.size();
+    }
     if (rest == Rest::stays) return box().append_what_fits(bytes, now);
     box().append(bytes, now);
     return bytes.size();

@@ -27,6 +27,7 @@
 #include "driver/application.h"
 #include "driver/env.h"
 #include "driver/log/access_line.h"
+#include "driver/log/held_entry.h"
 #include "driver/os/event_source.h"
 #include "driver/os/poller.h"
 #include "driver/os/timers.h"
@@ -60,7 +61,7 @@ enum class Cut : std::uint8_t {
 enum class Line : std::uint8_t {
   none,
   owed,
-  held,  // made, but without the duration of the call
+  held,  // as Stream::held: it waits for the end of the call, or until the response is sent
 };
 
 /// How a session was taken from the thread that runs its request: what had been sent by then.
@@ -160,7 +161,8 @@ struct Link {
 
   EarlierOutput earlier_output;
   OutboxOnce<E> outbox;
-  bool write_wanted = false;  // the leader was asked to watch for writability; mail may name it
+  bool write_wanted = false;     // the leader was asked to watch for writability; mail may name it
+  std::uint64_t lost_bytes = 0;  // output that was dropped before it was in the outbox
 
   /// Pause the client's timeouts while the server does not read, or while the client is still
   /// reading a response. By the owner.
@@ -175,6 +177,11 @@ struct Link {
   [[nodiscard]] bool backlogged() const noexcept {
     const Outbox<E>* const waiting = outbox.get();
     return waiting != nullptr && !waiting->empty();
+  }
+  /// How many bytes of output are not sent, or never will be.
+  [[nodiscard]] std::uint64_t unsent_bytes() const noexcept {
+    const Outbox<E>* const waiting = outbox.get();
+    return lost_bytes + (waiting == nullptr ? 0 : waiting->unsent_bytes());
   }
 
  private:
@@ -195,7 +202,7 @@ struct Stream {
   std::string client;  // client address as the application sees it; empty: that of the endpoints
   /// The thread that sets this to `none` writes the access log line.
   std::atomic<Line> log_line{Line::none};
-  std::string held_line;                  // Line::held
+  std::unique_ptr<HeldEntry> held;        // Line::held
   std::vector<CollectedValue> collected;  // for the line; of AccessFormat::collected()
   End end = End::complete;
   bool server_responds = false;  // in place of the application

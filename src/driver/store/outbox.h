@@ -54,7 +54,10 @@ class Outbox {
   std::size_t append_what_fits(std::span<const std::byte> bytes, core::Instant now) {
     if (bytes.empty()) return 0;
     const std::lock_guard lock(mutex_);
-    if (cleared_) return bytes.size();
+    if (cleared_) {
+      lost_bytes_ += bytes.size();
+      return bytes.size();
+    }
     std::size_t kept = append_memory(bytes, memory_room(bytes.size()), now);
     if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept), now);
     if (kept == 0 && pieces_.empty()) {  // otherwise the response would never make progress
@@ -73,7 +76,10 @@ class Outbox {
   void append_file(UniqueFd file, std::uint64_t offset, std::uint64_t length, core::Instant now) {
     if (length == 0) return;
     const std::lock_guard lock(mutex_);
-    if (cleared_) return;
+    if (cleared_) {
+      lost_bytes_ += length;
+      return;
+    }
     budget_.descriptors.add();
     pieces_.push_back(Piece{Kind::file, {}, std::move(file), offset, length});
     grow(length, now);
@@ -97,6 +103,7 @@ class Outbox {
   void clear() {
     const std::lock_guard lock(mutex_);
     cleared_ = true;
+    lost_bytes_ += bytes();
     while (!pieces_.empty()) drop_front();
     spool_.clear();
     memory_bytes_ = 0;
@@ -108,6 +115,16 @@ class Outbox {
   [[nodiscard]] bool empty() const noexcept { return bytes_.load(std::memory_order_acquire) == 0; }
   [[nodiscard]] std::uint64_t bytes() const noexcept {
     return bytes_.load(std::memory_order_acquire);
+  }
+  /// What it holds, and what clear() has discarded.
+  [[nodiscard]] std::uint64_t unsent_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return bytes() + lost_bytes_;
+  }
+  /// Whether a file of the application was shorter than announced.
+  [[nodiscard]] bool file_ended() const {
+    const std::lock_guard lock(mutex_);
+    return file_ended_;
   }
   /// Whether memory and temporary files are full: the application has to wait for the client. It
   /// continues only when some room is free; otherwise it would wait for every few bytes.
@@ -212,7 +229,10 @@ class Outbox {
         return sent.error() == EAGAIN || sent.error() == EWOULDBLOCK ? Drained::blocked
                                                                      : Drained::broken;
       }
-      if (*sent == 0) return Drained::broken;  // the file ended early
+      if (*sent == 0) {
+        file_ended_ = true;
+        return Drained::broken;
+      }
       total += *sent;
       shrink(piece, *sent);
     }
@@ -329,6 +349,8 @@ class Outbox {
   SpoolQueue<E> spool_;
   bool copy_by_hand_ = false;
   bool cleared_ = false;
+  bool file_ended_ = false;
+  std::uint64_t lost_bytes_ = 0;  // discarded
   bool began_ = false;
   const core::Duration look_every_;
   core::TransferRate rate_;

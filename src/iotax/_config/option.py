@@ -51,6 +51,11 @@ class Option:
         return self.name.replace("_", "-") if self.has_key else ""
 
     @property
+    def hint(self) -> str:
+        """The types of its values as a keyword argument."""
+        return self.kind.hint if self.default is not None else f"{self.kind.hint} | None"
+
+    @property
     def default_text(self) -> str:
         return self.shown or self.kind.show(self.default)
 

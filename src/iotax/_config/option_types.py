@@ -31,7 +31,7 @@ class Kind(ABC):
     help.
 
     `toml_types`: of its values in a settings file; `toml_form` completes "is not …" there.
-    `is_secret`: messages do not contain its values.
+    `is_secret`: messages do not contain its values. `hint`: the types of its values in Python.
     """
 
     expected = "a string"
@@ -40,6 +40,7 @@ class Kind(ABC):
     toml_types: tuple[type, ...] = (str,)
     toml_form = "a string"
     is_secret = False
+    hint = "str"
 
     def parse(self, text: str) -> object:
         """Parse one value from a command line or a variable."""
@@ -122,6 +123,7 @@ class Host(String):
 
 
 class Integer(Kind):
+    hint = "int"
     toml_types, toml_form = (int,), "an integer"
 
     def __init__(self, minimum: int, maximum: int, metavar: str = "N") -> None:
@@ -144,6 +146,7 @@ class Size(Kind):
     """Bytes: an integer, with K, M or G for powers of 1024."""
 
     metavar = "SIZE"
+    hint = "int | str"
     toml_types, toml_form = (int, str), "an integer or a string"
 
     def __init__(self, minimum: int = 1, maximum: int = SIZE_MAX, *, unit: str = "bytes") -> None:
@@ -182,6 +185,7 @@ class Time(Kind):
     """Seconds as a float. Text is a number with ms, s, m or h after it, or without: seconds."""
 
     metavar = "TIME"
+    hint = "float | str"
     toml_types, toml_form = (int, float, str), "a number or a string"
     expected = "a time from 0 to 365 days with the unit ms, s, m or h, or in seconds"
 
@@ -209,6 +213,7 @@ class Time(Kind):
 class Flag(Kind):
     """On or off. On the command line the option's name alone means on."""
 
+    hint = "bool"
     expected = "on or off (1, true, yes; 0, false, no)"
     metavar = ""
     toml_types = (bool,)
@@ -285,6 +290,7 @@ class Mode(Kind):
     """Permissions of files: octal text, or an int from Python (0o660)."""
 
     metavar = "MODE"
+    hint = "int | str"
 
     def __init__(self, expected: str) -> None:
         self.expected = expected
@@ -328,6 +334,7 @@ class ListOf(Kind):
 
     toml_types: tuple[type, ...] = (str, list)
     toml_form = "a string or an array of strings"
+    hint = "str | Sequence[str]"
 
     def __init__(self, *, split: bool) -> None:
         self.split = split

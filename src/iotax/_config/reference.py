@@ -1,4 +1,5 @@
-"""The table of all options, in Markdown: `python -m iotax._config.reference` prints it."""
+"""What is written from the table of options: the reference page in Markdown, which
+`python -m iotax._config.reference` prints, and the types of keyword arguments (typed.py)."""
 
 from iotax._config.options import OPTIONS
 
@@ -24,6 +25,35 @@ def options_table() -> str:
             default = f"`{default}`"  # otherwise Markdown reads it as emphasis
         lines.append(f"| {flags} | {variables} | {key} | {changes} | {default} | {row.help} |")
     return "\n".join(lines) + "\n"
+
+
+def typed_source() -> str:
+    """The source of typed.py."""
+    loading: list[str] = []
+    serving: list[str] = []
+    for row in OPTIONS.values():
+        if not row.for_command_only and row.name not in ("host", "port"):
+            line = f"    {row.name}: {row.hint}\n"
+            (loading if row.for_path_only else serving).append(line)
+    return f'''"""The keyword arguments of the library, for type checkers.
+
+Written by docs/generate.py from the table of options.
+"""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+
+class ServerOptions(TypedDict, total=False):
+    """The options of Config for a loaded application; sizes and times also as strings ("10M",
+    "30s")."""
+
+{"".join(serving)}
+
+class PathOptions(ServerOptions, total=False):
+    """Also the options for loading an application."""
+
+{"".join(loading)}'''
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The keyword arguments of the library, for type checkers."""
+"""The keyword arguments of the library, for type checkers.
+
+Written by docs/generate.py from the table of options.
+"""
 
 from collections.abc import Sequence
 from typing import TypedDict

@@ -90,9 +90,10 @@ def error(text: str) -> None:
     _iotax.log("error", text)
 
 
-def flush(seconds: float = 1.0) -> bool:
-    """Wait at most `seconds` until all lines are written. False: some are not."""
-    return _iotax.flush_log(seconds)
+def flush(patience: float = 1.0) -> bool:
+    """Wait until all lines are written. False: some are not, because a reader has taken nothing for
+    `patience` seconds, or because ten times that has passed."""
+    return _iotax.flush_log(patience)
 
 
 def descriptor_named_by(path: str) -> int | None:

@@ -32,6 +32,11 @@ def big(_environ, start_response):
     return [BIG]
 
 
+def huge(_environ, start_response):
+    start_response("200 OK", [TEXT])
+    return [BIG * 50]
+
+
 def write(_environ, start_response):
     start_response("200 OK", [TEXT])(b"written")
     return [b"returned"]
@@ -113,7 +118,7 @@ def counts(_environ, start_response):
 VIEWS = {
     f"/{view.__name__}": view
     for view in (
-        hello, generator, big, write, file, objects, raises, breaks, changes_its_mind, content,
-        lines, hangs, counts,
+        hello, generator, big, huge, write, file, objects, raises, breaks, changes_its_mind,
+        content, lines, hangs, counts,
     )
 }  # fmt: skip

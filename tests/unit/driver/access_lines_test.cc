@@ -541,6 +541,111 @@ TEST(AccessLines, AreWrittenWhenACallDoesNotEndAfterItsResponse) {
   }
 }
 
+/// What happens to a client after the application has ended its response, and its line.
+struct Left {
+  std::string name;
+  std::string path;
+  std::function<void(WatchedRig<>&, ScriptedClient&)> script;
+  std::string line;  // status, end, bytes, seconds
+};
+
+TEST(AccessLines, WaitUntilTheResponseIsSent) {
+  static const std::string kBig(100'000, 'x');
+  const auto reads = [](WatchedRig<>& rig, ScriptedClient& client) {
+    rig.sys.after(400ms, [&client] {
+      client.read_by_hand(1'000'000);
+      client.read(1000);
+    });
+  };
+  const auto stops = [](WatchedRig<>& rig, ScriptedClient&) {
+    rig.sys.after(400ms, [&rig] { rig.worker->stop(Stop::now); });
+  };
+  // The client has room for 1,000 bytes, of which the head takes 100.
+  const std::vector<Left> all{
+      {"takes all later", "/big", reads, "200 complete 100000 0.400000"},
+      {"takes all later of a file", "/file", reads, "200 complete 100000 0.400000"},
+      {"takes nothing more", "/big", [](auto&, auto&) {}, "499 client_slow 900 6."},
+      {"takes nothing more of a file", "/file", [](auto&, auto&) {}, "499 client_slow 900 6."},
+      {"is reset", "/big", after(400ms, kResets), "499 client_gone 900 0.400000"},
+      {"is reset during close()", "/closes", after(400ms, kResets), "499 client_gone 900 0.700000"},
+      {"is slow during close()", "/closes%20long", [](auto&, auto&) {},
+       "499 client_slow 900 8.000000"},
+      {"server stops", "/big", stops, "200 shutdown 900 0.402000"},
+      {"server stops during close()", "/closes", stops, "200 shutdown 900 0.400000"},
+      {"file is too short", "/short", reads, "200 app_error 50 0.000000"},
+      {"application fails", "/breaks", [](auto&, auto&) {}, "200 app_error 900 6."},
+      {"nothing is left to send", "/HEAD", [](auto&, auto&) {}, "200 complete 0 0.000000"},
+  };
+  const auto text = std::get<driver::AccessFormat>(
+      driver::AccessFormat::compile("%(U)s %(s)s %(end)s %(B)s %(L)s", false));
+  for (const Left& one : all) {
+    for (const bool json : {false, true}) {
+      SCOPED_TRACE(one.name + (json ? " in JSON" : " in text"));
+      Config config;
+      config.access_format = json ? driver::AccessFormat::json() : text;
+      config.limits.send_timeout = 2s;
+      config.server_header = "";
+      WatchedRig<> rig(config);
+      const auto respond = [](Exchange& e) {
+        core::ResponseHead head;
+        head.status = "200 OK";
+        head.content_bytes = kBig.size();
+        const std::array fields{core::Field{"X", std::string_view(kBig).substr(0, 15)}};
+        const core::ResponseFields good(fields);
+        head.fields = &good;
+        e.respond(head);
+      };
+      const auto big = [respond](Exchange& e) {
+        respond(e);
+        e.body(std::as_bytes(std::span(kBig)));
+        e.finish();
+      };
+      const auto file = [&rig, respond](std::size_t bytes) {
+        return [&rig, respond, bytes](Exchange& e) {
+          respond(e);
+          e.body_file(driver::UniqueFd(rig.sys.open_file(kBig.substr(0, bytes))), 0, kBig.size());
+          e.finish();
+        };
+      };
+      rig.app.views["/big"] = big;
+      rig.app.views["/file"] = rig.app.views["/HEAD"] = file(kBig.size());
+      rig.app.views["/short"] = file(50);
+      rig.app.views["/closes"] = [&rig, big](Exchange& e) {
+        big(e);
+        rig.app.sleep(700ms);
+      };
+      rig.app.views["/closes%20long"] = [&rig, big](Exchange& e) {
+        big(e);
+        rig.app.sleep(8s);
+      };
+      rig.app.views["/breaks"] = [respond](Exchange& e) {
+        respond(e);
+        e.body(std::as_bytes(std::span(kBig)));
+        e.abort();
+      };
+      ScriptedClient client = rig.connect();
+      client.read_by_hand(1000);
+      std::string request = WatchedRig<>::request(one.path);
+      if (one.path == "/HEAD") request.replace(0, 3, "HEAD");
+      client.send(request + WatchedRig<>::request("/next"));
+      one.script(rig, client);
+      rig.stop_after(20s);
+      rig.run();
+      const std::vector<std::string>& lines = rig.log.access_lines;
+      ASSERT_FALSE(lines.empty());
+      const std::string line = !json ? lines[0].substr(lines[0].find(' ') + 1)
+                                     : value(lines[0], "http.response.status_code") + ' ' +
+                                           value(lines[0], "iotax.end") + ' ' +
+                                           value(lines[0], "http.response.body.size") + ' ' +
+                                           value(lines[0], "http.server.request.duration");
+      EXPECT_EQ(line.substr(0, one.line.size()), one.line) << lines[0];
+      const bool served_next = has(one.line, "complete");
+      EXPECT_EQ(has(lines.back(), "/next"), served_next) << lines.back();
+      EXPECT_EQ(lines.size(), served_next ? 2U : 1U);
+    }
+  }
+}
+
 TEST(AccessLines, ShowFieldsOfBothHeads) {
   Config config;
   config.access_format = std::get<driver::AccessFormat>(driver::AccessFormat::compile(
@@ -607,6 +712,12 @@ TEST(AccessLines, TheRequestIdIsInTheNamedFieldOfEveryResponse) {
     e.respond(head);
     e.finish();
   };
+  rig.app.views["/304"] = [](Exchange& e) {
+    core::ResponseHead head;
+    head.status = "304 Not Modified";
+    e.respond(head);
+    e.finish();
+  };
   const auto ids_told = [](const std::string& received) {
     std::vector<std::string> ids;
     static const std::regex kField("X-Request-ID: ([^\r]*)\r\n", std::regex::icase);
@@ -617,8 +728,9 @@ TEST(AccessLines, TheRequestIdIsInTheNamedFieldOfEveryResponse) {
   std::vector<ScriptedClient> clients;
   for (const std::string& sent :
        {WatchedRig<>::request("/"), std::string("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        WatchedRig<>::request("/fails"), std::string("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
-        std::string("GET / HTTP/1.1\r\n\r\n"), post("Content-Length: 9999999\r\n")}) {
+        WatchedRig<>::request("/fails"), WatchedRig<>::request("/304"),
+        std::string("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), std::string("GET / HTTP/1.1\r\n\r\n"),
+        post("Content-Length: 9999999\r\n")}) {
     clients.push_back(rig.connect());
     clients.back().send(sent);
   }

@@ -582,6 +582,9 @@ Result<std::size_t> ScriptedSys::write_sink(Sink& sink, std::string_view bytes) 
   scheduler_.wait(
       "write", [&] { return !sink.stuck || sink.broken; }, core::kNever);
   if (sink.broken) return Errno{EPIPE};
+  if (sink.pace > core::Duration::zero())
+    scheduler_.wait(
+        "write", [] { return false; }, scheduler_.now() + sink.pace);
   const std::size_t n = portion(bytes.size());
   sink.writes.emplace_back(bytes.substr(0, n));
   return n;

@@ -62,8 +62,9 @@ struct Link {
 /// Destination of a log: the writes, in order.
 struct Sink {
   std::vector<std::string> writes;
-  bool stuck = false;   // the reader does not read: writes wait
-  bool broken = false;  // no reader: EPIPE
+  bool stuck = false;     // the reader does not read: writes wait
+  bool broken = false;    // no reader: EPIPE
+  core::Duration pace{};  // the reader takes this long for each write
   int fd = -1;
 
   [[nodiscard]] std::string text() const;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "driver/log/held_entry.h"
+
 namespace iotax::driver {
 namespace {
 
@@ -194,7 +196,7 @@ TEST(Atoms, AValueOutsideQuotesStaysOneWord) {
             R"(x\x20y \x20a\x20\x22b\x20,\x20c "x y" " a \x22b , c")");
 }
 
-TEST(Combined, IsApaches) {
+TEST(CombinedLine, IsThatOfApache) {
   AccessEntry e = entry();
   const std::array fields{core::Field{"User-Agent", "curl/7 \"x\""}};
   e.fields = fields;
@@ -205,16 +207,27 @@ TEST(Combined, IsApaches) {
       R"(127.0.0.1 - alice [29/Nov/2026:10:02:20 +0000] "GET /x?y HTTP/1.1" 200 154 "-" "curl/7 \x22x\x22")");
 }
 
-TEST(Atoms, TheDurationOfTheCallCanFollow) {
-  AccessEntry e = entry();
-  e.app = {};
-  e.app_follows = true;
-  core::Bytes made;
-  append_access(made, std::get<AccessFormat>(AccessFormat::compile("%(app)s %(m)s %(app)s", false)),
-                e);
-  core::Bytes out;
-  append_completed(out, made.text(), 1500ms);
-  EXPECT_EQ(out.text(), "1.500000 GET 1.500000\n");
+TEST(HeldEntry, CopiesTheTextsOfTheHead) {
+  HeldEntry held;
+  for (const std::string_view again : {"first", "second request, which is longer"}) {
+    AccessEntry e = entry();
+    std::string method(again), target(again), path(again), query(again), name(again), value(again);
+    const std::array fields{core::Field{name, value}, core::Field{name, value}};
+    e.method = method;
+    e.target = target;
+    e.path = path;
+    e.query = query;
+    e.fields = fields;
+    held.hold(e);
+    for (std::string* const gone : {&method, &target, &path, &query, &name, &value})
+      gone->assign(again.size(), '!');
+    for (const std::string_view kept :
+         {held.entry.method, held.entry.target, held.entry.path, held.entry.query})
+      EXPECT_EQ(kept, again);
+    ASSERT_EQ(held.entry.fields.size(), 2U);
+    EXPECT_EQ(held.entry.fields[1].name, again);
+    EXPECT_EQ(held.entry.fields[1].value, again);
+  }
 }
 
 // ---- JSON
@@ -270,7 +283,7 @@ TEST(JsonLine, LeavesOutWhatIsNotThere) {
   EXPECT_NE(of("json", e).find(R"("message":"GET /half -")"), std::string::npos);
 }
 
-TEST(JsonLine, IsCutToAPipesBlock) {
+TEST(JsonLine, IsCutToWhatAPipeTakesWhole) {
   const std::string longest(100'000, '\xff');
   AccessEntry e = entry();
   e.client = "203.0.113.9";
@@ -278,9 +291,7 @@ TEST(JsonLine, IsCutToAPipesBlock) {
   e.process_id = 2'000'000'000;
   e.received_bytes = e.sent_bytes = UINT64_MAX;
   e.duration = std::chrono::hours{100'000};
-  e.receive = e.queue = e.duration;
-  e.app = {};
-  e.app_follows = true;
+  e.receive = e.queue = e.app = e.duration;
   const std::string id(128, 'i');
   const std::string hex(32, 'f');
   e.request_id = id;
@@ -293,10 +304,8 @@ TEST(JsonLine, IsCutToAPipesBlock) {
   const std::array<CollectedValue, 3> values{
       CollectedValue{longest, true}, CollectedValue{longest, true}, CollectedValue{longest, true}};
   e.collected = values;
-  core::Bytes made;
-  append_access(made, AccessFormat::json(), e);
   core::Bytes out;
-  append_completed(out, made.text(), e.duration);
+  append_access(out, AccessFormat::json(), e);
   EXPECT_LE(out.size(), kJsonLineBytesMax);
   EXPECT_TRUE(out.text().ends_with(
       R"("iotax.cut":["message","http.request.method","url.scheme","url.path","url.query",)"

@@ -187,6 +187,43 @@ TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\ngoes on\n");
 }
 
+TEST(LogSink, FlushWaitsAsLongAsTheReaderTakesSomething) {
+  ScriptedSys sys;
+  const auto server = sys.open_sink(), access = sys.open_sink();
+  LogSink<ScriptedEnv> log(sys);
+  ASSERT_TRUE(log.open(server->fd, access->fd, {}));
+  const std::string line = std::string(3000, 'x') + '\n';  // one write each
+  std::string expected;
+  const auto log_lines = [&](int count) {
+    for (int i = 0; i < count; ++i) log.access(line);
+    for (int i = 0; i < count; ++i) expected += line;
+  };
+  access->pace = std::chrono::milliseconds{900};
+  server->stuck = true;
+  log.server(Level::info, "of no use");
+  log_lines(8);
+  auto before = sys.now();
+  EXPECT_FALSE(log.flush(seconds{1})) << "the other log";
+  EXPECT_EQ(sys.now() - before, core::Duration{8 * access->pace});
+  EXPECT_EQ(access->text(), expected);
+  server->stuck = false;
+  EXPECT_TRUE(log.flush(seconds{1}));
+
+  log_lines(50);
+  before = sys.now();
+  EXPECT_FALSE(log.flush(seconds{1})) << "a reader that is slow for ever";
+  EXPECT_EQ(sys.now() - before, core::Duration{seconds{10}});
+
+  access->stuck = server->stuck = true;
+  log.server(Level::info, "of no use");
+  sys.sleep(seconds{1});
+  before = sys.now();
+  EXPECT_FALSE(log.flush(seconds{1}));
+  EXPECT_EQ(sys.now() - before, core::Duration{seconds{1}}) << "of both at the same time";
+  access->stuck = server->stuck = false;
+  access->pace = {};
+}
+
 TEST(LogSink, AStuckLogDoesNotDelayTheOther) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();

@@ -14,7 +14,7 @@ from iotax._config.errors import ConfigError
 from iotax._config.foreign_options import FOREIGN
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS, WORKER_KEYS, Config, Option
-from iotax._config.reference import options_table
+from iotax._config.reference import options_table, typed_source
 from iotax._config.sources import from_arguments, from_command
 from iotax._config.typed import PathOptions, ServerOptions
 
@@ -190,6 +190,8 @@ def test_table_for_the_documentation_has_one_row_per_option(row: Option) -> None
 
 
 def test_typed_arguments_are_the_options() -> None:
+    typed_file = ROOT / "src/iotax/_config/typed.py"
+    assert typed_file.read_text(encoding="utf-8") == typed_source()  # else run docs/generate.py
     loading = {row.name for row in OPTIONS.values() if row.for_path_only}
     command = {row.name for row in OPTIONS.values() if row.for_command_only}
     server = set(typing.get_type_hints(ServerOptions))
