@@ -19,8 +19,8 @@ inline constexpr std::array<std::string_view, 8> kCountedMethods{
 inline constexpr std::array<std::string_view, 6> kCountedStatuses{"2xx", "3xx", "4xx",
                                                                   "5xx", "499", "none"};
 /// Why the server responded in place of the application; the words of the access log.
-inline constexpr std::array<std::string_view, 10> kRejections{
-    "malformed",     "method",    "too_large", "slow",     "queue_full",
+inline constexpr std::array<std::string_view, 11> kRejections{
+    "malformed",     "method",    "too_large", "slow",     "proxy_protocol", "queue_full",
     "queue_timeout", "no_thread", "no_room",   "deadline", "app_error"};
 
 /// Upper bounds of the buckets of a histogram; the last bucket has none.
@@ -118,6 +118,11 @@ class Counting {
   std::size_t n = 0;
   while (n < kRejections.size() && kRejections[n] != word) ++n;
   return n;
+}
+/// Other words are not counted.
+[[gnu::cold]] inline void count_rejection(ThreadCounters& counters, std::string_view word) noexcept {
+  const std::size_t reason = counted_rejection(word);
+  if (reason < kRejections.size()) counters.add(CounterIndex::kRejected + reason);
 }
 
 }  // namespace iotax::driver

@@ -88,10 +88,11 @@ class BasicWorker {
   }
   /// Add a listening, non-blocking descriptor; the worker owns a duplicate of it.
   [[nodiscard]] Result<void> add_listener(int fd, std::string authority,
-                                          ListenerOwner owner = ListenerOwner::server) {
+                                          ListenerOwner owner = ListenerOwner::server,
+                                          FirstBytes first = FirstBytes::request) {
     const Result<int> own = base_.sys.duplicate(fd);
     if (!own) return Errno{own.error()};
-    base_.loop.add_listener(*own, std::move(authority), owner);
+    base_.loop.add_listener(*own, std::move(authority), owner, first);
     return {};
   }
   /// Add the channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.

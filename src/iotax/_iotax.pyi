@@ -65,7 +65,7 @@ class Admin:
     def __init__(
         self,
         scoreboard: Scoreboard,
-        listeners: Sequence[tuple[int, str, bool]],
+        listeners: Sequence[tuple[int, str, bool, bool]],
         *,
         python: str,
         urls: Sequence[str],
@@ -95,12 +95,14 @@ class Worker:
     - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
       server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
-    - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*";
-      forwarded_headers: of "for", "proto", "host", "port", "prefix".
+    - list[str]: forwarded_allow_ips and proxy_protocol_from: addresses and networks as ipaddress
+      prints them, "unix", "*"; forwarded_headers: of "for", "proto", "host", "port", "prefix",
+      "forwarded".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every timeout
     except graceful_timeout, shutdown_delay and request_timeout_grace.
     `listeners` are (descriptor, "http" authority or "unix:PATH", whether another process keeps the
-    socket), listening and non-blocking; the worker takes duplicates. Close the originals: a port
+    socket, whether connections begin with a PROXY header), listening and non-blocking; the worker
+    takes duplicates. Close the originals: a port
     that stays open while the worker drains accepts clients that no worker serves.
     `slot` of `scoreboard` belongs to this worker alone. `channel` is a SOCK_SEQPACKET socket to a
     supervisor (channel.py), duplicated too; -1: none.
@@ -110,7 +112,7 @@ class Worker:
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str, bool]],
+        listeners: Sequence[tuple[int, str, bool, bool]],
         options: Mapping[str, object],
         *,
         scoreboard: Scoreboard | None = None,

@@ -206,6 +206,7 @@ class PyWorker {
     int fd;
     std::string authority;
     driver::ListenerOwner owner;
+    driver::FirstBytes first_bytes;
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
@@ -219,7 +220,8 @@ class PyWorker {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
-      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner);
+      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner,
+                                              listener.first_bytes);
       if (!added) throw_os_error(added.error());
     }
     if (channel >= 0) {
@@ -243,9 +245,10 @@ class PyWorker {
   static std::vector<Listener> read_listeners(const py::sequence& given) {
     std::vector<Listener> listeners;
     for (const py::handle one : given) {
-      auto [fd, authority, passed] = one.cast<std::tuple<int, std::string, bool>>();
+      auto [fd, authority, passed, proxy] = one.cast<std::tuple<int, std::string, bool, bool>>();
       listeners.push_back({fd, std::move(authority),
-                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server});
+                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server,
+                           proxy ? driver::FirstBytes::proxy_header : driver::FirstBytes::request});
     }
     return listeners;
   }

@@ -34,7 +34,7 @@ class PyAdmin {
                 process_log()) {
     check(server_.open());
     for (const py::handle one : listeners) {
-      auto [fd, authority, passed] = one.cast<std::tuple<int, std::string, bool>>();
+      auto [fd, authority, passed, proxy] = one.cast<std::tuple<int, std::string, bool, bool>>();
       check(server_.add_listener(
           fd, std::move(authority),
           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server));

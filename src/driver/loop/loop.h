@@ -53,7 +53,7 @@ class Loop {
         events_(base_, table_, closing_, intake_, sender_, ready_),
         requests_(base_, table_, events_, intake_, sender_, ready_),
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
-        handover_(base_, table_, events_, acceptor_, channel_),
+        handover_(base_, table_, closing_, events_, acceptor_, channel_),
         draining_(base_, table_, closing_, events_, acceptor_, handover_),
         report_(base_, table_, intake_.budget()) {}
   Loop(Loop&&) = delete;
@@ -69,8 +69,9 @@ class Loop {
     return watch(wakeup_fd, wakeup_);
   }
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority, ListenerOwner owner) {
-    acceptor_.add_listener(fd, std::move(authority), owner);
+  void add_listener(int fd, std::string authority, ListenerOwner owner,
+                    FirstBytes first = FirstBytes::request) {
+    acceptor_.add_listener(fd, std::move(authority), owner, first);
   }
   /// Takes ownership of the descriptor, which receives orders and sends reports.
   void add_channel(int fd) {

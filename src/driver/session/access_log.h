@@ -258,14 +258,7 @@ class AccessLog {
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);
     if (entry.app) counters->observe(Timed::app, *entry.app);
     if (entry.by == By::server && entry.status >= 400) [[unlikely]]
-      count_rejection(*counters, entry);
-  }
-
-  [[gnu::cold]] static void count_rejection(ThreadCounters& counters,
-                                            const AccessEntry& entry) noexcept {
-    const bool failed = entry.end == End::app_error;
-    const std::size_t reason = counted_rejection(failed ? "app_error" : entry.error);
-    if (reason < kRejections.size()) counters.add(CounterIndex::kRejected + reason);
+      count_rejection(*counters, entry.end == End::app_error ? "app_error" : entry.error);
   }
 
   /// Call f(line) with an empty buffer, which the thread uses again.

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Final
 
 from iotax import _iotax
 from iotax._config.address import (
@@ -417,28 +418,33 @@ class Patterns(ListOf):
         return text.rstrip("/")
 
 
+_ADDRESS_FORMS: Final = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
+
+
 class Binds(ListOf):
     metavar = "ADDR"
-    expected = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
+    expected = f"{_ADDRESS_FORMS}, each also after proxy://"
 
     def one(self, text: str) -> Address:
         return parse_address(text)
 
 
 class Bind(Kind):
-    """One address, in the forms of --bind."""
+    """One address, in the forms of --bind without proxy://."""
 
     metavar = Binds.metavar
-    expected = Binds.expected
+    expected = _ADDRESS_FORMS
 
     def accept(self, value: object) -> Address:
-        if isinstance(value, TcpAddress | UnixAddress | PassedAddress):
-            return value
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
-        if not value:
-            raise ValueError("is empty")
-        return parse_address(value)
+        if not isinstance(value, TcpAddress | UnixAddress | PassedAddress):
+            if not isinstance(value, str):
+                raise TypeError(f"not {type(value).__name__}")
+            if not value:
+                raise ValueError("is empty")
+            value = parse_address(value)
+        if value.proxy:
+            raise ValueError("begins with proxy://")
+        return value
 
     def to_toml(self, value: object) -> str:
         return "" if value is None else to_toml(str(value))

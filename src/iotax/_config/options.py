@@ -64,7 +64,8 @@ class Config:
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
         "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port, "
-        "or on a socket that systemd has opened: fd://N or fd://NAME; repeatable",
+        "or on a socket that systemd has opened: fd://N or fd://NAME; proxy:// before any of them: "
+        "connections begin with a PROXY header; repeatable",
         short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
@@ -367,10 +368,17 @@ class Config:
         "*", variable_too="FORWARDED_ALLOW_IPS",
     )
     forwarded_headers: tuple[str, ...] = option(
-        ("for", "proto"), Words("for", "proto", "host", "port", "prefix"), "Behind a proxy",
-        "for,proto,host,prefix",
+        ("for", "proto"), Words("for", "proto", "host", "port", "prefix", "forwarded"),
+        "Behind a proxy", "for,proto,host,prefix",
         "X-Forwarded headers of these peers that are trusted, those that the proxy sets itself: "
-        "for, proto, host, port, prefix",
+        "for, proto, host, port, prefix; forwarded: the first three are those of Forwarded"
+        " (RFC 7239) instead",
+    )
+
+    proxy_protocol_from: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"), Peers(split=True), "Behind a proxy", "10.0.0.0/8",
+        "peers of proxy:// listeners that may send a PROXY header, in the forms of"
+        " --forwarded-allow-ips; others are disconnected",
     )
 
     log_level: str = option(
@@ -422,9 +430,10 @@ class Config:
     def notes(self) -> tuple[str, ...]:
         """Lines to log at the start: consequences of this configuration."""
         if "*" in self.forwarded_allow_ips and "for" in self.forwarded_headers:
+            header = "Forwarded" if "forwarded" in self.forwarded_headers else "X-Forwarded-For"
             return (
                 "Every peer is trusted (--forwarded-allow-ips *): the last address in"
-                " X-Forwarded-For is the client",
+                f" {header} is the client",
             )
         return ()
 
@@ -449,6 +458,7 @@ class Config:
             "request_buffering": not self.no_request_buffering,
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "forwarded_headers": list(self.forwarded_headers),
+            "proxy_protocol_from": list(self.proxy_protocol_from),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
             "multiprocess": supervised,  # a replacement runs at the same time as the worker
@@ -493,6 +503,7 @@ WORKER_KEYS: Final = (
     "shutdown_delay",
     "forwarded_allow_ips",
     "forwarded_headers",
+    "proxy_protocol_from",
     "server_header",
     "access_log",
     "access_log_format",

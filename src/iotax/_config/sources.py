@@ -44,6 +44,8 @@ _EITHER: Final = (
     ("config", "no_config"),
     ("check_config", "print_config"),
 )
+# What the header Forwarded can give.
+_OF_FORWARDED: Final = frozenset(("for", "proto", "host"))
 
 
 class Settings(NamedTuple):
@@ -288,6 +290,13 @@ def _config(given: Mapping[str, Given]) -> Config:
     config = Config(**values)
     if "format" in given and not config.print_config:
         raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
+    _refuse_proxies_without_listener(given, config)
+    if "forwarded" in config.forwarded_headers and not _OF_FORWARDED & {*config.forwarded_headers}:
+        row = OPTIONS["forwarded_headers"]
+        raise ConfigError(
+            f'{given[row.name].spelled(row)}: "forwarded" alone trusts no value; add for, proto or'
+            f" host, e.g. {row.flag} for,proto,forwarded"
+        )
     if config.workers == 0:
         _refuse_what_needs_a_supervisor(given)
     if config.reload and config.preload:
@@ -297,6 +306,17 @@ def _config(given: Mapping[str, Given]) -> Config:
             " again; leave one of them out"
         )
     return config
+
+
+def _refuse_proxies_without_listener(given: Mapping[str, Given], config: Config) -> None:
+    row = OPTIONS["proxy_protocol_from"]
+    named = given.get(row.name)
+    if named is None or named.value == row.default or any(one.proxy for one in config.addresses):
+        return
+    raise ConfigError(
+        f"{named.spelled(row)} belongs to listeners with proxy://; leave it out, or add one, e.g."
+        " --bind proxy://:8000"
+    )
 
 
 def _refuse_what_needs_a_supervisor(given: Mapping[str, Given]) -> None:

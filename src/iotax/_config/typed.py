@@ -44,6 +44,7 @@ class ServerOptions(TypedDict, total=False):
     shutdown_delay: float | str
     forwarded_allow_ips: str | Sequence[str]
     forwarded_headers: str | Sequence[str]
+    proxy_protocol_from: str | Sequence[str]
     log_level: str
     access_log: bool
     access_log_format: str | None
