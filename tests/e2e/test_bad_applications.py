@@ -20,7 +20,7 @@ def port(request):
 
 
 @pytest.mark.parametrize("row", list(hostile.BAD))
-def test_a_bad_application(port, row):
+def test_bad_application_gets_the_due_response_and_injects_nothing(port, row):
     how, due = hostile.BAD[row]
     seen = hostile.ask_badly(port, **how)
     assert seen.status == due.status

@@ -16,7 +16,7 @@ def files_below(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*")}
 
 
-def test_all_is_right(project, tmp_path):
+def test_right_settings_exit_with_0_and_write_nothing(project, tmp_path):
     """Nothing is opened, and no file is written, not even bytecode."""
     directory = project("main", "import helper\nprint('imported')\n" + APP)
     project("helper", "")
@@ -37,7 +37,7 @@ def test_all_is_right(project, tmp_path):
     assert files_below(directory) == before
 
 
-def test_beside_a_running_server_on_the_same_port(start, project):
+def test_check_runs_beside_a_server_on_the_same_port(start, project):
     directory = project("main", APP)
     server = start("main:app", cwd=directory)
     done = run_command("main:app", "--check-config", "--port", str(server.port), cwd=directory)
@@ -45,7 +45,7 @@ def test_beside_a_running_server_on_the_same_port(start, project):
     assert done.stdout.startswith("OK: settings: no file\n")
 
 
-def test_passed_sockets_fit(project):
+def test_passed_sockets_are_checked(project):
     directory = project("main", APP)
     for kind, code, error in (
         (socket.SOCK_STREAM, 0, ""),
@@ -101,7 +101,7 @@ ENDED = "iotax: the process that loads main:app "
         ("raise KeyboardInterrupt\n", f"KeyboardInterrupt\n{ENDED}ended with exit code 1"),
     ],
 )
-def test_application_that_cannot_be_loaded(project, code, text):
+def test_application_that_cannot_be_loaded_is_reported(project, code, text):
     directory = project("main", code)
     done = run_command("main:app", "--check-config", "--port", "0", cwd=directory)
     assert done.returncode == 3

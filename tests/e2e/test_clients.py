@@ -33,7 +33,7 @@ def many(count, port, **more):
         yield [stack.enter_context(Connection(port, **more)) for _ in range(count)]
 
 
-def test_slow_readers_of_responses_larger_than_memory(server):
+def test_slow_readers_get_responses_larger_than_memory(server):
     """Larger than --answer-memory: unread bytes are in temporary files."""
     size = 8_000_000
     with many(20, server.port, receive_buffer=SMALL) as slow:
@@ -72,7 +72,7 @@ def test_four_slow_readers_of_a_large_file_hold_no_thread(start, tmp_path):
         assert slow[0].exactly(rest) == bytes(rest)
 
 
-def test_clients_that_reset_while_they_are_served(start, gates, tmp_path):
+def test_clients_that_reset_do_not_affect_others(start, gates, tmp_path):
     gate = gates("a")
     server = start("views", "--threads", "2", env={"GATES": str(tmp_path)})
     for _ in range(20):

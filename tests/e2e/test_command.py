@@ -27,7 +27,7 @@ def refused(code, *arguments, cwd=APPS, **more):
 
 
 @pytest.mark.smoke
-def test_what_the_start_prints(start):
+def test_start_prints_version_application_and_addresses(start):
     server = start("hello:application", cwd=SAMPLES)
     lines = server.err.text.splitlines()
     assert re.fullmatch(r"iotax v\d+\.\d+\.\d+\S*", lines[0])
@@ -44,7 +44,7 @@ def test_start_without_a_supervisor_is_printed(start):
     assert "supervisor" not in server.err.text
 
 
-def test_attribute_that_was_used_is_printed(start, project):
+def test_attribute_that_is_served_is_printed(start, project):
     directory = project("one", "def app(environ, start_response): pass")
     server = start("one", cwd=directory)
     server.err.wait_for("INFO: .*one:app")
@@ -78,13 +78,13 @@ application = answer("usual")
         (["--factory", "pkg.deep.main:create_app"], "plain 0"),
     ],
 )
-def test_ways_to_name_the_application(start, project, arguments, body):
+def test_application_is_found_however_it_is_named(start, project, arguments, body):
     directory = project("pkg.deep.main", ANSWERS)
     with Connection(start(*arguments, cwd=directory).port) as connection:
         assert connection.ask("/").text == body
 
 
-def test_chdir_and_pythonpath(start, project, tmp_path):
+def test_modules_are_found_by_chdir_and_pythonpath(start, project, tmp_path):
     directory = project("main", "import helper\napplication = helper.application")
     library = tmp_path / "library"
     library.mkdir()
@@ -94,7 +94,7 @@ def test_chdir_and_pythonpath(start, project, tmp_path):
         assert connection.ask("/").text == "usual"
 
 
-def test_several_addresses(start, tmp_path):
+def test_every_named_address_is_served(start, tmp_path):
     path = tmp_path / "socket"
     server = start("views", "--bind", "127.0.0.1:0", "-b", f"unix:{path}")
     server.err.wait_for(f"Listening on unix:{re.escape(str(path))}")
@@ -107,7 +107,7 @@ def test_several_addresses(start, tmp_path):
     assert not path.exists()
 
 
-def test_unix_mode(start, tmp_path):
+def test_unix_socket_has_the_mode_of_unix_mode(start, tmp_path):
     path = tmp_path / "socket"
     start("views", "--bind", f"unix:{path}", "--unix-mode", "600")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -122,14 +122,14 @@ def test_stale_unix_socket_is_replaced(start, tmp_path):
         assert connection.ask("/hello").status == 200
 
 
-def test_ipv6(start):
+def test_ipv6_address_is_served(start):
     server = start("views", "--bind", "[::1]:0")
     with socket.create_connection(("::1", server.port)) as connection:
         connection.sendall(b"GET /hello HTTP/1.0\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 200"
 
 
-def test_port_in_the_environment(start):
+def test_port_in_the_environment_is_served_on_every_address(start):
     """As hosts of containers set it: then for every address, with a line for a browser on this
     machine."""
     with socket.socket() as probe:
@@ -164,7 +164,7 @@ def test_unknown_variable_is_a_warning_that_names_the_nearest(start):
     assert "IOTAX_APP" not in server.err.text
 
 
-def test_version():
+def test_version_is_printed():
     done = run_command("--version", cwd=APPS)
     assert done.returncode == 0
     assert re.fullmatch(r"iotax \d+\.\d+\.\d+\S*\n", done.stdout)
@@ -237,7 +237,7 @@ def test_without_arguments_it_prints_usage_with_two_examples():
         (["views", "--limit-max-requests", "5"], "--limit-max-requests"),
     ],
 )
-def test_usage_errors(arguments, words):
+def test_usage_error_is_explained_and_exits_with_2(arguments, words):
     text = refused(2, *arguments)
     assert re.search(words, text), text
     assert text.startswith("iotax: ")
@@ -252,7 +252,7 @@ def test_usage_errors(arguments, words):
         ("FORWARDED_ALLOW_IPS", "proxy", "FORWARDED_ALLOW_IPS"),
     ],
 )
-def test_bad_variables(variable, value, words):
+def test_bad_variable_is_explained_and_exits_with_2(variable, value, words):
     text = refused(2, "views", env={variable: value})
     assert re.search(words, text), text
 
@@ -290,7 +290,9 @@ def test_bad_variables(variable, value, words):
         ("main", "x = 1", "main:", ["colon"]),
     ],
 )
-def test_applications_that_cannot_be_loaded(project, module, text, app, words):
+def test_application_that_cannot_be_loaded_is_explained_and_exits_with_3(
+    project, module, text, app, words
+):
     directory = project(module, text)
     screen = refused(3, app, cwd=directory, env={"IOTAX_PORT": "0"})
     for word in words:
@@ -338,7 +340,7 @@ def taken():
 
 
 @pytest.mark.smoke
-def test_port_in_use(taken):
+def test_port_in_use_is_refused_and_another_one_proposed(taken):
     text = refused(4, "views", "--port", str(taken))
     other = taken + 1 if taken < 65535 else taken - 1
     assert (
@@ -354,13 +356,13 @@ def test_port_in_use_is_reported_before_the_import(taken, project):
     assert "imported" not in text
 
 
-def test_address_of_another_machine():
+def test_address_of_another_machine_is_refused():
     text = refused(4, "views", "--host", "203.0.113.1", "--port", "0")
     assert "203.0.113.1" in text
     assert "not an address of this machine" in text
 
 
-def test_unknown_host():
+def test_host_that_does_not_resolve_is_refused():
     text = refused(4, "views", "--host", "nowhere.invalid", "--port", "0")
     assert "nowhere.invalid" in text
     assert "does not resolve" in text
@@ -373,7 +375,7 @@ def drop_right_to_low_ports():
     ctypes.CDLL(None).prctl(drop_from_bounding_set, bind_service, 0, 0, 0)
 
 
-def test_port_without_permission():
+def test_port_without_permission_is_refused():
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     assert first > 1, "this system lets everybody bind every port"
     text = refused(4, "views", "--port", "1", preexec_fn=drop_right_to_low_ports)
@@ -381,7 +383,7 @@ def test_port_without_permission():
     assert "e.g. --port 8000" in text
 
 
-def test_unix_sockets_that_cannot_be_made(start, tmp_path):
+def test_unix_path_that_cannot_be_bound_is_refused(start, tmp_path):
     path = tmp_path / "live"
     start("views", "--bind", f"unix:{path}")
     assert "is in use" in refused(4, "views", "--bind", f"unix:{path}")
@@ -397,6 +399,6 @@ def test_unix_sockets_that_cannot_be_made(start, tmp_path):
 
 
 @pytest.mark.parametrize("module", ["iotax", "iotaX"])
-def test_both_spellings_of_the_module(module):
+def test_both_spellings_of_the_module_are_the_command(module):
     done = run_command("--version", cwd=APPS, module=module)
     assert done.stdout.startswith("iotax ")

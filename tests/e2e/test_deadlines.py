@@ -55,7 +55,7 @@ def has_timed_out(server, path):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("path", ["/sleep", "/loop"])
-def test_python_code_is_interrupted(serve, path):
+def test_overdue_python_code_is_interrupted(serve, path):
     server = serve()
     has_timed_out(server, path)
     server.err.wait_for(r'hangs\.py", line \d+, in (app|hang_in_python)')
@@ -101,7 +101,7 @@ def test_hang_in_close_keeps_the_response_and_is_not_interrupted(serve, tmp_path
     assert "Error" not in server.err.text
 
 
-def test_a_lost_thread(serve):
+def test_lost_thread_is_replaced_unless_it_is_the_only_one(serve):
     """With eight threads, a lost one is replaced; the only one is not."""
     server = serve("--request-timeout-grace", LIMIT)
     has_timed_out(server, "/lock")
@@ -163,13 +163,13 @@ def is_replaced(server, why):
     assert ask(server, "/").status == 200
 
 
-def test_action_replace(supervised):
+def test_action_replace_replaces_the_worker(supervised):
     server = supervised("--request-timeout-action", "replace")
     request_id = has_timed_out(server, "/lock")
     is_replaced(server, rf"GET /lock \({request_id}\) is over --request-timeout")
 
 
-def test_the_only_thread_is_lost(supervised):
+def test_worker_that_lost_its_only_thread_is_replaced(supervised):
     """Waiting requests get a 503, and the next worker responds."""
     server = supervised("--request-timeout-grace", LIMIT)
     with Connection(server.port) as one, Connection(server.port) as other:
@@ -181,7 +181,7 @@ def test_the_only_thread_is_lost(supervised):
     is_replaced(server, "iotax-0 has not come back .*GET /lock")
 
 
-def test_the_gil_is_kept_for_long(supervised):
+def test_worker_whose_gil_is_held_for_long_is_replaced(supervised):
     server = supervised()
     assert ask(server, "/gil-for-long").status == 504
     server.err.wait_for(r"is stuck while running GET /gil-for-long.*: a call has held the GIL")
@@ -189,7 +189,7 @@ def test_the_gil_is_kept_for_long(supervised):
     is_replaced(server, "its interpreter is stuck")
 
 
-def test_a_debugger_keeps_deadlines_away(tmp_path):
+def test_call_in_a_debugger_has_no_deadline(tmp_path):
     """Also the exception, which would end the debugging session."""
     arguments = ("hangs", "--port", "0", "--color", "never", "--request-timeout", LIMIT)
     with Terminal(*arguments, env={"HANGS": str(tmp_path)}) as terminal:

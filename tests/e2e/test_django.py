@@ -53,18 +53,18 @@ def sign(session, server, files=None, **form):
 
 
 @pytest.mark.smoke
-def test_page(server, session):
+def test_page_is_served(server, session):
     answer = get(session, server, "/")
     assert answer.status_code == 200
     assert "<h1>Hello from iotaX! 🔥</h1>" in answer.text
     assert "Write &lt;something&gt; nice." in answer.text
 
 
-def test_json(server, session):
+def test_json_is_served(server, session):
     assert get(session, server, "/api/data").json() == {"message": "Hello", "server": "iotaX"}
 
 
-def test_form(server, session):
+def test_form_is_accepted(server, session):
     assert sign(session, server, name="Zoë 🔥").json() == {"name": "Zoë 🔥"}
 
 
@@ -74,7 +74,7 @@ def test_form_without_csrf_token_is_rejected(server, session):
 
 
 @pytest.mark.parametrize("megabytes", [1, 10])
-def test_upload(server, session, megabytes):
+def test_upload_arrives_unchanged(server, session, megabytes):
     """Django keeps small files in memory and writes larger ones to a temporary file."""
     content = os.urandom(1024) * 1024 * megabytes
     answer = sign(session, server, name="x", files={"file": ("big file.bin", content)})
@@ -87,7 +87,7 @@ def test_upload(server, session, megabytes):
 
 
 @pytest.mark.browser
-def test_form_with_upload_in_a_browser(server, tmp_path):
+def test_form_with_upload_is_sent_in_a_browser(server, tmp_path):
     path = tmp_path / "upload.bin"
     path.write_bytes(os.urandom(3_000_000))
     with Browser(tmp_path / "profile") as browser:
@@ -99,7 +99,7 @@ def test_form_with_upload_in_a_browser(server, tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() in found
 
 
-def test_stream(server, session):
+def test_stream_arrives_completely(server, session):
     answer = get(session, server, "/rows?count=50000")
     assert answer.headers["Content-Type"] == "text/csv"
     assert answer.headers["Transfer-Encoding"] == "chunked"
@@ -108,7 +108,7 @@ def test_stream(server, session):
     assert lines[-1] == "49999,2499900001"
 
 
-def test_file(server, session):
+def test_static_file_is_served(server, session):
     answer = get(session, server, "/static/style.css")
     assert answer.content == STYLE.read_bytes()
     assert answer.headers["Content-Type"] == "text/css"
@@ -118,7 +118,7 @@ def test_file(server, session):
     assert get(session, server, "/static/none.css").status_code == 404
 
 
-def test_sessions(server, session):
+def test_each_client_has_its_session(server, session):
     counts = [get(session, server, "/visits").json()["visits"] for _ in range(3)]
     assert counts == [1, 2, 3]
     with requests.Session() as another:
@@ -134,7 +134,7 @@ def test_sessions_outlive_the_server(start, data, session):
     assert get(session, second, "/visits").json()["visits"] == 2
 
 
-def test_redirect(server, session):
+def test_redirect_and_environ_name_the_server(server, session):
     answer = get(session, server, "/old", allow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
     assert get(session, server, "/where").json() == {

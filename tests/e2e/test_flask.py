@@ -43,7 +43,7 @@ def post(session, server, path, **more):
 
 
 @pytest.mark.smoke
-def test_page(server, session):
+def test_page_is_served(server, session):
     answer = get(session, server, "/")
     assert answer.status_code == 200
     assert answer.content.decode() == "Hello from iotaX! 🔥"
@@ -51,13 +51,13 @@ def test_page(server, session):
 
 
 @pytest.mark.smoke
-def test_json(server, session):
+def test_json_is_served(server, session):
     answer = get(session, server, "/api/data")
     assert answer.json() == {"message": "Hello", "server": "iotaX"}
     assert answer.headers["Content-Type"] == "application/json"
 
 
-def test_head(server, session):
+def test_head_has_the_length_and_no_body(server, session):
     whole = get(session, server, "/")
     head = session.head(server.url + "/", timeout=patience.SECONDS)
     assert head.status_code == 200
@@ -65,16 +65,16 @@ def test_head(server, session):
     assert head.headers["Content-Length"] == whole.headers["Content-Length"]
 
 
-def test_unknown_page(server, session):
+def test_unknown_page_is_404(server, session):
     assert get(session, server, "/nowhere").status_code == 404
 
 
-def test_form(server, session):
+def test_form_is_accepted(server, session):
     answer = post(session, server, "/form", data={"name": "Zoë & 🔥"})
     assert answer.json() == {"name": "Zoë & 🔥", "fields": ["name"]}
 
 
-def test_upload(server, session):
+def test_upload_arrives_unchanged(server, session):
     content = bytes(range(256)) * 1000
     answer = post(session, server, "/upload", files={"file": ("some name.bin", content)})
     assert answer.json() == {
@@ -84,7 +84,7 @@ def test_upload(server, session):
     }
 
 
-def test_chunked_upload(server, session):
+def test_chunked_form_is_accepted(server, session):
     """A body of unknown length: requests sends a generator in chunks."""
     blocks = [b"name=", b"in+", b"pieces"]
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -92,7 +92,7 @@ def test_chunked_upload(server, session):
     assert answer.json()["name"] == "in pieces"
 
 
-def test_upload_of_10_mb_with_a_raised_limit(start, session, ten_megabytes):
+def test_upload_of_10_mb_is_accepted_with_a_raised_limit(start, session, ten_megabytes):
     server = start("flask_app", "--limit-body", "20M", cwd=SAMPLES)
     content = ten_megabytes.read_bytes()
     answer = post(session, server, "/upload", files={"file": content})
@@ -121,7 +121,7 @@ def test_small_requests_work_after_a_rejection(server, session, ten_megabytes):
 
 
 @pytest.mark.browser
-def test_upload_in_a_browser(start, ten_megabytes, tmp_path):
+def test_upload_of_10_mb_is_sent_in_a_browser(start, ten_megabytes, tmp_path):
     server = start("flask_app", "--limit-body", "20M", "--threads", "2", cwd=SAMPLES)
     with Browser(tmp_path / "profile") as browser:
         browser.open(server.url + "/form")
@@ -132,7 +132,7 @@ def test_upload_in_a_browser(start, ten_megabytes, tmp_path):
 
 
 @pytest.mark.browser
-def test_rejected_upload_in_a_browser(server, ten_megabytes, tmp_path):
+def test_rejection_of_an_upload_is_shown_in_a_browser(server, ten_megabytes, tmp_path):
     """The browser is in the middle of its upload, and still shows the response."""
     with Browser(tmp_path / "profile") as browser:
         browser.open(server.url + "/form")
@@ -145,7 +145,7 @@ def test_rejected_upload_in_a_browser(server, ten_megabytes, tmp_path):
 
 
 @pytest.mark.browser
-def test_form_in_a_browser(server, tmp_path):
+def test_form_is_sent_in_a_browser(server, tmp_path):
     with Browser(tmp_path / "profile") as browser:
         browser.open(server.url + "/form")
         browser.type("input[name=name]", "Zoë 🔥")
@@ -160,7 +160,7 @@ def test_redirect_names_the_server_as_the_client_did(server, session):
     assert get(session, server, "/redirect").text == "the target"
 
 
-def test_redirect_of_another_host_name(server, session):
+def test_redirect_keeps_the_host_name_of_the_client(server, session):
     answer = get(
         session, server, "/redirect", allow_redirects=False, headers={"Host": "example.org:81"}
     )
@@ -181,7 +181,7 @@ def test_stream_is_seen_block_by_block(server, session):
         assert connection.ask("/").status == 200  # the connection stays open
 
 
-def test_server_sent_events(server, session):
+def test_server_sent_events_arrive_one_by_one(server, session):
     with Connection(server.port) as connection:
         connection.get("/events/news", "Accept: text/event-stream")
         for line in ("first", "second"):
@@ -207,7 +207,7 @@ def test_disconnect_from_a_stream_frees_its_thread(start, session):
     assert get(session, server, "/").status_code == 200
 
 
-def test_asynchronous_view(server, session):
+def test_asynchronous_view_is_served(server, session):
     assert get(session, server, "/async").text == "asynchronous view"
 
 
@@ -220,7 +220,7 @@ def test_error_is_logged_and_not_shown(server, session):
     server.out.wait_for(r'"GET /error HTTP/1\.1" 500 ')
 
 
-def test_keep_alive(server, session):
+def test_requests_of_a_session_use_one_connection(server, session):
     for _ in range(10):
         get(session, server, "/api/data")
     ports = {re.search(r":(\d+) - ", line)[1] for line in access_lines(server, "/api/data", 10)}
@@ -233,7 +233,7 @@ def access_lines(server, path, count):
 
 
 @pytest.mark.smoke
-def test_100_concurrent_clients(server):
+def test_100_concurrent_clients_get_their_own_responses(server):
     def client(number):
         with requests.Session() as session:
             session.trust_env = False

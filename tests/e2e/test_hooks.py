@@ -74,7 +74,7 @@ def of_worker(name, number, pid, *, in_worker=True, cause="", code=None):
 @pytest.mark.parametrize(
     "options", [(), ("--preload",), ("--workers=0",), ("--reload",)], ids=" ".join
 )
-def test_order_argument_and_process_of_each(serve, options):
+def test_hooks_run_in_their_order_and_process_with_their_argument(serve, options):
     server = serve(*options)
     pid = int(ask(server).split()[0])
     assert ask(server) == f"{pid} 1"
@@ -97,7 +97,7 @@ def test_order_argument_and_process_of_each(serve, options):
     assert ast.literal_eval(told) == (1, pid, 0, "stop", 0)
 
 
-def test_hup_and_kill(serve):
+def test_child_exit_is_told_of_a_reload_and_of_a_kill(serve):
     server = serve("--workers", "2")
     first, second = server.wait_for_answers_of(2)
     server.send_signal(signal.SIGHUP)
@@ -154,7 +154,7 @@ def test_first_hooks_that_fail_are_boot_failures(directory, options, name, code)
 
 
 @pytest.mark.parametrize("name", BOOT)
-def test_first_hooks_that_end_or_hang(directory, name):
+def test_first_hooks_that_end_or_hang_are_boot_failures(directory, name):
     (directory / "hooks.py").write_text(f"import os\ndef {name}(info): os._exit(5)\n")
     done = run_command("main:app", "--port=0", "--hooks=hooks", cwd=directory)
     assert done.returncode == 3

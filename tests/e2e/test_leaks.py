@@ -54,7 +54,7 @@ def test_n_and_2n_requests_leave_the_same_objects(
     leaves_nothing(connect, mixed.KINDS[kind], 60)
 
 
-def test_calls_that_are_interrupted(start: Callable[..., Server]) -> None:
+def test_interrupted_calls_leave_no_objects(start: Callable[..., Server]) -> None:
     server = start("mixed", "--workers", "0", "--request-timeout", "20ms", "--threads", "2")
     leaves_nothing(partial(Connection, server.port), mixed.INTERRUPTED, 12)
 

@@ -38,7 +38,7 @@ def run(program, *, code=0, **more):
 
 
 @pytest.mark.smoke
-def test_server_in_the_background():
+def test_server_serves_in_the_background():
     done = run("""
         from iotax import Server
         server = Server(app, port=0, access_log=False)
@@ -116,7 +116,7 @@ def test_serve_in_the_main_thread_stops_by_signal_and_restores_handlers(number):
     assert done.stdout == "from the library\nback\n"
 
 
-def test_signal_exit_from_a_view():
+def test_signal_exit_from_a_view_ends_serve():
     done = run("""
         import threading
         from iotax import Server
@@ -134,7 +134,7 @@ def test_signal_exit_from_a_view():
     assert done.stdout == "from the library\n"
 
 
-def test_signal_exit_from_a_signal_handler_of_the_application():
+def test_signal_exit_from_a_signal_handler_ends_serve():
     done = run("""
         import os, signal, threading
         from iotax import Server
@@ -203,7 +203,7 @@ def test_the_old_spelling_gives_the_same_objects():
     """)
 
 
-def test_load_app(tmp_path):
+def test_load_app_imports_again_only_with_reload(tmp_path):
     done = run(
         f"""
         import os, pathlib
@@ -286,7 +286,7 @@ def test_logging_of_the_application_is_not_touched():
     assert "Listening on" in done.stderr
 
 
-def test_flask_in_a_test_of_its_user():
+def test_flask_is_served_within_a_program():
     """The main use of background(): an application and a real client in one process."""
     done = run("""
         import flask

@@ -16,7 +16,7 @@ def ask(server, path, *fields):
 # ---- sizes
 
 
-def test_limit_body(start):
+def test_body_over_its_limit_gets_413(start):
     server = start("views", "--limit-body", "10")
     with Connection(server.port) as connection:
         answer = connection.ask("/digest", method="POST", body=b"0123456789")
@@ -26,7 +26,7 @@ def test_limit_body(start):
     server.err.wait_for("WARNING: .*413 body of 11 B is over --limit-body 10 B")
 
 
-def test_limit_body_of_chunks(start):
+def test_chunked_body_over_its_limit_gets_413(start):
     server = start("views", "--limit-body", "10")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Transfer-Encoding: chunked")
@@ -35,21 +35,21 @@ def test_limit_body_of_chunks(start):
     server.err.wait_for("WARNING: .*413.*--limit-body")
 
 
-def test_limit_body_responds_before_the_body_is_sent(start):
+def test_body_over_its_limit_gets_413_before_it_is_sent(start):
     server = start("views", "--limit-body", "10")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Expect: 100-continue", "Content-Length: 11")
         assert connection.head().status == 413
 
 
-def test_no_limit_on_the_body(start):
+def test_limit_body_0_accepts_any_body(start):
     server = start("views", "--limit-body", "0")
     with Connection(server.port) as connection:
         answer = connection.ask("/digest", method="POST", body=b"x" * 3_000_000)
         assert answer.text.startswith("3000000 ")
 
 
-def test_limit_request_line(start):
+def test_request_line_over_its_limit_gets_414(start):
     server = start("views", "--limit-request-line", "100")
     fits = "/hello?" + "x" * (100 - len("GET /hello? HTTP/1.1\r\n"))
     assert ask(server, fits).status == 200
@@ -57,21 +57,21 @@ def test_limit_request_line(start):
     server.err.wait_for("WARNING: .*414.*--limit-request-line")
 
 
-def test_limit_field(start):
+def test_field_over_its_limit_gets_431(start):
     server = start("views", "--limit-field", "100")
     assert ask(server, "/hello", "X-Long: " + "y" * 80).status == 200
     assert ask(server, "/hello", "X-Long: " + "y" * 200).status == 431
     server.err.wait_for("WARNING: .*431.*--limit-field")
 
 
-def test_limit_fields(start):
+def test_more_fields_than_the_limit_get_431(start):
     server = start("views", "--limit-fields", "10")
     assert ask(server, "/hello", *[f"X-{n}: y" for n in range(9)]).status == 200
     assert ask(server, "/hello", *[f"X-{n}: y" for n in range(10)]).status == 431
     server.err.wait_for("WARNING: .*431.*--limit-fields")
 
 
-def test_limit_head(start):
+def test_head_over_its_limit_gets_431(start):
     server = start("views", "--limit-head", "1K")
     assert ask(server, "/hello", *[f"X-{n}: {'y' * 80}" for n in range(9)]).status == 200
     assert ask(server, "/hello", *[f"X-{n}: {'y' * 80}" for n in range(15)]).status == 431
@@ -92,7 +92,7 @@ def test_keep_alive_timeout_closes_without_a_response(start):
     assert "WARNING" not in server.err.wait_for_end()
 
 
-def test_keep_alive_requests(start):
+def test_connection_closes_after_keep_alive_requests(start):
     server = start("views", "--keep-alive-requests", "3")
     with Connection(server.port) as connection:
         said = [connection.ask("/hello").get("Connection") for _ in range(3)]
@@ -100,7 +100,7 @@ def test_keep_alive_requests(start):
         assert connection.is_closed()
 
 
-def test_receive_timeout_of_a_head(start):
+def test_head_that_stalls_gets_408(start):
     server = start("views", "--receive-timeout", "200ms")
     with Connection(server.port) as connection:
         connection.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n")
@@ -108,7 +108,7 @@ def test_receive_timeout_of_a_head(start):
     server.err.wait_for("WARNING: .*408.*--receive-timeout")
 
 
-def test_receive_timeout_of_a_body(start):
+def test_body_that_stalls_gets_408(start):
     server = start("views", "--receive-timeout", "200ms")
     with Connection(server.port) as connection:
         connection.request("POST", "/digest", "Content-Length: 100")
@@ -117,7 +117,7 @@ def test_receive_timeout_of_a_body(start):
     server.err.wait_for("WARNING: .*408.*--receive-timeout")
 
 
-def test_send_timeout(start):
+def test_client_that_reads_nothing_is_disconnected(start):
     """A client that reads nothing is disconnected."""
     server = start("views", "--send-timeout", "200ms")
     with Connection(server.port, receive_buffer=SMALL) as connection:
@@ -127,7 +127,7 @@ def test_send_timeout(start):
     assert len(received) < 50_000_000
 
 
-def test_min_rate(start):
+def test_clients_below_the_minimum_rate_are_disconnected(start):
     """For request bodies and responses. Its grace period of 10 s cannot be set, so both wait for
     it together."""
     server = start("views", "--min-rate", "1M", "--receive-timeout", "0", "--send-timeout", "0")
@@ -148,7 +148,7 @@ def test_min_rate(start):
 # ---- queues
 
 
-def test_max_queued(start, gates, tmp_path):
+def test_request_that_finds_the_queue_full_gets_503(start, gates, tmp_path):
     gate = gates("a")
     server = start("views", "--max-queued", "2", env={"GATES": str(tmp_path)})
     connections = [Connection(server.port) for _ in range(4)]
@@ -179,7 +179,7 @@ def refused_answer(server):
         return late.ask("/hello")
 
 
-def test_queue_timeout(start, gates, tmp_path):
+def test_request_that_waits_too_long_gets_503(start, gates, tmp_path):
     gate = gates("a")
     server = start("views", "--queue-timeout", "200ms", env={"GATES": str(tmp_path)})
     with Connection(server.port) as first, Connection(server.port) as second:
@@ -196,7 +196,7 @@ def test_queue_timeout(start, gates, tmp_path):
 # ---- temporary files
 
 
-def test_bodies_and_responses_larger_than_memory(start, tmp_path):
+def test_bodies_and_responses_larger_than_memory_arrive_completely(start, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     sizes = ("--body-memory", "1K", "--answer-memory", "1K", "--limit-body", "10M")
@@ -209,7 +209,7 @@ def test_bodies_and_responses_larger_than_memory(start, tmp_path):
     assert list(spool.iterdir()) == []  # they have no name
 
 
-def test_spool_max(start):
+def test_body_without_room_in_temporary_files_is_rejected(start):
     sizes = ("--body-memory", "1K", "--spool-max", "100K", "--limit-body", "10M")
     server = start("views", *sizes)
     with Connection(server.port) as connection:  # more than there will ever be space for
@@ -229,7 +229,7 @@ def test_spool_max(start):
 # ---- bodies that are read while they arrive
 
 
-def test_no_request_buffering(start):
+def test_without_buffering_the_application_reads_the_body_as_it_arrives(start):
     """The application is called after the head, and reads the received part of the body."""
     server = start("reader", "--no-request-buffering")
     with Connection(server.port) as connection:
@@ -268,7 +268,7 @@ def test_disconnect_in_the_body_is_an_error_of_the_read(start):
 
 
 @pytest.mark.parametrize("value", ["", "web"])
-def test_server_header(start, value):
+def test_server_header_is_set_or_left_out(start, value):
     server = start("views", "--server-header", value)
     assert ask(server, "/hello").get("Server") == (value or None)
 

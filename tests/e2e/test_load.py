@@ -140,12 +140,12 @@ def test_announced_close_is_not_a_loss(serve):
         lambda token: b"\0\0\0\0\r\n\r\n",
     ],
 )
-def test_wrong_response(serve, write):
+def test_wrong_response_is_reported(serve, write):
     server = serve(lambda connection, token: connection.sendall(write(token)))
     assert first_failure(server.port).fate is Fate.WRONG
 
 
-def test_unrequested_bytes(serve):
+def test_unrequested_bytes_are_a_wrong_response(serve):
     class Waiting(Client):
         def before_next(self):
             sent.wait(patience.SECONDS)
@@ -178,7 +178,7 @@ def test_announced_close_that_does_not_happen_is_wrong(serve, monkeypatch):
         (lambda token: chunked(token, end=False), Fate.BROKEN),
     ],
 )
-def test_connection_ends_instead_of_a_response(serve, end, written, fate):
+def test_end_of_the_connection_instead_of_a_response_is_reported(serve, end, written, fate):
     def script(connection, token):
         if token == "1-0-0":
             return connection.sendall(answer(token))
@@ -193,7 +193,7 @@ def test_connection_ends_instead_of_a_response(serve, end, written, fate):
     assert failure.worker == 7
 
 
-def test_connection_that_is_accepted_and_dropped(serve):
+def test_connection_that_is_accepted_and_dropped_is_unanswered(serve):
     server = serve(lambda connection, token: reset(connection))
     failure = first_failure(server.port, [Fresh])
     assert failure.fate is Fate.UNANSWERED
@@ -217,7 +217,7 @@ def test_missing_response_is_reported_as_silent(serve, monkeypatch):
     assert failure.fate is Fate.SILENT
 
 
-def test_rejection(serve):
+def test_connection_that_is_refused_is_reported(serve):
     server = serve(None)
     server.close()
     assert first_failure(server.port).fate is Fate.REFUSED
@@ -226,7 +226,7 @@ def test_rejection(serve):
 # ---- neither
 
 
-def test_rejection_by_a_stopping_server(serve):
+def test_connection_that_a_stopping_server_refuses_is_not_a_failure(serve):
     def script(connection, token):
         connection.sendall(answer(token, "Connection: close"))
         return False
@@ -242,7 +242,7 @@ def test_rejection_by_a_stopping_server(serve):
     assert {one.fate for one in report.failures} <= {Fate.UNANSWERED, Fate.REFUSED}, str(report)
 
 
-def test_idle_connection_that_is_closed(serve):
+def test_closed_idle_connection_is_counted_and_replaced(serve):
     """Counted, and the next request uses a new connection."""
 
     class Waiting(Client):

@@ -53,7 +53,7 @@ GUNICORN = """\
 """  # noqa: E501 lines of a log
 
 
-def test_each_atom_as_gunicorn_writes_it(start):
+def test_each_atom_is_written_as_by_gunicorn(start):
     format = " ".join(f'"%({name})s"' for name in QUOTED) + " %(s)d%%"
     server = start("atoms", "--access-log-format", format)
     for head, body in REQUESTS.items():
@@ -75,7 +75,7 @@ def test_each_atom_as_gunicorn_writes_it(start):
             assert re.fullmatch(pattern, value), f"{name}: {value!r}, not {expected!r}"
 
 
-def test_combined(start):
+def test_combined_format_is_that_of_apache(start):
     server = start("atoms", "--access-log-format", "combined")
     with Connection(server.port) as connection:
         connection.ask("/x?y", 'User-Agent: "a\\b"', "Referer: http://r/")

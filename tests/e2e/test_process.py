@@ -125,7 +125,7 @@ def test_privileges_that_come_back_stop_the_start(directory):
 
 
 @ROOT
-def test_files_that_the_user_may_not_remove(serve, directory):
+def test_files_that_the_user_may_not_remove_do_not_prevent_the_next_start(serve, directory):
     """The pid file is emptied, and a socket is replaced at the next start."""
     directory.chmod(0o755)
     server = serve("-b", "127.0.0.1:0", "-b", "unix:x.sock", "--pid-file=x.pid", "--user=nobody")
@@ -140,7 +140,7 @@ def test_files_that_the_user_may_not_remove(serve, directory):
 
 
 @ROOT
-def test_directory_that_the_user_may_not_enter(directory):
+def test_directory_that_the_user_may_not_enter_stops_the_start(directory):
     directory.chmod(0o700)
     done = run_command("main:app", "--port=0", "--user=nobody", cwd=directory)
     assert done.returncode == 3

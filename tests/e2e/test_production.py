@@ -89,7 +89,7 @@ def test_systemd_unit_starts_reloads_and_stops(unit, tmp_path):
             server.kill()
 
 
-def test_command_of_the_container(tmp_path):
+def test_command_of_the_container_serves_as_pid_1(tmp_path):
     if why := why_no_namespace():
         pytest.skip(f"no PID namespace to be had here: {why}")
     text = example("Dockerfile")

@@ -41,7 +41,7 @@ def get(session, port, path, **more):
 
 
 @pytest.mark.smoke
-def test_flask_behind_a_trusted_proxy(start, proxy, session):
+def test_flask_sees_the_url_and_client_behind_a_trusted_proxy(start, proxy, session):
     server = start("flask_app", *TRUSTED, cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port:
         assert get(session, port, "/").text == "Hello from iotaX! 🔥"
@@ -56,7 +56,7 @@ def test_flask_behind_a_trusted_proxy(start, proxy, session):
         }
 
 
-def test_django_behind_a_trusted_proxy(start, proxy, session):
+def test_django_sees_the_url_behind_a_trusted_proxy(start, proxy, session):
     server = start("site_config.wsgi", *TRUSTED, cwd=PROJECT)
     with proxy(f"127.0.0.1:{server.port}") as port:
         found = get(session, port, "/where").json()
@@ -65,7 +65,7 @@ def test_django_behind_a_trusted_proxy(start, proxy, session):
         assert get(session, port, "/old").headers["Location"] == "/"
 
 
-def test_django_form_over_https(start, proxy, session, tmp_path):
+def test_django_accepts_a_form_sent_over_https(start, proxy, session, tmp_path):
     """Django compares Origin with the scheme and host that it sees."""
     server = start("site_config.wsgi", *TRUSTED, cwd=PROJECT)
     with proxy(f"127.0.0.1:{server.port}") as port:
@@ -93,7 +93,7 @@ def test_untrusted_proxy_changes_nothing_and_gives_one_warning(start, proxy, ses
     assert len(warnings) == 1
 
 
-def test_chain_of_proxies(start, proxy, session):
+def test_client_is_the_rightmost_untrusted_address_of_a_chain(start, proxy, session):
     """The peer of the trusted proxy is the client; addresses that the client claims are not
     trusted."""
     server = start("flask_app", *TRUSTED, cwd=SAMPLES)
@@ -104,7 +104,7 @@ def test_chain_of_proxies(start, proxy, session):
         assert found["client"] == "203.0.113.9"
 
 
-def test_prefix(start, tmp_path, session):
+def test_prefix_of_a_trusted_proxy_is_in_urls(start, tmp_path, session):
     headers = ("--forwarded-headers", "for,proto,prefix")
     server = start("flask_app", *TRUSTED, *headers, cwd=SAMPLES)
     with nginx(tmp_path, f"127.0.0.1:{server.port}", prefix="/shop") as port:
@@ -113,7 +113,7 @@ def test_prefix(start, tmp_path, session):
         assert found["root"] == "/shop"
 
 
-def test_unix_socket(start, proxy, session, tmp_path):
+def test_proxy_on_a_unix_socket_is_trusted(start, proxy, session, tmp_path):
     path = tmp_path / "application.sock"
     start("flask_app", "--bind", f"unix:{path}", "--forwarded-allow-ips", "unix", cwd=SAMPLES)
     with proxy(f"unix:{path}") as port:
@@ -122,7 +122,7 @@ def test_unix_socket(start, proxy, session, tmp_path):
         assert found["client"] == "127.0.0.1"
 
 
-def test_upload_through_a_proxy(start, proxy, session):
+def test_upload_arrives_through_a_proxy(start, proxy, session):
     server = start("flask_app", "--limit-body", "20M", cwd=SAMPLES)
     content = bytes(range(256)) * 4096 * 5
     with proxy(f"127.0.0.1:{server.port}") as port:
@@ -132,7 +132,7 @@ def test_upload_through_a_proxy(start, proxy, session):
         assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_rejection_through_a_proxy(start, proxy, session):
+def test_rejection_reaches_the_client_through_a_proxy(start, proxy, session):
     server = start("flask_app", "--limit-body", "10K", cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port:
         answer = session.post(
@@ -143,7 +143,7 @@ def test_rejection_through_a_proxy(start, proxy, session):
         assert answer.status_code == 413
 
 
-def test_stream_through_a_proxy(start, proxy, session):
+def test_stream_arrives_block_by_block_through_a_proxy(start, proxy, session):
     server = start("flask_app", "--threads", "2", cwd=SAMPLES)
     with proxy(f"127.0.0.1:{server.port}") as port, Connection(port) as connection:
         connection.get("/events/news")
@@ -180,7 +180,7 @@ def test_kept_connections_lose_no_request(start, proxy):
     ("allowed", "believed"),
     [("127.0.0.1", True), ("127.0.0.0/8", True), ("*", True), ("10.0.0.0/8,::1", False)],
 )
-def test_which_peers_are_believed(start, allowed, believed):
+def test_only_allowed_peers_are_believed(start, allowed, believed):
     server = start("flask_app", "--forwarded-allow-ips", allowed, cwd=SAMPLES)
     with Connection(server.port) as connection:
         answer = connection.ask("/where", "X-Forwarded-Proto: https")
@@ -193,7 +193,7 @@ def test_variable_names_the_peers_too(start):
         assert '"https"' in connection.ask("/where", "X-Forwarded-Proto: https").text
 
 
-def test_proxy_that_half_closes(start):
+def test_proxy_that_half_closes_gets_its_response(start):
     server = start("flask_app", cwd=SAMPLES)
     with Connection(server.port) as connection:
         connection.get("/")

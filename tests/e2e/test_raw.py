@@ -26,7 +26,7 @@ def connection(server):
 
 
 @pytest.mark.smoke
-def test_hello(start):
+def test_response_has_status_date_server_and_body(start):
     with Connection(start("hello", cwd=SAMPLES).port) as connection:
         answer = connection.ask("/")
     assert (answer.status, answer.reason, answer.body) == (200, "OK", b"Hello, World!\n")
@@ -35,14 +35,14 @@ def test_hello(start):
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", answer.get("Date"))
 
 
-def test_echo_of_a_body_with_a_length(start):
+def test_body_with_a_length_is_read(start):
     with Connection(start("echo", cwd=SAMPLES).port) as connection:
         answer = connection.ask("/", "Content-Type: text/x", method="POST", body=b"\x00\xffdata")
     assert answer.body == b"\x00\xffdata"
     assert answer.get("Content-Type") == "text/x"
 
 
-def test_echo_of_a_chunked_body(start):
+def test_chunked_body_is_read(start):
     with Connection(start("echo", cwd=SAMPLES).port) as connection:
         connection.request("POST", "/", "Transfer-Encoding: chunked")
         connection.send(b"3\r\none\r\n5;extension=1\r\n two\n\r\n0\r\nTrailer: x\r\n\r\n")
@@ -180,7 +180,7 @@ def test_large_response_arrives_completely(connection):
     assert answer.body == b"x" * 30_000_000
 
 
-def test_file_wrapper(start, tmp_path):
+def test_file_wrapper_sends_the_whole_file_each_time(start, tmp_path):
     content = bytes(range(256)) * 10_000
     (tmp_path / "file").write_bytes(content)
     server = start("views", env={"FILE": str(tmp_path / "file")})
@@ -196,7 +196,7 @@ def test_system_exit_in_a_view_does_not_stop_the_server(server, connection):
         assert another.ask("/hello").status == 200
 
 
-def test_environ(server, connection):
+def test_environ_describes_the_request(server, connection):
     environ = json.loads(connection.ask("/environ/a%20b?x=%20y", "X-Some: thing").text)
     port = str(server.port)
     expected = {
@@ -260,7 +260,7 @@ def test_request_ids_differ(connection):
 
 
 @pytest.mark.smoke
-def test_access_log_line(server, connection):
+def test_access_log_line_is_that_of_the_default_format(server, connection):
     connection.ask("/hello?q=1")
     server.out.wait_for(
         r'^\S+Z 127\.0\.0\.1:\d+ - "GET /hello\?q=1 HTTP/1\.1" 200 OK 14B \d+(\.\d+)?m?s '
@@ -274,7 +274,7 @@ def test_access_log_escapes_what_the_client_sends(server, connection):
     server.out.wait_for(r'"GET /hello\?\\x22q\\x5[Cc] HTTP/1\.1"')
 
 
-def test_no_access_log(start):
+def test_no_access_log_writes_no_line(start):
     server = start("views", "--no-access-log")
     with Connection(server.port) as connection:
         connection.ask("/hello")
@@ -282,7 +282,7 @@ def test_no_access_log(start):
     assert server.out.wait_for_end() == ""
 
 
-def test_access_log_in_a_file(start, tmp_path):
+def test_access_log_is_written_to_a_file(start, tmp_path):
     server = start("views", "--access-logfile", str(tmp_path / "access.log"))
     with Connection(server.port) as connection:
         connection.ask("/hello?in=file")
@@ -328,7 +328,7 @@ def test_traceback_goes_to_the_log_and_not_to_the_client(server, connection):
     server.err.wait_for("RuntimeError: this view always fails")
 
 
-def test_error_in_the_middle_of_a_response(server, connection):
+def test_error_in_the_middle_of_a_response_is_logged_and_truncates_it(server, connection):
     answer = connection.ask("/fail_late")
     assert answer.body == b"a beginning\n"
     assert not answer.complete

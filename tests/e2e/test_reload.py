@@ -54,7 +54,7 @@ def stays_alive(project):
 
 
 @pytest.mark.smoke
-def test_lines_of_start_and_reload(project):
+def test_start_and_reload_print_their_lines(project):
     project.serve()
     project.text()
     project.answers("two")
@@ -74,7 +74,7 @@ def test_lines_of_start_and_reload(project):
     assert len(shown) == 8
 
 
-def test_creation_deletion_and_moves(served):
+def test_created_deleted_and_moved_files_are_seen(served):
     served.write("other.py", "x = 1\n")
     served.reloaded()
     (served.directory / "other.py").unlink()
@@ -115,7 +115,7 @@ def test_directories_and_patterns_can_be_named(project, tmp_path):
     ]
 
 
-def test_polling(project):
+def test_saves_are_seen_by_polling(project):
     project.serve("main:app", "--reload-poll")
     assert project.text() == "one"
     stays_alive(project)
@@ -152,7 +152,7 @@ def test_saves_in_quick_succession_end_with_the_last(served, gap):
 # ---- what it works with
 
 
-def test_workers_and_threads(project):
+def test_reload_works_with_workers_and_threads(project):
     server = project.serve("main:app", "--workers", "2", "--threads", "3")
     project.text()
     stays_alive(project)
@@ -160,7 +160,7 @@ def test_workers_and_threads(project):
     assert "Traceback" not in server.err.text
 
 
-def test_a_factory_in_a_package(project):
+def test_factory_in_a_package_is_reloaded(project):
     project.write("shop/__init__.py", "")
     project.write("shop/wsgi.py", "from shop.views import app\ndef make(): return app\n")
     project.answers("one", "shop/views.py")
@@ -171,7 +171,7 @@ def test_a_factory_in_a_package(project):
     assert project.text() == "two"
 
 
-def test_chdir(project, tmp_path, start):
+def test_reload_watches_the_directory_of_chdir(project, tmp_path, start):
     project.server = start("main:app", "--reload", "--chdir", str(project.directory), cwd=tmp_path)
     assert project.text() == "one"
     stays_alive(project)
@@ -211,7 +211,7 @@ def test_broken_code_gets_its_error_page_until_it_loads(served, text, shown):
 
 
 @pytest.mark.parametrize("broken", ["syntax error", "os._exit", "empty"])
-def test_code_that_is_broken_from_the_start(project, broken):
+def test_code_that_is_broken_from_the_start_gets_its_error_page(project, broken):
     text, shown = BROKEN[broken]
     project.write("main.py", text)
     project.serve()
@@ -222,7 +222,7 @@ def test_code_that_is_broken_from_the_start(project, broken):
     assert project.text() == "whole"
 
 
-def test_a_main_module_that_is_deleted(served):
+def test_deleted_main_module_gets_an_error_page_until_it_is_back(served):
     (served.directory / "main.py").unlink()
     served.failed()
     assert 'module "main" not found' in served.ask().text
@@ -275,13 +275,13 @@ def test_hanging_import_is_logged_and_interrupted_by_the_next_save(served):
     stays_alive(served)
 
 
-def test_a_save_in_the_middle_of_a_reload(served):
+def test_save_in_the_middle_of_a_reload_is_loaded(served):
     served.save("main.py", "import time\nprint('begun', flush=True)\ntime.sleep(1000)\n")
     served.server.out.wait_for("begun")
     stays_alive(served)
 
 
-def test_an_endless_loop_in_a_view(served):
+def test_endless_loop_in_a_view_is_ended_by_a_save(served):
     served.save("main.py", "def app(environ, start_response):\n    while True: pass\n")
     served.reloaded()
     with Connection(served.server.port) as connection:

@@ -26,7 +26,7 @@ def project(start, tmp_path):
 
 
 @pytest.mark.parametrize("options", [("--reload",), ()], ids=["reload", "plain"])
-def test_breakpoint_in_a_view(project, options):
+def test_breakpoint_in_a_view_delays_the_reload_until_the_debugger_exits(project, options):
     """A save waits until the debugger exits; the request ends in the code that it started in."""
     project.save("main.py", DEBUGGED)
     arguments = ["main:app", "--port", "0", "--color", "never", *options]
@@ -57,7 +57,7 @@ def test_breakpoint_in_a_view(project, options):
         assert "Traceback" not in shown.wait_for_end()
 
 
-def test_breakpoint_while_the_code_is_imported(project):
+def test_breakpoint_works_while_the_code_is_imported(project):
     project.save("main.py", "x = 42\nbreakpoint()\n" + DEBUGGED.replace("breakpoint()", "pass"))
     with Terminal("main:app", "--reload", "--port", "0", cwd=project.directory) as terminal:
         terminal.shown.wait_for(r"\(Pdb\) ")

@@ -88,7 +88,7 @@ def test_module_that_depends_on_the_projects_environment_is_imported_again(proje
     assert project.text() == f"mode {count - 1}"
 
 
-def test_cold_on_request(project):
+def test_reload_cold_starts_every_worker_cold(project):
     project.answers("one")
     project.serve("main:app", "--reload-cold")
     project.text()
@@ -97,7 +97,7 @@ def test_cold_on_request(project):
         assert project.reloaded() == "cold: --reload-cold"
 
 
-def test_cold_when_an_import_leaves_a_thread(project, installed):
+def test_workers_start_cold_when_an_import_leaves_a_thread(project, installed):
     (installed / "third.py").write_text(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
     )
@@ -109,7 +109,7 @@ def test_cold_when_an_import_leaves_a_thread(project, installed):
 
 
 @pytest.mark.parametrize("change", ["a module", "a package is installed"])
-def test_cold_when_installed_packages_have_changed(project, installed, change):
+def test_workers_start_cold_when_installed_packages_have_changed(project, installed, change):
     (installed / "third.py").write_text("version = 1\n")
 
     def save(number):

@@ -144,7 +144,7 @@ def test_switched_link_brings_other_settings_and_another_directory(start, tmp_pa
     assert answer.text.split()[1] == str(tmp_path / "two")
 
 
-def test_changed_application_and_directory(server, directory):
+def test_hup_serves_a_changed_application_from_a_changed_directory(server, directory):
     (worker,) = server.workers()
     (directory / "sub").mkdir()
     (directory / "sub/other.py").write_text(APP)

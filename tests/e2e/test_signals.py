@@ -163,7 +163,7 @@ def test_stop_under_load_truncates_no_response(start, number):
     assert server.wait() == 0
 
 
-def test_stop_of_an_unfinished_upload_and_a_slow_reader(start):
+def test_stop_waits_for_unfinished_transfers_no_longer_than_its_timeout(start):
     server = start("views", "--graceful-timeout", "300ms")
     with Connection(server.port) as upload, Connection(server.port, receive_buffer=SMALL) as reader:
         upload.request("POST", "/digest", "Content-Length: 100")
@@ -299,7 +299,7 @@ def test_inherited_signal_mask_is_cleared(start, project, options, number):
 
 
 @MODES
-def test_a_launcher_that_ignores_sigchld(start, project, options):
+def test_exits_are_seen_after_a_launcher_that_ignores_sigchld(start, project, options):
     """Exit codes reach the application, and a worker that dies is replaced."""
     directory = project("main", "IGNORE = False" + STATE)
 
@@ -313,7 +313,7 @@ def test_a_launcher_that_ignores_sigchld(start, project, options):
 
 
 @MODES
-def test_an_application_that_ignores_sigchld(start, project, options):
+def test_exits_are_seen_beside_an_application_that_ignores_sigchld(start, project, options):
     directory = project("main", "IGNORE = True" + STATE)
     server = start("main:app", *options, cwd=directory)
     must_be_replaced(server, options)
@@ -485,7 +485,7 @@ def test_server_continues_after_a_view_forked(start, gate, tmp_path):
 # ---- outputs
 
 
-def test_standard_output_is_a_pipe_without_a_reader(start):
+def test_server_goes_on_when_its_standard_output_is_not_read(start):
     """Far more lines than a pipe holds: some are dropped, and the server continues and stops."""
     unread, write_end = os.pipe()
     server = start("views", stdout=write_end)
@@ -499,7 +499,7 @@ def test_standard_output_is_a_pipe_without_a_reader(start):
     os.close(unread)
 
 
-def test_standard_output_is_a_pipe_that_was_closed(start):
+def test_server_goes_on_when_its_standard_output_is_closed(start):
     unread, write_end = os.pipe()
     server = start("views", stdout=write_end)
     os.close(write_end)
@@ -537,7 +537,7 @@ def test_lines_are_complete_when_the_reader_is_slow(start):
     assert [one for one in lines if not line.fullmatch(one)] == []
 
 
-def test_without_standard_streams(start):
+def test_server_runs_without_standard_streams(start):
     def close_them():
         os.close(0)
         os.close(1)

@@ -67,7 +67,7 @@ def ask_honestly(port, rounds=5):
 
 
 @pytest.mark.parametrize(("patient", "name"), HARMLESS, indirect=["patient"])
-def test_an_honest_client_beside_hostile_ones(patient, name):
+def test_honest_client_is_served_beside_hostile_ones(patient, name):
     port = patient.port
     way = hostile.CLIENTS[name]
     with contextlib.ExitStack() as stack:
@@ -152,7 +152,7 @@ def test_resets_leave_no_open_descriptor(patient, phase):
     assert len(sockets(worker)) <= before
 
 
-def test_random_bytes_from_many_clients(server):
+def test_random_bytes_leave_no_open_descriptor_and_affect_no_other_client(server):
     (worker,) = server.workers()
     idle = hostile.descriptors(worker)
     for seed in range(300):
@@ -167,7 +167,7 @@ def test_random_bytes_from_many_clients(server):
         ask_honestly(server.port, rounds=1)
 
 
-def test_ten_thousand_idle_connections(start):
+def test_ten_thousand_idle_connections_need_little_memory(start):
     """They use less than 4 KiB each (1.9 measured), and an honest client is served meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(10_000, hard - 500) if hard > 0 else 10_000
@@ -248,13 +248,13 @@ def test_full_backlog_is_served_after_a_pause(start):
         server.send_signal(signal.SIGCONT)
 
 
-def test_no_room_for_temporary_files(start):
+def test_upload_without_room_fails_alone(start):
     """A file may not grow beyond 64 KiB here: for a write this is similar to a full directory."""
     server = start("views", "--body-memory", "1K", before_start=hostile.small_files)
     one_upload_fails_and_nothing_else(server.port)
 
 
-def test_a_full_file_system(start, tmp_path):
+def test_upload_to_a_full_file_system_fails_alone(start, tmp_path):
     """The directory of temporary files is a file system of 128 KiB, where one can be mounted."""
     mount = f'mount -t tmpfs -o size=128k none {tmp_path} && exec "$@"'
     under = ("unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh")

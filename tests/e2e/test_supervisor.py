@@ -70,7 +70,7 @@ def wait_until_refused(port):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("options", [(), ("--workers", 2), ("--preload",)], ids=str)
-def test_stop_when_idle(trouble, number, options):
+def test_idle_server_stops_without_errors(trouble, number, options):
     server = trouble(*options)
     server.wait_for_answers_of(2 if "--workers" in options else 1)
     server.stop(number)
@@ -99,7 +99,7 @@ def test_stop_finishes_running_requests_and_logs_them(trouble, gate, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_immediately(trouble, gate, number):
+def test_second_signal_or_quit_stops_immediately(trouble, gate, number):
     """By a second signal half a second after the first, or by QUIT; a call that never returns
     does not prevent it."""
     server = trouble("--workers", 2)
@@ -123,14 +123,14 @@ def test_stop_immediately(trouble, gate, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_while_workers_are_replaced(trouble, number):
+def test_server_stops_while_workers_are_replaced(trouble, number):
     server = trouble("--workers", 2)
     server.send_signal(signal.SIGHUP)
     server.stop(number)
     assert "Traceback" not in server.err.wait_for_end()
 
 
-def test_idle_connections_after_term_and_int(trouble):
+def test_idle_connections_get_one_more_response_after_term_and_none_after_int(trouble):
     for number in (signal.SIGTERM, signal.SIGINT):
         server = trouble("--keep-alive", "1h")
         with Connection(server.port) as connection, Connection(server.port) as unused:
@@ -276,7 +276,7 @@ def test_pid_1_warns_of_a_loopback_address(first_process):
     assert len(re.findall("WARNING: .*container", server.err.text)) == 1
 
 
-def test_pid_1_replaces_and_reaps(first_process, gate):
+def test_pid_1_replaces_workers_and_reaps_orphans(first_process, gate):
     """Orphaned processes of the application become children of PID 1 and must not stay zombies."""
     server, pid = first_process()
     orphan = ask(server, "/orphan")
@@ -323,7 +323,7 @@ def test_ctrl_c_on_a_terminal_prints_pending_requests(gate, tmp_path):
         assert "Traceback" not in terminal.shown.wait_for_end()
 
 
-def test_ctrl_c_on_a_terminal_while_idle(tmp_path):
+def test_ctrl_c_on_a_terminal_stops_an_idle_server(tmp_path):
     with Terminal("trouble", "--port", "0", env={"GATES": str(tmp_path)}) as terminal:
         terminal.shown.wait_for("Press Ctrl-C to stop")
         terminal.type(CTRL_C)

@@ -108,7 +108,7 @@ def test_stop_and_start_under_load_loses_nothing(start, listener):
     ],
     ids=["pid of another", "no pid", "none", "another address"],
 )
-def test_passed_sockets_are_not_served(start, cwd, listener, env, options):
+def test_passed_sockets_that_bind_does_not_name_are_closed(start, cwd, listener, env, options):
     options = options or ("--host", "127.0.0.1")
     server = start("main:app", "--port", "0", *options, cwd=cwd, **passing(listener, env=env))
     assert server.port != port_of(listener)
@@ -146,13 +146,13 @@ def test_any_descriptor_can_be_named(start, cwd, listener):
     ],
     ids=["datagram", "connection", "not listening"],
 )  # fmt: skip
-def test_socket_that_cannot_be_served(cwd, make, text):
+def test_socket_that_cannot_be_served_is_refused(cwd, make, text):
     with make() as sock:
         code, error = refused("main:app", cwd=cwd, **passing(sock))
     assert (code, error) == (4, f"iotax: {text}\n")
 
 
-def test_descriptor_that_is_not_open_and_name_that_does_not_exist(cwd, listener):
+def test_passed_sockets_that_do_not_exist_are_refused(cwd, listener):
     code, error = refused("main:app", "--bind", "fd://9", cwd=cwd, **passing(listener))
     assert (code, "fd://9 is not open" in error) == (4, True)
     code, error = refused("main:app", "--bind", "fd://x", cwd=cwd, **passing(listener, names="web"))
@@ -164,7 +164,7 @@ def test_descriptor_that_is_not_open_and_name_that_does_not_exist(cwd, listener)
 
 
 @pytest.mark.skipif(bool(why := why_missing("systemd-socket-activate")), reason=why)
-def test_socket_activation_by_systemd(cwd, listener):
+def test_connection_starts_the_server_by_socket_activation(cwd, listener):
     port = port_of(listener)
     listener.close()
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=web"]
@@ -213,7 +213,7 @@ def test_start_and_stop_are_notified(start, cwd, notified, options, subject, num
     assert notified.is_silent_for(0.1)
 
 
-def test_abstract_socket(start, cwd):
+def test_readiness_is_notified_on_an_abstract_socket(start, cwd):
     address = f"@iotax-test-{os.getpid()}"
     with contextlib.closing(NotifySocket(address)) as notified:
         start("main:app", cwd=cwd, env=notified.variables())
@@ -257,7 +257,7 @@ def test_reload_that_fails_is_notified_and_its_later_success_too(start, cwd, not
     assert notified.until("STATUS=") == [["STATUS=reloaded"]]
 
 
-def test_reload_that_settings_or_the_number_of_workers_refuse(start, cwd, notified):
+def test_reload_that_is_refused_is_notified_with_its_reason(start, cwd, notified):
     (cwd / "iotax.toml").write_text("threads = 1\n")
     server = start("main:app", cwd=cwd, env=notified.variables())
     notified.wait_for("READY=1")
@@ -343,7 +343,7 @@ def test_no_ping_while_the_supervisor_is_stopped_and_no_blame_afterwards(start, 
     [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1s"}, {"WATCHDOG_PID": "1"}],
     ids=["0", "text", "pid of another"],
 )
-def test_no_watchdog(start, notified, variables):
+def test_no_ping_without_a_watchdog(start, notified, variables):
     env = {**notified.variables(watchdog_seconds=0.2), **variables}
     start("hangs", cwd=APPS, env=env)
     notified.wait_for("READY=1")

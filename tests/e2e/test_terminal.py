@@ -95,7 +95,7 @@ def test_under_nohup_a_closed_terminal_has_no_effect(directory, tmp_path, option
 
 @pytest.mark.parametrize("job", ["", " &"], ids=["foreground", "background"])
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_the_window_of_a_shell_is_closed(directory, options, job):
+def test_closing_the_window_of_a_shell_ends_the_server(directory, options, job):
     """The kernel sends the HUP to the shell, and to the server if it is in the foreground; the
     shell sends one to each of its jobs."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
@@ -111,7 +111,7 @@ def test_the_window_of_a_shell_is_closed(directory, options, job):
 
 
 @pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "0")], ids=" ".join)
-def test_reading_from_the_terminal_in_the_background(directory, options):
+def test_reading_from_the_terminal_in_the_background_starts_no_worker(directory, options):
     """The kernel sends TTIN to the whole job: this must not start a worker, loop endlessly, or
     stop the server."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
@@ -129,7 +129,7 @@ def test_reading_from_the_terminal_in_the_background(directory, options):
 
 
 @pytest.mark.parametrize("options", MODES, ids=" ".join)
-def test_writing_to_a_terminal_that_stops_background_writers(directory, options):
+def test_writing_to_a_terminal_in_the_background_stops_no_worker(directory, options):
     """stty tostop: the kernel sends TTOU to a job that writes in the background."""
     command = shlex.join([sys.executable, "-m", "iotax", *arguments(*options)])
     with Terminal(cwd=directory, command=SHELL) as terminal:

@@ -287,7 +287,7 @@ def test_application_threads_are_native_where_threading_is_patched(start, patche
     server.stop(signal.SIGTERM)
 
 
-def test_a_library_in_a_patched_program(patched, tmp_path):
+def test_server_in_a_patched_program_serves(patched, tmp_path):
     program = """
 import threading, urllib.request
 from main import app

@@ -76,7 +76,7 @@ def test_death_is_one_line_and_the_worker_is_replaced(trouble, workers, path, ca
     server.stop()  # with exit code 0: the application was loaded
 
 
-def test_death_while_idle(trouble):
+def test_death_of_an_idle_worker_is_logged_and_it_is_replaced(trouble):
     server = trouble()
     (pid,) = server.workers()
     os.kill(pid, signal.SIGKILL)
@@ -138,7 +138,7 @@ def way(request):
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_application_that_does_not_boot_is_exit_3(project, way, text, words):
+def test_application_that_does_not_boot_exits_with_3(project, way, text, words):
     done = run_command(
         "main:app", *way, "--boot-timeout", "500ms", "--port", "0", cwd=project("main", text)
     )
@@ -278,7 +278,7 @@ def test_recycling_logs_its_reason(trouble):
     assert worker_that_answers(server) != old
 
 
-def test_lifetime_of_a_worker(trouble):
+def test_worker_over_its_lifetime_is_replaced(trouble):
     server = trouble("--worker-lifetime", "500ms")
     (old,) = server.workers()
     wait_for_end(old)
@@ -286,7 +286,7 @@ def test_lifetime_of_a_worker(trouble):
     assert worker_that_answers(server) != old
 
 
-def test_memory_of_a_worker(trouble):
+def test_worker_over_its_memory_limit_drains_before_another_starts(trouble):
     """The old one drains before the new one starts: memory may be too short for two."""
     server = trouble("--worker-max-rss", "150M")
     (old,) = server.workers()
@@ -593,7 +593,7 @@ def test_fork_that_fails_in_the_template_is_tried_again(start, project):
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
-def test_descriptors_of_a_worker(trouble, options):
+def test_workers_inherit_no_descriptor_of_each_other(trouble, options):
     """The listener once; nothing of another worker."""
     server = trouble("--workers", 3, *options)
     for _ in range(3):
@@ -616,7 +616,7 @@ def look_at_descriptors(server):
         others |= set(inodes)
 
 
-def test_without_a_supervisor(start):
+def test_workers_0_serves_in_the_process_itself(start):
     server = start("trouble", "--workers", "0")
     assert worker_that_answers(server) == server.pid
     assert children(server.pid) == []

@@ -125,7 +125,7 @@ TEST(Limits, ChunkedBodyIsRejectedAtTheChunkSize) {
   EXPECT_EQ(outcome(limits, chunked("6\r\nabcdef\r\n0\r\n\r\n")), Fault::none);
 }
 
-TEST(Limits, ChunkSizeDigits) {
+TEST(Limits, ChunkSizesHaveAtMost16Digits) {
   const Limits limits;
   EXPECT_EQ(outcome(limits, chunked("0000000000000001\r\nx\r\n0\r\n\r\n")), Fault::none);
   EXPECT_EQ(outcome(limits, chunked("00000000000000001\r\nx\r\n0\r\n\r\n")), Fault::chunk_size);
@@ -162,7 +162,7 @@ TEST(Limits, TrailersIncludeTheirLastLineEnd) {
   EXPECT_EQ(outcome(limits, of(21)), Fault::trailer_limit);
 }
 
-TEST(Limits, NumberOfTrailers) {
+TEST(Limits, TrailersOverTheirNumberAreRejected) {
   Limits limits;
   limits.trailers_max = 2;
   EXPECT_EQ(outcome(limits, chunked("0\r\nA: b\r\n\r\n")), Fault::none);

@@ -66,7 +66,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_extension(check: Callable[[Path], bool]) -> None:
+def test_the_extension_is_hardened(check: Callable[[Path], bool]) -> None:
     assert check(Path(_iotax.__file__))
 
 

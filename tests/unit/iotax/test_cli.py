@@ -106,7 +106,7 @@ def test_without_arguments_it_prints_usage_with_two_examples(
         (["main:app", "--http", ":8000"], "use --bind, e.g. --bind :8000"),
     ],
 )
-def test_usage_error(
+def test_usage_error_is_one_line_and_exits_with_2(
     capfd: pytest.CaptureFixture[str], main_py: None, arguments: list[str], text: str
 ) -> None:
     err = error_of(capfd, *arguments, code=2)
@@ -115,7 +115,7 @@ def test_usage_error(
     assert err.count("\n") == 1
 
 
-def test_bad_variable(
+def test_bad_variable_is_explained_and_exits_with_2(
     capfd: pytest.CaptureFixture[str], main_py: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IOTAX_LIMIT_BODY", "lots")
@@ -135,7 +135,9 @@ def test_every_error_of_a_settings_file_is_a_line(
     ]
 
 
-def test_app_is_missing(capfd: pytest.CaptureFixture[str], project: Path) -> None:
+def test_missing_app_is_explained_with_an_example(
+    capfd: pytest.CaptureFixture[str], project: Path
+) -> None:
     (project / "iotax.toml").write_text("threads = 8\n", encoding="utf-8")
     line = 'iotax: APP is missing, e.g. iotax main:app, or app = "main:app" in iotax.toml\n'
     assert error_of(capfd, code=2) == line
@@ -153,7 +155,9 @@ def test_help_and_version_are_not_errors(capfd: pytest.CaptureFixture[str]) -> N
 # ---- cannot load 3, cannot bind 4, internal 1
 
 
-def test_in_use_comes_before_the_import(capfd: pytest.CaptureFixture[str], project: Path) -> None:
+def test_port_in_use_is_reported_before_the_import(
+    capfd: pytest.CaptureFixture[str], project: Path
+) -> None:
     (project / "main.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -166,14 +170,16 @@ def test_in_use_comes_before_the_import(capfd: pytest.CaptureFixture[str], proje
         assert err.endswith(f"e.g. --bind 127.0.0.1:{port + 1}\n")
 
 
-def test_cannot_load(capfd: pytest.CaptureFixture[str], main_py: None, log: list[str]) -> None:
+def test_application_that_cannot_be_loaded_exits_with_3(
+    capfd: pytest.CaptureFixture[str], main_py: None, log: list[str]
+) -> None:
     err = error_of(capfd, "--port", "0", "main:ap", code=3)
     assert "\nCannot load the application main:ap\n" in err
     assert "\nFix:     did you mean main:app?\n" in err
     assert not any("Listening" in line for line in log)
 
 
-def test_internal_error(
+def test_internal_error_exits_with_1(
     capfd: pytest.CaptureFixture[str], main_py: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "Command", lambda *_: 1 / 0)
@@ -184,7 +190,7 @@ def test_internal_error(
 # ---- the start
 
 
-def test_start_in_order(
+def test_start_prints_and_logs_its_lines_in_order(
     capfd: pytest.CaptureFixture[str], main_py: None, log: list[str], worker: type[ScriptedWorker]
 ) -> None:
     assert cli.main(["--port", "0", "main:app"]) == 0
@@ -341,7 +347,7 @@ def test_output_of_the_application_is_line_buffered(
         assert stream.line_buffering
 
 
-def test_log_files(main_py: None, log: list[str], worker: type[ScriptedWorker]) -> None:
+def test_log_files_are_opened(main_py: None, log: list[str], worker: type[ScriptedWorker]) -> None:
     files = ["--access-logfile", "access.log", "--error-logfile", "server.log"]
     assert cli.main([*files, "--port", "0", "main:app"]) == 0
     assert Path("access.log").exists()
@@ -360,7 +366,7 @@ def test_log_files(main_py: None, log: list[str], worker: type[ScriptedWorker]) 
         ({}, "auto", False),
     ],
 )
-def test_colors(
+def test_color_follows_the_option_and_the_terminal(
     main_py: None,
     log: list[str],
     worker: type[ScriptedWorker],

@@ -81,6 +81,7 @@ class FakeApplication final : public driver::Application {
   }
   bool run_signal_handlers() noexcept override {
     signal_runs.push_back(sys_.running_thread());
+    if (signal_handler) signal_handler();
     return signal_handler_raises;
   }
   void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
@@ -121,6 +122,7 @@ class FakeApplication final : public driver::Application {
   std::size_t running_most = 0;
   std::size_t waiting_most = 0;          // threads of the worker that waited for the lock
   std::vector<std::size_t> signal_runs;  // the native thread of each
+  std::function<void()> signal_handler;  // empty: it does nothing
   bool signal_handler_raises = false;
   std::vector<int> ended_with;
 

@@ -7,10 +7,14 @@
 #include <string_view>
 #include <utility>
 
+#include "driver/threads/app_thread.h"
 #include "driver/threads/app_threads.h"
 #include "driver/threads/blocking_io.h"
+#include "driver/threads/call_runner.h"
 #include "driver/threads/dispatch.h"
+#include "driver/threads/leader.h"
 #include "driver/threads/overdue.h"
+#include "driver/threads/spare.h"
 #include "support/fake_application.h"
 #include "support/scripted_env.h"
 
@@ -20,12 +24,19 @@ struct ThreadParts {
   using E = ScriptedEnv;
   using Session = driver::Session<E>;
 
-  explicit ThreadParts(driver::Config settings = {})
+  enum class Supervised : bool { no, yes };
+
+  explicit ThreadParts(driver::Config settings = {}, Supervised supervised = Supervised::no)
       : config(std::move(settings)), scoreboard(config.threads), listener(sys.listen()) {
     const driver::Result<driver::PipeEnds> made = sys.pipe();
     if (!made || !signal.open() || !loop.open(made->read)) std::abort();
     wakeup = *made;
     mailbox.open(wakeup.write);
+    if (supervised == Supervised::yes) {
+      channel = sys.open_channel();
+      loop.add_channel(channel);
+      overdue.set_supervised();
+    }
     loop.add_listener(listener, "127.0.0.1:8000", driver::ListenerOwner::server);
     if (!loop.listen()) std::abort();
   }
@@ -37,6 +48,10 @@ struct ThreadParts {
   }
   ThreadParts(const ThreadParts&) = delete;
 
+  /// The life of application thread `thread`, for run().
+  [[nodiscard]] driver::AppThread<E> app_thread(unsigned thread) {
+    return {base, threads, dispatch, overdue, runner, leader, thread};
+  }
   template <class F>
   auto locked(F f) {
     return mutex.with_lock(f);
@@ -63,6 +78,15 @@ struct ThreadParts {
     turn();
     return client;
   }
+  /// Make dispatch direct, as after many slow calls.
+  void make_direct() {
+    for (int n = 0; n < 20; ++n) {
+      const core::Instant called = sys.now();
+      sys.advance(2 * tuning.slow);
+      dispatch.record_call(called);
+    }
+    locked([&](const driver::Locked& l) { dispatch.begin_direct_if_slow(l); });
+  }
   void enqueue() {
     locked([&](const driver::Locked& l) { dispatch.enqueue_ready(lead, l, overdue.is_stuck()); });
   }
@@ -75,6 +99,7 @@ struct ThreadParts {
   driver::PrivateScoreboard scoreboard;
   driver::Slot slot{scoreboard.scoreboard(), 0};
   int listener;
+  int channel = -1;  // to the supervisor
   driver::PipeEnds wakeup;
   driver::WorkerBase<E> base{sys, config, app, log, tuning, slot};
   driver::StateMutex<E>& mutex = base.mutex;
@@ -88,6 +113,9 @@ struct ThreadParts {
   driver::AppThreads<E> threads{base, io};
   driver::Dispatch<E> dispatch{base, threads};
   driver::Overdue<E> overdue{base, threads, dispatch};
+  driver::CallRunner<E> runner{base, threads, dispatch, overdue};
+  driver::Leader<E> leader{base, threads, dispatch, overdue, runner};
+  driver::Spare<E> spare{base, threads, dispatch, overdue, leader};
 };
 
 }  // namespace iotax::support

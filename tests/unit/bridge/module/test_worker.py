@@ -112,7 +112,7 @@ def test_every_option_is_needed(option: str) -> None:
         _iotax.Worker(hello, [], rest)
 
 
-def test_serving_and_stopping() -> None:
+def test_worker_serves_until_it_is_stopped() -> None:
     with serving(hello) as (worker, port):
         assert ask(port) == b"hello"
         assert worker.status()["requests"] == 1
@@ -395,7 +395,7 @@ def test_standard_streams_are_flushed_within_a_time(held: str, written: bool) ->
     assert ended.stdout == f"printed {'flushed ' if written else ''}{written}", ended.stderr
 
 
-def test_log_lines_of_any_text() -> None:
+def test_any_text_can_be_logged() -> None:
     ended = run(
         """
         _iotax.open_log(2, 1, level="info", color=False, prefix=False)

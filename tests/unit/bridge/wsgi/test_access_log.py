@@ -79,7 +79,7 @@ class Inner(ValueError):
 @pytest.mark.parametrize(
     "error", [Inner("x"), KeyError("x"), UnicodeDecodeError("a", b"", 0, 0, "")]
 )
-def test_class_of_the_exception(error: Exception) -> None:
+def test_the_class_of_the_exception_is_kept(error: Exception) -> None:
     def fails(environ: Any, start_response: Any) -> list[bytes]:
         raise error
 

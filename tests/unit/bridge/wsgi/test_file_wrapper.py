@@ -143,7 +143,7 @@ def test_a_file_that_was_written_to_is_flushed_first(ask: Any, path: Path) -> No
     assert content(sent(ask, file)) == b"abc3456789"
 
 
-def test_an_empty_file(ask: Any, path: Path) -> None:
+def test_an_empty_file_has_length_0(ask: Any, path: Path) -> None:
     path.write_bytes(b"")
     answer = sent(ask, path.open("rb"))
     assert (answer.kinds, answer.content_bytes) == (["respond", "finish", "deliver"], 0)
@@ -279,7 +279,7 @@ def test_s_fw_05_the_file_is_closed_once(ask: Any, request_: Any, path: Path) ->
     assert calls == [1]
 
 
-def test_a_file_without_close(ask: Any) -> None:
+def test_a_file_without_close_is_sent(ask: Any) -> None:
     class NoClose:
         blocks = iter([b"a", b""])
 

@@ -130,7 +130,7 @@ def test_several_fields_are_one_chain(behind: Any) -> None:
         ("httpsx", "http"),
     ],
 )
-def test_the_scheme(behind: Any, value: str, scheme: str) -> None:
+def test_the_scheme_is_that_of_forwarded_proto(behind: Any, value: str, scheme: str) -> None:
     assert behind(("X-Forwarded-Proto", value))["wsgi.url_scheme"] == scheme
 
 
@@ -160,7 +160,7 @@ def test_other_forwarded_values_belong_to_the_selected_address(behind: Any) -> N
         "localhost",
     ],
 )
-def test_a_host(behind: Any, host: str) -> None:
+def test_a_host_replaces_the_host_field(behind: Any, host: str) -> None:
     assert behind(("X-Forwarded-Host", host))["HTTP_HOST"] == host
 
 
@@ -199,7 +199,7 @@ def test_an_invalid_host_is_ignored(behind: Any, host: str) -> None:
         *[(bad, "8000") for bad in ["0", "65536", "-1", "x", "", "8 0", "+8", "000443"]],
     ],
 )
-def test_a_port(behind: Any, port: str, result: str) -> None:
+def test_a_port_replaces_the_server_port(behind: Any, port: str, result: str) -> None:
     assert behind(("X-Forwarded-Port", port))["SERVER_PORT"] == result
 
 
@@ -244,7 +244,7 @@ def test_a_port(behind: Any, port: str, result: str) -> None:
         ("", ""),
     ],
 )
-def test_a_prefix(behind: Any, prefix: str, result: str) -> None:
+def test_a_prefix_becomes_the_script_name(behind: Any, prefix: str, result: str) -> None:
     environ = behind(("X-Forwarded-Prefix", prefix), target="/x")
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == (result, "/x")
 
@@ -364,7 +364,9 @@ def test_the_logs_name_the_client_only_where_it_is_believed() -> None:
         ("::/0", ["::1", "1.2.3.4"], []),
     ],
 )
-def test_networks(network: str, inside: list[str], outside: list[str]) -> None:
+def test_networks_contain_their_addresses_only(
+    network: str, inside: list[str], outside: list[str]
+) -> None:
     assert [trusts([network], address) for address in inside] == [True] * len(inside)
     assert [trusts([network], address) for address in outside] == [False] * len(outside)
     assert not trusts([network], "nonsense")

@@ -135,7 +135,7 @@ def test_early_hints_are_checked_like_headers(ask: Any, headers: Any) -> None:
     assert ask(app).kinds == ["respond", "finish"]
 
 
-def test_client_disconnected(ask: Any) -> None:
+def test_client_disconnected_tells_whether_the_client_is_gone(ask: Any) -> None:
     seen: list[bool] = []
     gone: list[bool] = [False]
     kept: list[Any] = []

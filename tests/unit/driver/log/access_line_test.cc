@@ -196,7 +196,7 @@ TEST(Atoms, AValueOutsideQuotesStaysOneWord) {
             R"(x\x20y \x20a\x20\x22b\x20,\x20c "x y" " a \x22b , c")");
 }
 
-TEST(Combined, IsApaches) {
+TEST(CombinedLine, IsThatOfApache) {
   AccessEntry e = entry();
   const std::array fields{core::Field{"User-Agent", "curl/7 \"x\""}};
   e.fields = fields;
@@ -283,7 +283,7 @@ TEST(JsonLine, LeavesOutWhatIsNotThere) {
   EXPECT_NE(of("json", e).find(R"("message":"GET /half -")"), std::string::npos);
 }
 
-TEST(JsonLine, IsCutToAPipesBlock) {
+TEST(JsonLine, IsCutToWhatAPipeTakesWhole) {
   const std::string longest(100'000, '\xff');
   AccessEntry e = entry();
   e.client = "203.0.113.9";

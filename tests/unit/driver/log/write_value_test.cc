@@ -18,7 +18,7 @@ std::string written(F&& write) {
   return {text.data(), static_cast<std::size_t>(write(text.data()) - text.data())};
 }
 
-TEST(WriteValue, Seconds) {
+TEST(WriteValue, SecondsHaveSixDecimals) {
   const auto seconds = [](core::Duration d) {
     return written([d](char* to) { return write_seconds(to, d); });
   };
@@ -28,7 +28,7 @@ TEST(WriteValue, Seconds) {
   EXPECT_EQ(seconds(-1s), "0.000000");
 }
 
-TEST(WriteValue, Times) {
+TEST(WriteValue, TimesAreWrittenInIsoAndClfForm) {
   const core::Duration at = std::chrono::seconds{1'795'946'540} + 123'456'789ns;
   EXPECT_EQ(written([at](char* to) { return write_time(to, at, 3); }), "2026-11-29T10:02:20.123");
   EXPECT_EQ(written([at](char* to) { return write_time(to, at, 6); }),
@@ -38,7 +38,7 @@ TEST(WriteValue, Times) {
   EXPECT_EQ(written([](char* to) { return write_time(to, 1ms, 3); }), "1970-01-01T00:00:00.001");
 }
 
-TEST(WriteValue, Numbers) {
+TEST(WriteValue, NumbersAreWrittenToTheirLastDigit) {
   EXPECT_EQ(written([](char* to) { return write_number(to, UINT64_MAX); }), "18446744073709551615");
   EXPECT_EQ(written([](char* to) { return write_digits(to, 7, 3); }), "007");
 }

@@ -407,7 +407,7 @@ TEST(Sys, ShortSliceKeepsPolicyAndNice) {
   EXPECT_EQ(nice_after, nice);
 }
 
-TEST(Sys, ClocksAdvanceAndTheRestReturnsValues) {
+TEST(Sys, ClocksAdvanceAndProcessValuesAreReturned) {
   Sys sys;
   const auto first = sys.now();
   EXPECT_LE(first, sys.now());

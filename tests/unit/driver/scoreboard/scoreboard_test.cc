@@ -32,7 +32,7 @@ void begin(const Scoreboard& scoreboard, unsigned thread, std::string_view line,
   scoreboard.call(0, thread).begin(text, name, now);
 }
 
-TEST(Scoreboard, TellsWhatRuns) {
+TEST(Scoreboard, ShowsTheCallThatRunsInEachThread) {
   const PrivateScoreboard memory(2);
   const Scoreboard scoreboard = memory.scoreboard();
   EXPECT_EQ(scoreboard.calls(), 3U);

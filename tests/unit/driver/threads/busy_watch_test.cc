@@ -33,7 +33,7 @@ std::vector<std::string> about_busy(const Rig<>& rig) {
   return found;
 }
 
-TEST(Busy, WarnsAfterTwoSecondsAndThenEveryThirty) {
+TEST(BusyWatch, WarnsAfterTwoSecondsAndThenEveryThirty) {
   Rig rig(with_threads(1));
   rig.slow_view(40s);
   std::vector<ScriptedClient> clients;
@@ -58,7 +58,7 @@ TEST(Busy, WarnsAfterTwoSecondsAndThenEveryThirty) {
   EXPECT_EQ(about_busy(rig).size(), 2U);
 }
 
-TEST(Busy, WarnsAsSoonAsARequestWaits) {
+TEST(BusyWatch, WarnsAsSoonAsARequestWaits) {
   Rig rig(with_threads(2));
   rig.slow_view(40s);
   std::vector<ScriptedClient> clients;
@@ -77,7 +77,7 @@ TEST(Busy, WarnsAsSoonAsARequestWaits) {
   rig.run();
 }
 
-TEST(Busy, DoesNotWarnWhileThreadsTakeTurns) {
+TEST(BusyWatch, DoesNotWarnWhileThreadsTakeTurns) {
   Rig rig(with_threads(2));
   rig.slow_view(1s);
   std::vector<ScriptedClient> clients;

@@ -45,7 +45,7 @@ def test_without_a_module_nothing_is_imported(project: Path) -> None:
     found.call("worker_start", INFO)
 
 
-def test_module_in_a_package(project: Path) -> None:
+def test_module_in_a_package_is_loaded(project: Path) -> None:
     (project / "site_").mkdir()
     (project / "site_/hooks.py").write_text("def worker_start(info): pass\n")
     Hooks("site_.hooks").load()
@@ -89,7 +89,7 @@ def test_function_with_other_parameters_is_explained(project: Path) -> None:
         found.call("worker_start", INFO)
 
 
-def test_interrupt_passes(project: Path) -> None:
+def test_interrupt_during_a_hook_is_raised(project: Path) -> None:
     found = hooks(project, "def worker_start(info): raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
         found.call("worker_start", INFO)

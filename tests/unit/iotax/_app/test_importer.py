@@ -32,14 +32,14 @@ def screen(target: str, *, factory: bool = False) -> str:
     return text
 
 
-def test_module_and_attribute(project: Path) -> None:
+def test_module_and_attribute_are_found(project: Path) -> None:
     write(project, {"main_a.py": APP.format("app")})
     loaded = load("main_a:app")
     assert loaded.application is sys.modules["main_a"].app
     assert loaded.name == "main_a:app"
 
 
-def test_packages_and_dotted_attributes(project: Path) -> None:
+def test_packages_and_dotted_attributes_are_found(project: Path) -> None:
     text = APP.format("app") + "class ns:\n    inner = staticmethod(app)\n"
     write(project, {"pack_a/__init__.py": "", "pack_a/sub/wsgi.py": text})
     assert load("pack_a.sub.wsgi:ns.inner").application is sys.modules["pack_a.sub.wsgi"].app
@@ -78,14 +78,14 @@ def create_app(*args, **named):
         ("create_app(debug=False, level=2.5)", (), {"debug": False, "level": 2.5}),
     ],
 )
-def test_factory_call_with_literals(
+def test_factory_is_called_with_the_literals(
     project: Path, call: str, positional: tuple[object, ...], named: dict[str, object]
 ) -> None:
     write(project, {"main_c.py": FACTORY})
     assert load(f"main_c:{call}").application.made_with == (positional, named)  # type: ignore[attr-defined]
 
 
-def test_factory_option(project: Path) -> None:
+def test_factory_option_calls_the_factory(project: Path) -> None:
     write(project, {"main_d.py": FACTORY})
     assert load("main_d:create_app", factory=True).application.made_with == ((), {})  # type: ignore[attr-defined]
     assert "--factory and parentheses cannot be combined" in screen(
@@ -152,11 +152,11 @@ def test_missing_module_lists_existing_modules(project: Path) -> None:
     assert "name an existing module: shop, space" in screen("qqq:app")
 
 
-def test_missing_module_in_an_empty_directory(project: Path) -> None:
+def test_missing_module_in_an_empty_directory_proposes_chdir(project: Path) -> None:
     assert "iotax --chdir DIR qqq:app" in screen("qqq:app")
 
 
-def test_missing_module_in_a_package(project: Path) -> None:
+def test_missing_module_in_a_package_names_the_nearest(project: Path) -> None:
     write(project, {"pack_i/__init__.py": "", "pack_i/wsgi.py": ""})
     text = screen("pack_i.wsig:app")
     assert 'module "pack_i.wsig" not found' in text
@@ -164,7 +164,7 @@ def test_missing_module_in_a_package(project: Path) -> None:
     assert "did you mean pack_i.wsgi:app?" in screen("pack_j.wsgi:app")
 
 
-def test_dot_for_colon(project: Path) -> None:
+def test_dot_in_place_of_the_colon_is_explained(project: Path) -> None:
     write(project, {"main_j.py": APP.format("app")})
     text = screen("main_j.app")
     assert '"main_j" is a module, not a package' in text
@@ -181,7 +181,7 @@ def test_dot_for_colon(project: Path) -> None:
         ("/srv/shop/main.py", "iotax --chdir /srv/shop main:app"),
     ],
 )
-def test_file_in_place_of_a_module(project: Path, target: str, fix: str) -> None:
+def test_file_in_place_of_a_module_is_explained(project: Path, target: str, fix: str) -> None:
     text = screen(target)
     assert f"{target} is a file" in text
     assert text.endswith(f"Fix:     {fix}")
@@ -222,7 +222,9 @@ def test_invalid_target_is_explained(project: Path, target: str, problem: str, f
         ),
     ],
 )
-def test_error_inside_the_module(project: Path, module: str, problem: str, fix: str) -> None:
+def test_error_inside_the_module_shows_its_line(
+    project: Path, module: str, problem: str, fix: str
+) -> None:
     write(project, {"main_k.py": module})
     text = screen("main_k:app")
     assert "importing main_k failed: " in text
@@ -250,7 +252,7 @@ def test_missing_attribute_names_the_nearest(project: Path) -> None:
     assert "did you mean main_m:application?" in text
 
 
-def test_missing_attribute_in_a_dotted_name(project: Path) -> None:
+def test_missing_attribute_in_a_dotted_name_names_the_nearest(project: Path) -> None:
     write(project, {"main_n.py": "class ns:\n    class inner:\n        app = print\n"})
     assert "did you mean main_n:ns.inner.app?" in screen("main_n:ns.iner.app")
 
@@ -265,7 +267,7 @@ def test_missing_usual_attributes_are_named(project: Path) -> None:
     assert "define the application there" in screen("main_q")
 
 
-def test_attribute_that_fails(project: Path) -> None:
+def test_attribute_that_raises_is_explained(project: Path) -> None:
     write(project, {"main_r.py": "def __getattr__(name):\n    return {}.missing\n"})
     text = screen("main_r:app")
     assert "main_r.app failed: AttributeError" in text
@@ -281,7 +283,7 @@ def test_attribute_that_fails(project: Path) -> None:
         ("sys", "main_s:app is a module"),
     ],
 )
-def test_not_callable(project: Path, value: str, problem: str) -> None:
+def test_object_that_is_not_callable_is_explained(project: Path, value: str, problem: str) -> None:
     write(project, {"main_s.py": f"import sys\napp = {value}\n"})
     assert problem in screen("main_s:app")
 
@@ -293,7 +295,7 @@ def test_not_callable(project: Path, value: str, problem: str) -> None:
         "class A:\n    async def __call__(self, scope, receive, send): ...\napp = A()",
     ],
 )
-def test_asgi(project: Path, value: str) -> None:
+def test_asgi_application_is_recognized(project: Path, value: str) -> None:
     write(project, {"main_t.py": value})
     text = screen("main_t:app")
     assert "main_t:app looks like an ASGI application (its call is async)" in text
@@ -316,7 +318,7 @@ def test_asgi(project: Path, value: str) -> None:
         ("number()", "number() returned an int, which is not callable", "let number return"),
     ],
 )
-def test_factory_that_fails(project: Path, call: str, problem: str, fix: str) -> None:
+def test_factory_that_fails_is_explained(project: Path, call: str, problem: str, fix: str) -> None:
     text = """
 def fails(): raise ValueError("no")
 def leaves(): raise SystemExit(1)
@@ -333,7 +335,7 @@ def app(): ...
     assert fix in shown.rpartition("Fix:")[2]
 
 
-def test_interrupt_passes(project: Path) -> None:
+def test_interrupt_during_the_import_is_raised(project: Path) -> None:
     write(project, {"main_v.py": "raise KeyboardInterrupt\n"})
     importlib.invalidate_caches()
     with pytest.raises(KeyboardInterrupt):

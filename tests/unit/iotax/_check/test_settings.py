@@ -26,7 +26,7 @@ def settings(tmp_path):
     return read
 
 
-def test_defaults(settings):
+def test_settings_have_defaults(settings):
     found = settings()
 
     assert (found.target, found.timeout, found.crawl) == ("main:app", 10.0, 0)

@@ -43,7 +43,7 @@ def test_all_warnings_are_printed_and_do_not_count(
     ]
 
 
-def test_internal_error(
+def test_internal_error_exits_with_1(
     capfd: pytest.CaptureFixture[str], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check_config, "load_in_child", lambda *_: 1 / 0)

@@ -14,7 +14,7 @@ OWN = f"{os.getpid()}\n"
 NO_PROCESS = 2**22 + 1  # the kernel's greatest number is below it (proc(5), pid_max)
 
 
-def test_it_is_there_in_the_block_only(project: Path) -> None:
+def test_file_exists_in_the_block_only(project: Path) -> None:
     with PidFile("x.pid"):
         assert Path("x.pid").read_text() == OWN
         assert os.listdir() == ["x.pid"]
@@ -55,7 +55,7 @@ def test_process_of_another_user_lives_too(project: Path, monkeypatch: pytest.Mo
         pass
 
 
-def test_dead_process_does_not_keep_it(project: Path) -> None:
+def test_file_of_a_dead_process_is_replaced(project: Path) -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     Path("x.pid").write_text(f"{done.pid}\n")
@@ -86,7 +86,9 @@ def test_file_of_another_process_is_not_removed(project: Path) -> None:
     assert Path("x.pid").read_text() == "1\n"
 
 
-def test_fork_does_not_remove_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forked_child_does_not_remove_the_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with PidFile("x.pid") as file:
         with monkeypatch.context() as fork:
             fork.setattr(os, "getpid", lambda: 1)
@@ -100,7 +102,7 @@ def test_removed_file_is_nothing(project: Path, log: list[str]) -> None:
     assert log == []
 
 
-def test_it_is_removed_by_its_full_name(project: Path) -> None:
+def test_file_is_removed_by_its_full_name(project: Path) -> None:
     with PidFile("x.pid"):
         os.mkdir("other")
         os.chdir("other")

@@ -72,7 +72,9 @@ def find(**flags: str) -> User | None:
         ({"user": "root"}, User(0, 0, "root")),
     ],
 )
-def test_names_and_numbers(flags: dict[str, str], found: User | None) -> None:
+def test_users_and_groups_are_found_by_name_or_number(
+    flags: dict[str, str], found: User | None
+) -> None:
     assert find(**flags) == found
 
 

@@ -66,11 +66,11 @@ def values(settings: Settings) -> dict[str, str]:
         ("A=b\u2028c\x0b\x85d", "b\u2028c\x0b\x85d"),
     ],
 )
-def test_line_in_each_form(project: Path, line: str, value: str) -> None:
+def test_line_is_read_in_each_form(project: Path, line: str, value: str) -> None:
     assert read(line) == read(f"\n{line}\n\n# A=0\n") == {"A": value}
 
 
-def test_names(project: Path) -> None:
+def test_names_are_those_of_a_shell_and_the_last_value_counts(project: Path) -> None:
     assert read("_a1=1\nexport=2\nexportB=3\nA=4\na=5\nA=6") == {
         "_a1": "1",
         "export": "2",
@@ -80,7 +80,7 @@ def test_names(project: Path) -> None:
     }
 
 
-def test_line_ends_and_marks(project: Path) -> None:
+def test_line_ends_byte_order_mark_and_comments_are_skipped(project: Path) -> None:
     assert read(b"\xef\xbb\xbfA=1\r\n\r\n#\r\nB=2") == {"A": "1", "B": "2"}
     assert read(b"") == read(b"\n \t\n#x\n") == {}
 
@@ -118,7 +118,7 @@ def test_all_bad_lines_are_reported_at_most_ten(project: Path) -> None:
     assert found[10:] == ("x.env: 2 more errors",)
 
 
-def test_encoding_and_size(project: Path) -> None:
+def test_file_that_is_not_utf_8_or_too_large_is_an_error(project: Path) -> None:
     assert errors(b"A=1\nB=\xff\n") == ("x.env:2: not UTF-8",)
     assert len(read("A=" + "x" * 1_000_000)["A"]) == 1_000_000
     (found,) = errors(b"#" * (BYTES_MAX + 1))
@@ -149,7 +149,7 @@ def test_written_values_are_read_back(project: Path) -> None:
 # ---- sources
 
 
-def test_precedence_of_the_sources(project: Path) -> None:
+def test_stronger_source_of_a_variable_wins(project: Path) -> None:
     """--env, the inherited environment, [env], env files; of those the last."""
     write("A=one\nB=one\nC=one\nD=one\nE=one\n", "one.env")
     write("A=two\nB=two\nC=two\nD=two\n", "two.env")
@@ -190,7 +190,7 @@ def test_files_start_in_the_directory_of_chdir(project: Path) -> None:
         ("1=x", '--env: "1" is not made of'),
     ],
 )
-def test_bad_option(project: Path, typed: str, text: str) -> None:
+def test_bad_option_is_explained(project: Path, typed: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_command({"env": [typed]}, {})
     assert str(caught.value).startswith(text)

@@ -34,12 +34,14 @@ def environ(count: str = "1", names: str | None = None, pid: str | None = None) 
         ({"LISTEN_PID": str(os.getpid())}, {}),
     ],
 )
-def test_variables_of_systemd(variables: dict[str, str], passed: dict[int, str]) -> None:
+def test_passed_sockets_are_those_of_the_variables(
+    variables: dict[str, str], passed: dict[int, str]
+) -> None:
     assert passed_sockets(variables) == passed
 
 
 @pytest.mark.parametrize("count", ["", "two", "-1", "1.0", "²", "10001", "9" * 5000])
-def test_number_of_sockets_that_is_wrong(count: str) -> None:
+def test_number_of_sockets_that_is_wrong_is_explained(count: str) -> None:
     with pytest.raises(
         ConfigError, match=r"^LISTEN_FDS: .* is not an integer; expected the number"
     ):
@@ -57,7 +59,7 @@ def test_number_of_sockets_that_is_wrong(count: str) -> None:
         ("fd://mysite.socket", PassedAddress("mysite.socket")),
     ],
 )
-def test_form(text: str, address: Address) -> None:
+def test_form_of_a_passed_socket_is_read_and_written(text: str, address: Address) -> None:
     assert parse_address(text) == address
     assert parse_address(str(address)) == address
 
@@ -69,7 +71,7 @@ def test_form(text: str, address: Address) -> None:
         ("fd://1234567890", "descriptor that is to"),
     ],
 )
-def test_form_that_is_wrong(text: str, why: str) -> None:
+def test_form_that_is_wrong_is_explained(text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         from_command({"bind": [text]}, {})
 
@@ -121,7 +123,7 @@ def named(served: list[str], socket: str) -> bool:
     return f"fd://{number}" in served or f"fd://{name}" in served
 
 
-def test_place_of_passed_sockets() -> None:
+def test_origin_of_passed_sockets_is_their_variable() -> None:
     assert from_command({}, environ()).origin("bind").place == "LISTEN_FDS"
     assert from_command({}, {}).config.addresses == (TcpAddress("127.0.0.1", 8000),)
 
@@ -134,7 +136,7 @@ def test_place_of_passed_sockets() -> None:
         ({}, {}, 'bind = "fd://x"', 'iotax.toml:1: bind: "fd://x" names no passed socket; LISTEN'),
     ],
 )
-def test_name_that_no_socket_has(
+def test_name_that_no_socket_has_is_explained(
     project: Path, flags: dict[str, object], variables: dict[str, str], file: str, text: str
 ) -> None:
     (project / "iotax.toml").write_text(file)

@@ -118,7 +118,7 @@ def error(text: str | bytes, name: str = "iotax.toml", **flags: object) -> str:
         ("max-requests-jitter = 0", "max_requests_jitter", 0),
     ],
 )
-def test_value_in_each_form(project: Path, text: str, name: str, value: object) -> None:
+def test_value_is_read_in_each_form(project: Path, text: str, name: str, value: object) -> None:
     found = read(text).config
     assert getattr(found, name) == value
     assert type(getattr(found, name)) is type(value)

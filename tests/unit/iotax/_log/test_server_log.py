@@ -45,7 +45,7 @@ def connection() -> Iterator[int]:
         ("stdout", None),
     ],
 )
-def test_names_of_descriptors(path: str, descriptor: int | None) -> None:
+def test_descriptors_are_recognized_by_their_names(path: str, descriptor: int | None) -> None:
     assert module.descriptor_named_by(path) == descriptor
 
 

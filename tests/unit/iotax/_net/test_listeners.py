@@ -145,7 +145,7 @@ def test_a_name_may_stand_for_an_address_that_is_missing(monkeypatch: pytest.Mon
     )
 
 
-def test_in_use() -> None:
+def test_address_in_use_is_explained() -> None:
     with opened(TcpAddress("127.0.0.1", 0)) as found:
         error = refusal(TcpAddress("127.0.0.1", 0), TcpAddress("127.0.0.1", found.port))
     assert error.errno == errno.EADDRINUSE
@@ -155,14 +155,14 @@ def test_in_use() -> None:
     )
 
 
-def test_address_of_another_machine() -> None:
+def test_address_of_another_machine_is_explained() -> None:
     assert str(refusal(TcpAddress("203.0.113.1", 8000))) == (
         "203.0.113.1:8000 is not an address of this machine;"
         " use one of its addresses, e.g. 127.0.0.1, or 0.0.0.0 for all"
     )
 
 
-def test_a_name_that_does_not_resolve() -> None:
+def test_a_name_that_does_not_resolve_is_explained() -> None:
     text = str(refusal(TcpAddress("no such host", 8000)))
     assert "cannot listen on no such host:8000: the name no such host does not" in text
     assert "e.g. 127.0.0.1 or 0.0.0.0" in text
@@ -180,7 +180,9 @@ def test_a_name_that_does_not_resolve() -> None:
         (errno.EMFILE, "cannot listen on 127.0.0.1:80: Too many open files"),
     ],
 )
-def test_other_failures(monkeypatch: pytest.MonkeyPatch, number: int, text: str) -> None:
+def test_other_failures_are_explained(
+    monkeypatch: pytest.MonkeyPatch, number: int, text: str
+) -> None:
     def refuse(*_: object, **_named: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -276,7 +278,9 @@ def test_invalid_unix_paths_are_explained(tmp_path: Path) -> None:
     assert "at most 107 bytes" in str(refusal(UnixAddress("x" * 108)))
 
 
-def test_no_permission_for_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_permission_for_a_unix_socket_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 

@@ -29,7 +29,7 @@ def tcp() -> Iterator[socket.socket]:
         yield sock
 
 
-def test_tcp_listener(tcp: socket.socket) -> None:
+def test_tcp_listener_is_served_as_it_is(tcp: socket.socket) -> None:
     port = tcp.getsockname()[1]
     with opened(tcp.fileno()) as found:
         (listener,) = found.all
@@ -41,7 +41,7 @@ def test_tcp_listener(tcp: socket.socket) -> None:
     socket.create_connection(("127.0.0.1", port)).close()
 
 
-def test_ipv6_listener() -> None:
+def test_ipv6_listener_has_a_url_for_this_machine() -> None:
     try:
         sock = socket.create_server(("::", 0), family=socket.AF_INET6)
     except OSError:
@@ -97,7 +97,7 @@ def test_name_stands_for_each_socket_that_has_it(tcp: socket.socket) -> None:
         ),
     ],
 )
-def test_what_cannot_be_served(make, why):  # type: ignore[no-untyped-def]
+def test_socket_that_cannot_be_served_is_explained(make, why):  # type: ignore[no-untyped-def]
     with make() as one:
         with pytest.raises(BindError) as caught:
             take_over(one.fileno())
@@ -105,7 +105,7 @@ def test_what_cannot_be_served(make, why):  # type: ignore[no-untyped-def]
         assert one.fileno() >= 0
 
 
-def test_descriptor_that_is_not_open() -> None:
+def test_descriptor_that_is_not_open_is_explained() -> None:
     with pytest.raises(BindError, match=r"^fd://9999 is not open; start the server with a socket"):
         take_over(9999)
 

@@ -41,7 +41,9 @@ def infos(world: World) -> list[tuple[int, int, str, int | None]]:
     ("status", "cause", "code"),
     [(0, "crash", 0), (5 << 8, "crash", 5), (signal.SIGSEGV, "crash", -11), (9, "crash", -9)],
 )
-def test_each_exit_of_a_worker_has_one(world: World, status: int, cause: str, code: int) -> None:
+def test_each_exit_of_a_worker_runs_the_hook(
+    world: World, status: int, cause: str, code: int
+) -> None:
     world.start("hooks", "hooks").ready(0)
     world.time += 12
     world.processes[0].ends(status)
@@ -50,7 +52,7 @@ def test_each_exit_of_a_worker_has_one(world: World, status: int, cause: str, co
     assert hooks_of(world)[0].job.info.age == 12
 
 
-def test_worker_that_the_kernel_killed_for_memory(
+def test_worker_that_the_kernel_killed_for_memory_has_that_cause(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.start("hooks", "hooks").ready(0)
@@ -61,7 +63,7 @@ def test_worker_that_the_kernel_killed_for_memory(
     assert world.has_logged("was killed by the kernel (out of memory)")
 
 
-def test_causes_of_replacements(world: World) -> None:
+def test_hook_is_told_why_its_worker_was_replaced(world: World) -> None:
     world.start("hooks", "hooks", "max_requests", "9", "worker_lifetime", "1h").ready(0)
 
     def replaced(old: Process) -> Process:
@@ -88,7 +90,7 @@ def test_causes_of_replacements(world: World) -> None:
     assert causes == ["reload", "max_requests", "other", "lifetime"]
 
 
-def test_boot_failure_has_one_also_when_the_server_gives_up(world: World) -> None:
+def test_boot_failure_runs_the_hook_also_when_the_server_gives_up(world: World) -> None:
     world.start("hooks", "hooks")
     world.processes[0].says(Report.LOAD_ERROR, "Cannot load it")
     world.processes[0].ends()
@@ -100,7 +102,7 @@ def test_boot_failure_has_one_also_when_the_server_gives_up(world: World) -> Non
     assert world.exit_code == 3
 
 
-def test_template_has_none(world: World) -> None:
+def test_exit_of_a_template_runs_no_hook(world: World) -> None:
     world.start("hooks", "hooks", "preload", "1")
     world.processes[0].says(Report.READY)
     world.turn()
@@ -110,7 +112,7 @@ def test_template_has_none(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_at_the_stop_all_run_at_the_same_time(world: World, number: signal.Signals) -> None:
+def test_hooks_of_a_stop_run_at_the_same_time(world: World, number: signal.Signals) -> None:
     world.start("hooks", "hooks", "workers", "3").ready(0, 1, 2)
     world.turn(number)
     for process in world.processes[:3]:
@@ -124,7 +126,7 @@ def test_at_the_stop_all_run_at_the_same_time(world: World, number: signal.Signa
     assert world.exit_code == 0
 
 
-def test_quit_runs_none_and_kills_those_that_run(world: World) -> None:
+def test_quit_runs_no_hook_and_kills_those_that_run(world: World) -> None:
     world.start("hooks", "hooks", "workers", "2").ready(0, 1)
     world.processes[0].ends(signal.SIGKILL)
     world.turn()
@@ -139,7 +141,7 @@ def test_quit_runs_none_and_kills_those_that_run(world: World) -> None:
     assert not world.has_logged("The hook for the exit")
 
 
-def test_second_signal_kills_them_too(world: World) -> None:
+def test_second_signal_kills_the_hooks_that_run(world: World) -> None:
     world.start("hooks", "hooks").ready(0)
     world.turn(signal.SIGTERM)
     world.processes[0].ends()
@@ -150,7 +152,7 @@ def test_second_signal_kills_them_too(world: World) -> None:
     assert (hook.pid, signal.SIGKILL) in world.killed
 
 
-def test_there_is_none_without_hooks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_is_started_without_hooks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     world.start().ready(0)
     world.processes[0].ends(signal.SIGKILL)
@@ -159,7 +161,7 @@ def test_there_is_none_without_hooks(world: World, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("inherited", [True, False])
-def test_directory_of_prometheus_is_enough(
+def test_directory_of_prometheus_starts_the_process_without_hooks(
     world: World, monkeypatch: pytest.MonkeyPatch, inherited: bool
 ) -> None:
     if inherited:
@@ -214,7 +216,7 @@ def test_hook_that_cannot_be_killed_does_not_hold_the_stop(world: World) -> None
     assert world.exit_code == 0
 
 
-def test_worker_that_exits_after_the_stop_has_given_it_up_has_none(world: World) -> None:
+def test_worker_that_the_stop_has_given_up_runs_no_hook(world: World) -> None:
     world.start("hooks", "hooks", "workers", "2").ready(0, 1)
     world.turn(signal.SIGTERM)
     world.processes[0].ends()
@@ -269,7 +271,9 @@ def run(hooks: str) -> int:
     return ChildExitJob(Config(hooks=hooks), Listeners(()), os.getpid(), info).run()
 
 
-def test_it_calls_the_function(project: Path, called: list[Any], log: list[str]) -> None:
+def test_process_calls_the_function_of_the_module(
+    project: Path, called: list[Any], log: list[str]
+) -> None:
     (project / "hooks.py").write_text(HOOKS)
     assert run("hooks") == 0
     assert called == [os.getpid(), WorkerInfo(2, 4711, 1.5, "crash", -9)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from iotax._processes import memory
 
 
-def test_memory_of_a_cgroup(tmp_path: Path) -> None:
+def test_memory_is_read_from_the_cgroup(tmp_path: Path) -> None:
     directory = tmp_path / "sys/a"
     directory.mkdir(parents=True)
     membership = tmp_path / "cgroup"

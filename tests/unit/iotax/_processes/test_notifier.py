@@ -37,7 +37,7 @@ def test_each_message_is_one_datagram(manager: socket.socket) -> None:
     ]
 
 
-def test_abstract_address(manager: socket.socket) -> None:
+def test_message_reaches_an_abstract_address(manager: socket.socket) -> None:
     name = f"iotax-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"\0{name}")
@@ -88,7 +88,7 @@ def test_full_socket_delays_for_a_moment_only(log: list[str], manager: socket.so
         ({"WATCHDOG_USEC": "-1"}, 0.0, 1),
     ],
 )
-def test_watchdog_of_the_variables(
+def test_watchdog_interval_is_read_from_the_variables(
     log: list[str], variables: dict[str, str], seconds: float, warnings: int
 ) -> None:
     with_socket = {"NOTIFY_SOCKET": "/x", **variables}

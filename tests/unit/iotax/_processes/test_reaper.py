@@ -203,7 +203,7 @@ BOOTS, READY, DRAINS, KILLED = State.BOOTING, State.READY, State.DRAINING, State
         (KILLED, KILL, False, Cause.OTHER),
     ],
 )
-def test_cause_of_an_exit(
+def test_cause_of_an_exit_depends_on_the_state_and_the_status(
     parts: Parts, before: State, exited: Exit, stop: bool, cause: Cause
 ) -> None:
     worker = started(parts, ready=before is not BOOTS)

@@ -42,7 +42,7 @@ def reload(world: World, service: PlayedNotifier, *options: str) -> None:
     assert short(service.take()) == ["RELOADING"]
 
 
-def test_off_nothing_is_due(world: World) -> None:
+def test_without_a_service_manager_nothing_is_sent(world: World) -> None:
     world.start("boot_timeout", "0")
     world.ready(0)
     assert dues(world) == []
@@ -98,7 +98,9 @@ def test_slow_reload_asks_for_more_time(world: World, service: PlayedNotifier) -
     assert short(service.take()) == ["READY"]
 
 
-def test_reload_that_fails(world: World, service: PlayedNotifier) -> None:
+def test_failed_reload_and_its_later_success_are_notified(
+    world: World, service: PlayedNotifier
+) -> None:
     reload(world, service)
     world.processes[2].says(Report.LOAD_ERROR, "Cannot load main:app\n\nTraceback")
     world.processes[2].ends()
@@ -110,7 +112,9 @@ def test_reload_that_fails(world: World, service: PlayedNotifier) -> None:
     assert service.take() == ["STATUS=reloaded"]
 
 
-def test_reload_during_a_reload(world: World, service: PlayedNotifier) -> None:
+def test_reload_during_a_reload_ends_with_the_last_one(
+    world: World, service: PlayedNotifier
+) -> None:
     reload(world, service)
     replaced(world, 0, by=2)
     world.turn(signal.SIGHUP)
@@ -123,7 +127,7 @@ def test_reload_during_a_reload(world: World, service: PlayedNotifier) -> None:
     assert service.take() == ["READY=1 STATUS=reloaded"]
 
 
-def test_reload_of_settings_that_are_wrong(world: World, service: PlayedNotifier) -> None:
+def test_reload_of_wrong_settings_ends_at_once(world: World, service: PlayedNotifier) -> None:
     world.start()
     world.ready(0)
     service.take()
@@ -132,7 +136,9 @@ def test_reload_of_settings_that_are_wrong(world: World, service: PlayedNotifier
     assert short(service.take()) == ["RELOADING", "READY"]
 
 
-def test_hup_before_the_first_worker_is_ready(world: World, service: PlayedNotifier) -> None:
+def test_hup_before_the_first_worker_is_ready_is_not_notified(
+    world: World, service: PlayedNotifier
+) -> None:
     world.start()
     world.turn(signal.SIGHUP)
     assert service.take() == []
@@ -150,7 +156,7 @@ def test_hup_before_the_first_worker_is_ready(world: World, service: PlayedNotif
         (signal.SIGQUIT, ("hooks", "h"), 3),
     ],
 )
-def test_stop(
+def test_stop_is_notified_once_with_its_longest_duration(
     world: World,
     service: PlayedNotifier,
     number: signal.Signals,
@@ -189,7 +195,9 @@ def test_watchdog_wakes_the_workers_that_serve(world: World) -> None:
     assert short(world.notifier.take()) == ["STOPPING"]
 
 
-def test_stop_before_the_first_worker_is_ready(world: World, service: PlayedNotifier) -> None:
+def test_stop_before_the_first_worker_is_ready_is_notified(
+    world: World, service: PlayedNotifier
+) -> None:
     world.start()
     world.turn(signal.SIGTERM)
     assert short(service.take()) == ["STOPPING"]

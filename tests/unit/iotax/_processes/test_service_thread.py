@@ -40,7 +40,7 @@ def test_slow_boot_asks_for_more_time_within_the_boot_timeout(
     assert heard(manager) == "STOPPING=1"
 
 
-def test_watchdog_until_the_stop(manager: socket.socket) -> None:
+def test_watchdog_is_pinged_until_the_stop(manager: socket.socket) -> None:
     turns = [0]
 
     def wake() -> None:
@@ -56,7 +56,7 @@ def test_watchdog_until_the_stop(manager: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(("how", "seconds"), [("drain", 37), ("prompt", 35)])
-def test_messages(how: str, seconds: int) -> None:
+def test_messages_say_how_serving_and_stopping_begin(how: str, seconds: int) -> None:
     notifier = PlayedNotifier("/x")
     service = ServiceThread(notifier, Config(shutdown_delay=2.0))
     service.refuses(signal.SIGHUP)

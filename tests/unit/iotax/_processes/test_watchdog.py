@@ -77,7 +77,7 @@ def test_loop_that_is_not_watched_any_more_is_forgotten() -> None:
     assert world.passes(10.0) >= 1
 
 
-def test_off() -> None:
+def test_without_an_interval_nothing_is_due() -> None:
     watchdog = Watchdog(PlayedNotifier("/x"))
     assert watchdog.due() == FOREVER
     watchdog.tick(1.0, lambda: pytest.fail("nothing is looked at"))

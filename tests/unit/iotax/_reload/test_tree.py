@@ -35,7 +35,7 @@ def paths(tree: Tree, root: Path) -> list[str]:
         ("building/x.py", True),
     ],
 )
-def test_default_names_that_are_watched(project: Path, path: str, watched: bool) -> None:
+def test_default_names_select_python_and_templates(project: Path, path: str, watched: bool) -> None:
     (project / path).parent.mkdir(parents=True, exist_ok=True)
     (project / path).write_text("")
     tree = Tree([str(project)], Names())
@@ -51,7 +51,7 @@ def test_patterns_match_names_or_paths(project: Path) -> None:
     assert paths(tree, project) == ["b/x.py", "b/x.toml"]
 
 
-def test_changes_between_two_snapshots(project: Path) -> None:
+def test_changes_between_two_snapshots_are_found(project: Path) -> None:
     for name in ("same.py", "written.py", "swapped.py", "gone.py"):
         (project / name).write_text("1")
     tree = Tree([str(project)], Names())
