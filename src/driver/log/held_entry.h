@@ -3,11 +3,12 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/bytes.h"
 #include "core/events.h"
+#include "core/text.h"
 #include "driver/log/access_line.h"
 
 namespace iotax::driver {
@@ -23,29 +24,30 @@ class HeldEntry {
     std::size_t bytes = of.method.size() + of.target.size() + of.path.size() + of.query.size();
     for (const core::Field& field : of.fields) bytes += field.name.size() + field.value.size();
     text_.clear();
-    text_.reserve(bytes);  // so that the copies stay where they are
+    char* to = text_.open(bytes);
+    const auto keep = [&to](std::string_view& text) {
+      const char* const at = to;
+      to = core::copy_text(to, text);
+      text = {at, text.size()};
+    };
     for (std::string_view* const text : {&entry.method, &entry.target, &entry.path, &entry.query})
-      *text = copy(*text);
-    fields_.clear();
-    for (const core::Field& field : of.fields)
-      fields_.push_back({copy(field.name), copy(field.value)});
+      keep(*text);
+    fields_.assign(of.fields.begin(), of.fields.end());
+    for (core::Field& field : fields_) {
+      keep(field.name);
+      keep(field.value);
+    }
     entry.fields = fields_;
   }
   /// The memory of the copies, which the next request uses again.
-  [[nodiscard]] std::size_t bytes() const noexcept { return text_.capacity(); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return text_.own_bytes(); }
 
   AccessEntry entry;
   bool in_call = false;  // the call has not ended
   bool unsent = false;   // when it was held, a part of the response was not sent
 
  private:
-  std::string_view copy(std::string_view text) {
-    const std::size_t at = text_.size();
-    text_.append(text);
-    return std::string_view(text_).substr(at);
-  }
-
-  std::string text_;
+  core::Bytes text_;
   std::vector<core::Field> fields_;
 };
 

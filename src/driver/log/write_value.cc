@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <string_view>
 
 #include "core/text.h"
@@ -13,6 +14,16 @@ namespace iotax::driver {
 namespace {
 
 constexpr std::size_t kNumberBytesMax = 20;
+
+/// "00", "01" and so on: half as many divisions.
+constexpr auto kPairs = [] {
+  std::array<char, 200> pairs{};
+  for (std::size_t n = 0; n < 100; ++n) {
+    pairs[2 * n] = static_cast<char>('0' + n / 10);
+    pairs[2 * n + 1] = static_cast<char>('0' + n % 10);
+  }
+  return pairs;
+}();
 
 std::uint64_t microseconds(core::Duration value) noexcept {
   return static_cast<std::uint64_t>(
@@ -50,7 +61,12 @@ char* write_number(char* to, std::uint64_t value) noexcept {
 }
 
 char* write_digits(char* to, std::uint64_t value, unsigned digits) noexcept {
-  for (unsigned n = digits; n-- > 0; value /= 10) to[n] = static_cast<char>('0' + value % 10);
+  unsigned left = digits;
+  for (; left >= 2; value /= 100) {
+    left -= 2;
+    std::memcpy(to + left, &kPairs[2 * (value % 100)], 2);
+  }
+  if (left == 1) *to = static_cast<char>('0' + value % 10);
   return to + digits;
 }
 
