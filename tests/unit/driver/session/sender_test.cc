@@ -187,7 +187,7 @@ TEST(Sender, SendsAFileAfterTheHead) {
   one.s->link.machine.body_file(id, 4);
   one.s->link.machine.finish(id);
   one.s->stream.log_line = driver::Line::none;
-  one.sender.set_aside(one.lead, *one.s);  // a file is sent, not set aside
+  one.send();
   EXPECT_TRUE(one.client.received().ends_with("\r\n\r\n3456"));
 }
 
