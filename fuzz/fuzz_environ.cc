@@ -139,7 +139,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const driver::Peer& peer = kPeers[input->cut_seed % std::size(kPeers)];
   bridge::Caller caller(bridge::Gil::held(), bridge::Ref::borrow(python.application().ptr()), 1,
                         options(), log);
-  driver::InProcess<driver::NativeEnv> connection(sys, config, caller, log, peer);
+  driver::InProcess<driver::NativeEnv> connection(
+      sys, config, caller, log,
+      {peer.remote_addr, peer.remote_port, peer.local_addr, peer.local_port, peer.unix_socket});
   connection.receive(std::as_bytes(std::span(input->octets)));
   const bool eof = input->has(fuzz::kEof);
   if (eof) connection.receive_eof();

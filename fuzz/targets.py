@@ -44,21 +44,24 @@ def engine(directory: Path, target: str) -> Path:
 
 
 def seeds(target: str) -> dict[str, bytes]:
-    """Return the HTTP/1 cases as inputs, by name; none for a target without client bytes."""
+    """Return the cases as inputs, by name; none for a target without client bytes."""
     if target in WITHOUT_CLIENT:
         return {}
     found = {}
-    for file in sorted((ROOT / "conformance" / "http1").glob("*.jsonl")):
+    cases = "proxy_protocol" if target == "proxy_header" else "http1"
+    for file in sorted((ROOT / "conformance" / cases).glob("*.jsonl")):
         for case in map(json.loads, file.read_text("ascii").splitlines()):
             raw = case["raw"].encode("latin-1")
             if len(raw) > SEED_BYTES_MAX:
                 continue
-            for flavor, data in flavors(target, raw, case["eof"], len(found)).items():
+            for flavor, data in flavors(target, raw, case.get("eof", False), len(found)).items():
                 found[case["id"] + flavor] = data
     return found
 
 
 def flavors(target: str, raw: bytes, eof: bool, number: int) -> dict[str, bytes]:
+    if target == "proxy_header":
+        return {"": bytes([0, 13]) + raw}
     if target == "connection":  # bytes, choices, number of choices
         ends = {"": b"\0", ".small": b"\1\1", ".early": b"\0\1\2", ".early-small": b"\1\1\2"}
         return {way: raw + end for way, end in ends.items()}

@@ -1,4 +1,4 @@
-// Reads the JSON lines. Only this file knows JSON.
+// Reads the JSON lines.
 #include "runner/case.h"
 
 #include <algorithm>
@@ -22,24 +22,7 @@ void allow_only(const Json& object, std::initializer_list<std::string_view> keys
   }
 }
 
-/// JSON text to bytes: code points 0 to 255, which UTF-8 holds in one byte or two.
-std::string octets(const Json& value) {
-  const auto& utf8 = value.get_ref<const std::string&>();
-  std::string out;
-  out.reserve(utf8.size());
-  for (std::size_t i = 0; i < utf8.size(); ++i) {
-    const auto lead = static_cast<unsigned char>(utf8[i]);
-    if (lead < 0x80) {
-      out.push_back(utf8[i]);
-    } else if ((lead == 0xC2 || lead == 0xC3) && i + 1 < utf8.size()) {
-      const auto tail = static_cast<unsigned char>(utf8[++i]);
-      out.push_back(static_cast<char>(((lead & 0x03U) << 6U) | (tail & 0x3FU)));
-    } else {
-      throw std::runtime_error("a code point above 255 in \"raw\" text");
-    }
-  }
-  return out;
-}
+std::string octets(const Json& value) { return latin1(value.get_ref<const std::string&>()); }
 
 /// `content-type` to the key under which a WSGI application finds the field.
 std::string environ_key(std::string_view name) {
@@ -172,6 +155,23 @@ std::vector<Case> load_cases(const std::filesystem::path& directory) {
     }
   }
   return cases;
+}
+
+std::string latin1(std::string_view utf8) {
+  std::string out;
+  out.reserve(utf8.size());
+  for (std::size_t i = 0; i < utf8.size(); ++i) {
+    const auto lead = static_cast<unsigned char>(utf8[i]);
+    if (lead < 0x80) {
+      out.push_back(utf8[i]);
+    } else if ((lead == 0xC2 || lead == 0xC3) && i + 1 < utf8.size()) {
+      const auto tail = static_cast<unsigned char>(utf8[++i]);
+      out.push_back(static_cast<char>(((lead & 0x03U) << 6U) | (tail & 0x3FU)));
+    } else {
+      throw std::runtime_error("a code point above 255 in \"raw\" text");
+    }
+  }
+  return out;
 }
 
 std::string escaped(std::string_view octets, std::size_t bytes_max) {

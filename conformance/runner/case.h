@@ -69,6 +69,9 @@ struct Case {
 /// there twice.
 [[nodiscard]] std::vector<Case> load_cases(const std::filesystem::path& directory);
 
+/// The text of a case to bytes: code points 0 to 255, which UTF-8 holds in one byte or two.
+[[nodiscard]] std::string latin1(std::string_view utf8);
+
 /// Bytes as text: printable ASCII as it is, the rest as \r \n \t \xNN; shortened beyond
 /// `bytes_max`.
 [[nodiscard]] std::string escaped(std::string_view octets, std::size_t bytes_max = 2000);

@@ -206,8 +206,11 @@ struct RequestLine {
   Target target;
 };
 
-/// Rules 3 to 6.
+/// Rules 3 to 6, 41.
 Faults judge_request_line(Text line, RequestLine& parts) {
+  for (const Text begin : {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"}) {
+    if (line.substr(0, begin.size()) == begin) return {400};
+  }
   Faults faults;
   const auto words = split(line, ' ');
   if (words.size() != 3) faults.insert(400);
@@ -420,7 +423,10 @@ class Transcript {
   /// False: nothing after it is looked at.
   bool message() {
     if (rest_ == "\r") return unfinished();
-    if (rest_.substr(0, 2) == "\r\n") rest_.remove_prefix(2);  // rule 2
+    if (rest_.substr(0, 2) == "\r\n") {  // rule 2
+      rest_.remove_prefix(2);
+      if (rest_ == "\r" || rest_ == "\r\n") return unfinished();  // or of a PROXY header, rule 41
+    }
     if (rest_.empty()) return end(eof_ ? Ending::closed : Ending::open);
     if (rest_.front() == '\r' || rest_.front() == '\n') return refuse({400});
     Head head;

@@ -11,6 +11,20 @@ namespace {
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";  // RFC 9113 §3.4
 
+/// The beginning of a PROXY header, of which `text` begins with "PROXY ".
+std::optional<Diagnosis> diagnose_proxy_header(std::string_view text) noexcept {
+  std::size_t decided = 0;
+  for (const std::string_view begin : {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"}) {
+    const auto same = static_cast<std::size_t>(
+        std::mismatch(text.begin(), text.end(), begin.begin(), begin.end()).first - text.begin());
+    if (same == begin.size())
+      return Diagnosis{Fault::proxy_header, text.substr(0, same), begin.size()};
+    if (same == text.size()) return std::nullopt;
+    decided = std::max(decided, same + 1);
+  }
+  return Diagnosis{Fault::method_unknown, text.substr(0, text.find(' ')), decided};
+}
+
 std::optional<Diagnosis> diagnose_method(std::string_view text, std::size_t& end) noexcept {
   end = 0;
   while (end < text.size() && is(text[end], kToken)) ++end;
@@ -21,6 +35,7 @@ std::optional<Diagnosis> diagnose_method(std::string_view text, std::size_t& end
   if (method.empty() || text[end] != ' ')
     return Diagnosis{Fault::method_form, text.substr(0, end + 1), end + 1};
   if (is_known_method(method)) return Diagnosis{};
+  if (method == "PROXY") return diagnose_proxy_header(text);
   if (method != "PRI") return Diagnosis{Fault::method_unknown, method, end + 1};
   const std::size_t same = static_cast<std::size_t>(
       std::mismatch(

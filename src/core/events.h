@@ -49,7 +49,7 @@ struct Head {
   Version version = Version::http_1_1;
   Content content = Content::none;
   bool expects_continue = false;  // Expect: 100-continue from HTTP/1.1, and a body follows
-  bool forwarded = false;         // X-Forwarded-For is among the fields
+  bool forwarded = false;         // X-Forwarded-For or Forwarded is among the fields
   bool asterisk =
       false;  // OPTIONS *: the server responds to it (respond_instead(), 204 with Allow)
 };

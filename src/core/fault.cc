@@ -29,6 +29,7 @@ constexpr std::array kWords{
     Words{Fault::tls_handshake, 400, "", "TLS handshake on a plain HTTP port: use http://"},
     Words{Fault::http2_preface, 505, "",
           "HTTP/2 preface on an HTTP/1.1 port: let the client or proxy speak HTTP/1.1"},
+    Words{Fault::proxy_header, 400, "", "PROXY protocol header on a listener without proxy://"},
     // request-line
     Words{Fault::method_form, 400, "", "method: not a token followed by one space"},
     Words{Fault::method_unknown, 501, "", "method: unknown (methods are case-sensitive)"},

@@ -21,6 +21,7 @@ enum class Fault : std::uint8_t {
   leading_line_end,  // rule 2
   tls_handshake,
   http2_preface,
+  proxy_header,
   // request-line
   method_form,        // rule 5
   method_unknown,     // rule 5

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/char_class.h"
+#include "core/forwarded_field.h"
 #include "core/target.h"
 #include "core/text.h"
 
@@ -87,6 +88,9 @@ Fault FieldRules::add(std::string_view name, std::string_view value, std::size_t
       return Fault::none;
     case 7:
       if (same_token(name, "trailer")) keep = Keep::silently_not;
+      break;
+    case 9:
+      if (is_forwarded(name)) seen_ |= kForwardedSeen;
       break;
     case 10:
       if (!same_token(name, "connection")) break;

@@ -80,6 +80,44 @@ std::optional<IpAddress> parse_ip(std::string_view text) noexcept {
   return address;
 }
 
+std::string ip_text(const IpAddress& address) {
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  if (std::equal(kMapped.begin(), kMapped.end(), address.begin())) {
+    std::string text;
+    for (std::size_t i = kMapped.size(); i < address.size(); ++i) {
+      if (!text.empty()) text += '.';
+      text += std::to_string(address[i]);
+    }
+    return text;
+  }
+  constexpr std::size_t kGroups = 8;
+  const auto group = [&address](std::size_t at) {
+    return unsigned{address[2 * at]} << 8U | address[2 * at + 1];
+  };
+  // The longest run of zeros, the first of equal ones; a single zero is written.
+  std::size_t gap = kGroups, gap_groups = 1;
+  for (std::size_t begin = 0; begin < kGroups; ++begin) {
+    std::size_t end = begin;
+    while (end < kGroups && group(end) == 0) ++end;
+    if (end - begin <= gap_groups) continue;
+    gap = begin;
+    gap_groups = end - begin;
+  }
+  std::string text;
+  for (std::size_t at = 0; at < kGroups;) {
+    if (at == gap) {
+      text += "::";
+      at += gap_groups;
+      continue;
+    }
+    if (!text.empty() && text.back() != ':') text += ':';
+    char digits[4];
+    text.append(digits, std::to_chars(digits, digits + sizeof digits, group(at), 16).ptr);
+    ++at;
+  }
+  return text;
+}
+
 bool is_ipv6(std::string_view text) noexcept {
   return text.find(':') != std::string_view::npos && parse_ip(text);
 }

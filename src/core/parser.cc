@@ -47,20 +47,38 @@ std::size_t Parser::skip_line_end(std::string_view bytes) noexcept {
   std::size_t taken = 0;
   for (; taken < bytes.size(); ++taken) {
     const char octet = bytes[taken];
-    const bool wants_feed = leading_ == Leading::carriage_return;
-    if (octet == '\n' && wants_feed) {
-      leading_ = Leading::line_end;
-    } else if (octet == '\r' && leading_ == Leading::nothing) {
-      leading_ = Leading::carriage_return;
-    } else {
-      const bool second = leading_ == Leading::line_end;
-      if (wants_feed || octet == '\r' || octet == '\n')
-        static_cast<void>(
-            fail(second ? Fault::leading_line_end : Fault::line_end, bytes.substr(taken, 1)));
+    if (leading_ == Leading::nothing && octet != '\r' && octet != '\n') [[likely]]
       break;
-    }
+    const Fault fault = judge_leading(octet);
+    if (fault != Fault::none) static_cast<void>(fail(fault, bytes.substr(taken, 1)));
+    if (fault != Fault::none || leading_ == Leading::nothing) break;
   }
   return taken;
+}
+
+/// Judge the next byte before a head, and set `leading_`; Leading::nothing: the head begins.
+Fault Parser::judge_leading(char octet) noexcept {
+  switch (leading_) {
+    case Leading::nothing:
+      if (octet != '\r') return Fault::line_end;
+      leading_ = Leading::carriage_return;
+      return Fault::none;
+    case Leading::carriage_return:
+      if (octet != '\n') return Fault::line_end;
+      leading_ = Leading::line_end;
+      return Fault::none;
+    case Leading::line_end:
+      if (octet == '\n') return Fault::leading_line_end;
+      leading_ = octet == '\r' ? Leading::second_carriage_return : Leading::nothing;
+      return Fault::none;
+    case Leading::second_carriage_return:
+      if (octet != '\n') return Fault::leading_line_end;
+      leading_ = Leading::second_line_end;
+      return Fault::none;
+    case Leading::second_line_end:
+      break;
+  }
+  return octet == '\0' ? Fault::proxy_header : Fault::leading_line_end;
 }
 
 void Parser::start_head() noexcept {

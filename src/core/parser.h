@@ -37,8 +37,13 @@ class Parser {
   // ---- before a head
   /// Skip the one CRLF that is allowed before a request line (rule 2). Returns the number of bytes
   /// consumed. If that is less than all, a head starts there or, with refusal() set, the fault: a
-  /// CR or LF alone, or a second line end.
+  /// CR or LF alone, or a second line end, after which a NUL is a PROXY header of version 2.
   [[nodiscard]] std::size_t skip_line_end(std::string_view bytes) noexcept;
+
+  /// Whether a second line end has begun that may still be that of a PROXY header.
+  [[nodiscard]] bool in_second_line_end() const noexcept {
+    return leading_ >= Leading::second_carriage_return;
+  }
 
   // ---- a head
   /// Borrow storage for the fields of a typical head, until release().
@@ -74,9 +79,16 @@ class Parser {
     }
   };
   enum class Phase : std::uint8_t { request_line, diagnosing, fields };
-  enum class Leading : std::uint8_t { nothing, carriage_return, line_end };
+  enum class Leading : std::uint8_t {
+    nothing,
+    carriage_return,
+    line_end,
+    second_carriage_return,
+    second_line_end,
+  };
   enum class Stop : std::uint8_t { no, chunk_line, chunk_data, end };
 
+  [[nodiscard]] Fault judge_leading(char octet) noexcept;
   [[nodiscard]] Found fail(Fault fault, std::string_view offending,
                            std::uint64_t size_bytes = 0) noexcept;
   /// Offset of `at` in the text of the head.

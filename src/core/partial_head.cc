@@ -4,6 +4,7 @@
 
 #include "core/char_class.h"
 #include "core/field_rules.h"
+#include "core/forwarded_field.h"
 #include "core/trace_context.h"
 
 namespace iotax::core {
@@ -48,7 +49,8 @@ PartialOrigin partial_origin(std::string_view head) {
     const std::size_t colon = std::min(line.find(':'), line.size());
     if (colon == line.size()) continue;
     const Field field{line.substr(0, colon), trimmed(line.substr(colon + 1))};
-    if (is_forwarded_for(field.name) || is_trace_parent(field.name)) found.fields.push_back(field);
+    if (is_forwarded_for(field.name) || is_forwarded(field.name) || is_trace_parent(field.name))
+      found.fields.push_back(field);
     if (found.request_id.empty() && is_request_id(field)) found.request_id = field.value;
   }
   return found;

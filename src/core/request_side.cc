@@ -328,6 +328,7 @@ Connection::State::Turn Connection::State::out_of_input() noexcept {
     if (request == RequestState::head)
       return reject({Fault::eof_in_head, head_text.text().substr(head_begin), 0});
     if (request == RequestState::body) return reject({Fault::eof_in_body, {}, 0});
+    if (parser.in_second_line_end()) return reject({Fault::leading_line_end, {}, 0});
     request = next(request, RequestEvent::eof);
     rejected = {Fault::eof_between, 0, {}, 0, RequestId::none};
     advance();
@@ -359,7 +360,8 @@ Instant Connection::State::due() const noexcept {
 }
 
 Fault Connection::State::late_fault() const noexcept {
-  if (request == RequestState::idle) return Fault::idle_timeout;
+  if (request == RequestState::idle)
+    return parser.in_second_line_end() ? Fault::leading_line_end : Fault::idle_timeout;
   if (request == RequestState::head) return Fault::head_timeout;
   if (rate.late_for_gap(now)) return Fault::body_timeout;
   return policy.continue_when_accepted ? Fault::body_rate : Fault::streaming_rate;

@@ -95,6 +95,12 @@ class Exchange {
   [[nodiscard]] virtual bool gone() const noexcept = 0;
 };
 
+/// What the fields of a request say of its client.
+struct ClientOrigin {
+  std::string address;     // empty: that of the peer. Only bytes that a log line may contain
+  std::string_view fault;  // why the request is rejected with 400; empty: it is not
+};
+
 /// Runs requests. `thread` is 0 for the thread that called Worker::run(), 1 to threads-1 for the
 /// other application threads. No function throws.
 class Application {
@@ -109,9 +115,12 @@ class Application {
   /// Whether to trust what requests of this peer say about their origin: the client's address and
   /// the request id. Called without the application lock, by any thread; client_of() too.
   [[nodiscard]] virtual bool trusts(const Peer& /*peer*/) const noexcept { return false; }
-  /// The client's address as the application sees it, for a request with these fields; empty: that
-  /// of the peer. Contains only bytes that a log line may contain.
-  [[nodiscard]] virtual std::string client_of(
+  /// Whether this peer of a proxy:// listener may send a PROXY header. Called by the leader.
+  [[nodiscard]] virtual bool may_send_proxy_header(const Peer& /*peer*/) const noexcept {
+    return false;
+  }
+  /// The client as the application sees it, for a request with these fields.
+  [[nodiscard]] virtual ClientOrigin client_of(
       const Peer& /*peer*/, std::span<const core::Field> /*fields*/) const noexcept {
     return {};
   }

@@ -42,6 +42,7 @@ struct Config {
   }
   std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
   bool tells_when_busy = false;         // the supervisor reads the scoreboard while requests run
+  bool counts = false;                  // for the admin listener, in the worker's slot
   std::string server_header = "iotax";  // "": none
   std::string request_id_header;        // "": none
   bool access_log = true;

@@ -16,6 +16,18 @@ Peer peer_of(const SocketAddress& remote, const SocketAddress& local) {
   return peer;
 }
 
+void take_proxy_header(Peer& peer, core::ProxyHeader header) {
+  auto through = std::make_unique<ThroughProxy>(
+      ThroughProxy{std::move(header), peer.remote_addr, peer.remote_port, peer.unix_socket});
+  const core::ProxyHeader& kept = through->header;
+  if (kept.transport != core::ProxyTransport::local) {
+    peer.unix_socket = kept.transport == core::ProxyTransport::unix_stream;
+    peer.remote_addr = kept.source;
+    peer.remote_port = peer.unix_socket ? "" : std::to_string(kept.source_port);
+  }
+  peer.proxy = std::move(through);
+}
+
 std::string peer_text(const Peer& peer) {
   if (peer.unix_socket) return "unix";
   if (peer.remote_addr.find(':') == std::string::npos)

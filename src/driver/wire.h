@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/os/sys.h"
 
@@ -28,18 +29,20 @@ class PlainWire {
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
   /// 0 bytes: the client has shut down its sending side.
-  [[nodiscard]] Result<std::size_t> recv(std::span<std::byte> into) { return sys_.recv(fd_, into); }
+  [[nodiscard]] Result<std::size_t> recv(std::span<std::byte> into) {
+    return counted(CounterIndex::kReceivedBytes, sys_.recv(fd_, into));
+  }
   /// Returns how many bytes were taken. `more`: others follow immediately.
   [[nodiscard]] Result<std::size_t> send(std::span<const std::byte> bytes, bool more = false) {
-    return sys_.send(fd_, bytes, more);
+    return counted(CounterIndex::kSentBytes, sys_.send(fd_, bytes, more));
   }
   [[nodiscard]] Result<std::size_t> send_gathered(std::span<const iovec> pieces, bool more) {
-    return sys_.send_gathered(fd_, pieces, more);
+    return counted(CounterIndex::kSentBytes, sys_.send_gathered(fd_, pieces, more));
   }
   /// Send from a regular file; 0 bytes: end of file. EINVAL, ENOSYS: its file system does not
   /// support this.
   [[nodiscard]] Result<std::size_t> send_file(int file, std::uint64_t offset, std::size_t bytes) {
-    return sys_.sendfile(fd_, file, offset, bytes);
+    return counted(CounterIndex::kSentBytes, sys_.sendfile(fd_, file, offset, bytes));
   }
   /// The bytes sent and not yet acknowledged.
   [[nodiscard]] Result<std::size_t> unacked_bytes() { return sys_.unacked_bytes(fd_); }
@@ -54,6 +57,11 @@ class PlainWire {
   void close() { sys_.close(std::exchange(fd_, -1)); }
 
  private:
+  static Result<std::size_t> counted(std::size_t index, Result<std::size_t> bytes) noexcept {
+    if (bytes && counters_of_thread != nullptr) counters_of_thread->add(index, *bytes);
+    return bytes;
+  }
+
   Sys& sys_;
   int fd_;
 };

@@ -88,10 +88,11 @@ class BasicWorker {
   }
   /// Add a listening, non-blocking descriptor; the worker owns a duplicate of it.
   [[nodiscard]] Result<void> add_listener(int fd, std::string authority,
-                                          ListenerOwner owner = ListenerOwner::server) {
+                                          ListenerOwner owner = ListenerOwner::server,
+                                          FirstBytes first = FirstBytes::request) {
     const Result<int> own = base_.sys.duplicate(fd);
     if (!own) return Errno{own.error()};
-    base_.loop.add_listener(*own, std::move(authority), owner);
+    base_.loop.add_listener(*own, std::move(authority), owner, first);
     return {};
   }
   /// Add the channel to a supervisor (loop/channel.h); the worker owns a duplicate of it.
@@ -113,13 +114,19 @@ class BasicWorker {
       leader_.end_threads();
       return listening;
     }
-    auto spare = base_.sys.start_thread("iotax-spare", [this] { spare_.run(); });
+    auto spare = base_.sys.start_thread("iotax-spare", [this] {
+      const Counting here(base_.counters(threads_.size()));
+      spare_.run();
+    });
     if (!spare) {
       leader_.end_threads();
       return Errno{spare.error()};
     }
     spare_thread_ = std::move(*spare);
-    leader_.run(base_.leadership.begin(0), threads_[0]);
+    {
+      const Counting here(base_.counters(0));
+      leader_.run(base_.leadership.begin(0), threads_[0]);
+    }
     run_thread(0);
     spare_thread_.join();
     return {};
@@ -127,12 +134,14 @@ class BasicWorker {
   /// Run application thread `thread` until the worker has stopped. Call it without the application
   /// lock.
   void run_thread(unsigned thread) {
+    const Counting here(base_.counters(thread));
     AppThread<E>(base_, threads_, dispatch_, overdue_, runner_, leader_, thread).run();
   }
   /// For the child of a fork: the worker never runs there again. Sys::abandon_in_child() closes its
   /// descriptors.
   void abandon_in_child() noexcept {
     abandoned_ = true;
+    counters_of_thread = nullptr;
     base_.stop.finish();
     spare_thread_.forget();
   }

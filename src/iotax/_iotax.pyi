@@ -20,11 +20,11 @@ class RequestTimeout(BaseException):
 class Scoreboard:
     """Shared memory that says what each worker does; it survives the death of a worker.
 
-    `slots`: one per worker; `threads`: the maximum of a worker. Errors: ValueError for a number out
-    of bounds, OSError.
+    `slots`: one per worker; `threads`: the maximum of a worker; `counted`: workers also count for
+    the admin listener. Errors: ValueError for a number out of bounds, OSError.
     """
 
-    def __init__(self, slots: int, threads: int) -> None: ...
+    def __init__(self, slots: int, threads: int, counted: bool = False) -> None: ...
     def calls(self, slot: int) -> list[tuple[str, str, float]]:
         """The running calls: request line (at most 256 bytes, escaped for the log), request id, age
         in seconds."""
@@ -37,7 +37,46 @@ class Scoreboard:
         """Whether the supervisor reads the slot regularly; if not, the worker reports that requests
         run."""
     def clear(self, slot: int) -> None:
-        """Clear the slot of an exited worker for another one."""
+        """Clear the slot of an exited worker for another one. What it has counted stays."""
+    def publish(
+        self,
+        *,
+        wanted: int,
+        starts: int,
+        exits: Sequence[int],
+        has_served: bool,
+        stopping: bool,
+        supervised: bool,
+    ) -> None:
+        """Tell the admin listener about the server, and with `supervised` that the supervisor runs
+        now. `exits`: in the order of lifecycle.Cause, or empty. Errors: ValueError if it is not
+        counted."""
+    def publish_worker(self, slot: int, state: str, pid: int, age: float) -> None:
+        """Tell the admin listener about a worker: "none", "booting", "ready" or "draining"."""
+
+class Admin:
+    """The admin listener: serves /livez, /readyz, /metrics, /status and / from a counted
+    `scoreboard`, without the GIL.
+
+    `listeners`: as for Worker; `python`: version for the metrics; `urls`: of the application;
+    `shows_requests`: lines and ids of running requests. Errors: OSError, ValueError.
+    """
+
+    def __init__(
+        self,
+        scoreboard: Scoreboard,
+        listeners: Sequence[tuple[int, str, bool, bool]],
+        *,
+        python: str,
+        urls: Sequence[str],
+        shows_requests: bool,
+        channel: int = -1,
+    ) -> None: ...
+    def run(self) -> None:
+        """Serve in this thread until the channel says to stop, or closes."""
+    def start(self) -> None:
+        """Serve in a native thread until stop()."""
+    def stop(self) -> None: ...
 
 class Worker:
     """One worker: serves `listeners` with `application` until stopped.
@@ -56,12 +95,14 @@ class Worker:
     - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
       server_header ("": none), server_name ("": the address a
       connection came in on), request_timeout_action;
-    - list[str]: forwarded_allow_ips: addresses and networks as ipaddress prints them, "unix", "*";
-      forwarded_headers: of "for", "proto", "host", "port", "prefix".
+    - list[str]: forwarded_allow_ips and proxy_protocol_from: addresses and networks as ipaddress
+      prints them, "unix", "*"; forwarded_headers: of "for", "proto", "host", "port", "prefix",
+      "forwarded".
     0 means no limit for limit_body, keep_alive_requests, max_requests, min_rate and every timeout
     except graceful_timeout, shutdown_delay and request_timeout_grace.
     `listeners` are (descriptor, "http" authority or "unix:PATH", whether another process keeps the
-    socket), listening and non-blocking; the worker takes duplicates. Close the originals: a port
+    socket, whether connections begin with a PROXY header), listening and non-blocking; the worker
+    takes duplicates. Close the originals: a port
     that stays open while the worker drains accepts clients that no worker serves.
     `slot` of `scoreboard` belongs to this worker alone. `channel` is a SOCK_SEQPACKET socket to a
     supervisor (channel.py), duplicated too; -1: none.
@@ -71,7 +112,7 @@ class Worker:
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str, bool]],
+        listeners: Sequence[tuple[int, str, bool, bool]],
         options: Mapping[str, object],
         *,
         scoreboard: Scoreboard | None = None,

@@ -14,7 +14,13 @@ from iotax._app.load_error import LoadError
 from iotax._command import user
 from iotax._command.parser import EXAMPLES, USAGE, UsageError, make_parser, read
 from iotax._command.pid_file import PidFile
-from iotax._command.start import close_unused, greet, open_sockets, serve_unsupervised
+from iotax._command.start import (
+    close_unused,
+    greet,
+    open_admin,
+    open_sockets,
+    serve_unsupervised,
+)
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
@@ -103,24 +109,29 @@ def _run(argv: list[str]) -> int:
         server_log.open_log(config, os.environ, threads=make is None)
         with ExitStack() as opened:
             listeners = opened.enter_context(open_sockets(settings))
+            admin = opened.enter_context(open_admin(settings))
             if config.pid_file:
                 opened.enter_context(PidFile(config.pid_file, owner))
             if owner is not None:
                 owner.own(listeners)
+                owner.own(admin)
                 owner.become()
                 for error in server_log.check_files(config):
                     raise error  # the user could not open it again
-            greet(settings, listeners)
+            greet(settings, listeners, admin)
             notifier = Notifier.from_environ(environ)
             if make is None:
                 settings.environment.apply()
-                return serve_unsupervised(config, listeners, notifier, close=opened.close)
+                return serve_unsupervised(
+                    config, listeners, notifier, admin=admin, close=opened.close
+                )
             supervisor = make(
                 settings,
                 listeners,
                 read_again=command.read_again,
                 interactive=terminal.is_terminal(),
                 notifier=notifier,
+                admin=admin,
             )
             return run_forked(supervisor.run)
     except OptionError as error:

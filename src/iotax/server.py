@@ -19,6 +19,7 @@ from iotax._config.typed import PathOptions, ServerOptions
 from iotax._log import server_log
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._runtime import native
+from iotax._runtime.admin import AdminThread
 from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.worker import JOIN_SECONDS, Worker
 
@@ -50,6 +51,7 @@ class Server:
         self._app: Final = app
         self._config: Final = from_arguments(_with_address(host, port, options), path=False)
         self._listeners: Listeners | None = None
+        self._admin = Listeners(())
         self._lock = native.make_lock()
         self._worker: Worker | None = None
         self._exit_asked = False
@@ -64,11 +66,24 @@ class Server:
             0,
         )
 
+    @property
+    def admin_port(self) -> int:
+        """Like `port`, of the admin listener; 0 without one on TCP."""
+        if self._admin.all:
+            return self._admin.port
+        return self._config.admin.port if isinstance(self._config.admin, TcpAddress) else 0
+
     def bind(self) -> Self:
         """Open the listeners unless they are open. serve() calls it; call it earlier to get the
         real port."""
         if self._listeners is None:
-            self._listeners = _open(self._config)
+            listeners = _open(self._config)
+            try:
+                self._admin = _open_admin(self._config)
+            except BaseException:
+                listeners.close()
+                raise
+            self._listeners = listeners
         return self
 
     def serve(self) -> None:
@@ -80,7 +95,10 @@ class Server:
             assert listeners is not None
             server_log.open_log(self._config, os.environ)
             server_log.info(f"Started server process [{os.getpid()}]")
-            self._worker = worker = Worker(self._app, listeners, self._config)
+            admin = AdminThread(self._config, self._admin, listeners)
+            self._worker = worker = Worker(
+                self._app, listeners, self._config, scoreboard=admin.scoreboard
+            )
         guards: list[ExitGuard] = []
 
         def stop_now(number: int) -> None:
@@ -92,6 +110,7 @@ class Server:
 
         def announce() -> None:
             listeners.announce(self._config.notes)
+            admin.is_ready()
 
         try:
             if not self._exit_asked and not worker.run(stop_now=stop_now, ready=announce):
@@ -102,6 +121,7 @@ class Server:
         finally:
             for guard in guards:
                 guard.cancel()
+            admin.end()
             self.close()
             self._worker, self._exit_asked = None, False
             server_log.flush()
@@ -119,6 +139,8 @@ class Server:
         listeners, self._listeners = self._listeners, None
         if listeners is not None:
             listeners.close()
+        self._admin.close()
+        self._admin = Listeners(())
 
     @contextmanager
     def background(self) -> Iterator[Self]:
@@ -184,12 +206,13 @@ def serve(
         )
     config = from_arguments(_with_address(host, port, options), path=True)
     working_directory.prepare(config.chdir, config.pythonpath)
-    with _open(config) as listeners:
+    with _open(config) as listeners, _open_admin(config) as admin:
         loaded = importer.load(app, factory=config.factory)
         for name in ("factory", "chdir", "pythonpath"):
             options.pop(name, None)  # type: ignore[misc]  # the rest is ServerOptions
         server = Server(loaded.application, host=host, port=port, **options)  # type: ignore[misc]  # the same
         server._listeners = listeners
+        server._admin = admin
         server.serve()
 
 
@@ -206,6 +229,17 @@ def _open(config: Config) -> Listeners:
         backlog=config.backlog,
         unix_mode=config.unix_mode,
         example=lambda address: f'bind="{address}"' if config.bind else f"port={address.port}",
+    )
+
+
+def _open_admin(config: Config) -> Listeners:
+    if config.admin is None:
+        return Listeners(())
+    return open_listeners(
+        [config.admin],
+        backlog=config.backlog,
+        unix_mode=config.unix_mode,
+        example=lambda address: f'admin="{address}"',
     )
 
 

@@ -2,8 +2,8 @@
 compared.
 
 A line of output matches if it is the same, apart from process ids, times and the text for "..." or
-"…"; such a line alone matches any lines. Port 8000 stands for a free one, /srv/shop for the
-project.
+"…"; such a line alone matches any lines. The ports 8000 and 9100 stand for free ones, /srv/shop for
+the project.
 """
 
 import os
@@ -26,7 +26,7 @@ from blocks import Block
 from support import patience
 from support.server import environment
 
-PORT = "8000"
+PORT, ADMIN_PORT = "8000", "9100"
 HOME = "/srv/shop"
 LISTENING = re.compile(r"Listening on \S+$", re.M)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?:\[\d+\] )?", re.M)
@@ -115,9 +115,10 @@ class Project:
         self.directory = directory / "project"
         self.directory.mkdir()
         self._server: Process | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = str(probe.getsockname()[1])
+        with socket.socket() as probe, socket.socket() as other:
+            for one in (probe, other):
+                one.bind(("127.0.0.1", 0))
+            self._port, self._admin_port = (str(one.getsockname()[1]) for one in (probe, other))
         bin_directory = directory / "bin"
         bin_directory.mkdir()
         python = shlex.quote(sys.executable)
@@ -159,7 +160,7 @@ class Project:
 
     def _run_python(self, block: Block) -> None:
         name = f"block_{block.line}.py"
-        text = block.text.replace(PORT, self._port)
+        text = self._real(block.text)
         compile(text, block.where, "exec")
         if block.test == "fragment":
             return
@@ -178,8 +179,16 @@ class Project:
             process.kill()
             (self.directory / name).unlink()
 
+    def _real(self, text: str) -> str:
+        """With the ports of this project."""
+        return text.replace(PORT, self._port).replace(ADMIN_PORT, self._admin_port)
+
+    def _shown(self, text: str) -> str:
+        """With the ports of the page."""
+        return text.replace(self._port, PORT).replace(self._admin_port, ADMIN_PORT)
+
     def _run(self, command: Command) -> None:
-        line = command.line.replace(PORT, self._port)
+        line = self._real(command.line)
         words = shlex.split(line, comments=True)
         if words[0] == "iotax" and not RETURNS & {*words}:
             self._start(line, words, command)
@@ -188,7 +197,7 @@ class Project:
         try:
             code = process.wait()
             if command.output:
-                compare(command.output, process.text.replace(self._port, PORT))
+                compare(command.output, self._shown(process.text))
             else:
                 assert code == 0, process.text
         finally:
@@ -210,7 +219,7 @@ class Project:
             process.kill()
             assert command.output, process.text
         if command.output:
-            compare(command.output, process.text.replace(self._port, PORT))
+            compare(command.output, self._shown(process.text))
 
     def _compare_log(self, block: Block) -> None:
         assert self._server is not None, "no server runs here"
@@ -218,7 +227,7 @@ class Project:
             assert self._server.wait_until(partial(self._shows, line)), line
 
     def _shows(self, line: str, text: str) -> bool:
-        return holds(line, text.replace(self._port, PORT))
+        return holds(line, self._shown(text))
 
     def stop(self) -> None:
         server, self._server = self._server, None

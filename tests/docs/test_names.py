@@ -183,6 +183,20 @@ def test_logs_page_names_every_atom_and_every_end() -> None:
     assert set(ends) == set(re.findall(r"case End::(\w+):", source))
 
 
+def test_health_page_names_every_metric() -> None:
+    source = (ROOT / "src/admin/metrics.cc").read_text(encoding="utf-8")
+    suffixes = {"counter": "_total", "info": "_info", "gauge": ""}
+    made = re.findall(r'\.(?:begin|single)\(\s*"(\w+)",\s*"(\w+)"', source)
+    histograms = re.findall(r'write_histogram\(\s*out,\s*"(\w+)"', source)
+    names = {f"iotax_{name}{suffixes[kind]}" for name, kind in made}
+    names |= {f"iotax_{name}" for name in histograms}
+    assert len(names) > 20
+    page = (ROOT / "docs/deployment/health.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("| `iotax_"))
+    assert set(re.findall(r"`(iotax_\w+)`", table)) == names
+    assert set(re.findall(r"iotax_\w+", page)) - names == {"iotax_app_duration_seconds_sum"}
+
+
 def test_generated_parts_are_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True

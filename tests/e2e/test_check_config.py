@@ -67,6 +67,7 @@ def test_every_error_of_the_settings_is_reported_before_the_import(project):
     directory = project("main", "raise SystemExit('imported')\n")
     (directory / "iotax.toml").write_text(
         'app = "main:app"\naccess-logfile = "no/access.log"\nbind = "unix:no/x.sock"\n'
+        'admin = "unix:no/admin.sock"\n'
     )
     done = run_command("--check-config", cwd=directory)
     assert done.returncode == 2
@@ -76,6 +77,8 @@ def test_every_error_of_the_settings_is_reported_before_the_import(project):
         ' directory; e.g. access-logfile = "/var/log/iotax.log"',
         'iotax: iotax.toml:3: bind: "unix:no/x.sock" is in a directory that does not exist; e.g.'
         ' bind = ["127.0.0.1:8001"]',
+        'iotax: iotax.toml:4: admin: "unix:no/admin.sock" is in a directory that does not exist;'
+        ' e.g. admin = "127.0.0.1:9100"',
     ]
     done = run_command("--check-config", "--threads", "0", cwd=directory)
     assert done.returncode == 2

@@ -31,6 +31,24 @@ http {{
 }}
 """
 
+HAPROXY = """
+global
+    log stderr format raw local0
+defaults
+    log global
+    mode {mode}
+    unique-id-format %ci:%cp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend web
+    bind 127.0.0.1:{port}
+    default_backend application
+backend application
+    {line}
+    server one {server}
+"""
+
 
 def _nginx_text(directory: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
     """The example in an http block, on plain HTTP. With a prefix, as in the documentation."""
@@ -88,6 +106,20 @@ def haproxy(directory: Path, upstream: str, *, scheme: str = "https") -> Iterato
     assert program, "HAProxy is not installed; the set-up script installs it"
     options = ["-db", "-f"]
     with _running(program, options, directory, _haproxy_text, upstream, scheme, "") as port:
+        yield port
+
+
+@contextmanager
+def haproxy_backend(directory: Path, server: str, line: str = "") -> Iterator[int]:
+    """One server line, and another line of the backend, e.g. "option httpchk"."""
+    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program, "HAProxy is not installed; the set-up script installs it"
+
+    def text(_directory: Path, _upstream: str, port: int, _scheme: str, _prefix: str) -> str:
+        mode = "tcp" if line == "mode tcp" else "http"
+        return HAPROXY.format(mode=mode, port=port, line=line, server=server)
+
+    with _running(program, ["-db", "-f"], directory, text, "", "", "") as port:
         yield port
 
 

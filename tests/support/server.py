@@ -24,7 +24,10 @@ from .wire import OTHER, Connection
 TESTS = Path(__file__).resolve().parent.parent
 APPS = TESTS / "e2e/apps"
 SAMPLES = TESTS.parent / "sample_apps"
-LISTENING = r'Listening on (?:http://(?P<host>[^\s"]+):(?P<port>\d+)|unix:(?P<path>[^\s"]+))'
+LISTENING = (
+    r'Listening on (?:(?:http|proxy)://(?P<host>[^\s"]+):(?P<port>\d+)'
+    r'|(?:proxy://)?unix:(?P<path>[^\s"]+))'
+)
 # Settings that a test does not choose must not come from the environment of the tests.
 FOREIGN = re.compile(
     r"IOTAX_|PORT$|WEB_CONCURRENCY$|FORWARDED_ALLOW_IPS$|(NO|FORCE)_COLOR$"

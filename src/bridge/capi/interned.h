@@ -36,6 +36,10 @@ struct InternedStrings {
   PyObject* wsgi_early_hints;
   PyObject* request_id;
   PyObject* client_disconnected;
+  PyObject* proxy_protocol;
+  PyObject* proxy_addr;
+  PyObject* proxy_port;
+  PyObject* proxy_tlvs;
   // values
   PyObject* empty;
   PyObject* slash;

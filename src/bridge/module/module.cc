@@ -23,6 +23,7 @@
 #include "bridge/capi/standard_streams.h"
 #include "bridge/capi/text.h"
 #include "bridge/module/process_log.h"
+#include "bridge/module/py_admin.h"
 #include "bridge/module/py_connection.h"
 #include "bridge/module/py_scoreboard.h"
 #include "bridge/module/stop_signals.h"
@@ -70,8 +71,8 @@ class PyWorker {
  public:
   PyWorker(py::object application, const py::sequence& listeners, const py::dict& options,
            const PyScoreboard* scoreboard, unsigned slot, int channel)
-      : PyWorker(std::move(application), read_listeners(listeners), options_of(options, slot),
-                 scoreboard, slot, channel) {}
+      : PyWorker(std::move(application), read_listeners(listeners),
+                 options_of(options, scoreboard, slot), scoreboard, slot, channel) {}
   PyWorker(const PyWorker&) = delete;
   ~PyWorker() {
     restore_stop_signals(worker_);
@@ -171,6 +172,7 @@ class PyWorker {
     process_log().abandon_in_child();
     own_process_log();
     drop_stop_signals_in_child();
+    abandon_admins_in_child();
     int body = -1;
     for (PyWorker* const worker : all()) body = std::max(body, worker->body_of_this_thread());
     for (PyWorker* const worker : all()) {
@@ -191,9 +193,11 @@ class PyWorker {
   }
 
   /// The worker's number in the logs is that of its slot, from 1.
-  static WorkerOptions options_of(const py::dict& given, unsigned slot) {
+  static WorkerOptions options_of(const py::dict& given, const PyScoreboard* scoreboard,
+                                  unsigned slot) {
     WorkerOptions options = read_worker_options(given);
     options.config.worker_number = slot + 1;
+    options.config.counts = scoreboard != nullptr && scoreboard->is_counted();
     process_log().name_worker(slot + 1);
     return options;
   }
@@ -202,6 +206,7 @@ class PyWorker {
     int fd;
     std::string authority;
     driver::ListenerOwner owner;
+    driver::FirstBytes first_bytes;
   };
 
   PyWorker(py::object application, const std::vector<Listener>& listeners, WorkerOptions options,
@@ -215,7 +220,8 @@ class PyWorker {
     settle_spool_dir(options_.config.spool_dir);
     if (const auto opened = worker_.open(); !opened) throw_os_error(opened.error());
     for (const Listener& listener : listeners) {
-      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner);
+      const auto added = worker_.add_listener(listener.fd, listener.authority, listener.owner,
+                                              listener.first_bytes);
       if (!added) throw_os_error(added.error());
     }
     if (channel >= 0) {
@@ -239,9 +245,10 @@ class PyWorker {
   static std::vector<Listener> read_listeners(const py::sequence& given) {
     std::vector<Listener> listeners;
     for (const py::handle one : given) {
-      auto [fd, authority, passed] = one.cast<std::tuple<int, std::string, bool>>();
+      auto [fd, authority, passed, proxy] = one.cast<std::tuple<int, std::string, bool, bool>>();
       listeners.push_back({fd, std::move(authority),
-                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server});
+                           passed ? driver::ListenerOwner::other : driver::ListenerOwner::server,
+                           proxy ? driver::FirstBytes::proxy_header : driver::FirstBytes::request});
     }
     return listeners;
   }
@@ -333,6 +340,7 @@ PYBIND11_MODULE(_iotax, module) {
   module.attr("__version__") = IOTAX_VERSION;
   own_process_log();
   define_page(module);
+  define_admin(module);
   define_connection(module);
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
   // stub.

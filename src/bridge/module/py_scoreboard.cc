@@ -1,5 +1,7 @@
 #include "bridge/module/py_scoreboard.h"
 
+#include <pybind11/stl.h>
+
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -30,10 +32,15 @@ std::byte* map(driver::Sys& sys, std::size_t bytes) {
 
 }  // namespace
 
-PyScoreboard::PyScoreboard(unsigned slots, unsigned threads)
+PyScoreboard::PyScoreboard(unsigned slots, unsigned threads, bool counted)
     : bytes_(driver::Scoreboard::bytes_of(bounded("slots", slots, kSlotsMax),
-                                          bounded("threads", threads, kThreadsMax))),
-      scoreboard_(map(sys_, bytes_), slots, threads) {}
+                                          bounded("threads", threads, kThreadsMax), counted)),
+      scoreboard_(map(sys_, bytes_), slots, threads, counted) {
+  if (driver::ServerEntry* const server = scoreboard_.server()) {
+    server->started.set(sys_.unix_time().count());
+    server->process_id.set(static_cast<std::uint64_t>(sys_.process_id()));
+  }
+}
 
 PyScoreboard::~PyScoreboard() { sys_.unmap(scoreboard_.memory(), bytes_); }
 
@@ -66,6 +73,54 @@ void PyScoreboard::watch(unsigned slot, bool on) const {
 
 void PyScoreboard::clear(unsigned slot) const { scoreboard_.clear(check(slot)); }
 
+const driver::Scoreboard& PyScoreboard::counted() const {
+  if (!is_counted()) throw py::value_error("this Scoreboard is not counted");
+  return scoreboard_;
+}
+
+void PyScoreboard::publish(std::uint64_t wanted, std::uint64_t starts,
+                           const std::vector<std::uint64_t>& exits, bool has_served, bool stopping,
+                           bool supervised) const {
+  driver::ServerEntry& server = *counted().server();
+  if (!exits.empty() && exits.size() != server.exits.size()) {
+    throw py::value_error("exits has " + std::to_string(exits.size()) + " numbers; there are " +
+                          std::to_string(server.exits.size()) + " causes");
+  }
+  for (std::size_t n = 0; n < exits.size(); ++n) server.exits[n].set(exits[n]);
+  server.workers_wanted.set(wanted);
+  server.starts.set(starts);
+  server.has_served.set(has_served ? 1 : 0);
+  server.stopping.set(stopping ? 1 : 0);
+  if (supervised) server.stamp.set((sys_.now() + sys_.left_out()).time_since_epoch().count());
+}
+
+void PyScoreboard::publish_worker(unsigned slot, const std::string& state, std::uint64_t pid,
+                                  double age) const {
+  using driver::WorkerState;
+  WorkerState known = WorkerState::none;
+  if (state == "booting") {
+    known = WorkerState::booting;
+  } else if (state == "ready") {
+    known = WorkerState::ready;
+  } else if (state == "draining") {
+    known = WorkerState::draining;
+  } else if (state != "none") {
+    throw py::value_error("state is '" + state +
+                          "'; it can be 'none', 'booting', 'ready' or 'draining'");
+  }
+  driver::WorkerRecord& record = *counted().record(check(slot));
+  const auto before = static_cast<WorkerState>(record.state.get());
+  if (before == WorkerState::none || record.process_id.get() != pid) {
+    const std::chrono::duration<double> since{age};
+    record.started.set(
+        (sys_.unix_time() - std::chrono::duration_cast<core::Duration>(since)).count());
+    record.process_id.set(pid);
+  }
+  record.state.set(static_cast<std::uint64_t>(known));
+  driver::ServerEntry& server = *scoreboard_.server();
+  if (slot >= server.slots_used.get()) server.slots_used.set(slot + 1);
+}
+
 std::optional<driver::Slot> PyScoreboard::slot_of(const PyScoreboard* scoreboard, unsigned slot,
                                                   unsigned threads) {
   if (scoreboard == nullptr) return std::nullopt;
@@ -90,12 +145,17 @@ double PyScoreboard::seconds_since(unsigned slot, core::Instant then) const {
 void define_page(py::module_& module) {
   py::class_<PyScoreboard>(module, "Scoreboard",
                            py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-      .def(py::init<unsigned, unsigned>(), py::arg("slots"), py::arg("threads"))
+      .def(py::init<unsigned, unsigned, bool>(), py::arg("slots"), py::arg("threads"),
+           py::arg("counted") = false)
       .def("calls", &PyScoreboard::calls, py::arg("slot"))
       .def("turns", &PyScoreboard::turns, py::arg("slot"))
       .def("gil_stuck", &PyScoreboard::gil_stuck, py::arg("slot"))
       .def("watch", &PyScoreboard::watch, py::arg("slot"), py::arg("on"))
-      .def("clear", &PyScoreboard::clear, py::arg("slot"));
+      .def("clear", &PyScoreboard::clear, py::arg("slot"))
+      .def("publish", &PyScoreboard::publish, py::kw_only(), py::arg("wanted"), py::arg("starts"),
+           py::arg("exits"), py::arg("has_served"), py::arg("stopping"), py::arg("supervised"))
+      .def("publish_worker", &PyScoreboard::publish_worker, py::arg("slot"), py::arg("state"),
+           py::arg("pid"), py::arg("age"));
 }
 
 }  // namespace iotax::bridge

@@ -183,6 +183,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.text("server_name", read.environ.server_name);
   reader.flag("multiprocess", read.environ.multiprocess);
   reader.peers("forwarded_allow_ips", read.environ.trusted);
+  reader.peers("proxy_protocol_from", read.environ.proxy_peers);
   reader.believed("forwarded_headers", read.environ.believed);
   reader.expect_no_more();
   if (config.access_log) {

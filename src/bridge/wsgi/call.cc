@@ -151,10 +151,14 @@ bool Caller::trusts(const driver::Peer& peer) const noexcept {
   return options_.trusted.contains(peer);
 }
 
-std::string Caller::client_of(const driver::Peer& peer,
-                              std::span<const core::Field> fields) const noexcept {
-  if (!options_.believed.for_ || !trusts(peer)) return {};
-  return client_address(fields, options_.trusted);
+bool Caller::may_send_proxy_header(const driver::Peer& peer) const noexcept {
+  return options_.proxy_peers.contains(peer);
+}
+
+driver::ClientOrigin Caller::client_of(const driver::Peer& peer,
+                                       std::span<const core::Field> fields) const noexcept {
+  if (!trusts(peer)) return {};
+  return client_origin(fields, options_.trusted, options_.believed);
 }
 
 bool Caller::run_signal_handlers() noexcept {

@@ -37,8 +37,9 @@ class Caller final : public driver::Application {
   void leave(unsigned thread) noexcept override { states_.leave(thread); }
   void call(unsigned thread, driver::Exchange& exchange) noexcept override;
   [[nodiscard]] bool trusts(const driver::Peer& peer) const noexcept override;
-  [[nodiscard]] std::string client_of(const driver::Peer& peer,
-                                      std::span<const core::Field> fields) const noexcept override;
+  [[nodiscard]] bool may_send_proxy_header(const driver::Peer& peer) const noexcept override;
+  [[nodiscard]] driver::ClientOrigin client_of(
+      const driver::Peer& peer, std::span<const core::Field> fields) const noexcept override;
   [[nodiscard]] bool run_signal_handlers() noexcept override;
 
   /// Only after own_process(). Does not acquire the GIL, because a call that does not return may

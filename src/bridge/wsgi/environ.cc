@@ -27,6 +27,7 @@ constexpr KnownField kKnownFields[] = {
     {"accept-language", FieldKind::frequent},
     {"connection", FieldKind::frequent},
     {"cookie", FieldKind::cookie},
+    {"forwarded", FieldKind::forwarded},
     {"x-forwarded-for", FieldKind::forwarded},
     {"x-forwarded-proto", FieldKind::forwarded},
     {"x-forwarded-host", FieldKind::forwarded},
@@ -162,9 +163,10 @@ bool Environ::follow_connection(const driver::Peer& peer) {
       !core::same_text(peer.local_port, local_port_)) {
     // A Unix socket has neither; a URL needs both (S-ENV-11, S-ENV-12, beyond 3.9).
     std::string host = options_.server_name;
-    if (host.empty()) host = peer.unix_socket ? "localhost" : peer.local_addr;
+    const bool unix_socket = peer.local_addr.empty();
+    if (host.empty()) host = unix_socket ? "localhost" : peer.local_addr;
     const std::string_view port =
-        peer.unix_socket ? std::string_view{"80"} : std::string_view{peer.local_port};
+        unix_socket ? std::string_view{"80"} : std::string_view{peer.local_port};
     if (!set(template_.get(), name.server_name, Ref::steal(latin1(in_brackets(host)))))
       return false;
     if (!set(template_.get(), name.server_port, Ref::steal(latin1(port)))) return false;
@@ -230,6 +232,34 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
                   " was not used: if that is your proxy, start with --forwarded-allow-ips " + from);
 }
 
+/// PROXY_PROTOCOL, PROXY_ADDR and PROXY_PORT as gunicorn has them, and the TLVs.
+[[gnu::cold]] bool Environ::set_proxy_header(PyObject* env, const core::ProxyHeader& header) {
+  const InternedStrings& name = interned();
+  static constexpr std::array kWords{"LOCAL", "TCP4", "TCP6", "UNIX"};
+  static_assert(static_cast<int>(core::ProxyTransport::unix_stream) + 1 == kWords.size());
+  const auto word = kWords[static_cast<std::size_t>(header.transport)];
+  if (!set(env, name.proxy_protocol, Ref::steal(ascii(word)))) return false;
+  if (!header.destination.empty()) {
+    const std::string port = std::to_string(header.destination_port);
+    if (!set(env, name.proxy_addr, Ref::steal(ascii(header.destination))) ||
+        !set(env, name.proxy_port, Ref::steal(ascii(port))))
+      return false;
+  }
+  if (header.client_used_tls && PyDict_SetItem(env, name.wsgi_url_scheme, name.https) != 0)
+    return false;
+  if (header.version == 1) return true;
+  const Ref list = Ref::steal(PyList_New(0));
+  std::string_view rest = header.tlvs;
+  while (const auto tlv = core::take_tlv(rest)) {
+    const Ref value = Ref::steal(
+        PyBytes_FromStringAndSize(tlv->value.data(), static_cast<Py_ssize_t>(tlv->value.size())));
+    const Ref item =
+        Ref::steal(value ? Py_BuildValue("(iO)", int{tlv->type}, value.get()) : nullptr);
+    if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return false;
+  }
+  return list && set(env, name.proxy_tlvs, Ref::steal(PyList_AsTuple(list.get())));
+}
+
 /// Set variables that few requests need.
 [[gnu::cold]] bool Environ::set_rare(const Gil& gil, PyObject* env,
                                      const driver::Exchange& exchange, bool forwarded) {
@@ -240,6 +270,7 @@ bool Environ::set_fields(PyObject* env, const core::Head& head, bool& forwarded)
       PyDict_SetItem(env, name.server_protocol, name.http_1_0) != 0)
     return false;
   if (peer.unix_socket && PyDict_DelItem(env, name.remote_port) != 0) return false;  // S-ENV-22
+  if (peer.proxy && !set_proxy_header(env, peer.proxy->header)) return false;
   // RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
   if (!head.target.starts_with('/') && !head.authority.empty() &&
       !set(env, name.http_host, Ref::steal(latin1(head.authority)))) {
@@ -279,7 +310,8 @@ Ref Environ::make(const Gil& gil, const driver::Exchange& exchange, RequestTexts
   bool forwarded = false;
   if (!set_fields(env.get(), head, forwarded)) return {};
   const bool rare = forwarded || head.version != core::Version::http_1_1 || peer.unix_socket ||
-                    !head.target.starts_with('/') || head.content == core::Content::chunked;
+                    peer.proxy || !head.target.starts_with('/') ||
+                    head.content == core::Content::chunked;
   if (rare && !set_rare(gil, env.get(), exchange, forwarded)) return {};
   return env;
 }

@@ -27,6 +27,7 @@ struct EnvironOptions {
   std::string server_name;  // "": the local address of the connection
   std::string version;      // of iotax
   TrustedPeers trusted;
+  TrustedPeers proxy_peers;  // who may send a PROXY header
   BelievedFields believed;
   /// Keys that the access log shows, each with its index in driver::AccessFormat::collected().
   std::vector<std::pair<std::size_t, std::string>> logged;
@@ -37,7 +38,7 @@ enum class FieldKind : std::uint8_t {
   plain,
   frequent,   // its value often repeats: the last str made of it is cached
   cookie,     // repeats are joined with "; " (RFC 6265 §5.4)
-  forwarded,  // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
+  forwarded,  // Forwarded, X-Forwarded-For, -Proto, -Host, -Port, -Prefix
 };
 
 /// Keys of headers by their spelling in the request. Direct-mapped, so its size is limited whatever
@@ -104,6 +105,7 @@ class Environ {
   [[nodiscard]] bool set_fields(PyObject* env, const core::Head& head, bool& forwarded);
   [[nodiscard]] bool set_rare(const Gil& gil, PyObject* env, const driver::Exchange& exchange,
                               bool forwarded);
+  [[nodiscard]] bool set_proxy_header(PyObject* env, const core::ProxyHeader& header);
   void warn_of_proxy(const driver::Peer& peer);
   void warn_of_prefix(const driver::Peer& peer, std::string_view prefix);
 

@@ -7,6 +7,7 @@
 #include "bridge/capi/interned.h"
 #include "bridge/capi/ref.h"
 #include "bridge/capi/text.h"
+#include "core/forwarded_field.h"
 #include "core/text.h"
 
 namespace iotax::bridge {
@@ -140,16 +141,51 @@ std::string_view scheme_of(std::string_view text) noexcept {
   return equals("http") ? "http" : "";
 }
 
+/// The address of a node (RFC 7239 §6); another text if it is unknown or obfuscated.
+std::string_view address_of(std::string_view node) noexcept {
+  const std::size_t port = node.rfind(":_");
+  if (port != std::string_view::npos) node = node.substr(0, port);       // obfuscated
+  return core::is_ipv6(node) ? std::string_view{} : without_port(node);  // it needs brackets
+}
+
+using Elements = std::vector<core::ForwardedElement>;
+
+/// The addresses of X-Forwarded-For from right to left.
+class ChainOfList {
+ public:
+  explicit ChainOfList(std::string_view list) noexcept : members_(list) {}
+  std::optional<std::string_view> next() noexcept {
+    const auto member = members_.next();
+    return member ? std::optional(without_port(*member)) : std::nullopt;
+  }
+
+ private:
+  FromTheRight members_;
+};
+
+/// Those of Forwarded.
+class ChainOfElements {
+ public:
+  explicit ChainOfElements(const Elements& elements) noexcept
+      : at_(elements.rbegin()), end_(elements.rend()) {}
+  std::optional<std::string_view> next() noexcept {
+    if (at_ == end_) return std::nullopt;
+    return address_of((at_++)->for_);
+  }
+
+ private:
+  Elements::const_reverse_iterator at_, end_;
+};
+
 /// The client's address, and the number of trusted hops to the right of it.
-std::string_view client_of(std::string_view chain, const TrustedPeers& trusted,
-                           unsigned& hop) noexcept {
-  FromTheRight members{chain};
+template <class Chain>
+std::string_view client_of(Chain chain, const TrustedPeers& trusted, unsigned& hop) noexcept {
   std::string_view client;
   hop = 0;
   for (unsigned i = 0;; ++i) {
-    const auto member = members.next();
+    const auto member = chain.next();
     if (!member) break;
-    const std::string_view address = without_port(*member);
+    const std::string_view address = *member;
     if (!core::parse_ip(address))
       break;  // "unknown" and the like: addresses to the left cannot be trusted
     client = address;
@@ -216,21 +252,33 @@ bool BelievedFields::add(std::string_view name) noexcept {
   if (name == "host") return host = true;
   if (name == "port") return port = true;
   if (name == "prefix") return prefix = true;
+  if (name == "forwarded") return forwarded = true;
   return false;
 }
 
 Forwarding resolve(ForwardedFields fields, const TrustedPeers& trusted,
                    const BelievedFields& believed) {
-  if (!believed.for_) fields.for_ = {};
-  if (!believed.proto) fields.proto = {};
-  if (!believed.host) fields.host = {};
   if (!believed.port) fields.port = {};
   if (!believed.prefix) fields.prefix = {};
   Forwarding found;
   unsigned hop = 0;
-  found.address = client_of(fields.for_, trusted, hop);
-  found.scheme = scheme_of(member_at(fields.proto, hop));
-  if (const auto host = member_at(fields.host, hop); is_host(host)) found.host = host;
+  std::string_view proto;
+  std::string_view host;
+  if (believed.forwarded) {
+    Elements elements;
+    if (!core::parse_forwarded(fields.forwarded, elements)) elements.clear();  // client_origin()
+    if (believed.for_) found.address = client_of(ChainOfElements(elements), trusted, hop);
+    if (!elements.empty()) {
+      proto = elements[elements.size() - 1 - hop].proto;
+      host = elements[elements.size() - 1 - hop].host;
+    }
+  } else {
+    if (believed.for_) found.address = client_of(ChainOfList(fields.for_), trusted, hop);
+    proto = member_at(fields.proto, hop);
+    host = member_at(fields.host, hop);
+  }
+  if (believed.proto) found.scheme = scheme_of(proto);
+  if (believed.host && is_host(host)) found.host = host;
   if (const auto port = member_at(fields.port, hop); is_port(port, 1)) found.port = port;
   if (const auto prefix = member_at(fields.prefix, hop); !prefix.empty()) {
     found.prefix = prefix_of(prefix);
@@ -239,15 +287,27 @@ Forwarding resolve(ForwardedFields fields, const TrustedPeers& trusted,
   return found;
 }
 
-std::string client_address(std::span<const core::Field> fields, const TrustedPeers& trusted) {
+driver::ClientOrigin client_origin(std::span<const core::Field> fields, const TrustedPeers& trusted,
+                                   const BelievedFields& believed) {
+  unsigned hop = 0;
+  if (believed.forwarded) {
+    Elements elements;
+    for (const core::Field& field : fields) {
+      // Line by line: a quote that one line opens must not end in the next.
+      if (core::is_forwarded(field.name) && !core::parse_forwarded(field.value, elements))
+        return {{}, "Forwarded: not a list of name=value pairs as in RFC 7239"};
+    }
+    if (!believed.for_) return {};
+    return {std::string(client_of(ChainOfElements(elements), trusted, hop)), {}};
+  }
+  if (!believed.for_) return {};
   std::string chain;
   for (const core::Field& field : fields) {
     if (!core::same_token(field.name, "x-forwarded-for")) continue;
     if (!chain.empty()) chain += ", ";
     chain += field.value;
   }
-  unsigned hop = 0;
-  return std::string(client_of(chain, trusted, hop));
+  return {std::string(client_of(ChainOfList(chain), trusted, hop)), {}};
 }
 
 ForwardedFields forwarded_fields(const Gil& /*gil*/, PyObject* environ) {
@@ -255,7 +315,8 @@ ForwardedFields forwarded_fields(const Gil& /*gil*/, PyObject* environ) {
           .proto = value_of(environ, "HTTP_X_FORWARDED_PROTO"),
           .host = value_of(environ, "HTTP_X_FORWARDED_HOST"),
           .port = value_of(environ, "HTTP_X_FORWARDED_PORT"),
-          .prefix = value_of(environ, "HTTP_X_FORWARDED_PREFIX")};
+          .prefix = value_of(environ, "HTTP_X_FORWARDED_PREFIX"),
+          .forwarded = value_of(environ, "HTTP_FORWARDED")};
 }
 
 bool apply_forwarding(const Gil& /*gil*/, PyObject* environ, const Forwarding& forwarding) {

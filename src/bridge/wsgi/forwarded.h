@@ -1,6 +1,6 @@
-// Which peers' X-Forwarded-* headers are trusted (--forwarded-allow-ips), which of the headers
-// (--forwarded-headers), and what they change in environ. Other X-Forwarded-* headers remain plain
-// HTTP_X_FORWARDED_* values (beyond 3.4).
+// Which peers' X-Forwarded-* and Forwarded headers are trusted (--forwarded-allow-ips), which of
+// the headers (--forwarded-headers), and what they change in environ. Other such headers remain
+// plain HTTP_X_FORWARDED_* and HTTP_FORWARDED values (beyond 3.4).
 #pragma once
 
 #include <Python.h>
@@ -47,8 +47,10 @@ struct BelievedFields {
   bool host = false;
   bool port = false;
   bool prefix = false;
+  bool forwarded = false;  // for, proto and host are those of Forwarded, not of X-Forwarded-*
 
-  /// "for", "proto", "host", "port" or "prefix". false: `name` is invalid and not added.
+  /// "for", "proto", "host", "port", "prefix" or "forwarded". false: `name` is invalid and not
+  /// added.
   [[nodiscard]] bool add(std::string_view name) noexcept;
   [[nodiscard]] static BelievedFields none() noexcept { return {.for_ = false, .proto = false}; }
 };
@@ -70,6 +72,7 @@ struct ForwardedFields {
   std::string_view host;
   std::string_view port;
   std::string_view prefix;
+  std::string_view forwarded;
 };
 
 /// Ignore invalid values and headers that are not trusted. If a header has several values, use the
@@ -77,9 +80,11 @@ struct ForwardedFields {
 [[nodiscard]] Forwarding resolve(ForwardedFields fields, const TrustedPeers& trusted,
                                  const BelievedFields& believed);
 
-/// The address of resolve() for the fields of a request, as a copy. Without the GIL.
-[[nodiscard]] std::string client_address(std::span<const core::Field> fields,
-                                         const TrustedPeers& trusted);
+/// The address of resolve() for the fields of a request, as a copy; the fault of a Forwarded that
+/// breaks its grammar: to repair it could mean to trust a client. Without the GIL.
+[[nodiscard]] driver::ClientOrigin client_origin(std::span<const core::Field> fields,
+                                                 const TrustedPeers& trusted,
+                                                 const BelievedFields& believed);
 
 /// Write a Forwarding of a trusted peer's request into environ. false: a Python exception is set.
 [[nodiscard]] bool apply_forwarding(const Gil& gil, PyObject* environ,

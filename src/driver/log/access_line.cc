@@ -199,9 +199,11 @@ void append_addresses(JsonRecord& record, const AccessEntry& e) {
   } else {
     record.text("client.address", e.client);
   }
-  record.plain("network.peer.address", peer.remote_addr);
-  if (!peer.remote_port.empty()) record.raw("network.peer.port", peer.remote_port);
-  record.plain("network.transport", peer.unix_socket ? "unix" : "tcp");
+  const std::string& socket_port = peer.proxy ? peer.proxy->remote_port : peer.remote_port;
+  const bool unix_socket = peer.proxy ? peer.proxy->unix_socket : peer.unix_socket;
+  record.plain("network.peer.address", peer.proxy ? peer.proxy->remote_addr : peer.remote_addr);
+  if (!socket_port.empty()) record.raw("network.peer.port", socket_port);
+  record.plain("network.transport", unix_socket ? "unix" : "tcp");
   record.plain("network.protocol.name", "http");
   record.plain("network.protocol.version",
                e.version.substr(std::min<std::size_t>(e.version.size(), 5)));

@@ -44,8 +44,8 @@ struct CollectedValue {
 
 /// One request. Unknown texts are empty.
 struct AccessEntry {
-  const Peer* peer = nullptr;  // of the socket
-  std::string_view client;     // the address that a trusted peer gave; empty: that of `peer`
+  const Peer* peer = nullptr;
+  std::string_view client;  // the address that a trusted peer gave; empty: that of `peer`
   std::string_view method;
   std::string_view target;  // as received
   std::string_view path;    // of the target

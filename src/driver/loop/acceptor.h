@@ -35,12 +35,21 @@ enum class ListenerOwner : std::uint8_t {
   other,
 };
 
+/// What the connections of a listener begin with.
+enum class FirstBytes : std::uint8_t { request, proxy_header };
+
 struct Listener : EventSource {
-  Listener(int descriptor, std::string name, ListenerOwner kept_by)
-      : EventSource(Kind::listener), fd(descriptor), authority(std::move(name)), owner(kept_by) {}
+  Listener(int descriptor, std::string name, ListenerOwner kept_by,
+           FirstBytes first = FirstBytes::request)
+      : EventSource(Kind::listener),
+        fd(descriptor),
+        authority(std::move(name)),
+        owner(kept_by),
+        first_bytes(first) {}
   int fd;
   std::string authority;  // "127.0.0.1:8000", "unix:PATH"; for messages
   ListenerOwner owner;
+  FirstBytes first_bytes;
   bool in_poller = false;
 };
 
@@ -68,12 +77,14 @@ class Acceptor {
     budget_.descriptors.set_most(descriptors_max);
     const std::size_t configured = loop_.config.connections_max;
     connections_max_ = configured != 0 ? configured : descriptors_max;
+    if (WorkerGauges* const gauges = loop_.gauges()) gauges->connections_max.set(connections_max_);
   }
 
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority, ListenerOwner owner) {
+  void add_listener(int fd, std::string authority, ListenerOwner owner,
+                    FirstBytes first = FirstBytes::request) {
     loop_.sys.own(fd);
-    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority), owner));
+    listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority), owner, first));
   }
 
   /// Start to accept. Errors: those of the poller.
@@ -188,7 +199,7 @@ class Acceptor {
   /// Open a session for a connection from another worker. Takes ownership of the descriptor.
   void adopt(const Lead& lead, int fd) {
     const Result<SocketAddress> peer = loop_.sys.getpeername(fd);
-    open_session(lead, Accepted{fd, peer ? *peer : SocketAddress{}});
+    events_.sync(lead, table_.open(lead, Accepted{fd, peer ? *peer : SocketAddress{}}));
   }
 
   // ---- timers
@@ -236,7 +247,13 @@ class Acceptor {
     if (accepted) {
       // Own listeners pass the option on to their connections. Unix sockets do not have it.
       if (listener.owner == ListenerOwner::other) (void)loop_.sys.set_nodelay(accepted->fd);
-      open_session(lead, *accepted);
+      if (WorkerGauges* const gauges = loop_.gauges()) gauges->accepted.add(1);
+      Session& s = table_.open(lead, *accepted);
+      if (listener.first_bytes == FirstBytes::proxy_header) [[unlikely]] {
+        events_.expect_proxy_header(lead, s, listener.authority);
+      } else {
+        events_.sync(lead, s);
+      }
       return Accepting::took;
     }
     accept_error_ = accepted.error();
@@ -265,10 +282,6 @@ class Acceptor {
       default:
         return Accepting::failed;  // the listener itself failed: the poller would report it forever
     }
-  }
-
-  void open_session(const Lead& lead, const Accepted& accepted) {
-    events_.sync(lead, table_.open(lead, accepted));
   }
 
   /// Select the session to close for a new one: first one that lingers after its last response,

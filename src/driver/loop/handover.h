@@ -7,6 +7,7 @@
 #include "driver/env.h"
 #include "driver/loop/acceptor.h"
 #include "driver/loop/channel.h"
+#include "driver/loop/closing.h"
 #include "driver/loop/loop_base.h"
 #include "driver/loop/session_events.h"
 #include "driver/loop/session_table.h"
@@ -20,9 +21,14 @@ class Handover {
   using Session = driver::Session<E>;
 
   /// All are borrowed.
-  Handover(LoopBase<E>& loop, SessionTable<E>& table, SessionEvents<E>& events,
+  Handover(LoopBase<E>& loop, SessionTable<E>& table, Closing<E>& closing, SessionEvents<E>& events,
            Acceptor<E>& acceptor, Channel<E>& channel) noexcept
-      : loop_(loop), table_(table), events_(events), acceptor_(acceptor), channel_(channel) {}
+      : loop_(loop),
+        table_(table),
+        closing_(closing),
+        events_(events),
+        acceptor_(acceptor),
+        channel_(channel) {}
 
   /// Leave new connections and requests in the kernel, for another worker or until resume().
   void pause(const Lead& lead) {
@@ -45,12 +51,16 @@ class Handover {
   }
 
   /// While paused: transfer as many idle connections as the channel to the supervisor takes now,
-  /// and the others at due().
+  /// and the others at due(). Those that began with a PROXY header are closed.
   void transfer_idle(const Lead& lead) {
     retry_at_ = core::kNever;
     if (!loop_.mode.paused) return;
     const bool all = table_.for_each(lead, [&](Session& s) {
       if (!SessionTable<E>::is_idle(s)) return true;
+      if (s.link.endpoints.proxy) {  // the other worker would not know the client
+        closing_.close(lead, s);
+        return true;
+      }
       table_.unwatch(lead, s);
       if (!channel_.report(Report::transferred, {}, s.link.wire.fd())) return false;
       table_.erase(lead, s);  // without shutdown(): another worker uses the connection
@@ -71,6 +81,7 @@ class Handover {
 
   LoopBase<E>& loop_;
   SessionTable<E>& table_;
+  Closing<E>& closing_;
   SessionEvents<E>& events_;
   Acceptor<E>& acceptor_;
   Channel<E>& channel_;

@@ -22,6 +22,7 @@
 #include "driver/loop/handover.h"
 #include "driver/loop/loop_base.h"
 #include "driver/loop/request_queue.h"
+#include "driver/loop/self_report.h"
 #include "driver/loop/session_events.h"
 #include "driver/loop/session_table.h"
 #include "driver/loop/wakeup.h"
@@ -52,8 +53,9 @@ class Loop {
         events_(base_, table_, closing_, intake_, sender_, ready_),
         requests_(base_, table_, events_, intake_, sender_, ready_),
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
-        handover_(base_, table_, events_, acceptor_, channel_),
-        draining_(base_, table_, closing_, events_, acceptor_, handover_) {}
+        handover_(base_, table_, closing_, events_, acceptor_, channel_),
+        draining_(base_, table_, closing_, events_, acceptor_, handover_),
+        report_(base_, table_, intake_.budget()) {}
   Loop(Loop&&) = delete;
 
   // ---- begin and end
@@ -67,8 +69,9 @@ class Loop {
     return watch(wakeup_fd, wakeup_);
   }
   /// Takes ownership of the descriptor.
-  void add_listener(int fd, std::string authority, ListenerOwner owner) {
-    acceptor_.add_listener(fd, std::move(authority), owner);
+  void add_listener(int fd, std::string authority, ListenerOwner owner,
+                    FirstBytes first = FirstBytes::request) {
+    acceptor_.add_listener(fd, std::move(authority), owner, first);
   }
   /// Takes ownership of the descriptor, which receives orders and sends reports.
   void add_channel(int fd) {
@@ -80,6 +83,7 @@ class Loop {
     if (channel_.fd() >= 0) {
       if (Result<void> added = watch(channel_.fd(), channel_); !added) return added;
     }
+    report_.begin();
     return acceptor_.listen();
   }
   /// Close every descriptor. No other thread may use the loop any more.
@@ -114,6 +118,8 @@ class Loop {
     if (now() >= intake_.warnings_due()) intake_.settle_warnings(now());
     if (now() >= handover_.due()) handover_.transfer_idle(lead);
     if (is_stopping()) draining_.tick(lead);
+    if (now() >= report_.due()) [[unlikely]]
+      report_.report(lead);
     table_.end_turn(lead);
   }
   /// Network output: one send for each session with complete responses.
@@ -125,9 +131,9 @@ class Loop {
   }
   /// How long the leader may wait before a timer is due; kForever if none is set.
   [[nodiscard]] core::Duration patience() noexcept {
-    const core::Instant next =
-        std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
-                  intake_.warnings_due(), acceptor_.due(), handover_.due(), draining_.due()});
+    const core::Instant next = std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
+                                         intake_.warnings_due(), acceptor_.due(), handover_.due(),
+                                         draining_.due(), report_.due()});
     const bool timed =
         queue_due_ != core::kNever || deadlines_due_ != core::kNever || is_stopping();
     return base_.clock.wait_until(next, timed);
@@ -173,6 +179,7 @@ class Loop {
   // ---- stopping
 
   void stop(const Lead& lead, Stop how) {
+    report_.leave(lead);
     draining_.stop(lead, how);
     table_.end_turn(lead);
   }
@@ -278,6 +285,7 @@ class Loop {
   Acceptor<E> acceptor_;
   Handover<E> handover_;
   Draining<E> draining_;
+  SelfReport<E> report_;
   core::Instant queue_due_ = core::kNever;
   core::Instant busy_due_ = core::kNever;
   core::Instant deadlines_due_ = core::kNever;

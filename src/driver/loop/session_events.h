@@ -13,6 +13,7 @@
 #include "driver/loop/closing.h"
 #include "driver/loop/fifo.h"
 #include "driver/loop/loop_base.h"
+#include "driver/loop/proxy_gate.h"
 #include "driver/loop/session_table.h"
 #include "driver/proof.h"
 #include "driver/session/intake.h"
@@ -34,7 +35,13 @@ class SessionEvents {
         closing_(closing),
         intake_(intake),
         sender_(sender),
-        ready_(ready) {}
+        ready_(ready),
+        gate_(loop, table, closing, intake) {}
+
+  /// `s` is new, of a proxy:// listener with this authority. May close it.
+  void expect_proxy_header(const Lead& lead, Session& s, std::string listener) {
+    gate_.expect(lead, s, std::move(listener));
+  }
 
   /// The poller reports `event` for `s`.
   void on_event(const Lead& lead, Session& s, const Event& event) {
@@ -57,7 +64,9 @@ class SessionEvents {
       sync(lead, s);  // a late thread returned it without mail
       return;
     }
-    if (s.link.phase != Phase::open) {
+    if (s.link.phase == Phase::proxy_header) [[unlikely]] {
+      receive_proxy_header(lead, s);
+    } else if (s.link.phase != Phase::open) {
       closing_.discard_input(lead, s);
     } else if (s.stream.withdrawn != Withdrawn::no) {
       closing_.close(lead, s);  // an error or a hang-up before its last response was sent
@@ -82,6 +91,10 @@ class SessionEvents {
                                                std::memory_order_acq_rel);
       }
       look_again(s);  // another thread has it
+      return;
+    }
+    if (s.link.phase == Phase::proxy_header) [[unlikely]] {
+      gate_.on_timer(lead, s);
       return;
     }
     if (s.link.phase != Phase::open) {
@@ -211,10 +224,13 @@ class SessionEvents {
     step(lead, s);  // input that arrived after the request
   }
 
-  /// Close `s` if it is idle and no request has arrived.
+  /// Close `s` if it is idle, or waits for its PROXY header, and no request has arrived.
   void close_if_idle(const Lead& lead, Session& s) {
+    if (s.link.phase == Phase::proxy_header) receive_proxy_header(lead, s);
+    if (!s.link.wire.is_open()) return;
     if (SessionTable<E>::is_idle(s)) receive(lead, s);
-    if (s.link.wire.is_open() && SessionTable<E>::is_idle(s)) closing_.close(lead, s);
+    if (!s.link.wire.is_open()) return;
+    if (SessionTable<E>::is_idle(s) || s.link.phase == Phase::proxy_header) closing_.close(lead, s);
   }
 
   /// `s` is lent, and its outbox waits for the socket to be writable.
@@ -225,6 +241,13 @@ class SessionEvents {
   }
 
  private:
+  void receive_proxy_header(const Lead& lead, Session& s) {
+    const auto rest = gate_.receive(lead, s);
+    if (!rest) return;
+    s.link.machine.receive(*rest);
+    step(lead, s);
+  }
+
   static constexpr std::uint64_t kFlushBytesPerTurn = 1U << 20;
 
   /// Set the timer of `s`, which is lent. A freeze until then would shorten the time that its
@@ -338,6 +361,7 @@ class SessionEvents {
   Intake<E>& intake_;
   Sender<E>& sender_;
   Fifo<Session*>& ready_;
+  ProxyGate<E> gate_;
 };
 
 }  // namespace iotax::driver

@@ -66,6 +66,12 @@ struct PipeEnds {
   int write = -1;
 };
 
+/// What this process uses.
+struct ProcessUse {
+  std::uint64_t resident_bytes = 0;  // 0: unknown
+  core::Duration cpu{};
+};
+
 struct Message {
   std::size_t bytes = 0;  // 0: the other side has closed
   int attached = -1;      // an attached descriptor, owned by the receiver; -1: none
@@ -224,6 +230,7 @@ class Sys {
 
   // ---- the process
   [[nodiscard]] int process_id() noexcept;
+  [[nodiscard]] ProcessUse process_use() noexcept;
   [[nodiscard]] std::optional<std::string> environment(const char* name) noexcept;
   /// For identifiers, not for secrets.
   [[nodiscard]] std::uint64_t random() noexcept;
@@ -291,6 +298,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   requires std::derived_from<decltype(atomic), std::atomic<bool>>;
   { s.set_slice(timeout) } -> std::same_as<Result<void>>;
   { s.process_id() } -> std::same_as<int>;
+  { s.process_use() } -> std::same_as<ProcessUse>;
   { s.environment(name) } -> std::same_as<std::optional<std::string>>;
   { s.random() } -> std::same_as<std::uint64_t>;
 };

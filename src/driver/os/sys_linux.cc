@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 
 #include "driver/os/descriptor_room.h"
@@ -185,6 +186,24 @@ Result<void> Sys::set_slice([[maybe_unused]] core::Duration slice) noexcept {
 #else
   return Errno{ENOTSUP};
 #endif
+}
+
+ProcessUse Sys::process_use() noexcept {
+  ProcessUse use;
+  timespec cpu{};
+  if (::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
+    use.cpu = std::chrono::seconds{cpu.tv_sec} + std::chrono::nanoseconds{cpu.tv_nsec};
+  }
+  const int fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return use;
+  std::array<char, 128> text{};
+  if (::read(fd, text.data(), text.size() - 1) > 0) {
+    unsigned long total = 0, resident = 0;
+    if (std::sscanf(text.data(), "%lu %lu", &total, &resident) == 2)
+      use.resident_bytes = std::uint64_t{resident} * static_cast<std::uint64_t>(::getpagesize());
+  }
+  ::close(fd);
+  return use;
 }
 
 std::uint64_t Sys::random() noexcept {

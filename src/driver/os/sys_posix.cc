@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +119,15 @@ void Sys::futex_wake(const std::atomic<std::uint32_t>& word, unsigned /*waiters*
 }
 
 Result<void> Sys::set_slice(core::Duration /*slice*/) noexcept { return Errno{ENOTSUP}; }
+
+ProcessUse Sys::process_use() noexcept {
+  ProcessUse use;
+  timespec cpu{};
+  if (::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
+    use.cpu = std::chrono::seconds{cpu.tv_sec} + std::chrono::nanoseconds{cpu.tv_nsec};
+  }
+  return use;
+}
 
 std::uint64_t Sys::random() noexcept {
   std::random_device device;

@@ -1,7 +1,7 @@
 // The scoreboard: what the workers of a server are doing, in memory that its other processes read:
-// the requests in progress, and a few numbers. Writing needs no system call, and the memory
-// outlives a killed writer. It decides the layout and how a reader gets a whole text or none; it
-// must not know its readers.
+// the requests in progress, a few numbers, and for the admin listener what they have counted.
+// Writing needs no system call, and the memory outlives a killed writer. It decides the layout and
+// how a reader gets a whole text or none; it must not know its readers.
 //
 // Everything consists of atomic words, initially zero. Each has one writer, unless noted otherwise.
 // Texts use a seqlock without fences (ThreadSanitizer does not support those): a writer releases
@@ -21,6 +21,8 @@
 
 #include "core/check.h"
 #include "core/instant.h"
+#include "driver/counters.h"
+#include "driver/scoreboard/server_entry.h"
 #include "driver/scoreboard/short_text.h"
 
 namespace iotax::driver {
@@ -178,13 +180,15 @@ class Scoreboard {
   [[nodiscard]] static constexpr unsigned calls_of(unsigned threads) noexcept {
     return threads + (threads + 1) / 2;
   }
-  [[nodiscard]] static constexpr std::size_t bytes_of(unsigned slots, unsigned threads) noexcept {
-    return slots * (sizeof(WorkerEntry) + calls_of(threads) * sizeof(CallEntry));
+  /// `counted`: with the entries for the admin listener.
+  [[nodiscard]] static constexpr std::size_t bytes_of(unsigned slots, unsigned threads,
+                                                      bool counted = false) noexcept {
+    return slots * bytes_of_slot(threads, counted) + (counted ? sizeof(ServerEntry) : 0);
   }
 
   /// `memory` has bytes_of() bytes, initially zero, aligned to kAlignment, and is borrowed.
-  Scoreboard(std::byte* memory, unsigned slots, unsigned threads) noexcept
-      : memory_(memory), slots_(slots), threads_(threads) {}
+  Scoreboard(std::byte* memory, unsigned slots, unsigned threads, bool counted = false) noexcept
+      : memory_(memory), slots_(slots), threads_(threads), counted_(counted) {}
 
   [[nodiscard]] std::byte* memory() const noexcept { return memory_; }
   [[nodiscard]] unsigned slots() const noexcept { return slots_; }
@@ -213,21 +217,69 @@ class Scoreboard {
     }
     return false;
   }
-  /// Clear a slot. The caller must know that its worker has exited.
+  /// Clear a slot. The caller must know that its worker has exited. What its threads counted stays,
+  /// so that no counter decreases.
   void clear(unsigned slot) const noexcept {
     worker(slot).clear();
     for (unsigned n = 0; n < calls(); ++n) call(slot, n).clear();
+    if (!counted_) return;
+    CounterWords counts{};
+    add_counters(slot, counts);
+    std::uint64_t ended = 0;
+    for (std::size_t n = 0; n < CounterIndex::kEnds; ++n) ended += counts[CounterIndex::kEnded + n];
+    gauges(slot)->clear(ended);
+  }
+
+  // ---- for the admin listener; null without `counted`
+  [[nodiscard]] bool counted() const noexcept { return counted_; }
+  [[nodiscard]] ServerEntry* server() const noexcept {
+    return counted_ ? at<ServerEntry>(slots_ * bytes_of_slot(threads_, true)) : nullptr;
+  }
+  [[nodiscard]] WorkerRecord* record(unsigned slot) const noexcept {
+    return counted_ ? at<WorkerRecord>(counted_part_of(slot)) : nullptr;
+  }
+  [[nodiscard]] WorkerGauges* gauges(unsigned slot) const noexcept {
+    return counted_ ? at<WorkerGauges>(counted_part_of(slot) + sizeof(WorkerRecord)) : nullptr;
+  }
+  /// `thread`: of an application thread, or calls() for the spare.
+  [[nodiscard]] ThreadCounters* counters(unsigned slot, unsigned thread) const noexcept {
+    IOTAX_CHECK(thread <= calls());
+    return counted_ ? at<ThreadCounters>(counted_part_of(slot) + sizeof(WorkerRecord) +
+                                         sizeof(WorkerGauges) + thread * sizeof(ThreadCounters))
+                    : nullptr;
+  }
+
+  /// Add what all workers of a slot have counted. Only with `counted`.
+  void add_counters(unsigned slot, CounterWords& total) const noexcept {
+    for (unsigned n = 0; n <= calls(); ++n) counters(slot, n)->add_to(total);
   }
 
  private:
+  [[nodiscard]] static constexpr std::size_t bytes_of_slot(unsigned threads,
+                                                           bool counted) noexcept {
+    const std::size_t calls = calls_of(threads);
+    return sizeof(WorkerEntry) + calls * sizeof(CallEntry) +
+           (counted
+                ? sizeof(WorkerRecord) + sizeof(WorkerGauges) + (calls + 1) * sizeof(ThreadCounters)
+                : 0);
+  }
+  template <class T>
+  [[nodiscard]] T* at(std::size_t offset) const noexcept {
+    static_assert(sizeof(T) % kAlignment == 0);
+    return reinterpret_cast<T*>(memory_ + offset);
+  }
   [[nodiscard]] std::byte* start_of(unsigned slot) const noexcept {
     IOTAX_CHECK(slot < slots_);
-    return memory_ + slot * bytes_of(1, threads_);
+    return memory_ + slot * bytes_of_slot(threads_, counted_);
+  }
+  [[nodiscard]] std::size_t counted_part_of(unsigned slot) const noexcept {
+    return static_cast<std::size_t>(start_of(slot) - memory_) + bytes_of_slot(threads_, false);
   }
 
   std::byte* memory_;
   unsigned slots_;
   unsigned threads_;
+  bool counted_;
 };
 
 /// A worker's slot of the scoreboard.
@@ -239,12 +291,14 @@ struct Slot {
 /// A scoreboard for a single process.
 class PrivateScoreboard {
  public:
-  explicit PrivateScoreboard(unsigned threads, unsigned slots = 1)
-      : lines_(std::make_unique<Line[]>(Scoreboard::bytes_of(slots, threads) / sizeof(Line))),
+  explicit PrivateScoreboard(unsigned threads, unsigned slots = 1, bool counted = false)
+      : lines_(
+            std::make_unique<Line[]>(Scoreboard::bytes_of(slots, threads, counted) / sizeof(Line))),
         slots_(slots),
-        threads_(threads) {}
+        threads_(threads),
+        counted_(counted) {}
   [[nodiscard]] Scoreboard scoreboard() const noexcept {
-    return {lines_[0].bytes, slots_, threads_};
+    return {lines_[0].bytes, slots_, threads_, counted_};
   }
 
  private:
@@ -255,6 +309,7 @@ class PrivateScoreboard {
   std::unique_ptr<Line[]> lines_;
   unsigned slots_;
   unsigned threads_;
+  bool counted_;
 };
 
 }  // namespace iotax::driver

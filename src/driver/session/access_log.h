@@ -1,5 +1,6 @@
-// The access log: one line for each request, in whatever way it ends. It collects the facts of a
-// line; it must not know how a line looks, or why a request was rejected.
+// The access log: one line for each request, in whatever way it ends, and the counts of the same
+// requests for the admin listener. It collects the facts of a line; it must not know how a line
+// looks, or why a request was rejected.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include "core/partial_head.h"
 #include "core/trace_context.h"
 #include "driver/config.h"
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/log/access_line.h"
 #include "driver/log/held_entry.h"
@@ -36,6 +38,7 @@ class AccessLog {
         config_(config),
         log_(log),
         process_id_(sys.process_id()),
+        wanted_(config.access_log || config.counts),
         names_traces_(config.log_traces ||
                       (config.access_log && config.access_format.needs_trace())),
         collects_fields_(config.access_log &&
@@ -46,7 +49,7 @@ class AccessLog {
     Stream<E>& stream = s.stream;
     stream.status = 0;
     if (names_traces_) stream.trace.assign(core::trace_parent_of(fields));
-    if (!config_.access_log) return;  // what follows is only for the line
+    if (!wanted_) return;  // what follows is only for the line
     stream.began_at = s.link.machine.head_since();
     stream.called_at = core::kNever;
     stream.request_bytes = stream.response_bytes = 0;
@@ -88,8 +91,9 @@ class AccessLog {
   /// Log a request whose head was not accepted; `line`: what was recognized. By the leader.
   void log_unaccepted(Session& s, const core::PartialLine& line, core::Instant now,
                       bool interrupted) {
-    if (!config_.access_log) return;
-    AccessEntry entry = entry_of(s, now);
+    if (!wanted_) return;
+    AccessEntry entry;
+    set_known(entry, s, now);
     set_line(entry, line);
     set_end(entry, s, interrupted);
     write(entry);
@@ -101,7 +105,8 @@ class AccessLog {
     const Line was = take_line(s);
     if (was == Line::held) return log_held(s, now, true);
     if (was != Line::owed) return;
-    AccessEntry entry = entry_of(s, now);
+    AccessEntry entry;
+    set_known(entry, s, now);
     const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
     set_line(entry, {line.substr(0, space), line.substr(std::min(space + 1, line.size())), {}});
@@ -112,7 +117,7 @@ class AccessLog {
  private:
   /// Who gets something else than `none` must make the line, or hold it.
   [[nodiscard]] Line take_line(Session& s) noexcept {
-    if (!config_.access_log) return Line::none;
+    if (!wanted_) return Line::none;
     return s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
   }
 
@@ -130,21 +135,26 @@ class AccessLog {
     if (was == Line::held) return log_held(s, now, interrupted);
     if (was != Line::owed) return;
     const core::Head& head = s.link.machine.head();
-    AccessEntry entry = entry_of(s, now);
+    AccessEntry entry;
     entry.method = head.method;
-    entry.target = head.target;
-    entry.path = head.path;
-    entry.query = head.query;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.fields = head.fields;
-    entry.collected = s.stream.collected;
+    entry.duration = now - s.stream.ready_at;
     set_end(entry, s, interrupted);
     if (s.stream.called_at != core::kNever) {
       entry.queue = s.stream.called_at - s.stream.ready_at;
       entry.app = now - s.stream.called_at;
       if (!s.stream.server_responds) entry.by = By::app;
     }
-    if (in_call && (config_.access_format.needs_app() || sending(s))) [[unlikely]] {
+    const bool needs_app = config_.access_log && config_.access_format.needs_app();
+    const bool holds = in_call && (needs_app || sending(s));
+    if (!holds && !config_.access_log) return count(entry);
+    set_known(entry, s, now);
+    entry.target = head.target;
+    entry.path = head.path;
+    entry.query = head.query;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.fields = head.fields;
+    entry.collected = s.stream.collected;
+    if (holds) [[unlikely]] {
       if (!s.stream.held) s.stream.held = std::make_unique<HeldEntry>();
       s.stream.held->hold(entry);
       s.stream.held->in_call = true;
@@ -175,8 +185,7 @@ class AccessLog {
   }
 
   /// What is known of every request, and may be read by the leader while `s` is lent.
-  [[nodiscard]] AccessEntry entry_of(const Session& s, core::Instant now) {
-    AccessEntry entry;
+  void set_known(AccessEntry& entry, const Session& s, core::Instant now) const {
     entry.peer = &s.link.endpoints;
     entry.client = s.stream.client;
     entry.duration = now - s.stream.ready_at;
@@ -185,7 +194,6 @@ class AccessLog {
     entry.trace = core::trace_ids(s.stream.trace.view());
     entry.process_id = process_id_;
     entry.worker = config_.worker_number;
-    return entry;
   }
 
   static void set_line(AccessEntry& entry, const core::PartialLine& line) noexcept {
@@ -226,11 +234,31 @@ class AccessLog {
   }
 
   void write(AccessEntry& entry) {
+    count(entry);
+    if (!config_.access_log) return;
     if (config_.access_format.needs_time()) entry.unix_time = sys_.unix_time();
     with_line([&](core::Bytes& line) {
       append_access(line, config_.access_format, entry);
       log_.access(line.text());
     });
+  }
+
+  /// For the admin listener.
+  void count(const AccessEntry& entry) const noexcept {
+    static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
+                  static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
+    if (!config_.counts) return;
+    ThreadCounters* const counters = counters_of_thread;
+    if (counters == nullptr) return;
+    counters->add(CounterIndex::request(static_cast<std::size_t>(entry.by),
+                                        counted_method(entry.method),
+                                        counted_status(entry.status)));
+    counters->add(CounterIndex::kEnded + static_cast<std::size_t>(entry.end));
+    counters->observe(Timed::request, entry.duration);
+    if (entry.queue) counters->observe(Timed::queue, *entry.queue);
+    if (entry.app) counters->observe(Timed::app, *entry.app);
+    if (entry.by == By::server && entry.status >= 400) [[unlikely]]
+      count_rejection(*counters, entry.end == End::app_error ? "app_error" : entry.error);
   }
 
   /// Call f(line) with an empty buffer, which the thread uses again.
@@ -276,6 +304,7 @@ class AccessLog {
   const Config& config_;
   Log& log_;
   const int process_id_;
+  const bool wanted_;
   const bool names_traces_;
   const bool collects_fields_;
 };

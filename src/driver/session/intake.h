@@ -84,7 +84,11 @@ class Intake {
         return progress;
       }
       if (std::holds_alternative<core::HeadEnd>(step)) {
-        begin(s, s.link.machine.head(), now);
+        const std::string_view fault = begin(s, s.link.machine.head(), now);
+        if (!fault.empty()) [[unlikely]] {
+          respond(s, 400, {End::rejected, "malformed"}, fault);
+          return Progress::responded;
+        }
         if (s.stream.streaming) progress = Progress::ready;
       } else if (const auto* data = std::get_if<core::BodyData>(&step)) {
         if (!store(s, data->bytes)) {
@@ -166,6 +170,7 @@ class Intake {
   }
 
   [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
+  [[nodiscard]] const Application& application() const noexcept { return application_; }
 
   /// The connection ends: log the requests that it interrupts, unless they have been logged. By the
   /// leader, who owns `s`.
@@ -186,7 +191,9 @@ class Intake {
     const bool in_body = rejected.in_body_of != core::RequestId::none;
     const std::string text = in_body ? std::string{} : s.link.machine.partial_head();
     if (!in_body) begin_unaccepted(s, text);
-    const std::string rule = core::describe(rejected, limits_);
+    const bool second = rejected.fault == core::Fault::proxy_header && s.link.endpoints.proxy;
+    const std::string rule =
+        second ? "second PROXY protocol header" : core::describe(rejected, limits_);
     warn(s, rejected.status, rule, rejected.offending);
     const core::ServerResponse made = server_response(s, rejected.status, rule);
     responds(s, made, {End::rejected, word_of_rejection(rejected)});
@@ -244,11 +251,15 @@ class Intake {
       text += '"';
     }
     append_request(text, s, offending);
+    warn(text, ids_of(s));
+  }
+  /// Log a WARNING, at most ten per second. `about`: the request in progress.
+  void warn(std::string_view text, const RequestIds& about = {}) {
     const std::lock_guard lock(warnings_mutex_);
     const core::Instant now = sys_.now();
     warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
     warnings_.pass(
-        now, [&](std::string_view line) { log_.server(Level::warning, line, ids_of(s)); }, text);
+        now, [&](std::string_view line) { log_.server(Level::warning, line, about); }, text);
     warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 
@@ -324,7 +335,7 @@ class Intake {
     access_log_.begin(s, origin.fields);
     s.stream.client = origin.fields.empty()
                           ? std::string{}
-                          : application_.client_of(s.link.endpoints, origin.fields);
+                          : application_.client_of(s.link.endpoints, origin.fields).address;
     const core::PartialLine line = core::partial_line(text);
     s.stream.line.assign(line.method);
     if (!line.target.empty()) {
@@ -347,11 +358,16 @@ class Intake {
     return last_id_.insert(kIdPrefixBytes, 1, '1');
   }
 
-  void begin(Session<E>& s, const core::Head& head, core::Instant now) {
+  /// Returns why the request is rejected; empty: it is not.
+  std::string_view begin(Session<E>& s, const core::Head& head, core::Instant now) {
+    std::string_view fault;
     make_id(s, head.request_id);
-    if (head.forwarded || !s.stream.client.empty()) [[unlikely]]
-      s.stream.client =
-          head.forwarded ? application_.client_of(s.link.endpoints, head.fields) : std::string{};
+    if (head.forwarded || !s.stream.client.empty()) [[unlikely]] {
+      ClientOrigin origin;
+      if (head.forwarded) origin = application_.client_of(s.link.endpoints, head.fields);
+      s.stream.client = std::move(origin.address);
+      fault = origin.fault;
+    }
     access_log_.begin(s, head.fields);
     access_log_.accepted(s);
     if (head.target.starts_with('/')) {  // contiguous in the input, up to a query
@@ -372,6 +388,7 @@ class Intake {
     }
     s.stream.ready_at = now;
     if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
+    return fault;
   }
 
   /// The maximum size of one body while nothing else is stored.

@@ -23,6 +23,7 @@
 
 #include "core/check.h"
 #include "core/connection.h"
+#include "core/proxy_header.h"
 #include "driver/application.h"
 #include "driver/env.h"
 #include "driver/log/access_line.h"
@@ -41,11 +42,12 @@ namespace iotax::driver {
 
 enum class Owner : std::uint8_t { loop, lent, surprised };
 
-/// State of a connection after its last response.
+/// State of a connection, after its last response and before its first request.
 enum class Phase : std::uint8_t {
   open,
-  lingering,  // our side is shut down; input is discarded for a bounded time
-  resetting,  // waiting until all output is acknowledged before sending RST
+  lingering,     // our side is shut down; input is discarded for a bounded time
+  resetting,     // waiting until all output is acknowledged before sending RST
+  proxy_header,  // waiting for it; the machine has received nothing
 };
 
 /// Who disconnected a connection.
@@ -125,6 +127,12 @@ class OutboxOnce {
   Atomic<E, Outbox<E>*> outbox_{nullptr};
 };
 
+/// The reader of a connection that has not sent its PROXY header yet.
+struct ExpectedHeader {
+  core::ProxyReader reader;
+  std::string listener;  // its authority, for the log
+};
+
 /// The connection of a session. Belongs to the leader, except for what the thread that runs the
 /// request sends and reads.
 template <Env E>
@@ -137,7 +145,8 @@ struct Link {
   PlainWire<E> wire;  // closed by the loop
   Peer endpoints;
   core::Connection machine;
-  Session<E>* next = nullptr;  // the list of all sessions
+  std::unique_ptr<ExpectedHeader> expected_header;  // Phase::proxy_header
+  Session<E>* next = nullptr;                       // the list of all sessions
   Session<E>* previous = nullptr;
 
   Atomic<E, bool> disconnected{false};  // reset, or the client took nothing for too long
@@ -147,7 +156,7 @@ struct Link {
   bool in_poller = false;
   Interest interest;  // as registered, while in_poller
   Phase phase = Phase::open;
-  core::Instant phase_ends = core::kNever;  // lingering, resetting: the deadline
+  core::Instant phase_ends = core::kNever;  // if it is not open: the deadline
   core::Instant phase_idle = core::kNever;  // lingering: the deadline for input
 
   EarlierOutput earlier_output;

@@ -68,7 +68,10 @@ class AppThreads {
 
   /// Makes more than `config.threads`, as replacements of lost threads.
   AppThreads(WorkerBase<E>& base, BlockingIo<E>& io)
-      : sys_(base.sys), configured_(base.config.threads), present_(base.config.threads) {
+      : sys_(base.sys),
+        gauges_(base.gauges()),
+        configured_(base.config.threads),
+        present_(base.config.threads) {
     const unsigned most = Scoreboard::calls_of(base.config.threads);
     for (unsigned thread = 0; thread < most; ++thread) {
       states_.push_back(
@@ -110,7 +113,7 @@ class AppThreads {
   /// `thread` did not return in time. Returns the number of the thread to start as its replacement;
   /// empty if it is the only one, or if half of them have been replaced.
   [[nodiscard]] std::optional<unsigned> lose(unsigned thread, const Locked& /*locked*/) noexcept {
-    ++lost_;
+    count_lost(1);
     losses_[thread] = Loss::lost;
     if (configured_ == 1 || present_ == size()) return std::nullopt;
     losses_[thread] = Loss::replaced;
@@ -120,17 +123,23 @@ class AppThreads {
   void replacement_failed(unsigned lost, unsigned replacement, const Locked& /*locked*/) noexcept {
     if (losses_[lost] == Loss::replaced) losses_[lost] = Loss::lost;
     losses_[replacement] = Loss::lost;
-    ++lost_;
+    count_lost(1);
   }
   /// A lost thread has returned. False: it has been replaced and may end. Thread 0 stays, since it
   /// runs signal handlers.
   [[nodiscard]] bool come_back(unsigned thread, const Locked& /*locked*/) noexcept {
-    --lost_;
+    count_lost(-1);
     return std::exchange(losses_[thread], Loss::none) != Loss::replaced || thread == 0;
   }
 
  private:
+  void count_lost(int more) noexcept {
+    lost_ += static_cast<unsigned>(more);
+    if (gauges_ != nullptr) gauges_->threads_lost.set(lost_);
+  }
+
   typename E::Sys& sys_;
+  WorkerGauges* const gauges_;  // null: there is no admin listener
   const unsigned configured_;
   std::vector<std::unique_ptr<State>> states_;
   std::vector<Loss> losses_;

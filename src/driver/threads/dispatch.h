@@ -39,7 +39,8 @@ class Dispatch {
         tuning_(base.tuning),
         mutex_(base.mutex),
         loop_(base.loop),
-        threads_(threads) {}
+        threads_(threads),
+        gauges_(base.gauges()) {}
 
   // ---- the queue
 
@@ -164,7 +165,13 @@ class Dispatch {
   }
 
  private:
-  void publish_size() noexcept { queued_.store(queue_.size(), std::memory_order_relaxed); }
+  void publish_size() noexcept {
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+    if (gauges_ == nullptr) return;
+    gauges_->queued.set(queue_.size());
+    gauges_->queue_since.set(
+        queue_.empty() ? 0 : queue_.front()->stream.ready_at.time_since_epoch().count());
+  }
 
   [[nodiscard]] std::string describe_busy(const Locked& locked) {
     std::size_t running = 0;
@@ -194,6 +201,7 @@ class Dispatch {
   StateMutex<E>& mutex_;
   Loop<E>& loop_;
   AppThreads<E>& threads_;
+  WorkerGauges* const gauges_;  // null: there is no admin listener
 
   // Protected by the mutex.
   Fifo<Session*> queue_;        // ready requests for threads without the lead

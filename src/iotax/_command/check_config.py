@@ -60,11 +60,12 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
         with owner.tried():  # a file that exists keeps its owner
             found = [*server_log.check_files(config, only_existing=True)]
         yield from found
-    for address in config.addresses:
+    for address in config.named_addresses:
+        option = "admin" if address is config.admin else "bind"
         if isinstance(address, PassedAddress):
-            yield from _passed_errors(address, settings)
+            yield from _passed_errors(option, address, settings)
         if isinstance(address, UnixAddress):
-            yield from _unwritable_directory("bind", str(address), address.path)
+            yield from _unwritable_directory(option, str(address), address.path)
     if config.pid_file:
         yield from _unwritable_directory("pid_file", config.pid_file, config.pid_file)
 
@@ -88,12 +89,14 @@ def _is_writable(directory: str) -> bool:
     return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
 
 
-def _passed_errors(address: PassedAddress, settings: Settings) -> Iterator[OptionError]:
+def _passed_errors(
+    option: str, address: PassedAddress, settings: Settings
+) -> Iterator[OptionError]:
     for descriptor in descriptors_of(address, settings.passed):
         try:
             take_over(descriptor).close()
         except BindError as error:
-            yield OptionError("bind", str(error), OPTIONS["bind"].example)
+            yield OptionError(option, str(error), OPTIONS[option].example)
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

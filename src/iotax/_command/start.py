@@ -5,12 +5,12 @@ Decides text and order of these lines.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import FrameType
 
 from iotax import _iotax
-from iotax._config.address import PassedAddress, TcpAddress
+from iotax._config.address import Address, PassedAddress, TcpAddress
 from iotax._config.options import Config
 from iotax._config.passed import descriptors_of, unused_sockets
 from iotax._config.sources import Settings
@@ -23,6 +23,7 @@ from iotax._processes.notifier import Notifier
 from iotax._processes.service_thread import ServiceThread
 from iotax._processes.watchdog import Loop
 from iotax._processes.worker_process import OwnHooks, buffer_lines, load, tell_ready
+from iotax._runtime.admin import AdminThread, warn_if_open
 from iotax._runtime.process_exit import ExitGuard, exit_now
 from iotax._runtime.stop_signals import SECOND_SIGNAL_SECONDS, describe_immediate_stop
 from iotax._runtime.worker import Worker
@@ -30,7 +31,7 @@ from iotax._runtime.worker import Worker
 
 def close_unused(settings: Settings) -> None:
     """Close passed sockets that are not served. Call it before this process opens descriptors."""
-    close_all(unused_sockets(settings.passed, settings.config.addresses))
+    close_all(unused_sockets(settings.passed, settings.config.named_addresses))
 
 
 def open_sockets(settings: Settings) -> Listeners:
@@ -46,13 +47,34 @@ def open_sockets(settings: Settings) -> Listeners:
         example=example,
         passed=settings.passed,
     )
-    for address in config.addresses:
-        if isinstance(address, PassedAddress):
-            close_all(descriptors_of(address, settings.passed))
+    _close_passed(settings, config.addresses)
     return listeners
 
 
-def greet(settings: Settings, listeners: Listeners) -> None:
+def open_admin(settings: Settings) -> Listeners:
+    """No listeners without --admin."""
+    config = settings.config
+    if config.admin is None:
+        return Listeners(())
+    listeners = open_listeners(
+        [config.admin],
+        backlog=config.backlog,
+        unix_mode=config.unix_mode,
+        example=lambda address: f"--admin {address}",
+        passed=settings.passed,
+    )
+    _close_passed(settings, [config.admin])
+    return listeners
+
+
+def _close_passed(settings: Settings, addresses: Iterable[Address]) -> None:
+    """The listeners have duplicates."""
+    for address in addresses:
+        if isinstance(address, PassedAddress):
+            close_all(descriptors_of(address, settings.passed))
+
+
+def greet(settings: Settings, listeners: Listeners, admin: Listeners) -> None:
     config = settings.config
     lines = [f"iotax v{_iotax.__version__}", f"Running {config.app}"]
     if settings.file is not None:
@@ -62,11 +84,14 @@ def greet(settings: Settings, listeners: Listeners) -> None:
         here = f"Address: {listener.clickable} (from this machine)"
         if listener.clickable and here not in lines:
             lines.append(here)
+    lines += [f"Admin: {listener.url}" for listener in admin.all]
     if config.reload:
         lines.append("Auto-reload enabled (development mode)")
     terminal.show("\n".join(lines))
     for text in settings.warnings:
         server_log.warning(text)
+    if config.workers:
+        warn_if_open(admin)
     exposed = [listener.url for listener in listeners.all if not listener.is_local]
     if config.reload and exposed:
         server_log.warning(
@@ -94,7 +119,12 @@ class _NotifyingWorker(Worker):
 
 
 def serve_unsupervised(
-    config: Config, listeners: Listeners, notifier: Notifier, *, close: Callable[[], None]
+    config: Config,
+    listeners: Listeners,
+    notifier: Notifier,
+    *,
+    admin: Listeners,
+    close: Callable[[], None],
 ) -> int:
     """Serve in this process. `close` removes what the server has made, and can be called again."""
     buffer_lines()
@@ -111,6 +141,7 @@ def serve_unsupervised(
     operators = signals.WithoutSupervisor(hang_up, service.refuses)
     operators.install()
     service.boots()
+    admin_thread = AdminThread(config, admin, listeners)
     hooks = OwnHooks(config.hooks, 1)
     loaded = load(config, hooks.begin)
     hooks.call_own("worker_ready")
@@ -126,11 +157,16 @@ def serve_unsupervised(
 
     def ready() -> None:
         tell_ready(listeners, config)
+        admin_thread.is_ready()
         urls = [listener.url for listener in listeners.all]
-        loop = Loop("The server", partial(scoreboard.turns, 0), worker.wake) if scoreboard else None
+        loop = None
+        if scoreboard is not None and notifier.watchdog_seconds:
+            loop = Loop("The server", partial(scoreboard.turns, 0), worker.wake)
         service.serves(urls, loop)
 
-    scoreboard = _iotax.Scoreboard(1, config.threads) if notifier.watchdog_seconds else None
+    scoreboard = admin_thread.scoreboard
+    if scoreboard is None and notifier.watchdog_seconds:
+        scoreboard = _iotax.Scoreboard(1, config.threads)
     worker = _NotifyingWorker(
         loaded.application,
         listeners,
@@ -142,6 +178,7 @@ def serve_unsupervised(
     serving.append(worker)
     all_returned = worker.run(process="server", stop_now=stop_now, ready=ready)
     operators.end()
+    admin_thread.end()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_exiting)
     close()

@@ -4,7 +4,7 @@ Does not know sockets: listeners.py opens them, and passed.py those of systemd.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 # Every address of the machine, IPv4 and IPv6, as in nginx and waitress.
@@ -17,8 +17,21 @@ UNIX_PATH_BYTES_MAX = 107
 DESCRIPTOR_DIGITS_MAX = 9
 
 
+# Before any form of address: its connections begin with a PROXY header.
+PROXY_SCHEME = "proxy://"
+
+
 @dataclass(frozen=True)
-class TcpAddress:
+class _Address:
+    proxy: bool = field(default=False, kw_only=True)
+
+    @property
+    def _scheme(self) -> str:
+        return PROXY_SCHEME if self.proxy else ""
+
+
+@dataclass(frozen=True)
+class TcpAddress(_Address):
     """`host`: a name, an address without brackets, or EVERY_HOST. `port`: 0 lets the kernel
     choose."""
 
@@ -26,26 +39,26 @@ class TcpAddress:
     port: int
 
     def __str__(self) -> str:
-        return authority(self.host, self.port)
+        return self._scheme + authority(self.host, self.port)
 
 
 @dataclass(frozen=True)
-class UnixAddress:
+class UnixAddress(_Address):
     path: str
 
     def __str__(self) -> str:
-        return f"unix:{self.path}"
+        return f"{self._scheme}unix:{self.path}"
 
 
 @dataclass(frozen=True)
-class PassedAddress:
+class PassedAddress(_Address):
     """A listening socket with which the process was started. `which`: its descriptor, or a name in
     LISTEN_FDNAMES."""
 
     which: int | str
 
     def __str__(self) -> str:
-        return f"fd://{self.which}"
+        return f"{self._scheme}fd://{self.which}"
 
 
 Address: TypeAlias = TcpAddress | UnixAddress | PassedAddress
@@ -93,10 +106,18 @@ def is_ipv6(text: str) -> bool:
 
 def parse_address(text: str) -> Address:
     """Parse `host:port`, `[v6]:port`, `:port` (every IPv4 address), `*:port` (every address),
-    `unix:PATH`, `fd://N` or `fd://NAME`. The first four may begin with `tcp://`, as in gunicorn.
+    `unix:PATH`, `fd://N` or `fd://NAME`. The first four may begin with `tcp://`, as in gunicorn;
+    each may begin with `proxy://`.
 
     Errors: ValueError whose text continues "VALUE ".
     """
+    if text.startswith(PROXY_SCHEME):
+        behind = text.removeprefix(PROXY_SCHEME)
+        if not behind:
+            raise ValueError("has no address after proxy://")
+        if behind.startswith(PROXY_SCHEME):
+            raise ValueError("has proxy:// twice")
+        return replace(parse_address(behind), proxy=True)
     if text.startswith("fd://"):
         return _parse_passed(text.removeprefix("fd://"))
     text = text.removeprefix("tcp://")

@@ -10,9 +10,17 @@ import ipaddress
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Final
 
 from iotax import _iotax
-from iotax._config.address import Address, parse_address, parse_host
+from iotax._config.address import (
+    Address,
+    PassedAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+    parse_host,
+)
 from iotax._config.toml_values import to_toml
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -410,12 +418,39 @@ class Patterns(ListOf):
         return text.rstrip("/")
 
 
+_ADDRESS_FORMS: Final = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
+
+
 class Binds(ListOf):
     metavar = "ADDR"
-    expected = "host:port, [v6]:port, :port, *:port, unix:PATH, fd://N or fd://NAME"
+    expected = f"{_ADDRESS_FORMS}, each also after proxy://"
 
     def one(self, text: str) -> Address:
         return parse_address(text)
+
+
+class Bind(Kind):
+    """One address, in the forms of --bind without proxy://."""
+
+    metavar = Binds.metavar
+    expected = _ADDRESS_FORMS
+
+    def accept(self, value: object) -> Address:
+        if not isinstance(value, TcpAddress | UnixAddress | PassedAddress):
+            if not isinstance(value, str):
+                raise TypeError(f"not {type(value).__name__}")
+            if not value:
+                raise ValueError("is empty")
+            value = parse_address(value)
+        if value.proxy:
+            raise ValueError("begins with proxy://")
+        return value
+
+    def to_toml(self, value: object) -> str:
+        return "" if value is None else to_toml(str(value))
+
+    def to_json(self, value: object) -> object:
+        return None if value is None else str(value)
 
 
 class Peers(ListOf):

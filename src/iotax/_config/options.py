@@ -16,6 +16,7 @@ from iotax._config.option_types import (
     GIB,
     KIB,
     MIB,
+    Bind,
     Binds,
     Choice,
     Directories,
@@ -63,7 +64,8 @@ class Config:
     bind: tuple[Address, ...] = option(
         (), Binds(split=False), "Address", "127.0.0.1:8001",
         "listen on host:port, [v6]:port, :port, *:port or unix:PATH instead of --host and --port, "
-        "or on a socket that systemd has opened: fd://N or fd://NAME; repeatable",
+        "or on a socket that systemd has opened: fd://N or fd://NAME; proxy:// before any of them: "
+        "connections begin with a PROXY header; repeatable",
         short="-b", until_restart=True,
     )
     unix_mode: int | None = option(
@@ -193,6 +195,12 @@ class Config:
         "", String("the name or number of a group", "GROUP"), "Processes", "www-data",
         "become this group in the same way", shown="unchanged; with --user, the user's",
         for_command_only=True, until_restart=True,
+    )
+
+    admin: Address | None = option(  # noqa: RUF009  an Address is immutable
+        None, Bind(), "Health and metrics", "127.0.0.1:9100",
+        "serve /livez, /readyz, /metrics, /status and a page for people on this address",
+        shown="none", until_restart=True,
     )
 
     reload: bool = option(
@@ -360,10 +368,17 @@ class Config:
         "*", variable_too="FORWARDED_ALLOW_IPS",
     )
     forwarded_headers: tuple[str, ...] = option(
-        ("for", "proto"), Words("for", "proto", "host", "port", "prefix"), "Behind a proxy",
-        "for,proto,host,prefix",
+        ("for", "proto"), Words("for", "proto", "host", "port", "prefix", "forwarded"),
+        "Behind a proxy", "for,proto,host,prefix",
         "X-Forwarded headers of these peers that are trusted, those that the proxy sets itself: "
-        "for, proto, host, port, prefix",
+        "for, proto, host, port, prefix; forwarded: the first three are those of Forwarded"
+        " (RFC 7239) instead",
+    )
+
+    proxy_protocol_from: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"), Peers(split=True), "Behind a proxy", "10.0.0.0/8",
+        "peers of proxy:// listeners that may send a PROXY header, in the forms of"
+        " --forwarded-allow-ips; others are disconnected",
     )
 
     log_level: str = option(
@@ -402,6 +417,11 @@ class Config:
         return self.bind or (TcpAddress(self.host, self.port),)
 
     @property
+    def named_addresses(self) -> tuple[Address, ...]:
+        """`addresses`, and that of the admin listener."""
+        return self.addresses if self.admin is None else (*self.addresses, self.admin)
+
+    @property
     def watches_workers(self) -> bool:
         """Whether the supervisor has to watch workers while requests run."""
         return self.worker_max_rss > 0 or self.slow_request > 0 or self.request_timeout > 0
@@ -410,9 +430,10 @@ class Config:
     def notes(self) -> tuple[str, ...]:
         """Lines to log at the start: consequences of this configuration."""
         if "*" in self.forwarded_allow_ips and "for" in self.forwarded_headers:
+            header = "Forwarded" if "forwarded" in self.forwarded_headers else "X-Forwarded-For"
             return (
                 "Every peer is trusted (--forwarded-allow-ips *): the last address in"
-                " X-Forwarded-For is the client",
+                f" {header} is the client",
             )
         return ()
 
@@ -437,6 +458,7 @@ class Config:
             "request_buffering": not self.no_request_buffering,
             "forwarded_allow_ips": list(self.forwarded_allow_ips),
             "forwarded_headers": list(self.forwarded_headers),
+            "proxy_protocol_from": list(self.proxy_protocol_from),
             "server_name": address.host if known and isinstance(address, TcpAddress) else "",
             "max_requests": self.max_requests and self.max_requests + random.randint(0, jitter),
             "multiprocess": supervised,  # a replacement runs at the same time as the worker
@@ -481,6 +503,7 @@ WORKER_KEYS: Final = (
     "shutdown_delay",
     "forwarded_allow_ips",
     "forwarded_headers",
+    "proxy_protocol_from",
     "server_header",
     "access_log",
     "access_log_format",

@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from iotax._config.address import PassedAddress
+from iotax._config.address import Address, PassedAddress
 from iotax._config.environment import Environment, read_environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.given import Given, Source, nearest, read_value
@@ -44,6 +44,8 @@ _EITHER: Final = (
     ("config", "no_config"),
     ("check_config", "print_config"),
 )
+# What the header Forwarded can give.
+_OF_FORWARDED: Final = frozenset(("for", "proto", "host"))
 
 
 class Settings(NamedTuple):
@@ -201,12 +203,13 @@ def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | N
 def _unused_sockets(settings: Settings) -> list[str]:
     """A warning that names them. Errors: ConfigError if an address names a socket that was not
     passed."""
-    passed, addresses = settings.passed, settings.config.addresses
+    passed, addresses = settings.passed, settings.config.named_addresses
     for address in addresses:
         if isinstance(address, PassedAddress) and not descriptors_of(address, passed):
             known = ", ".join(sorted(set(passed.values()))) or "nothing"
             problem = f'"{address}" names no passed socket; LISTEN_FDNAMES has {known}'
-            raise settings.explained(OptionError("bind", problem, "fd://3"))
+            name = "admin" if address is settings.config.admin else "bind"
+            raise settings.explained(OptionError(name, problem, "fd://3"))
     unused = unused_sockets(passed, addresses)
     named = ", ".join(f"fd://{descriptor} ({name})" for descriptor, name in unused.items())
     return [f"Closing passed sockets that --bind does not name: {named}"] if named else []
@@ -222,9 +225,12 @@ def _given(
     flags, own, common = layers
     file = document.values() if document is not None else {}
     if passed and not any(_is_set(_merged([flags, own, file]).get(name)) for name in _ADDRESS):
-        served = tuple(PassedAddress(descriptor) for descriptor in passed)
-        common = {**common, "bind": Given(served, Source.VARIABLE, LISTEN_FDS)}
-        common.pop("port", None)
+        admin = _merged([flags, own, file]).get("admin")
+        others = unused_sockets(passed, [] if admin is None else [cast("Address", admin.value)])
+        served = tuple(PassedAddress(descriptor) for descriptor in others)
+        if served:
+            common = {**common, "bind": Given(served, Source.VARIABLE, LISTEN_FDS)}
+            common.pop("port", None)
     values = _merged([flags, own, common, file])
     port = values.get("port")
     by_platform = port is not None and port.place == OPTIONS["port"].variable_too
@@ -284,6 +290,13 @@ def _config(given: Mapping[str, Given]) -> Config:
     config = Config(**values)
     if "format" in given and not config.print_config:
         raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
+    _refuse_proxies_without_listener(given, config)
+    if "forwarded" in config.forwarded_headers and not _OF_FORWARDED & {*config.forwarded_headers}:
+        row = OPTIONS["forwarded_headers"]
+        raise ConfigError(
+            f'{given[row.name].spelled(row)}: "forwarded" alone trusts no value; add for, proto or'
+            f" host, e.g. {row.flag} for,proto,forwarded"
+        )
     if config.workers == 0:
         _refuse_what_needs_a_supervisor(given)
     if config.reload and config.preload:
@@ -293,6 +306,17 @@ def _config(given: Mapping[str, Given]) -> Config:
             " again; leave one of them out"
         )
     return config
+
+
+def _refuse_proxies_without_listener(given: Mapping[str, Given], config: Config) -> None:
+    row = OPTIONS["proxy_protocol_from"]
+    named = given.get(row.name)
+    if named is None or named.value == row.default or any(one.proxy for one in config.addresses):
+        return
+    raise ConfigError(
+        f"{named.spelled(row)} belongs to listeners with proxy://; leave it out, or add one, e.g."
+        " --bind proxy://:8000"
+    )
 
 
 def _refuse_what_needs_a_supervisor(given: Mapping[str, Given]) -> None:

@@ -14,6 +14,7 @@ class ServerOptions(TypedDict, total=False):
     bind: str | Sequence[str]
     unix_mode: int | str | None
     backlog: int
+    admin: str | None
     threads: int
     max_connections: int
     max_queued: int
@@ -43,6 +44,7 @@ class ServerOptions(TypedDict, total=False):
     shutdown_delay: float | str
     forwarded_allow_ips: str | Sequence[str]
     forwarded_headers: str | Sequence[str]
+    proxy_protocol_from: str | Sequence[str]
     log_level: str
     access_log: bool
     access_log_format: str | None

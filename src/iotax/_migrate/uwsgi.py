@@ -134,7 +134,7 @@ ROWS: Final[Mapping[str, Row]] = {
         switch=True,
     ),
     "enable-proxy-protocol": without_key(
-        "bind proxy:// reads it, if this version has that", "--enable-proxy-protocol", switch=True
+        "write proxy:// before each address of bind", "--enable-proxy-protocol", switch=True
     ),
     # Processes
     "master": without_key(ALWAYS, "--master", "-M", switch=True),

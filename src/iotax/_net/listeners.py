@@ -11,11 +11,13 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
 
 from iotax._config.address import (
     EVERY_HOST,
+    PROXY_SCHEME,
     UNIX_PATH_BYTES_MAX,
     Address,
     PassedAddress,
@@ -31,7 +33,8 @@ from iotax._net.passed import take_over
 
 class Listener:
     """One listening, non-blocking socket. `label` is its authority ("127.0.0.1:8000") or
-    "unix:PATH". `passed`: another process keeps the socket."""
+    "unix:PATH". `passed`: another process keeps the socket. `proxy`: connections begin with a
+    PROXY header."""
 
     def __init__(
         self,
@@ -41,8 +44,10 @@ class Listener:
         port: int = 0,
         made: os.stat_result | None = None,
         passed: bool = False,
+        proxy: bool = False,
     ) -> None:
-        self.socket, self.label, self.port, self.passed = sock, label, port, passed
+        self.socket, self.label, self.port = sock, label, port
+        self.passed, self.proxy = passed, proxy
         self._made, self._maker = made, os.getpid()
 
     @property
@@ -56,13 +61,16 @@ class Listener:
 
     @property
     def url(self) -> str:
+        if self.proxy:
+            return f"{PROXY_SCHEME}{self.label}"
         return self.label if self.is_unix else f"http://{self.label}"
 
     @property
     def clickable(self) -> str:
         """A URL for a browser on this machine, if `url` does not work there; else ""."""
         host, _, port = self.label.rpartition(":")
-        return f"http://127.0.0.1:{port}" if self.port and host in ("0.0.0.0", "[::]") else ""
+        works = self.port and host in ("0.0.0.0", "[::]") and not self.proxy
+        return f"http://127.0.0.1:{port}" if works else ""
 
     @property
     def is_local(self) -> bool:
@@ -109,6 +117,11 @@ class Listeners:
         self.close()
 
     @property
+    def open_to_others(self) -> list[str]:
+        """The labels of those that other machines can reach."""
+        return [listener.label for listener in self.all if not listener.is_local]
+
+    @property
     def port(self) -> int:
         """The real port of the first TCP listener; 0 if there is none."""
         return next((listener.port for listener in self.all if listener.port), 0)
@@ -120,9 +133,12 @@ class Listeners:
         for note in notes:
             server_log.info(note)
 
-    def descriptors(self) -> list[tuple[int, str, bool]]:
-        """Descriptors with labels for the log: a path that is not valid UTF-8 has \\xNN."""
-        return [(one.socket.fileno(), _printable(one.label), one.passed) for one in self.all]
+    def descriptors(self) -> list[tuple[int, str, bool, bool]]:
+        """The `listeners` of _iotax.Worker; in a label a path that is not valid UTF-8 has
+        \\xNN."""
+        return [
+            (one.socket.fileno(), _printable(one.label), one.passed, one.proxy) for one in self.all
+        ]
 
     def hand_over(self) -> None:
         """Close the descriptors, of which a worker has duplicates. Keep the files of Unix
@@ -188,9 +204,10 @@ def _take_over(address: PassedAddress, passed: Mapping[int, str]) -> Iterator[Li
         name = sock.getsockname()
         if sock.family == socket.AF_UNIX:
             path = os.fsdecode(name).replace("\0", "@", 1)  # of an abstract name (unix(7))
-            yield Listener(sock, f"unix:{path}", passed=True)
+            yield Listener(sock, f"unix:{path}", passed=True, proxy=address.proxy)
         else:
-            yield Listener(sock, authority(name[0], name[1]), port=name[1], passed=True)
+            label = authority(name[0], name[1])
+            yield Listener(sock, label, port=name[1], passed=True, proxy=address.proxy)
 
 
 def _open_tcp(
@@ -219,7 +236,8 @@ def _open_tcp(
                 missing = error
                 continue
             Listeners(found).close()
-            raise _tcp_error(error, TcpAddress(host, port), example) from None
+            raise _tcp_error(error, replace(address, host=host, port=port), example) from None
+        listener.proxy = address.proxy
         found.append(listener)
         port = listener.port
     if not found and missing is not None:
@@ -275,15 +293,15 @@ def _tcp_error(
     error: OSError, address: TcpAddress, example: Callable[[TcpAddress], str]
 ) -> BindError:
     if error.errno == errno.EADDRINUSE:
-        other = TcpAddress(
-            address.host, address.port + 1 if address.port < 65535 else address.port - 1
+        other = replace(
+            address, port=address.port + 1 if address.port < 65535 else address.port - 1
         )
         fix = f"stop the other process or take another port, e.g. {example(other)}"
         text = f"{address} is in use: {fix}"
     elif error.errno in (errno.EACCES, errno.EPERM):
         text = (
             f"{address} is not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE;"
-            f" use a higher port, e.g. {example(TcpAddress(address.host, 8000))}"
+            f" use a higher port, e.g. {example(replace(address, port=8000))}"
         )
     elif error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         fix = "use one of its addresses, e.g. 127.0.0.1, or 0.0.0.0 for all"
@@ -310,7 +328,8 @@ def _open_unix(address: UnixAddress, backlog: int, mode: int | None) -> Listener
         _remove_stale(address)
         sock.setblocking(False)
         sock.bind(address.path)
-        listener = Listener(sock, str(address), made=os.lstat(address.path))
+        made = os.lstat(address.path)
+        listener = Listener(sock, f"unix:{address.path}", made=made, proxy=address.proxy)
         # bind() made it 777 & ~umask. Clients cannot connect before listen(), so this is in time.
         os.chmod(address.path, listener.mode & 0o666 if mode is None else mode)
         sock.listen(backlog)

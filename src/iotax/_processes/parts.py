@@ -24,6 +24,7 @@ from iotax._processes.target import Target
 class Parts:
     settings: LiveSettings
     listeners: Listeners
+    admin: Listeners
     system: System
     signals: SignalQueue
     scoreboard: _iotax.Scoreboard
@@ -53,10 +54,12 @@ def connect(
     read_again: ReadAgain = lambda settings: settings,
     leave_seconds: float = LEAVE_SECONDS,
     notifier: Notifier | None = None,
+    admin: Listeners | None = None,
 ) -> Parts:
     """Draining workers have a slot too, so the scoreboard has two for each possible worker."""
     slots = 2 * target.count_max
-    scoreboard = system.scoreboard(slots, settings.config.threads)
+    admin = admin or Listeners(())
+    scoreboard = system.scoreboard(slots, settings.config.threads, counted=bool(admin.all))
     live = LiveSettings(settings, target, read_again)
     signals = system.signals()
     pool, calls, backoff = Pool(slots), Calls(scoreboard), Backoff()
@@ -80,6 +83,7 @@ def connect(
     return Parts(
         settings=live,
         listeners=listeners,
+        admin=admin,
         system=system,
         signals=signals,
         scoreboard=scoreboard,

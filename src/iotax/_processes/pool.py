@@ -3,6 +3,7 @@
 Decides what is known about each and which of them exist. Must not know how they start or end.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -127,6 +128,8 @@ class Pool:
         self.others: list[Child] = []  # templates, the watcher
         self.hook_processes: dict[int, HookProcess] = {}  # by their process ids
         self.has_served = False  # a worker has become ready at least once
+        self.starts = 0  # of workers
+        self.exits: Counter[Cause] = Counter()
         self._free = list(range(slots))  # a heap
 
     def children(self) -> list[Child]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from iotax._log import server_log
 from iotax._processes import exit_status
+from iotax._processes.admin_process import AdminProcess
 from iotax._processes.child_exit import ChildExits
 from iotax._processes.exit_status import Exit
 from iotax._processes.inbox import Inbox
@@ -29,9 +30,10 @@ class Reaper:
         inbox: Inbox,
         child_exits: ChildExits,
         service: ServiceStatus,
+        admin: AdminProcess,
     ) -> None:
         self._policy, self._inbox = policy, inbox
-        self._child_exits, self._service = child_exits, service
+        self._child_exits, self._service, self._admin = child_exits, service, admin
         self._system, self._pool, self._shutdown = parts.system, parts.pool, parts.shutdown
         self._backoff, self._calls = parts.backoff, parts.calls
         self._oom_kills = self._system.oom_kills()
@@ -42,7 +44,8 @@ class Reaper:
             pid, status = found
             child = self._find(pid)
             if child is None:  # if it is not for a hook, the application started it: adopted
-                self._child_exits.ended(pid, Exit(status))
+                if not self._admin.ended(pid, Exit(status)):
+                    self._child_exits.ended(pid, Exit(status))
                 continue
             self._inbox.read(child)  # its last reports
             child.channel.close()
@@ -54,6 +57,7 @@ class Reaper:
             if isinstance(child, Worker):
                 is_stopping = self._shutdown.stop is not None
                 cause = cause_of_exit(child, before, exited, is_stopping=is_stopping)
+                self._pool.exits[cause] += 1
                 self._child_exits.start(child, cause, exited)
             if not is_expected:
                 self._ended(child, before, exited)

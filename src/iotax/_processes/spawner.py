@@ -46,6 +46,8 @@ class Spawner:
         self._system, self._pool, self._failures, self._queue = system, pool, failures, queue
         self._settings, self._listeners = settings, listeners
         self._scoreboard, self._interactive = scoreboard, interactive
+        # Called in each child: close what else belongs to the supervisor.
+        self.kept_by_supervisor: list[Callable[[], None]] = []
 
     def start_worker(
         self,
@@ -84,6 +86,7 @@ class Spawner:
     def started(self, worker: Worker) -> None:
         """Called when the process id of `worker` is known."""
         self._failures.started()
+        self._pool.starts += 1
         server_log.info(f"Started server process [{worker.pid}]")
 
     def start(self, make: Callable[[WorkerJob], Job]) -> Child | None:
@@ -106,6 +109,11 @@ class Spawner:
     def start_hook(self, job: Job) -> int:
         """Start a process without a channel. Returns its process id. Errors: OSError."""
         return self._system.fork(job.run, lambda: self._become_child(None))
+
+    def start_admin(self, job: Job, ours: Channel, keep: Callable[[], None]) -> int:
+        """Start the process of the admin listener, which does not call `keep`. Returns its process
+        id. Errors: OSError."""
+        return self._system.fork(job.run, lambda: self._become_child(ours, keep))
 
     def _job(self, channel: Channel, slot: int) -> WorkerJob:
         return WorkerJob(
@@ -134,9 +142,12 @@ class Spawner:
             self._failures.cannot_start(error.strerror or str(error))
             return 0
 
-    def _become_child(self, ours: Channel | None) -> None:
-        """Release what belongs to the supervisor, and set the application's environment. A channel
-        with an open copy would not close."""
+    def _become_child(self, ours: Channel | None, keep: Callable[[], None] | None = None) -> None:
+        """Release what belongs to the supervisor except what `keep` would, and set the
+        application's environment. A channel with an open copy would not close."""
         signals.become_child(self._queue)
+        for release in self.kept_by_supervisor:
+            if release != keep:
+                release()
         forking.close_all(ours, *(child.channel for child in self._pool.children()))
         self._settings.environment.apply()

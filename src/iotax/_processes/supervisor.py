@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from iotax._config.sources import Settings
 from iotax._log import server_log
 from iotax._net.listeners import Listeners
+from iotax._processes.admin_process import AdminProcess
 from iotax._processes.child_exit import ChildExits
 from iotax._processes.inbox import Inbox
 from iotax._processes.lifecycle import FOREVER
@@ -45,7 +46,10 @@ class Supervisor:
         self._inbox = Inbox(parts, policy, self._replacer)
         self._child_exits = ChildExits(parts)
         self._service = ServiceStatus(parts)
-        self._reaper = Reaper(parts, policy, self._inbox, self._child_exits, self._service)
+        self._admin = AdminProcess(parts)
+        self._reaper = Reaper(
+            parts, policy, self._inbox, self._child_exits, self._service, self._admin
+        )
 
     def run(self) -> int:
         """Supervise until all processes have exited. Returns the exit code; raises Forked in
@@ -56,6 +60,7 @@ class Supervisor:
             self._act()
             if self._shutdown.exit_code is None:
                 self._wait()
+        self._admin.end()
         self._signals.end()
         return self._shutdown.exit_code
 
@@ -71,10 +76,12 @@ class Supervisor:
         if self._shutdown.stop is not None:
             self._policy.stopping()
             self._shutdown.turn(now)
-            return
-        self._monitor.tick(now)
-        self._policy.tick(now)
-        self._replacer.take_steps()
+        else:
+            self._monitor.tick(now)
+            self._policy.tick(now)
+            self._replacer.take_steps()
+        if self._shutdown.exit_code is None:
+            self._admin.tick(now)
 
     def _wait(self) -> None:
         """Wait for signals, exits and reports, and handle them in this order."""
@@ -93,6 +100,7 @@ class Supervisor:
         yield self._shutdown.due()
         yield from (child.kill_at() for child in self._pool.children())
         yield from self._child_exits.dues()
+        yield from self._admin.dues()
         if self._shutdown.stop is not None:
             return
         if not self._backoff.allows(self._system.now()):
@@ -121,6 +129,7 @@ class Supervisor:
             server_log.reopen()
             for worker in self._pool.workers:
                 worker.channel.send(Order.REOPEN)
+            self._admin.reopen_log()
         elif number == signal.SIGUSR2:
             self._monitor.log_running_calls()
 
@@ -143,6 +152,7 @@ def production_supervisor(
     interactive: bool = False,
     system: System | None = None,
     notifier: Notifier | None = None,
+    admin: Listeners | None = None,
 ) -> Supervisor:
     parts = connect(
         settings,
@@ -152,5 +162,6 @@ def production_supervisor(
         system=system or System(),
         interactive=interactive,
         notifier=notifier,
+        admin=admin,
     )
     return Supervisor(parts, Production(parts))

@@ -35,9 +35,9 @@ class System:
         """Whether the terminal has closed and the server has to stop because of it."""
         return self._terminal.is_gone()
 
-    def scoreboard(self, slots: int, threads: int) -> _iotax.Scoreboard:
+    def scoreboard(self, slots: int, threads: int, *, counted: bool) -> _iotax.Scoreboard:
         """The scoreboard: shared memory in which workers report their activity."""
-        return _iotax.Scoreboard(slots, threads)
+        return _iotax.Scoreboard(slots, threads, counted)
 
     def adopt_orphans(self) -> None:
         """Become the parent of every descendant whose own parent exits."""

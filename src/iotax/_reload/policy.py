@@ -241,6 +241,7 @@ def reloading_supervisor(
     interactive: bool = False,
     system: System | None = None,
     notifier: Notifier | None = None,
+    admin: Listeners | None = None,
 ) -> Supervisor:
     system = system or System()
     generation = Generation(settings.config.workers, system.now())
@@ -253,5 +254,6 @@ def reloading_supervisor(
         interactive=interactive,
         leave_seconds=LEAVE_SECONDS,
         notifier=notifier,
+        admin=admin,
     )
     return Supervisor(parts, Reloading(parts, generation))

@@ -112,6 +112,13 @@ ScriptedExchange::ScriptedExchange(const py::dict& request, py::object events,
         request["peer"].cast<std::tuple<std::string, std::string, std::string, std::string>>();
     peer_ = {remote, remote_port, local, local_port, false};
   }
+  if (const std::string header = text_of(request, "proxy_header", ""); !header.empty()) {
+    core::ProxyReader reader(core::Instant{}, core::Duration::zero());
+    std::size_t used = 0;
+    if (reader.receive(header, used) != core::ProxyReader::Found::header)
+      throw py::value_error(std::string(reason(reader.fault())));
+    driver::take_proxy_header(peer_, std::move(reader.header()));
+  }
   if (request.contains("gone")) gone_call_ = request["gone"];
   if (request.contains("gone_after")) gone_after_ = request["gone_after"].cast<std::uint64_t>();
 }

@@ -157,7 +157,8 @@ bool trusts(const std::vector<std::string>& trusted, const std::string& address)
   return peers.contains_hop(address);
 }
 
-/// What the driver is told of the client of a request from the peer at `address`.
+/// What the driver is told of the client of a request from the peer at `address`; "400 " and a
+/// sentence if the request is rejected.
 std::string client_of(const std::vector<std::string>& trusted, const std::string& address,
                       const std::vector<std::pair<std::string, std::string>>& headers,
                       const std::vector<std::string>& believed) {
@@ -176,7 +177,8 @@ std::string client_of(const std::vector<std::string>& trusted, const std::string
   driver::Peer peer;
   peer.remote_addr = address;
   peer.unix_socket = address.empty();
-  return caller.client_of(peer, fields);
+  const driver::ClientOrigin origin = caller.client_of(peer, fields);
+  return origin.fault.empty() ? origin.address : "400 " + std::string(origin.fault);
 }
 
 }  // namespace

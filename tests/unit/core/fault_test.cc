@@ -43,9 +43,10 @@ const std::vector<Provocation>& provocations() {
   static const std::vector<Provocation> all{
       {Fault::idle_timeout, "", false, seconds{15}},
       {Fault::eof_between, "", true},
-      {Fault::leading_line_end, "\r\n\r\n"},
+      {Fault::leading_line_end, "\r\n\r\nG"},
       {Fault::tls_handshake, "\x16\x03\x01"},
       {Fault::http2_preface, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+      {Fault::proxy_header, "PROXY TCP4 192.0.2.1 192.0.2.2 5555 80\r\n"},
       {Fault::method_form, "GET: / HTTP/1.1\r\n"},
       {Fault::method_unknown, "get / HTTP/1.1\r\n"},
       {Fault::method_refused, "CONNECT h:443 HTTP/1.1\r\n"},
@@ -166,10 +167,24 @@ TEST(Fault, ALoneLineFeedBeforeARequestIsNotASecondEmptyLine) {
     peer.receive(alone);
     EXPECT_EQ(peer.rejected.fault, Fault::line_end) << alone;
   }
-  for (const std::string_view second : {"\r\n\n", "\r\n\r", "\r\n\r\n"}) {
+  for (const std::string_view second : {"\r\n\n", "\r\n\rG", "\r\n\r\n\r", "\r\n\r\nG"}) {
     CorePeer peer;
     peer.receive(second);
     EXPECT_EQ(peer.rejected.fault, Fault::leading_line_end) << second;
+  }
+}
+
+TEST(Fault, ASecondEmptyLineMayBeginAProxyHeader) {
+  CorePeer peer;
+  peer.receive("\r\n\r\n");
+  EXPECT_EQ(peer.rejected.fault, Fault::none) << "undecided";
+  peer.receive({"\0", 1});
+  EXPECT_EQ(peer.rejected.fault, Fault::proxy_header);
+  for (const std::string_view cut : {"\r\n\r", "\r\n\r\n"}) {
+    CorePeer ended;
+    ended.receive(cut);
+    ended.eof();
+    EXPECT_EQ(ended.rejected.fault, Fault::leading_line_end);
   }
 }
 

@@ -259,6 +259,45 @@ struct Ended {
   std::vector<std::string> lines;
 };
 
+TEST(AccessLines, EachLineIsCountedOnce) {
+  using driver::CounterIndex;
+  for (End& end : ends()) {
+    std::ptrdiff_t lines = 0;
+    std::ptrdiff_t errors = 0;
+    for (const bool logged : {true, false}) {
+      SCOPED_TRACE(end.name + (logged ? "" : ", without an access log"));
+      End counted = end;
+      counted.settings = [&](Config& config) {
+        if (end.settings) end.settings(config);
+        config.counts = true;
+        config.access_log = logged;
+      };
+      const Ended ended(counted);
+      driver::CounterWords words{};
+      ended.rig.memory.scoreboard().add_counters(0, words);
+      const auto sum = [&](std::size_t first, std::size_t count) {
+        std::ptrdiff_t total = 0;
+        for (std::size_t n = first; n < first + count; ++n)
+          total += static_cast<std::ptrdiff_t>(words[n]);
+        return total;
+      };
+      if (logged) {
+        const std::vector<std::string>& all = ended.rig.log.access_lines;
+        const std::regex error{R"re(" [45][0-9]{2} [A-Z])re"};
+        lines = static_cast<std::ptrdiff_t>(all.size());
+        errors = std::count_if(all.begin(), all.end(), [&](const std::string& line) {
+          return std::regex_search(line, error);
+        });
+      }
+      EXPECT_EQ(sum(0, CounterIndex::kEnded), lines);
+      EXPECT_EQ(sum(CounterIndex::kEnded, CounterIndex::kEnds), lines);
+      EXPECT_EQ(sum(CounterIndex::histogram(driver::Timed::request), driver::kBuckets.size() + 1),
+                lines);
+      EXPECT_EQ(sum(CounterIndex::kRejected, driver::kRejections.size()), errors);
+    }
+  }
+}
+
 TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
   for (const End& end : ends()) {
     SCOPED_TRACE(end.name);

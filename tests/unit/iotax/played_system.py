@@ -62,6 +62,14 @@ class PlayedScoreboard:
         self.running: dict[int, list[tuple[str, str, float]]] = {}
         self.made_turns = 0
         self.stuck = 0.0
+        self.server: dict[str, Any] = {}  # of the last publish()
+        self.workers: dict[int, tuple[str, int]] = {}  # state and process id of each slot
+
+    def publish(self, **server: Any) -> None:
+        self.server = server
+
+    def publish_worker(self, slot: int, state: str, pid: int, age: float) -> None:
+        self.workers[slot] = (state, pid)
 
     def calls(self, slot: int) -> list[tuple[str, str, float]]:
         return self.running.get(slot, [])
@@ -115,7 +123,7 @@ class PlayedSystem(System):
     def signals(self) -> SignalQueue:
         return cast("SignalQueue", self.queue)
 
-    def scoreboard(self, slots: int, threads: int) -> _iotax.Scoreboard:
+    def scoreboard(self, slots: int, threads: int, *, counted: bool) -> _iotax.Scoreboard:
         return cast("_iotax.Scoreboard", self.played_scoreboard)
 
     def adopt_orphans(self) -> None:
@@ -233,6 +241,7 @@ class World(PlayedSystem):
         self.said: list[str] = []
         self.notifier = PlayedNotifier()
         self.settings_read: Settings | ConfigError | None = None  # what is read the next times
+        self.admin = Listeners(())
         for level in ("info", "warning", "error"):
             monkeypatch.setattr(server_log, level, self.log.append)
         monkeypatch.setattr(terminal, "say", self.said.append)
@@ -258,6 +267,7 @@ class World(PlayedSystem):
             system=self,
             read_again=self._read_again,
             notifier=self.notifier,
+            admin=self.admin,
         )
         self.turn()
         return self

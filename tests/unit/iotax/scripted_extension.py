@@ -33,6 +33,7 @@ def _stand_in() -> types.ModuleType:
         RequestTimeout=type("RequestTimeout", (BaseException,), {}),
         Worker=object,
         Scoreboard=object,
+        Admin=object,
         access_format_fault=lambda _: None,
         open_log=lambda *_, **__: None,
         log=lambda *_: None,

@@ -86,9 +86,12 @@ class FakeApplication final : public driver::Application {
   }
   void end_process(int exit_code) noexcept override { ended_with.push_back(exit_code); }
   [[nodiscard]] bool trusts(const driver::Peer&) const noexcept override { return trusted; }
+  [[nodiscard]] bool may_send_proxy_header(const driver::Peer&) const noexcept override {
+    return sends_proxy_header;
+  }
   /// The last value in X-Forwarded-For, if the peer is trusted and the value is acceptable.
-  [[nodiscard]] std::string client_of(const driver::Peer&,
-                                      std::span<const core::Field> fields) const noexcept override {
+  [[nodiscard]] driver::ClientOrigin client_of(
+      const driver::Peer&, std::span<const core::Field> fields) const noexcept override {
     std::string found;
     for (const core::Field& field : fields) {
       if (core::is_forwarded_for(field.name)) found = field.value;
@@ -96,7 +99,7 @@ class FakeApplication final : public driver::Application {
     const bool is_address = std::all_of(found.begin(), found.end(), [](char c) {
       return (c >= '0' && c <= '9') || c == '.' || c == ':';
     });
-    return trusted && is_address ? found : std::string{};
+    return {trusted && is_address ? found : std::string{}, fields_fault};
   }
 
   /// Respond 200 with `content` and its length.
@@ -116,6 +119,8 @@ class FakeApplication final : public driver::Application {
   }
 
   bool trusted = false;  // every peer
+  bool sends_proxy_header = true;
+  std::string_view fields_fault;  // of requests with forwarding headers
   std::map<std::string, View, std::less<>> views;
   std::vector<Call> calls;
   std::vector<std::string> running;
@@ -140,9 +145,10 @@ class Rig {
   using Worker = driver::BasicWorker<E>;
 
   explicit Rig(driver::Config settings = {}, std::uint64_t seed = 1)
-      : sys(seed), config(std::move(settings)), app(sys) {
+      : sys(seed), config(std::move(settings)), app(sys), memory(config.threads, 1, config.counts) {
     listener = sys.listen();
-    worker = std::make_unique<Worker>(sys, config, app, log);
+    worker = std::make_unique<Worker>(sys, config, app, log, driver::LeadTuning{},
+                                      driver::Slot{memory.scoreboard(), 0});
     if (!worker->open() || !worker->add_listener(listener, "127.0.0.1:8000")) std::abort();
   }
 
@@ -178,6 +184,7 @@ class Rig {
   driver::Config config;
   RecordingLog log;
   FakeApplication app;
+  driver::PrivateScoreboard memory;
   std::unique_ptr<Worker> worker;
   int listener = -1;
 };

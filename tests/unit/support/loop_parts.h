@@ -112,7 +112,7 @@ struct LoopParts {
   driver::SessionEvents<E> events{base, table, closing, intake, sender, ready};
   driver::RequestQueue<E> requests{base, table, events, intake, sender, ready};
   driver::Acceptor<E> acceptor{base, table, closing, events, intake.budget(), ready};
-  driver::Handover<E> handover{base, table, events, acceptor, channel};
+  driver::Handover<E> handover{base, table, closing, events, acceptor, channel};
   driver::Draining<E> draining{base, table, closing, events, acceptor, handover};
 };
 

@@ -397,6 +397,7 @@ class ScriptedSys {
   Result<Thread> start_thread(const char* name, std::function<void()> body);
   Result<void> set_slice(core::Duration slice);
   int process_id() { return 4712; }
+  driver::ProcessUse process_use() { return {64 << 20, scheduler_.now().time_since_epoch() / 4}; }
   std::optional<std::string> environment(const char* name);
   std::uint64_t random() { return scheduler_.draw(UINT64_MAX); }
 

@@ -48,7 +48,7 @@ def test_a_call_is_seen_while_it_runs_and_after_its_process_was_killed() -> None
         child = os.fork()
         if child == 0:
             options = {**OPTIONS, "access_log": False}
-            name = (listener.fileno(), f"127.0.0.1:{port}", False)
+            name = (listener.fileno(), f"127.0.0.1:{port}", False, False)
             _iotax.Worker(app, [name], options, scoreboard=scoreboard, slot=1).run()
             os._exit(1)
     assert ask(port) == b"hello"

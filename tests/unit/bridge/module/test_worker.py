@@ -38,7 +38,7 @@ def serving(app: Any, **options: Any) -> Iterator[tuple[Any, int]]:
         port = listener.getsockname()[1]
         worker = _iotax.Worker(
             app,
-            [(listener.fileno(), f"127.0.0.1:{port}", False)],
+            [(listener.fileno(), f"127.0.0.1:{port}", False, False)],
             {**OPTIONS, "access_log": False, **options},
         )
     threads = [threading.Thread(target=worker.run)]
@@ -96,7 +96,8 @@ def ask(port: int, path: str = "/", connection: socket.socket | None = None) -> 
         ("forwarded_allow_ips", ["10.0.0"], ValueError),
         ("forwarded_headers", "for", TypeError),
         ("forwarded_headers", [1], TypeError),
-        ("forwarded_headers", ["forwarded"], ValueError),
+        ("forwarded_headers", ["by"], ValueError),
+        ("proxy_protocol_from", ["10.0.0"], ValueError),
         ("unheard_of", 1, TypeError),
     ],
 )
@@ -150,7 +151,7 @@ def test_exception_of_a_signal_handler_is_raised_by_run() -> None:
 
     with listening() as listener:
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
+        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False, False)], OPTIONS)
 
     def ask_then_kill(port: int) -> None:
         ask(port)  # run() has started
@@ -197,7 +198,7 @@ listener = socket.create_server(("127.0.0.1", 0))
 listener.setblocking(False)
 port = listener.getsockname()[1]
 options = {**OPTIONS, "graceful_timeout": 0.1}
-worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], options)
+worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False, False)], options)
 listener.close()
 _iotax.open_log(2, 1, level="info", color=False, prefix=False)
 signal.signal(signal.SIGTERM, lambda *_: worker.stop("drain"))
@@ -230,7 +231,7 @@ def test_former_handlers_are_restored() -> None:
         signal.signal(signal.SIGTERM, lambda *_: calls.append("python"))
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
+        worker = _iotax.Worker(hello, [(listener.fileno(), "127.0.0.1:0", False, False)], OPTIONS)
         worker.install_stop_signals("application")
         signal.raise_signal(signal.SIGTERM)
         worker.run()  # has been stopped already, and returns
@@ -263,7 +264,7 @@ def test_forked_process_of_the_application_releases_port_and_signals() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
+        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False, False)], OPTIONS)
         listener.close()
         worker.install_stop_signals("application")
 
@@ -325,7 +326,7 @@ def test_a_forked_child_keeps_the_body_of_its_request_and_nothing_of_other_clien
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False)], OPTIONS)
+        worker = _iotax.Worker(app, [(listener.fileno(), "127.0.0.1:0", False, False)], OPTIONS)
         listener.close()
 
         of_clients = set()  # they are in this process, too

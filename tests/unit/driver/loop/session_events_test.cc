@@ -168,5 +168,23 @@ TEST(SessionEvents, AFreezeIsNoticedWhileUnsentOutputOfALentSessionIsTimed) {
   EXPECT_EQ(parts.base.clock.wait_until(parts.base.clock.now() + 1s, false), 100ms);
 }
 
+TEST(SessionEvents, ARequestWithFieldsAtFaultIsRejectedWithoutACall) {
+  LoopParts parts;
+  parts.app.fields_fault = "its fields contradict each other";
+  auto [client, s] = parts.connect();
+  client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nForwarded: for=a\r\n\r\nhe");
+  parts.turn();
+  EXPECT_TRUE(parts.ready.empty());
+  EXPECT_TRUE(client.received().starts_with("HTTP/1.1 400 ")) << client.received();
+  EXPECT_NE(client.received().find("its fields contradict each other"), std::string::npos);
+  EXPECT_TRUE(client.ended()) << "what follows is not looked at";
+  ASSERT_EQ(parts.log.access_lines.size(), 1U);
+  EXPECT_NE(parts.log.access_lines[0].find("\"POST /a HTTP/1.1\" 400 "), std::string::npos);
+  ASSERT_EQ(parts.log.server_lines.size(), 1U);
+  EXPECT_NE(
+      parts.log.server_lines[0].find(" - 400 its fields contradict each other: \"POST /a\" ("),
+      std::string::npos);
+}
+
 }  // namespace
 }  // namespace iotax

@@ -14,6 +14,7 @@ from iotax import _iotax, cli
 from iotax._command.print_config import as_json, as_toml
 from iotax._config.option import Option
 from iotax._config.option_types import (
+    Bind,
     Binds,
     Choice,
     FieldName,
@@ -85,7 +86,10 @@ def any_value(dice: random.Random, row: Option) -> Any:
     if isinstance(kind, Host):
         return dice.choice(["localhost", "::1", "*", "[::]"])
     if isinstance(kind, Binds):
-        return dice.sample([":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"'], dice.randint(1, 4))
+        addresses = [":1", "unix:/a b", "[::1]:80", "x:0", 'unix:"', "proxy://:2"]
+        return dice.sample(addresses, dice.randint(1, 4))
+    if isinstance(kind, Bind):
+        return dice.choice([":1", "unix:/a b", "[::1]:80"])
     if isinstance(kind, Peers):
         return dice.sample(["unix", "*", "10.0.0.0/8", "::1"], dice.randint(1, 3))
     if isinstance(kind, Files):
@@ -110,6 +114,10 @@ def any_flags(dice: random.Random) -> dict[str, Any]:
     flags[one] = str(dice.randint(1, 9)) if one == "workers" else True
     for name in ("host", "port") if "bind" in flags else ():
         flags.pop(name, None)
+    if "proxy://:2" not in flags.get("bind", ()):
+        flags.pop("proxy_protocol_from", None)
+    if "forwarded" in flags.get("forwarded_headers", ()):  # not alone
+        flags["forwarded_headers"].append("for")
     if "chdir" in flags:  # a directory without env files
         flags.pop("env_file", None)
     return flags
@@ -135,7 +143,8 @@ def test_each_option_is_named_with_value_and_source(project: Path, row: Option) 
     Path("iotax.toml").write_text(
         f"\n{row.key} = {row.kind.to_toml(row.kind.parse(row.example))}\n"
     )
-    settings = from_command({}, {})
+    beside = {"bind": ["proxy://:8000"]} if row.name == "proxy_protocol_from" else {}
+    settings = from_command(beside, {})
     value = row.kind.to_toml(getattr(settings.config, row.name))
     assert f"\n{row.key} = {value}  # iotax.toml:2\n" in as_toml(settings)
     found = json.loads(as_json(settings))["options"][row.key]

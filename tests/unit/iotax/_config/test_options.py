@@ -3,6 +3,7 @@
 import re
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ CONTRACT = {
     "--pid-file": "none",
     "--user": "unchanged",
     "--group": "unchanged; with --user, the user's",
+    "--admin": "none",
     "--reload": "off",
     "--reload-dir": "the current directory",
     "--reload-include": "*.py *.html *.jinja *.jinja2 *.j2",
@@ -81,6 +83,7 @@ CONTRACT = {
     "--queue-timeout": "30 s",
     "--forwarded-allow-ips": "none",
     "--forwarded-headers": "for,proto",
+    "--proxy-protocol-from": "127.0.0.1,::1,unix",
     "--log-level": "info",
     "--access-log": "on",
     "--access-logfile": "-",
@@ -91,6 +94,8 @@ CONTRACT = {
     "--log-format": "text",
     "--request-id-header": "none",
 }
+# Options that are accepted only with another one, and that one.
+BESIDE: dict[str, dict[str, Any]] = {"proxy_protocol_from": {"bind": ["proxy://:8000"]}}
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
 
@@ -121,8 +126,9 @@ def test_names_and_defaults_are_those_that_are_documented() -> None:
 
 @NAMED_OPTION
 def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option) -> None:
-    by_flag = read(typed(row))
-    by_variable, warnings, *_ = from_command({}, {row.variable: row.example})
+    beside = BESIDE.get(row.name, {})
+    by_flag = read([*typed(row), *(f"--{name}={text}" for name, (text,) in beside.items())])
+    by_variable, warnings, *_ = from_command(beside, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
     assert by_flag == by_variable or row.name in ("access_log", "env")
     assert warnings == []
@@ -133,7 +139,7 @@ def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option)
         with pytest.raises(TypeError, match=f"^{row.name} is supported by the command"):
             from_arguments({row.name: argument}, path=True)
     else:
-        assert by_variable == from_arguments({row.name: argument}, path=True)
+        assert by_variable == from_arguments({row.name: argument, **beside}, path=True)
 
 
 @EVERY_OPTION
@@ -250,6 +256,11 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
             ["10.0.0.0/8", "unix", "::1"],
         ),
         ([], "forwarded_headers", ["for", "proto"]),
+        (
+            ["--forwarded-headers", "forwarded", "--forwarded-headers", "for"],
+            "forwarded_headers",
+            ["forwarded", "for"],
+        ),
         (
             ["--forwarded-headers", "Prefix, for", "--forwarded-headers", "host"],
             "forwarded_headers",

@@ -16,11 +16,13 @@ from iotax._config.options import OPTIONS
 from iotax._config.sources import Settings, from_command
 
 OTHERS = {
+    "admin": "unix:/a",
     "bind": ":9000",
     "access_log_format": "json",
     "forwarded_allow_ips": "::1",
     "forwarded_headers": "host",
     "host": "::1",
+    "proxy_protocol_from": "::1",
     "unix_mode": "600",
 }
 # Values of the application's environment are merged: test_environment.py.
@@ -55,6 +57,8 @@ def other(row: Option) -> str:
 
 def settings(project: Path, row: Option, texts: dict[Source, str]) -> Settings:
     flags: dict[str, Any] = {}
+    if row.name == "proxy_protocol_from":
+        flags["bind"] = ["proxy://:8000"]
     environ = {}
     for source, text in texts.items():
         if source is Source.FILE:

@@ -14,6 +14,7 @@ from iotax._config.address import TcpAddress, UnixAddress
 from iotax._config.errors import ConfigError
 from iotax._config.option import Option
 from iotax._config.option_types import (
+    Bind,
     Choice,
     FieldName,
     Flag,
@@ -54,6 +55,7 @@ ACCEPTED: dict[type, set[str]] = {
     String: {"string"},
     Host: {"string"},
     Choice: {"string"},
+    Bind: {"string"},
     FieldName: {"string"},
     LineFormat: {"string"},
     ListOf: {"string"},
@@ -111,9 +113,11 @@ def error(text: str | bytes, name: str = "iotax.toml", **flags: object) -> str:
         ('bind = ":1, unix:/a"', "bind", (TcpAddress("0.0.0.0", 1), UnixAddress("/a"))),
         ('bind = ["unix:/a,b", ":1"]', "bind", (UnixAddress("/a,b"), TcpAddress("0.0.0.0", 1))),
         ("bind = []", "bind", ()),
+        ('admin = ":9100"', "admin", TcpAddress("0.0.0.0", 9100)),
         ('pythonpath = "a,b"', "pythonpath", ("a", "b")),
         ('pythonpath = ["a", "b,c"]', "pythonpath", ("a", "b,c")),
         ('forwarded-headers = ["Proto"]', "forwarded_headers", ("proto",)),
+        ('bind = "proxy://:1"', "bind", (TcpAddress("0.0.0.0", 1, proxy=True),)),
         ('"threads" = 8', "threads", 8),
         ("max-requests-jitter = 0", "max_requests_jitter", 0),
     ],
@@ -144,7 +148,8 @@ def test_other_types_are_refused_with_place_value_expectation_and_example(
     assert f"is not {what}; " in line or f"is {what}; " in line
     assert f"; expected {row.kind.expected_in_toml}, e.g. {row.key} = " in line
     example = line.rpartition(", e.g. ")[2]
-    assert getattr(read(example).config, row.name) is not None
+    beside = {"bind": ["proxy://:8000"]} if row.name == "proxy_protocol_from" else {}
+    assert getattr(read(example, **beside).config, row.name) is not None
 
 
 @pytest.mark.parametrize(
@@ -173,6 +178,7 @@ def test_other_types_are_refused_with_place_value_expectation_and_example(
             " access-log = false",
         ),
         ('bind = ["80"]', 'iotax.toml:1: bind: "80" has no port; expected host:port, [v6]:port'),
+        ('admin = "80"', 'iotax.toml:1: admin: "80" has no port; expected host:port, [v6]:port'),
         ('log-level = "loud"', 'iotax.toml:1: log-level: "loud" is unknown; expected debug, info'),
         ('server-header = "a\\nb"', 'iotax.toml:1: server-header: "a\\nb" contains a control'),
     ],

@@ -203,17 +203,33 @@ def test_hosts_are_read_in_all_usual_forms(host: str, address: str) -> None:
         ({"bind": ["[::1]"]}, '--bind: "[::1]" has no port'),
         ({"bind": ["a:b"]}, '--bind: "a:b" has a port that is not a number from 0 to 65535'),
         ({"bind": ["unix:"]}, '--bind: "unix:" has no path'),
+        ({"bind": ["proxy://"]}, '--bind: "proxy://" has no address after proxy://'),
+        ({"bind": ["proxy://proxy://:1"]}, '"proxy://proxy://:1" has proxy:// twice'),
+        ({"bind": ["proxy://unix:"]}, '"proxy://unix:" has no path'),
+        ({"bind": ["proxy://http://a"]}, '"proxy://http://a" is a URL, not an address'),
+        (
+            {"proxy_protocol_from": ["10.0.0.0/8"], "bind": [":8000"]},
+            "--proxy-protocol-from belongs to listeners with proxy://; leave it out, or add one,"
+            " e.g. --bind proxy://:8000",
+        ),
+        ({"proxy_protocol_from": ["lb"]}, '"lb" is neither an address nor a network'),
         (
             {"forwarded_allow_ips": ["10.0.0.1/8"]},
             '--forwarded-allow-ips: "10.0.0.1/8" has bits set after its prefix, the'
             " network is 10.0.0.0/8",
         ),
         (
-            {"forwarded_headers": ["for,forwarded"]},
-            '--forwarded-headers: "forwarded" is unknown; expected'
-            " for, proto, host, port and prefix, separated by commas, e.g. --forwarded-headers"
-            " for,proto,host,prefix",
+            {"forwarded_headers": ["for,by"]},
+            '--forwarded-headers: "by" is unknown; expected'
+            " for, proto, host, port, prefix and forwarded, separated by commas, e.g."
+            " --forwarded-headers for,proto,host,prefix",
         ),
+        (
+            {"forwarded_headers": ["forwarded"]},
+            '--forwarded-headers: "forwarded" alone trusts no value; add for, proto or host, e.g.'
+            " --forwarded-headers for,proto,forwarded",
+        ),
+        ({"forwarded_headers": ["port,prefix", "forwarded"]}, '"forwarded" alone trusts no value'),
         ({"forwarded_allow_ips": ["nginx"]}, '"nginx" is neither an address nor a network'),
         ({"forwarded_allow_ips": ["fe80::1%eth0"]}, '"fe80::1%eth0" has a zone'),
         (

@@ -47,7 +47,7 @@ def test_a_tcp_listener_accepts_and_is_set_up() -> None:
             accepted, _ = listener.socket.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert found.descriptors() == [(listener.socket.fileno(), listener.label, False)]
+        assert found.descriptors() == [(listener.socket.fileno(), listener.label, False, False)]
 
 
 def test_a_wildcard_has_a_url_with_an_address() -> None:
@@ -228,7 +228,7 @@ def test_unix_mode_is_exact(tmp_path: Path, umask: None) -> None:
 def test_a_path_that_is_not_utf_8_can_be_logged(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     with opened(UnixAddress(path)) as found:
-        ((_, label, _),) = found.descriptors()
+        ((_, label, _, _),) = found.descriptors()
     assert label == f"unix:{tmp_path}/\\xff"
 
 

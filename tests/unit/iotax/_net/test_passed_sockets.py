@@ -36,7 +36,7 @@ def test_tcp_listener_is_served_as_it_is(tcp: socket.socket) -> None:
         assert (listener.label, listener.port) == (f"127.0.0.1:{port}", port)
         assert (listener.url, listener.is_local) == (f"http://127.0.0.1:{port}", True)
         assert not os.get_inheritable(listener.socket.fileno())
-        assert found.descriptors() == [(listener.socket.fileno(), listener.label, True)]
+        assert found.descriptors() == [(listener.socket.fileno(), listener.label, True, False)]
         assert not os.get_blocking(tcp.fileno())
     socket.create_connection(("127.0.0.1", port)).close()
 

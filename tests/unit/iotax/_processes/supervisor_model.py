@@ -16,6 +16,7 @@ import os
 import random
 import select
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -33,8 +34,9 @@ from played_system import PlayedNotifier, PlayedSystem
 from iotax._config.errors import ConfigError
 from iotax._config.sources import Settings, from_command
 from iotax._log import server_log, terminal
-from iotax._net.listeners import Listeners
-from iotax._processes import child_exit, control, replacer
+from iotax._net.listeners import Listener, Listeners
+from iotax._processes import admin_process, child_exit, control, replacer
+from iotax._processes.admin_process import AdminJob
 from iotax._processes.channel import Channel, Message
 from iotax._processes.exit_status import EXIT_LOAD
 from iotax._processes.lifecycle import State
@@ -70,7 +72,8 @@ class Broken(Exception):
 
 
 class Program:
-    """A process of the simulated system: `kind` is "worker", "template", "watcher" or "hook"."""
+    """A process of the simulated system: `kind` is "worker", "template", "watcher", "admin" or
+    "hook"."""
 
     def __init__(self, kind: str, pid: int, channel: Channel, code: int) -> None:
         self.kind, self.pid, self.channel, self.code = kind, pid, channel, code
@@ -135,6 +138,8 @@ class World(PlayedSystem):
             flags["reload"] = "1"
         self.flags = flags
         self.number = int(flags["workers"])
+        self.has_admin = self.dice.random() < 0.3
+        admin = (Listener(socket.socket(), "127.0.0.1:9100", port=9100),) if self.has_admin else ()
         settings = from_command(flags, {})
         self.config = settings.config
         self.workers_set = settings.config.workers
@@ -146,6 +151,7 @@ class World(PlayedSystem):
             system=self,
             read_again=self.read_again,
             notifier=self.notifier,
+            admin=Listeners(admin),
         )
         self.pool, self.target = self.supervisor._pool, self.supervisor._target
         self.orders = CheckedOrders(self)
@@ -165,8 +171,10 @@ class World(PlayedSystem):
             kind = "worker"
         elif isinstance(job, TemplateJob | processes.TemplateJob):
             kind = "template"
+        elif isinstance(job, AdminJob):
+            kind = "admin"
         program = self.add(kind, Channel.from_descriptor(os.dup(job.channel.fileno())), self.code)
-        if kind != "watcher":
+        if kind in ("worker", "template"):
             config = job.config if kind == "worker" else job.worker.config
             program.version = config.limit_body
         if isinstance(job, WorkerJob):
@@ -174,6 +182,8 @@ class World(PlayedSystem):
         if kind == "watcher":
             program.state = "serves"
             program.channel.send(ReloadReport.WATCHING)
+        if kind == "admin":
+            program.state = "serves"
         return program.pid
 
     def starts_hook(self, job: child_exit.ChildExitJob) -> int:
@@ -487,6 +497,9 @@ class World(PlayedSystem):
         slots = [worker.slot for worker in workers] + [*self.pool._free]
         if sorted(slots) != [*range(2 * self.target.count_max)]:
             raise Broken("slots are lost, or used twice")
+        admins = [p for p in self.programs if p.lives and p.kind == "admin"]
+        if len(admins) > self.has_admin:
+            raise Broken(f"{len(admins)} admin processes: {self.picture()}")
         self.most_workers = max(self.most_workers, len(workers))
         if any(worker.number > self.most_workers for worker in workers):
             raise Broken(f"a number is greater than that of workers: {self.picture()}")
@@ -551,6 +564,9 @@ class World(PlayedSystem):
                 raise Broken(f"it does not run code {self.code}: {worker}")
             if worker.version != self.version:
                 raise Broken(f"its settings are {worker.version}, not {self.version}: {worker}")
+        admins = [p for p in self.programs if p.lives and p.kind == "admin"]
+        if len(admins) != self.has_admin:
+            raise Broken(f"admin processes at rest: {admins}")
         others = [p for p in self.programs if p.lives and p.kind == "template"]
         if len(others) != (1 if self.preload else 0) and not self.reload:
             raise Broken(f"templates at rest: {others}")
@@ -589,6 +605,7 @@ class World(PlayedSystem):
             program.channel.close()
         for child in self.pool.children():
             child.channel.close()
+        self.supervisor._admin._release()
 
 
 def is_urgent(worker: Worker) -> bool:
@@ -664,7 +681,7 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
     former = [
         (module, name, getattr(module, name)) for module, name in [*logged, (server_log, "reopen")]
     ]
-    ready = replacer.tell_ready
+    ready, stamp = replacer.tell_ready, admin_process.STAMP_SECONDS
     world: World | None = None
 
     def line(text: str) -> None:
@@ -677,6 +694,7 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
             setattr(module, name, line)
         server_log.reopen = lambda: None
         replacer.tell_ready = lambda *_: line("tell ready")
+        admin_process.STAMP_SECONDS = 3600.0  # type: ignore[misc]  # otherwise it never rests
         world = World(seed, reload=reload, tell=tell)
         tell(f"seed {seed}: {world.flags}")
         world.check_end(world.supervisor.run())
@@ -684,6 +702,7 @@ def run(seed: int, *, reload: bool = False, tell: Callable[[str], None] = lambda
         for module, name, function in former:
             setattr(module, name, function)
         replacer.tell_ready = ready
+        admin_process.STAMP_SECONDS = stamp  # type: ignore[misc]
         if world is not None:
             world.close()
 

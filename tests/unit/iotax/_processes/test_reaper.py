@@ -5,6 +5,7 @@ import signal
 import pytest
 from played_system import PlayedPolicy, World
 
+from iotax._processes.admin_process import AdminProcess
 from iotax._processes.child_exit import ChildExits
 from iotax._processes.exit_status import Exit
 from iotax._processes.inbox import Inbox
@@ -30,7 +31,9 @@ def policy(parts: Parts) -> PlayedPolicy:
 @pytest.fixture
 def reaper(parts: Parts, policy: PlayedPolicy) -> Reaper:
     inbox = Inbox(parts, policy, Replacer(parts, policy))
-    return Reaper(parts, policy, inbox, ChildExits(parts), ServiceStatus(parts))
+    return Reaper(
+        parts, policy, inbox, ChildExits(parts), ServiceStatus(parts), AdminProcess(parts)
+    )
 
 
 def started(parts: Parts, *, ready: bool) -> Worker:

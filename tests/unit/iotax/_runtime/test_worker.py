@@ -157,7 +157,7 @@ def test_the_exit_guard_ends_a_process_that_does_not_end(
     source = f"""
 import atexit, sys, threading, types
 extension = types.ModuleType("iotax._iotax")
-vars(extension).update(__version__="0", Worker=0, Scoreboard=object)
+vars(extension).update(__version__="0", Worker=0, Scoreboard=object, Admin=object)
 vars(extension).update(ClientDisconnected=0, BodyTimedOut=0, BodyMalformed=0, RequestTimeout=0)
 extension.log = lambda level, text: print(level, text, flush=True)
 extension.flush_log = lambda _: True

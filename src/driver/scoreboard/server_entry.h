@@ -1,0 +1,89 @@
+// What the scoreboard says for the admin listener beside the calls: of the server and of each
+// worker. All words start at zero. It decides who writes which word; it must not know its readers.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/instant.h"
+
+namespace iotax::driver {
+
+/// State of a worker as its supervisor knows it. `none`: the slot is free.
+enum class WorkerState : std::uint8_t { none, booting, ready, draining };
+
+/// Why workers have exited: the words of the hook child_exit.
+inline constexpr std::array<std::string_view, 11> kExitCauses{
+    "stop",  "reload", "max_requests", "lifetime", "memory", "threads_lost",
+    "stuck", "crash",  "oom",          "boot",     "other"};
+
+/// Words with a single writer, read by any process.
+template <class T>
+class SharedWord {
+ public:
+  void set(T value) noexcept { word_.store(value, std::memory_order_relaxed); }
+  void add(T more) noexcept { set(get() + more); }
+  [[nodiscard]] T get() const noexcept { return word_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<T> word_;
+};
+
+/// Written by the supervisor, or by the process itself if it has none.
+struct alignas(64) ServerEntry {
+  SharedWord<std::int64_t> stamp;    // monotonic clock, nanoseconds; 0: there is no supervisor
+  SharedWord<std::int64_t> started;  // since 1970, nanoseconds
+  SharedWord<std::uint64_t> process_id;
+  SharedWord<std::uint64_t> workers_wanted;
+  SharedWord<std::uint64_t> slots_used;  // this many slots, from the first, may have had a worker
+  SharedWord<std::uint64_t> starts;
+  SharedWord<std::uint64_t> has_served;  // a worker has been ready
+  SharedWord<std::uint64_t> stopping;
+  std::array<SharedWord<std::uint64_t>, kExitCauses.size()> exits;
+};
+
+/// What the supervisor knows of the worker of a slot. Written by the supervisor.
+struct alignas(64) WorkerRecord {
+  SharedWord<std::uint64_t> state;  // WorkerState
+  SharedWord<std::uint64_t> process_id;
+  SharedWord<std::int64_t> started;  // since 1970, nanoseconds
+};
+
+/// Written by the leader of a worker; queue and lost threads by the holder of its mutex.
+struct alignas(64) WorkerGauges {
+  SharedWord<std::int64_t> stamp;  // of the last turn, at least once a second; 0: none yet
+  SharedWord<std::uint64_t> leaving;
+  SharedWord<std::uint64_t> connections;
+  SharedWord<std::uint64_t> connections_max;
+  SharedWord<std::uint64_t> queued;
+  SharedWord<std::int64_t> queue_since;  // on the worker's clock; 0: nothing waits
+  SharedWord<std::uint64_t> queued_max;
+  SharedWord<std::uint64_t> threads_lost;
+  SharedWord<std::uint64_t> spool_bytes;
+  SharedWord<std::uint64_t> resident_bytes;
+  // These continue with the next worker of the slot.
+  SharedWord<std::uint64_t> accepted;
+  SharedWord<std::uint64_t> cpu_nanoseconds;
+
+  SharedWord<std::uint64_t> ended_before;  // requests of earlier workers of the slot
+
+  /// Another worker gets the slot, in which `ended` requests have ended so far.
+  void clear(std::uint64_t ended) noexcept {
+    ended_before.set(ended);
+    stamp.set(0);
+    leaving.set(0);
+    connections.set(0);
+    connections_max.set(0);
+    queued.set(0);
+    queue_since.set(0);
+    queued_max.set(0);
+    threads_lost.set(0);
+    spool_bytes.set(0);
+    resident_bytes.set(0);
+  }
+};
+
+}  // namespace iotax::driver
