@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from iotax._app import working_directory
 from iotax._app.importer import load
 from iotax._app.load_error import LoadError
 from iotax._app.working_directory import WorkingDirectory, prepare
