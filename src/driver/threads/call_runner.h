@@ -122,16 +122,16 @@ class CallRunner {
 
  private:
   /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that
-  /// this worker has run --max-requests.
+  /// this worker has run --max-requests. If a report cannot be sent, the next call repeats it.
   void report_call() {
-    if (config_.tells_when_busy && entry_.wants_watching()) {
-      (void)loop_.channel().report(Report::busy);
-    }
+    if (config_.tells_when_busy && entry_.wants_watching() && !loop_.channel().report(Report::busy))
+      entry_.watch(false);
     if (config_.requests_max == 0) return;
     const std::uint64_t count = requests() + running();
     if (count < config_.requests_max) return;
     if (share_done_.exchange(true, std::memory_order_relaxed)) return;
-    (void)loop_.channel().report(Report::max_requests, std::to_string(count));
+    if (!loop_.channel().report(Report::max_requests, std::to_string(count)))
+      share_done_.store(false, std::memory_order_relaxed);
   }
 
   /// Without the lead.

@@ -350,5 +350,22 @@ TEST(CallRunner, AReportThatCannotBeSentDoesNotDelayTheCall) {
   EXPECT_EQ(waiting.status(), "HTTP/1.1 200");
 }
 
+TEST(CallRunner, AReportThatCannotBeSentIsRepeatedByTheNextCall) {
+  driver::Config config = two_threads();
+  config.requests_max = 1;
+  config.tells_when_busy = true;
+  Waiting waiting(config, ThreadParts::Supervised::yes);
+  const std::vector<support::scripted::Channel::Message>& reports =
+      waiting.sys.channel_of(waiting.channel).from_worker;
+  waiting.sys.fail("send_message", 1, EAGAIN, 2);
+  EXPECT_TRUE(waiting.run());
+  EXPECT_TRUE(reports.empty());
+  waiting.next();
+  EXPECT_TRUE(waiting.run());
+  ASSERT_EQ(reports.size(), 2U);
+  EXPECT_EQ(reports[0].text, "busy");
+  EXPECT_EQ(reports[1].text, "max_requests 2");
+}
+
 }  // namespace
 }  // namespace iotax
