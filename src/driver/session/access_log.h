@@ -92,8 +92,7 @@ class AccessLog {
   void log_unaccepted(Session& s, const core::PartialLine& line, core::Instant now,
                       bool interrupted) {
     if (!wanted_) return;
-    AccessEntry entry;
-    set_known(entry, s, now);
+    AccessEntry entry = entry_of(s, now);
     set_line(entry, line);
     set_end(entry, s, interrupted);
     write(entry);
@@ -105,8 +104,7 @@ class AccessLog {
     const Line was = take_line(s);
     if (was == Line::held) return log_held(s, now, true);
     if (was != Line::owed) return;
-    AccessEntry entry;
-    set_known(entry, s, now);
+    AccessEntry entry = entry_of(s, now);
     const std::string_view line = s.stream.line.view();  // the head may become invalid at any time
     const std::size_t space = std::min(line.find(' '), line.size());
     set_line(entry, {line.substr(0, space), line.substr(std::min(space + 1, line.size())), {}});
@@ -135,9 +133,18 @@ class AccessLog {
     if (was == Line::held) return log_held(s, now, interrupted);
     if (was != Line::owed) return;
     const core::Head& head = s.link.machine.head();
-    AccessEntry entry;
+    if (!config_.access_log && !interrupted && !sending(s) &&
+        !s.link.disconnected.load(std::memory_order_relaxed)) {
+      return count_complete(s, head.method, now);
+    }
+    AccessEntry entry = entry_of(s, now);
     entry.method = head.method;
-    entry.duration = now - s.stream.ready_at;
+    entry.target = head.target;
+    entry.path = head.path;
+    entry.query = head.query;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.fields = head.fields;
+    entry.collected = s.stream.collected;
     set_end(entry, s, interrupted);
     if (s.stream.called_at != core::kNever) {
       entry.queue = s.stream.called_at - s.stream.ready_at;
@@ -145,16 +152,7 @@ class AccessLog {
       if (!s.stream.server_responds) entry.by = By::app;
     }
     const bool needs_app = config_.access_log && config_.access_format.needs_app();
-    const bool holds = in_call && (needs_app || sending(s));
-    if (!holds && !config_.access_log) return count(entry);
-    set_known(entry, s, now);
-    entry.target = head.target;
-    entry.path = head.path;
-    entry.query = head.query;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.fields = head.fields;
-    entry.collected = s.stream.collected;
-    if (holds) [[unlikely]] {
+    if (in_call && (needs_app || sending(s))) [[unlikely]] {
       if (!s.stream.held) s.stream.held = std::make_unique<HeldEntry>();
       s.stream.held->hold(entry);
       s.stream.held->in_call = true;
@@ -185,7 +183,8 @@ class AccessLog {
   }
 
   /// What is known of every request, and may be read by the leader while `s` is lent.
-  void set_known(AccessEntry& entry, const Session& s, core::Instant now) const {
+  [[nodiscard]] AccessEntry entry_of(const Session& s, core::Instant now) const {
+    AccessEntry entry;
     entry.peer = &s.link.endpoints;
     entry.client = s.stream.client;
     entry.duration = now - s.stream.ready_at;
@@ -194,6 +193,7 @@ class AccessLog {
     entry.trace = core::trace_ids(s.stream.trace.view());
     entry.process_id = process_id_;
     entry.worker = config_.worker_number;
+    return entry;
   }
 
   static void set_line(AccessEntry& entry, const core::PartialLine& line) noexcept {
@@ -243,22 +243,38 @@ class AccessLog {
     });
   }
 
-  /// For the admin listener.
+  /// Count a request for the admin listener.
   void count(const AccessEntry& entry) const noexcept {
-    static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
-                  static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
-    if (!config_.counts) return;
     ThreadCounters* const counters = counters_of_thread;
-    if (counters == nullptr) return;
-    counters->add(CounterIndex::request(static_cast<std::size_t>(entry.by),
-                                        counted_method(entry.method),
-                                        counted_status(entry.status)));
-    counters->add(CounterIndex::kEnded + static_cast<std::size_t>(entry.end));
+    if (!config_.counts || counters == nullptr) return;
+    count_end(*counters, entry.by, entry.method, entry.status, entry.end, entry.error);
     counters->observe(Timed::request, entry.duration);
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);
     if (entry.app) counters->observe(Timed::app, *entry.app);
-    if (entry.by == By::server && entry.status >= 400) [[unlikely]]
-      count_rejection(*counters, entry.end == End::app_error ? "app_error" : entry.error);
+  }
+  /// The same, without an entry, for a request whose response has been sent.
+  static void count_complete(const Session& s, std::string_view method,
+                             core::Instant now) noexcept {
+    ThreadCounters* const counters = counters_of_thread;
+    if (counters == nullptr) return;
+    const Stream<E>& stream = s.stream;
+    const bool called = stream.called_at != core::kNever;
+    const By by = called && !stream.server_responds ? By::app : By::server;
+    count_end(*counters, by, method, stream.status, stream.end, stream.error.view());
+    counters->observe(Timed::request, now - stream.ready_at);
+    if (!called) return;
+    counters->observe(Timed::queue, stream.called_at - stream.ready_at);
+    counters->observe(Timed::app, now - stream.called_at);
+  }
+  static void count_end(ThreadCounters& counters, By by, std::string_view method, int status,
+                        End end, std::string_view error) noexcept {
+    static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
+                  static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
+    counters.add(CounterIndex::request(static_cast<std::size_t>(by), counted_method(method),
+                                       counted_status(status)));
+    counters.add(CounterIndex::kEnded + static_cast<std::size_t>(end));
+    if (by == By::server && status >= 400) [[unlikely]]
+      count_rejection(counters, end == End::app_error ? "app_error" : error);
   }
 
   /// Call f(line) with an empty buffer, which the thread uses again.
