@@ -44,7 +44,13 @@ class AccessLog {
         collects_fields_(config.access_log &&
                          config.access_format.collects(Collected::From::response)) {}
 
-  /// A request of `s` begins; `fields`: what is known of its head. By the leader.
+  /// Another request of `s` begins. Log the one before it if its line is held: its client has left,
+  /// so the response will not be sent. By the leader.
+  void end_held(Session& s) {
+    if (s.stream.log_line.load(std::memory_order_relaxed) == Line::held) [[unlikely]]
+      log_interrupted(s, sys_.now());
+  }
+  /// A request of `s` begins, after end_held(); `fields`: what is known of its head. By the leader.
   void begin(Session& s, std::span<const core::Field> fields) {
     Stream<E>& stream = s.stream;
     stream.status = 0;

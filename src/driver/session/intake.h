@@ -331,6 +331,7 @@ class Intake {
   void begin_unaccepted(Session<E>& s, std::string_view text) {
     core::PartialOrigin origin;
     if (!text.empty()) origin = core::partial_origin(text);
+    access_log_.end_held(s);
     make_id(s, origin.request_id);
     access_log_.begin(s, origin.fields);
     s.stream.client = origin.fields.empty()
@@ -361,6 +362,7 @@ class Intake {
   /// Returns why the request is rejected; empty: it is not.
   std::string_view begin(Session<E>& s, const core::Head& head, core::Instant now) {
     std::string_view fault;
+    access_log_.end_held(s);
     make_id(s, head.request_id);
     if (head.forwarded || !s.stream.client.empty()) [[unlikely]] {
       ClientOrigin origin;

@@ -685,6 +685,28 @@ TEST(AccessLines, WaitUntilTheResponseIsSent) {
   }
 }
 
+/// The request that the client sent before it left is read, and called.
+TEST(AccessLines, AResponseThatWasNotSentIsLoggedIfAnotherRequestBegins) {
+  static const std::string kBig(100'000, 'x');
+  WatchedRig<> rig(json_lines());
+  rig.app.views["/big"] = [](Exchange& e) { FakeApplication::answer(e, kBig); };
+  ScriptedClient client = rig.connect();
+  client.read_by_hand(1000);
+  client.send(WatchedRig<>::request("/big"));
+  rig.sys.after(400ms, [&] {
+    client.send(WatchedRig<>::request("/next"));
+    client.close();
+  });
+  rig.stop_after(20s);
+  rig.run();
+  const std::vector<std::string>& lines = rig.log.access_lines;
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(value(lines[0], "url.path"), "/big");
+  EXPECT_EQ(value(lines[0], "iotax.end"), "client_gone");
+  EXPECT_EQ(value(lines[1], "url.path"), "/next");
+  EXPECT_NE(value(lines[0], "iotax.request_id"), value(lines[1], "iotax.request_id"));
+}
+
 TEST(AccessLines, ShowFieldsOfBothHeads) {
   Config config;
   config.access_format = std::get<driver::AccessFormat>(driver::AccessFormat::compile(
