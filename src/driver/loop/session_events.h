@@ -39,7 +39,7 @@ class SessionEvents {
         gate_(loop, table, closing, intake) {}
 
   /// `s` is new, of a proxy:// listener with this authority. May close it.
-  void expect_proxy_header(const Lead& lead, Session& s, std::string listener) {
+  [[gnu::cold]] void expect_proxy_header(const Lead& lead, Session& s, std::string listener) {
     gate_.expect(lead, s, std::move(listener));
   }
 
@@ -64,10 +64,12 @@ class SessionEvents {
       sync(lead, s);  // a late thread returned it without mail
       return;
     }
-    if (s.link.phase == Phase::proxy_header) [[unlikely]] {
-      receive_proxy_header(lead, s);
-    } else if (s.link.phase != Phase::open) {
-      closing_.discard_input(lead, s);
+    if (s.link.phase != Phase::open) {
+      if (s.link.phase == Phase::proxy_header) {
+        receive_proxy_header(lead, s);
+      } else {
+        closing_.discard_input(lead, s);
+      }
     } else if (s.stream.withdrawn != Withdrawn::no) {
       closing_.close(lead, s);  // an error or a hang-up before its last response was sent
     } else {
@@ -93,12 +95,12 @@ class SessionEvents {
       look_again(s);  // another thread has it
       return;
     }
-    if (s.link.phase == Phase::proxy_header) [[unlikely]] {
-      gate_.on_timer(lead, s);
-      return;
-    }
     if (s.link.phase != Phase::open) {
-      closing_.on_timer(lead, s);
+      if (s.link.phase == Phase::proxy_header) {
+        gate_.on_timer(lead, s);
+      } else {
+        closing_.on_timer(lead, s);
+      }
       return;
     }
     if (is_paused(s)) {
@@ -241,7 +243,7 @@ class SessionEvents {
   }
 
  private:
-  void receive_proxy_header(const Lead& lead, Session& s) {
+  [[gnu::cold]] void receive_proxy_header(const Lead& lead, Session& s) {
     const auto rest = gate_.receive(lead, s);
     if (!rest) return;
     s.link.machine.receive(*rest);
