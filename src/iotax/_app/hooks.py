@@ -77,6 +77,4 @@ class Hooks:
 
     def _error(self, tried: str, problem: str, fix: str, trace: str = "") -> LoadError:
         where = getattr(self._module, "__file__", None) or self._name
-        error = LoadError(self._name, tried, where, problem, fix, trace)
-        error.what = _WHAT
-        return error
+        return LoadError(self._name, tried, where, problem, fix, trace, _WHAT)

@@ -13,14 +13,22 @@ from iotax._app.target import Target
 
 
 class LoadError(Exception):
-    """The application cannot be loaded. The message says what was tried and what to do."""
+    """The application, or the module that `what` names, cannot be loaded. The message says what was
+    tried and what to do."""
 
     def __init__(
-        self, target: str, tried: str, where: str, problem: str, fix: str, trace: str = ""
+        self,
+        target: str,
+        tried: str,
+        where: str,
+        problem: str,
+        fix: str,
+        trace: str = "",
+        what: str = "application",
     ) -> None:
         self.target, self.tried, self.where = target, tried, where
         self.problem, self.fix, self.trace = problem, fix, trace
-        self.what = "application"
+        self.what = what
         super().__init__(target, problem)
 
     def __str__(self) -> str:

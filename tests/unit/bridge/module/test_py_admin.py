@@ -23,7 +23,7 @@ def listener() -> Iterator[socket.socket]:
 def admin_of(scoreboard: _iotax.Scoreboard, listener: socket.socket) -> _iotax.Admin:
     return _iotax.Admin(
         scoreboard,
-        [(listener.fileno(), "127.0.0.1:1", False)],
+        [(listener.fileno(), "127.0.0.1:1", False, False)],
         python="3.99",
         urls=["http://a"],
         shows_requests=True,
@@ -38,7 +38,7 @@ def get(listener: socket.socket, path: str) -> str:
         return str(response.read().decode())
 
 
-def test_it_serves_what_was_published(listener: socket.socket) -> None:
+def test_admin_serves_what_was_published(listener: socket.socket) -> None:
     scoreboard = _iotax.Scoreboard(4, 2, counted=True)
     exits = list(range(len(Cause)))
     scoreboard.publish_worker(2, "ready", 4711, 60.0)
