@@ -62,7 +62,7 @@ class ScriptedWorker:
     def __init__(
         self,
         application: Callable[..., Any],
-        listeners: Sequence[tuple[int, str, bool]],
+        listeners: Sequence[tuple[int, str, bool, bool]],
         options: Mapping[str, object],
         *,
         channel: int = -1,
@@ -71,7 +71,7 @@ class ScriptedWorker:
     ) -> None:
         self.supervision = (channel, scoreboard, slot)
         self.application, self.options = application, dict(options)
-        self.listeners = [(os.dup(descriptor), label) for descriptor, label, _ in listeners]
+        self.listeners = [(os.dup(descriptor), label) for descriptor, label, *_ in listeners]
         self.calls: list[str] = []
         self.threads: list[str] = []
         self.stopped = threading.Event()
