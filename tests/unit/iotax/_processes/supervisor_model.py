@@ -58,9 +58,10 @@ STEPS: Final = 250
 CALM_STEPS: Final = 600
 STOP_STEPS: Final = 400
 # How long a stop may take beyond --graceful-timeout: exit functions of workers, killed workers that
-# do not exit, then exit functions of a template, and a killed template that does not exit.
+# do not exit, then exit functions of a template, and a killed template that does not exit. Each
+# wait of the supervisor may end a little late.
 STOP_SECONDS: Final = (
-    control.LEAVE_SECONDS + control.AT_ONCE_SECONDS + 2 * control.KILLED_SECONDS + 1.0
+    control.LEAVE_SECONDS + control.AT_ONCE_SECONDS + 2 * control.KILLED_SECONDS + 1.1
 )
 STATUSES: Final = (0, 1 << 8, 5 << 8, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
 NEWS: Final = (Report.MAX_REQUESTS, Report.SIGTERM, Report.THREADS_LOST, Report.BUSY)
@@ -418,7 +419,7 @@ class World(PlayedSystem):
 
     def lives(self, program: Program) -> bool:
         """Let a process obey an order or take its next step. False: it has nothing to do."""
-        if program.hangs:
+        if program.hangs or program.is_killed:  # a killed process runs no code of its own
             return False
         if (message := program.channel.receive()) is not None:
             self.obeys(program, message)
