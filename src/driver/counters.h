@@ -120,7 +120,8 @@ class Counting {
   return n;
 }
 /// Other words are not counted.
-[[gnu::cold]] inline void count_rejection(ThreadCounters& counters, std::string_view word) noexcept {
+[[gnu::cold]] inline void count_rejection(ThreadCounters& counters,
+                                          std::string_view word) noexcept {
   const std::size_t reason = counted_rejection(word);
   if (reason < kRejections.size()) counters.add(CounterIndex::kRejected + reason);
 }

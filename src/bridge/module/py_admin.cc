@@ -44,7 +44,7 @@ class PyAdmin {
   }
   PyAdmin(const PyAdmin&) = delete;
   ~PyAdmin() {
-    stop();
+    server_.stop();  // its thread needs no GIL
     std::erase(all(), this);
   }
 
