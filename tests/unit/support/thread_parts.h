@@ -20,6 +20,12 @@
 
 namespace iotax::support {
 
+[[nodiscard]] inline driver::Config with_threads(unsigned threads) {
+  driver::Config config;
+  config.threads = threads;
+  return config;
+}
+
 struct ThreadParts {
   using E = ScriptedEnv;
   using Session = driver::Session<E>;

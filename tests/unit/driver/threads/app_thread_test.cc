@@ -19,16 +19,12 @@ using support::FakeApplication;
 using support::ScriptedClient;
 using support::ScriptedSys;
 using support::ThreadParts;
-
-driver::Config with(unsigned threads) {
-  driver::Config config;
-  config.threads = threads;
-  return config;
-}
+using support::with_threads;
 
 /// One application thread that runs, next to the test, which acts as the leader and as the others.
 struct OneThread : ThreadParts {
-  explicit OneThread(driver::Config settings = with(3)) : ThreadParts(std::move(settings)) {}
+  explicit OneThread(driver::Config settings = with_threads(3))
+      : ThreadParts(std::move(settings)) {}
   ~OneThread() { end(); }
 
   /// Start thread `number` and let it run until it waits.

@@ -12,12 +12,7 @@ namespace {
 using driver::Locked;
 using driver::Loss;
 using support::ThreadParts;
-
-driver::Config with_threads(unsigned threads) {
-  driver::Config config;
-  config.threads = threads;
-  return config;
-}
+using support::with_threads;
 
 TEST(AppThreads, AtMostHalfOfTheThreadsAreReplaced) {
   ThreadParts parts(with_threads(4));

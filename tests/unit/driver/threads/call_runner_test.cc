@@ -19,22 +19,18 @@ using driver::Stop;
 using support::FakeApplication;
 using support::ScriptedClient;
 using support::ThreadParts;
-
-driver::Config two_threads() {
-  driver::Config config;
-  config.threads = 2;
-  return config;
-}
+using support::with_threads;
 
 driver::Config with_deadlines() {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.request_timeout = 3s;
   return config;
 }
 
 /// A client whose request waits for thread 1, while thread 0 leads.
 struct Waiting : ThreadParts {
-  explicit Waiting(driver::Config settings = two_threads(), Supervised supervised = Supervised::no)
+  explicit Waiting(driver::Config settings = with_threads(2),
+                   Supervised supervised = Supervised::no)
       : ThreadParts(std::move(settings), supervised) {
     next();
   }
@@ -174,7 +170,7 @@ TEST(CallRunner, ASendThatFailsReturnsTheSessionToTheLeader) {
 }
 
 TEST(CallRunner, AQueuedRequestThatWaitedTooLongIsNotCalled) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.queue_timeout = 5s;
   Waiting waiting(config);
   waiting.pass(6s);
@@ -308,7 +304,7 @@ TEST(CallRunner, ASignalHandlerThatRaisesStopsTheWorkerAndWakesTheLeader) {
 // ---- reports to the supervisor
 
 TEST(CallRunner, TheSupervisorIsToldOnceThatTheMaximumOfRequestsIsReached) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.requests_max = 2;
   Waiting waiting(config, ThreadParts::Supervised::yes);
   const std::vector<support::scripted::Channel::Message>& reports =
@@ -324,7 +320,7 @@ TEST(CallRunner, TheSupervisorIsToldOnceThatTheMaximumOfRequestsIsReached) {
 }
 
 TEST(CallRunner, TheSupervisorIsToldThatRequestsRunUnlessItWatches) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.tells_when_busy = true;
   Waiting waiting(config, ThreadParts::Supervised::yes);
   const std::vector<support::scripted::Channel::Message>& reports =
@@ -342,7 +338,7 @@ TEST(CallRunner, TheSupervisorIsToldThatRequestsRunUnlessItWatches) {
 }
 
 TEST(CallRunner, AReportThatCannotBeSentDoesNotDelayTheCall) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.requests_max = 1;
   Waiting waiting(config, ThreadParts::Supervised::yes);
   waiting.sys.fail_always("send_message", EAGAIN);
@@ -351,7 +347,7 @@ TEST(CallRunner, AReportThatCannotBeSentDoesNotDelayTheCall) {
 }
 
 TEST(CallRunner, AReportThatCannotBeSentIsRepeatedByTheNextCall) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.requests_max = 1;
   config.tells_when_busy = true;
   Waiting waiting(config, ThreadParts::Supervised::yes);

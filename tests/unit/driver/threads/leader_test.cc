@@ -24,16 +24,12 @@ using driver::Stop;
 using support::FakeApplication;
 using support::ScriptedClient;
 using support::ThreadParts;
-
-driver::Config two_threads() {
-  driver::Config config;
-  config.threads = 2;
-  return config;
-}
+using support::with_threads;
 
 /// Thread 0 has the lead; the test is this thread.
 struct Leading : ThreadParts {
-  explicit Leading(driver::Config settings = two_threads(), Supervised supervised = Supervised::no)
+  explicit Leading(driver::Config settings = with_threads(2),
+                   Supervised supervised = Supervised::no)
       : ThreadParts(std::move(settings), supervised) {}
 
   /// Lead until a stop that is requested after `time`.
@@ -230,7 +226,7 @@ TEST(Leader, ReleasesTheApplicationLockBeforeItWaitsThoughItsShareLasts) {
 }
 
 TEST(Leader, ARequestThatIsWithdrawnWhileItWaitsForTheLockIsNotCalled) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.request_timeout = 3s;
   Leading leading(config);
   const ScriptedClient client = leading.request();
@@ -247,7 +243,7 @@ TEST(Leader, ARequestThatIsWithdrawnWhileItWaitsForTheLockIsNotCalled) {
 }
 
 TEST(Leader, ARequestThatWaitedTooLongIsNotCalled) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.queue_timeout = 5s;
   Leading leading(config);
   const ScriptedClient client = leading.request();
@@ -335,7 +331,7 @@ TEST(Leader, DeliversMail) {
 }
 
 TEST(Leader, AnOrderOfTheSupervisorStopsTheWorker) {
-  Leading leading(two_threads(), ThreadParts::Supervised::yes);
+  Leading leading(with_threads(2), ThreadParts::Supervised::yes);
   leading.sys.after(1s, [&] {
     leading.sys.channel_of(leading.channel).to_worker.push_back({"drain", nullptr});
   });
@@ -377,7 +373,7 @@ TEST(Leader, AStopWhileItWaitsEndsTheLoop) {
 }
 
 TEST(Leader, TheProcessEndsOnceWhenACallExceedsTheGracefulTimeout) {
-  driver::Config config = two_threads();
+  driver::Config config = with_threads(2);
   config.graceful_timeout = 5s;
   Leading leading(config);
   const ScriptedClient client = leading.request("/hangs");
@@ -410,7 +406,7 @@ struct Overrun : Leading {
     begin_stop(Stop::prompt, 4);
   }
   static driver::Config deadlines() {
-    driver::Config config = two_threads();
+    driver::Config config = with_threads(2);
     config.request_timeout = 3s;
     return config;
   }

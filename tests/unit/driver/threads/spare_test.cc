@@ -24,17 +24,12 @@ using driver::Stop;
 using support::ScriptedClient;
 using support::ScriptedSys;
 using support::ThreadParts;
-
-driver::Config with(unsigned threads) {
-  driver::Config config;
-  config.threads = threads;
-  return config;
-}
+using support::with_threads;
 
 /// The spare thread, which runs next to the test. The test acts as the application threads: it has
 /// the lead.
 struct OneSpare : ThreadParts {
-  explicit OneSpare(driver::Config settings = with(3)) : ThreadParts(std::move(settings)) {}
+  explicit OneSpare(driver::Config settings = with_threads(3)) : ThreadParts(std::move(settings)) {}
   ~OneSpare() { end(); }
 
   /// Start the spare and let it run until it watches.
@@ -263,7 +258,7 @@ TEST(Spare, LeavesSignalsToThreadZeroWhileItLeads) {
 }
 
 TEST(Spare, ChecksDeadlinesWhenItTakesOver) {
-  driver::Config config = with(3);
+  driver::Config config = with_threads(3);
   config.request_timeout = 3s;
   OneSpare one(config);
   const ScriptedClient client = one.request();
