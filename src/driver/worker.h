@@ -115,7 +115,7 @@ class BasicWorker {
       return listening;
     }
     auto spare = base_.sys.start_thread("iotax-spare", [this] {
-      const Counting here(base_.counters(threads_.size()));
+      const Counting here(base_.slot.counters(threads_.size()));
       spare_.run();
     });
     if (!spare) {
@@ -124,7 +124,7 @@ class BasicWorker {
     }
     spare_thread_ = std::move(*spare);
     {
-      const Counting here(base_.counters(0));
+      const Counting here(base_.slot.counters(0));
       leader_.run(base_.leadership.begin(0), threads_[0]);
     }
     run_thread(0);
@@ -134,7 +134,7 @@ class BasicWorker {
   /// Run application thread `thread` until the worker has stopped. Call it without the application
   /// lock.
   void run_thread(unsigned thread) {
-    const Counting here(base_.counters(thread));
+    const Counting here(base_.slot.counters(thread));
     AppThread<E>(base_, threads_, dispatch_, overdue_, runner_, leader_, thread).run();
   }
   /// For the child of a fork: the worker never runs there again. Sys::abandon_in_child() closes its

@@ -77,7 +77,8 @@ class Acceptor {
     budget_.descriptors.set_most(descriptors_max);
     const std::size_t configured = loop_.config.connections_max;
     connections_max_ = configured != 0 ? configured : descriptors_max;
-    if (WorkerGauges* const gauges = loop_.gauges()) gauges->connections_max.set(connections_max_);
+    if (WorkerGauges* const gauges = loop_.slot.gauges())
+      gauges->connections_max.set(connections_max_);
   }
 
   /// Takes ownership of the descriptor.
@@ -247,7 +248,7 @@ class Acceptor {
     if (accepted) {
       // Own listeners pass the option on to their connections. Unix sockets do not have it.
       if (listener.owner == ListenerOwner::other) (void)loop_.sys.set_nodelay(accepted->fd);
-      if (WorkerGauges* const gauges = loop_.gauges()) gauges->accepted.add(1);
+      if (WorkerGauges* const gauges = loop_.slot.gauges()) gauges->accepted.add(1);
       Session& s = table_.open(lead, *accepted);
       if (listener.first_bytes == FirstBytes::proxy_header) [[unlikely]] {
         events_.expect_proxy_header(lead, s, listener.authority);

@@ -23,11 +23,6 @@ struct LoopBase {
       : sys(system), config(configuration), log(lines), slot(its), clock(system, lines, slot) {}
   LoopBase(LoopBase&&) = delete;
 
-  /// For the admin listener; null: there is none.
-  [[nodiscard]] WorkerGauges* gauges() const noexcept {
-    return config.counts ? slot.scoreboard.gauges(slot.number) : nullptr;
-  }
-
   typename E::Sys& sys;
   const Config& config;
   Log& log;

@@ -29,7 +29,7 @@ class SelfReport {
   [[nodiscard]] core::Instant due() const noexcept { return due_; }
   void report(const Lead& /*lead*/) noexcept {
     due_ = loop_.clock.now() + kEvery;
-    WorkerGauges* const gauges = loop_.gauges();
+    WorkerGauges* const gauges = loop_.slot.gauges();
     if (gauges == nullptr) return;
     const ProcessUse use = loop_.sys.process_use();
     gauges->stamp.set((loop_.clock.now() + loop_.sys.left_out()).time_since_epoch().count());
@@ -43,7 +43,7 @@ class SelfReport {
   }
   /// The worker accepts no new work soon.
   void leave(const Lead& /*lead*/) const noexcept {
-    if (WorkerGauges* const gauges = loop_.gauges()) gauges->leaving.set(1);
+    if (WorkerGauges* const gauges = loop_.slot.gauges()) gauges->leaving.set(1);
   }
 
  private:

@@ -284,6 +284,13 @@ class Scoreboard {
 
 /// A worker's slot of the scoreboard.
 struct Slot {
+  /// For the admin listener; null: the server has none.
+  [[nodiscard]] WorkerGauges* gauges() const noexcept { return scoreboard.gauges(number); }
+  /// For `thread`, or for the spare if that is the number of calls.
+  [[nodiscard]] ThreadCounters* counters(unsigned thread) const noexcept {
+    return scoreboard.counters(number, thread);
+  }
+
   Scoreboard scoreboard;
   unsigned number = 0;
 };

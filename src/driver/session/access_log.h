@@ -44,6 +44,9 @@ class AccessLog {
         collects_fields_(config.access_log &&
                          config.access_format.collects(Collected::From::response)) {}
 
+  /// Whether anything is made of requests: a line, or counts.
+  [[nodiscard]] bool wanted() const noexcept { return wanted_; }
+
   /// Another request of `s` begins. Log the one before it if its line is held: its client has left,
   /// so the response will not be sent. By the leader.
   void end_held(Session& s) {
@@ -252,7 +255,7 @@ class AccessLog {
   /// Count a request for the admin listener.
   void count(const AccessEntry& entry) const noexcept {
     ThreadCounters* const counters = counters_of_thread;
-    if (!config_.counts || counters == nullptr) return;
+    if (counters == nullptr) return;
     count_end(*counters, entry.by, entry.method, entry.status, entry.end, entry.error);
     counters->observe(Timed::request, entry.duration);
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);

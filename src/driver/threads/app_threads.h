@@ -69,7 +69,7 @@ class AppThreads {
   /// Makes more than `config.threads`, as replacements of lost threads.
   AppThreads(WorkerBase<E>& base, BlockingIo<E>& io)
       : sys_(base.sys),
-        gauges_(base.gauges()),
+        gauges_(base.slot.gauges()),
         configured_(base.config.threads),
         present_(base.config.threads) {
     const unsigned most = Scoreboard::calls_of(base.config.threads);
@@ -139,7 +139,7 @@ class AppThreads {
   }
 
   typename E::Sys& sys_;
-  WorkerGauges* const gauges_;  // null: there is no admin listener
+  WorkerGauges* const gauges_;  // null: the server has no admin listener
   const unsigned configured_;
   std::vector<std::unique_ptr<State>> states_;
   std::vector<Loss> losses_;

@@ -82,8 +82,8 @@ class BlockingIo {
     return s.link.disconnected.load(std::memory_order_relaxed) ? Sent::gone : Sent::ok;
   }
   void log_access(Session& s) {
-    if (config_.access_log || config_.counts)
-      loop_.intake().access_log().log_in_call(s, sys_.now());
+    AccessLog<E>& access_log = loop_.intake().access_log();
+    if (access_log.wanted()) access_log.log_in_call(s, sys_.now());
   }
   [[nodiscard]] Intake<E>& intake() noexcept { return loop_.intake(); }
   [[nodiscard]] const Config& config() const noexcept { return config_; }

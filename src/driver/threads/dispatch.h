@@ -40,7 +40,7 @@ class Dispatch {
         mutex_(base.mutex),
         loop_(base.loop),
         threads_(threads),
-        gauges_(base.gauges()) {}
+        gauges_(base.slot.gauges()) {}
 
   // ---- the queue
 
@@ -201,7 +201,7 @@ class Dispatch {
   StateMutex<E>& mutex_;
   Loop<E>& loop_;
   AppThreads<E>& threads_;
-  WorkerGauges* const gauges_;  // null: there is no admin listener
+  WorkerGauges* const gauges_;  // null: the server has no admin listener
 
   // Protected by the mutex.
   Fifo<Session*> queue_;        // ready requests for threads without the lead

@@ -33,14 +33,6 @@ struct WorkerBase {
         mailbox(system, mutex, loop) {}
   WorkerBase(WorkerBase&&) = delete;
 
-  /// For the admin listener; null: there is none.
-  [[nodiscard]] WorkerGauges* gauges() const noexcept {
-    return config.counts ? slot.scoreboard.gauges(slot.number) : nullptr;
-  }
-  /// For `thread`, or for the spare if that is the number of calls.
-  [[nodiscard]] ThreadCounters* counters(unsigned thread) const noexcept {
-    return config.counts ? slot.scoreboard.counters(slot.number, thread) : nullptr;
-  }
   [[nodiscard]] WorkerEntry& entry() const noexcept { return slot.scoreboard.worker(slot.number); }
 
   typename E::Sys& sys;
