@@ -61,7 +61,7 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
             found = [*server_log.check_files(config, only_existing=True)]
         yield from found
     for address in config.named_addresses:
-        option = "admin" if address is config.admin else "bind"
+        option = config.option_of(address)
         if isinstance(address, PassedAddress):
             yield from _passed_errors(option, address, settings)
         if isinstance(address, UnixAddress):

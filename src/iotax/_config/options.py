@@ -421,6 +421,10 @@ class Config:
         """`addresses`, and that of the admin listener."""
         return self.addresses if self.admin is None else (*self.addresses, self.admin)
 
+    def option_of(self, address: Address) -> str:
+        """The name of the option that gave one of `named_addresses`."""
+        return "admin" if address is self.admin else "bind"
+
     @property
     def watches_workers(self) -> bool:
         """Whether the supervisor has to watch workers while requests run."""

@@ -208,7 +208,7 @@ def _unused_sockets(settings: Settings) -> list[str]:
         if isinstance(address, PassedAddress) and not descriptors_of(address, passed):
             known = ", ".join(sorted(set(passed.values()))) or "nothing"
             problem = f'"{address}" names no passed socket; LISTEN_FDNAMES has {known}'
-            name = "admin" if address is settings.config.admin else "bind"
+            name = settings.config.option_of(address)
             raise settings.explained(OptionError(name, problem, "fd://3"))
     unused = unused_sockets(passed, addresses)
     named = ", ".join(f"fd://{descriptor} ({name})" for descriptor, name in unused.items())

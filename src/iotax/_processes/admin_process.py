@@ -60,7 +60,7 @@ class AdminJob:
 
 
 class AdminProcess:
-    """Without an admin listener there is no process, and every method does nothing."""
+    """Without an admin listener it starts no process, and every method does nothing."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self._system, self._pool = parts, parts.system, parts.pool
