@@ -34,7 +34,7 @@ class SharedWord {
 
 /// Written by the supervisor, or by the process itself if it has none.
 struct alignas(64) ServerEntry {
-  SharedWord<std::int64_t> stamp;    // monotonic clock, nanoseconds; 0: there is no supervisor
+  SharedWord<std::int64_t> stamp;    // monotonic clock, nanoseconds; 0: the server has none
   SharedWord<std::int64_t> started;  // since 1970, nanoseconds
   SharedWord<std::uint64_t> process_id;
   SharedWord<std::uint64_t> workers_wanted;

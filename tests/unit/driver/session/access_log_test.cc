@@ -154,7 +154,7 @@ TEST(AccessLog, CollectsTheFieldsOfTheResponseThatItsFormatShows) {
 TEST(AccessLog, CollectsValuesOfEnviron) {
   OneRequest one(with_format("%({REMOTE_USER}e)s"));
   one.access().collect(*one.s, 0, "ada");
-  one.access().collect(*one.s, 1, "there is no second value");
+  one.access().collect(*one.s, 1, "a second value, which no atom shows");
   one.access().log(*one.s, one.sys.now());
   EXPECT_EQ(one.line(), "ada");
 }
