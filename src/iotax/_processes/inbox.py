@@ -48,7 +48,7 @@ class Inbox:
             worker.is_watched = True
         elif (
             self._parts.shutdown.stop is None
-            and worker.state is State.READY
+            and worker.state in (State.BOOTING, State.READY)
             and (replacement := self._replacement(worker, message)) is not None
         ):
             self._parts.control.want(worker, replacement)

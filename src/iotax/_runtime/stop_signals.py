@@ -52,13 +52,18 @@ class StopSignals:
         self._first: float | None = None
 
     def install(self) -> None:
+        """A signal that arrives meanwhile waits: neither handler alone would obey it."""
         numbers = _TAKEN[self._process]
-        if self._process != "application":  # the signal mask belongs to the process
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-        self._former = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            signal.signal(number, self.handle)
-        self._worker.install_stop_signals(self._process)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        try:
+            self._former = {number: signal.getsignal(number) for number in numbers}
+            for number in numbers:
+                signal.signal(number, self.handle)
+            self._worker.install_stop_signals(self._process)
+        finally:
+            if self._process != "application":  # the signal mask belongs to the process
+                before -= set(numbers)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._former_wakeup_fd = signal.set_wakeup_fd(
             self._worker.wakeup_fd, warn_on_full_buffer=False
         )

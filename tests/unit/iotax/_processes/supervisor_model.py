@@ -448,6 +448,10 @@ class World(PlayedSystem):
             else:
                 self.dies(program, self.dice.choice(STATUSES))
             return
+        if program.kind == "worker" and self.phase == "trouble" and self.dice.random() < 0.05:
+            self.tell(f"somebody else sends SIGTERM to {program}, which is almost ready")
+            program.channel.send(Report.SIGTERM)
+            program.is_unwanted = True
         self.tell(f"ready: {program}")
         program.state = "serves"
         program.channel.send(Report.READY)

@@ -76,14 +76,32 @@ def test_reports_of_a_serving_worker_request_its_replacement(
     world: World, parts: Parts, inbox: Inbox, report: str, text: str, expected: Replacement | None
 ) -> None:
     worker, process = started(world, parts)
-    process.says(report, text)
-    inbox.read(worker)
-    assert worker.replacement is None, "it boots"
     worker.apply(Event.READY)
     process.says(report, text)
     inbox.read(worker)
     assert worker.replacement == expected
     assert worker.is_watched is (report == Report.BUSY)
+
+
+def test_sigterm_just_before_a_worker_is_ready_requests_its_replacement(
+    world: World, parts: Parts, inbox: Inbox
+) -> None:
+    worker, process = started(world, parts)
+    process.says(Report.SIGTERM)
+    process.says(Report.READY)
+    inbox.read(worker)
+    assert worker.state is State.READY
+    assert worker.replacement == Replacement("SIGTERM")
+
+
+def test_sigterm_of_a_dismissed_worker_is_the_supervisors_own(
+    world: World, parts: Parts, inbox: Inbox
+) -> None:
+    worker, process = started(world, parts)
+    worker.apply(Event.DISMISS)
+    process.says(Report.SIGTERM)
+    inbox.read(worker)
+    assert worker.replacement is None
 
 
 def test_replacement_requests_are_ignored_while_the_server_stops(
