@@ -142,6 +142,7 @@ class BasicWorker {
   void abandon_in_child() noexcept {
     abandoned_ = true;
     counters_of_thread = nullptr;
+    intake().access_log().abandon_in_child();
     base_.stop.finish();
     spare_thread_.forget();
   }

@@ -282,6 +282,25 @@ def test_only_a_trusted_peer_gives_the_request_id(start, project, peers, sent, t
         assert told != failed.get("X-Id")
 
 
+FORKS = """
+import os
+def app(environ, start_response):
+    if not os.fork():
+        raise RuntimeError
+    os.wait()
+    start_response("204 No Content", [])
+    return []
+"""
+
+
+def test_the_line_of_a_request_is_not_written_by_a_forked_child(start, project):
+    server = start("main", "--access-log-format", "%(s)s", cwd=project("main", FORKS))
+    with Connection(server.port) as connection:
+        assert connection.ask("/").status == 204
+    server.stop()
+    assert server.out.wait_for_end() == "204\n"
+
+
 @pytest.mark.parametrize("trusted", [(), ("--forwarded-allow-ips", "127.0.0.1,unix")])
 @pytest.mark.parametrize("unix", [False, True])
 def test_the_logged_client_is_remote_addr(start, project, tmp_path, trusted, unix):

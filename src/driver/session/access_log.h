@@ -46,6 +46,8 @@ class AccessLog {
 
   /// Whether anything is made of requests: a line, or counts.
   [[nodiscard]] bool wanted() const noexcept { return wanted_; }
+  /// Log nothing more: in the child of a fork, whose parent logs the requests.
+  void abandon_in_child() noexcept { wanted_ = false; }
 
   /// Another request of `s` begins. Log the one before it if its line is held: its client has left,
   /// so the response will not be sent. By the leader.
@@ -329,7 +331,7 @@ class AccessLog {
   const Config& config_;
   Log& log_;
   const int process_id_;
-  const bool wanted_;
+  bool wanted_;
   const bool names_traces_;
   const bool collects_fields_;
 };
