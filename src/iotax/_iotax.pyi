@@ -240,6 +240,10 @@ def flush_standard_streams(timeout: float) -> bool:
     """Flush sys.stdout, sys.stderr and those of C. False: not within `timeout` seconds, because
     a thread that hangs holds one of them, or the reader of a pipe does not read."""
 
+def remember_own_files(paths: Sequence[bytes]) -> None:
+    """Remove the files at `paths` (absolute) when a worker ends this process, as long as they are
+    the same files as now. Replaces those of an earlier call."""
+
 def after_fork_in_child() -> None:
     """Close listeners, pollers, pipes and sessions of every worker; run() never continues. For
     os.register_at_fork."""

@@ -24,6 +24,10 @@ def app(environ, start_response):
         if not os.fork():
             raise SystemExit
         os.wait()
+    elif name == "hang":
+        os.write(2, b"hangs\\n")
+        import ctypes
+        ctypes.PyDLL(None).pause()  # keeps the GIL
     elif name:
         open(name, "w").close()
         name = oct(stat.S_IMODE(os.stat(name).st_mode))
@@ -213,6 +217,21 @@ def test_pid_file_is_removed_by_the_server_only(serve, directory, options, numbe
     assert not file.exists()
 
 
+def test_server_without_workers_removes_its_files_though_a_call_keeps_the_gil(serve, directory):
+    """The application may have changed the directory since they were made."""
+    (directory / "main.py").write_text(APP + "os.chdir('/')\n")
+    server = serve(
+        *("-b", "127.0.0.1:0", "-b", "unix:x.sock", "--admin=unix:a.sock", "--pid-file=x.pid"),
+        *("--workers=0", "--graceful-timeout=0.1"),
+    )
+    with Connection(server.port) as client:
+        client.get("/hang")
+        server.err.wait_for("hangs")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert [path.suffix for path in directory.iterdir() if path.suffix in (".sock", ".pid")] == []
+
+
 def test_pid_file_is_written_before_the_server_is_ready(directory):
     (directory / "main.py").write_text("print(open('x.pid').read(), flush=True)\napp = 5\n")
     done = run_command("main:app", "--port=0", "--pid-file=x.pid", cwd=directory)
@@ -251,6 +270,13 @@ def app(environ, start_response):
 """
 
 
+def replace(file, text):
+    """In one step: --reload may read the file at any time."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.rename(file)
+
+
 @pytest.mark.parametrize(
     "options", [("--workers=1",), ("--preload",), ("--reload",), ("--workers=0",)], ids=" ".join
 )
@@ -266,13 +292,13 @@ def test_environment_is_set_before_the_import_and_made_again_by_hup(start, direc
     assert ask(server) == f"{first} set by the import JST"
     if options == ("--workers=0",):
         return
-    (directory / "x.env").write_text("E_FILE=2\nE_NEW=1\n")
+    replace(directory / "x.env", "E_FILE=2\nE_NEW=1\n")
     server.send_signal(signal.SIGHUP)
     first |= {"E_FILE": "2", "E_NEW": "1"}
     second = {name: first[name] for name in sorted(first.keys() - {"E_GONE", "E_IMPORT"})}
     while ask(server) != f"{second} set by the import JST":
         assert server.process.poll() is None
-    (directory / "x.env").write_text("E_FILE")
+    replace(directory / "x.env", "E_FILE")
     server.send_signal(signal.SIGHUP)
     server.err.wait_for(r'x\.env:1: the line has no "="')
     server.err.wait_for("Keeping the current settings and workers")

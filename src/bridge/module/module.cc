@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "bridge/capi/own_files.h"
 #include "bridge/capi/py_error.h"
 #include "bridge/capi/standard_streams.h"
 #include "bridge/capi/text.h"
@@ -377,5 +378,6 @@ PYBIND11_MODULE(_iotax, module) {
   module.def("log", &log_line, py::arg("level"), py::arg("text"));
   module.def("flush_log", &flush_log, py::arg("patience"));
   module.def("flush_standard_streams", &flush_streams, py::arg("timeout"));
+  module.def("remember_own_files", &remember_own_files, py::arg("paths"));
   module.def("after_fork_in_child", &PyWorker::abandon_all_in_child);
 }

@@ -7,6 +7,7 @@
 
 #include "bridge/capi/exceptions.h"
 #include "bridge/capi/interned.h"
+#include "bridge/capi/own_files.h"
 #include "bridge/capi/py_error.h"
 #include "bridge/capi/standard_streams.h"
 #include "bridge/capi/text.h"
@@ -172,6 +173,7 @@ void Caller::end_process(int exit_code) noexcept {
   if (!own_process_.load(std::memory_order_relaxed)) return;
   (void)log_.flush(kFlushAtEnd);
   (void)flush_standard_streams(kFlushStreamsAtEnd);
+  remove_own_files();
   ::_exit(exit_code);
 }
 

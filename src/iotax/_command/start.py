@@ -143,6 +143,10 @@ def serve_unsupervised(
     service.boots()
     admin_thread = AdminThread(config, admin, listeners)
     hooks = OwnHooks(config.hooks, 1)
+    made = [*listeners.files, *admin.files]
+    if config.pid_file:
+        made.append(os.path.abspath(config.pid_file))
+    _iotax.remember_own_files([os.fsencode(path) for path in made])
     loaded = load(config, hooks.begin)
     hooks.call_own("worker_ready")
 

@@ -33,8 +33,8 @@ from iotax._net.passed import take_over
 
 class Listener:
     """One listening, non-blocking socket. `label` is its authority ("127.0.0.1:8000") or
-    "unix:PATH". `passed`: another process keeps the socket. `proxy`: connections begin with a
-    PROXY header."""
+    "unix:PATH". `file`: the path of a Unix socket that this process made; else "". `passed`:
+    another process keeps the socket. `proxy`: connections begin with a PROXY header."""
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class Listener:
         self.socket, self.label, self.port = sock, label, port
         self.passed, self.proxy = passed, proxy
         self._made, self._maker = made, os.getpid()
+        # Absolute, because the application may change the working directory.
+        self.file = os.path.abspath(label.removeprefix("unix:")) if made else ""
 
     @property
     def mode(self) -> int:
@@ -90,18 +92,17 @@ class Listener:
         """Remove the Unix socket's file if this process made it and it is still the same file."""
         if self._made is None or os.getpid() != self._maker:
             return
-        path = self.label.removeprefix("unix:")
         try:
-            now = os.lstat(path)
+            now = os.lstat(self.file)
             if (now.st_dev, now.st_ino) == (self._made.st_dev, self._made.st_ino):
-                os.unlink(path)
+                os.unlink(self.file)
         except OSError:
             return  # it, or its directory, was removed already; or this user may not remove it
 
     def give_file(self, uid: int, gid: int) -> None:
         """Change the owner of the Unix socket's file. Errors: OSError."""
         if self._made is not None:
-            os.chown(self.label.removeprefix("unix:"), uid, gid, follow_symlinks=False)
+            os.chown(self.file, uid, gid, follow_symlinks=False)
 
 
 class Listeners:
@@ -120,6 +121,11 @@ class Listeners:
     def open_to_others(self) -> list[str]:
         """The labels of those that other machines can reach."""
         return [listener.label for listener in self.all if not listener.is_local]
+
+    @property
+    def files(self) -> list[str]:
+        """The absolute paths of the Unix sockets that this process made."""
+        return [listener.file for listener in self.all if listener.file]
 
     @property
     def port(self) -> int:

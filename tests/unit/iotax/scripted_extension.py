@@ -39,6 +39,7 @@ def _stand_in() -> types.ModuleType:
         log=lambda *_: None,
         flush_log=lambda _: True,
         flush_standard_streams=lambda _: True,
+        remember_own_files=lambda _: None,
         after_fork_in_child=lambda: None,
     )
     return module
