@@ -23,6 +23,7 @@
 #include "driver/threads/leadership.h"
 #include "support/fake_application.h"
 #include "support/scripted_env.h"
+#include "support/scripted_worker.h"
 #include "support/session_response.h"
 
 namespace iotax::support {

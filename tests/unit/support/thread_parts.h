@@ -17,6 +17,7 @@
 #include "driver/threads/spare.h"
 #include "support/fake_application.h"
 #include "support/scripted_env.h"
+#include "support/scripted_worker.h"
 
 namespace iotax::support {
 
