@@ -130,7 +130,8 @@ def test_supervisor_does_not_import_the_module(serve, directory):
     os.kill(worker, signal.SIGKILL)
     wait_for_end(worker)
     server.out.wait_for("child_exit")
-    (directory / "hooks.py").write_text(f"import os\nprint('by', os.getpid())\n{HOOKS}")
+    server.wait_for_answers_of(1)  # its replacement, which a HUP during its boot would dismiss
+    (directory / "hooks.py").write_text(f"{HOOKS}\nos.write(1, f'by {os.getpid()}\\n'.encode())\n")
     server.send_signal(signal.SIGHUP)
     server.out.wait_for("'reload', 0")
     assert f"by {server.pid}\n" not in server.out.text
