@@ -194,6 +194,8 @@ void write_load(Writer& out, const Snapshot& server) {
              server.counts[CounterIndex::kReceivedBytes]);
   out.single("sent_bytes", "counter", "bytes", "Bytes sent on the sockets.",
              server.counts[CounterIndex::kSentBytes]);
+  out.single("health_requests", "counter", "", "Requests to --health-path.",
+             server.counts[CounterIndex::kHealthRequests]);
   out.single("spool_bytes", "gauge", "bytes", "Size of the temporary files.", spool);
 }
 

@@ -45,6 +45,8 @@ struct Config {
   bool counts = false;                  // for the admin listener, in the worker's slot
   std::string server_header = "iotax";  // "": none
   std::string request_id_header;        // "": none
+  std::string health_path;              // as in a target, without a query; "": none
+  bool health_log = false;              // requests to it are in the access log
   bool access_log = true;
   AccessFormat access_format;
   bool log_traces = false;     // the server log names traces too

@@ -56,7 +56,8 @@ struct CounterIndex {
   }
   static constexpr std::size_t kReceivedBytes = kHistograms + kTimed * kHistogramWords;
   static constexpr std::size_t kSentBytes = kReceivedBytes + 1;
-  static constexpr std::size_t kWords = kSentBytes + 1;
+  static constexpr std::size_t kHealthRequests = kSentBytes + 1;
+  static constexpr std::size_t kWords = kHealthRequests + 1;
 };
 
 using CounterWords = std::array<std::uint64_t, CounterIndex::kWords>;

@@ -89,12 +89,12 @@ class Worker:
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
       shutdown_delay, slow_request, request_timeout, request_timeout_grace;
     - bool: request_buffering, access_log, access_log_time (the default format has the time),
-      log_traces (the server log names traces), multiprocess, interactive (INT comes from a
-      terminal, so a stop logs the requests that it waits for), tells_when_busy (the supervisor
-      reads the scoreboard while requests run);
+      log_traces (the server log names traces), health_log, multiprocess, interactive (INT comes
+      from a terminal, so a stop logs the requests that it waits for), tells_when_busy (the
+      supervisor reads the scoreboard while requests run);
     - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
-      server_header ("": none), server_name ("": the address a
-      connection came in on), request_timeout_action;
+      server_header ("": none), server_name ("": the address a connection came in on),
+      request_timeout_action, health_path ("": none);
     - list[str]: forwarded_allow_ips and proxy_protocol_from: addresses and networks as ipaddress
       prints them, "unix", "*"; forwarded_headers: of "for", "proto", "host", "port", "prefix",
       "forwarded".

@@ -178,6 +178,8 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.access_format(config.access_format);
   reader.flag("log_traces", config.log_traces);
   reader.text("request_id_header", config.request_id_header);
+  reader.text("health_path", config.health_path);
+  reader.flag("health_log", config.health_log);
   reader.flag("interactive", config.interactive);
   reader.flag("tells_when_busy", config.tells_when_busy);
   reader.text("server_name", read.environ.server_name);

@@ -180,6 +180,7 @@ class Loop {
 
   void stop(const Lead& lead, Stop how) {
     report_.leave(lead);
+    if (how != Stop::retire) intake_.server_stops();  // else another worker is ready
     draining_.stop(lead, how);
     table_.end_turn(lead);
   }

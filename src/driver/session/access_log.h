@@ -75,6 +75,11 @@ class AccessLog {
     s.stream.log_line.store(Line::owed, std::memory_order_relaxed);
   }
 
+  /// The request in progress has no line, and is not counted. By the owner of `s`.
+  void forget(Session& s) noexcept {
+    s.stream.log_line.store(Line::none, std::memory_order_relaxed);
+  }
+
   /// The application responds with these fields. By the thread that runs the request.
   void responded(Session& s, const core::ResponseFields* fields) {
     if (collects_fields_ && fields != nullptr) [[unlikely]]

@@ -22,6 +22,7 @@
 #include "core/serialize.h"
 #include "driver/application.h"
 #include "driver/config.h"
+#include "driver/counters.h"
 #include "driver/endpoints.h"
 #include "driver/env.h"
 #include "driver/log/escape.h"
@@ -98,8 +99,13 @@ class Intake {
       } else if (std::holds_alternative<core::BodyEnd>(step)) {
         s.stream.body_ended = true;
         s.stream.ready_at = now;
-        if (!s.link.machine.head().asterisk) return Progress::ready;
-        respond_to_asterisk(s);
+        if (s.link.machine.head().asterisk) {
+          respond_to_asterisk(s);
+        } else if (asks_for_health(s.link.machine.head())) {
+          respond_with_health(s);
+        } else {
+          return Progress::ready;
+        }
         progress = Progress::responded;
       } else {
         s.stream.body.reset();
@@ -168,6 +174,9 @@ class Intake {
                                 s.link.machine.head().method == "HEAD");
     return out;
   }
+
+  /// From now on --health-path says that the server stops.
+  void server_stops() noexcept { server_stops_.store(true, std::memory_order_relaxed); }
 
   [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
   [[nodiscard]] const Application& application() const noexcept { return application_; }
@@ -384,7 +393,8 @@ class Intake {
     s.stream.body_ended = false;
     s.stream.body_error = BodyError::none;
     // Frameworks rely on CONTENT_LENGTH, which a chunked body has only when it is complete.
-    s.stream.streaming = !config_.request_buffering && head.content == core::Content::length;
+    s.stream.streaming = !config_.request_buffering && head.content == core::Content::length &&
+                         !asks_for_health(head);
     if (!config_.request_buffering && !s.stream.streaming) {
       s.link.machine.continue_100(head.id);  // not read before the body is complete
     }
@@ -427,6 +437,32 @@ class Intake {
     s.link.machine.respond_instead(core_id(s), made);
   }
 
+  /// --health-path: GET and HEAD of exactly this path, with any query. The application gets other
+  /// methods.
+  [[nodiscard]] bool asks_for_health(const core::Head& head) const noexcept {
+    return !config_.health_path.empty() && head.path == config_.health_path &&
+           (head.method == "GET" || head.method == "HEAD");
+  }
+
+  void respond_with_health(Session<E>& s) {
+    s.stream.body.reset();
+    const bool stops = server_stops_.load(std::memory_order_relaxed);
+    core::ServerResponse made =
+        server_response(s, stops ? 503 : 200, stops ? "not ready: stopping" : "ready");
+    made.request_id = made.request_id_header = {};  // of a request that is in no log
+    made.close = stops;
+    responds(s, made, {End::complete, {}});
+    ThreadCounters* const counters = std::exchange(counters_of_thread, nullptr);
+    if (counters != nullptr) counters->add(CounterIndex::kHealthRequests);
+    if (config_.health_log) {
+      access_log_.log(s, s.stream.ready_at);
+    } else {
+      access_log_.forget(s);
+    }
+    counters_of_thread = counters;
+    s.link.machine.respond_instead(core_id(s), made);
+  }
+
   /// Log a header that is not passed to the application, once per name; the set of names is
   /// bounded.
   void log_dropped(const Session<E>& s, std::string_view name) {
@@ -458,6 +494,7 @@ class Intake {
   core::Limits limits_;
   StorageBudget budget_;
   core::Policy policy_;
+  std::atomic<bool> server_stops_{false};
   std::string last_id_;  // a random prefix of the process, "-", and a count
   Mutex<E> warnings_mutex_;
   WarningLimit warnings_;

@@ -294,6 +294,28 @@ class FieldName(Kind):
         return value
 
 
+class TargetPath(Kind):
+    """A path as in a request target, with percent-encoded bytes (RFC 3986 section 3.3)."""
+
+    metavar = "PATH"
+    expected = "a path as in a request, without a query"
+
+    def accept(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"not {type(value).__name__}")
+        if not value.startswith("/"):
+            raise ValueError("does not begin with /")
+        for sign, part in (("?", "query"), ("#", "fragment")):
+            if sign in value:
+                raise ValueError(f"has a {part}")
+        for octet in re.split(r"[!$&'()*+,;=:@/._~0-9A-Za-z-]|%[0-9A-Fa-f]{2}", value):
+            if octet:
+                raise ValueError(
+                    f'has "{octet[0]}", which a path can have only as bytes in the form %XX'
+                )
+        return value
+
+
 class Mode(Kind):
     """Permissions of files: octal text, or an int from Python (0o660)."""
 

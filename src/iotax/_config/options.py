@@ -32,6 +32,7 @@ from iotax._config.option_types import (
     Peers,
     Size,
     String,
+    TargetPath,
     Time,
     Words,
 )
@@ -201,6 +202,15 @@ class Config:
         None, Bind(), "Health and metrics", "127.0.0.1:9100",
         "serve /livez, /readyz, /metrics, /status and a page for people on this address",
         shown="none", until_restart=True,
+    )
+    health_path: str = option(
+        "", TargetPath(), "Health and metrics", "/healthz",
+        "respond to GET and HEAD of this path without the application: 200, or 503 when the server"
+        " stops", shown="none",
+    )
+    health_log: bool = option(
+        False, Flag(), "Health and metrics", "1",
+        "log requests to --health-path in the access log",
     )
 
     reload: bool = option(
@@ -514,6 +524,8 @@ WORKER_KEYS: Final = (
     "access_log_time",
     "log_traces",
     "request_id_header",
+    "health_path",
+    "health_log",
     "server_name",
     "multiprocess",
     "interactive",

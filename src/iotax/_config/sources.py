@@ -291,6 +291,11 @@ def _config(given: Mapping[str, Given]) -> Config:
     if "format" in given and not config.print_config:
         raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
     _refuse_proxies_without_listener(given, config)
+    if config.health_log and not config.health_path:
+        log, path = given["health_log"].spelled(OPTIONS["health_log"]), OPTIONS["health_path"]
+        raise ConfigError(
+            f"{log} needs {path.flag}; leave it out, or add one, e.g. {path.flag} {path.example}"
+        )
     if "forwarded" in config.forwarded_headers and not _OF_FORWARDED & {*config.forwarded_headers}:
         row = OPTIONS["forwarded_headers"]
         raise ConfigError(

@@ -15,6 +15,8 @@ class ServerOptions(TypedDict, total=False):
     unix_mode: int | str | None
     backlog: int
     admin: str | None
+    health_path: str
+    health_log: bool
     threads: int
     max_connections: int
     max_queued: int

@@ -104,6 +104,7 @@ TEST(Counters, EveryCountHasItsOwnWord) {
   }
   ++seen[CounterIndex::kReceivedBytes];
   ++seen[CounterIndex::kSentBytes];
+  ++seen[CounterIndex::kHealthRequests];
   EXPECT_EQ(seen, std::vector<int>(CounterIndex::kWords, 1));
 }
 

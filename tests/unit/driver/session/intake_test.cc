@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <string>
@@ -137,6 +138,77 @@ TEST(Intake, OptionsOfTheServerIsRespondedToWithoutTheApplication) {
   EXPECT_EQ(one.receive("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), Progress::responded);
   EXPECT_TRUE(one.response().starts_with("HTTP/1.1 204"));
   EXPECT_EQ(one.log.access_lines.size(), 1U);
+}
+
+driver::Config with_health_path() {
+  driver::Config config;
+  config.health_path = "/health";
+  config.limits.keep_alive_requests = 0;
+  return config;
+}
+
+TEST(Intake, GetAndHeadOfTheHealthPathAreRespondedToWithoutTheApplication) {
+  OneSession one(with_health_path());
+  for (const std::string_view request :
+       {"GET /health HTTP/1.1\r\nHost: a\r\n\r\n", "GET /health?x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/health HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"}) {
+    EXPECT_EQ(one.receive(request), Progress::responded) << request;
+    const std::string response = one.response();
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 OK\r\n")) << response;
+    EXPECT_TRUE(response.ends_with("\r\n\r\nready\n")) << response;
+  }
+  EXPECT_EQ(one.receive("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n"), Progress::responded);
+  EXPECT_TRUE(one.response().ends_with("Content-Length: 6\r\n\r\n"));
+  EXPECT_TRUE(one.log.access_lines.empty());
+  EXPECT_TRUE(one.log.server_lines.empty());
+}
+
+TEST(Intake, TheApplicationGetsOtherMethodsAndSpellingsOfTheHealthPath) {
+  for (const std::string_view request :
+       {"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        "GET /%68ealth HTTP/1.1\r\nHost: a\r\n\r\n", "GET /health/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /Health HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    OneSession one(with_health_path());
+    EXPECT_EQ(one.receive(request), Progress::ready) << request;
+  }
+}
+
+TEST(Intake, TheHealthPathSaysThatTheServerStops) {
+  OneSession one(with_health_path());
+  one.intake.server_stops();
+  EXPECT_EQ(one.receive("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Progress::responded);
+  const std::string response = one.response();
+  EXPECT_TRUE(response.starts_with("HTTP/1.1 503 ")) << response;
+  EXPECT_TRUE(contains(response, "\r\nConnection: close\r\n")) << response;
+  EXPECT_TRUE(response.ends_with("\r\n\r\nnot ready: stopping\n")) << response;
+}
+
+TEST(Intake, WithoutBufferingTheApplicationDoesNotGetTheHealthPathEither) {
+  driver::Config config = with_health_path();
+  config.request_buffering = false;
+  OneSession one(config);
+  EXPECT_EQ(one.receive("GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"),
+            Progress::waiting);
+  EXPECT_EQ(one.receive("ab"), Progress::responded);
+}
+
+TEST(Intake, RequestsToTheHealthPathAreLoggedIfWantedAndCountedApart) {
+  driver::Config config = with_health_path();
+  config.health_log = true;
+  config.counts = true;
+  OneSession one(config);
+  driver::ThreadCounters counters{};
+  {
+    const driver::Counting counting(&counters);
+    EXPECT_EQ(one.receive("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Progress::responded);
+    EXPECT_EQ(driver::counters_of_thread, &counters);
+  }
+  EXPECT_EQ(one.log.access_lines.size(), 1U);
+  driver::CounterWords words{};
+  counters.add_to(words);
+  EXPECT_EQ(words[driver::CounterIndex::kHealthRequests], 1U);
+  EXPECT_EQ(std::count(words.begin(), words.end(), 0U), std::ssize(words) - 1);
 }
 
 TEST(Intake, AMalformedRequestIsRejectedAndLogged) {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needed_options import NEEDED
 
 from iotax import _iotax, cli
 from iotax._command.print_config import as_json, as_toml
@@ -29,6 +30,7 @@ from iotax._config.option_types import (
     Peers,
     Size,
     String,
+    TargetPath,
     Time,
     Words,
 )
@@ -74,6 +76,8 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.choice(kind.choices)
     if isinstance(kind, FieldName):
         return dice.choice(["X-Request-ID", "Request-Id", "x"])
+    if isinstance(kind, TargetPath):
+        return dice.choice(["/", "/healthz", "/%C3%A9;v=1"])
     if isinstance(kind, LineFormat):
         return dice.choice(["json", "combined", '%(h)s "%(r)s" \\ é', "%({X-A}i)s\t%%"])
     if isinstance(kind, Mode):
@@ -116,6 +120,8 @@ def any_flags(dice: random.Random) -> dict[str, Any]:
         flags.pop(name, None)
     if "proxy://:2" not in flags.get("bind", ()):
         flags.pop("proxy_protocol_from", None)
+    if "health_path" not in flags:
+        flags.pop("health_log", None)
     if "forwarded" in flags.get("forwarded_headers", ()):  # not alone
         flags["forwarded_headers"].append("for")
     if "chdir" in flags:  # a directory without env files
@@ -143,8 +149,7 @@ def test_each_option_is_named_with_value_and_source(project: Path, row: Option) 
     Path("iotax.toml").write_text(
         f"\n{row.key} = {row.kind.to_toml(row.kind.parse(row.example))}\n"
     )
-    beside = {"bind": ["proxy://:8000"]} if row.name == "proxy_protocol_from" else {}
-    settings = from_command(beside, {})
+    settings = from_command(NEEDED.get(row.name, {}), {})
     value = row.kind.to_toml(getattr(settings.config, row.name))
     assert f"\n{row.key} = {value}  # iotax.toml:2\n" in as_toml(settings)
     found = json.loads(as_json(settings))["options"][row.key]

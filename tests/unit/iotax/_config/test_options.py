@@ -3,9 +3,9 @@
 import re
 import typing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from needed_options import NEEDED
 
 from iotax import _iotax
 from iotax._command.parser import make_parser
@@ -93,9 +93,9 @@ CONTRACT = {
     "--access-log-format": "default; json with --log-format json",
     "--log-format": "text",
     "--request-id-header": "none",
+    "--health-path": "none",
+    "--health-log": "off",
 }
-# Options that are accepted only with another one, and that one.
-BESIDE: dict[str, dict[str, Any]] = {"proxy_protocol_from": {"bind": ["proxy://:8000"]}}
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
 
@@ -126,8 +126,8 @@ def test_names_and_defaults_are_those_that_are_documented() -> None:
 
 @NAMED_OPTION
 def test_example_has_the_same_value_from_flag_variable_and_argument(row: Option) -> None:
-    beside = BESIDE.get(row.name, {})
-    by_flag = read([*typed(row), *(f"--{name}={text}" for name, (text,) in beside.items())])
+    beside = NEEDED.get(row.name, {})
+    by_flag = from_command({**parse(make_parser(), typed(row)), **beside}, {}).config
     by_variable, warnings, *_ = from_command(beside, {row.variable: row.example})
     assert getattr(by_flag, row.name) != row.default or row.name == "access_log"
     assert by_flag == by_variable or row.name in ("access_log", "env")
@@ -243,6 +243,9 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         ),
         (["--access-log-format", "%(h)s"], "access_log_format", "%(h)s"),
         (["--request-id-header", "X-Id"], "request_id_header", "X-Id"),
+        (["--health-path", "/%C3%A9;v=1"], "health_path", "/%C3%A9;v=1"),
+        ([], "health_log", False),
+        (["--health-path", "/", "--health-log"], "health_log", True),
         (["--host", "localhost"], "server_name", "localhost"),
         (["--host", "::"], "server_name", ""),
         (["-b", "127.0.0.1:1", "-b", "unix:/x"], "server_name", ""),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needed_options import NEEDED
 
 from iotax._config.address import TcpAddress
 from iotax._config.errors import ConfigError
@@ -56,9 +57,7 @@ def other(row: Option) -> str:
 
 
 def settings(project: Path, row: Option, texts: dict[Source, str]) -> Settings:
-    flags: dict[str, Any] = {}
-    if row.name == "proxy_protocol_from":
-        flags["bind"] = ["proxy://:8000"]
+    flags = dict(NEEDED.get(row.name, {}))
     environ = {}
     for source, text in texts.items():
         if source is Source.FILE:

@@ -198,6 +198,22 @@ def test_hosts_are_read_in_all_usual_forms(host: str, address: str) -> None:
         ({"request_id_header": "Connection"}, "is a header that the server sets itself"),
         ({"request_id_header": "content-length"}, "is a header that the server sets itself"),
         ({"request_id_header": ""}, "is not the name of a header"),
+        (
+            {"health_path": "healthz"},
+            '--health-path: "healthz" does not begin with /; expected a path as in a request,'
+            " without a query, e.g. --health-path /healthz",
+        ),
+        ({"health_path": "/a?b"}, '"/a?b" has a query'),
+        ({"health_path": "/a#b"}, '"/a#b" has a fragment'),
+        ({"health_path": "/a b"}, 'has " ", which a path can have only as bytes in the form %XX'),
+        ({"health_path": "/\u00e9"}, 'has "\u00e9", which a path can have only'),
+        ({"health_path": "/%2"}, 'has "%", which a path can have only'),
+        ({"health_path": ""}, '"" does not begin with /'),
+        (
+            {"health_log": True},
+            "--health-log needs --health-path; leave it out, or add one, e.g. --health-path"
+            " /healthz",
+        ),
         ({"bind": ["8000"]}, '--bind: "8000" has no port; expected host:port, [v6]:port'),
         ({"bind": ["::1:80"]}, '--bind: "::1:80" has an IPv6 address without brackets'),
         ({"bind": ["[::1]"]}, '--bind: "[::1]" has no port'),
