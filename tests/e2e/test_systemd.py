@@ -315,7 +315,7 @@ def test_pings_continue_without_a_supervisor(start, notified, tmp_path):
 
 def test_no_ping_while_a_loop_is_stopped(start, notified):
     server = serve_watched(start, notified, "--workers", "2")
-    first, _ = server.wait_for_workers(2)
+    first, _ = server.wait_for_answers_of(2, "/pid")  # a worker that boots may take longer
     os.kill(first, signal.SIGSTOP)
     try:
         server.err.wait_for(rf"Worker \[{first}\] hangs: its event loop has not turned for")

@@ -55,6 +55,8 @@ def app(environ, start_response):
     elif path == "/head":
         return after_head(start_response)
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/pid":
+        return [str(os.getpid()).encode()]
     return [" ".join(seen).encode() + b"\n"]
 
 
