@@ -65,11 +65,11 @@ def _nginx_text(directory: Path, upstream: str, port: int, scheme: str, prefix: 
             "proxy_pass http://application;": "proxy_pass http://application/;",
             'X-Forwarded-Prefix "";': f'X-Forwarded-Prefix "{prefix}";',
         }
-    return NGINX.format(directory=directory, example=_example("nginx.conf", changes))
+    return NGINX.format(directory=directory, example=example("nginx.conf", changes))
 
 
 def _haproxy_text(directory: Path, upstream: str, port: int, scheme: str, prefix: str) -> str:
-    return _example(
+    return example(
         "haproxy.cfg",
         {
             "bind :443 ssl crt /etc/haproxy/mysite.pem": f"bind 127.0.0.1:{port}",
@@ -79,7 +79,7 @@ def _haproxy_text(directory: Path, upstream: str, port: int, scheme: str, prefix
     )
 
 
-def _example(name: str, changes: Mapping[str, str]) -> str:
+def example(name: str, changes: Mapping[str, str]) -> str:
     """The file of examples/, with the ports of this test. Nothing else is changed."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     for old, new in changes.items():
