@@ -15,10 +15,11 @@ h1 { font-size: 1.3rem; margin: 0; }
 h2 { font-size: 1rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
+th, td { text-align: right; white-space: nowrap; }
 th { font-weight: 500; color: var(--dim); }
 th:first-child, td:first-child, .text { text-align: left; }
-td.text { overflow-wrap: anywhere; }
+td.line { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
 .wide { overflow-x: auto; }
 #lost { color: #c33; }
 @media (prefers-color-scheme: dark) { #lost { color: #f77; } :root { --dim: #aaa; } }
@@ -48,7 +49,7 @@ const show = (s) => {
     [w.number], [w.pid], [w.state, "text"], [seconds(w.age)], [w.threads_busy], [w.threads_idle],
     [w.threads_lost], [w.queued], [w.connections], [w.requests], [size(w.memory)]])));
   document.getElementById("running").replaceChildren(...s.workers.flatMap((w) =>
-    w.running.map((r) => row([[w.number], [r.line ?? "", "text"], [r.id ?? "", "text"],
+    w.running.map((r) => row([[w.number], [r.line ?? "", "text line"], [r.id ?? "", "text"],
       [seconds(r.age)]]))));
 };
 const turn = async () => {
@@ -90,16 +91,43 @@ std::string mebibytes(std::uint64_t bytes) {
   return std::to_string(in_tenths / 10) + "." + std::to_string(in_tenths % 10) + " MiB";
 }
 
-void cell(std::string& out, std::string_view text, bool is_text = false) {
-  out += is_text ? "<td class=\"text\">" : "<td>";
+/// A column of a table. `cls`: the class of its cells; text stands on the left, numbers do not.
+struct Column {
+  std::string_view name;
+  std::string_view cls = {};
+};
+constexpr std::array<Column, 11> kWorker{{{"number"},
+                                          {"pid"},
+                                          {"state", "text"},
+                                          {"age"},
+                                          {"busy"},
+                                          {"idle"},
+                                          {"lost"},
+                                          {"queued"},
+                                          {"connections"},
+                                          {"requests"},
+                                          {"memory"}}};
+constexpr std::array<Column, 4> kRunning{
+    {{"worker"}, {"request", "text line"}, {"id", "text"}, {"age"}}};
+
+void begin_cell(std::string& out, std::string_view tag, std::string_view cls) {
+  out.append("<").append(tag);
+  if (!cls.empty()) out.append(" class=\"").append(cls).append("\"");
+  out += '>';
+}
+void cell(std::string& out, std::string_view text, std::string_view cls = {}) {
+  begin_cell(out, "td", cls);
   append_html(out, text);
   out += "</td>";
 }
 void cell(std::string& out, std::uint64_t value) { cell(out, std::to_string(value)); }
 
-void head_row(std::string& out, std::span<const std::string_view> names, std::string_view body) {
+void head_row(std::string& out, std::span<const Column> columns, std::string_view body) {
   out += "<div class=\"wide\"><table><thead><tr>";
-  for (const std::string_view name : names) out.append("<th>").append(name).append("</th>");
+  for (const Column& column : columns) {
+    begin_cell(out, "th", column.cls);
+    out.append(column.name).append("</th>");
+  }
   out.append("</tr></thead><tbody id=\"").append(body).append("\">\n");
 }
 
@@ -112,15 +140,11 @@ void total(std::string& out, std::string_view id, std::string_view name, std::ui
 
 // The hashes of kStyle and kScript; a test computes them again.
 const std::string_view kPagePolicy =
-    "default-src 'none'; style-src 'sha256-28YSQzAwfqj+4sFhmaFXP0dV/JeX7wKVLozQA5ni8Ys='; "
-    "script-src 'sha256-8uYB818EEtUDBLtfHFbVM4iq6yGJ14v9qLX6RKSKkMs='; "
+    "default-src 'none'; style-src 'sha256-Qt8MTLzbcvVyy7zwJULcWL2DE5x3yMzpc48wnKrjH84='; "
+    "script-src 'sha256-OxWNq0Op9oW0rxmjJDLH3Mgxep8Eu1tFCcH0Zk7XHTU='; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 std::string page_of(const Snapshot& server, const About& about, const Health& health) {
-  static constexpr std::array<std::string_view, 11> kWorker{
-      "number", "pid",    "state",       "age",      "busy",  "idle",
-      "lost",   "queued", "connections", "requests", "memory"};
-  static constexpr std::array<std::string_view, 4> kRunning{"worker", "request", "id", "age"};
   std::string out =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>iotax</title>\n<style>";
@@ -142,7 +166,7 @@ std::string page_of(const Snapshot& server, const About& about, const Health& he
     out += "<tr>";
     cell(out, worker.number);
     cell(out, worker.process_id);
-    cell(out, word_of(worker.state), true);
+    cell(out, word_of(worker.state), "text");
     cell(out, tenths(server.unix_time - worker.started));
     for (const std::uint64_t value : {worker.threads_busy, worker.threads_idle, worker.threads_lost,
                                       worker.queued, worker.connections, worker.requests}) {
@@ -157,8 +181,8 @@ std::string page_of(const Snapshot& server, const About& about, const Health& he
     for (const RunningRequest& running : worker.running) {
       out += "<tr>";
       cell(out, worker.number);
-      cell(out, about.shows_requests ? running.line : "", true);
-      cell(out, about.shows_requests ? running.id : "", true);
+      cell(out, about.shows_requests ? running.line : "", "text line");
+      cell(out, about.shows_requests ? running.id : "", "text");
       cell(out, tenths(running.age));
       out += "</tr>\n";
     }
