@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from support.proxies import haproxy_backend
 from support.wire import Connection
 
 WAYS = pytest.mark.parametrize("options", [(), ("--preload",), ("--workers=0",)], ids=" ".join)
@@ -60,6 +61,24 @@ def test_after_term_the_health_path_says_that_the_server_stops(serve, options):
         assert new.ask("/healthz").status == 503
     with Connection(server.port) as new:
         assert new.ask("/a").text == "GET/a"
+    server.send_signal(signal.SIGQUIT)
+    server.wait()
+
+
+def test_haproxy_stops_using_a_server_that_stops(serve, tmp_path):
+    server = serve("--shutdown-delay=1h")
+    backend = f"127.0.0.1:{server.port} check inter 100ms fall 2"
+    with haproxy_backend(tmp_path, backend, "option httpchk GET /healthz") as port:
+        with Connection(port) as client:
+            assert client.ask("/a", "Connection: close").text == "GET/a"
+        server.send_signal(signal.SIGTERM)
+        status = 200
+        while status == 200:
+            with Connection(port) as client:
+                status = client.ask("/a", "Connection: close").status
+        assert status == 503  # of HAProxy: no server is left
+    with Connection(server.port) as client:
+        assert client.ask("/a").text == "GET/a"
     server.send_signal(signal.SIGQUIT)
     server.wait()
 
