@@ -201,18 +201,35 @@ def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | N
 
 
 def _unused_sockets(settings: Settings) -> list[str]:
-    """A warning that names them. Errors: ConfigError if an address names a socket that was not
-    passed."""
+    """A warning that names them. Errors: ConfigError."""
     passed, addresses = settings.passed, settings.config.named_addresses
+    named_by: dict[int, Address] = {}
     for address in addresses:
-        if isinstance(address, PassedAddress) and not descriptors_of(address, passed):
-            known = ", ".join(sorted(set(passed.values()))) or "nothing"
-            problem = f'"{address}" names no passed socket; LISTEN_FDNAMES has {known}'
-            name = settings.config.option_of(address)
-            raise settings.explained(OptionError(name, problem, "fd://3"))
+        if isinstance(address, PassedAddress):
+            problem = _wrong_socket(address, descriptors_of(address, passed), passed, named_by)
+            if problem:
+                name = settings.config.option_of(address)
+                raise settings.explained(OptionError(name, f'"{address}" {problem}', "fd://3"))
     unused = unused_sockets(passed, addresses)
     named = ", ".join(f"fd://{descriptor} ({name})" for descriptor, name in unused.items())
     return [f"Closing passed sockets that --bind does not name: {named}"] if named else []
+
+
+def _wrong_socket(
+    address: PassedAddress,
+    descriptors: Sequence[int],
+    passed: Mapping[int, str],
+    named_by: dict[int, Address],
+) -> str:
+    """What is wrong with `descriptors`, which `address` names; "": nothing. `named_by`: the address
+    that names each descriptor, completed."""
+    if not descriptors:
+        known = ", ".join(sorted(set(passed.values()))) or "nothing"
+        return f"names no passed socket; LISTEN_FDNAMES has {known}"
+    for descriptor in descriptors:
+        if (other := named_by.setdefault(descriptor, address)) is not address:
+            return f'names the socket fd://{descriptor}, as "{other}" does; name it once'
+    return ""
 
 
 def _exists(directory: str, name: str) -> bool:

@@ -118,6 +118,29 @@ def test_passed_sockets_are_served_if_no_address_is_named(
     assert (addresses(again), again.warnings, again.passed) == (served, [], settings.passed)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            {"bind": ["fd://3", "proxy://fd://3"]},
+            '--bind: "proxy://fd://3" names the socket fd://3, as "fd://3" does; name it once;'
+            " e.g. --bind fd://3",
+        ),
+        ({"bind": ["fd://3", "fd://3"]}, '"fd://3" names the socket fd://3, as "fd://3" does'),
+        ({"bind": ["fd://3", "fd://web"]}, '"fd://web" names the socket fd://3, as "fd://3" does'),
+        (
+            {"bind": ["fd://4"], "admin": "fd://admin"},
+            '--admin: "fd://admin" names the socket fd://4, as "fd://4" does',
+        ),
+        ({"bind": ["fd://9", "proxy://fd://9"]}, 'as "fd://9" does'),
+    ],
+)
+def test_socket_that_two_addresses_name_is_refused(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Command(flags, environ("2", "web:admin")).read()
+    assert message in str(caught.value)
+
+
 def named(served: list[str], socket: str) -> bool:
     number, name = socket.rstrip(")").split(" (")
     return f"fd://{number}" in served or f"fd://{name}" in served
