@@ -37,6 +37,23 @@ def test_right_settings_exit_with_0_and_write_nothing(project, tmp_path):
     assert files_below(directory) == before
 
 
+SLOW_OUTPUT = """
+import os, sys, time
+class Slow:
+    def flush(self):
+        time.sleep(0.2)
+        os.write(2, b"written late")
+sys.stdout = Slow()
+"""
+
+
+def test_what_the_import_prints_is_complete(project):
+    """The process that imports the application ends when its output is written."""
+    done = run_command("main", "--check-config", cwd=project("main", SLOW_OUTPUT + APP))
+    assert done.returncode == 0
+    assert done.stderr == "written late"
+
+
 def test_check_runs_beside_a_server_on_the_same_port(start, project):
     directory = project("main", APP)
     server = start("main:app", cwd=directory)

@@ -21,7 +21,7 @@ from iotax._config.sources import Settings
 from iotax._processes import exit_status, forking
 from iotax._processes.worker_process import load
 from iotax._runtime import native
-from iotax._runtime.process_exit import exit_now
+from iotax._runtime.process_exit import exit_now, flush_output
 
 # A report: the kind, text, and its end.
 _LOADED, _FAILED, _END = b"+", b"-", b"\0"
@@ -103,6 +103,7 @@ def _load_and_exit(settings: Settings, owner: User | None, parent: int, writing:
             report = _FAILED + str(error).encode(errors="backslashreplace")
         faulthandler.cancel_dump_traceback_later()
         if os.getpid() == own:
+            flush_output()  # the parent ends this process when it has the report
             _write_all(writing, report + _END)
         code = 0
     except BaseException:

@@ -53,6 +53,11 @@ class ExitGuard:
 def exit_now(code: int) -> NoReturn:
     """End the process without finalizing Python, which could crash while a thread of the
     application runs. Write the log and standard output first, within a time limit."""
+    flush_output()
+    os._exit(code)
+
+
+def flush_output() -> None:
+    """Write the log and what the standard streams have buffered, within a time limit."""
     server_log.flush()
     _iotax.flush_standard_streams(FLUSH_SECONDS)
-    os._exit(code)
