@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from support.admin import Admin
 from support.proxies import haproxy_backend
 from support.wire import Connection
 
@@ -110,12 +111,10 @@ def test_requests_are_counted_apart_and_logged_if_wanted(serve, logged):
     with Connection(server.port) as connection:
         for path in ("/healthz", "/healthz", "/a"):
             assert connection.ask(path).status == 200
-    admin = int(server.err.wait_for(r"Admin: http://127\.0\.0\.1:(\d+)")[1])
-    with Connection(admin) as connection:
-        text = connection.ask("/metrics").text
-    assert "\niotax_health_requests_total 2\n" in text
-    assert 'iotax_requests_total{by="app",method="GET",status="2xx"} 1\n' in text
-    assert 'iotax_requests_total{by="server",method="GET",status="2xx"} 0\n' in text
+    series = Admin(server).metrics()
+    assert series["iotax_health_requests_total"] == 2
+    assert series['iotax_requests_total{by="app",method="GET",status="2xx"}'] == 1
+    assert series['iotax_requests_total{by="server",method="GET",status="2xx"}'] == 0
     server.stop()
     lines = server.out.wait_for_end().splitlines()
     assert lines == [*["GET /healthz HTTP/1.1"] * 2 * logged, "GET /a HTTP/1.1"]

@@ -449,7 +449,7 @@ class World(PlayedSystem):
                 self.dies(program, self.dice.choice(STATUSES))
             return
         if program.kind == "worker" and self.phase == "trouble" and self.dice.random() < 0.05:
-            self.tell(f"somebody else sends SIGTERM to {program}, which is almost ready")
+            self.tell(f"SIGTERM from outside, just before it is ready: {program}")
             program.channel.send(Report.SIGTERM)
             program.is_unwanted = True
         self.tell(f"ready: {program}")
