@@ -34,6 +34,13 @@ _TIME_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
+def _text(value: object) -> str:
+    """`value`, if it is a string. Errors: TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"not {type(value).__name__}")
+    return value
+
+
 class Kind(ABC):
     """The values of one option. `expected` completes "expected …"; `metavar`: the value in the
     help.
@@ -96,8 +103,7 @@ class String(Kind):
         )
 
     def accept(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
+        value = _text(value)
         if not value and not self.empty_is_a_value:
             raise ValueError("is empty")
         if not value.isprintable() and any(
@@ -247,8 +253,7 @@ class Choice(Kind):
         self.metavar = "|".join(choices)
 
     def accept(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
+        value = _text(value)
         if value.strip().lower() not in self.choices:
             raise ValueError("is unknown")
         return value.strip().lower()
@@ -261,8 +266,7 @@ class LineFormat(Kind):
     expected = "default, combined, json, or a text with atoms such as %(h)s and %({Name}i)s"
 
     def accept(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
+        value = _text(value)
         fault = _iotax.access_format_fault(value)
         if fault is None:
             return value
@@ -285,8 +289,7 @@ class FieldName(Kind):
     )
 
     def accept(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
+        value = _text(value)
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value, re.ASCII):
             raise ValueError("is not the name of a header")
         if value.lower() in self._OWN:
@@ -301,8 +304,7 @@ class TargetPath(Kind):
     expected = "a path as in a request, without a query"
 
     def accept(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"not {type(value).__name__}")
+        value = _text(value)
         if not value.startswith("/"):
             raise ValueError("does not begin with /")
         for sign, part in (("?", "query"), ("#", "fragment")):
@@ -459,8 +461,7 @@ class Bind(Kind):
 
     def accept(self, value: object) -> Address:
         if not isinstance(value, TcpAddress | UnixAddress | PassedAddress):
-            if not isinstance(value, str):
-                raise TypeError(f"not {type(value).__name__}")
+            value = _text(value)
             if not value:
                 raise ValueError("is empty")
             value = parse_address(value)
