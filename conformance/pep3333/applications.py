@@ -32,8 +32,9 @@ def stay() -> None:
         go.read(1)
 
 
-def fence(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    tell("fence")
+def fence(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """/fence?NUMBER"""
+    tell("fence", number=environ["QUERY_STRING"])
     start_response("200 OK", [TEXT])
     return [b"fence"]
 

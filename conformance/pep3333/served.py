@@ -55,6 +55,7 @@ class Served:
         directory = self._directory
         self._text = b""
         self._staying = 0
+        self._fences_asked = self._fences_called = 0
         directories = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
         path = os.pathsep.join(directories)
         pipes = {
@@ -125,7 +126,8 @@ class Served:
         """Events since the last call, of calls that have ended."""
         if OTHER:  # with more threads, or a busy one, a request does not prove that
             return self._until_quiet(QUIET_MS)
-        assert self.ask("/fence").body == b"fence"
+        self._fences_asked += 1
+        assert self.ask(f"/fence?{self._fences_asked}").body == b"fence"
         seen = []
         while (event := self.next_event())["event"] != "fence":
             seen.append(event)
@@ -165,7 +167,7 @@ class Served:
         wire.seen.clear()  # it does not belong to the test
 
     def _clear(self) -> None:
-        while select.select([self._events], [], [], 0)[0]:
+        while self._text or select.select([self._events], [], [], 0)[0]:
             self.next_event()
         while self._staying > 0:
             self.let_go()
@@ -189,6 +191,9 @@ class Served:
         line, _, self._text = self._text.partition(b"\n")
         event: dict[str, Any] = json.loads(line)
         self._staying += event["event"] == "stays"
+        if event["event"] == "fence" and not OTHER:
+            self._fences_called += 1
+            assert event["number"] == str(self._fences_called), f"called twice: {event}"
         return event
 
     # ---- the server log
