@@ -52,6 +52,15 @@ def test_each_exit_of_a_worker_runs_the_hook(
     assert hooks_of(world)[0].job.info.age == 12
 
 
+def test_worker_that_hup_dismisses_while_it_boots_has_that_cause(world: World) -> None:
+    world.start("hooks", "hooks", "workers", "2").ready(0)
+    world.turn(signal.SIGHUP)
+    booting = world.processes[1]
+    booting.ends(signal.SIGTERM)
+    world.turn()
+    assert [info[1:3] for info in infos(world)] == [(booting.pid, "reload")]
+
+
 def test_worker_that_the_kernel_killed_for_memory_has_that_cause(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
