@@ -305,9 +305,11 @@ class Outbox {
     const Result<std::size_t> left = wire_.unacked_bytes();
     if (!left || !unacked_) {  // the kernel cannot tell
       if (sent != 0) rate_.progress(now, sent);
-    } else if (const std::uint64_t most = *unacked_ + sent; *left < most || *left == 0) {
-      // The client has received everything that was sent: a low rate is not its fault.
-      rate_.progress(now, most - std::min<std::uint64_t>(most, *left));
+    } else {
+      const std::uint64_t most = *unacked_ + sent;
+      // A client that has received everything, now or until this was sent, waits for the server.
+      const bool waited = *left == 0 || (*unacked_ == 0 && sent != 0);
+      if (waited || *left < most) rate_.progress(now, most - std::min<std::uint64_t>(most, *left));
     }
     unacked_ = left;
   }
