@@ -15,8 +15,13 @@ BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 BUILD = ROOT / "build" / "bench"
 FLOORS = ("A", "A'", "A1", "B0", "B")
-# iotax with its access log, in its default format and as JSON.
-LOGGED = {"iotax+log": "default", "iotax+json": "json"}
+# iotax by name, with the options that make the difference.
+IOTAX = {
+    "iotax": ["--no-access-log"],
+    "iotax+log": ["--access-log-format", "default"],
+    "iotax+json": ["--access-log-format", "json"],
+    "iotax+metrics": ["--no-access-log", "--admin", "127.0.0.1:0"],
+}
 PEERS = ("fastpysgi", "fastwsgi", "bjoern", "granian", "gunicorn", "waitress")
 START_SECONDS = 120  # Python starts slowly under valgrind
 
@@ -102,11 +107,9 @@ def command_of(name, context, app, threads, port):
     if name in ("B0", "B"):
         serve = BENCH / "floors" / "serve.py"
         return [context.python, serve, name, "--module-dir", floors, "--port", str(port)]
-    if name == "iotax" or name in LOGGED:
+    if name in IOTAX:
         options = ["--port", str(port), "--threads", str(threads), "--keep-alive-requests", "0"]
-        logged = LOGGED.get(name)
-        options += ["--access-log-format", logged] if logged else ["--no-access-log"]
-        return [context.python, "-m", "iotax", app, *options]
+        return [context.python, "-m", "iotax", app, *options, *IOTAX[name]]
     python, bind = context.peers_python, f"127.0.0.1:{port}"
     if name in ("fastpysgi", "fastwsgi", "bjoern"):
         return [python, BENCH / "harness" / "start_peer.py", name, app, str(port)]
@@ -139,7 +142,7 @@ def command_of(name, context, app, threads, port):
 
 
 def takes_threads(name):
-    return name in ("iotax", *LOGGED, "granian", "gunicorn", "waitress")
+    return name in (*IOTAX, "granian", "gunicorn", "waitress")
 
 
 class Running:
