@@ -128,11 +128,12 @@ void AdminApplication::respond_to(driver::Exchange& exchange) {
   if (head.path == "/metrics") {
     const MetricsForm form = form_for(values_of(head.fields, "accept"));
     const bool open = form == MetricsForm::open_metrics;
-    return send(exchange, {.type = open ? "application/openmetrics-text; version=1.0.0; "
-                                          "charset=utf-8"
-                                        : "text/plain; version=0.0.4; charset=utf-8",
-                           .content = metrics_of(server, about_.build, health.not_live.empty(),
-                                                 health.not_ready.empty(), form)});
+    return send(exchange,
+                {.type = open ? "application/openmetrics-text; version=1.0.0; "
+                                "charset=utf-8"
+                              : "text/plain; version=0.0.4; charset=utf-8",
+                 .content = metrics_of(server, about_.build, about_.listeners,
+                                       health.not_live.empty(), health.not_ready.empty(), form)});
   }
   if (head.path == "/status") {
     return send(exchange,

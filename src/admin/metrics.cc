@@ -146,6 +146,13 @@ void write_requests(Writer& out, const Snapshot& server) {
   for (std::size_t n = 0; n < driver::kRejections.size(); ++n) {
     out.sample(label("reason", driver::kRejections[n]), counts[CounterIndex::kRejected + n]);
   }
+  out.single("requests_waited", "counter", "", "Requests that found no free thread.",
+             counts[CounterIndex::kWaited]);
+  out.begin("deadlines", "counter", "",
+            "Calls that were slow, timed out, or whose thread was given up.");
+  for (std::size_t n = 0; n < driver::kDeadlines.size(); ++n) {
+    out.sample(label("kind", driver::kDeadlines[n]), counts[CounterIndex::kDeadline + n]);
+  }
 }
 
 void write_histogram(Writer& out, std::string_view name, std::string_view help,
@@ -161,15 +168,16 @@ void write_histogram(Writer& out, std::string_view name, std::string_view help,
   out.line("_count", {}, std::to_string(sum));
 }
 
-void write_load(Writer& out, const Snapshot& server) {
-  std::uint64_t running = 0, queued = 0, busy = 0, idle = 0, lost = 0, connections = 0, most = 0,
-                spool = 0;
+void write_load(Writer& out, const Snapshot& server, std::span<const std::string> listeners) {
+  std::uint64_t running = 0, queued = 0, busy = 0, idle = 0, lost = 0, connections = 0,
+                connections_busy = 0, most = 0, spool = 0;
   core::Duration oldest{};
   for (const WorkerSnapshot& worker : server.workers) {
     running += worker.running.size();
     queued += worker.queued;
     oldest = std::max(oldest, worker.queue_age);
     connections += worker.connections;
+    connections_busy += worker.connections_busy;
     spool += worker.spool_bytes;
     if (worker.state != WorkerState::ready) continue;
     busy += worker.threads_busy;
@@ -186,7 +194,15 @@ void write_load(Writer& out, const Snapshot& server) {
   out.sample(label("state", "busy"), busy);
   out.sample(label("state", "idle"), idle);
   out.sample(label("state", "lost"), lost);
-  out.single("connections", "gauge", "", "Open connections.", connections);
+  out.single("thread_busy_seconds", "counter", "seconds",
+             "Time that the application threads together have run calls.",
+             seconds(server.busy_nanoseconds));
+  out.single("gil_wait_seconds", "counter", "seconds",
+             "Time that the application threads together have waited for the GIL.",
+             seconds(server.lock_wait_nanoseconds));
+  out.begin("connections", "gauge", "", "Open connections; busy: a request is in progress.");
+  out.sample(label("state", "idle"), connections - connections_busy);
+  out.sample(label("state", "busy"), connections_busy);
   out.single("connections_max", "gauge", "", "Connections that ready workers allow.", most);
   out.single("connections_accepted", "counter", "", "Connections that were accepted.",
              server.accepted);
@@ -196,7 +212,25 @@ void write_load(Writer& out, const Snapshot& server) {
              server.counts[CounterIndex::kSentBytes]);
   out.single("health_requests", "counter", "", "Requests to --health-path.",
              server.counts[CounterIndex::kHealthRequests]);
+  out.begin("backlog_connections", "gauge", "",
+            "Connections that wait to be accepted, by TCP listener.");
+  for (std::size_t n = 0; n < std::min(listeners.size(), server.backlogs.size()); ++n) {
+    if (server.backlogs[n]) out.sample(label("listener", listeners[n]), *server.backlogs[n]);
+  }
   out.single("spool_bytes", "gauge", "bytes", "Size of the temporary files.", spool);
+}
+
+void write_logs(Writer& out, const driver::LogCounts& logs) {
+  static constexpr std::array<std::string_view, 2> kLogs{"access", "server"};
+  static_assert(kLogs.size() == driver::LogCounts{}.dropped.size());
+  out.begin("log_lines", "counter", "", "Entries of the server log, by severity.");
+  for (std::size_t n = 0; n < logs.lines.size(); ++n) {
+    out.sample(label("severity", driver::kSeverities[n]), logs.lines[n]);
+  }
+  out.begin("log_lines_dropped", "counter", "", "Lines that a log could not take in time.");
+  for (std::size_t n = 0; n < logs.dropped.size(); ++n) {
+    out.sample(label("log", kLogs[n]), logs.dropped[n]);
+  }
 }
 
 std::string_view trimmed(std::string_view text) noexcept {
@@ -221,7 +255,8 @@ bool has_no_weight(std::string_view parameters) noexcept {
 
 }  // namespace
 
-std::string metrics_of(const Snapshot& server, const Build& build, bool live, bool ready,
+std::string metrics_of(const Snapshot& server, const Build& build,
+                       std::span<const std::string> listeners, bool live, bool ready,
                        MetricsForm form) {
   Writer out(form);
   write_server(out, server, build, live, ready);
@@ -234,7 +269,8 @@ std::string metrics_of(const Snapshot& server, const Build& build, bool live, bo
   write_histogram(out, "app_duration_seconds",
                   "From the call of the application to the end of its response.", server.counts,
                   Timed::app);
-  write_load(out, server);
+  write_load(out, server, listeners);
+  write_logs(out, server.logs);
   return std::move(out).end();
 }
 

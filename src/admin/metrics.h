@@ -2,6 +2,7 @@
 // must not know how they are counted or sent.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,8 +21,10 @@ struct Build {
   std::string python;
 };
 
-[[nodiscard]] std::string metrics_of(const Snapshot& server, const Build& build, bool live,
-                                     bool ready, MetricsForm form);
+/// `listeners`: their addresses, in the order of the scoreboard.
+[[nodiscard]] std::string metrics_of(const Snapshot& server, const Build& build,
+                                     std::span<const std::string> listeners, bool live, bool ready,
+                                     MetricsForm form);
 
 /// The form for a request with this Accept field; empty: there is none. OpenMetrics, unless the
 /// field excludes it.

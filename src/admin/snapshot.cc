@@ -24,6 +24,11 @@ std::uint64_t ended_in(const CounterWords& words) noexcept {
   return sum(words, CounterIndex::kEnded, CounterIndex::kEnds);
 }
 
+/// 0 if `less` is greater: another thread has written it later.
+std::uint64_t difference(std::uint64_t more, std::uint64_t less) noexcept {
+  return more > less ? more - less : 0;
+}
+
 void read_calls(WorkerSnapshot& worker, const Scoreboard& scoreboard, unsigned slot,
                 core::Instant now) {
   const driver::WorkerEntry& entry = scoreboard.worker(slot);
@@ -40,8 +45,9 @@ void read_calls(WorkerSnapshot& worker, const Scoreboard& scoreboard, unsigned s
       worker.running.size() - std::min<std::size_t>(worker.threads_lost, worker.running.size());
 }
 
+/// `words`: counted by the workers of this slot.
 WorkerSnapshot read_worker(const Scoreboard& scoreboard, unsigned slot, core::Instant now,
-                           std::uint64_t ended) {
+                           const CounterWords& words) {
   const driver::WorkerRecord& record = *scoreboard.record(slot);
   const driver::WorkerGauges& gauges = *scoreboard.gauges(slot);
   WorkerSnapshot worker;
@@ -57,11 +63,14 @@ WorkerSnapshot read_worker(const Scoreboard& scoreboard, unsigned slot, core::In
   const core::Instant waits{core::Duration{gauges.queue_since.get()}};
   if (waits != core::Instant{}) worker.queue_age = scoreboard.worker(slot).since(waits, now);
   worker.connections = gauges.connections.get();
+  worker.connections_busy =
+      std::min(difference(words[CounterIndex::kBegun],
+                          words[CounterIndex::kFinished] + gauges.unfinished_before.get()),
+               worker.connections);
   worker.connections_max = gauges.connections_max.get();
   worker.spool_bytes = gauges.spool_bytes.get();
   worker.resident_bytes = gauges.resident_bytes.get();
-  const std::uint64_t before = gauges.ended_before.get();
-  worker.requests = ended > before ? ended - before : 0;
+  worker.requests = difference(ended_in(words), gauges.ended_before.get());
   read_calls(worker, scoreboard, slot, now);
   return worker;
 }
@@ -87,16 +96,25 @@ Snapshot take_snapshot(const Scoreboard& scoreboard, core::Instant now, core::Du
   taken.has_served = server.has_served.get() != 0;
   taken.stopping = server.stopping.get() != 0;
   for (std::size_t n = 0; n < taken.exits.size(); ++n) taken.exits[n] = server.exits[n].get();
+  server.logs.add_to(taken.logs);
+  for (std::size_t n = 0; n < taken.backlogs.size(); ++n) {
+    const std::uint64_t word = server.backlogs[n].get();
+    if (word != 0) taken.backlogs[n] = word - 1;
+  }
   const auto slots =
       static_cast<unsigned>(std::min<std::uint64_t>(server.slots_used.get(), scoreboard.slots()));
   for (unsigned slot = 0; slot < slots; ++slot) {
     CounterWords words{};
     scoreboard.add_counters(slot, words);
     for (std::size_t n = 0; n < words.size(); ++n) taken.counts[n] += words[n];
-    taken.accepted += scoreboard.gauges(slot)->accepted.get();
-    taken.cpu_nanoseconds.push_back(scoreboard.gauges(slot)->cpu_nanoseconds.get());
+    const driver::WorkerGauges& gauges = *scoreboard.gauges(slot);
+    taken.accepted += gauges.accepted.get();
+    taken.busy_nanoseconds += gauges.busy_nanoseconds.get();
+    taken.lock_wait_nanoseconds += gauges.lock_wait_nanoseconds.get();
+    gauges.logs.add_to(taken.logs);
+    taken.cpu_nanoseconds.push_back(gauges.cpu_nanoseconds.get());
     if (scoreboard.record(slot)->state.get() != static_cast<std::uint64_t>(WorkerState::none)) {
-      taken.workers.push_back(read_worker(scoreboard, slot, now, ended_in(words)));
+      taken.workers.push_back(read_worker(scoreboard, slot, now, words));
     }
   }
   return taken;

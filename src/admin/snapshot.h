@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct WorkerSnapshot {
   std::uint64_t queued_max = 0;
   core::Duration queue_age{};  // of the oldest request that waits
   std::uint64_t connections = 0;
+  std::uint64_t connections_busy = 0;  // with a request in progress
   std::uint64_t connections_max = 0;
   std::uint64_t spool_bytes = 0;
   std::uint64_t resident_bytes = 0;
@@ -55,6 +57,11 @@ struct Snapshot {
   std::vector<WorkerSnapshot> workers;
   std::vector<std::uint64_t> cpu_nanoseconds;  // by worker number - 1
   std::uint64_t accepted = 0;
+  std::uint64_t busy_nanoseconds = 0;       // of application threads
+  std::uint64_t lock_wait_nanoseconds = 0;  // for the application lock
+  driver::LogCounts logs;
+  // By listener; empty: unknown, or no TCP.
+  std::array<std::optional<std::uint64_t>, driver::kBacklogsMax> backlogs{};
   driver::CounterWords counts{};
 
   [[nodiscard]] std::uint64_t requests() const noexcept;

@@ -18,6 +18,8 @@ inline constexpr std::array<std::string_view, 8> kCountedMethods{
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"};
 inline constexpr std::array<std::string_view, 6> kCountedStatuses{"2xx", "3xx", "4xx",
                                                                   "5xx", "499", "none"};
+/// Deadlines of calls: --slow-request, --request-timeout, and a thread that did not return.
+inline constexpr std::array<std::string_view, 3> kDeadlines{"slow", "timeout", "lost"};
 /// Why the server responded in place of the application; the words of the access log.
 inline constexpr std::array<std::string_view, 11> kRejections{
     "malformed",     "method",    "too_large", "slow",     "proxy_protocol", "queue_full",
@@ -57,7 +59,22 @@ struct CounterIndex {
   static constexpr std::size_t kReceivedBytes = kHistograms + kTimed * kHistogramWords;
   static constexpr std::size_t kSentBytes = kReceivedBytes + 1;
   static constexpr std::size_t kHealthRequests = kSentBytes + 1;
-  static constexpr std::size_t kWords = kHealthRequests + 1;
+  static constexpr std::size_t kWaited = kHealthRequests + 1;
+  static constexpr std::size_t kDeadline = kWaited + 1;
+  /// Requests whose head was accepted, and those of them that have ended: the difference is in
+  /// progress.
+  static constexpr std::size_t kBegun = kDeadline + kDeadlines.size();
+  static constexpr std::size_t kFinished = kBegun + 1;
+  static constexpr std::size_t kWords = kFinished + 1;
+};
+
+/// Entries of the server log by severity (Level), and lines that were dropped of the access log and
+/// of the server log.
+inline constexpr std::array<std::string_view, 5> kSeverities{"debug", "info", "warning", "error",
+                                                             "critical"};
+struct LogCounts {
+  std::array<std::uint64_t, kSeverities.size()> lines{};
+  std::array<std::uint64_t, 2> dropped{};
 };
 
 using CounterWords = std::array<std::uint64_t, CounterIndex::kWords>;
@@ -102,6 +119,11 @@ class Counting {
   Counting(const Counting&) = delete;
   ~Counting() { counters_of_thread = nullptr; }
 };
+
+/// Count in the words of the calling thread, if it has some.
+inline void count_here(std::size_t index, std::uint64_t more = 1) noexcept {
+  if (ThreadCounters* const counters = counters_of_thread) counters->add(index, more);
+}
 
 [[nodiscard]] constexpr std::size_t counted_method(std::string_view method) noexcept {
   if (method.size() == 3 && method[0] == 'G' && method[1] == 'E' && method[2] == 'T') return 0;

@@ -58,7 +58,7 @@ class PlainWire {
 
  private:
   static Result<std::size_t> counted(std::size_t index, Result<std::size_t> bytes) noexcept {
-    if (bytes && counters_of_thread != nullptr) counters_of_thread->add(index, *bytes);
+    if (bytes) count_here(index, *bytes);
     return bytes;
   }
 

@@ -47,9 +47,11 @@ class Scoreboard:
         has_served: bool,
         stopping: bool,
         supervised: bool,
+        listeners: Sequence[int],
     ) -> None:
         """Tell the admin listener about the server, and with `supervised` that the supervisor runs
-        now. `exits`: in the order of lifecycle.Cause, or empty. Errors: ValueError if it is not
+        now, what it has logged, and how many connections wait at the descriptors `listeners`.
+        `exits`: in the order of lifecycle.Cause, or empty. Errors: ValueError if it is not
         counted."""
     def publish_worker(self, slot: int, state: str, pid: int, age: float) -> None:
         """Tell the admin listener about a worker: "none", "booting", "ready" or "draining"."""

@@ -318,6 +318,84 @@ def test_durations_are_those_of_the_calls(start, small):
     assert series["iotax_request_duration_seconds_sum"] >= series["iotax_app_duration_seconds_sum"]
 
 
+HOLDS = """
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/hold":
+        open("go").read()
+    if path == "/compute":
+        sum(range(3_000_000))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "0")], ids=" ".join)
+def test_waits_deadlines_and_busy_threads_are_counted(start, project, options):
+    directory = project("main", HOLDS)
+    os.mkfifo(directory / "go")
+    server = start("main:app", *ADMIN, *options, "--slow-request", "50ms", cwd=directory)
+    admin = Admin(server)
+    with Connection(server.port) as first, Connection(server.port) as second:
+        first.get("/hold")
+        admin.wait_until(lambda: admin.metrics()['iotax_deadlines_total{kind="slow"}'] == 1)
+        second.get("/")
+        admin.wait_until(lambda: admin.metrics()["iotax_requests_queued"] == 1)
+        admin.wait_until(lambda: admin.metrics()['iotax_connections{state="busy"}'] == 2)
+        admin.wait_until(lambda: admin.metrics()["iotax_thread_busy_seconds_total"] > 0.05)
+        (directory / "go").write_text("")
+        assert first.answer().body == second.answer().body == b"ok"
+        admin.wait_until(lambda: admin.metrics()["iotax_requests_waited_total"] == 1)
+        admin.wait_until(lambda: admin.metrics()['iotax_connections{state="idle"}'] == 2)
+        second.ask("/")
+    series = admin.metrics()
+    assert series["iotax_requests_waited_total"] == 1
+    assert series['iotax_deadlines_total{kind="timeout"}'] == 0
+    admin.wait_until(lambda: admin.metrics()['iotax_log_lines_total{severity="warning"}'] == 1)
+
+
+def test_waits_for_the_gil_are_counted(start, project):
+    server = start("main:app", *ADMIN, "--threads", "2", cwd=project("main", HOLDS))
+    admin = Admin(server)
+    with Connection(server.port) as first, Connection(server.port) as second:
+
+        def has_waited():
+            first.get("/compute")
+            second.get("/compute")
+            assert first.answer().body == second.answer().body == b"ok"
+            return admin.metrics()["iotax_gil_wait_seconds_total"] > 0
+
+        admin.wait_until(has_waited)
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "0")], ids=" ".join)
+def test_the_backlog_has_a_line_for_each_tcp_listener(start, small, options, tmp_path):
+    listeners = ("-b", "127.0.0.1:0", "-b", "127.0.0.1:0", "-b", f"unix:{tmp_path}/socket")
+    server = start("main:app", *ADMIN, *options, *listeners, cwd=small)
+    admin = Admin(server)
+
+    def lines():
+        return [key for key in admin.metrics() if key.startswith("iotax_backlog_connections{")]
+
+    admin.wait_until(lambda: len(lines()) == 2)
+    assert f'iotax_backlog_connections{{listener="http://127.0.0.1:{server.port}"}}' in lines()
+
+
+def test_connections_that_no_worker_accepts_are_in_the_backlog(start, small):
+    server = start("main:app", *ADMIN, cwd=small)
+    admin = Admin(server)
+    (worker,) = server.workers()
+    line = f'iotax_backlog_connections{{listener="http://127.0.0.1:{server.port}"}}'
+    admin.wait_until(lambda: admin.metrics()[line] == 0)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with Connection(server.port), Connection(server.port):
+            admin.wait_until(lambda: admin.metrics()[line] == 2)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    admin.wait_until(lambda: admin.metrics()[line] == 0)
+
+
 def test_the_number_of_series_does_not_depend_on_clients(start, small):
     server = start("main:app", *ADMIN, cwd=small)
     admin = Admin(server)

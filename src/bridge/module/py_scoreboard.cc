@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 
+#include "bridge/module/process_log.h"
 #include "driver/log/escape.h"
 
 namespace iotax::bridge {
@@ -80,7 +81,7 @@ const driver::Scoreboard& PyScoreboard::counted() const {
 
 void PyScoreboard::publish(std::uint64_t wanted, std::uint64_t starts,
                            const std::vector<std::uint64_t>& exits, bool has_served, bool stopping,
-                           bool supervised) const {
+                           bool supervised, const std::vector<int>& listeners) const {
   driver::ServerEntry& server = *counted().server();
   if (!exits.empty() && exits.size() != server.exits.size()) {
     throw py::value_error("exits has " + std::to_string(exits.size()) + " numbers; there are " +
@@ -91,7 +92,16 @@ void PyScoreboard::publish(std::uint64_t wanted, std::uint64_t starts,
   server.starts.set(starts);
   server.has_served.set(has_served ? 1 : 0);
   server.stopping.set(stopping ? 1 : 0);
-  if (supervised) server.stamp.set((sys_.now() + sys_.left_out()).time_since_epoch().count());
+  if (!supervised) return;  // a worker does the rest for this process
+  server.stamp.set((sys_.now() + sys_.left_out()).time_since_epoch().count());
+  driver::LogCounts published;
+  server.logs.add_to(published);
+  server.logs.add(process_log().counts(), published);
+  for (std::size_t n = 0; n < server.backlogs.size(); ++n) {
+    const driver::Result<std::size_t> waiting =
+        n < listeners.size() ? sys_.backlog(listeners[n]) : driver::Errno{EBADF};
+    server.backlogs[n].set(waiting ? *waiting + 1 : 0);
+  }
 }
 
 void PyScoreboard::publish_worker(unsigned slot, const std::string& state, std::uint64_t pid,
@@ -153,7 +163,8 @@ void define_page(py::module_& module) {
       .def("watch", &PyScoreboard::watch, py::arg("slot"), py::arg("on"))
       .def("clear", &PyScoreboard::clear, py::arg("slot"))
       .def("publish", &PyScoreboard::publish, py::kw_only(), py::arg("wanted"), py::arg("starts"),
-           py::arg("exits"), py::arg("has_served"), py::arg("stopping"), py::arg("supervised"))
+           py::arg("exits"), py::arg("has_served"), py::arg("stopping"), py::arg("supervised"),
+           py::arg("listeners"))
       .def("publish_worker", &PyScoreboard::publish_worker, py::arg("slot"), py::arg("state"),
            py::arg("pid"), py::arg("age"));
 }

@@ -33,7 +33,8 @@ class PyScoreboard {
   /// The scoreboard, which is counted.
   [[nodiscard]] const driver::Scoreboard& counted() const;
   void publish(std::uint64_t wanted, std::uint64_t starts, const std::vector<std::uint64_t>& exits,
-               bool has_served, bool stopping, bool supervised) const;
+               bool has_served, bool stopping, bool supervised,
+               const std::vector<int>& listeners) const;
   void publish_worker(unsigned slot, const std::string& state, std::uint64_t pid, double age) const;
 
   /// The slot of a worker with `threads` threads; nothing without a scoreboard.

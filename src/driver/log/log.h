@@ -2,14 +2,17 @@
 // never blocks the caller.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "core/instant.h"
+#include "driver/counters.h"
 
 namespace iotax::driver {
 
 enum class Level : std::uint8_t { debug, info, warning, error, critical };
+static_assert(kSeverities.size() == static_cast<std::size_t>(Level::critical) + 1);
 
 /// The ids of the request that a server line is about, for JSON records.
 struct RequestIds {
@@ -37,6 +40,8 @@ class Log {
   /// one log has taken nothing for `patience`, or because kFlushPatiences times that has passed.
   virtual bool flush(core::Duration patience) noexcept = 0;
   static constexpr int kFlushPatiences = 10;
+  /// What this process has logged and dropped. Text of an application is not counted.
+  [[nodiscard]] virtual LogCounts counts() const noexcept { return {}; }
   /// The log files were moved: open new ones under the same names.
   virtual void reopen() noexcept = 0;
 };

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -68,6 +70,7 @@ class LogSink final : public Log {
   using Log::server;
   void server(Level level, std::string_view text, const RequestIds& about) noexcept override {
     if (level < level_.load(std::memory_order_relaxed)) return;
+    lines_[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
     server_.append(formatted(level, text, about));
   }
   void application(const void* writer, std::string_view text, bool last,
@@ -101,6 +104,13 @@ class LogSink final : public Log {
     server_path_ = std::move(server);
     access_path_ = std::move(access);
   }
+  [[nodiscard]] LogCounts counts() const noexcept override {
+    LogCounts counts;
+    for (std::size_t n = 0; n < lines_.size(); ++n)
+      counts.lines[n] = lines_[n].load(std::memory_order_relaxed);
+    counts.dropped = {access_.dropped(), server_.dropped()};
+    return counts;
+  }
   void reopen() noexcept override {
     reopen_one(server_, server_path_);
     reopen_one(access_, access_path_);
@@ -112,8 +122,9 @@ class LogSink final : public Log {
     server_.write_in_caller();
   }
 
-  /// See LogStream. The child may continue to log.
+  /// See LogStream. The child may continue to log, and counts what it logs itself.
   void abandon_in_child() {
+    for (std::atomic<std::uint64_t>& count : lines_) count.store(0, std::memory_order_relaxed);
     access_.abandon_in_child();
     server_.abandon_in_child();
   }
@@ -150,6 +161,7 @@ class LogSink final : public Log {
   std::atomic<bool> prefix_{false};
   std::atomic<bool> json_{false};
   std::atomic<unsigned> worker_{0};
+  std::array<std::atomic<std::uint64_t>, kSeverities.size()> lines_{};  // by Level
   LogStream<E> access_;
   LogStream<E> server_;
 };

@@ -121,6 +121,11 @@ class LogStream {
     return progress_.load(std::memory_order_relaxed);
   }
 
+  /// Lines dropped since this process began.
+  [[nodiscard]] std::uint64_t dropped() const noexcept {
+    return dropped_.load(std::memory_order_relaxed);
+  }
+
   /// Write further lines in the thread that logs them; drop those that the descriptor does not take
   /// soon. Call it before the first line.
   void write_in_caller() { in_caller_ = true; }
@@ -130,6 +135,7 @@ class LogStream {
   void abandon_in_child() {
     thread_.forget();
     in_caller_ = false;
+    dropped_.store(0, std::memory_order_relaxed);
     (void)state_.release();  // not destroyed: another thread may have been using it
     state_ = std::make_unique<State>();
     Segment segment;
@@ -167,7 +173,7 @@ class LogStream {
     if (s.segments.empty() || s.segments.back().fd < 0 || s.segments.back().ended) return;
     if (!in_caller_ &&
         ((s.held + text.size() > most) || (s.dropped > 0 && !tell_dropped(s, text.size(), most)))) {
-      s.dropped += count_lines(text);
+      drop(s, count_lines(text));
       return;
     }
     const bool within_line = text.empty() || text.back() != '\n';
@@ -194,6 +200,11 @@ class LogStream {
     if (fd >= 0) sys_.close(fd);
   }
 
+  void drop(State& s, std::uint64_t lines) noexcept {
+    s.dropped += lines;
+    dropped_.fetch_add(lines, std::memory_order_relaxed);
+  }
+
   void drop_first(State& s) {
     close(s.segments.front().fd);
     s.segments.pop_front();
@@ -209,7 +220,7 @@ class LogStream {
       return unwritten;
     };
     if (s.dropped > 0 && lost(dropped_text_(s.dropped)) == 0) s.dropped = 0;
-    s.dropped += s.dropped > 0 ? count_lines(lines) : lost(lines);
+    drop(s, s.dropped > 0 ? count_lines(lines) : lost(lines));
   }
 
   /// Only a reader that has closed its end is final; a full disk may have room later.
@@ -268,7 +279,7 @@ class LogStream {
       if (is_end(error)) {
         front.ended = true;
       } else {
-        s.dropped += unwritten;
+        drop(s, unwritten);
       }
       s.held -= batch.size();
       batch.clear();
@@ -356,6 +367,7 @@ class LogStream {
   std::atomic<std::uint32_t> work_{
       0};  // changes under the mutex with everything the thread must notice
   std::atomic<std::uint32_t> progress_{0};  // changes with every write, and with every batch
+  std::atomic<std::uint64_t> dropped_{0};   // lines, in total
   std::atomic<unsigned> flushing_{0};       // threads in flush()
   std::atomic<int> current_fd_{-1};         // of the last segment; readable in any state of state_
   std::atomic<std::size_t> batch_bytes_max_{kWholeWriteBytes};

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -86,6 +87,10 @@ class Acceptor {
                     FirstBytes first = FirstBytes::request) {
     loop_.sys.own(fd);
     listeners_.push_back(std::make_unique<Listener>(fd, std::move(authority), owner, first));
+  }
+
+  [[nodiscard]] std::span<const std::unique_ptr<Listener>> listeners() const noexcept {
+    return listeners_;
   }
 
   /// Start to accept. Errors: those of the poller.

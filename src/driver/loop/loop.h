@@ -55,7 +55,7 @@ class Loop {
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
         handover_(base_, table_, closing_, events_, acceptor_, channel_),
         draining_(base_, table_, closing_, events_, acceptor_, handover_),
-        report_(base_, table_, intake_.budget()) {}
+        report_(base_, table_, acceptor_, intake_.budget()) {}
   Loop(Loop&&) = delete;
 
   // ---- begin and end
@@ -157,6 +157,7 @@ class Loop {
   [[nodiscard]] WakeupPipe<E>& wakeup() noexcept { return wakeup_; }
   [[nodiscard]] Channel<E>& channel() noexcept { return channel_; }
   [[nodiscard]] Intake<E>& intake() noexcept { return intake_; }
+  [[nodiscard]] SelfReport<E>& report() noexcept { return report_; }
   [[nodiscard]] Sender<E>& sender() noexcept { return sender_; }
   [[nodiscard]] core::Instant now() const noexcept { return base_.clock.now(); }
   /// From any thread.

@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/connection.h"
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/loop/fifo.h"
 #include "driver/loop/loop_base.h"
@@ -51,6 +52,7 @@ class RequestQueue {
     }
     const core::Duration longest = loop_.config.queue_timeout;
     if (longest > core::Duration::zero() && waited > longest) {
+      count_here(CounterIndex::kWaited);
       intake_.respond(s, 503, {End::overloaded, "queue_timeout"},
                       "This request waited too long in the queue; try again shortly.",
                       "--queue-timeout");
@@ -180,6 +182,7 @@ class RequestQueue {
 
   void reject(const Lead& lead, Session& s, std::string_view error, std::string_view sentence,
               std::string_view option) {
+    count_here(CounterIndex::kWaited);
     intake_.respond(s, 503, {End::overloaded, error}, sentence, option);
     completed(lead, s);
   }

@@ -152,6 +152,9 @@ class Sys {
   /// Bytes sent that the peer has not acknowledged (SIOCOUTQ); for Unix sockets, the memory of what
   /// the peer has not read. ENOTSUP where the kernel cannot tell.
   Result<std::size_t> unacked_bytes(int fd) noexcept;
+  /// Connections that wait to be accepted from a listener. ENOTSUP, or an errno of the kernel,
+  /// where it is not TCP or the kernel cannot tell.
+  Result<std::size_t> backlog(int listener) noexcept;
   /// Receive one message of a SOCK_SEQPACKET socket, truncated if it does not fit. EAGAIN: none.
   Result<Message> receive_message(int fd, std::span<std::byte> into) noexcept;
   /// `attached`: a descriptor of which the other side gets a copy; -1: none. Never waits (EAGAIN).
@@ -263,6 +266,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.set_unsent_max(fd, size) } -> std::same_as<Result<void>>;
   { s.drop_new_connections(fd) } -> std::same_as<Result<void>>;
   { s.unacked_bytes(fd) } -> std::same_as<Result<std::size_t>>;
+  { s.backlog(fd) } -> std::same_as<Result<std::size_t>>;
   { s.receive_message(fd, into) } -> std::same_as<Result<Message>>;
   { s.send_message(fd, bytes, fd) } -> std::same_as<Result<void>>;
   { s.close(fd) } -> std::same_as<void>;

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -115,6 +116,13 @@ Result<std::size_t> Sys::unacked_bytes(int fd) noexcept {
   int bytes = 0;
   if (::ioctl(fd, SIOCOUTQ, &bytes) < 0) return Errno{errno};
   return static_cast<std::size_t>(bytes);
+}
+
+Result<std::size_t> Sys::backlog(int listener) noexcept {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0) return Errno{errno};
+  return info.tcpi_unacked;  // of a listener: the length of its accept queue
 }
 
 Result<PipeEnds> Sys::pipe() noexcept {

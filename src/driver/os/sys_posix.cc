@@ -83,6 +83,8 @@ Result<void> Sys::drop_new_connections(int /*listener*/) noexcept { return Errno
 
 Result<std::size_t> Sys::unacked_bytes(int /*fd*/) noexcept { return Errno{ENOTSUP}; }
 
+Result<std::size_t> Sys::backlog(int /*listener*/) noexcept { return Errno{ENOTSUP}; }
+
 Result<PipeEnds> Sys::pipe() noexcept {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) < 0) return Errno{errno};

@@ -227,7 +227,7 @@ class Scoreboard {
     add_counters(slot, counts);
     std::uint64_t ended = 0;
     for (std::size_t n = 0; n < CounterIndex::kEnds; ++n) ended += counts[CounterIndex::kEnded + n];
-    gauges(slot)->clear(ended);
+    gauges(slot)->clear(ended, counts[CounterIndex::kBegun] - counts[CounterIndex::kFinished]);
   }
 
   // ---- for the admin listener; null without `counted`

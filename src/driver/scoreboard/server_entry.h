@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/instant.h"
+#include "driver/counters.h"
 
 namespace iotax::driver {
 
@@ -19,6 +20,9 @@ enum class WorkerState : std::uint8_t { none, booting, ready, draining };
 inline constexpr std::array<std::string_view, 11> kExitCauses{
     "stop",  "reload", "max_requests", "lifetime", "memory", "threads_lost",
     "stuck", "crash",  "oom",          "boot",     "other"};
+
+/// Listeners whose backlog is published.
+inline constexpr std::size_t kBacklogsMax = 32;
 
 /// Words with a single writer, read by any process.
 template <class T>
@@ -32,6 +36,23 @@ class SharedWord {
   std::atomic<T> word_;
 };
 
+/// What a process has logged, published by one of its threads.
+struct SharedLogCounts {
+  std::array<SharedWord<std::uint64_t>, kSeverities.size()> lines;
+  std::array<SharedWord<std::uint64_t>, LogCounts{}.dropped.size()> dropped;
+
+  /// The process has logged `now` in total, and `before` when it published last.
+  void add(const LogCounts& now, const LogCounts& before) noexcept {
+    for (std::size_t n = 0; n < lines.size(); ++n) lines[n].add(now.lines[n] - before.lines[n]);
+    for (std::size_t n = 0; n < dropped.size(); ++n)
+      dropped[n].add(now.dropped[n] - before.dropped[n]);
+  }
+  void add_to(LogCounts& total) const noexcept {
+    for (std::size_t n = 0; n < lines.size(); ++n) total.lines[n] += lines[n].get();
+    for (std::size_t n = 0; n < dropped.size(); ++n) total.dropped[n] += dropped[n].get();
+  }
+};
+
 /// Written by the supervisor, or by the process itself if it has none.
 struct alignas(64) ServerEntry {
   SharedWord<std::int64_t> stamp;    // monotonic clock, nanoseconds; 0: the server has none
@@ -43,6 +64,10 @@ struct alignas(64) ServerEntry {
   SharedWord<std::uint64_t> has_served;  // a worker has been ready
   SharedWord<std::uint64_t> stopping;
   std::array<SharedWord<std::uint64_t>, kExitCauses.size()> exits;
+  SharedLogCounts logs;
+  /// Of each listener, in their order: 1 more than the connections that wait to be accepted; 0:
+  /// unknown, or no TCP.
+  std::array<SharedWord<std::uint64_t>, kBacklogsMax> backlogs;
 };
 
 /// What the supervisor knows of the worker of a slot. Written by the supervisor.
@@ -67,12 +92,19 @@ struct alignas(64) WorkerGauges {
   // These continue with the next worker of the slot.
   SharedWord<std::uint64_t> accepted;
   SharedWord<std::uint64_t> cpu_nanoseconds;
+  SharedWord<std::uint64_t> busy_nanoseconds;       // of the application threads together
+  SharedWord<std::uint64_t> lock_wait_nanoseconds;  // waits for the application lock
+  SharedLogCounts logs;
 
-  SharedWord<std::uint64_t> ended_before;  // requests of earlier workers of the slot
+  // Of earlier workers of the slot.
+  SharedWord<std::uint64_t> ended_before;
+  SharedWord<std::uint64_t> unfinished_before;  // requests that were in progress when one exited
 
-  /// Another worker gets the slot, in which `ended` requests have ended so far.
-  void clear(std::uint64_t ended) noexcept {
+  /// Another worker gets the slot, in which `ended` requests have ended so far, and `unfinished`
+  /// were in progress when their worker exited.
+  void clear(std::uint64_t ended, std::uint64_t unfinished) noexcept {
     ended_before.set(ended);
+    unfinished_before.set(unfinished);
     stamp.set(0);
     leaving.set(0);
     connections.set(0);

@@ -73,6 +73,8 @@ class AccessLog {
   /// The head of the request is accepted: from now on it needs a line.
   void accepted(Session& s) noexcept {
     s.stream.log_line.store(Line::owed, std::memory_order_relaxed);
+    if (config_.counts) [[unlikely]]
+      count_here(CounterIndex::kBegun);
   }
 
   /// The request in progress has no line, and is not counted. By the owner of `s`.
@@ -132,7 +134,9 @@ class AccessLog {
   /// Who gets something else than `none` must make the line, or hold it.
   [[nodiscard]] Line take_line(Session& s) noexcept {
     if (!wanted_) return Line::none;
-    return s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
+    const Line was = s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
+    if (was == Line::owed) count_here(CounterIndex::kFinished);
+    return was;
   }
 
   /// Whether a part of the response is not sent yet.

@@ -453,7 +453,10 @@ class Intake {
     made.close = stops;
     responds(s, made, {End::complete, {}});
     ThreadCounters* const counters = std::exchange(counters_of_thread, nullptr);
-    if (counters != nullptr) counters->add(CounterIndex::kHealthRequests);
+    if (counters != nullptr) {
+      counters->add(CounterIndex::kHealthRequests);
+      counters->add(CounterIndex::kFinished);
+    }
     if (config_.health_log) {
       access_log_.log(s, s.stream.ready_at);
     } else {

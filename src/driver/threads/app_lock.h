@@ -8,6 +8,7 @@
 #include "driver/application.h"
 #include "driver/env.h"
 #include "driver/loop/loop_clock.h"
+#include "driver/loop/thread_times.h"
 #include "driver/threads/tuning.h"
 
 namespace iotax::driver {
@@ -22,19 +23,26 @@ class AppLock {
  public:
   using Sys = typename E::Sys;
 
-  /// All are borrowed.
+  /// All are borrowed. `times`: where the waits are published; null: nowhere.
   AppLock(Sys& sys, Application& application, LoopClock<E>& clock, const LeadTuning& tuning,
-          unsigned thread) noexcept
-      : sys_(sys), application_(application), clock_(clock), tuning_(tuning), thread_(thread) {}
+          unsigned thread, ThreadTimes* times) noexcept
+      : sys_(sys),
+        application_(application),
+        clock_(clock),
+        tuning_(tuning),
+        thread_(thread),
+        times_(times) {}
 
   /// Acquire the lock for one or more calls. A thread that waited long for it may keep it as long:
   /// an equal share next to a thread that computes. Returns when it was acquired, since waiting for
   /// it does not count as time of the call.
   core::Instant acquire() {
     const core::Instant asked = clock_.noticed_now();
+    if (times_ != nullptr) times_->lock_wait.begin(asked);
     wait_for_it();
     held_ = true;
     const core::Instant had = clock_.noticed_now();
+    if (times_ != nullptr) times_->lock_wait.end(had);
     const core::Duration waited = had - asked;
     credit_until_ = waited > tuning_.long_wait ? had + waited : core::Instant{};
     return had;
@@ -59,7 +67,7 @@ class AppLock {
   class Released {
    public:
     explicit Released(AppLock& lock) : lock_(lock) { lock_.give_it_up(); }
-    ~Released() { lock_.wait_for_it(); }
+    ~Released() { lock_.wait_again(); }
     Released(const Released&) = delete;
 
    private:
@@ -77,6 +85,12 @@ class AppLock {
     application_.enter(thread_);
     announce(LockUse::held);
   }
+  void wait_again() {
+    if (times_ == nullptr) return wait_for_it();
+    times_->lock_wait.begin(sys_.now());
+    wait_for_it();
+    times_->lock_wait.end(sys_.now());
+  }
   void give_it_up() {
     announce(LockUse::out);
     application_.leave(thread_);
@@ -87,6 +101,7 @@ class AppLock {
   LoopClock<E>& clock_;
   const LeadTuning& tuning_;
   const unsigned thread_;
+  ThreadTimes* const times_;
   Atomic<E, LockUse> use_{LockUse::out};
   bool held_ = false;
   core::Instant credit_until_{};  // this thread's share of the lock after a long wait for it

@@ -14,6 +14,7 @@
 #include "driver/config.h"
 #include "driver/env.h"
 #include "driver/loop/loop_clock.h"
+#include "driver/loop/thread_times.h"
 #include "driver/proof.h"
 #include "driver/scoreboard/scoreboard.h"
 #include "driver/session/exchange.h"
@@ -44,14 +45,17 @@ struct alignas(64) AppThreadState {
   using Exchange = SessionExchange<E, BlockingIo<E>>;
 
   AppThreadState(typename E::Sys& sys, Application& application, LoopClock<E>& clock,
-                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& entry)
+                 const LeadTuning& tuning, BlockingIo<E>& io, unsigned thread, CallEntry& entry,
+                 ThreadTimes* its_times)
       : number(thread),
         call(entry),
-        lock(sys, application, clock, tuning, thread),
+        times(its_times),
+        lock(sys, application, clock, tuning, thread, its_times),
         exchange(io, thread) {}
 
   const unsigned number;
   CallEntry& call;
+  ThreadTimes* const times;          // null: there is no admin listener
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
   bool incoming = false;                   // woken for the queue, waits for the lock
@@ -74,9 +78,9 @@ class AppThreads {
         present_(base.config.threads) {
     const unsigned most = Scoreboard::calls_of(base.config.threads);
     for (unsigned thread = 0; thread < most; ++thread) {
-      states_.push_back(
-          std::make_unique<State>(base.sys, base.application, base.loop.clock(), base.tuning, io,
-                                  thread, base.slot.scoreboard.call(base.slot.number, thread)));
+      states_.push_back(std::make_unique<State>(
+          base.sys, base.application, base.loop.clock(), base.tuning, io, thread,
+          base.slot.scoreboard.call(base.slot.number, thread), base.loop.report().times(thread)));
     }
     losses_.resize(most, Loss::none);
   }

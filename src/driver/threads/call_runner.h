@@ -9,8 +9,10 @@
 
 #include "driver/application.h"
 #include "driver/config.h"
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/loop/loop.h"
+#include "driver/loop/thread_times.h"
 #include "driver/scoreboard/scoreboard.h"
 #include "driver/session/session.h"
 #include "driver/threads/app_threads.h"
@@ -47,6 +49,8 @@ class CallRunner {
   /// away meanwhile.
   [[nodiscard]] bool run(AppThreadState<E>& thread, Session& s, core::Instant called) {
     thread.call.begin(s.stream.line, s.stream.id, called);
+    if (thread.times != nullptr) [[unlikely]]
+      begin_time(*thread.times, s, called);
     if (reports_calls_) [[unlikely]]
       report_call();
     thread.exchange.begin(s, called);
@@ -54,6 +58,8 @@ class CallRunner {
     thread.requests.store(thread.requests.load(std::memory_order_relaxed) + 1,
                           std::memory_order_relaxed);
     thread.call.end();
+    if (thread.times != nullptr) [[unlikely]]
+      end_time(*thread.times);
     return thread.exchange.end();
   }
 
@@ -121,6 +127,17 @@ class CallRunner {
   }
 
  private:
+  /// A request waited if this thread was busy when it was complete: an idle one is preferred.
+  [[gnu::noinline]] static void begin_time(ThreadTimes& times, const Session& s,
+                                           core::Instant called) noexcept {
+    times.busy.begin(called);
+    if (times.free_since > s.stream.ready_at) count_here(CounterIndex::kWaited);
+  }
+  [[gnu::noinline]] void end_time(ThreadTimes& times) noexcept {
+    times.free_since = sys_.now();
+    times.busy.end(times.free_since);
+  }
+
   /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that
   /// this worker has run --max-requests. If a report cannot be sent, the next call repeats it.
   void report_call() {

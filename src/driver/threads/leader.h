@@ -122,6 +122,7 @@ class Leader {
           [&](const Locked& locked) { return threads_.loss(0, locked) != Loss::none; });
       if (lost) application_.end_process(stop_.exit_code());  // the process would wait for it
     }
+    loop_.report().report(lead);
     end_threads();
     return true;
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "driver/config.h"
+#include "driver/counters.h"
 #include "driver/env.h"
 #include "driver/log/escape.h"
 #include "driver/log/log.h"
@@ -69,9 +70,11 @@ class Overdue {
         case Verdict::nothing:
           break;
         case Verdict::slow:
+          count_deadline(WatchKind::slow);
           notify(WatchKind::slow, thread, word, now - since);
           break;
         case Verdict::overdue:
+          count_deadline(WatchKind::overdue);
           notify(WatchKind::overdue, thread, word, now - since);
           break;
         case Verdict::respond:
@@ -231,6 +234,11 @@ class Overdue {
     loop_.acceptor().set_threads(lead, usable);
   }
 
+  static void count_deadline(WatchKind kind) noexcept {
+    static_assert(static_cast<std::size_t>(WatchKind::lost) + 1 == kDeadlines.size());
+    count_here(CounterIndex::kDeadline + static_cast<std::size_t>(kind));
+  }
+
   void notify(WatchKind kind, unsigned thread, ClaimWord word, core::Duration age,
               std::optional<unsigned> replacement = std::nullopt) {
     WatchEvent event;
@@ -264,6 +272,7 @@ class Overdue {
       text += " (" + call->id + ')';
     }
     log_.server(Level::error, "Thread " + text);
+    count_deadline(WatchKind::lost);
     notify(WatchKind::lost, thread, word, {}, replacement);
     if (half) ask_for_replacement(text);
   }

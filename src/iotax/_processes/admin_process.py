@@ -167,6 +167,7 @@ class AdminProcess:
             has_served=pool.has_served,
             stopping=self._parts.shutdown.stop is not None,
             supervised=True,
+            listeners=[one.socket.fileno() for one in self._parts.listeners.all],
         )
         self._next_stamp = now + STAMP_SECONDS
 

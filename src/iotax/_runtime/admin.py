@@ -74,4 +74,5 @@ class AdminThread:
             has_served=state == "ready",
             stopping=False,
             supervised=False,
+            listeners=(),
         )

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <string>
 
 #include "example.h"
 
@@ -17,7 +19,8 @@ using driver::CounterIndex;
 using driver::WorkerState;
 
 std::string metrics(const Board& board, MetricsForm form = MetricsForm::open_metrics) {
-  return admin::metrics_of(board.snapshot(), {"1.2.3", "3.13.1"}, true, false, form);
+  static const std::array<std::string, 2> listeners{"http://127.0.0.1:8000", "unix:/run/app"};
+  return admin::metrics_of(board.snapshot(), {"1.2.3", "3.13.1"}, listeners, true, false, form);
 }
 
 bool has_line(const std::string& text, const std::string& line) {
@@ -101,6 +104,62 @@ TEST(Metrics, ALostThreadIsNotBusy) {
   const std::string text = metrics(board);
   EXPECT_TRUE(has_line(text, R"(iotax_threads{state="busy"} 0)"));
   EXPECT_TRUE(has_line(text, R"(iotax_threads{state="lost"} 1)"));
+}
+
+TEST(Metrics, AConnectionIsBusyFromItsHeadToTheEndOfItsRequest) {
+  const Board board;
+  board.worker(0, WorkerState::ready);
+  board.gauges(0).connections.set(5);
+  board.counters(0, board.scoreboard().calls()).add(CounterIndex::kBegun, 7);
+  board.counters(0, 1).add(CounterIndex::kFinished, 4);
+  const std::string text = metrics(board);
+  EXPECT_TRUE(has_line(text, R"(iotax_connections{state="idle"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(iotax_connections{state="busy"} 3)"));
+}
+
+TEST(Metrics, RequestsOfAKilledWorkerAreNotInProgressInTheNextOne) {
+  const Board board;
+  board.worker(0, WorkerState::ready);
+  board.counters(0, 0).add(CounterIndex::kBegun, 3);
+  board.counters(0, 0).add(CounterIndex::kFinished, 1);
+  board.scoreboard().clear(0);
+  board.worker(0, WorkerState::ready);
+  board.gauges(0).connections.set(9);
+  board.counters(0, 0).add(CounterIndex::kBegun, 4);
+  EXPECT_TRUE(has_line(metrics(board), R"(iotax_connections{state="busy"} 4)"));
+}
+
+TEST(Metrics, TheBacklogHasTheAddressOfItsTcpListener) {
+  const Board board;
+  EXPECT_EQ(metrics(board).find("iotax_backlog_connections{"), std::string::npos);
+  board.server().backlogs[0].set(4);
+  const std::string text = metrics(board);
+  EXPECT_TRUE(has_line(text, R"(iotax_backlog_connections{listener="http://127.0.0.1:8000"} 3)"));
+  EXPECT_EQ(text.find("unix:"), std::string::npos);
+}
+
+TEST(Metrics, LogLinesOfTheSupervisorAndAllWorkersAreSummed) {
+  const Board board;
+  board.worker(0, WorkerState::ready);
+  board.server().logs.lines[2].set(1);
+  board.gauges(0).logs.add({.lines = {0, 0, 5, 0, 0}, .dropped = {7, 0}},
+                           {.lines = {0, 0, 2, 0, 0}, .dropped = {}});
+  board.worker(0, WorkerState::none);
+  board.scoreboard().clear(0);
+  const std::string text = metrics(board);
+  EXPECT_TRUE(has_line(text, R"(iotax_log_lines_total{severity="warning"} 4)"));
+  EXPECT_TRUE(has_line(text, R"(iotax_log_lines_dropped_total{log="access"} 7)"));
+  EXPECT_TRUE(has_line(text, R"(iotax_log_lines_dropped_total{log="server"} 0)"));
+}
+
+TEST(Metrics, TimesOfThreadsAreInSeconds) {
+  const Board board;
+  board.worker(0, WorkerState::ready);
+  board.gauges(0).busy_nanoseconds.set(2'500'000'000);
+  board.gauges(0).lock_wait_nanoseconds.set(250'000'000);
+  const std::string text = metrics(board);
+  EXPECT_TRUE(has_line(text, "iotax_thread_busy_seconds_total 2.5"));
+  EXPECT_TRUE(has_line(text, "iotax_gil_wait_seconds_total 0.25"));
 }
 
 TEST(Metrics, TheFormsDifferInTheirMetadata) {

@@ -105,16 +105,23 @@ TEST(Counters, EveryCountHasItsOwnWord) {
   ++seen[CounterIndex::kReceivedBytes];
   ++seen[CounterIndex::kSentBytes];
   ++seen[CounterIndex::kHealthRequests];
+  ++seen[CounterIndex::kWaited];
+  for (std::size_t n = 0; n < driver::kDeadlines.size(); ++n) ++seen[CounterIndex::kDeadline + n];
+  ++seen[CounterIndex::kBegun];
+  ++seen[CounterIndex::kFinished];
   EXPECT_EQ(seen, std::vector<int>(CounterIndex::kWords, 1));
 }
 
 TEST(Counters, AThreadCountsNowhereUnlessItIsTold) {
   EXPECT_EQ(driver::counters_of_thread, nullptr);
   const auto counters = std::make_unique<ThreadCounters>();
+  driver::count_here(CounterIndex::kWaited);
   {
     const Counting here(counters.get());
     EXPECT_EQ(driver::counters_of_thread, counters.get());
+    driver::count_here(CounterIndex::kWaited, 2);
   }
+  EXPECT_EQ(all_of(*counters)[CounterIndex::kWaited], 2U);
   EXPECT_EQ(driver::counters_of_thread, nullptr);
 }
 

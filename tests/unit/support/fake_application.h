@@ -34,11 +34,13 @@ class RecordingLog final : public driver::Log {
   }
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override { ++reopened; }
+  [[nodiscard]] driver::LogCounts counts() const noexcept override { return counted; }
 
   std::vector<std::string> access_lines;
   std::vector<std::string> server_lines;
   std::vector<std::string> server_ids;  // of each: request id, space, traceparent
   int reopened = 0;
+  driver::LogCounts counted;  // what counts() returns
 };
 
 /// Calls a view by path; the application lock is held by one thread at a time.

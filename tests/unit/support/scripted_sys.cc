@@ -531,6 +531,13 @@ Result<std::size_t> ScriptedSys::unacked_bytes(int fd) {
   return file->link->unacked + file->link->to_client.size();
 }
 
+Result<std::size_t> ScriptedSys::backlog(int listener) {
+  if (const int error = enter("backlog")) return Errno{error};
+  const File* file = find(listener, Kind::listener);
+  if (file == nullptr) return Errno{EBADF};
+  return file->backlog.size();
+}
+
 // ---- any descriptor
 
 void ScriptedSys::close(int fd) {

@@ -367,6 +367,7 @@ class ScriptedSys {
   Result<void> set_unsent_max(int fd, std::size_t bytes);
   Result<void> drop_new_connections(int listener);
   Result<std::size_t> unacked_bytes(int fd);
+  Result<std::size_t> backlog(int listener);
   Result<driver::Message> receive_message(int fd, std::span<std::byte> into);
   Result<void> send_message(int fd, std::span<const std::byte> bytes, int attached = -1);
   void close(int fd);

@@ -34,7 +34,9 @@ struct ThreadParts {
   enum class Supervised : bool { no, yes };
 
   explicit ThreadParts(driver::Config settings = {}, Supervised supervised = Supervised::no)
-      : config(std::move(settings)), scoreboard(config.threads), listener(sys.listen()) {
+      : config(std::move(settings)),
+        scoreboard(config.threads, 1, config.counts),
+        listener(sys.listen()) {
     const driver::Result<driver::PipeEnds> made = sys.pipe();
     if (!made || !signal.open() || !loop.open(made->read)) std::abort();
     wakeup = *made;

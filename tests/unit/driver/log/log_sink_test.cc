@@ -187,6 +187,25 @@ TEST(LogSink, AStoppedReaderLosesLinesButDelaysNothing) {
   EXPECT_EQ(sink->text(), expected + "400 log lines dropped\ngoes on\n");
 }
 
+TEST(LogSink, CountsItsEntriesBySeverityAndTheLinesThatItDrops) {
+  ScriptedSys sys;
+  const auto stuck = sys.open_sink();
+  stuck->stuck = true;
+  LogSink<ScriptedEnv> log(sys, 1000);
+  ASSERT_TRUE(log.open(sys.open_sink()->fd, stuck->fd, {}));
+  log.server(Level::debug, "left out");
+  log.server(Level::warning, "one\nentry");
+  log.server(Level::error, "another");
+  log.application(&log, "of the application\n", true, {});
+  for (int i = 0; i < 500; ++i) log.access("123456789\n");
+  const driver::LogCounts counts = log.counts();
+  EXPECT_EQ(counts.lines, (std::array<std::uint64_t, 5>{0, 0, 1, 1, 0}));
+  EXPECT_EQ(counts.dropped, (std::array<std::uint64_t, 2>{400, 0}));
+  stuck->stuck = false;
+  EXPECT_TRUE(log.flush(kForever));
+  EXPECT_EQ(log.counts().dropped[0], 400U);
+}
+
 TEST(LogSink, FlushWaitsAsLongAsTheReaderTakesSomething) {
   ScriptedSys sys;
   const auto server = sys.open_sink(), access = sys.open_sink();
@@ -430,6 +449,7 @@ TEST(LogSink, WritesToARealPipeAndContinuesInAForkedChild) {
     if (child == 0) {
       log.abandon_in_child();
       log.server(Level::info, "child");
+      if (log.counts().lines[1] != 1) ::_exit(2);
       ::_exit(log.flush(kForever) ? 0 : 1);
     }
     int status = 0;

@@ -228,6 +228,31 @@ TEST(Sys, GatheredPiecesArriveInOrder) {
   EXPECT_EQ(text_of(std::span(into).first(*got)), "one two");
 }
 
+TEST(Sys, ConnectionsThatWaitToBeAcceptedAreCounted) {
+  Sys sys;
+  Tcp tcp(sys);
+#if IOTAX_LINUX
+  const auto none = sys.backlog(tcp.listener.get());
+  ASSERT_TRUE(none);
+  EXPECT_EQ(*none, 0U);
+  const UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = tcp.port;
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  wait_for(sys, tcp.listener.get(), POLLIN);
+  const auto one = sys.backlog(tcp.listener.get());
+  ASSERT_TRUE(one);
+  EXPECT_EQ(*one, 1U);
+  const UniqueFd local(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_FALSE(sys.backlog(local.get()));
+  EXPECT_EQ(sys.backlog(-1).error(), EBADF);
+#else
+  EXPECT_EQ(sys.backlog(tcp.listener.get()).error(), ENOTSUP);
+#endif
+}
+
 TEST(Sys, UnackedBytesAreCounted) {
 #if IOTAX_LINUX
   Sys sys;

@@ -208,7 +208,9 @@ TEST(Intake, RequestsToTheHealthPathAreLoggedIfWantedAndCountedApart) {
   driver::CounterWords words{};
   counters.add_to(words);
   EXPECT_EQ(words[driver::CounterIndex::kHealthRequests], 1U);
-  EXPECT_EQ(std::count(words.begin(), words.end(), 0U), std::ssize(words) - 1);
+  EXPECT_EQ(words[driver::CounterIndex::kBegun], 1U);
+  EXPECT_EQ(words[driver::CounterIndex::kFinished], 1U);
+  EXPECT_EQ(std::count(words.begin(), words.end(), 0U), std::ssize(words) - 3);
 }
 
 TEST(Intake, AMalformedRequestIsRejectedAndLogged) {

@@ -56,6 +56,24 @@ TEST(AppLock, IsReleasedBetweenCallsUnlessItsThreadWaitedLong) {
   EXPECT_FALSE(lock.held());
 }
 
+TEST(AppLock, ThreadsPublishHowLongTheyWaitForIt) {
+  driver::Config config;
+  config.counts = true;
+  ThreadParts parts(config);
+  const driver::Stopwatch& waits = parts.loop.report().times(0)->lock_wait;
+  acquire_after(parts, 5ms);
+  EXPECT_EQ(waits.total(parts.sys.now()), 5ms);
+  {
+    const driver::AppLock<ThreadParts::E>::Released released(parts.threads[0].lock);
+    parts.app.enter(ThreadParts::E::Sys::kFirstFd);
+    parts.sys.after(1ms, [&] { EXPECT_EQ(waits.total(parts.sys.now()), 6ms) << "it still waits"; });
+    parts.sys.after(2ms, [&] { parts.app.leave(ThreadParts::E::Sys::kFirstFd); });
+  }
+  parts.sys.advance(9ms);
+  EXPECT_EQ(waits.total(parts.sys.now()), 7ms);
+  parts.threads[0].lock.release();
+}
+
 TEST(AppLock, ReleasingItTwiceDoesNothing) {
   ThreadParts parts;
   driver::AppLock<ThreadParts::E>& lock = parts.threads[0].lock;

@@ -90,6 +90,59 @@ TEST(CallRunner, TheScoreboardShowsACallOnlyWhileItRuns) {
   EXPECT_TRUE(waiting.slot.scoreboard.call(0, 1).free());
 }
 
+driver::Config counted() {
+  driver::Config config = with_threads(2);
+  config.counts = true;
+  return config;
+}
+
+TEST(CallRunner, PublishesHowLongItsThreadRunsCalls) {
+  Waiting waiting(counted());
+  const driver::Stopwatch& busy = waiting.loop.report().times(1)->busy;
+  core::Duration in_call{};
+  waiting.app.views["/path"] = [&](driver::Exchange& e) {
+    waiting.sys.advance(2s);
+    in_call = busy.total(waiting.sys.now());
+    FakeApplication::answer(e, "ok");
+  };
+  EXPECT_TRUE(waiting.run());
+  EXPECT_EQ(in_call, 2s);
+  waiting.sys.advance(5s);
+  EXPECT_EQ(busy.total(waiting.sys.now()), 2s);
+  waiting.next();
+  EXPECT_TRUE(waiting.run());
+  EXPECT_EQ(busy.total(waiting.sys.now()), 4s);
+}
+
+TEST(CallRunner, ARequestThatWasCompleteBeforeItsThreadWasFreeHasWaited) {
+  Waiting waiting(counted());
+  const driver::Counting here(waiting.slot.counters(1));
+  const auto waits = [&] {
+    driver::CounterWords words{};
+    waiting.slot.counters(1)->add_to(words);
+    return words[driver::CounterIndex::kWaited];
+  };
+  ScriptedClient second;
+  waiting.app.views["/path"] = [&](driver::Exchange& e) {
+    waiting.sys.advance(1ms);
+    FakeApplication::answer(e, "ok");
+  };
+  EXPECT_TRUE(waiting.run());
+  waiting.sys.advance(1ms);
+  waiting.next();
+  const auto during = [&](driver::Exchange& e) {
+    second = waiting.request("/second");
+    waiting.sys.advance(1ms);
+    FakeApplication::answer(e, "ok");
+  };
+  waiting.app.views["/path"] = during;
+  EXPECT_TRUE(waiting.run());
+  EXPECT_EQ(waits(), 0U);
+  waiting.s = waiting.loop.ready().pop();
+  EXPECT_TRUE(waiting.run());
+  EXPECT_EQ(waits(), 1U);
+}
+
 TEST(CallRunner, TellsTheLeaderThatTheSessionWasTakenDuringTheCall) {
   Waiting waiting(with_deadlines());
   waiting.app.views["/path"] = [&](driver::Exchange&) {

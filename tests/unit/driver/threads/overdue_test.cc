@@ -26,6 +26,11 @@ driver::Config with(unsigned threads) {
 
 /// A call in progress in thread 1.
 struct InCall : ThreadParts {
+  static driver::Config counted() {
+    driver::Config config = with(2);
+    config.counts = true;
+    return config;
+  }
   explicit InCall(driver::Config settings = with(2)) : ThreadParts(std::move(settings)) {
     client = request("/slow");
     s = loop.ready().pop();
@@ -121,6 +126,31 @@ TEST(Overdue, AThreadThatDoesNotReturnIsGivenUpAndReplaced) {
   }
   EXPECT_EQ(logged, 1U);
   EXPECT_FALSE(call.overdue.waits_for_thread(call.lead));  // it may never return
+  call.overdue.call_returned(call.threads[1], *call.s);
+  (void)call.threads[1].exchange.end();
+  call.overdue.deliver_mail(call.lead);
+}
+
+TEST(Overdue, CountsEachDeadlineOfACall) {
+  InCall call(InCall::counted());
+  const driver::Counting here(call.slot.counters(0));
+  const auto counts = [&](std::size_t kind) {
+    driver::CounterWords words{};
+    call.slot.counters(0)->add_to(words);
+    return words[driver::CounterIndex::kDeadline + kind];
+  };
+  call.check_after(1100ms);
+  EXPECT_EQ(counts(0), 1U) << "slow";
+  call.check_after(2s);
+  EXPECT_EQ(counts(1), 1U) << "timeout";
+  EXPECT_TRUE(call.overdue.expire(1, call.word()));
+  call.overdue.deliver_mail(call.lead);
+  call.check_after(0s);
+  EXPECT_EQ(counts(2), 0U);
+  call.check_after(5s);
+  EXPECT_EQ(counts(2), 1U) << "lost";
+  call.check_after(5s);
+  EXPECT_EQ(counts(0) + counts(1) + counts(2), 3U);
   call.overdue.call_returned(call.threads[1], *call.s);
   (void)call.threads[1].exchange.end();
   call.overdue.deliver_mail(call.lead);
