@@ -39,7 +39,7 @@ class Bytes {
   /// Make room for `more` bytes after the present ones. Growing moves the bytes.
   void make_room(std::size_t more) {
     if (capacity_ - size_ < more) [[unlikely]]
-      grow(std::max({kSmallest, capacity_ * 2, size_ + more}));
+      grow(more);
   }
   void append(std::string_view text) {
     if (text.empty()) return;
@@ -78,7 +78,9 @@ class Bytes {
  private:
   static constexpr std::size_t kSmallest = 512;
 
-  void grow(std::size_t capacity) {
+  /// Not inlined, so that make_room() is everywhere.
+  [[gnu::noinline]] void grow(std::size_t more) {
+    const std::size_t capacity = std::max({kSmallest, capacity_ * 2, size_ + more});
     void* grown = lent_ ? std::malloc(capacity) : std::realloc(data_, capacity);
     if (grown == nullptr) throw std::bad_alloc();
     if (lent_ && size_ != 0) std::memcpy(grown, data_, size_);
