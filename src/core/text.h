@@ -9,14 +9,14 @@
 
 namespace iotax::core {
 
-namespace detail {
-
 template <class Word>
 [[nodiscard]] inline Word word_at(const char* at) noexcept {
   Word word;
   std::memcpy(&word, at, sizeof word);
   return word;
 }
+
+namespace detail {
 
 /// Whether `count` bytes are equal once `bits` are set in those of `a`. Compares in words, of which
 /// the last two may overlap; with a literal on one side it compiles to a few comparisons.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "core/text.h"
 
@@ -11,30 +10,13 @@ namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
 
-constexpr bool is_plain(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
-
-constexpr std::uint64_t repeated(unsigned char octet) noexcept {
-  return 0x0101010101010101U * octet;
-}
-
-/// Whether all bytes of the word are is_plain(). A byte in which no bit 7 is set is below `limit`
-/// if subtracting that sets its bit 7; a borrow only comes from a byte that is not plain.
-constexpr bool all_plain(std::uint64_t word) noexcept {
-  const auto below = [](std::uint64_t of, unsigned char limit) { return of - repeated(limit); };
-  const std::uint64_t odd = word | below(word, 0x20) | below(word ^ repeated('"'), 1) |
-                            below(word ^ repeated('\\'), 1) | below(word ^ repeated(0x7f), 1);
-  return (odd & repeated(0x80)) == 0;
-}
-
 /// Number of leading plain bytes.
 std::size_t plain_run(std::string_view bytes) noexcept {
   std::size_t run = 0;
   for (; run + 8 <= bytes.size(); run += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, bytes.data() + run, sizeof word);
-    if (!all_plain(word)) break;
+    if (!detail::all_plain(core::word_at<std::uint64_t>(bytes.data() + run))) break;
   }
-  while (run < bytes.size() && is_plain(bytes[run])) ++run;
+  while (run < bytes.size() && detail::is_plain(bytes[run])) ++run;
   return run;
 }
 

@@ -15,6 +15,10 @@ char* JsonRecord::write_pieces(char* to, std::span<const std::string_view> piece
                                std::string_view key) noexcept {
   const char* const end = to + most;
   for (std::string_view piece : pieces) {
+    if (piece.size() <= static_cast<std::size_t>(end - to) && is_plain(piece)) [[likely]] {
+      to = core::copy_text(to, piece);
+      continue;
+    }
     to = write_json_escaped(to, piece, static_cast<std::size_t>(end - to));
     if (piece.empty()) continue;
     if (cut_count_ < kCutMax) cut_[cut_count_++] = key;

@@ -45,6 +45,20 @@ TEST(AppendEscaped, FindsEachByteAtEachPlaceOfAWord) {
   }
 }
 
+TEST(IsPlain, FindsEachByteAtEachPlaceInTextsOfEachSize) {
+  for (std::size_t size = 0; size < 18; ++size) {
+    EXPECT_TRUE(is_plain(std::string(size, 'a')));
+    for (int c = 0; c < 256; ++c) {
+      const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+      for (std::size_t at = 0; at < size; ++at) {
+        std::string text(size, 'a');
+        text[at] = static_cast<char>(c);
+        EXPECT_EQ(is_plain(text), plain) << c << " at " << at << " of " << size;
+      }
+    }
+  }
+}
+
 TEST(JsonEscaped, WritesAsciiOnly) {
   EXPECT_EQ(json("plain"), "plain");
   EXPECT_EQ(json("\"\\\n\x1b\x7f"), R"(\"\\\n\u001b\u007f)");
