@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
+#include <cstdint>
 
+#include "core/field_rules.h"
 #include "core/reason_phrase.h"
 #include "core/text.h"
 #include "driver/log/escape.h"
@@ -220,19 +221,15 @@ void append_request(JsonRecord& record, const AccessEntry& e) {
   record.text("url.path", e.path);
   record.text("url.query", e.query);
   record.text("server.address", collected(JsonCollected::server_name));
-  std::uint16_t port = 0;
-  const std::string_view digits = collected(JsonCollected::server_port);
-  const auto* const end = digits.data() + digits.size();
-  const auto [behind, fault] = std::from_chars(digits.data(), end, port);
-  if (fault == std::errc{} && behind == end) record.number("server.port", port);
+  const auto port = core::parse_length(collected(JsonCollected::server_port));
+  if (port && *port <= UINT16_MAX) record.number("server.port", *port);
   record.text("user_agent.original", Joined(e.fields, "user-agent").pieces());
   record.text("http.request.header.referer", Joined(e.fields, "referer").pieces(), "[\"", "\"]");
   record.number("http.request.body.size", e.received_bytes);
 }
 
-void append_response(JsonRecord& record, const AccessEntry& e) {
-  if (e.status > 0)
-    record.number("http.response.status_code", static_cast<std::uint64_t>(e.status));
+void append_response(JsonRecord& record, const AccessEntry& e, std::string_view status) {
+  if (e.status > 0) record.raw("http.response.status_code", status);
   record.number("http.response.body.size", e.sent_bytes);
   record.seconds("http.server.request.duration", e.duration);
   if (e.receive) record.seconds("iotax.receive.duration", *e.receive);
@@ -247,16 +244,14 @@ void append_json(core::Bytes& out, const AccessEntry& e, std::size_t text_bytes_
   JsonRecord record(out, text_bytes_max);
   record.timestamp(e.unix_time);
   record.plain("severity", "INFO");
-  std::array<char, kValueBytesMax> status{'-'};
-  const char* const status_end =
-      e.status > 0 ? write_number(status.data(), static_cast<std::uint64_t>(e.status))
-                   : status.data() + 1;
-  const std::string_view message[]{
-      e.method.empty() ? "-" : e.method,
-      e.target.empty() ? "" : " ",
-      e.target,
-      " ",
-      {status.data(), static_cast<std::size_t>(status_end - status.data())}};
+  std::array<char, kValueBytesMax> digits{'-'};
+  const char* const digits_end =
+      e.status > 0 ? write_number(digits.data(), static_cast<std::uint64_t>(e.status))
+                   : digits.data() + 1;
+  const std::string_view status{digits.data(),
+                                static_cast<std::size_t>(digits_end - digits.data())};
+  const std::string_view message[]{e.method.empty() ? "-" : e.method, e.target.empty() ? "" : " ",
+                                   e.target, " ", status};
   record.text("message", message);
   record.plain("logger", "iotax.access");
   record.number("process.pid", static_cast<std::uint64_t>(e.process_id));
@@ -267,7 +262,7 @@ void append_json(core::Bytes& out, const AccessEntry& e, std::size_t text_bytes_
   record.plain("trace_flags", e.trace.flags);
   append_addresses(record, e);
   append_request(record, e);
-  append_response(record, e);
+  append_response(record, e, status);
   record.end("iotax.cut");
 }
 

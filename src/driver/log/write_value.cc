@@ -25,9 +25,10 @@ constexpr auto kPairs = [] {
   return pairs;
 }();
 
+/// Rounded down.
 std::uint64_t microseconds(core::Duration value) noexcept {
-  return static_cast<std::uint64_t>(
-      std::max<std::int64_t>(std::chrono::floor<std::chrono::microseconds>(value).count(), 0));
+  const std::chrono::nanoseconds exact = std::max(value, core::Duration::zero());
+  return static_cast<std::uint64_t>(exact.count()) / 1000;
 }
 
 char* write_year(char* to, const CivilTime& t) noexcept {
@@ -57,6 +58,10 @@ void write_second(char* to, std::chrono::seconds unix_time) noexcept {
 }  // namespace
 
 char* write_number(char* to, std::uint64_t value) noexcept {
+  if (value < 10) {
+    *to = static_cast<char>('0' + value);
+    return to + 1;
+  }
   return std::to_chars(to, to + kNumberBytesMax, value).ptr;
 }
 
