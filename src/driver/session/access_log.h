@@ -15,6 +15,7 @@
 #include "core/bytes.h"
 #include "core/connection.h"
 #include "core/partial_head.h"
+#include "core/text.h"
 #include "core/trace_context.h"
 #include "driver/config.h"
 #include "driver/counters.h"
@@ -93,8 +94,9 @@ class AccessLog {
     const std::size_t count = config_.access_format.collected().size();
     if (index >= count) return;
     s.stream.collected.resize(count);
-    s.stream.collected[index].text = value;
-    s.stream.collected[index].there = true;
+    CollectedValue& kept = s.stream.collected[index];
+    if (!core::same_text(kept.text, value)) kept.text = value;  // often that of the last request
+    kept.there = true;
   }
 
   /// Log the request in progress, unless it has been logged. Call it before the response ends,
