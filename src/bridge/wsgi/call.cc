@@ -53,8 +53,11 @@ Caller::Caller(const Gil& /*gil*/, Ref application, unsigned threads, EnvironOpt
   for (unsigned i = 0; i < threads; ++i)
     slots_.push_back(std::make_unique<Slot>(options_, tables_, log_));
   for (const auto& [index, key] : options_.logged) {
-    Ref made = Ref::steal(latin1(key));
-    if (made) logged_keys_.push_back({index, std::move(made)});
+    PyObject* made = latin1(key);
+    if (made != nullptr) {
+      PyUnicode_InternInPlace(&made);  // as the keys in environ are, so that identity finds them
+      logged_keys_.push_back({index, Ref::steal(made)});
+    }
     PyErr_Clear();
   }
 }
