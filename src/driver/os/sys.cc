@@ -121,6 +121,16 @@ Result<SocketAddress> Sys::getpeername(int fd) noexcept {
   return address;
 }
 
+Result<int> Sys::open_datagram(const SocketAddress& peer) noexcept {
+  const auto fd = owned(with_room([&] { return make_datagram_socket(peer.storage.ss_family); }));
+  if (!fd) return fd;
+  const auto* address = reinterpret_cast<const sockaddr*>(&peer.storage);
+  if (::connect(*fd, address, peer.bytes) == 0) return fd;
+  const int error = errno;
+  close(*fd);
+  return Errno{error};
+}
+
 Result<void> Sys::shutdown(int fd, int how) noexcept { return done(::shutdown(fd, how)); }
 
 Result<void> Sys::set_linger_zero(int fd) noexcept {

@@ -137,6 +137,8 @@ class Sys {
   Result<Accepted> accept(int listener) noexcept;
   Result<SocketAddress> getsockname(int fd) noexcept;
   Result<SocketAddress> getpeername(int fd) noexcept;
+  /// Open a socket for datagrams and connect it: send() sends them to `peer`.
+  Result<int> open_datagram(const SocketAddress& peer) noexcept;
   /// `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
   Result<void> shutdown(int fd, int how) noexcept;
   /// Make the next close() send RST.
@@ -248,10 +250,11 @@ template <class S>
 concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
                            std::span<const std::byte> bytes, std::span<const iovec> pieces,
                            std::span<pollfd> fds, std::uint64_t offset, std::size_t size,
-                           const std::string& path, core::Duration timeout,
-                           const std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                           std::function<void()> body, const char* name, typename S::Thread thread,
-                           typename S::Mutex mutex, typename S::template Atomic<bool> atomic) {
+                           const SocketAddress& address, const std::string& path,
+                           core::Duration timeout, const std::atomic<std::uint32_t>& word,
+                           std::uint32_t expected, std::function<void()> body, const char* name,
+                           typename S::Thread thread, typename S::Mutex mutex,
+                           typename S::template Atomic<bool> atomic) {
   { s.recv(fd, into) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes) } -> std::same_as<Result<std::size_t>>;
   { s.send(fd, bytes, true) } -> std::same_as<Result<std::size_t>>;
@@ -260,6 +263,7 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
   { s.accept(fd) } -> std::same_as<Result<Accepted>>;
   { s.getsockname(fd) } -> std::same_as<Result<SocketAddress>>;
   { s.getpeername(fd) } -> std::same_as<Result<SocketAddress>>;
+  { s.open_datagram(address) } -> std::same_as<Result<int>>;
   { s.shutdown(fd, fd) } -> std::same_as<Result<void>>;
   { s.set_linger_zero(fd) } -> std::same_as<Result<void>>;
   { s.set_nodelay(fd) } -> std::same_as<Result<void>>;

@@ -48,6 +48,8 @@ inline Result<int> owned(Result<int> fd) noexcept {
 // ---- implemented by sys_linux.cc and sys_posix.cc
 /// Create a file like mkstemp(), close-on-exec.
 Result<int> make_file(std::string& pattern) noexcept;
+/// A new socket for datagrams: non-blocking, close-on-exec.
+Result<int> make_datagram_socket(int family) noexcept;
 /// Does nothing where threads cannot have names.
 void name_thread(pthread_t thread, const char* name) noexcept;
 

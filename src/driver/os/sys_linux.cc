@@ -68,6 +68,11 @@ Result<int> sys_common::make_file(std::string& pattern) noexcept {
   return without_eintr<int>([&] { return ::mkostemp(pattern.data(), O_CLOEXEC); });
 }
 
+Result<int> sys_common::make_datagram_socket(int family) noexcept {
+  return without_eintr<int>(
+      [&] { return ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
+}
+
 void sys_common::name_thread(pthread_t thread, const char* name) noexcept {
   ::pthread_setname_np(thread, name);
 }

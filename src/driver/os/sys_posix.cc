@@ -53,6 +53,14 @@ Result<int> sys_common::make_file(std::string& pattern) noexcept {
   return fd ? with_flags(*fd, false) : fd;
 }
 
+Result<int> sys_common::make_datagram_socket(int family) noexcept {
+  const auto fd = with_flags(::socket(family, SOCK_DGRAM, 0), true);
+#ifdef SO_NOSIGPIPE
+  if (fd) (void)set_option(*fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+  return fd;
+}
+
 void sys_common::name_thread(pthread_t /*thread*/, const char* /*name*/) noexcept {}
 
 Result<std::size_t> Sys::sendfile(int out, int in, std::uint64_t offset,

@@ -324,6 +324,8 @@ short ScriptedSys::state_of(int fd) const {
       return POLLIN | POLLOUT;
     case Kind::sink:
       return static_cast<short>(file.sink->stuck ? 0 : POLLOUT);
+    case Kind::datagram:
+      return POLLOUT;
     case Kind::channel:
       return static_cast<short>(file.channel->to_worker.empty() && !file.channel->ended ? 0
                                                                                         : POLLIN);
@@ -388,6 +390,10 @@ Result<std::size_t> ScriptedSys::send_now(int fd, std::string_view bytes) {
 
 Result<std::size_t> ScriptedSys::send(int fd, std::span<const std::byte> bytes, bool) {
   if (const int error = enter("send")) return lost(fd, error);
+  if (find(fd, Kind::datagram) != nullptr) {
+    datagrams.emplace_back(text_of(bytes));
+    return bytes.size();
+  }
   return send_now(fd, text_of(bytes));
 }
 
@@ -671,6 +677,13 @@ Result<driver::FileInfo> ScriptedSys::file_info(int fd) {
   const auto found = files_.find(fd);
   if (found == files_.end()) return Errno{EBADF};
   return driver::FileInfo{found->second->content.size(), found->second->kind == Kind::regular};
+}
+
+Result<int> ScriptedSys::open_datagram(const driver::SocketAddress&) {
+  if (const int error = enter("open_datagram")) return Errno{error};
+  const int fd = open(std::make_shared<File>(Kind::datagram));
+  if (fd < 0) return Errno{EMFILE};
+  return fd;
 }
 
 Result<int> ScriptedSys::open_temporary(const std::string&) {

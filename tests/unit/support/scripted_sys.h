@@ -101,7 +101,8 @@ struct File {
     epoll,
     regular,
     sink,
-    channel
+    channel,
+    datagram
   };
   explicit File(Kind k) : kind(k) {}
 
@@ -268,6 +269,9 @@ class ScriptedSys {
   /// Create a channel; returns the worker's end. channel_of() returns the other one.
   [[nodiscard]] int open_channel();
   [[nodiscard]] scripted::Channel& channel_of(int fd) { return *files_.at(fd)->channel; }
+  /// What the sockets of open_datagram() have sent. Make open_datagram() or send() fail for a
+  /// receiver that is missing or full.
+  std::vector<std::string> datagrams;
   /// The sink that open_append(path) created last; null when there is none.
   [[nodiscard]] std::shared_ptr<scripted::Sink> sink_at(const std::string& path);
   /// Move the file away: the next open_append() creates a new one.
@@ -361,6 +365,7 @@ class ScriptedSys {
   Result<driver::Accepted> accept(int listener);
   Result<driver::SocketAddress> getsockname(int fd);
   Result<driver::SocketAddress> getpeername(int fd);
+  Result<int> open_datagram(const driver::SocketAddress& peer);
   Result<void> shutdown(int fd, int how);
   Result<void> set_linger_zero(int fd);
   Result<void> set_nodelay(int fd);

@@ -9,8 +9,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -251,6 +254,73 @@ TEST(Sys, ConnectionsThatWaitToBeAcceptedAreCounted) {
 #else
   EXPECT_EQ(sys.backlog(tcp.listener.get()).error(), ENOTSUP);
 #endif
+}
+
+/// A receiver of datagrams.
+struct Receiver {
+  explicit Receiver(const SocketAddress& address)
+      : fd(::socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    const auto* const raw = reinterpret_cast<const sockaddr*>(&address.storage);
+    EXPECT_EQ(::bind(fd.get(), raw, address.bytes), 0) << std::strerror(errno);
+  }
+  std::string next() {
+    std::array<char, 100> text{};
+    const ssize_t bytes = ::recv(fd.get(), text.data(), text.size(), 0);
+    return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
+  }
+  UniqueFd fd;
+};
+
+TEST(Sys, DatagramsArriveOverIpv4AndIpv6AndReportARefusalAfterwards) {
+  for (const char* const host : {"127.0.0.1", "::1"}) {
+    Sys sys;
+    auto receiver = std::make_unique<Receiver>(*internet_address(host, 0));
+    const auto bound = sys.getsockname(receiver->fd.get());
+    ASSERT_TRUE(bound);
+    EXPECT_EQ(numeric_address(*bound).address, host);
+    const auto opened = sys.open_datagram(*bound);
+    ASSERT_TRUE(opened);
+    EXPECT_TRUE(is_close_on_exec(*opened));
+    EXPECT_TRUE(sys.send(*opened, bytes_of("one")));
+    EXPECT_TRUE(sys.send(*opened, bytes_of("two")));
+    EXPECT_EQ(receiver->next(), "one");
+    EXPECT_EQ(receiver->next(), "two");
+    receiver.reset();
+    EXPECT_TRUE(sys.send(*opened, bytes_of("lost")));
+    EXPECT_EQ(sys.send(*opened, bytes_of("again")).error(), ECONNREFUSED);
+    sys.close(*opened);
+  }
+}
+
+TEST(Sys, DatagramsToAUnixSocketNeedItsFileAndDoNotWait) {
+  Sys sys;
+  const std::string path = ::testing::TempDir() + "iotax-sys-test-" + std::to_string(::getpid());
+  const auto address = unix_address(path);
+  ASSERT_TRUE(address);
+  EXPECT_EQ(sys.open_datagram(*address).error(), ENOENT);
+  auto receiver = std::make_unique<Receiver>(*address);
+  const auto opened = sys.open_datagram(*address);
+  ASSERT_TRUE(opened);
+  EXPECT_TRUE(sys.send(*opened, bytes_of("one")));
+  EXPECT_EQ(receiver->next(), "one");
+  Result<std::size_t> sent{0};
+  while (sent) sent = sys.send(*opened, bytes_of("more"));
+  EXPECT_EQ(sent.error(), EAGAIN);
+  receiver.reset();
+  EXPECT_EQ(sys.send(*opened, bytes_of("lost")).error(), ECONNREFUSED);
+  sys.close(*opened);
+  EXPECT_EQ(sys.open_datagram(*address).error(), ECONNREFUSED);
+  ::unlink(path.c_str());
+}
+
+TEST(SocketAddress, IsMadeOfTextOnlyIfThatIsAnAddress) {
+  EXPECT_FALSE(internet_address("localhost", 1));
+  EXPECT_FALSE(internet_address("", 1));
+  EXPECT_EQ(numeric_address(*internet_address("10.0.0.1", 8125)).port, "8125");
+  EXPECT_FALSE(unix_address(""));
+  EXPECT_TRUE(unix_address(std::string(107, 'a')));
+  EXPECT_FALSE(unix_address(std::string(108, 'a')));
+  EXPECT_TRUE(is_unix(*unix_address("a")));
 }
 
 TEST(Sys, UnackedBytesAreCounted) {
