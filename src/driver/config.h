@@ -43,6 +43,7 @@ struct Config {
   std::uint64_t requests_max = 0;       // reported when reached (channel.h); 0: no limit
   bool tells_when_busy = false;         // the supervisor reads the scoreboard while requests run
   bool counts = false;                  // for the admin listener, in the worker's slot
+  bool statsd = false;                  // requests are counted for statsd, by the log
   std::string server_header = "iotax";  // "": none
   std::string request_id_header;        // "": none
   std::string health_path;              // as in a target, without a query; "": none

@@ -44,6 +44,15 @@ class Log {
   [[nodiscard]] virtual LogCounts counts() const noexcept { return {}; }
   /// The log files were moved: open new ones under the same names.
   virtual void reopen() noexcept = 0;
+
+  // ---- lines for statsd (statsd.h). A log without them ignores these.
+
+  /// A request has ended. `status`: as in the access log. Never blocks.
+  virtual void count_request(int /*status*/, core::Duration /*took*/) noexcept {}
+  /// Whether there are enough lines for a datagram.
+  [[nodiscard]] virtual bool has_full_datagram() const noexcept { return false; }
+  /// Send the lines; unless `all`, in full datagrams only. Never blocks.
+  virtual void send_datagrams(bool /*all*/) noexcept {}
 };
 
 }  // namespace iotax::driver

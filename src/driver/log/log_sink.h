@@ -1,7 +1,7 @@
 // The log of a process: access lines to one descriptor, server lines to another, each through its
-// own LogStream, so that a reader that stops on one side does not delay the other. It decides how a
-// server line looks; it must not know what is logged. Text of the application goes unchanged to the
-// server log.
+// own LogStream, so that a reader that stops on one side does not delay the other; and what is
+// counted for statsd. It decides how a server line looks; it must not know what is logged. Text of
+// the application goes unchanged to the server log.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "driver/env.h"
 #include "driver/log/log.h"
 #include "driver/log/log_stream.h"
+#include "driver/log/statsd.h"
 
 namespace iotax::driver {
 
@@ -50,9 +51,9 @@ class LogSink final : public Log {
       : sys_(sys),
         access_(sys, "iotax-access", bytes_max,
                 [](std::uint64_t n) { return dropped_text(n) + '\n'; }),
-        server_(sys, "iotax-log", bytes_max, [this](std::uint64_t n) {
-          return formatted(Level::warning, dropped_text(n), {});
-        }) {}
+        server_(sys, "iotax-log", bytes_max,
+                [this](std::uint64_t n) { return formatted(Level::warning, dropped_text(n), {}); }),
+        statsd_(sys) {}
 
   /// Open, or reopen: earlier lines go to the former descriptors. -1: no descriptor. The caller
   /// keeps its descriptors. On failure (EMFILE, EBADF) that side stays as it was.
@@ -86,6 +87,7 @@ class LogSink final : public Log {
   /// The number of the worker in this process, for records.
   void name_worker(unsigned number) noexcept { worker_.store(number, std::memory_order_relaxed); }
   bool flush(core::Duration patience) noexcept override {
+    statsd_.send(*this, true);
     const core::Instant begin = sys_.now();
     const core::Instant first = core::later(begin, patience);
     const core::Instant end = patience > kForever / kFlushPatiences
@@ -116,6 +118,13 @@ class LogSink final : public Log {
     reopen_one(access_, access_path_);
   }
 
+  void count_request(int status, core::Duration took) noexcept override {
+    statsd_.request(status, took);
+  }
+  [[nodiscard]] bool has_full_datagram() const noexcept override { return statsd_.is_full(); }
+  void send_datagrams(bool all) noexcept override { statsd_.send(*this, all); }
+  [[nodiscard]] Statsd<E>& statsd() noexcept { return statsd_; }
+
   /// See LogStream. For a process that must not have threads.
   void write_in_caller() {
     access_.write_in_caller();
@@ -127,6 +136,7 @@ class LogSink final : public Log {
     for (std::atomic<std::uint64_t>& count : lines_) count.store(0, std::memory_order_relaxed);
     access_.abandon_in_child();
     server_.abandon_in_child();
+    statsd_.abandon_in_child();
   }
 
  private:
@@ -164,6 +174,7 @@ class LogSink final : public Log {
   std::array<std::atomic<std::uint64_t>, kSeverities.size()> lines_{};  // by Level
   LogStream<E> access_;
   LogStream<E> server_;
+  Statsd<E> statsd_;
 };
 
 extern template class LogSink<NativeEnv>;

@@ -25,6 +25,7 @@
 #include "driver/loop/self_report.h"
 #include "driver/loop/session_events.h"
 #include "driver/loop/session_table.h"
+#include "driver/loop/statsd_timer.h"
 #include "driver/loop/wakeup.h"
 #include "driver/os/poller.h"
 #include "driver/proof.h"
@@ -55,7 +56,8 @@ class Loop {
         acceptor_(base_, table_, closing_, events_, intake_.budget(), ready_),
         handover_(base_, table_, closing_, events_, acceptor_, channel_),
         draining_(base_, table_, closing_, events_, acceptor_, handover_),
-        report_(base_, table_, acceptor_, intake_.budget()) {}
+        report_(base_, table_, acceptor_, intake_.budget()),
+        statsd_(base_) {}
   Loop(Loop&&) = delete;
 
   // ---- begin and end
@@ -84,6 +86,7 @@ class Loop {
       if (Result<void> added = watch(channel_.fd(), channel_); !added) return added;
     }
     report_.begin();
+    statsd_.begin();
     return acceptor_.listen();
   }
   /// Close every descriptor. No other thread may use the loop any more.
@@ -120,6 +123,8 @@ class Loop {
     if (is_stopping()) draining_.tick(lead);
     if (now() >= report_.due()) [[unlikely]]
       report_.report(lead);
+    if (now() >= statsd_.due()) [[unlikely]]
+      statsd_.send(lead);
     table_.end_turn(lead);
   }
   /// Network output: one send for each session with complete responses.
@@ -133,7 +138,7 @@ class Loop {
   [[nodiscard]] core::Duration patience() noexcept {
     const core::Instant next = std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
                                          intake_.warnings_due(), acceptor_.due(), handover_.due(),
-                                         draining_.due(), report_.due()});
+                                         draining_.due(), report_.due(), statsd_.due()});
     const bool timed =
         queue_due_ != core::kNever || deadlines_due_ != core::kNever || is_stopping();
     return base_.clock.wait_until(next, timed);
@@ -288,6 +293,7 @@ class Loop {
   Handover<E> handover_;
   Draining<E> draining_;
   SelfReport<E> report_;
+  StatsdTimer<E> statsd_;
   core::Instant queue_due_ = core::kNever;
   core::Instant busy_due_ = core::kNever;
   core::Instant deadlines_due_ = core::kNever;

@@ -1,6 +1,6 @@
 // The access log: one line for each request, in whatever way it ends, and the counts of the same
-// requests for the admin listener. It collects the facts of a line; it must not know how a line
-// looks, or why a request was rejected.
+// requests for the admin listener and statsd. It collects the facts of a line; it must not know how
+// a line looks, or why a request was rejected.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,7 @@ class AccessLog {
         config_(config),
         log_(log),
         process_id_(sys.process_id()),
-        wanted_(config.access_log || config.counts),
+        wanted_(config.access_log || config.counts || config.statsd),
         names_traces_(config.log_traces ||
                       (config.access_log && config.access_format.needs_trace())),
         collects_fields_(config.access_log &&
@@ -265,8 +265,10 @@ class AccessLog {
     });
   }
 
-  /// Count a request for the admin listener.
+  /// Count a request for the admin listener and statsd.
   void count(const AccessEntry& entry) const noexcept {
+    if (config_.statsd) [[unlikely]]
+      log_.count_request(entry.status, entry.duration);
     ThreadCounters* const counters = counters_of_thread;
     if (counters == nullptr) return;
     count_end(*counters, entry.by, entry.method, entry.status, entry.end, entry.error);
@@ -275,11 +277,12 @@ class AccessLog {
     if (entry.app) counters->observe(Timed::app, *entry.app);
   }
   /// The same, without an entry, for a request whose response has been sent.
-  static void count_complete(const Session& s, std::string_view method,
-                             core::Instant now) noexcept {
+  void count_complete(const Session& s, std::string_view method, core::Instant now) const noexcept {
+    const Stream<E>& stream = s.stream;
+    if (config_.statsd) [[unlikely]]
+      log_.count_request(stream.status, now - stream.ready_at);
     ThreadCounters* const counters = counters_of_thread;
     if (counters == nullptr) return;
-    const Stream<E>& stream = s.stream;
     const bool called = stream.called_at != core::kNever;
     const By by = called && !stream.server_responds ? By::app : By::server;
     count_end(*counters, by, method, stream.status, stream.end, stream.error.view());

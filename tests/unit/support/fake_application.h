@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/field_rules.h"
@@ -35,12 +36,23 @@ class RecordingLog final : public driver::Log {
   bool flush(core::Duration) noexcept override { return true; }
   void reopen() noexcept override { ++reopened; }
   [[nodiscard]] driver::LogCounts counts() const noexcept override { return counted; }
+  void count_request(int status, core::Duration took) noexcept override {
+    requests.emplace_back(status, took);
+  }
+  [[nodiscard]] bool has_full_datagram() const noexcept override { return full; }
+  void send_datagrams(bool all) noexcept override {
+    sends.push_back(all);
+    full = false;
+  }
 
   std::vector<std::string> access_lines;
   std::vector<std::string> server_lines;
   std::vector<std::string> server_ids;  // of each: request id, space, traceparent
   int reopened = 0;
-  driver::LogCounts counted;  // what counts() returns
+  driver::LogCounts counted;                             // what counts() returns
+  std::vector<std::pair<int, core::Duration>> requests;  // for statsd: status and duration
+  std::vector<bool> sends;                               // of send_datagrams()
+  bool full = false;
 };
 
 /// Calls a view by path; the application lock is held by one thread at a time.

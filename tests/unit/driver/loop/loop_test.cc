@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "driver/threads/leadership.h"
 #include "support/fake_application.h"
@@ -126,6 +127,34 @@ TEST(Loop, ClosesEachDescriptorThatItOwns) {
 }
 
 // ---- a turn
+
+TEST(Loop, SendsLinesForStatsdOnceASecondAndWhenTheyFillADatagram) {
+  driver::Config config;
+  config.statsd = true;
+  OneLoop one(std::move(config));
+  one.begin();
+  EXPECT_EQ(one.loop.patience(), 1s);
+  one.pass(3s);
+  EXPECT_EQ(one.log.sends, std::vector<bool>(3, true));
+  one.sys.advance(300ms);
+  one.turn();
+  one.log.full = true;
+  EXPECT_EQ(one.loop.patience(), 0s);
+  one.turn();
+  ASSERT_EQ(one.log.sends.size(), 4U);
+  EXPECT_FALSE(one.log.sends.back()) << "only full datagrams";
+  EXPECT_EQ(one.loop.patience(), 700ms);
+}
+
+TEST(Loop, NeverWakesForStatsdIfItIsOff) {
+  OneLoop one;
+  one.begin();
+  one.log.full = true;
+  EXPECT_EQ(one.loop.patience(), driver::kForever);
+  one.sys.advance(1h);
+  one.turn();
+  EXPECT_TRUE(one.log.sends.empty());
+}
 
 TEST(Loop, MakesARequestReadyAndSendsItsResponse) {
   OneLoop one;

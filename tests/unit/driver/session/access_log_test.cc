@@ -86,6 +86,50 @@ TEST(AccessLog, WritesNothingIfItIsOff) {
   EXPECT_TRUE(one.lines().empty());
 }
 
+TEST(AccessLog, CountsARequestOnceForStatsdWithAndWithoutALine) {
+  for (const bool line : {true, false}) {
+    driver::Config config = with_format("%(s)s %(app)s");
+    config.access_log = line;
+    config.statsd = true;
+    OneRequest one(config);
+    one.s->stream.status = 404;
+    one.called();
+    one.access().log_in_call(*one.s, one.sys.now());
+    one.access().log(*one.s, one.sys.now());
+    EXPECT_EQ(one.lines().size(), line ? 1U : 0U);
+    ASSERT_EQ(one.log.requests.size(), 1U) << line;
+    EXPECT_EQ(one.log.requests[0].first, 404);
+  }
+}
+
+TEST(AccessLog, CountsInterruptedAndUnacceptedRequestsForStatsd) {
+  for (const bool line : {true, false}) {
+    driver::Config config;
+    config.access_log = line;
+    config.statsd = true;
+    OneRequest one(config);
+    one.s->stream.status = 200;
+    one.sys.advance(2s);
+    one.s->link.cut.store(Cut::by_client);
+    one.access().log_interrupted(*one.s, one.sys.now());
+    one.s->stream.status = 400;
+    one.access().log_unaccepted(*one.s, {}, one.sys.now(), false);
+    ASSERT_EQ(one.log.requests.size(), 2U);
+    EXPECT_EQ(one.log.requests[0], (std::pair<int, core::Duration>{499, 2s}));
+    EXPECT_EQ(one.log.requests[1].first, 400);
+    one.access().abandon_in_child();
+    one.access().log_unaccepted(*one.s, {}, one.sys.now(), false);
+    EXPECT_EQ(one.log.requests.size(), 2U);
+  }
+}
+
+TEST(AccessLog, CountsNothingForStatsdIfItIsOff) {
+  OneRequest one(with_format("%(s)s"));
+  one.access().log(*one.s, one.sys.now());
+  EXPECT_EQ(one.lines().size(), 1U);
+  EXPECT_TRUE(one.log.requests.empty());
+}
+
 TEST(AccessLog, HoldsTheLineForTheDurationOfTheCallOnlyIfItsFormatShowsThat) {
   for (const bool shows : {true, false}) {
     OneRequest one(with_format(shows ? "%(m)s %(app)s" : "%(m)s %(s)s"));
