@@ -91,9 +91,10 @@ class Worker:
     - float, seconds: keep_alive, receive_timeout, send_timeout, queue_timeout, graceful_timeout,
       shutdown_delay, slow_request, request_timeout, request_timeout_grace;
     - bool: request_buffering, access_log, access_log_time (the default format has the time),
-      log_traces (the server log names traces), health_log, multiprocess, interactive (INT comes
-      from a terminal, so a stop logs the requests that it waits for), tells_when_busy (the
-      supervisor reads the scoreboard while requests run);
+      log_traces (the server log names traces), statsd (requests are counted as open_statsd()
+      says), health_log, multiprocess, interactive (INT comes from a terminal, so a stop logs the
+      requests that it waits for), tells_when_busy (the supervisor reads the scoreboard while
+      requests run);
     - str: access_log_format, request_id_header ("": none), spool_dir ("": the system's),
       server_header ("": none), server_name ("": the address a connection came in on),
       request_timeout_action, health_path ("": none);
@@ -218,6 +219,29 @@ def access_format_atoms() -> tuple[str, ...]:
 def reopen_log() -> None:
     """Open the files of open_log()'s `paths` again. A failure is logged, and the former file stays
     in use."""
+
+def open_statsd(
+    receiver: tuple[str, int, int] | bytes, *, name: str, prefix: str, tags: str
+) -> None:
+    """Count lines of the server log, and requests of workers with the option statsd, for this
+    receiver: address, port and scope id, or the path of a Unix socket. `name`: in the warning that
+    lines are lost, at most one a minute in this process and those forked from now on. Replaces an
+    earlier receiver, whose lines are sent first. Errors: ValueError if it is not an address."""
+
+def close_statsd() -> None:
+    """Count nothing more, and forget the lines that have not been sent."""
+
+def resume_statsd() -> None:
+    """In the child of a fork: count for the receiver of the parent."""
+
+def count_workers(count: int) -> None:
+    """Add the line of how many workers serve, if there is a receiver."""
+
+def statsd_waits() -> bool:
+    """Whether lines have not been sent."""
+
+def send_statsd() -> None:
+    """Send all lines. Never blocks; what the receiver does not take is lost."""
 
 def signal_descriptor(signals: Sequence[int]) -> int:
     """A non-blocking descriptor (signalfd(2)) to read the blocked `signals` from. Errors:

@@ -24,7 +24,7 @@ from iotax._command.start import (
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import Config
 from iotax._config.sources import Command
-from iotax._log import server_log, terminal
+from iotax._log import server_log, statsd, terminal
 from iotax._net.bind_error import BindError
 from iotax._processes import signals
 from iotax._processes.exit_status import EXIT_LOAD, EXIT_STOPPED
@@ -107,6 +107,7 @@ def _run(argv: list[str]) -> int:
             os.umask(config.umask)
         working_directory.prepare(config.chdir, config.pythonpath)
         server_log.open_log(config, os.environ, threads=make is None)
+        statsd.open_statsd(config, statsd.resolve(config))
         with ExitStack() as opened:
             listeners = opened.enter_context(open_sockets(settings))
             admin = opened.enter_context(open_admin(settings))

@@ -16,7 +16,7 @@ from iotax._config.address import TcpAddress
 from iotax._config.options import Config
 from iotax._config.sources import from_arguments
 from iotax._config.typed import PathOptions, ServerOptions
-from iotax._log import server_log
+from iotax._log import server_log, statsd
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._runtime import native
 from iotax._runtime.admin import AdminThread
@@ -91,9 +91,12 @@ class Server:
         with self._lock:
             if self._worker is not None:
                 raise RuntimeError("this Server is already serving")
+            receiver = statsd.resolve(self._config)
             listeners = self.bind()._listeners
             assert listeners is not None
             server_log.open_log(self._config, os.environ)
+            if receiver is not None:
+                statsd.open_statsd(self._config, receiver)
             server_log.info(f"Started server process [{os.getpid()}]")
             admin = AdminThread(self._config, self._admin, listeners)
             self._worker = worker = Worker(
@@ -111,6 +114,7 @@ class Server:
         def announce() -> None:
             listeners.announce(self._config.notes)
             admin.is_ready()
+            statsd.count_workers(1)
 
         try:
             if not self._exit_asked and not worker.run(stop_now=stop_now, ready=announce):
@@ -124,6 +128,9 @@ class Server:
             admin.end()
             self.close()
             self._worker, self._exit_asked = None, False
+            if self._config.statsd_host is not None:
+                statsd.count_workers(0)
+                statsd.close()
             server_log.flush()
 
     def signal_exit(self) -> None:

@@ -27,6 +27,7 @@
 #include "bridge/module/py_admin.h"
 #include "bridge/module/py_connection.h"
 #include "bridge/module/py_scoreboard.h"
+#include "bridge/module/py_statsd.h"
 #include "bridge/module/stop_signals.h"
 #include "bridge/module/worker_options.h"
 #include "bridge/wsgi/call.h"
@@ -343,6 +344,7 @@ PYBIND11_MODULE(_iotax, module) {
   define_page(module);
   define_admin(module);
   define_connection(module);
+  define_statsd(module);
   // Without pybind11's metaclass, which only adds settable static properties, the class matches the
   // stub.
   py::class_<PyWorker>(module, "Worker", py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))

@@ -177,6 +177,7 @@ WorkerOptions read_worker_options(const py::dict& options) {
   reader.flag("access_log", config.access_log);
   reader.access_format(config.access_format);
   reader.flag("log_traces", config.log_traces);
+  reader.flag("statsd", config.statsd);
   reader.text("request_id_header", config.request_id_header);
   reader.text("health_path", config.health_path);
   reader.flag("health_log", config.health_log);

@@ -12,7 +12,7 @@ from iotax._config.errors import ConfigErrors, OptionError
 from iotax._config.options import OPTIONS
 from iotax._config.passed import descriptors_of
 from iotax._config.sources import Settings
-from iotax._log import server_log, terminal
+from iotax._log import server_log, statsd, terminal
 from iotax._net.bind_error import BindError
 from iotax._net.passed import take_over
 from iotax._processes.exit_status import EXIT_LOAD
@@ -56,6 +56,10 @@ def _errors(settings: Settings) -> Iterator[OptionError]:
     except OptionError as error:
         yield error
     yield from server_log.check_files(config)
+    try:
+        statsd.resolve(config)
+    except OptionError as error:
+        yield error
     if owner is not None:
         with owner.tried():  # a file that exists keeps its owner
             found = [*server_log.check_files(config, only_existing=True)]

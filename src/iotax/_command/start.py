@@ -14,7 +14,7 @@ from iotax._config.address import Address, PassedAddress, TcpAddress
 from iotax._config.options import Config
 from iotax._config.passed import descriptors_of, unused_sockets
 from iotax._config.sources import Settings
-from iotax._log import server_log, terminal
+from iotax._log import server_log, statsd, terminal
 from iotax._net.listeners import Listeners, open_listeners
 from iotax._net.passed import close_all
 from iotax._processes import signals
@@ -162,6 +162,7 @@ def serve_unsupervised(
     def ready() -> None:
         tell_ready(listeners, config)
         admin_thread.is_ready()
+        statsd.count_workers(1)
         urls = [listener.url for listener in listeners.all]
         loop = None
         if scoreboard is not None and notifier.watchdog_seconds:
@@ -183,6 +184,7 @@ def serve_unsupervised(
     all_returned = worker.run(process="server", stop_now=stop_now, ready=ready)
     operators.end()
     admin_thread.end()
+    statsd.count_workers(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, while_exiting)
     close()

@@ -1,4 +1,5 @@
-"""Addresses to listen on, as values: parses --bind, --host and --port, and formats them.
+"""Addresses to listen on and to send to, as values: parses --bind, --host, --port and
+--statsd-host, and formats them.
 
 Does not know sockets: listeners.py opens them, and passed.py those of systemd.
 """
@@ -148,6 +149,26 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise ValueError("has a port that is not a number from 0 to 65535") from None
     return TcpAddress(host or "0.0.0.0", port)
+
+
+def parse_receiver(text: str) -> Address:
+    """Parse `host:port`, `[v6]:port`, `unix:PATH` or `unix://PATH`: where datagrams are sent to.
+
+    Errors: ValueError whose text continues "VALUE ".
+    """
+    if text.startswith("unix://"):
+        text = "unix:" + text.removeprefix("unix://")
+    address = parse_address(text)
+    if address.proxy or isinstance(address, PassedAddress):
+        raise ValueError("is an address to listen on")
+    if isinstance(address, TcpAddress):
+        if text.removeprefix("tcp://").startswith((":", "*:")):
+            raise ValueError("has no host")
+        if text.startswith("tcp://"):
+            raise ValueError("begins with tcp://, and lines are sent over UDP")
+        if not address.port:
+            raise ValueError("has the port 0")
+    return address
 
 
 def _parse_passed(name: str) -> PassedAddress:

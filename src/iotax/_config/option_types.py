@@ -15,11 +15,9 @@ from typing import Final
 from iotax import _iotax
 from iotax._config.address import (
     Address,
-    PassedAddress,
-    TcpAddress,
-    UnixAddress,
     parse_address,
     parse_host,
+    parse_receiver,
 )
 from iotax._config.toml_values import to_toml
 
@@ -39,6 +37,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"not {type(value).__name__}")
     return value
+
+
+def _filled(value: object) -> str:
+    """The same, if it is not empty. Errors: also ValueError."""
+    text = _text(value)
+    if not text:
+        raise ValueError("is empty")
+    return text
 
 
 class Kind(ABC):
@@ -460,11 +466,8 @@ class Bind(Kind):
     expected = _ADDRESS_FORMS
 
     def accept(self, value: object) -> Address:
-        if not isinstance(value, TcpAddress | UnixAddress | PassedAddress):
-            value = _text(value)
-            if not value:
-                raise ValueError("is empty")
-            value = parse_address(value)
+        if not isinstance(value, Address):
+            value = parse_address(_filled(value))
         if value.proxy:
             raise ValueError("begins with proxy://")
         return value
@@ -474,6 +477,63 @@ class Bind(Kind):
 
     def to_json(self, value: object) -> object:
         return None if value is None else str(value)
+
+
+class Receiver(Bind):
+    """Where to send datagrams."""
+
+    expected = "host:port, [v6]:port or unix:PATH"
+
+    def accept(self, value: object) -> Address:
+        return parse_receiver(str(value) if isinstance(value, Address) else _filled(value))
+
+
+class MetricPrefix(String):
+    """What stands before names in lines for statsd."""
+
+    _BYTES_MAX = 256
+
+    def __init__(self) -> None:
+        super().__init__("visible ASCII without :, |, @ and #, at most 256 characters", "PREFIX")
+
+    def accept(self, value: object) -> str:
+        text = _visible(super().accept(value), ":|@#", self._BYTES_MAX)
+        if not text.strip("."):
+            raise ValueError("has only dots")
+        return text
+
+
+class MetricTags(String):
+    """Tags for lines for statsd, in the form of DogStatsD."""
+
+    _BYTES_MAX = 1024
+
+    def __init__(self) -> None:
+        super().__init__(
+            "tags such as name:value, separated by commas: visible ASCII without |, at most 1024"
+            " characters",
+            "TAGS",
+        )
+
+    def accept(self, value: object) -> str:
+        text = _visible(super().accept(value), "|", self._BYTES_MAX)
+        if not all(text.split(",")):
+            raise ValueError("has an empty tag")
+        return text
+
+
+def _visible(text: str, excluded: str, most: int) -> str:
+    """`text`, if it can stand in a line for statsd. Errors: ValueError."""
+    for character in text:
+        if character == " ":
+            raise ValueError("has a space")
+        if character in excluded:
+            raise ValueError(f'has "{character}"')
+        if not character.isascii():
+            raise ValueError(f'has "{character}", which is not ASCII')
+    if len(text) > most:
+        raise ValueError(f"has more than {most} characters")
+    return text
 
 
 class Peers(ListOf):

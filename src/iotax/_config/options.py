@@ -26,10 +26,13 @@ from iotax._config.option_types import (
     Host,
     Integer,
     LineFormat,
+    MetricPrefix,
+    MetricTags,
     Mode,
     ModuleName,
     Patterns,
     Peers,
+    Receiver,
     Size,
     String,
     TargetPath,
@@ -211,6 +214,19 @@ class Config:
     health_log: bool = option(
         False, Flag(), "Health and metrics", "1",
         "log requests to --health-path in the access log",
+    )
+    statsd_host: Address | None = option(  # noqa: RUF009  the same
+        None, Receiver(), "Health and metrics", "127.0.0.1:8125",
+        "send counts of requests and log lines to this statsd, with gunicorn's names: host:port,"
+        " [v6]:port or unix:PATH", shown="none",
+    )
+    statsd_prefix: str = option(
+        "", MetricPrefix(), "Health and metrics", "site",
+        "what stands before these names, with a dot between", shown="none",
+    )
+    dogstatsd_tags: str = option(
+        "", MetricTags(), "Health and metrics", "service:web,region:eu",
+        "tags of each line for statsd, in the form of DogStatsD", shown="none",
     )
 
     reload: bool = option(
@@ -481,6 +497,7 @@ class Config:
             "access_log_format": self.access_log_format or by_log_format[self.log_format],
             "access_log_time": access_log_time,
             "log_traces": self.log_format == "json",
+            "statsd": self.statsd_host is not None,
         }
 
 
@@ -523,6 +540,7 @@ WORKER_KEYS: Final = (
     "access_log_format",
     "access_log_time",
     "log_traces",
+    "statsd",
     "request_id_header",
     "health_path",
     "health_log",

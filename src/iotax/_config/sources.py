@@ -44,6 +44,12 @@ _EITHER: Final = (
     ("config", "no_config"),
     ("check_config", "print_config"),
 )
+# Options that do nothing without another one.
+_NEEDS: Final = {
+    "health_log": "health_path",
+    "statsd_prefix": "statsd_host",
+    "dogstatsd_tags": "statsd_host",
+}
 # What the header Forwarded can give.
 _OF_FORWARDED: Final = frozenset(("for", "proto", "host"))
 
@@ -183,7 +189,14 @@ def from_arguments(arguments: Mapping[str, object], *, path: bool) -> Config:
         example = f"{name}={_as_argument(row)}"
         values[name] = read_value(row, name, value, example, row.kind.accept)
     _refuse_both(values, lambda row: row.name)
-    return Config(**values)
+    config = Config(**values)
+    _refuse_without_needed(
+        config,
+        given=lambda row: row.name,
+        name=lambda row: row.name,
+        example=lambda row: f"{row.name}={_as_argument(row)}",
+    )
+    return config
 
 
 def _document(given: Mapping[str, Given], directory: str) -> "tuple[Document | None, list[str]]":
@@ -308,11 +321,12 @@ def _config(given: Mapping[str, Given]) -> Config:
     if "format" in given and not config.print_config:
         raise ConfigError("--format belongs to --print-config; leave it out, or add --print-config")
     _refuse_proxies_without_listener(given, config)
-    if config.health_log and not config.health_path:
-        log, path = given["health_log"].spelled(OPTIONS["health_log"]), OPTIONS["health_path"]
-        raise ConfigError(
-            f"{log} needs {path.flag}; leave it out, or add one, e.g. {path.flag} {path.example}"
-        )
+    _refuse_without_needed(
+        config,
+        given=lambda row: given[row.name].spelled(row),
+        name=lambda row: row.flag,
+        example=lambda row: f"{row.flag} {row.example}",
+    )
     if "forwarded" in config.forwarded_headers and not _OF_FORWARDED & {*config.forwarded_headers}:
         row = OPTIONS["forwarded_headers"]
         raise ConfigError(
@@ -328,6 +342,22 @@ def _config(given: Mapping[str, Given]) -> Config:
             " again; leave one of them out"
         )
     return config
+
+
+def _refuse_without_needed(
+    config: Config,
+    *,
+    given: Callable[[Option], str],
+    name: Callable[[Option], str],
+    example: Callable[[Option], str],
+) -> None:
+    """`given` and `name` spell an option that has been given, and one that has not."""
+    for option, needed in _NEEDS.items():
+        if getattr(config, option) and not getattr(config, needed):
+            row, other = OPTIONS[option], OPTIONS[needed]
+            raise ConfigError(
+                f"{given(row)} needs {name(other)}; leave it out, or add one, e.g. {example(other)}"
+            )
 
 
 def _refuse_proxies_without_listener(given: Mapping[str, Given], config: Config) -> None:

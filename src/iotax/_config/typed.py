@@ -17,6 +17,9 @@ class ServerOptions(TypedDict, total=False):
     admin: str | None
     health_path: str
     health_log: bool
+    statsd_host: str | None
+    statsd_prefix: str
+    dogstatsd_tags: str
     threads: int
     max_connections: int
     max_queued: int

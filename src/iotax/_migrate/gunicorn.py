@@ -71,6 +71,15 @@ def _protocol(value: object) -> object:
     raise NotCarriedOver("HTTP is the only protocol; in nginx use proxy_pass")
 
 
+def _statsd_host(value: object) -> object:
+    """gunicorn adds the usual port, and knows unix:NUMBER as a host called unix."""
+    if isinstance(value, str) and re.fullmatch("unix:[0-9]+", value):
+        raise NotCarriedOver("unix: is followed by a path")
+    if isinstance(value, str) and not re.search(r":[^\]]*$", value):
+        return f"{value}:8125"
+    return value
+
+
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -180,7 +189,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "enable_stdio_inheritance": without_key(
         ALWAYS, "-R", "--enable-stdio-inheritance", switch=True
     ),
-    "statsd_host": Row("statsd-host", flags=("--statsd-host",)),
+    "statsd_host": Row("statsd-host", convert=_statsd_host, flags=("--statsd-host",)),
     "dogstatsd_tags": Row("dogstatsd-tags", flags=("--dogstatsd-tags",)),
     "statsd_prefix": Row("statsd-prefix", flags=("--statsd-prefix",)),
     "enable_backlog_metric": without_key(

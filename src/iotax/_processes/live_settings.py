@@ -12,7 +12,7 @@ from iotax._config.environment import Environment
 from iotax._config.errors import ConfigError, OptionError
 from iotax._config.options import OPTIONS, Config
 from iotax._config.sources import Settings
-from iotax._log import server_log
+from iotax._log import server_log, statsd
 from iotax._processes.target import Target
 
 # Returns the settings that follow its argument. Errors: ConfigError.
@@ -63,7 +63,9 @@ class LiveSettings:
     def _enter(self, found: Settings) -> None:
         """Change what new processes inherit from this one. Errors: ConfigError."""
         config, changes_log = found.config, _of_log(found.config) != _of_log(self.config)
+        changes_statsd = statsd.settings_of(config) != statsd.settings_of(self.config)
         try:
+            receiver = statsd.resolve(config) if changes_statsd else None
             if changes_log:
                 server_log.open_log(config, os.environ, threads=False)
             working_directory.change(config.chdir, config.pythonpath)
@@ -71,6 +73,8 @@ class LiveSettings:
             if changes_log:
                 server_log.open_log(self.config, os.environ, threads=False)
             raise found.explained(error) from None
+        if changes_statsd:
+            statsd.open_statsd(config, receiver)
 
 
 def _of_log(config: Config) -> list[object]:

@@ -29,6 +29,7 @@ from iotax._processes.protocol import Order
 from iotax._processes.reaper import Reaper
 from iotax._processes.replacer import Replacer
 from iotax._processes.service_status import ServiceStatus
+from iotax._processes.statsd_lines import StatsdLines
 from iotax._processes.system import System
 from iotax._processes.target import Target
 
@@ -47,6 +48,7 @@ class Supervisor:
         self._child_exits = ChildExits(parts)
         self._service = ServiceStatus(parts)
         self._admin = AdminProcess(parts)
+        self._statsd = StatsdLines(parts)
         self._reaper = Reaper(
             parts, policy, self._inbox, self._child_exits, self._service, self._admin
         )
@@ -82,6 +84,7 @@ class Supervisor:
             self._replacer.take_steps()
         if self._shutdown.exit_code is None:
             self._admin.tick(now)
+        self._statsd.tick(now)
 
     def _wait(self) -> None:
         """Wait for signals, exits and reports, and handle them in this order."""
@@ -101,6 +104,7 @@ class Supervisor:
         yield from (child.kill_at() for child in self._pool.children())
         yield from self._child_exits.dues()
         yield from self._admin.dues()
+        yield from self._statsd.dues()
         if self._shutdown.stop is not None:
             return
         if not self._backoff.allows(self._system.now()):

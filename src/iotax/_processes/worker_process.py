@@ -21,7 +21,7 @@ from iotax._app.hooks import Hooks, WorkerInfo
 from iotax._app.importer import Loaded
 from iotax._app.load_error import LoadError
 from iotax._config.options import Config
-from iotax._log import server_log, terminal
+from iotax._log import server_log, statsd, terminal
 from iotax._net.listeners import Listeners
 from iotax._processes import forking, signals
 from iotax._processes.channel import Channel
@@ -47,6 +47,7 @@ class WorkerJob:
         """Serve until the supervisor orders the worker to stop. Returns the exit code."""
         forking.die_with(self.supervisor)
         self.channel.send(Report.BOOTING, str(os.getpid()))
+        statsd.resume_in_child()
         faulthandler.enable()
         signal.signal(signals.DUMP_STACKS, signal.SIG_IGN)  # faulthandler.unregister() restores it
         faulthandler.register(signals.DUMP_STACKS, all_threads=True)

@@ -24,10 +24,13 @@ from iotax._config.option_types import (
     Host,
     Integer,
     LineFormat,
+    MetricPrefix,
+    MetricTags,
     Mode,
     ModuleName,
     Patterns,
     Peers,
+    Receiver,
     Size,
     String,
     TargetPath,
@@ -76,6 +79,12 @@ def any_value(dice: random.Random, row: Option) -> Any:
         return dice.choice(kind.choices)
     if isinstance(kind, FieldName):
         return dice.choice(["X-Request-ID", "Request-Id", "x"])
+    if isinstance(kind, Receiver):
+        return dice.choice(["10.0.0.1:8125", "[::1]:1", "unix:/run/é \\.sock", "unix://a"])
+    if isinstance(kind, MetricPrefix):
+        return dice.choice(["site", "a.b..", '"\\'])
+    if isinstance(kind, MetricTags):
+        return dice.choice(["a", "a:b,c:d"])
     if isinstance(kind, TargetPath):
         return dice.choice(["/", "/healthz", "/%C3%A9;v=1"])
     if isinstance(kind, LineFormat):
@@ -120,8 +129,9 @@ def any_flags(dice: random.Random) -> dict[str, Any]:
         flags.pop(name, None)
     if "proxy://:2" not in flags.get("bind", ()):
         flags.pop("proxy_protocol_from", None)
-    if "health_path" not in flags:
-        flags.pop("health_log", None)
+    for name, needed in NEEDED.items():
+        if name != "proxy_protocol_from" and not needed.keys() & flags.keys():
+            flags.pop(name, None)
     if "forwarded" in flags.get("forwarded_headers", ()):  # not alone
         flags["forwarded_headers"].append("for")
     if "chdir" in flags:  # a directory without env files

@@ -95,6 +95,9 @@ CONTRACT = {
     "--request-id-header": "none",
     "--health-path": "none",
     "--health-log": "off",
+    "--statsd-host": "none",
+    "--statsd-prefix": "none",
+    "--dogstatsd-tags": "none",
 }
 EVERY_OPTION = pytest.mark.parametrize("row", OPTIONS.values(), ids=lambda row: row.name)
 
@@ -245,6 +248,8 @@ def test_every_key_of_a_worker_is_given_and_documented() -> None:
         (["--request-id-header", "X-Id"], "request_id_header", "X-Id"),
         (["--health-path", "/%C3%A9;v=1"], "health_path", "/%C3%A9;v=1"),
         ([], "health_log", False),
+        ([], "statsd", False),
+        (["--statsd-host", "127.0.0.1:8125"], "statsd", True),
         (["--health-path", "/", "--health-log"], "health_log", True),
         (["--host", "localhost"], "server_name", "localhost"),
         (["--host", "::"], "server_name", ""),

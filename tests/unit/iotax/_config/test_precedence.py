@@ -24,6 +24,7 @@ OTHERS = {
     "forwarded_headers": "host",
     "host": "::1",
     "proxy_protocol_from": "::1",
+    "statsd_host": "10.0.0.1:8125",
     "unix_mode": "600",
 }
 # Values of the application's environment are merged: test_environment.py.

@@ -210,6 +210,9 @@ def test_encoding_of_the_source_is_used(
         ("protocol = 'uwsgi'", "protocol = 'uwsgi': HTTP is the only protocol; in nginx use pro"),
         ("reload_engine = 'auto'", "reload_engine = 'auto': not needed"),
         ("proxy_protocol = 'off'", "proxy_protocol = 'off': it is gunicorn's default"),
+        ("statsd_host = 'unix:1'", "statsd_host = 'unix:1': unix: is followed by a path"),
+        ("statsd_prefix = 'a'", "statsd_prefix = 'a': it needs statsd-host"),
+        ("dogstatsd_tags = 'a:b'", "dogstatsd_tags = 'a:b': it needs statsd-host"),
     ],
 )
 def test_values_that_cannot_be_carried_over_become_comments(
@@ -241,6 +244,12 @@ def test_values_that_cannot_be_carried_over_become_comments(
         ("chdir = '/\\d'", 'chdir = "/\\\\d"'),
         ("workers = threads = 3", "workers = 3\n"),
         ("timeout = 2.5", "request-timeout = 2.5  # timeout"),
+        ("statsd_host = 'a:1'", 'statsd-host = "a:1"'),
+        ("statsd_host = 'localhost'", 'statsd-host = "localhost:8125"'),
+        ("statsd_host = '[::1]'", 'statsd-host = "[::1]:8125"'),
+        ("statsd_host = 'unix:///run/a.sock'", 'statsd-host = "unix:/run/a.sock"'),
+        ("statsd_host = 'a:1'; statsd_prefix = 'b.'", 'statsd-prefix = "b."'),
+        ("statsd_host = 'a:1'; dogstatsd_tags = 'b:c,d'", 'dogstatsd-tags = "b:c,d"'),
     ],
 )
 def test_values_are_converted(

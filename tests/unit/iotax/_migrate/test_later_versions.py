@@ -7,7 +7,7 @@ import pytest
 
 from iotax._config.address import parse_address
 from iotax._config.option import Option
-from iotax._config.option_types import Binds, Kind, Peers, String
+from iotax._config.option_types import Binds, Kind, Peers
 from iotax._migrate import draft
 from iotax._migrate.command import translate
 
@@ -32,7 +32,6 @@ class BindsWithProxy(Binds):
 def _later(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {
         **dict.fromkeys(("static", "mounts"), Table()),
-        **dict.fromkeys(("statsd-host", "statsd-prefix"), String("", "")),
         "proxy-protocol-from": Peers(split=True),
         "bind": BindsWithProxy(split=False),
     }
@@ -48,13 +47,11 @@ def translated(source: str) -> dict[str, object]:
 
 @pytest.mark.usefixtures("_later")
 def test_keys_of_later_versions_are_carried_over() -> None:
-    found = translated("gunicorn -p /run/a.pid -u 33 -m 022 --statsd-host a:1 --statsd-prefix b")
+    found = translated("gunicorn -p /run/a.pid -u 33 -m 022")
     expected = {
         "pid-file": "/run/a.pid",
         "user": "33",
         "umask": "022",
-        "statsd-host": "a:1",
-        "statsd-prefix": "b",
     }
     assert expected.items() <= found.items()
 
@@ -88,6 +85,5 @@ def test_proxy_protocol_precedes_each_address() -> None:
 
 @pytest.mark.usefixtures("_later")
 def test_keys_that_need_another_key_are_left_out_without_it() -> None:
-    printed = translate("gunicorn --statsd-prefix a --proxy-allow-from 10.0.0.1").decode()
-    assert "--statsd-prefix a: it needs statsd-host\n" in printed
+    printed = translate("gunicorn --proxy-allow-from 10.0.0.1").decode()
     assert "--proxy-allow-from 10.0.0.1: it needs proxy:// in bind\n" in printed
