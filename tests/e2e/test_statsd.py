@@ -141,8 +141,8 @@ def test_lines_of_the_log_are_counted_by_severity(serve, statsd, options):
     server.stop()
     statsd.receive_rest()
     assert statsd.counts["gunicorn.log.error:1|c|@1.0"] == 1
-    assert statsd.counts["gunicorn.log.warning:1|c|@1.0"] == server.err.text.count("WARNING:")
-    assert statsd.counts["gunicorn.log.warning:1|c|@1.0"] >= 1
+    warnings = server.err.wait_for_end().count("WARNING:")
+    assert statsd.counts["gunicorn.log.warning:1|c|@1.0"] == warnings >= 1
     assert statsd.counts[status(500)] == statsd.counts[status(400)] == 1
 
 
@@ -172,11 +172,12 @@ def test_the_gauge_follows_signals_and_not_a_reload(serve, statsd):
     ]
 
 
-def test_hup_changes_the_receiver(start, project, statsd):
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=" ".join)
+def test_hup_changes_the_receiver(start, project, statsd, options):
     directory = project("main", APP)
     settings = directory / "iotax.toml"
     settings.write_text(f'statsd-host = "{statsd.address}"\n')
-    server = start("main", cwd=directory)
+    server = start("main", *options, cwd=directory)
     statsd.wait_for(workers(1))
     with Statsd() as other:
         settings.write_text(f'statsd-host = "{other.address}"\nstatsd-prefix = "new"\n')
@@ -231,6 +232,13 @@ def test_a_receiver_that_does_not_read_holds_no_request_up(serve, tmp_path):
                 for _ in range(100):
                     assert connection.ask("/200").status == 200
         server.err.wait_for(f"Lines for statsd at {tmp_path / 's'} are lost: its socket is full")
+
+
+def test_a_worker_of_reload_counts_too(serve, statsd):
+    server = serve(statsd, "--reload")
+    statsd.wait_for(workers(1))
+    ask(server, "/404")
+    statsd.wait_for(status(404))
 
 
 def test_a_process_that_the_application_forks_sends_nothing(serve, statsd):
