@@ -43,7 +43,13 @@ def test_admin_serves_what_was_published(listener: socket.socket) -> None:
     exits = list(range(len(Cause)))
     scoreboard.publish_worker(2, "ready", 4711, 60.0)
     scoreboard.publish(
-        wanted=3, starts=5, exits=exits, has_served=True, stopping=False, supervised=True
+        wanted=3,
+        starts=5,
+        exits=exits,
+        has_served=True,
+        stopping=False,
+        supervised=True,
+        listeners=[listener.fileno(), -1],
     )
     admin = admin_of(scoreboard, listener)
     admin.start()
@@ -57,6 +63,7 @@ def test_admin_serves_what_was_published(listener: socket.socket) -> None:
     for cause, count in zip(Cause, exits, strict=True):  # in the same order
         assert f'iotax_worker_exits_total{{cause="{cause}"}} {count}' in lines
     assert "iotax_workers_wanted 3" in lines
+    assert 'iotax_backlog_connections{listener="http://a"} 0' in lines
     version = f'version="{_iotax.__version__}",python="3.99"'
     assert f"iotax_build_info{{{version}}} 1" in lines
     admin.stop()
@@ -100,5 +107,11 @@ def test_wrong_arguments(listener: socket.socket) -> None:
         counted.publish_worker(1, "ready", 1, 0.0)
     with pytest.raises(ValueError, match="exits has 2 numbers; there are 11 causes"):
         counted.publish(
-            wanted=1, starts=1, exits=[1, 2], has_served=True, stopping=False, supervised=True
+            wanted=1,
+            starts=1,
+            exits=[1, 2],
+            has_served=True,
+            stopping=False,
+            supervised=True,
+            listeners=[],
         )
