@@ -80,6 +80,7 @@ class Worker(Child):
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
     leaves_for: Cause = Cause.OTHER  # without a replacement
+    leaves_why: str = "it was dismissed while it booted"  # the text for this cause
     code_generation: int = 0  # of the code that it runs
     is_watched: bool = False  # requests run: the monitor reads its slot of the scoreboard
     turns_seen: int = -1

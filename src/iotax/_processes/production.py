@@ -99,7 +99,7 @@ class Production:
     def _mark_all(self, why: str) -> None:
         for worker in self._pool.workers:
             if worker.boots() and self._pool.has_served:
-                worker.leaves_for = Cause.RELOAD
+                worker.leaves_for, worker.leaves_why = Cause.RELOAD, why
                 self._control.drain(worker)  # it may have imported the old code
             elif worker.boots() or worker.state is State.READY:
                 worker.want(Replacement(why, Cause.RELOAD))

@@ -97,7 +97,7 @@ class Replacer:
             worker.channel.send(stop.order)
         elif self._is_needed(worker):
             worker.is_leaving, worker.replaces = False, None
-            worker.want(Replacement("it was dismissed while it booted", worker.leaves_for))
+            worker.want(Replacement(worker.leaves_why, worker.leaves_for))
         else:
             self._control.drain(worker)
 
