@@ -111,8 +111,7 @@ class Statsd {
   void abandon_in_child() {
     on_.store(false, std::memory_order_relaxed);
     const int inherited = state_->fd;
-    (void)state_.release();
-    state_ = std::make_unique<State>();
+    inherited_ = std::exchange(state_, std::make_unique<State>());
     logged_ = {};  // as the log, which counts what the child logs
     set_held_bytes();
     if (inherited >= 0) sys_.close(inherited);
@@ -230,6 +229,7 @@ class Statsd {
 
   Sys& sys_;
   std::unique_ptr<State> state_ = std::make_unique<State>();
+  std::unique_ptr<State> inherited_;        // in the child of a fork: the parent's; not used
   std::optional<StatsdReceiver> receiver_;  // changes under both mutexes
   LogCounts logged_;                        // of these there are lines; under the mutex
   std::atomic<bool> on_{false};             // the same
