@@ -21,6 +21,7 @@ from iotax._processes.lifecycle import (
 from iotax._processes.running_clock import Suspicion
 
 _BOOTS = (State.FORKING, State.BOOTING)
+_DISMISSED = Replacement("it was dismissed while it booted")
 
 
 @dataclass(eq=False)
@@ -79,8 +80,7 @@ class Worker(Child):
     template: Child | None = None  # the process that forked it
     replaces: "Worker | None" = None
     replacement: Replacement | None = None
-    leaves_for: Cause = Cause.OTHER  # without a replacement
-    leaves_why: str = "it was dismissed while it booted"  # the text for this cause
+    leaves_for: Replacement = _DISMISSED  # if it has no replacement
     code_generation: int = 0  # of the code that it runs
     is_watched: bool = False  # requests run: the monitor reads its slot of the scoreboard
     turns_seen: int = -1

@@ -97,12 +97,13 @@ class Production:
             self._next_template = None
 
     def _mark_all(self, why: str) -> None:
+        replacement = Replacement(why, Cause.RELOAD)
         for worker in self._pool.workers:
             if worker.boots() and self._pool.has_served:
-                worker.leaves_for, worker.leaves_why = Cause.RELOAD, why
+                worker.leaves_for = replacement
                 self._control.drain(worker)  # it may have imported the old code
             elif worker.boots() or worker.state is State.READY:
-                worker.want(Replacement(why, Cause.RELOAD))
+                worker.want(replacement)
 
     def tick(self, now: float) -> None:
         """End a replaced template when no worker that it forked is left."""

@@ -135,4 +135,4 @@ def cause_of_exit(worker: Worker, before: State, exited: Exit, *, is_stopping: b
         return Cause.STOP
     if before is State.READY:
         return Cause.CRASH
-    return worker.replacement.cause if worker.replacement is not None else worker.leaves_for
+    return (worker.replacement or worker.leaves_for).cause

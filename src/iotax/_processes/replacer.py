@@ -7,7 +7,7 @@ worker that it replaces.
 from dataclasses import replace
 
 from iotax._log import server_log
-from iotax._processes.lifecycle import Event, Replacement, State
+from iotax._processes.lifecycle import Event, State
 from iotax._processes.parts import Parts
 from iotax._processes.policy import Policy
 from iotax._processes.pool import Worker
@@ -97,7 +97,7 @@ class Replacer:
             worker.channel.send(stop.order)
         elif self._is_needed(worker):
             worker.is_leaving, worker.replaces = False, None
-            worker.want(Replacement(worker.leaves_why, worker.leaves_for))
+            worker.want(worker.leaves_for)
         else:
             self._control.drain(worker)
 

@@ -7,7 +7,7 @@ from played_system import World
 
 from iotax._processes.channel import Message
 from iotax._processes.exit_status import EXIT_LOAD
-from iotax._processes.lifecycle import Cause, Event, State
+from iotax._processes.lifecycle import Cause, Event, Replacement, State
 from iotax._processes.parts import Parts
 from iotax._processes.pool import Child, Worker
 from iotax._processes.preload import TemplateJob
@@ -101,7 +101,7 @@ def test_hup_dismisses_booting_workers_once_one_has_served(world: World) -> None
     second = worker_of(parts, policy)
     policy.on_hup()
     assert second.state is State.DISMISSED
-    assert (second.leaves_for, second.leaves_why) == (Cause.RELOAD, "SIGHUP")
+    assert second.leaves_for == Replacement("SIGHUP", Cause.RELOAD)
 
 
 def test_exit_of_a_template_is_a_failure_unless_it_was_replaced(world: World) -> None:
