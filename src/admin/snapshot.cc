@@ -97,10 +97,8 @@ Snapshot take_snapshot(const Scoreboard& scoreboard, core::Instant now, core::Du
   taken.stopping = server.stopping.get() != 0;
   for (std::size_t n = 0; n < taken.exits.size(); ++n) taken.exits[n] = server.exits[n].get();
   server.logs.add_to(taken.logs);
-  for (std::size_t n = 0; n < taken.backlogs.size(); ++n) {
-    const std::uint64_t word = server.backlogs[n].get();
-    if (word != 0) taken.backlogs[n] = word - 1;
-  }
+  for (std::size_t n = 0; n < taken.backlogs.size(); ++n)
+    taken.backlogs[n] = server.backlogs[n].get();
   const auto slots =
       static_cast<unsigned>(std::min<std::uint64_t>(server.slots_used.get(), scoreboard.slots()));
   for (unsigned slot = 0; slot < slots; ++slot) {

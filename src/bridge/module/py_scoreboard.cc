@@ -100,7 +100,7 @@ void PyScoreboard::publish(std::uint64_t wanted, std::uint64_t starts,
   for (std::size_t n = 0; n < server.backlogs.size(); ++n) {
     const driver::Result<std::size_t> waiting =
         n < listeners.size() ? sys_.backlog(listeners[n]) : driver::Errno{EBADF};
-    server.backlogs[n].set(waiting ? *waiting + 1 : 0);
+    server.backlogs[n].set(waiting ? std::optional<std::uint64_t>(*waiting) : std::nullopt);
   }
 }
 

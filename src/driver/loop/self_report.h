@@ -2,10 +2,10 @@
 // must not know who reads it.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,7 +34,7 @@ class SelfReport {
         budget_(budget),
         times_(loop.config.counts ? Scoreboard::calls_of(loop.config.threads) : 0) {}
 
-  /// Where application thread `thread` writes; null: there is no admin listener.
+  /// Where application thread `thread` writes its times; null without an admin listener.
   [[nodiscard]] ThreadTimes* times(unsigned thread) noexcept {
     return thread < times_.size() ? &times_[thread] : nullptr;
   }
@@ -92,7 +92,7 @@ class SelfReport {
     for (const auto& listener : acceptor_.listeners()) {
       if (n == server.backlogs.size()) return;
       const Result<std::size_t> waiting = loop_.sys.backlog(listener->fd);
-      server.backlogs[n++].set(waiting ? *waiting + 1 : 0);
+      server.backlogs[n++].set(waiting ? std::optional<std::uint64_t>(*waiting) : std::nullopt);
     }
   }
 

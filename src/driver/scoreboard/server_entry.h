@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/instant.h"
@@ -34,6 +35,19 @@ class SharedWord {
 
  private:
   std::atomic<T> word_;
+};
+
+/// A number that may be unknown, as it is at first.
+class SharedNumber {
+ public:
+  void set(std::optional<std::uint64_t> value) noexcept { word_.set(value ? *value + 1 : 0); }
+  [[nodiscard]] std::optional<std::uint64_t> get() const noexcept {
+    const std::uint64_t word = word_.get();
+    return word == 0 ? std::nullopt : std::optional(word - 1);
+  }
+
+ private:
+  SharedWord<std::uint64_t> word_;  // 0: unknown; else 1 more than the number
 };
 
 /// What a process has logged, published by one of its threads.
@@ -65,9 +79,8 @@ struct alignas(64) ServerEntry {
   SharedWord<std::uint64_t> stopping;
   std::array<SharedWord<std::uint64_t>, kExitCauses.size()> exits;
   SharedLogCounts logs;
-  /// Of each listener, in their order: 1 more than the connections that wait to be accepted; 0:
-  /// unknown, or no TCP.
-  std::array<SharedWord<std::uint64_t>, kBacklogsMax> backlogs;
+  /// Of each listener, in their order: connections that wait to be accepted, if it is TCP.
+  std::array<SharedNumber, kBacklogsMax> backlogs;
 };
 
 /// What the supervisor knows of the worker of a slot. Written by the supervisor.

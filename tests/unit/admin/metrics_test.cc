@@ -132,7 +132,7 @@ TEST(Metrics, RequestsOfAKilledWorkerAreNotInProgressInTheNextOne) {
 TEST(Metrics, TheBacklogHasTheAddressOfItsTcpListener) {
   const Board board;
   EXPECT_EQ(metrics(board).find("iotax_backlog_connections{"), std::string::npos);
-  board.server().backlogs[0].set(4);
+  board.server().backlogs[0].set(3);
   const std::string text = metrics(board);
   EXPECT_TRUE(has_line(text, R"(iotax_backlog_connections{listener="http://127.0.0.1:8000"} 3)"));
   EXPECT_EQ(text.find("unix:"), std::string::npos);
