@@ -103,7 +103,7 @@ void raise_head_fault(const std::string& who, std::string_view name, core::HeadF
 }
 
 // The checks of the core are inlined completely, as the compiler did while nothing else added
-// fields: 170 instructions per request.
+// fields: 180 instructions per request.
 [[gnu::flatten]] bool take_fields(PyObject* list, core::ResponseFields& fields, const char* who) {
   fields.clear();
   if (!PyList_Check(list)) [[unlikely]] {

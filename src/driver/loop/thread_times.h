@@ -2,7 +2,6 @@
 // listener. Written by the thread, read by the leader. It must not know why a thread waits.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 

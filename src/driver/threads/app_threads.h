@@ -55,7 +55,7 @@ struct alignas(64) AppThreadState {
 
   const unsigned number;
   CallEntry& call;
-  ThreadTimes* const times;          // null: there is no admin listener
+  ThreadTimes* const times;          // null without an admin listener
   Atomic<E, std::uint32_t> wake{0};  // WakeBits
   AppLock<E> lock;
   bool incoming = false;                   // woken for the queue, waits for the lock
