@@ -88,13 +88,11 @@ class alignas(64) ThreadCounters {
     std::atomic<std::uint64_t>& word = words_[index];
     word.store(word.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
   }
-  void observe(Timed what, core::Duration took) noexcept {
+  [[gnu::always_inline]] void observe(Timed what, core::Duration took) noexcept {
     const std::size_t first = CounterIndex::histogram(what);
-    const auto nanoseconds = std::max(took, core::Duration::zero()).count();
-    std::size_t bucket = 0;
-    while (bucket < kBuckets.size() && nanoseconds > kBuckets[bucket].count()) ++bucket;
-    add(first + bucket);
-    add(first + kBuckets.size() + 1, static_cast<std::uint64_t>(nanoseconds));
+    took = std::max(took, core::Duration::zero());
+    add(took <= kBuckets[0] ? first : first + bucket_above_first(took));
+    add(first + kBuckets.size() + 1, static_cast<std::uint64_t>(took.count()));
   }
 
   // ---- for any thread of any process
@@ -105,6 +103,12 @@ class alignas(64) ThreadCounters {
   }
 
  private:
+  [[gnu::noinline]] static std::size_t bucket_above_first(core::Duration took) noexcept {
+    std::size_t bucket = 1;
+    while (bucket < kBuckets.size() && took > kBuckets[bucket]) ++bucket;
+    return bucket;
+  }
+
   std::array<std::atomic<std::uint64_t>, CounterIndex::kWords> words_;
 };
 
@@ -133,6 +137,7 @@ inline void count_here(std::size_t index, std::uint64_t more = 1) noexcept {
 }
 /// `status`: as in the access log; 0 or less: no response.
 [[nodiscard]] constexpr std::size_t counted_status(int status) noexcept {
+  if (status >= 200 && status < 300) return 0;
   if (status == 499) return 4;
   return status < 200 ? 5 : std::min<std::size_t>(static_cast<std::size_t>(status) / 100 - 2, 3);
 }

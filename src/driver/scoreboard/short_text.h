@@ -19,8 +19,9 @@ class ShortText {
   static constexpr std::size_t kWords = N / sizeof(std::uint64_t);
   static_assert(N % sizeof(std::uint64_t) == 0);
 
+  void clear() noexcept { size_ = 0; }
   void assign(std::string_view text) noexcept {
-    size_ = 0;
+    clear();
     append(text);
   }
   void append(std::string_view text) noexcept {

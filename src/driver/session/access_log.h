@@ -47,6 +47,8 @@ class AccessLog {
 
   /// Whether anything is made of requests: a line, or counts.
   [[nodiscard]] bool wanted() const noexcept { return wanted_; }
+  /// Whether log() needs the head, which ends with the response.
+  [[nodiscard]] bool needs_head() const noexcept { return wanted_ && config_.access_log; }
   /// Log nothing more: in the child of a fork, whose parent logs the requests.
   void abandon_in_child() noexcept { wanted_ = false; }
 
@@ -67,12 +69,13 @@ class AccessLog {
     stream.request_bytes = stream.response_bytes = 0;
     stream.end = End::complete;
     stream.server_responds = false;
-    stream.error.assign({});
+    stream.error.clear();
     for (CollectedValue& value : stream.collected) value.there = false;
   }
 
   /// The head of the request is accepted: from now on it needs a line.
   void accepted(Session& s) noexcept {
+    if (!wanted_) return;
     s.stream.log_line.store(Line::owed, std::memory_order_relaxed);
     if (config_.counts) [[unlikely]]
       count_here(CounterIndex::kBegun);
@@ -99,8 +102,8 @@ class AccessLog {
     kept.there = true;
   }
 
-  /// Log the request in progress, unless it has been logged. Call it before the response ends,
-  /// because its views end with it. By the owner of `s`.
+  /// Log the request in progress, unless it has been logged. Call it before the response ends if
+  /// needs_head(). By the owner of `s`.
   void log(Session& s, core::Instant now) { log(s, now, false, false); }
   /// The same while its call still runs. The line is held until a later log() if the format shows
   /// the duration of the call, or if a part of the response is not sent yet.
@@ -115,6 +118,7 @@ class AccessLog {
     AccessEntry entry = entry_of(s, now);
     set_line(entry, line);
     set_end(entry, s, interrupted);
+    if (config_.counts) count_here(CounterIndex::kBegun);
     write(entry);
   }
 
@@ -136,9 +140,7 @@ class AccessLog {
   /// Who gets something else than `none` must make the line, or hold it.
   [[nodiscard]] Line take_line(Session& s) noexcept {
     if (!wanted_) return Line::none;
-    const Line was = s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
-    if (was == Line::owed) count_here(CounterIndex::kFinished);
-    return was;
+    return s.stream.log_line.exchange(Line::none, std::memory_order_acq_rel);
   }
 
   /// Whether a part of the response is not sent yet.
@@ -152,21 +154,22 @@ class AccessLog {
 
   void log(Session& s, core::Instant now, bool in_call, bool interrupted) {
     const Line was = take_line(s);
+    if (was == Line::none) return;
     if (was == Line::held) return log_held(s, now, interrupted);
-    if (was != Line::owed) return;
-    const core::Head& head = s.link.machine.head();
     if (!config_.access_log && !interrupted && !sending(s) &&
         !s.link.disconnected.load(std::memory_order_relaxed)) {
-      return count_complete(s, head.method, now);
+      return count_complete(s, now);
     }
+    log_owed(s, now, in_call, interrupted);
+  }
+
+  [[gnu::noinline]] void log_owed(Session& s, core::Instant now, bool in_call, bool interrupted) {
     AccessEntry entry = entry_of(s, now);
-    entry.method = head.method;
-    entry.target = head.target;
-    entry.path = head.path;
-    entry.query = head.query;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.fields = head.fields;
-    entry.collected = s.stream.collected;
+    if (config_.access_log) {
+      set_head(entry, s);
+    } else {
+      entry.method = method_of(s);
+    }
     set_end(entry, s, interrupted);
     if (s.stream.called_at != core::kNever) {
       entry.queue = s.stream.called_at - s.stream.ready_at;
@@ -218,6 +221,21 @@ class AccessLog {
     return entry;
   }
 
+  static void set_head(AccessEntry& entry, const Session& s) noexcept {
+    const core::Head& head = s.link.machine.head();
+    entry.method = head.method;
+    entry.target = head.target;
+    entry.path = head.path;
+    entry.query = head.query;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.fields = head.fields;
+    entry.collected = s.stream.collected;
+  }
+  /// The method, also when the head has ended.
+  [[nodiscard]] static std::string_view method_of(const Session& s) noexcept {
+    const std::string_view line = s.stream.line.view();
+    return line.substr(0, line.find(' '));
+  }
   static void set_line(AccessEntry& entry, const core::PartialLine& line) noexcept {
     entry.method = line.method;
     entry.target = line.target;
@@ -271,13 +289,14 @@ class AccessLog {
       log_.count_request(entry.status, entry.duration);
     ThreadCounters* const counters = counters_of_thread;
     if (counters == nullptr) return;
-    count_end(*counters, entry.by, entry.method, entry.status, entry.end, entry.error);
+    count_end(*counters, entry.by, counted_method(entry.method), entry.status, entry.end,
+              entry.error);
     counters->observe(Timed::request, entry.duration);
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);
     if (entry.app) counters->observe(Timed::app, *entry.app);
   }
   /// The same, without an entry, for a request whose response has been sent.
-  void count_complete(const Session& s, std::string_view method, core::Instant now) const noexcept {
+  [[gnu::noinline]] void count_complete(const Session& s, core::Instant now) const noexcept {
     const Stream<E>& stream = s.stream;
     if (config_.statsd) [[unlikely]]
       log_.count_request(stream.status, now - stream.ready_at);
@@ -285,19 +304,24 @@ class AccessLog {
     if (counters == nullptr) return;
     const bool called = stream.called_at != core::kNever;
     const By by = called && !stream.server_responds ? By::app : By::server;
+    const std::string_view line = stream.line.view();
+    const std::size_t method = line.starts_with("GET ") ? 0 : counted_method(method_of(s));
     count_end(*counters, by, method, stream.status, stream.end, stream.error.view());
     counters->observe(Timed::request, now - stream.ready_at);
     if (!called) return;
     counters->observe(Timed::queue, stream.called_at - stream.ready_at);
     counters->observe(Timed::app, now - stream.called_at);
   }
-  static void count_end(ThreadCounters& counters, By by, std::string_view method, int status,
-                        End end, std::string_view error) noexcept {
+  /// `method`: counted_method().
+  [[gnu::always_inline]] static void count_end(ThreadCounters& counters, By by, std::size_t method,
+                                               int status, End end,
+                                               std::string_view error) noexcept {
     static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
                   static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
-    counters.add(CounterIndex::request(static_cast<std::size_t>(by), counted_method(method),
-                                       counted_status(status)));
+    counters.add(
+        CounterIndex::request(static_cast<std::size_t>(by), method, counted_status(status)));
     counters.add(CounterIndex::kEnded + static_cast<std::size_t>(end));
+    counters.add(CounterIndex::kFinished);
     if (by == By::server && status >= 400) [[unlikely]]
       count_rejection(counters, end == End::app_error ? "app_error" : error);
   }

@@ -59,7 +59,7 @@ class CallRunner {
                           std::memory_order_relaxed);
     thread.call.end();
     if (thread.times != nullptr) [[unlikely]]
-      end_time(*thread.times);
+      return thread.exchange.end(end_time(*thread.times));
     return thread.exchange.end();
   }
 
@@ -133,9 +133,10 @@ class CallRunner {
     times.busy.begin(called);
     if (times.free_since > s.stream.ready_at) count_here(CounterIndex::kWaited);
   }
-  [[gnu::noinline]] void end_time(ThreadTimes& times) noexcept {
+  [[gnu::noinline]] core::Instant end_time(ThreadTimes& times) noexcept {
     times.free_since = sys_.now();
     times.busy.end(times.free_since);
+    return times.free_since;
   }
 
   /// Report to the supervisor that requests run, if it does not read the scoreboard, and once that

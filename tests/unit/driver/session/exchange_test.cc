@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/loop_parts.h"
@@ -296,6 +298,57 @@ TEST(SessionExchange, ALineThatWasHeldForTheEndOfTheCallIsLoggedThen) {
   EXPECT_TRUE(call.exchange.end());
   ASSERT_EQ(call.log.access_lines.size(), 1U);
   EXPECT_EQ(call.log.access_lines[0].substr(0, 2), "2.");
+}
+
+driver::Config only_counts() {
+  driver::Config config;
+  config.access_log = false;
+  config.counts = config.statsd = true;
+  return config;
+}
+
+TEST(SessionExchange, ARequestWithoutALineIsCountedWhenItsResponseIsDelivered) {
+  Calling call(only_counts());
+  call.respond(0);
+  (void)call.exchange.finish();
+  EXPECT_TRUE(call.log.requests.empty());
+  call.sys.advance(1s);
+  (void)call.exchange.deliver();
+  call.sys.advance(2s);  // close()
+  EXPECT_TRUE(call.exchange.end());
+  ASSERT_EQ(call.log.requests.size(), 1U);
+  EXPECT_EQ(call.log.requests[0], (std::pair<int, core::Duration>{200, 1s}));
+}
+
+TEST(SessionExchange, ARequestWithoutALineIsCountedAtTheEndOfTheCall) {
+  for (const bool fails : {true, false}) {
+    for (const bool time_is_known : {true, false}) {
+      Calling call(only_counts());
+      call.respond(fails ? 5 : 0);
+      (void)call.exchange.finish();
+      call.sys.advance(2s);
+      EXPECT_TRUE(call.exchange.end(time_is_known ? call.sys.now() - 1s : core::kNever));
+      ASSERT_EQ(call.log.requests.size(), 1U);
+      EXPECT_EQ(call.log.requests[0].first, 200);
+      EXPECT_EQ(call.log.requests[0].second, time_is_known ? 1s : 2s);
+    }
+  }
+}
+
+TEST(SessionExchange, ARequestIsCountedByMethodAndEndAfterItsHeadHasEnded) {
+  const auto counters = std::make_unique<driver::ThreadCounters>();
+  const driver::Counting here(counters.get());
+  Calling call(only_counts(), kPost);
+  call.respond(0);
+  (void)call.exchange.finish();
+  EXPECT_TRUE(call.exchange.end());
+  driver::CounterWords words{};
+  counters->add_to(words);
+  using driver::CounterIndex;
+  EXPECT_EQ(words[CounterIndex::request(0, driver::counted_method("POST"), 0)], 1U);
+  EXPECT_EQ(words[CounterIndex::kEnded], 1U);
+  EXPECT_EQ(words[CounterIndex::kBegun], 1U);
+  EXPECT_EQ(words[CounterIndex::kFinished], 1U);
 }
 
 // ---- a session that is taken away
