@@ -29,8 +29,8 @@ struct Field {
 enum class Content : std::uint8_t { none, length, chunked };
 
 /// An accepted request head; Connection::head() returns it. All views point into the connection's
-/// memory and stay valid until finish(), abort() or respond_instead() for this id, not only until
-/// the next call, so that a body may arrive in between.
+/// memory and stay valid until the first step() or sent() after finish(), abort() or
+/// respond_instead() for this id, so that a body may arrive in between.
 struct Head {
   RequestId id{};
   std::string_view method;  // a known method, never CONNECT or TRACE

@@ -202,7 +202,6 @@ void Connection::State::next_request() noexcept {
   end_request();
   request_persists = true;
   since = now;
-  release_when_idle();
 }
 
 void Connection::State::end_request() noexcept {

@@ -100,7 +100,11 @@ class RequestQueue {
     // Requests wait while there is unsent output before them.
     const bool more = !s.link.machine.idle() && !s.link.backlogged() &&
                       !s.link.disconnected.load(std::memory_order_relaxed);
-    if (more) s.link.machine.on_time(now);  // the time of a request begins when its turn comes
+    if (more) {
+      s.link.machine.on_time(now);  // the time of a request begins when its turn comes
+    } else {
+      s.link.machine.sent(0);  // idle from now on, even if no output was left
+    }
     if (!more || intake_.advance(s, now) != Progress::ready) {
       completed_.push_back(&s);
       return;

@@ -47,8 +47,6 @@ class AccessLog {
 
   /// Whether anything is made of requests: a line, or counts.
   [[nodiscard]] bool wanted() const noexcept { return wanted_; }
-  /// Whether log() needs the head, which ends with the response.
-  [[nodiscard]] bool needs_head() const noexcept { return wanted_ && config_.access_log; }
   /// Log nothing more: in the child of a fork, whose parent logs the requests.
   void abandon_in_child() noexcept { wanted_ = false; }
 
@@ -102,14 +100,16 @@ class AccessLog {
     kept.there = true;
   }
 
-  /// Log the request in progress, unless it has been logged. Call it before the response ends if
-  /// needs_head(). By the owner of `s`.
-  void log(Session& s, core::Instant now) { log(s, now, false, false); }
-  /// The same while its call still runs. The line is held until a later log() if the format shows
-  /// the duration of the call, or if a part of the response is not sent yet.
-  void log_in_call(Session& s, core::Instant now) { log(s, now, true, false); }
+  /// Log the request in progress, unless it has been logged. Call it while its head is valid. By
+  /// the owner of `s`.
+  void log(Session& s, core::Instant now) { log(s, now, When::any); }
+  /// The same when the application has ended the response. The line is held until a later log() if
+  /// a part of the response is not sent yet.
+  void log_responded(Session& s, core::Instant now) { log(s, now, When::responded); }
+  /// The same while its call still runs: also held if the format shows the duration of the call.
+  void log_in_call(Session& s, core::Instant now) { log(s, now, When::in_call); }
   /// The same for a request that the end of the connection interrupts.
-  void log_interrupted(Session& s, core::Instant now) { log(s, now, false, true); }
+  void log_interrupted(Session& s, core::Instant now) { log(s, now, When::interrupted); }
 
   /// Log a request whose head was not accepted; `line`: what was recognized. By the leader.
   void log_unaccepted(Session& s, const core::PartialLine& line, core::Instant now,
@@ -152,36 +152,43 @@ class AccessLog {
                        [](const core::Slice& slice) { return slice.file_bytes != 0; });
   }
 
-  void log(Session& s, core::Instant now, bool in_call, bool interrupted) {
+  enum class When : std::uint8_t { any, in_call, responded, interrupted };
+
+  void log(Session& s, core::Instant now, When when) {
     const Line was = take_line(s);
     if (was == Line::none) return;
-    if (was == Line::held) return log_held(s, now, interrupted);
-    if (!config_.access_log && !interrupted && !sending(s) &&
+    if (was == Line::held) return log_held(s, now, when == When::interrupted);
+    if (!config_.access_log && when != When::interrupted && !sending(s) &&
         !s.link.disconnected.load(std::memory_order_relaxed)) {
       return count_complete(s, now);
     }
-    log_owed(s, now, in_call, interrupted);
+    log_owed(s, now, when);
   }
 
-  [[gnu::noinline]] void log_owed(Session& s, core::Instant now, bool in_call, bool interrupted) {
+  [[gnu::noinline]] void log_owed(Session& s, core::Instant now, When when) {
     AccessEntry entry = entry_of(s, now);
-    if (config_.access_log) {
-      set_head(entry, s);
-    } else {
-      entry.method = method_of(s);
-    }
-    set_end(entry, s, interrupted);
+    const core::Head& head = s.link.machine.head();
+    entry.method = head.method;
+    entry.target = head.target;
+    entry.path = head.path;
+    entry.query = head.query;
+    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
+    entry.fields = head.fields;
+    entry.collected = s.stream.collected;
+    set_end(entry, s, when == When::interrupted);
     if (s.stream.called_at != core::kNever) {
       entry.queue = s.stream.called_at - s.stream.ready_at;
       entry.app = now - s.stream.called_at;
       if (!s.stream.server_responds) entry.by = By::app;
     }
+    const bool in_call = when == When::in_call;
+    const bool unsent = (in_call || when == When::responded) && sending(s);
     const bool needs_app = config_.access_log && config_.access_format.needs_app();
-    if (in_call && (needs_app || sending(s))) [[unlikely]] {
+    if (unsent || (in_call && needs_app)) [[unlikely]] {
       if (!s.stream.held) s.stream.held = std::make_unique<HeldEntry>();
       s.stream.held->hold(entry);
-      s.stream.held->in_call = true;
-      s.stream.held->unsent = sending(s);
+      s.stream.held->in_call = in_call;
+      s.stream.held->unsent = unsent;
       s.stream.log_line.store(Line::held, std::memory_order_release);
     } else {
       write(entry);
@@ -221,21 +228,6 @@ class AccessLog {
     return entry;
   }
 
-  static void set_head(AccessEntry& entry, const Session& s) noexcept {
-    const core::Head& head = s.link.machine.head();
-    entry.method = head.method;
-    entry.target = head.target;
-    entry.path = head.path;
-    entry.query = head.query;
-    entry.version = head.version == core::Version::http_1_1 ? "HTTP/1.1" : "HTTP/1.0";
-    entry.fields = head.fields;
-    entry.collected = s.stream.collected;
-  }
-  /// The method, also when the head has ended.
-  [[nodiscard]] static std::string_view method_of(const Session& s) noexcept {
-    const std::string_view line = s.stream.line.view();
-    return line.substr(0, line.find(' '));
-  }
   static void set_line(AccessEntry& entry, const core::PartialLine& line) noexcept {
     entry.method = line.method;
     entry.target = line.target;
@@ -289,8 +281,7 @@ class AccessLog {
       log_.count_request(entry.status, entry.duration);
     ThreadCounters* const counters = counters_of_thread;
     if (counters == nullptr) return;
-    count_end(*counters, entry.by, counted_method(entry.method), entry.status, entry.end,
-              entry.error);
+    count_end(*counters, entry.by, entry.method, entry.status, entry.end, entry.error);
     counters->observe(Timed::request, entry.duration);
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);
     if (entry.app) counters->observe(Timed::app, *entry.app);
@@ -304,22 +295,20 @@ class AccessLog {
     if (counters == nullptr) return;
     const bool called = stream.called_at != core::kNever;
     const By by = called && !stream.server_responds ? By::app : By::server;
-    const std::string_view line = stream.line.view();
-    const std::size_t method = line.starts_with("GET ") ? 0 : counted_method(method_of(s));
-    count_end(*counters, by, method, stream.status, stream.end, stream.error.view());
+    count_end(*counters, by, s.link.machine.head().method, stream.status, stream.end,
+              stream.error.view());
     counters->observe(Timed::request, now - stream.ready_at);
     if (!called) return;
     counters->observe(Timed::queue, stream.called_at - stream.ready_at);
     counters->observe(Timed::app, now - stream.called_at);
   }
-  /// `method`: counted_method().
-  [[gnu::always_inline]] static void count_end(ThreadCounters& counters, By by, std::size_t method,
-                                               int status, End end,
+  [[gnu::always_inline]] static void count_end(ThreadCounters& counters, By by,
+                                               std::string_view method, int status, End end,
                                                std::string_view error) noexcept {
     static_assert(static_cast<std::size_t>(By::server) + 1 == CounterIndex::kResponders &&
                   static_cast<std::size_t>(End::overloaded) + 1 == CounterIndex::kEnds);
-    counters.add(
-        CounterIndex::request(static_cast<std::size_t>(by), method, counted_status(status)));
+    counters.add(CounterIndex::request(static_cast<std::size_t>(by), counted_method(method),
+                                       counted_status(status)));
     counters.add(CounterIndex::kEnded + static_cast<std::size_t>(end));
     counters.add(CounterIndex::kFinished);
     if (by == By::server && status >= 400) [[unlikely]]

@@ -39,7 +39,8 @@ class SessionExchange final : public Exchange {
     const bool ours = !guarded_ || claim_.end();
     if (ours && session().stream.log_line.load(std::memory_order_relaxed) != Line::none)
         [[unlikely]]
-      worker_.intake().access_log().log(session(), now != core::kNever ? now : worker_.now());
+      worker_.intake().access_log().log_responded(session(),
+                                                  now != core::kNever ? now : worker_.now());
     return ours;
   }
   /// Whether the application's side has ended the response.
@@ -156,9 +157,8 @@ class SessionExchange final : public Exchange {
   Sent deliver() override {
     const Inside inside(*this);
     if (!inside) return Sent::gone;
-    const Sent sent = worker_.deliver(thread_, session());
     if (ended()) worker_.log_access(session());  // the rest of the call is not for the client
-    return sent;
+    return worker_.deliver(thread_, session());
   }
 
   Sent finish() override {
@@ -166,7 +166,6 @@ class SessionExchange final : public Exchange {
     if (!inside) return Sent::gone;
     Session& s = session();
     if (s.link.machine.is_short()) s.stream.end = End::app_error;
-    log_before_end(s);
     open_.store(false, std::memory_order_relaxed);
     return sent(s.link.machine.finish(s.link.machine.head().id));
   }
@@ -186,7 +185,6 @@ class SessionExchange final : public Exchange {
     const Inside inside(*this);
     if (!inside) return;
     session().stream.end = End::app_error;
-    log_before_end(session());
     open_.store(false, std::memory_order_relaxed);
     session().link.machine.abort(head().id);
   }
@@ -229,12 +227,6 @@ class SessionExchange final : public Exchange {
   };
 
   [[nodiscard]] Session& session() const noexcept { return *s_.load(std::memory_order_relaxed); }
-
-  /// Counts alone wait for deliver() or end(): they do not need the head, and end() may know the
-  /// time.
-  void log_before_end(Session& s) {
-    if (worker_.intake().access_log().needs_head()) worker_.log_access(s);
-  }
 
   static Sent sent(core::Outcome outcome) noexcept {
     switch (outcome) {

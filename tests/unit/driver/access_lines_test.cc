@@ -517,6 +517,7 @@ TEST(AccessLines, MeasureByTheWorkersClock) {
     views(rig);
     rig.app.views["/closes"] = [&rig](Exchange& e) {
       FakeApplication::answer(e, "done");
+      (void)e.deliver();
       rig.app.sleep(700ms);
     };
     rig.app.views["/big"] = [big](Exchange& e) {
@@ -570,6 +571,7 @@ TEST(AccessLines, AreWrittenWhenACallDoesNotEndAfterItsResponse) {
     WatchedRig<> rig(config);
     rig.app.views["/closes"] = [&rig](Exchange& e) {
       FakeApplication::answer(e, "done");
+      (void)e.deliver();
       rig.app.sleep(3s);
     };
     rig.get("/closes");
@@ -652,10 +654,12 @@ TEST(AccessLines, WaitUntilTheResponseIsSent) {
       rig.app.views["/short"] = file(50);
       rig.app.views["/closes"] = [&rig, big](Exchange& e) {
         big(e);
+        (void)e.deliver();
         rig.app.sleep(700ms);
       };
       rig.app.views["/closes%20long"] = [&rig, big](Exchange& e) {
         big(e);
+        (void)e.deliver();
         rig.app.sleep(8s);
       };
       rig.app.views["/breaks"] = [respond](Exchange& e) {

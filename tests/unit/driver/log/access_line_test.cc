@@ -325,7 +325,8 @@ TEST(JsonLine, IsCutToWhatAPipeTakesWhole) {
 
 TEST(JsonLine, PortIsANumberOrLeftOut) {
   AccessEntry e = entry();
-  for (const std::string port : {"", "80a", "-1", "99999999999999999999999", "8 0"}) {
+  for (const std::string port :
+       {"", "0", "080", "65536", "80a", "-1", "99999999999999999999999", "8 0"}) {
     const std::array<CollectedValue, 3> values{CollectedValue{}, CollectedValue{},
                                                CollectedValue{port, true}};
     e.collected = values;
