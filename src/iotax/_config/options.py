@@ -11,28 +11,30 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from iotax._config.address import EVERY_HOST, Address, TcpAddress
+from iotax._config.network_types import (
+    Bind,
+    Binds,
+    Host,
+    MetricPrefix,
+    MetricTags,
+    Peers,
+    Receiver,
+)
 from iotax._config.option import Option, option
 from iotax._config.option_types import (
     GIB,
     KIB,
     MIB,
-    Bind,
-    Binds,
     Choice,
     Directories,
     FieldName,
     Files,
     Flag,
-    Host,
     Integer,
     LineFormat,
-    MetricPrefix,
-    MetricTags,
     Mode,
     ModuleName,
     Patterns,
-    Peers,
-    Receiver,
     Size,
     String,
     TargetPath,

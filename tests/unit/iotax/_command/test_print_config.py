@@ -13,24 +13,18 @@ from needed_options import NEEDED
 
 from iotax import _iotax, cli
 from iotax._command.print_config import as_json, as_toml
+from iotax._config.network_types import Bind, Binds, Host, MetricPrefix, MetricTags, Peers, Receiver
 from iotax._config.option import Option
 from iotax._config.option_types import (
-    Bind,
-    Binds,
     Choice,
     FieldName,
     Files,
     Flag,
-    Host,
     Integer,
     LineFormat,
-    MetricPrefix,
-    MetricTags,
     Mode,
     ModuleName,
     Patterns,
-    Peers,
-    Receiver,
     Size,
     String,
     TargetPath,

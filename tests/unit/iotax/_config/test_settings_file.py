@@ -13,20 +13,16 @@ from needed_options import NEEDED
 from iotax._config import settings_file
 from iotax._config.address import TcpAddress, UnixAddress
 from iotax._config.errors import ConfigError
+from iotax._config.network_types import Bind, Host, MetricPrefix, MetricTags, Receiver
 from iotax._config.option import Option
 from iotax._config.option_types import (
-    Bind,
     Choice,
     FieldName,
     Flag,
-    Host,
     Integer,
     LineFormat,
     ListOf,
-    MetricPrefix,
-    MetricTags,
     Mode,
-    Receiver,
     Size,
     String,
     TargetPath,

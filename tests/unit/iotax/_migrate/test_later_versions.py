@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import pytest
 
 from iotax._config.address import parse_address
+from iotax._config.network_types import Binds, Peers
 from iotax._config.option import Option
-from iotax._config.option_types import Binds, Kind, Peers
+from iotax._config.option_types import Kind
 from iotax._migrate import draft
 from iotax._migrate.command import translate
 
