@@ -105,9 +105,9 @@ class AccessLog {
   void log(Session& s, core::Instant now) { log(s, now, When::any); }
   /// The same when the application has ended the response. The line is held until a later log() if
   /// a part of the response is not sent yet.
-  void log_responded(Session& s, core::Instant now) { log(s, now, When::responded); }
+  void log_responded(Session& s, core::Instant now) { log_or_count(s, now, When::responded); }
   /// The same while its call still runs: also held if the format shows the duration of the call.
-  void log_in_call(Session& s, core::Instant now) { log(s, now, When::in_call); }
+  void log_in_call(Session& s, core::Instant now) { log_or_count(s, now, When::in_call); }
   /// The same for a request that the end of the connection interrupts.
   void log_interrupted(Session& s, core::Instant now) { log(s, now, When::interrupted); }
 
@@ -154,18 +154,15 @@ class AccessLog {
 
   enum class When : std::uint8_t { any, in_call, responded, interrupted };
 
+  void log_or_count(Session& s, core::Instant now, When when) {
+    const bool all_is_sent = !sending(s) && !s.link.disconnected.load(std::memory_order_relaxed);
+    if (config_.access_log || !all_is_sent) return log(s, now, when);
+    count_complete(s, now);
+  }
   void log(Session& s, core::Instant now, When when) {
     const Line was = take_line(s);
-    if (was == Line::none) return;
     if (was == Line::held) return log_held(s, now, when == When::interrupted);
-    if (!config_.access_log && when != When::interrupted && !sending(s) &&
-        !s.link.disconnected.load(std::memory_order_relaxed)) {
-      return count_complete(s, now);
-    }
-    log_owed(s, now, when);
-  }
-
-  [[gnu::noinline]] void log_owed(Session& s, core::Instant now, When when) {
+    if (was != Line::owed) return;
     AccessEntry entry = entry_of(s, now);
     const core::Head& head = s.link.machine.head();
     entry.method = head.method;
@@ -286,8 +283,11 @@ class AccessLog {
     if (entry.queue) counters->observe(Timed::queue, *entry.queue);
     if (entry.app) counters->observe(Timed::app, *entry.app);
   }
-  /// The same, without an entry, for a request whose response has been sent.
-  [[gnu::noinline]] void count_complete(const Session& s, core::Instant now) const noexcept {
+  /// log() without a line, for a request whose response is complete.
+  void count_complete(Session& s, core::Instant now) {
+    const Line was = take_line(s);
+    if (was == Line::held) return log_held(s, now, false);
+    if (was != Line::owed) return;
     const Stream<E>& stream = s.stream;
     if (config_.statsd) [[unlikely]]
       log_.count_request(stream.status, now - stream.ready_at);

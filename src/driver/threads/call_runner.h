@@ -128,12 +128,11 @@ class CallRunner {
 
  private:
   /// A request waited if this thread was busy when it was complete: an idle one is preferred.
-  [[gnu::noinline]] static void begin_time(ThreadTimes& times, const Session& s,
-                                           core::Instant called) noexcept {
+  static void begin_time(ThreadTimes& times, const Session& s, core::Instant called) noexcept {
     times.busy.begin(called);
     if (times.free_since > s.stream.ready_at) count_here(CounterIndex::kWaited);
   }
-  [[gnu::noinline]] core::Instant end_time(ThreadTimes& times) noexcept {
+  core::Instant end_time(ThreadTimes& times) noexcept {
     times.free_since = sys_.now();
     times.busy.end(times.free_since);
     return times.free_since;
