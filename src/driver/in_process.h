@@ -106,9 +106,11 @@ class InProcess {
 
   void call() {
     session_.link.pause_clock(false, now_);
+    session_.stream.owner.store(Owner::lent, std::memory_order_relaxed);
     exchange_.begin(session_, now_);
     application_.call(0, exchange_);
     (void)exchange_.end();
+    session_.stream.owner.store(Owner::loop, std::memory_order_relaxed);
     session_.stream.body.reset();
     flush();
     session_.stream.file.reset();

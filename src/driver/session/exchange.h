@@ -157,6 +157,7 @@ class SessionExchange final : public Exchange {
   Sent deliver() override {
     const Inside inside(*this);
     if (!inside) return Sent::gone;
+    check_owner();
     if (ended()) worker_.log_access(session());  // the rest of the call is not for the client
     return worker_.deliver(thread_, session());
   }
@@ -164,6 +165,7 @@ class SessionExchange final : public Exchange {
   Sent finish() override {
     const Inside inside(*this);
     if (!inside) return Sent::gone;
+    check_owner();
     Session& s = session();
     if (s.link.machine.is_short()) s.stream.end = End::app_error;
     open_.store(false, std::memory_order_relaxed);
@@ -226,6 +228,10 @@ class SessionExchange final : public Exchange {
     bool is_ours_ = true;
   };
 
+  /// A call whose session was taken away must not reach it: it may belong to the next request.
+  void check_owner() const {
+    IOTAX_CHECK(session().stream.owner.load(std::memory_order_relaxed) != Owner::loop);
+  }
   [[nodiscard]] Session& session() const noexcept { return *s_.load(std::memory_order_relaxed); }
 
   static Sent sent(core::Outcome outcome) noexcept {
