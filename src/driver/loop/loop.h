@@ -118,7 +118,7 @@ class Loop {
         now(), [&](TimerEntry& entry) { events_.on_timer(lead, static_cast<Session&>(entry)); });
     if (acceptor_.wants_tick()) [[unlikely]]
       acceptor_.tick(lead);
-    if (now() >= intake_.warnings_due()) intake_.settle_warnings(now());
+    if (now() >= intake_.warnings().due()) intake_.warnings().settle(now());
     if (now() >= handover_.due()) handover_.transfer_idle(lead);
     if (is_stopping()) draining_.tick(lead);
     if (now() >= report_.due()) [[unlikely]]
@@ -137,7 +137,7 @@ class Loop {
   /// How long the leader may wait before a timer is due; kForever if none is set.
   [[nodiscard]] core::Duration patience() noexcept {
     const core::Instant next = std::min({base_.timers.next(), queue_due_, busy_due_, deadlines_due_,
-                                         intake_.warnings_due(), acceptor_.due(), handover_.due(),
+                                         intake_.warnings().due(), acceptor_.due(), handover_.due(),
                                          draining_.due(), report_.due(), statsd_.due()});
     const bool timed =
         queue_due_ != core::kNever || deadlines_due_ != core::kNever || is_stopping();

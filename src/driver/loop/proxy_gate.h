@@ -107,7 +107,7 @@ class ProxyGate {
   void refuse(const Lead& lead, Session& s, std::string_view why) {
     std::string text = peer_text(s.link.endpoints) + " - PROXY protocol on proxy://";
     text.append(s.link.expected_header->listener).append(": ").append(why);
-    intake_.warn(text);
+    intake_.warnings().warn(text);
     if (ThreadCounters* const counters = counters_of_thread)
       count_rejection(*counters, "proxy_protocol");
     closing_.close(lead, s);

@@ -142,8 +142,9 @@ class RequestQueue {
           "no response from the application" + option);
       sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
     } else {
-      intake_.warn(s, s.stream.status, "truncated: no output from the application" + option,
-                   s.stream.line.view());
+      intake_.warnings().warn(s, s.stream.status,
+                              "truncated: no output from the application" + option,
+                              s.stream.line.view());
       s.stream.end = End::deadline;
       s.stream.error.assign("deadline");
       intake_.access_log().log(s, now);

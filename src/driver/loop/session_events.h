@@ -353,8 +353,9 @@ class SessionEvents {
   }
 
   void warn_slow(const Session& s, int status) {
-    intake_.warn(s, status, "the client reads the response too slowly (--send-timeout, --min-rate)",
-                 s.stream.line.view());
+    intake_.warnings().warn(s, status,
+                            "the client reads the response too slowly (--send-timeout, --min-rate)",
+                            s.stream.line.view());
   }
 
   LoopBase<E>& loop_;

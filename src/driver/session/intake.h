@@ -9,8 +9,6 @@
 #include <charconv>
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,11 +23,10 @@
 #include "driver/counters.h"
 #include "driver/endpoints.h"
 #include "driver/env.h"
-#include "driver/log/escape.h"
 #include "driver/log/log.h"
-#include "driver/log/warning_limit.h"
 #include "driver/session/access_log.h"
 #include "driver/session/http_date.h"
+#include "driver/session/request_warnings.h"
 #include "driver/session/session.h"
 #include "driver/store/byte_store.h"
 
@@ -56,8 +53,8 @@ class Intake {
       : sys_(sys),
         config_(config),
         application_(application),
-        log_(log),
         access_log_(sys, config, log),
+        warnings_(sys, log),
         limits_(config.limits),
         budget_(config.spool_bytes_max, memory_total(config.body_memory_bytes, kBodyMemoryTotal),
                 memory_total(config.answer_memory_bytes, kAnswerMemoryTotal)) {
@@ -152,7 +149,7 @@ class Intake {
                std::string_view option = {}, bool close = true) {
     std::string rule(sentence);
     if (!option.empty()) rule.append(" (").append(option).append(")");
-    warn(s, status, rule, s.stream.line.view());
+    warnings_.warn(s, status, rule, s.stream.line.view());
     core::ServerResponse made = server_response(s, status, sentence);
     if (status == 503) made.retry_after_s = kRetryAfter;
     made.close = close;
@@ -165,7 +162,7 @@ class Intake {
   /// machine.
   [[nodiscard]] core::Bytes response_beside(Session<E>& s, int status, std::string_view sentence,
                                             std::string_view rule) {
-    warn(s, status, rule, s.stream.line.view());
+    warnings_.warn(s, status, rule, s.stream.line.view());
     const core::ServerResponse made = server_response(s, status, sentence);
     responds(s, made, {End::deadline, "deadline"});
     access_log_.log(s, sys_.now());
@@ -179,6 +176,7 @@ class Intake {
   void server_stops() noexcept { server_stops_.store(true, std::memory_order_relaxed); }
 
   [[nodiscard]] AccessLog<E>& access_log() noexcept { return access_log_; }
+  [[nodiscard]] RequestWarnings<E>& warnings() noexcept { return warnings_; }
   [[nodiscard]] const Application& application() const noexcept { return application_; }
 
   /// The connection ends: log the requests that it interrupts, unless they have been logged. By the
@@ -203,7 +201,7 @@ class Intake {
     const bool second = rejected.fault == core::Fault::proxy_header && s.link.endpoints.proxy;
     const std::string rule =
         second ? "second PROXY protocol header" : core::describe(rejected, limits_);
-    warn(s, rejected.status, rule, rejected.offending);
+    warnings_.warn(s, rejected.status, rule, rejected.offending);
     const core::ServerResponse made = server_response(s, rejected.status, rule);
     responds(s, made, {End::rejected, word_of_rejection(rejected)});
     if (in_body) {
@@ -227,49 +225,9 @@ class Intake {
     return made;
   }
 
-  /// The ids of the request in progress, for server lines.
-  [[nodiscard]] static RequestIds ids_of(const Session<E>& s) noexcept {
-    return {s.stream.id.view(), s.stream.trace.view()};
-  }
-
-  /// Log how many warnings were suppressed, if that is due.
-  void settle_warnings(core::Instant now) {
-    const std::lock_guard lock(warnings_mutex_);
-    warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
-    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
-  }
-  /// When settle_warnings() has something to log; kNever when no warning was suppressed.
-  [[nodiscard]] core::Instant warnings_due() const noexcept {
-    return warnings_due_.load(std::memory_order_relaxed);
-  }
-
   /// The current time as IMF-fixdate. The view is valid until the next call with the same cache.
   [[nodiscard]] std::string_view date(DateCache& cache) noexcept {
     return cache.at(sys_.unix_time());
-  }
-
-  /// Log a WARNING about a response of the server, at most ten per second. It names the client, the
-  /// fault, the request as far as it is known, and its id. `status` 0: unknown.
-  void warn(const Session<E>& s, int status, std::string_view rule, std::string_view offending) {
-    std::string text = client_text(s) + " - ";
-    if (status > 0) text += std::to_string(status) + ' ';
-    text += rule;
-    if (!offending.empty()) {
-      text += ": \"";
-      append_escaped(text, offending.substr(0, kShownBytesMax));
-      text += '"';
-    }
-    append_request(text, s, offending);
-    warn(text, ids_of(s));
-  }
-  /// Log a WARNING, at most ten per second. `about`: the request in progress.
-  void warn(std::string_view text, const RequestIds& about = {}) {
-    const std::lock_guard lock(warnings_mutex_);
-    const core::Instant now = sys_.now();
-    warnings_.settle(now, [&](std::string_view line) { log_.server(Level::warning, line); });
-    warnings_.pass(
-        now, [&](std::string_view line) { log_.server(Level::warning, line, about); }, text);
-    warnings_due_.store(warnings_.due(), std::memory_order_relaxed);
   }
 
  private:
@@ -312,21 +270,6 @@ class Intake {
   }
 
   static core::RequestId core_id(const Session<E>& s) noexcept { return s.link.machine.head().id; }
-
-  static std::string client_text(const Session<E>& s) {
-    return s.stream.client.empty() ? peer_text(s.link.endpoints) : s.stream.client;
-  }
-
-  /// " in GET /path (ID)", without the request where `offending` begins with it.
-  static void append_request(std::string& text, const Session<E>& s, std::string_view offending) {
-    const std::string_view line = s.stream.line.view();
-    if (!line.empty() && !offending.starts_with(line) &&
-        !(line.starts_with(offending) && !offending.empty())) {
-      text += " in ";
-      append_escaped(text, line);
-    }
-    text.append(" (").append(s.stream.id.view()).append(")");
-  }
 
   /// Take the id of the client only from peers that the application trusts: otherwise any client
   /// could write the ids of others into the logs.
@@ -399,7 +342,7 @@ class Intake {
       s.link.machine.continue_100(head.id);  // not read before the body is complete
     }
     s.stream.ready_at = now;
-    if (!head.dropped_name.empty()) log_dropped(s, head.dropped_name);
+    if (!head.dropped_name.empty()) warnings_.warn_of_dropped(s, head.dropped_name);
     return fault;
   }
 
@@ -466,18 +409,6 @@ class Intake {
     s.link.machine.respond_instead(core_id(s), made);
   }
 
-  /// Log a header that is not passed to the application, once per name; the set of names is
-  /// bounded.
-  void log_dropped(const Session<E>& s, std::string_view name) {
-    const std::lock_guard lock(warnings_mutex_);
-    if (dropped_.size() >= kDroppedNamesMax || !dropped_.emplace(name).second) return;
-    std::string text = client_text(s) + " - field \"";
-    append_escaped(text, name.substr(0, kShownBytesMax));
-    text += "\" is dropped: names with \"_\" and the name Proxy never reach the application; seen";
-    append_request(text, s, {});
-    log_.server(Level::warning, text, ids_of(s));
-  }
-
   /// Memory for all bodies together: this, or that of 64 bodies if that is more.
   static constexpr std::uint64_t kBodyMemoryTotal = 64ULL << 20;
   static constexpr std::uint64_t kAnswerMemoryTotal = 256ULL << 20;
@@ -487,22 +418,17 @@ class Intake {
   }
 
   static constexpr std::size_t kIdPrefixBytes = 9;  // including the dash
-  static constexpr std::size_t kDroppedNamesMax = 64;
 
   Sys& sys_;
   const Config& config_;
   const Application& application_;
-  Log& log_;
   AccessLog<E> access_log_;
+  RequestWarnings<E> warnings_;
   core::Limits limits_;
   StorageBudget budget_;
   core::Policy policy_;
   std::atomic<bool> server_stops_{false};
   std::string last_id_;  // a random prefix of the process, "-", and a count
-  Mutex<E> warnings_mutex_;
-  WarningLimit warnings_;
-  std::atomic<core::Instant> warnings_due_{core::kNever};
-  std::set<std::string, std::less<>> dropped_;
 };
 
 }  // namespace iotax::driver

@@ -364,32 +364,6 @@ TEST(Intake, AConnectionWithoutARequestIsNotLoggedWhenItEnds) {
   EXPECT_TRUE(one.log.access_lines.empty());
 }
 
-// ---- warnings
-
-TEST(Intake, AWarningNamesTheRequestAndEscapesWhatTheClientSent) {
-  OneSession one;
-  ASSERT_EQ(one.receive(kPostHead), Progress::waiting);
-  one.intake.warn(*one.s, 400, "a rule", "bad\r\nINFO forged");
-  EXPECT_TRUE(contains(one.line(), "400 a rule"));
-  EXPECT_TRUE(contains(one.line(), "in POST /path ("));
-  EXPECT_TRUE(contains(one.line(), std::string(one.s->stream.id.view())));
-  EXPECT_FALSE(contains(one.line(), "\n"));
-}
-
-TEST(Intake, OfManyWarningsTheRestIsCounted) {
-  OneSession one;
-  ASSERT_EQ(one.receive(kGet), Progress::ready);
-  EXPECT_EQ(one.intake.warnings_due(), core::kNever);
-  for (int n = 0; n < 25; ++n) one.intake.warn(*one.s, 400, "a rule", {});
-  EXPECT_EQ(one.log.server_lines.size(), 10U);
-  const core::Instant due = one.intake.warnings_due();
-  ASSERT_NE(due, core::kNever);
-  one.intake.settle_warnings(due);
-  ASSERT_EQ(one.log.server_lines.size(), 11U);
-  EXPECT_TRUE(contains(one.log.server_lines[10], "15"));
-  EXPECT_EQ(one.intake.warnings_due(), core::kNever);
-}
-
 TEST(Intake, ADroppedFieldIsLoggedOncePerName) {
   OneSession one;
   static constexpr std::string_view kDropped = "GET / HTTP/1.1\r\nHost: a\r\nX_Y: 1\r\n\r\n";
