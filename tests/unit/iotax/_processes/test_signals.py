@@ -1,7 +1,6 @@
 """The supervisor's queue of signals, and when a closed terminal ends the server."""
 
 import errno
-import os
 import select
 import signal
 import subprocess
@@ -36,10 +35,20 @@ def test_pending_signals_are_read_in_order_of_their_number(queue: SignalQueue) -
     assert not select.select([queue], [], [], 0)[0]
 
 
-def test_ttin_and_ttou_from_a_process_are_orders(queue: SignalQueue) -> None:
-    os.kill(os.getpid(), signal.SIGTTIN)
-    signal.raise_signal(signal.SIGTTOU)
-    assert sorted(queue.take()) == [signal.SIGTTIN, signal.SIGTTOU]
+SENDER = """
+import os, signal
+from iotax._processes.signals import SignalQueue
+queue = SignalQueue()
+os.kill(os.getpid(), signal.SIGTTIN)
+signal.raise_signal(signal.SIGTTOU)
+assert sorted(queue.take()) == [signal.SIGTTIN, signal.SIGTTOU]
+"""
+
+
+def test_ttin_and_ttou_from_a_process_are_orders() -> None:
+    """In a process with one thread: in this one, a thread that another test has left could take the
+    signal, which would stop the process."""
+    subprocess.run([sys.executable, "-c", SENDER], check=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTTIN, signal.SIGTTOU])
