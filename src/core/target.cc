@@ -55,12 +55,6 @@ Fault parse_absolute(std::string_view target, Target& parts) noexcept {
   return split_path(rest.substr(end), parts);
 }
 
-bool is_port(std::string_view text) noexcept {
-  constexpr std::string_view kLargest = "65535";
-  return all(text, kDigit) &&
-         (text.size() < kLargest.size() || (text.size() == kLargest.size() && text <= kLargest));
-}
-
 /// The text inside "[…]": an IPv6 address, or IPvFuture (RFC 3986 §3.2.2). A zone is not allowed
 /// (RFC 9110 §4.1).
 bool is_ip_literal(std::string_view text) noexcept {
@@ -88,6 +82,12 @@ Fault parse_target(std::string_view target, std::string_view method, Target& par
     return Fault::none;
   }
   return parse_absolute(target, parts);
+}
+
+bool is_port(std::string_view text) noexcept {
+  constexpr std::string_view kLargest = "65535";
+  return all(text, kDigit) &&
+         (text.size() < kLargest.size() || (text.size() == kLargest.size() && text <= kLargest));
 }
 
 bool is_host(std::string_view text) noexcept {

@@ -20,6 +20,9 @@ struct Target {
 [[nodiscard]] Fault parse_target(std::string_view target, std::string_view method,
                                  Target& parts) noexcept;
 
+/// Up to five digits, at most 65535; also empty (RFC 3986 §3.2.3).
+[[nodiscard]] bool is_port(std::string_view text) noexcept;
+
 /// host [":" port], not empty, port up to 65535. RFC 9110 §7.2, RFC 3986 §3.2.2; http1-policy
 /// rule 20.
 [[nodiscard]] bool is_host(std::string_view text) noexcept;

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <cstdint>
 
-#include "core/char_class.h"
 #include "core/reason_phrase.h"
+#include "core/target.h"
 #include "core/text.h"
 #include "driver/log/escape.h"
 #include "driver/log/json_record.h"
@@ -210,17 +210,6 @@ void append_addresses(JsonRecord& record, const AccessEntry& e) {
                e.version.substr(std::min<std::size_t>(e.version.size(), 5)));
 }
 
-/// Whether `text` is a port as JSON writes a number.
-bool is_port(std::string_view text) noexcept {
-  unsigned port = 0;
-  for (const char c : text) {
-    if (!core::is(c, core::kDigit)) return false;
-    port = 10 * port + static_cast<unsigned>(c - '0');
-    if (port == 0 || port > UINT16_MAX) return false;
-  }
-  return port != 0;
-}
-
 void append_request(JsonRecord& record, const AccessEntry& e) {
   const auto collected = [&](JsonCollected which) -> std::string_view {
     const auto index = static_cast<std::size_t>(which);
@@ -233,7 +222,8 @@ void append_request(JsonRecord& record, const AccessEntry& e) {
   record.text("url.query", e.query);
   record.text("server.address", collected(JsonCollected::server_name));
   const std::string_view port = collected(JsonCollected::server_port);
-  if (is_port(port)) record.raw("server.port", port);
+  // A number in JSON has no leading zero.
+  if (!port.empty() && port.front() != '0' && core::is_port(port)) record.raw("server.port", port);
   record.text("user_agent.original", Joined(e.fields, "user-agent").pieces());
   record.text("http.request.header.referer", Joined(e.fields, "referer").pieces(), "[\"", "\"]");
   record.number("http.request.body.size", e.received_bytes);
