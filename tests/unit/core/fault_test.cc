@@ -14,6 +14,7 @@ namespace iotax::core {
 namespace {
 
 using std::chrono::seconds;
+using test::chunked;
 using test::CorePeer;
 
 constexpr std::string_view kHost = "Host: h\r\n";
@@ -23,9 +24,6 @@ std::string get(std::string_view target, std::string_view fields = {}) {
          "\r\n";
 }
 std::string field(std::string_view line) { return get("/", std::string(line) + "\r\n"); }
-std::string chunked(std::string_view content) {
-  return "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(content);
-}
 std::string repeated(std::string_view text, std::size_t count) {
   std::string all;
   for (std::size_t i = 0; i < count; ++i) all += text;

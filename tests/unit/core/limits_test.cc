@@ -11,6 +11,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::chunked;
 using test::CorePeer;
 
 constexpr Duration kTick{1};
@@ -108,10 +109,6 @@ TEST(Limits, BodyIsRejectedByItsContentLength) {
   EXPECT_EQ(outcome(limits, of(6)), Fault::body_storage);
 }
 
-std::string chunked(std::string_view content) {
-  return "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(content);
-}
-
 TEST(Limits, ChunkedBodyIsRejectedAtTheChunkSize) {
   Limits limits;
   limits.body_bytes_max = 5;
@@ -172,14 +169,14 @@ TEST(Limits, TrailersOverTheirNumberAreRejected) {
 
 // ---- deadlines
 
-constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n";
+constexpr std::string_view kShortGet = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+constexpr std::string_view kLongPost = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n";
 
 TEST(Deadline, IdleBeforeTheFirstRequestAndBetweenRequests) {
   CorePeer peer;
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{15});
   peer.pass(seconds{14});
-  peer.receive(kGet);
+  peer.receive(kShortGet);
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{15});
   peer.pass(seconds{15} - kTick);
   EXPECT_FALSE(peer.closed());
@@ -193,7 +190,7 @@ TEST(Deadline, IdleBeforeTheFirstRequestAndBetweenRequests) {
 TEST(Deadline, IdleDoesNotRunWhileAResponseIsUnsent) {
   CorePeer peer;
   peer.take_output = false;
-  peer.receive(kGet);
+  peer.receive(kShortGet);
   EXPECT_EQ(peer.connection.deadline(), kNever);
   peer.pass(seconds{100});
   peer.take_output = true;
@@ -213,7 +210,7 @@ TEST(Deadline, OfAHeadRunsFromItsFirstByte) {
   peer.pass(seconds{5});
   const Instant first = peer.now;
   for (int i = 0; i < 9; ++i) {
-    peer.receive(kGet.substr(static_cast<std::size_t>(i), 1));
+    peer.receive(kShortGet.substr(static_cast<std::size_t>(i), 1));
     EXPECT_EQ(peer.connection.deadline(), first + seconds{10});
     peer.pass(seconds{1});
   }
@@ -227,7 +224,7 @@ TEST(Deadline, OfAHeadRunsFromItsFirstByte) {
 TEST(Deadline, OfAPipelinedHeadRunsFromTheResponseBeforeIt) {
   CorePeer peer;
   peer.app = nullptr;
-  peer.receive(std::string(kGet) + "GET /2");
+  peer.receive(std::string(kShortGet) + "GET /2");
   peer.pass(seconds{60});
   peer.answer_ok(RequestId{1});
   peer.turn();
@@ -236,7 +233,7 @@ TEST(Deadline, OfAPipelinedHeadRunsFromTheResponseBeforeIt) {
 
 TEST(Deadline, OfABodyDependsOnItsGapsAndItsRate) {
   CorePeer peer;
-  peer.receive(kPost);
+  peer.receive(kLongPost);
   EXPECT_EQ(peer.connection.deadline(), peer.now + seconds{10});
   peer.pass(seconds{9});
   peer.receive("x");
@@ -253,7 +250,7 @@ TEST(Deadline, AStreamedBodyNeedsTheHigherRate) {
   Limits limits;
   limits.receive_timeout = {};
   CorePeer peer(limits, Policy{false});
-  peer.receive(kPost);
+  peer.receive(kLongPost);
   peer.receive("xxxx");
   EXPECT_EQ(peer.connection.deadline(),
             peer.now + seconds{10} + Duration(4LL * 1000000000 / (64 * 1024)));
@@ -265,14 +262,14 @@ TEST(Deadline, InputOfTheSameTurnIsHandledBeforeIt) {
   CorePeer peer;
   peer.pass(seconds{14});
   peer.now += seconds{1};
-  peer.receive(kGet);
+  peer.receive(kShortGet);
   EXPECT_EQ(peer.events.back(), "end");
 }
 
 TEST(Deadline, NoneWhileTheApplicationRuns) {
   CorePeer peer;
   peer.app = nullptr;
-  peer.receive(kGet);
+  peer.receive(kShortGet);
   EXPECT_EQ(peer.connection.deadline(), kNever);
   peer.pass(seconds{100000});
   EXPECT_FALSE(peer.closed());
@@ -286,15 +283,15 @@ TEST(Deadline, NoneForTimeoutsOfZero) {
   EXPECT_EQ(peer.connection.deadline(), kNever);
   peer.receive("GET");
   EXPECT_EQ(peer.connection.deadline(), kNever);
-  peer.receive(kPost.substr(0, 0));
+  peer.receive(kLongPost.substr(0, 0));
   CorePeer body(limits);
-  body.receive(kPost);
+  body.receive(kLongPost);
   EXPECT_EQ(body.connection.deadline(), kNever);
 }
 
 TEST(Deadline, DoesNotRunWhileTheClockIsPaused) {
   CorePeer peer;
-  peer.receive(kPost);
+  peer.receive(kLongPost);
   peer.pass(seconds{4});
   peer.connection.pause_clock(true);
   EXPECT_EQ(peer.connection.deadline(), kNever);

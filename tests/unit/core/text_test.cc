@@ -6,16 +6,13 @@
 
 #include <string>
 
+#include "support/letters.h"
+
 namespace iotax::core {
 namespace {
 
-constexpr std::size_t kLongest = 40;
-
-std::string letters(std::size_t count) {
-  std::string text;
-  for (std::size_t i = 0; i < count; ++i) text += static_cast<char>('a' + i % 26);
-  return text;
-}
+using support::kLongest;
+using support::letters;
 
 TEST(Text, ComparesEachByte) {
   for (std::size_t count = 0; count <= kLongest; ++count) {

@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Instant kStart{seconds{100}};
-constexpr Duration kTick{1};
+constexpr Duration kNanosecond{1};
 
 TEST(TransferRate, HasNoDeadlineWithoutRules) {
   TransferRate rate;
@@ -29,7 +29,7 @@ TEST(TransferRate, TheGapCountsFromTheLastProgress) {
   rate.start(kStart);
   EXPECT_EQ(rate.deadline(), kStart + seconds{10});
   rate.progress(kStart + seconds{7}, 1);
-  EXPECT_FALSE(rate.late(kStart + seconds{17} - kTick));
+  EXPECT_FALSE(rate.late(kStart + seconds{17} - kNanosecond));
   EXPECT_TRUE(rate.late(kStart + seconds{17}));
   EXPECT_TRUE(rate.late_for_gap(kStart + seconds{17}));
 }
@@ -41,7 +41,7 @@ TEST(TransferRate, TheRateCountsAfterTheGrace) {
   rate.progress(kStart + seconds{9}, 250);
   EXPECT_EQ(rate.deadline(), kStart + seconds{10} + milliseconds{500});
   rate.progress(kStart + seconds{10}, 1250);
-  EXPECT_FALSE(rate.late(kStart + seconds{13} - kTick));
+  EXPECT_FALSE(rate.late(kStart + seconds{13} - kNanosecond));
   EXPECT_TRUE(rate.late(kStart + seconds{13}));
   EXPECT_FALSE(rate.late_for_gap(kStart + seconds{13}));
 }
@@ -60,10 +60,11 @@ TEST(TransferRate, APauseMayLastLongerWhileTheAverageIsAboveTheRate) {
   rate.progress(kStart, 5000);
   EXPECT_EQ(rate.deadline(), kStart + seconds{20}) << "the rate ends before the gap";
   rate.progress(kStart, 20'000);
-  EXPECT_FALSE(rate.late(kStart + seconds{60} - kTick)) << "50 s of the rate after 10 s of grace";
+  EXPECT_FALSE(rate.late(kStart + seconds{60} - kNanosecond))
+      << "50 s of the rate after 10 s of grace";
   EXPECT_TRUE(rate.late(kStart + seconds{60}));
   rate.progress(kStart, 1'000'000);
-  EXPECT_FALSE(rate.late(kStart + seconds{90} - kTick));
+  EXPECT_FALSE(rate.late(kStart + seconds{90} - kNanosecond));
   EXPECT_TRUE(rate.late(kStart + seconds{90})) << "three gaps are the most";
 }
 
@@ -95,7 +96,7 @@ TEST(TransferRate, SaturatesInsteadOfOverflowing) {
   rate.progress(kStart, UINT64_MAX);
   EXPECT_EQ(rate.deadline(), kNever);
   EXPECT_EQ(later(kNever, seconds{1}), kNever);
-  EXPECT_EQ(later(kNever - kTick, seconds{1}), kNever);
+  EXPECT_EQ(later(kNever - kNanosecond, seconds{1}), kNever);
   EXPECT_EQ(later(kStart, seconds{1}), kStart + seconds{1});
 }
 

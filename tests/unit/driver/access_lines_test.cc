@@ -42,7 +42,7 @@ std::string post(std::string_view fields, std::string_view content = {}) {
 std::string_view id_of(std::string_view line) { return line.substr(line.rfind(' ') + 1); }
 
 /// One connection, and its lines in the access log.
-struct End {
+struct Ending {
   std::string name;
   std::string sends;
   std::vector<std::string> lines;  // a part of each line, from the request line on
@@ -67,7 +67,7 @@ constexpr auto kStopsNow = [](WatchedRig<>& rig, ScriptedClient&) { rig.worker->
 
 void streaming(Config& config) { config.request_buffering = false; }
 
-std::vector<End> ends() {
+std::vector<Ending> ends() {
   const std::string get = WatchedRig<>::request("/");
   return {
       {"answered", get, {R"("GET / HTTP/1.1" 200 OK 5B)"}},
@@ -230,9 +230,9 @@ void views(WatchedRig<>& rig) {
   };
 }
 
-/// Runs one End.
+/// Runs one Ending.
 struct Ended {
-  explicit Ended(const End& end, Config config = {}) : rig(settled(end, std::move(config))) {
+  explicit Ended(const Ending& end, Config config = {}) : rig(settled(end, std::move(config))) {
     views(rig);
     const bool queued = has(end.name, "queue") || end.name == "no thread is left";
     if (queued) busy(rig);
@@ -248,7 +248,7 @@ struct Ended {
       std::erase_if(lines, [](const std::string& line) { return has(line, "/slow"); });
     }
   }
-  static Config settled(const End& end, Config config) {
+  static Config settled(const Ending& end, Config config) {
     config.limits.receive_timeout = 1s;
     if (end.settings) end.settings(config);
     return config;
@@ -261,12 +261,12 @@ struct Ended {
 
 TEST(AccessLines, EachLineIsCountedOnce) {
   using driver::CounterIndex;
-  for (End& end : ends()) {
+  for (Ending& end : ends()) {
     std::ptrdiff_t lines = 0;
     std::ptrdiff_t errors = 0;
     for (const bool logged : {true, false}) {
       SCOPED_TRACE(end.name + (logged ? "" : ", without an access log"));
-      End counted = end;
+      Ending counted = end;
       counted.settings = [&](Config& config) {
         if (end.settings) end.settings(config);
         config.counts = true;
@@ -300,7 +300,7 @@ TEST(AccessLines, EachLineIsCountedOnce) {
 }
 
 TEST(AccessLines, EachRequestHasOneLineHoweverItEnds) {
-  for (const End& end : ends()) {
+  for (const Ending& end : ends()) {
     SCOPED_TRACE(end.name);
     const Ended ended(end);
     const std::vector<std::string>& lines = ended.lines;
@@ -347,7 +347,7 @@ Config json_lines() {
   return config;
 }
 
-/// `end`, `by` and `error` of the last line, by the name of the End.
+/// `end`, `by` and `error` of the last line, by the name of the Ending.
 const std::map<std::string, std::string> kHowEnded{
     {"answered", "complete app "},
     {"pipelined", "complete app "},
@@ -382,7 +382,7 @@ const std::map<std::string, std::string> kHowEnded{
 };
 
 TEST(AccessLines, SayHowEachRequestEnded) {
-  for (const End& end : ends()) {
+  for (const Ending& end : ends()) {
     SCOPED_TRACE(end.name);
     const Ended ended(end, json_lines());
     ASSERT_EQ(ended.lines.size(), end.lines.size());

@@ -62,7 +62,7 @@ void stream(Exchange& e) {
 }
 
 std::string get(std::string_view path) { return support::Rig<>::request(path); }
-std::string post(std::string_view path) {
+std::string post_to(std::string_view path) {
   return "POST " + std::string(path) +
          " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kContentBytes) + "\r\n\r\n" +
          std::string(kContentBytes, 'b');
@@ -120,15 +120,15 @@ const std::array kScenarios{
     Scenario{"Content", small_memory,
              [] {
                return std::vector<Guest>{
-                   {1ms, post("/reads") + post("/reads"), {kRead, kRead}},
-                   {2ms, post("/quick") + get("/quick"), {"200 /quick", "200 /quick"}},
-                   {3ms, post("/reads"), {kRead}}};
+                   {1ms, post_to("/reads") + post_to("/reads"), {kRead, kRead}},
+                   {2ms, post_to("/quick") + get("/quick"), {"200 /quick", "200 /quick"}},
+                   {3ms, post_to("/reads"), {kRead}}};
              }},
     Scenario{"ContentThatArrives", streaming,
              [] {
                return std::vector<Guest>{
-                   {1ms, post("/reads") + get("/quick"), {kRead, "200 /quick"}},
-                   {2ms, post("/reads"), {kRead}},
+                   {1ms, post_to("/reads") + get("/quick"), {kRead, "200 /quick"}},
+                   {2ms, post_to("/reads"), {kRead}},
                    {4ms, get("/quick"), {"200 /quick"}}};
              }},
     Scenario{"Answers", small_memory,

@@ -22,7 +22,8 @@ using support::Rig;
 using support::ScriptedClient;
 using support::WatchedRig;
 
-constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+constexpr std::string_view kTenBytePost =
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
 
 std::size_t bytes_of_body(driver::Exchange& e) {
   std::array<std::byte, 100> block;
@@ -90,7 +91,7 @@ TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOut) {
       FakeApplication::answer(e, std::to_string(bytes_of_body(e)));
     };
     ScriptedClient client = rig.connect();
-    client.send(std::string(kPost) + "12345");
+    client.send(std::string(kTenBytePost) + "12345");
     rig.sys.after(200ms, [&] { rig.sys.freeze(1400ms); });
     rig.sys.after(300ms, [&] { client.send("67890"); });
     rig.stop_after(3s);
@@ -112,7 +113,7 @@ TEST(Freeze, ABodyThatArrivedInTimeDoesNotTimeOutWhereverTheFreezeIs) {
       FakeApplication::answer(e, std::to_string(bytes_of_body(e)));
     };
     ScriptedClient client = rig.connect();
-    client.send(std::string(kPost) + "123");
+    client.send(std::string(kTenBytePost) + "123");
     rig.sys.after(1ms, [&] { rig.sys.scheduler().set_freezes(1, 1 + seed % 16, 8s); });
     rig.sys.after(1ms, [&] { client.send("456"); });
     rig.sys.after(2ms, [&] { client.send("7890"); });

@@ -23,12 +23,7 @@ using support::FakeApplication;
 using support::has;
 using support::Rig;
 using support::ScriptedClient;
-
-Config with_threads(unsigned threads) {
-  Config config;
-  config.threads = threads;
-  return config;
-}
+using support::with_threads;
 
 // ---- what a turn costs
 

@@ -13,14 +13,16 @@
 
 #include "core/connection.h"
 #include "core/fault.h"
+#include "support/bytes.h"
 
 namespace iotax::test {
 
-inline std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-inline std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+using support::bytes_of;
+using support::text_of;
+
+/// A request whose content is chunked: its head, then `content` as it is.
+[[nodiscard]] inline std::string chunked(std::string_view content) {
+  return "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(content);
 }
 
 inline constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -17,6 +17,14 @@
 
 namespace iotax::support {
 
+inline constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+[[nodiscard]] inline driver::Config with_threads(unsigned threads) {
+  driver::Config config;
+  config.threads = threads;
+  return config;
+}
+
 /// Log lines, in order.
 class RecordingLog final : public driver::Log {
  public:

@@ -117,6 +117,4 @@ struct LoopParts {
   driver::Draining<E> draining{base, table, closing, events, acceptor, handover};
 };
 
-inline constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
 }  // namespace iotax::support

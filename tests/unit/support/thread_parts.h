@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -21,10 +22,9 @@
 
 namespace iotax::support {
 
-[[nodiscard]] inline driver::Config with_threads(unsigned threads) {
-  driver::Config config;
-  config.threads = threads;
-  return config;
+/// The version and the code of the first response.
+[[nodiscard]] inline std::string status_of(const ScriptedClient& client) {
+  return client.received().substr(0, 12);
 }
 
 struct ThreadParts {

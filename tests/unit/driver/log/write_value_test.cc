@@ -19,13 +19,13 @@ std::string written(F&& write) {
 }
 
 TEST(WriteValue, SecondsHaveSixDecimals) {
-  const auto seconds = [](core::Duration d) {
+  const auto seconds_of = [](core::Duration d) {
     return written([d](char* to) { return write_seconds(to, d); });
   };
-  EXPECT_EQ(seconds(288us), "0.000288");
-  EXPECT_EQ(seconds(999ns), "0.000000");
-  EXPECT_EQ(seconds(61s + 5ms), "61.005000");
-  EXPECT_EQ(seconds(-1s), "0.000000");
+  EXPECT_EQ(seconds_of(288us), "0.000288");
+  EXPECT_EQ(seconds_of(999ns), "0.000000");
+  EXPECT_EQ(seconds_of(61s + 5ms), "61.005000");
+  EXPECT_EQ(seconds_of(-1s), "0.000000");
 }
 
 TEST(WriteValue, TimesAreWrittenInIsoAndClfForm) {

@@ -15,8 +15,8 @@ using support::LoopParts;
 using support::ScriptedClient;
 
 /// Listens, with a supervisor.
-struct Supervised : LoopParts {
-  Supervised() {
+struct SupervisedLoop : LoopParts {
+  SupervisedLoop() {
     channel.open(fd);
     if (!acceptor.listen()) std::abort();
   }
@@ -27,7 +27,7 @@ struct Supervised : LoopParts {
 };
 
 TEST(Handover, APausedLoopReadsNothingFromIdleConnections) {
-  Supervised parts;
+  SupervisedLoop parts;
   auto [client, s] = parts.connect();
   parts.handover.pause(parts.lead);
   client.send(kGet);
@@ -38,7 +38,7 @@ TEST(Handover, APausedLoopReadsNothingFromIdleConnections) {
 }
 
 TEST(Handover, AResumedLoopServesWhatArrivedMeanwhile) {
-  Supervised parts;
+  SupervisedLoop parts;
   auto [client, s] = parts.connect();
   parts.handover.pause(parts.lead);
   client.send(kGet);
@@ -50,7 +50,7 @@ TEST(Handover, AResumedLoopServesWhatArrivedMeanwhile) {
 }
 
 TEST(Handover, ARequestInProgressIsServedWhilePaused) {
-  Supervised parts;
+  SupervisedLoop parts;
   auto [client, s] = parts.connect();
   client.send(kGet.substr(0, 5));
   parts.turn();
@@ -61,7 +61,7 @@ TEST(Handover, ARequestInProgressIsServedWhilePaused) {
 }
 
 TEST(Handover, TransfersIdleConnectionsWithoutClosingThem) {
-  Supervised parts;
+  SupervisedLoop parts;
   auto [idle, first] = parts.connect();
   auto [busy, second] = parts.connect();
   busy.send(kGet);
@@ -77,7 +77,7 @@ TEST(Handover, TransfersIdleConnectionsWithoutClosingThem) {
 }
 
 TEST(Handover, TransfersNothingUnlessPaused) {
-  Supervised parts;
+  SupervisedLoop parts;
   auto [client, s] = parts.connect();
   parts.handover.transfer_idle(parts.lead);
   EXPECT_EQ(parts.sent(), 0U);
@@ -85,7 +85,7 @@ TEST(Handover, TransfersNothingUnlessPaused) {
 }
 
 TEST(Handover, ContinuesWhenTheChannelHasRoomAgain) {
-  Supervised parts;
+  SupervisedLoop parts;
   for (int n = 0; n < 3; ++n) parts.connect();
   parts.handover.pause(parts.lead);
   parts.sys.channel_of(parts.fd).room = 2;
@@ -101,7 +101,7 @@ TEST(Handover, ContinuesWhenTheChannelHasRoomAgain) {
 }
 
 TEST(Handover, AnAdoptedConnectionIsServed) {
-  Supervised parts;
+  SupervisedLoop parts;
   ScriptedClient client = parts.sys.connect(parts.listener);
   const driver::Result<driver::Accepted> accepted = parts.sys.accept(parts.listener);
   ASSERT_TRUE(accepted);
@@ -113,7 +113,7 @@ TEST(Handover, AnAdoptedConnectionIsServed) {
 }
 
 TEST(Handover, AStoppingLoopIsNotPaused) {
-  Supervised parts;
+  SupervisedLoop parts;
   parts.base.mode.stopping = driver::Stopping::draining;
   parts.handover.pause(parts.lead);
   EXPECT_FALSE(parts.base.mode.paused);

@@ -20,11 +20,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using driver::Stop;
+using support::kGet;
 using support::ScriptedClient;
 using E = support::ScriptedEnv;
 using Session = driver::Session<E>;
-
-constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// A loop with one listener, and a channel to a supervisor. The test leads.
 struct OneLoop {

@@ -12,9 +12,12 @@
 #include "driver/os/own_descriptors.h"
 #include "driver/os/sys.h"
 #include "driver/os/unique_fd.h"
+#include "support/is_open.h"
 
 namespace iotax::driver {
 namespace {
+
+using support::is_open;
 
 constexpr int kSoft = 200;
 
@@ -101,8 +104,6 @@ TEST_F(DescriptorRoom, AChildForkedWhileTheLimitIsRaisedLowersIt) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
 }
-
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 TEST(OwnDescriptors, AChildClosesAllDescriptorsOfSysExceptOne) {
   Sys sys;

@@ -1,16 +1,16 @@
 // The table of own descriptors, with real ones and a real fork.
 #include "driver/os/fd_table.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include "driver/os/sys.h"
+#include "support/is_open.h"
 
 namespace iotax::driver {
 namespace {
 
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+using support::is_open;
 
 TEST(FdTable, NotesDescriptorsInItsRange) {
   FdTable table;

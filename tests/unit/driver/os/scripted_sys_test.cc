@@ -10,6 +10,7 @@
 
 #include "driver/os/poller_epoll.h"
 #include "driver/os/poller_poll.h"
+#include "support/bytes.h"
 
 namespace iotax::support {
 namespace {
@@ -18,10 +19,6 @@ using core::Duration;
 using driver::kForever;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 Result<std::string> receive(ScriptedSys& sys, int fd, std::size_t room = 1024) {
   std::string text(room, '\0');

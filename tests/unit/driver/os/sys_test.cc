@@ -18,17 +18,13 @@
 #include <vector>
 
 #include "driver/os/unique_fd.h"
+#include "support/bytes.h"
 
 namespace iotax::driver {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+using support::bytes_of;
+using support::text_of;
 
 /// A connected TCP pair over loopback, the server's end through accept().
 struct Tcp {

@@ -31,16 +31,16 @@ constexpr std::string_view kAll =
     "%(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(in)s end=%(end)s queue=%(queue)s app=%(app)s";
 
 /// A request that is ready.
-struct OneRequest : LoopParts {
-  explicit OneRequest(driver::Config settings,
-                      std::string_view bytes = "GET /path?q HTTP/1.1\r\nHost: a\r\n\r\n")
+struct LoggedRequest : LoopParts {
+  explicit LoggedRequest(driver::Config settings,
+                         std::string_view bytes = "GET /path?q HTTP/1.1\r\nHost: a\r\n\r\n")
       : LoopParts(std::move(settings)) {
     std::tie(client, s) = connect();
     client.send(bytes);
     turn();
     if (ready.empty() || ready.pop() != s) std::abort();
   }
-  ~OneRequest() {
+  ~LoggedRequest() {
     s->stream.log_line = Line::none;
     s->stream.owner.store(driver::Owner::loop);
   }
@@ -58,7 +58,7 @@ struct OneRequest : LoopParts {
 };
 
 TEST(AccessLog, LogsARequestOnce) {
-  OneRequest one(with_format(kAll));
+  LoggedRequest one(with_format(kAll));
   one.s->stream.status = 200;
   one.s->stream.response_bytes = 7;
   one.access().log(*one.s, one.sys.now());
@@ -68,7 +68,7 @@ TEST(AccessLog, LogsARequestOnce) {
 }
 
 TEST(AccessLog, MeasuresTheQueueAndTheCall) {
-  OneRequest one(with_format("%(queue)s %(app)s"));
+  LoggedRequest one(with_format("%(queue)s %(app)s"));
   one.sys.advance(2s);
   one.called();
   one.sys.advance(3s);
@@ -79,7 +79,7 @@ TEST(AccessLog, MeasuresTheQueueAndTheCall) {
 TEST(AccessLog, WritesNothingIfItIsOff) {
   driver::Config config;
   config.access_log = false;
-  OneRequest one(config);
+  LoggedRequest one(config);
   one.access().log(*one.s, one.sys.now());
   one.access().log_lent(*one.s, one.sys.now());
   one.access().log_unaccepted(*one.s, {}, one.sys.now(), false);
@@ -91,7 +91,7 @@ TEST(AccessLog, CountsARequestOnceForStatsdWithAndWithoutALine) {
     driver::Config config = with_format("%(s)s %(app)s");
     config.access_log = line;
     config.statsd = true;
-    OneRequest one(config);
+    LoggedRequest one(config);
     one.s->stream.status = 404;
     one.called();
     one.access().log_in_call(*one.s, one.sys.now());
@@ -107,7 +107,7 @@ TEST(AccessLog, CountsInterruptedAndUnacceptedRequestsForStatsd) {
     driver::Config config;
     config.access_log = line;
     config.statsd = true;
-    OneRequest one(config);
+    LoggedRequest one(config);
     one.s->stream.status = 200;
     one.sys.advance(2s);
     one.s->link.cut.store(Cut::by_client);
@@ -124,7 +124,7 @@ TEST(AccessLog, CountsInterruptedAndUnacceptedRequestsForStatsd) {
 }
 
 TEST(AccessLog, CountsNothingForStatsdIfItIsOff) {
-  OneRequest one(with_format("%(s)s"));
+  LoggedRequest one(with_format("%(s)s"));
   one.access().log(*one.s, one.sys.now());
   EXPECT_EQ(one.lines().size(), 1U);
   EXPECT_TRUE(one.log.requests.empty());
@@ -132,7 +132,7 @@ TEST(AccessLog, CountsNothingForStatsdIfItIsOff) {
 
 TEST(AccessLog, HoldsTheLineForTheDurationOfTheCallOnlyIfItsFormatShowsThat) {
   for (const bool shows : {true, false}) {
-    OneRequest one(with_format(shows ? "%(m)s %(app)s" : "%(m)s %(s)s"));
+    LoggedRequest one(with_format(shows ? "%(m)s %(app)s" : "%(m)s %(s)s"));
     one.called();
     one.access().log_in_call(*one.s, one.sys.now());
     EXPECT_EQ(one.lines().size(), shows ? 0U : 1U);
@@ -150,7 +150,7 @@ TEST(AccessLog, SaysHowAnInterruptedRequestEnded) {
   for (const Case& one_case :
        {Case{Cut::by_client, "499 client_gone"}, Case{Cut::for_slowness, "499 client_slow"},
         Case{Cut::by_shutdown, "200 shutdown"}}) {
-    OneRequest one(with_format("%(s)s %(end)s"));
+    LoggedRequest one(with_format("%(s)s %(end)s"));
     one.s->stream.status = 200;
     one.s->link.cut.store(one_case.cut);
     one.s->link.disconnected.store(true);
@@ -160,21 +160,21 @@ TEST(AccessLog, SaysHowAnInterruptedRequestEnded) {
 }
 
 TEST(AccessLog, LogsWhatIsKnownOfARequestThatWasNotAccepted) {
-  OneRequest one(with_format("%(m)s %(U)s %(q)s %(end)s"));
+  LoggedRequest one(with_format("%(m)s %(U)s %(q)s %(end)s"));
   one.s->stream.end = End::rejected;
   one.access().log_unaccepted(*one.s, {"BREW", "/pot?of=tea", {}}, one.sys.now(), false);
   EXPECT_EQ(one.line(), "BREW /pot of=tea rejected");
 }
 
 TEST(AccessLog, LogsARequestWhoseThreadStillRunsAtTheExit) {
-  OneRequest one(with_format("%(m)s %(U)s %(end)s"));
+  LoggedRequest one(with_format("%(m)s %(U)s %(end)s"));
   one.access().log_lent(*one.s, one.sys.now());
   one.access().log_lent(*one.s, one.sys.now());
   EXPECT_EQ(one.line(), "GET /path shutdown");
 }
 
 TEST(AccessLog, AtTheExitALineThatIsHeldIsWritten) {
-  OneRequest one(with_format("%(s)s %(app)s"));
+  LoggedRequest one(with_format("%(s)s %(app)s"));
   one.s->stream.status = 200;
   one.called();
   one.access().log_in_call(*one.s, one.sys.now());
@@ -184,7 +184,7 @@ TEST(AccessLog, AtTheExitALineThatIsHeldIsWritten) {
 }
 
 TEST(AccessLog, CollectsTheFieldsOfTheResponseThatItsFormatShows) {
-  OneRequest one(with_format("\"%({X-User}o)s\" %({X-Other}o)s"));
+  LoggedRequest one(with_format("\"%({X-User}o)s\" %({X-Other}o)s"));
   core::ResponseFields fields;
   for (const core::Field& field :
        {core::Field{"x-user", "ada"}, core::Field{"X-Unused", "1"}, core::Field{"X-User", "bob"}}) {
@@ -196,7 +196,7 @@ TEST(AccessLog, CollectsTheFieldsOfTheResponseThatItsFormatShows) {
 }
 
 TEST(AccessLog, CollectsValuesOfEnviron) {
-  OneRequest one(with_format("%({REMOTE_USER}e)s"));
+  LoggedRequest one(with_format("%({REMOTE_USER}e)s"));
   one.access().collect(*one.s, 0, "ada");
   one.access().collect(*one.s, 1, "a second value, which no atom shows");
   one.access().log(*one.s, one.sys.now());
@@ -204,7 +204,7 @@ TEST(AccessLog, CollectsValuesOfEnviron) {
 }
 
 TEST(AccessLog, TheNextRequestDoesNotShowTheValuesOfTheLastOne) {
-  OneRequest one(with_format("%(s)s %(B)s %(in)s %({REMOTE_USER}e)s %(end)s"));
+  LoggedRequest one(with_format("%(s)s %(B)s %(in)s %({REMOTE_USER}e)s %(end)s"));
   one.access().collect(*one.s, 0, "ada");
   one.s->stream.status = 500;
   one.s->stream.response_bytes = one.s->stream.request_bytes = 7;
@@ -221,9 +221,9 @@ TEST(AccessLog, NamesTheTraceOnlyIfALogShowsIt) {
       "GET / HTTP/1.1\r\nHost: a\r\nTraceparent: " + std::string(kTrace) + "\r\n\r\n";
   driver::Config server_log = with_format("%(m)s");
   server_log.log_traces = true;
-  const OneRequest in_neither(with_format("%(m)s"), request);
-  const OneRequest in_access(with_format("%(trace_id)s"), request);
-  const OneRequest in_server(server_log, request);
+  const LoggedRequest in_neither(with_format("%(m)s"), request);
+  const LoggedRequest in_access(with_format("%(trace_id)s"), request);
+  const LoggedRequest in_server(server_log, request);
   EXPECT_EQ(in_neither.s->stream.trace.view(), "");
   EXPECT_EQ(in_access.s->stream.trace.view(), kTrace);
   EXPECT_EQ(in_server.s->stream.trace.view(), kTrace);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/bytes.h"
 #include "support/loop_parts.h"
 
 namespace iotax {
@@ -20,11 +21,8 @@ using driver::BodyError;
 using driver::BodyRead;
 using driver::Sent;
 using driver::Withdrawn;
+using support::bytes_of;
 using support::LoopParts;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 /// A host that sends without waiting and counts.
 struct Host {

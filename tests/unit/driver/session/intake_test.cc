@@ -8,7 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "support/bytes.h"
 #include "support/loop_parts.h"
+#include "support/words_in.h"
 
 namespace iotax {
 namespace {
@@ -16,12 +18,10 @@ namespace {
 using namespace std::chrono_literals;
 using driver::BodyError;
 using driver::Progress;
+using support::bytes_of;
+using support::has;
 using support::kGet;
 using support::LoopParts;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 /// A session, whose input the test passes to the machine.
 struct OneSession : LoopParts {
@@ -47,10 +47,6 @@ struct OneSession : LoopParts {
   support::ScriptedClient client;
   Session* s = nullptr;
 };
-
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
 
 constexpr std::string_view kPostHead =
     "POST /path?q HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n";
@@ -180,7 +176,7 @@ TEST(Intake, TheHealthPathSaysThatTheServerStops) {
   EXPECT_EQ(one.receive("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), Progress::responded);
   const std::string response = one.response();
   EXPECT_TRUE(response.starts_with("HTTP/1.1 503 ")) << response;
-  EXPECT_TRUE(contains(response, "\r\nConnection: close\r\n")) << response;
+  EXPECT_TRUE(has(response, "\r\nConnection: close\r\n")) << response;
   EXPECT_TRUE(response.ends_with("\r\n\r\nnot ready: stopping\n")) << response;
 }
 
@@ -217,10 +213,10 @@ TEST(Intake, AMalformedRequestIsRejectedAndLogged) {
   OneSession one;
   EXPECT_EQ(one.receive("GET /path HTTP/1.1\r\n\r\n"), Progress::responded);
   EXPECT_TRUE(one.response().starts_with("HTTP/1.1 400"));
-  EXPECT_TRUE(contains(one.line(), "127.0.0.1"));
-  EXPECT_TRUE(contains(one.line(), "400"));
+  EXPECT_TRUE(has(one.line(), "127.0.0.1"));
+  EXPECT_TRUE(has(one.line(), "400"));
   ASSERT_EQ(one.log.access_lines.size(), 1U);
-  EXPECT_TRUE(contains(one.log.access_lines[0], "/path"));
+  EXPECT_TRUE(has(one.log.access_lines[0], "/path"));
 }
 
 TEST(Intake, AMalformedBodyReleasesWhatWasStored) {
@@ -259,8 +255,8 @@ TEST(Intake, ABodyWithoutRoomGets503AndTheWarningSaysWhy) {
     one.sys.fail_always(one_case.call, one_case.error);
     EXPECT_EQ(one.receive(std::string(kPostHead) + "abcdef"), Progress::responded);
     EXPECT_TRUE(one.response().starts_with("HTTP/1.1 503"));
-    EXPECT_TRUE(contains(one.client.received(), "Retry-After: 1"));
-    EXPECT_TRUE(contains(one.line(), one_case.named)) << one.line();
+    EXPECT_TRUE(has(one.client.received(), "Retry-After: 1"));
+    EXPECT_TRUE(has(one.line(), one_case.named)) << one.line();
     EXPECT_EQ(one.s->stream.body, nullptr);
   }
 }
@@ -327,11 +323,11 @@ TEST(Intake, RespondsForTheApplicationAndNamesTheOption) {
                      "--option");
   const std::string response = one.response();
   EXPECT_TRUE(response.starts_with("HTTP/1.1 503"));
-  EXPECT_TRUE(contains(response, "Retry-After: 1"));
-  EXPECT_TRUE(contains(response, "Connection: close"));
-  EXPECT_TRUE(contains(response, "Try again."));
-  EXPECT_FALSE(contains(response, "--option"));
-  EXPECT_TRUE(contains(one.line(), "Try again. (--option)"));
+  EXPECT_TRUE(has(response, "Retry-After: 1"));
+  EXPECT_TRUE(has(response, "Connection: close"));
+  EXPECT_TRUE(has(response, "Try again."));
+  EXPECT_FALSE(has(response, "--option"));
+  EXPECT_TRUE(has(one.line(), "Try again. (--option)"));
   EXPECT_EQ(one.log.access_lines.size(), 1U);
 }
 
@@ -341,10 +337,10 @@ TEST(Intake, RespondsBesideTheMachineForACallThatStillRuns) {
   const std::string response(
       one.intake.response_beside(*one.s, 504, "Too late.", "no response").text());
   EXPECT_TRUE(response.starts_with("HTTP/1.1 504"));
-  EXPECT_TRUE(contains(response, "Too late."));
+  EXPECT_TRUE(has(response, "Too late."));
   EXPECT_TRUE(one.s->link.machine.output().empty());
   EXPECT_EQ(one.s->stream.end, driver::End::deadline);
-  EXPECT_TRUE(contains(one.line(), "no response"));
+  EXPECT_TRUE(has(one.line(), "no response"));
   EXPECT_EQ(one.log.access_lines.size(), 1U);
 }
 
@@ -354,8 +350,8 @@ TEST(Intake, AnInterruptedHeadIsLoggedAsFarAsItArrived) {
   one.s->link.disconnected.store(true);
   one.intake.log_without_response(*one.s);
   ASSERT_EQ(one.log.access_lines.size(), 1U);
-  EXPECT_TRUE(contains(one.log.access_lines[0], "/interrupted"));
-  EXPECT_TRUE(contains(one.log.access_lines[0], "499"));
+  EXPECT_TRUE(has(one.log.access_lines[0], "/interrupted"));
+  EXPECT_TRUE(has(one.log.access_lines[0], "499"));
 }
 
 TEST(Intake, AConnectionWithoutARequestIsNotLoggedWhenItEnds) {
@@ -372,7 +368,7 @@ TEST(Intake, ADroppedFieldIsLoggedOncePerName) {
     support::write_response(*one.s);
     (void)one.response();
   }
-  EXPECT_TRUE(contains(one.line(), "X_Y"));
+  EXPECT_TRUE(has(one.line(), "X_Y"));
 }
 
 TEST(Intake, TheDateIsThatOfTheWallClock) {

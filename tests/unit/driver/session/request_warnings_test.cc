@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "support/loop_parts.h"
+#include "support/words_in.h"
 
 namespace iotax {
 namespace {
 
+using support::has;
 using support::LoopParts;
 
 /// A request that is ready.
@@ -31,26 +33,22 @@ struct Warned : LoopParts {
   driver::RequestWarnings<E> warnings{sys, log};
 };
 
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
 TEST(RequestWarnings, NameTheRequestAndEscapeWhatTheClientSent) {
   Warned one;
   one.warnings.warn(*one.s, 400, "a rule", "bad\r\nINFO forged");
   ASSERT_EQ(one.lines().size(), 1U);
   const std::string& line = one.lines()[0];
-  EXPECT_TRUE(contains(line, "400 a rule"));
-  EXPECT_TRUE(contains(line, "in POST /path ("));
-  EXPECT_TRUE(contains(line, std::string(one.s->stream.id.view())));
-  EXPECT_FALSE(contains(line, "\n"));
+  EXPECT_TRUE(has(line, "400 a rule"));
+  EXPECT_TRUE(has(line, "in POST /path ("));
+  EXPECT_TRUE(has(line, std::string(one.s->stream.id.view())));
+  EXPECT_FALSE(has(line, "\n"));
 }
 
 TEST(RequestWarnings, DoNotNameTheRequestTwice) {
   Warned one;
   one.warnings.warn(*one.s, 0, "a rule", "POST /path?q");
   ASSERT_EQ(one.lines().size(), 1U);
-  EXPECT_TRUE(contains(one.lines()[0], " - a rule: \"POST /path?q\" ("));
+  EXPECT_TRUE(has(one.lines()[0], " - a rule: \"POST /path?q\" ("));
 }
 
 TEST(RequestWarnings, AfterTenInASecondTheRestIsCounted) {
@@ -62,7 +60,7 @@ TEST(RequestWarnings, AfterTenInASecondTheRestIsCounted) {
   ASSERT_NE(due, core::kNever);
   one.warnings.settle(due);
   ASSERT_EQ(one.lines().size(), 11U);
-  EXPECT_TRUE(contains(one.lines()[10], "15"));
+  EXPECT_TRUE(has(one.lines()[10], "15"));
   EXPECT_EQ(one.warnings.due(), core::kNever);
 }
 
@@ -74,7 +72,7 @@ TEST(RequestWarnings, ADroppedFieldIsLoggedOncePerNameForALimitedNumberOfNames) 
     }
   }
   EXPECT_EQ(one.lines().size(), 64U);
-  EXPECT_TRUE(contains(one.lines()[0], "field \"X_0\" is dropped"));
+  EXPECT_TRUE(has(one.lines()[0], "field \"X_0\" is dropped"));
 }
 
 }  // namespace

@@ -6,18 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "support/bytes.h"
 #include "support/loop_parts.h"
 
 namespace iotax {
 namespace {
 
 using namespace std::chrono_literals;
+using support::bytes_of;
 using support::kGet;
 using support::LoopParts;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 /// A session whose request is ready, with a sender.
 struct OneRequest : LoopParts {

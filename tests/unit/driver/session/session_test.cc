@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "support/bytes.h"
 #include "support/loop_parts.h"
 
 namespace iotax {
@@ -14,12 +15,9 @@ namespace {
 using namespace std::chrono_literals;
 using driver::BodyError;
 using driver::BodyRead;
+using support::bytes_of;
 using support::kGet;
 using support::LoopParts;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 // ---- EarlierOutput
 
@@ -39,8 +37,8 @@ TEST(EarlierOutput, KeepsBytesInOrderUntilItIsCleared) {
 
 // ---- OutboxOnce
 
-struct OneSession : LoopParts {
-  OneSession() { std::tie(client, s) = connect(); }
+struct OneOutbox : LoopParts {
+  OneOutbox() { std::tie(client, s) = connect(); }
   driver::Outbox<E>& outbox() {
     return s->link.outbox.get_or_make(lead, sys, s->link.wire, intake.budget(), config.spool_dir,
                                       config.answer_memory_bytes, config.limits);
@@ -51,7 +49,7 @@ struct OneSession : LoopParts {
 };
 
 TEST(OutboxOnce, IsMadeOnFirstUseAndThenKept) {
-  OneSession one;
+  OneOutbox one;
   EXPECT_EQ(one.s->link.outbox.get(), nullptr);
   driver::Outbox<LoopParts::E>& made = one.outbox();
   EXPECT_EQ(one.s->link.outbox.get(), &made);
@@ -59,7 +57,7 @@ TEST(OutboxOnce, IsMadeOnFirstUseAndThenKept) {
 }
 
 TEST(OutboxOnce, ReleasingItGivesItsMemoryBack) {
-  OneSession one;
+  OneOutbox one;
   const std::uint64_t room = one.intake.budget().response_memory.left();
   one.outbox().append(bytes_of(std::string(100'000, 'x')), one.sys.now());
   EXPECT_LT(one.intake.budget().response_memory.left(), room);
@@ -73,7 +71,7 @@ TEST(OutboxOnce, ReleasingItGivesItsMemoryBack) {
 // ---- Link
 
 TEST(Link, IsBackloggedWhileItsOutboxHasUnsentBytes) {
-  OneSession one;
+  OneOutbox one;
   EXPECT_FALSE(one.s->link.backlogged());
   one.outbox();
   EXPECT_FALSE(one.s->link.backlogged());
@@ -84,7 +82,7 @@ TEST(Link, IsBackloggedWhileItsOutboxHasUnsentBytes) {
 }
 
 TEST(Link, TheTimeoutsOfTheClientPauseWithItsClock) {
-  OneSession one;
+  OneOutbox one;
   one.client.send(kGet.substr(0, 5));
   one.turn();
   core::Connection& machine = one.s->link.machine;
@@ -100,7 +98,7 @@ TEST(Link, TheTimeoutsOfTheClientPauseWithItsClock) {
 
 // ---- read_stored()
 
-struct StoredBody : OneSession {
+struct StoredBody : OneOutbox {
   StoredBody() { EXPECT_TRUE(intake.store(*s, bytes_of("abcdef"))); }
 };
 

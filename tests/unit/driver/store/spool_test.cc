@@ -7,17 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "support/bytes.h"
 #include "support/scripted_env.h"
 
 namespace iotax::driver {
 namespace {
 
+using support::bytes_of;
 using support::ScriptedEnv;
 using support::ScriptedSys;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 std::string whole(SpoolFile<ScriptedEnv>& store, std::size_t step = 3) {
   std::string all;

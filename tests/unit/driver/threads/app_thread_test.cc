@@ -76,8 +76,6 @@ struct OneThread : ThreadParts {
   core::Instant ended_at{};
 };
 
-std::string status_of(const ScriptedClient& client) { return client.received().substr(0, 12); }
-
 // ---- sleeping
 
 TEST(AppThread, IsIdleWithoutTheApplicationLockUntilTheWorkerStops) {

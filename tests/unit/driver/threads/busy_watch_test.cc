@@ -17,7 +17,7 @@ using driver::Config;
 using support::Rig;
 using support::ScriptedClient;
 
-Config with_threads(unsigned threads) {
+Config with_long_timeouts(unsigned threads) {
   Config config;
   config.threads = threads;
   config.queue_timeout = 200s;
@@ -34,7 +34,7 @@ std::vector<std::string> about_busy(const Rig<>& rig) {
 }
 
 TEST(BusyWatch, WarnsAfterTwoSecondsAndThenEveryThirty) {
-  Rig rig(with_threads(1));
+  Rig rig(with_long_timeouts(1));
   rig.slow_view(40s);
   std::vector<ScriptedClient> clients;
   rig.sys.after(10ms, [&] { clients.push_back(rig.get("/slow")); });
@@ -59,7 +59,7 @@ TEST(BusyWatch, WarnsAfterTwoSecondsAndThenEveryThirty) {
 }
 
 TEST(BusyWatch, WarnsAsSoonAsARequestWaits) {
-  Rig rig(with_threads(2));
+  Rig rig(with_long_timeouts(2));
   rig.slow_view(40s);
   std::vector<ScriptedClient> clients;
   rig.sys.after(10ms, [&] { clients.push_back(rig.get("/slow")); });
@@ -78,7 +78,7 @@ TEST(BusyWatch, WarnsAsSoonAsARequestWaits) {
 }
 
 TEST(BusyWatch, DoesNotWarnWhileThreadsTakeTurns) {
-  Rig rig(with_threads(2));
+  Rig rig(with_long_timeouts(2));
   rig.slow_view(1s);
   std::vector<ScriptedClient> clients;
   for (int n = 0; n < 20; ++n) {

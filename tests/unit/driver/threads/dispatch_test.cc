@@ -15,7 +15,7 @@ using driver::Locked;
 using support::ScriptedClient;
 using support::ThreadParts;
 
-driver::Config with(unsigned threads, std::size_t queued_max = 1024) {
+driver::Config with_queue(unsigned threads, std::size_t queued_max = 1024) {
   driver::Config config;
   config.threads = threads;
   config.queued_max = queued_max;
@@ -23,7 +23,7 @@ driver::Config with(unsigned threads, std::size_t queued_max = 1024) {
 }
 
 TEST(Dispatch, DispatchesRequestsInOrderOfArrival) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_queue(2));
   const ScriptedClient one = parts.request("/1");
   const ScriptedClient other = parts.request("/2");
   parts.enqueue();
@@ -37,7 +37,7 @@ TEST(Dispatch, DispatchesRequestsInOrderOfArrival) {
 }
 
 TEST(Dispatch, AFullQueueRejectsRequests) {
-  ThreadParts parts(with(2, 1));
+  ThreadParts parts(with_queue(2, 1));
   const ScriptedClient one = parts.request();
   const ScriptedClient other = parts.request();
   parts.enqueue();
@@ -47,7 +47,7 @@ TEST(Dispatch, AFullQueueRejectsRequests) {
 }
 
 TEST(Dispatch, WithoutAThreadEveryRequestIsRejected) {
-  ThreadParts parts(with(1));
+  ThreadParts parts(with_queue(1));
   const ScriptedClient one = parts.request();
   parts.locked([&](const Locked& l) { (void)parts.threads.lose(0, l); });
   parts.enqueue();
@@ -55,7 +55,7 @@ TEST(Dispatch, WithoutAThreadEveryRequestIsRejected) {
 }
 
 TEST(Dispatch, RejectsRequestsThatWaitedLongerThanTheQueueTimeout) {
-  driver::Config config = with(2);
+  driver::Config config = with_queue(2);
   config.queue_timeout = 5s;
   ThreadParts parts(config);
   const ScriptedClient one = parts.request();
@@ -67,7 +67,7 @@ TEST(Dispatch, RejectsRequestsThatWaitedLongerThanTheQueueTimeout) {
 }
 
 TEST(Dispatch, TheThreadThatSleptLastIsWokenFirst) {
-  ThreadParts parts(with(3));
+  ThreadParts parts(with_queue(3));
   const ScriptedClient one = parts.request();
   parts.enqueue();
   parts.locked([&](const Locked& l) {
@@ -79,7 +79,7 @@ TEST(Dispatch, TheThreadThatSleptLastIsWokenFirst) {
 }
 
 TEST(Dispatch, AtMostOneWokenThreadWaitsForTheLock) {
-  ThreadParts parts(with(3));
+  ThreadParts parts(with_queue(3));
   const ScriptedClient one = parts.request();
   const ScriptedClient other = parts.request();
   parts.enqueue();
@@ -97,7 +97,7 @@ TEST(Dispatch, AtMostOneWokenThreadWaitsForTheLock) {
 }
 
 TEST(Dispatch, WakesNoThreadForAnEmptyQueue) {
-  ThreadParts parts(with(3));
+  ThreadParts parts(with_queue(3));
   parts.locked([&](const Locked& l) {
     parts.dispatch.push_idle(1, l);
     EXPECT_EQ(parts.dispatch.wake_one(l), std::nullopt);
@@ -105,7 +105,7 @@ TEST(Dispatch, WakesNoThreadForAnEmptyQueue) {
 }
 
 TEST(Dispatch, IsDirectWhileCallsAreSlow) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_queue(2));
   const auto direct = [&] {
     parts.locked([&](const Locked& l) {
       parts.dispatch.begin_direct_if_slow(l);
@@ -125,7 +125,7 @@ TEST(Dispatch, IsDirectWhileCallsAreSlow) {
 }
 
 TEST(Dispatch, WarnsWhenAllThreadsAreBusyForTwoSecondsAndRequestsWait) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_queue(2));
   const ScriptedClient one = parts.request();
   parts.enqueue();
   const auto look = [&] {
@@ -143,7 +143,7 @@ TEST(Dispatch, WarnsWhenAllThreadsAreBusyForTwoSecondsAndRequestsWait) {
 }
 
 TEST(Dispatch, DoesNotWarnWhileAThreadIsIdle) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_queue(2));
   const ScriptedClient one = parts.request();
   parts.enqueue();
   parts.locked([&](const Locked& l) { parts.dispatch.push_idle(1, l); });

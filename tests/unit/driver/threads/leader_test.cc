@@ -61,8 +61,6 @@ struct Leading : ThreadParts {
   std::optional<driver::Lead> taken;
 };
 
-std::string status_of(const ScriptedClient& client) { return client.received().substr(0, 12); }
-
 // ---- run()
 
 TEST(Leader, CallsTheApplicationForReadyRequestsInOrder) {

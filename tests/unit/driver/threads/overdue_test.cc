@@ -15,7 +15,7 @@ using driver::WatchKind;
 using support::ScriptedClient;
 using support::ThreadParts;
 
-driver::Config with(unsigned threads) {
+driver::Config with_timeouts(unsigned threads) {
   driver::Config config;
   config.threads = threads;
   config.slow_request = 1s;
@@ -27,11 +27,11 @@ driver::Config with(unsigned threads) {
 /// A call in progress in thread 1.
 struct InCall : ThreadParts {
   static driver::Config counted() {
-    driver::Config config = with(2);
+    driver::Config config = with_timeouts(2);
     config.counts = true;
     return config;
   }
-  explicit InCall(driver::Config settings = with(2)) : ThreadParts(std::move(settings)) {
+  explicit InCall(driver::Config settings = with_timeouts(2)) : ThreadParts(std::move(settings)) {
     client = request("/slow");
     s = loop.ready().pop();
     threads[1].call.begin(s->stream.line, s->stream.id, loop.now());
@@ -157,7 +157,7 @@ TEST(Overdue, CountsEachDeadlineOfACall) {
 }
 
 TEST(Overdue, ARequestThatCannotStartIsRejectedAndWithdrawn) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_timeouts(2));
   const ScriptedClient client = parts.request();
   ThreadParts::Session& s = *parts.loop.ready().pop();
   parts.locked([&](const driver::Locked& l) { parts.overdue.set_timer(parts.lead, l, 0); });
@@ -173,7 +173,7 @@ TEST(Overdue, ARequestThatCannotStartIsRejectedAndWithdrawn) {
 }
 
 TEST(Overdue, WithoutASupervisorARestartIsRequestedOnceInTheLog) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_timeouts(2));
   parts.overdue.ask_for_replacement("why");
   parts.overdue.ask_for_replacement("why");
   ASSERT_EQ(parts.log.server_lines.size(), 1U);
@@ -181,7 +181,7 @@ TEST(Overdue, WithoutASupervisorARestartIsRequestedOnceInTheLog) {
 }
 
 TEST(Overdue, TheSupervisorIsAskedForAReplacement) {
-  ThreadParts parts(with(2));
+  ThreadParts parts(with_timeouts(2));
   const int channel = parts.sys.open_channel();
   parts.loop.add_channel(channel);
   parts.overdue.set_supervised();

@@ -21,6 +21,7 @@ using driver::LeadWord;
 using driver::Locked;
 using driver::LockUse;
 using driver::Stop;
+using support::kGet;
 using support::ScriptedClient;
 using support::ScriptedSys;
 using support::ThreadParts;
@@ -76,10 +77,6 @@ struct OneSpare : ThreadParts {
   ScriptedSys::Thread thread;
   bool ended = false;
 };
-
-std::string status_of(const ScriptedClient& client) { return client.received().substr(0, 12); }
-
-constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 // ---- watching
 
