@@ -67,11 +67,13 @@ class Dispatch {
     RequestQueue<E>& requests = loop_.requests();
     const bool hopeless = threads_.all_lost(locked);
     while (hopeless && !queue_.empty()) requests.reject_no_thread(lead, *queue_.pop());
+    // A request that an idle or woken thread will take does not wait.
+    const std::size_t room = config_.queued_max + idle_.size() + (waking_ ? 1 : 0);
     while (!loop_.ready().empty()) {
       Session* const s = loop_.ready().pop();
       if (hopeless) {
         requests.reject_no_thread(lead, *s);
-      } else if (queue_.size() < config_.queued_max) {
+      } else if (queue_.size() < room) {
         queue_.push(s);
       } else {
         requests.reject_queue_full(lead, *s);

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/thread_parts.h"
 
@@ -44,6 +45,24 @@ TEST(Dispatch, AFullQueueRejectsRequests) {
   EXPECT_EQ(parts.dispatch.queued(), 1U);
   EXPECT_EQ(one.received(), "");
   EXPECT_EQ(other.received().substr(0, 12), "HTTP/1.1 503");
+}
+
+TEST(Dispatch, ARequestForWhichAThreadIsIdleIsNotWaiting) {
+  ThreadParts parts(with_queue(3, 1));
+  std::vector<ScriptedClient> clients;
+  for (int n = 0; n < 3; ++n) clients.push_back(parts.request());
+  parts.locked([&](const Locked& l) {
+    parts.dispatch.push_idle(1, l);
+    parts.dispatch.push_idle(2, l);
+  });
+  parts.enqueue();
+  EXPECT_EQ(parts.dispatch.queued(), 3U);
+  // One thread is on its way to the queue.
+  parts.locked([&](const Locked& l) { (void)parts.dispatch.wake_one(l); });
+  clients.push_back(parts.request());
+  parts.enqueue();
+  EXPECT_EQ(parts.dispatch.queued(), 3U);
+  EXPECT_EQ(clients.back().received().substr(0, 12), "HTTP/1.1 503");
 }
 
 TEST(Dispatch, WithoutAThreadEveryRequestIsRejected) {
