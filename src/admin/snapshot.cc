@@ -20,9 +20,6 @@ std::uint64_t sum(const CounterWords& words, std::size_t first, std::size_t coun
                          words.begin() + static_cast<std::ptrdiff_t>(first + count),
                          std::uint64_t{0});
 }
-std::uint64_t ended_in(const CounterWords& words) noexcept {
-  return sum(words, CounterIndex::kEnded, CounterIndex::kEnds);
-}
 
 /// 0 if `less` is greater: another thread has written it later.
 std::uint64_t difference(std::uint64_t more, std::uint64_t less) noexcept {
@@ -63,21 +60,20 @@ WorkerSnapshot read_worker(const Scoreboard& scoreboard, unsigned slot, core::In
   const core::Instant waits{core::Duration{gauges.queue_since.get()}};
   if (waits != core::Instant{}) worker.queue_age = scoreboard.worker(slot).since(waits, now);
   worker.connections = gauges.connections.get();
-  worker.connections_busy =
-      std::min(difference(words[CounterIndex::kBegun],
-                          words[CounterIndex::kFinished] + gauges.unfinished_before.get()),
-               worker.connections);
+  worker.connections_busy = std::min(
+      difference(gauges.begun.get(), driver::finished_in(words) + gauges.unfinished_before.get()),
+      worker.connections);
   worker.connections_max = gauges.connections_max.get();
   worker.spool_bytes = gauges.spool_bytes.get();
   worker.resident_bytes = gauges.resident_bytes.get();
-  worker.requests = difference(ended_in(words), gauges.ended_before.get());
+  worker.requests = difference(driver::ended_in(words), gauges.ended_before.get());
   read_calls(worker, scoreboard, slot, now);
   return worker;
 }
 
 }  // namespace
 
-std::uint64_t Snapshot::requests() const noexcept { return ended_in(counts); }
+std::uint64_t Snapshot::requests() const noexcept { return driver::ended_in(counts); }
 
 std::uint64_t Snapshot::rejected() const noexcept {
   return sum(counts, CounterIndex::kRejected, driver::kRejections.size());

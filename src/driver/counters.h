@@ -61,11 +61,7 @@ struct CounterIndex {
   static constexpr std::size_t kHealthRequests = kSentBytes + 1;
   static constexpr std::size_t kWaited = kHealthRequests + 1;
   static constexpr std::size_t kDeadline = kWaited + 1;
-  /// Requests whose head was accepted, and those of them that have ended: the difference is in
-  /// progress.
-  static constexpr std::size_t kBegun = kDeadline + kDeadlines.size();
-  static constexpr std::size_t kFinished = kBegun + 1;
-  static constexpr std::size_t kWords = kFinished + 1;
+  static constexpr std::size_t kWords = kDeadline + kDeadlines.size();
 };
 
 /// Entries of the server log by severity (Level), and lines that were dropped of the access log and
@@ -78,6 +74,17 @@ struct LogCounts {
 };
 
 using CounterWords = std::array<std::uint64_t, CounterIndex::kWords>;
+
+/// Requests that have ended, in whatever way.
+[[nodiscard]] constexpr std::uint64_t ended_in(const CounterWords& words) noexcept {
+  std::uint64_t ended = 0;
+  for (std::size_t n = 0; n < CounterIndex::kEnds; ++n) ended += words[CounterIndex::kEnded + n];
+  return ended;
+}
+/// Requests that are no longer in progress: those that have ended, and those to the health path.
+[[nodiscard]] constexpr std::uint64_t finished_in(const CounterWords& words) noexcept {
+  return ended_in(words) + words[CounterIndex::kHealthRequests];
+}
 
 /// Of one thread of a worker. The words start at zero and never decrease: a thread of the next
 /// worker in the same place continues to count.

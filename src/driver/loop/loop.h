@@ -47,7 +47,7 @@ class Loop {
       : base_(sys, config, log, slot),
         wakeup_(sys),
         channel_(sys),
-        intake_(sys, config, application, log),
+        intake_(sys, config, application, log, slot.gauges()),
         sender_(sys, config, intake_.budget()),
         table_(base_, intake_),
         closing_(base_, table_),

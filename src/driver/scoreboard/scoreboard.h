@@ -225,9 +225,7 @@ class Scoreboard {
     if (!counted_) return;
     CounterWords counts{};
     add_counters(slot, counts);
-    std::uint64_t ended = 0;
-    for (std::size_t n = 0; n < CounterIndex::kEnds; ++n) ended += counts[CounterIndex::kEnded + n];
-    gauges(slot)->clear(ended, counts[CounterIndex::kBegun] - counts[CounterIndex::kFinished]);
+    gauges(slot)->clear(ended_in(counts), finished_in(counts));
   }
 
   // ---- for the admin listener; null without `counted`

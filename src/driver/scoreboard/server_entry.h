@@ -104,6 +104,7 @@ struct alignas(64) WorkerGauges {
   SharedWord<std::uint64_t> resident_bytes;
   // These continue with the next worker of the slot.
   SharedWord<std::uint64_t> accepted;
+  SharedWord<std::uint64_t> begun;  // requests whose head was accepted, or rejected
   SharedWord<std::uint64_t> cpu_nanoseconds;
   SharedWord<std::uint64_t> busy_nanoseconds;       // of the application threads together
   SharedWord<std::uint64_t> lock_wait_nanoseconds;  // waits for the application lock
@@ -113,11 +114,11 @@ struct alignas(64) WorkerGauges {
   SharedWord<std::uint64_t> ended_before;
   SharedWord<std::uint64_t> unfinished_before;  // requests that were in progress when one exited
 
-  /// Another worker gets the slot, in which `ended` requests have ended so far, and `unfinished`
-  /// were in progress when their worker exited.
-  void clear(std::uint64_t ended, std::uint64_t unfinished) noexcept {
+  /// Another worker gets the slot, in which `ended` requests have ended so far, and `finished` are
+  /// not in progress.
+  void clear(std::uint64_t ended, std::uint64_t finished) noexcept {
     ended_before.set(ended);
-    unfinished_before.set(unfinished);
+    unfinished_before.set(begun.get() - finished);
     stamp.set(0);
     leaving.set(0);
     connections.set(0);

@@ -23,6 +23,7 @@
 #include "driver/log/access_line.h"
 #include "driver/log/held_entry.h"
 #include "driver/log/log.h"
+#include "driver/scoreboard/server_entry.h"
 #include "driver/session/session.h"
 
 namespace iotax::driver {
@@ -33,11 +34,12 @@ class AccessLog {
   using Sys = typename E::Sys;
   using Session = driver::Session<E>;
 
-  /// All are borrowed.
-  AccessLog(Sys& sys, const Config& config, Log& log)
+  /// All are borrowed. `gauges`: where requests are counted that begin; null: nowhere.
+  AccessLog(Sys& sys, const Config& config, Log& log, WorkerGauges* gauges)
       : sys_(sys),
         config_(config),
         log_(log),
+        gauges_(gauges),
         process_id_(sys.process_id()),
         wanted_(config.access_log || config.counts || config.statsd),
         names_traces_(config.log_traces ||
@@ -75,8 +77,7 @@ class AccessLog {
   void accepted(Session& s) noexcept {
     if (!wanted_) return;
     s.stream.log_line.store(Line::owed, std::memory_order_relaxed);
-    if (config_.counts) [[unlikely]]
-      count_here(CounterIndex::kBegun);
+    count_begun();
   }
 
   /// The request in progress has no line, and is not counted. By the owner of `s`.
@@ -118,7 +119,7 @@ class AccessLog {
     AccessEntry entry = entry_of(s, now);
     set_line(entry, line);
     set_end(entry, s, interrupted);
-    if (config_.counts) count_here(CounterIndex::kBegun);
+    count_begun();
     write(entry);
   }
 
@@ -154,9 +155,10 @@ class AccessLog {
 
   enum class When : std::uint8_t { any, in_call, responded, interrupted };
 
-  void log_or_count(Session& s, core::Instant now, When when) {
-    const bool all_is_sent = !sending(s) && !s.link.disconnected.load(std::memory_order_relaxed);
-    if (config_.access_log || !all_is_sent) return log(s, now, when);
+  [[gnu::always_inline]] void log_or_count(Session& s, core::Instant now, When when) {
+    const bool may_be_incomplete =
+        s.link.backlogged() || s.stream.file || s.link.disconnected.load(std::memory_order_relaxed);
+    if (config_.access_log || may_be_incomplete) return log(s, now, when);
     count_complete(s, now);
   }
   void log(Session& s, core::Instant now, When when) {
@@ -272,6 +274,11 @@ class AccessLog {
     });
   }
 
+  /// By the leader.
+  void count_begun() const noexcept {
+    if (gauges_ != nullptr) [[unlikely]]
+      gauges_->begun.add(1);
+  }
   /// Count a request for the admin listener and statsd.
   void count(const AccessEntry& entry) const noexcept {
     if (config_.statsd) [[unlikely]]
@@ -310,7 +317,6 @@ class AccessLog {
     counters.add(CounterIndex::request(static_cast<std::size_t>(by), counted_method(method),
                                        counted_status(status)));
     counters.add(CounterIndex::kEnded + static_cast<std::size_t>(end));
-    counters.add(CounterIndex::kFinished);
     if (by == By::server && status >= 400) [[unlikely]]
       count_rejection(counters, end == End::app_error ? "app_error" : error);
   }
@@ -357,6 +363,7 @@ class AccessLog {
   Sys& sys_;
   const Config& config_;
   Log& log_;
+  WorkerGauges* const gauges_;
   const int process_id_;
   bool wanted_;
   const bool names_traces_;

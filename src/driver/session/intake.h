@@ -49,11 +49,12 @@ class Intake {
  public:
   using Sys = typename E::Sys;
   /// All are borrowed. `application` is only asked about the origin of a request.
-  Intake(Sys& sys, const Config& config, const Application& application, Log& log)
+  Intake(Sys& sys, const Config& config, const Application& application, Log& log,
+         WorkerGauges* gauges = nullptr)
       : sys_(sys),
         config_(config),
         application_(application),
-        access_log_(sys, config, log),
+        access_log_(sys, config, log, gauges),
         warnings_(sys, log),
         limits_(config.limits),
         budget_(config.spool_bytes_max, memory_total(config.body_memory_bytes, kBodyMemoryTotal),
@@ -396,10 +397,7 @@ class Intake {
     made.close = stops;
     responds(s, made, {End::complete, {}});
     ThreadCounters* const counters = std::exchange(counters_of_thread, nullptr);
-    if (counters != nullptr) {
-      counters->add(CounterIndex::kHealthRequests);
-      counters->add(CounterIndex::kFinished);
-    }
+    if (counters != nullptr) counters->add(CounterIndex::kHealthRequests);
     if (config_.health_log) {
       access_log_.log(s, s.stream.ready_at);
     } else {

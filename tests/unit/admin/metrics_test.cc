@@ -110,8 +110,9 @@ TEST(Metrics, AConnectionIsBusyFromItsHeadToTheEndOfItsRequest) {
   const Board board;
   board.worker(0, WorkerState::ready);
   board.gauges(0).connections.set(5);
-  board.counters(0, board.scoreboard().calls()).add(CounterIndex::kBegun, 7);
-  board.counters(0, 1).add(CounterIndex::kFinished, 4);
+  board.gauges(0).begun.set(7);
+  board.counters(0, 1).add(CounterIndex::kEnded, 3);
+  board.counters(0, board.scoreboard().calls()).add(CounterIndex::kHealthRequests, 1);
   const std::string text = metrics(board);
   EXPECT_TRUE(has_line(text, R"(iotax_connections{state="idle"} 2)"));
   EXPECT_TRUE(has_line(text, R"(iotax_connections{state="busy"} 3)"));
@@ -120,12 +121,12 @@ TEST(Metrics, AConnectionIsBusyFromItsHeadToTheEndOfItsRequest) {
 TEST(Metrics, RequestsOfAKilledWorkerAreNotInProgressInTheNextOne) {
   const Board board;
   board.worker(0, WorkerState::ready);
-  board.counters(0, 0).add(CounterIndex::kBegun, 3);
-  board.counters(0, 0).add(CounterIndex::kFinished, 1);
+  board.gauges(0).begun.set(3);
+  board.counters(0, 0).add(CounterIndex::kEnded, 1);
   board.scoreboard().clear(0);
   board.worker(0, WorkerState::ready);
   board.gauges(0).connections.set(9);
-  board.counters(0, 0).add(CounterIndex::kBegun, 4);
+  board.gauges(0).begun.add(4);
   EXPECT_TRUE(has_line(metrics(board), R"(iotax_connections{state="busy"} 4)"));
 }
 
