@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 
 #include "core/instant.h"
@@ -31,12 +30,15 @@ class LoopClock {
 
   /// Call it before the first read(), while the worker does not serve yet: nothing counts as
   /// frozen.
-  void begin() { now_ = sys_.now(); }
+  void begin() {
+    sys_.plan_reading(core::kNever);
+    now_ = sys_.now();
+  }
 
   /// Read the clock. Each new leader does so before it checks a deadline.
   void read() {
     now_ = sys_.now();
-    const core::Instant planned = wakes_at_.load(std::memory_order_relaxed);
+    const core::Instant planned = sys_.planned_reading();
     if (now_ - RunningTime::kSlack > planned) [[unlikely]] {
       const core::Duration frozen = now_ - planned;
       if (sys_.notice_freeze(planned)) {
@@ -48,17 +50,12 @@ class LoopClock {
         }
       }
     }
-    wakes_at_.store(now_ + kLongestTurn, std::memory_order_relaxed);
+    sys_.plan_reading(now_ + kLongestTurn);
   }
 
   /// The time for threads without the lead: now, but not after the time at which the leader was due
-  /// to read the clock. If the leader is late, it may leave out the time since then, and a thread
-  /// that used it for a deadline would have it left out twice.
-  [[nodiscard]] core::Instant noticed_now() noexcept {
-    const core::Instant now = sys_.now();
-    const core::Instant wakes_at = wakes_at_.load(std::memory_order_relaxed);
-    return now - RunningTime::kSlack > wakes_at ? wakes_at : now;
-  }
+  /// to read the clock.
+  [[nodiscard]] core::Instant noticed_now() noexcept { return sys_.noticed_now(); }
 
   /// A freeze before `deadline` would shorten the time of a client.
   void expect(core::Instant deadline) noexcept { timed_until_ = std::max(timed_until_, deadline); }
@@ -67,19 +64,18 @@ class LoopClock {
   /// freeze would shorten a running deadline, so the wait is short enough to notice one.
   [[nodiscard]] core::Duration wait_until(core::Instant next, bool timed) noexcept {
     if (next == core::kNever) {
-      wakes_at_.store(core::kNever, std::memory_order_relaxed);
+      sys_.plan_reading(core::kNever);
       return kForever;
     }
     // Not now_: after a long call it is still the time of the last turn.
     core::Instant t = sys_.now();
-    if (t - RunningTime::kSlack > wakes_at_.load(std::memory_order_relaxed))
-        [[unlikely]] {  // frozen within the turn
+    if (t - RunningTime::kSlack > sys_.planned_reading()) [[unlikely]] {  // frozen within the turn
       read();
       t = now_;
     }
     const bool pulse = timed || now_ < timed_until_;
     const core::Instant wakes_at = std::max(t, pulse ? std::min(next, t + kPulse) : next);
-    wakes_at_.store(wakes_at, std::memory_order_relaxed);
+    sys_.plan_reading(wakes_at);
     return wakes_at - t;
   }
 
@@ -93,8 +89,6 @@ class LoopClock {
   Log& log_;
   const Slot slot_;
   core::Instant now_{};
-  // When the leader is due to read the clock again: written by the leader, read by any thread.
-  std::atomic<core::Instant> wakes_at_{core::kNever};
   core::Instant timed_until_{};
 };
 

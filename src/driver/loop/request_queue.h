@@ -134,13 +134,13 @@ class RequestQueue {
     const core::Instant now = loop_.clock.now();
     s.stream.thread_may_read = !s.stream.thread_returned;
     s.link.write_wanted = false;
-    sender_.send_earlier(lead, s, now);
+    sender_.send_earlier(lead, s);
     const std::string option = " for " + std::to_string(age / 1ms) + " ms (--request-timeout)";
     if (how == Withdrawn::before_head) {
       const core::Bytes response = intake_.response_beside(
           s, 504, "The application did not respond to this request in time.",
           "no response from the application" + option);
-      sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())), now);
+      sender_.send_beside(lead, s, std::as_bytes(std::span(response.text())));
     } else {
       intake_.warnings().warn(s, s.stream.status,
                               "truncated: no output from the application" + option,
@@ -174,7 +174,7 @@ class RequestQueue {
     // After the others: a session whose last response is complete has sent everything at once by
     // now.
     for (Session* s : pipelined_) {
-      sender_.send_earlier(lead, *s, now);
+      sender_.send_earlier(lead, *s);
       const bool lent = s->stream.owner.load(std::memory_order_relaxed) != Owner::loop;
       if (lent && s->link.backlogged() && s->link.outbox->take_began())
         events_.watch_writable(lead, *s);

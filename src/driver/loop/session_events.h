@@ -287,7 +287,7 @@ class SessionEvents {
   }
 
   void flush_outbox_while_lent(const Lead& lead, Session& s) {
-    switch (s.link.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+    switch (s.link.outbox->drain(kFlushBytesPerTurn)) {
       case Drained::broken:
         s.link.disconnected.store(true, std::memory_order_relaxed);
         s.link.outbox->clear();
@@ -306,7 +306,7 @@ class SessionEvents {
       sync(lead, s);
       return;
     }
-    switch (s.link.outbox->drain(kFlushBytesPerTurn, loop_.clock.now())) {
+    switch (s.link.outbox->drain(kFlushBytesPerTurn)) {
       case Drained::broken:
         closing_.reset(lead, s);
         return;

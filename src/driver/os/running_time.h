@@ -11,8 +11,8 @@
 
 namespace iotax::driver {
 
-/// The monotonic clock minus the time left out. at() and left_out() are thread-safe; only one
-/// thread at a time may call notice().
+/// The monotonic clock minus the time left out. Thread-safe, except that only one thread at a time,
+/// the leader, may call plan() and notice().
 class RunningTime {
  public:
   /// How much later than planned a wait may end: threads on a loaded machine are this late.
@@ -29,12 +29,25 @@ class RunningTime {
     left_out_.store(left_out() + (now - planned), std::memory_order_relaxed);
     return true;
   }
+  /// Set the time of at() by which the leader checks next; kNever: it does not.
+  void plan(core::Instant planned) noexcept { planned_.store(planned, std::memory_order_relaxed); }
+  [[nodiscard]] core::Instant planned() const noexcept {
+    return planned_.load(std::memory_order_relaxed);
+  }
+  /// at(monotonic), but not after the planned time: if the leader is late, it may leave out the
+  /// time since then, and a deadline that included that time would have it left out twice.
+  [[nodiscard]] core::Instant noticed(core::Instant monotonic) const noexcept {
+    const core::Instant now = at(monotonic);
+    const core::Instant due = planned();
+    return now - kSlack > due ? due : now;
+  }
   [[nodiscard]] core::Duration left_out() const noexcept {
     return left_out_.load(std::memory_order_relaxed);
   }
 
  private:
   std::atomic<core::Duration> left_out_{core::Duration{}};
+  std::atomic<core::Instant> planned_{core::kNever};
 };
 
 }  // namespace iotax::driver

@@ -274,6 +274,10 @@ std::size_t Sys::descriptor_limit() noexcept { return measure_descriptor_limit()
 
 core::Instant Sys::now() noexcept { return time_.at(core::Instant{read_clock(CLOCK_MONOTONIC)}); }
 
+core::Instant Sys::noticed_now() noexcept {
+  return time_.noticed(core::Instant{read_clock(CLOCK_MONOTONIC)});
+}
+
 bool Sys::notice_freeze(core::Instant planned) noexcept {
   return time_.notice(planned, core::Instant{read_clock(CLOCK_MONOTONIC)});
 }

@@ -206,6 +206,12 @@ class Sys {
   // ---- time
   /// Monotonic, minus the time in which this process is known not to have run.
   [[nodiscard]] core::Instant now() noexcept;
+  /// The same for deadlines, from any thread: not after the time set by plan_reading(), since the
+  /// leader may leave out the time since then.
+  [[nodiscard]] core::Instant noticed_now() noexcept;
+  /// Set when the leader reads the clock next; kNever: it does not. By one thread at a time.
+  void plan_reading(core::Instant when) noexcept { time_.plan(when); }
+  [[nodiscard]] core::Instant planned_reading() const noexcept { return time_.planned(); }
   /// Report that a wait planned until `planned` has ended. True: it ended so late that this process
   /// cannot have run; now() leaves out the difference from here on. By one thread at a time.
   bool notice_freeze(core::Instant planned) noexcept;
@@ -292,6 +298,9 @@ concept SysLike = requires(S& s, int fd, std::span<std::byte> into,
 #endif
   { s.poll(fds, timeout) } -> std::same_as<Result<std::size_t>>;
   { s.now() } -> std::same_as<core::Instant>;
+  { s.noticed_now() } -> std::same_as<core::Instant>;
+  { s.plan_reading(core::Instant{}) } -> std::same_as<void>;
+  { s.planned_reading() } -> std::same_as<core::Instant>;
   { s.notice_freeze(core::Instant{}) } -> std::same_as<bool>;
   { s.left_out() } -> std::same_as<core::Duration>;
   { s.unix_time() } -> std::same_as<core::Duration>;

@@ -41,18 +41,17 @@ class Sender {
   }
 
   /// Send what set_aside() kept.
-  void send_earlier(LeadOrLocked proof, Session<E>& s, core::Instant now) {
+  void send_earlier(LeadOrLocked proof, Session<E>& s) {
     if (s.link.earlier_output.empty(proof)) return;
-    send_beside(proof, s, s.link.earlier_output.bytes(proof), now);
+    send_beside(proof, s, s.link.earlier_output.bytes(proof));
     s.link.earlier_output.clear(proof);
   }
 
   /// Send `bytes` after the unsent output, without the machine of `s`.
-  void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes,
-                   core::Instant now) {
+  void send_beside(LeadOrLocked proof, Session<E>& s, std::span<const std::byte> bytes) {
     const bool behind = s.link.backlogged();  // read first: `disconnected` is set before clear()
     if (s.link.disconnected.load(std::memory_order_relaxed)) return;
-    keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), now, Rest::kept,
+    keep(s, bytes.subspan(behind ? 0 : send_bytes(s, bytes)), Rest::kept,
          [&]() -> Outbox<E>& { return outbox(proof, s); });
   }
 
@@ -96,9 +95,9 @@ class Sender {
     } else if (earlier.empty() && slices.size() == 1 && slices[0].file_bytes == 0 && !behind) {
       const std::span<const std::byte> bytes = slices[0].bytes;  // nearly every response
       moved = send_bytes(s, bytes);
-      moved += keep(s, bytes.subspan(static_cast<std::size_t>(moved)), now, rest, box);
+      moved += keep(s, bytes.subspan(static_cast<std::size_t>(moved)), rest, box);
     } else {
-      moved = send_pieces(s, earlier, slices, behind, now, rest, box);
+      moved = send_pieces(s, earlier, slices, behind, rest, box);
     }
     s.link.machine.on_time(now);  // it may become idle now
     s.link.machine.sent(moved);
@@ -110,20 +109,19 @@ class Sender {
   /// Returns how many bytes of `slices` were sent or kept.
   template <class Box>
   std::uint64_t send_pieces(Session<E>& s, std::span<const std::byte> earlier,
-                            std::span<const core::Slice> slices, bool behind, core::Instant now,
-                            Rest rest, Box box) {
+                            std::span<const core::Slice> slices, bool behind, Rest rest, Box box) {
     std::size_t sent = behind ? 0 : gather(s, earlier, slices);
     {
       const std::size_t skip = std::min(sent, earlier.size());
       sent -= skip;
-      keep(s, earlier.subspan(skip), now, Rest::kept, box);
+      keep(s, earlier.subspan(skip), Rest::kept, box);
     }
     std::uint64_t moved = 0;
     for (const core::Slice& slice : slices) {
       if (slice.file_bytes != 0) {
         if (!s.link.disconnected.load(
                 std::memory_order_relaxed)) {  // otherwise bytes before it are lost
-          box().append_file(std::move(s.stream.file), s.stream.file_offset, slice.file_bytes, now);
+          box().append_file(std::move(s.stream.file), s.stream.file_offset, slice.file_bytes);
         } else {
           s.link.lost_bytes += slice.file_bytes;
         }
@@ -132,11 +130,11 @@ class Sender {
       }
       const std::size_t skip = std::min(sent, slice.bytes.size());
       sent -= skip;
-      const std::size_t kept = keep(s, slice.bytes.subspan(skip), now, rest, box);
+      const std::size_t kept = keep(s, slice.bytes.subspan(skip), rest, box);
       moved += skip + kept;
       if (skip + kept < slice.bytes.size()) break;
     }
-    if (s.link.backlogged() && s.link.outbox->drain(kFirstDrainBytes, now) == Drained::broken) {
+    if (s.link.backlogged() && s.link.outbox->drain(kFirstDrainBytes) == Drained::broken) {
       s.link.disconnected.store(true, std::memory_order_relaxed);
       s.link.outbox->clear();
     }
@@ -146,15 +144,14 @@ class Sender {
   /// Keep what the socket did not take in the outbox, unless nothing would send it later. Returns
   /// how many bytes were sent or kept.
   template <class Box>
-  std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, core::Instant now, Rest rest,
-                   Box box) {
+  std::size_t keep(Session<E>& s, std::span<const std::byte> bytes, Rest rest, Box box) {
     if (bytes.empty()) return 0;
     if (s.link.disconnected.load(std::memory_order_relaxed)) {
       s.link.lost_bytes += bytes.size();
       return bytes.size();
     }
-    if (rest == Rest::stays) return box().append_what_fits(bytes, now);
-    box().append(bytes, now);
+    if (rest == Rest::stays) return box().append_what_fits(bytes);
+    box().append(bytes);
     return bytes.size();
   }
 

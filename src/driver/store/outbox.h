@@ -51,29 +51,29 @@ class Outbox {
 
   /// Copy as much of `bytes` as memory and temporary files have room for. Returns how many bytes;
   /// after clear() all of them, which are discarded.
-  std::size_t append_what_fits(std::span<const std::byte> bytes, core::Instant now) {
+  std::size_t append_what_fits(std::span<const std::byte> bytes) {
     if (bytes.empty()) return 0;
     const std::lock_guard lock(mutex_);
     if (cleared_) {
       lost_bytes_ += bytes.size();
       return bytes.size();
     }
-    std::size_t kept = append_memory(bytes, memory_room(bytes.size()), now);
-    if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept), now);
+    std::size_t kept = append_memory(bytes, memory_room(bytes.size()));
+    if (kept < bytes.size()) kept += append_spool(bytes.subspan(kept));
     if (kept == 0 && pieces_.empty()) {  // otherwise the response would never make progress
-      kept = append_memory(bytes, std::min(bytes.size(), kMemoryPieceMin), now);
+      kept = append_memory(bytes, std::min(bytes.size(), kMemoryPieceMin));
     }
     return kept;
   }
   /// Copy all `bytes`, to memory if nothing else has room: for callers that cannot wait.
-  void append(std::span<const std::byte> bytes, core::Instant now) {
-    const std::span<const std::byte> rest = bytes.subspan(append_what_fits(bytes, now));
+  void append(std::span<const std::byte> bytes) {
+    const std::span<const std::byte> rest = bytes.subspan(append_what_fits(bytes));
     if (rest.empty()) return;
     const std::lock_guard lock(mutex_);
-    append_memory(rest, rest.size(), now);
+    append_memory(rest, rest.size());
   }
 
-  void append_file(UniqueFd file, std::uint64_t offset, std::uint64_t length, core::Instant now) {
+  void append_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
     if (length == 0) return;
     const std::lock_guard lock(mutex_);
     if (cleared_) {
@@ -82,17 +82,17 @@ class Outbox {
     }
     budget_.descriptors.add();
     pieces_.push_back(Piece{Kind::file, {}, std::move(file), offset, length});
-    grow(length, now);
+    grow(length);
   }
 
   /// Send at most about `budget` bytes. broken: the client is disconnected, or a file is shorter
   /// than announced. Then the outbox keeps its bytes until clear(), so that later bytes are not
   /// sent in place of the lost ones.
-  Drained drain(std::uint64_t budget, core::Instant now) {
+  Drained drain(std::uint64_t budget) {
     const std::lock_guard lock(mutex_);
     std::uint64_t sent = 0;
     const Drained drained = send_pieces(budget, sent);
-    look(now, sent);
+    look(sent);
     if (sent != 0) step_forward();
     return drained;
   }
@@ -142,7 +142,7 @@ class Outbox {
   [[nodiscard]] bool late(core::Instant now) {
     const std::lock_guard lock(mutex_);
     if (bytes() == 0 || now < next_look()) return false;
-    look(now, 0);
+    look(0);
     return rate_.late(now);
   }
   /// Whether unsent output has appeared in an empty outbox since the last call. The caller has the
@@ -193,7 +193,7 @@ class Outbox {
     return fits < std::min(wanted, least) ? 0 : fits;
   }
 
-  std::size_t append_spool(std::span<const std::byte> bytes, core::Instant now) {
+  std::size_t append_spool(std::span<const std::byte> bytes) {
     const std::size_t kept = spool_.append(bytes);
     if (kept == 0) return 0;
     if (!pieces_.empty() && pieces_.back().kind == Kind::spool) {
@@ -201,12 +201,11 @@ class Outbox {
     } else {
       pieces_.push_back(Piece{Kind::spool, {}, {}, 0, kept});
     }
-    grow(kept, now);
+    grow(kept);
     return kept;
   }
 
-  std::size_t append_memory(std::span<const std::byte> bytes, std::size_t count,
-                            core::Instant now) {
+  std::size_t append_memory(std::span<const std::byte> bytes, std::size_t count) {
     if (count == 0) return 0;
     const auto* text = reinterpret_cast<const char*>(bytes.data());
     if (!pieces_.empty() && pieces_.back().kind == Kind::memory) {
@@ -216,7 +215,7 @@ class Outbox {
       pieces_.push_back(Piece{Kind::memory, std::string(text, count), {}, 0, count});
     }
     memory_bytes_ += count;
-    grow(count, now);
+    grow(count);
     return count;
   }
 
@@ -269,13 +268,12 @@ class Outbox {
     return wire_.send(std::span(block).first(*got), false);
   }
 
-  void grow(std::uint64_t n, core::Instant now) {
+  void grow(std::uint64_t n) {
     if (bytes_.fetch_add(n, std::memory_order_acq_rel) != 0) return;
     began_ = true;
-    looked_ = std::max(now, sys_.now());  // `now` may be the time before a freeze
-    began_at_ = looked_;
-    rate_.start(looked_);
     unacked_ = wire_.unacked_bytes();
+    looked_ = began_at_ = sys_.noticed_now();
+    rate_.start(looked_);
   }
 
   void shrink(Piece& piece, std::size_t n) {
@@ -296,13 +294,16 @@ class Outbox {
   /// Count what the client has acknowledged since the last call as its progress; `sent` more bytes
   /// were sent meanwhile. Bytes that the socket took are not progress: they may stay in this
   /// machine's buffers for long. For Unix sockets, progress is what the client has read.
-  void look(core::Instant now, std::uint64_t sent) {
+  void look(std::uint64_t sent) {
+    const Result<std::size_t> left = wire_.unacked_bytes();
+    // Read last: between an earlier reading and the system calls, this thread may have waited, or
+    // been frozen. That time is not the client's.
+    const core::Instant now = sys_.noticed_now();
     looked_ = now;
     if (!slow_ && now - began_at_ >= kSlowAfter) {
       slow_ = true;
       wire_.limit_unsent(kUnsentBytesMax);  // no effect on Unix sockets; their buffers are small
     }
-    const Result<std::size_t> left = wire_.unacked_bytes();
     if (!left || !unacked_) {  // the kernel cannot tell
       if (sent != 0) rate_.progress(now, sent);
     } else {

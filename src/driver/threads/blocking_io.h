@@ -107,12 +107,11 @@ class BlockingIo {
 
   /// Without the application lock.
   void send(Session& s, Rest rest) {
-    const core::Instant now = sys_.now();
     if (std::exchange(s.stream.has_earlier_output,
                       false)) {  // a thread that takes over the lead sends it too
-      mutex_.with_lock([&](const Locked& locked) { loop_.sender().send_earlier(locked, s, now); });
+      mutex_.with_lock([&](const Locked& locked) { loop_.sender().send_earlier(locked, s); });
     }
-    loop_.sender().send_output(mutex_, s, now, rest);
+    loop_.sender().send_output(mutex_, s, loop_.clock().noticed_now(), rest);
     if (s.link.backlogged() && s.link.outbox->take_began()) {
       s.link.write_wanted = true;
       mailbox_.post_writable(s);

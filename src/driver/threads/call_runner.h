@@ -163,7 +163,7 @@ class CallRunner {
 
   /// Send the response of `s` and return the session, with mail only if the leader must act on it.
   void return_session(Session& s) {
-    const core::Instant now = sys_.now();
+    const core::Instant now = loop_.clock().noticed_now();
     s.link.pause_clock(false, now);
     s.link.machine.on_time(now);
     loop_.sender().send_output(mutex_, s, now);

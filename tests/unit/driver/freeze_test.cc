@@ -49,6 +49,19 @@ TEST(RunningTime, LeavesOutTheTimeByWhichAWaitWasLate) {
   EXPECT_EQ(time.left_out(), 14s);
 }
 
+TEST(RunningTime, IsNoticedUntilTheLeaderIsLate) {
+  RunningTime time;
+  const core::Instant start{1000s};
+  EXPECT_EQ(time.noticed(start), start) << "no reading is planned";
+  time.plan(start + 1s);
+  EXPECT_EQ(time.noticed(start), start);
+  EXPECT_EQ(time.noticed(start + 1s + RunningTime::kSlack), start + 1s + RunningTime::kSlack);
+  EXPECT_EQ(time.noticed(start + 10s), start + 1s);
+  EXPECT_TRUE(time.notice(time.planned(), start + 10s));
+  EXPECT_EQ(time.noticed(start + 10s), start + 1s);
+  EXPECT_EQ(time.noticed(start + 10s + 1ms), start + 1s + 1ms);
+}
+
 TEST(Freeze, ARequestThatArrivedInTimeOnAnIdleConnectionIsServed) {
   Config config;
   config.limits.keep_alive = 1s;

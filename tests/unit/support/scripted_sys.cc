@@ -798,6 +798,11 @@ core::Instant ScriptedSys::now() {
   return time_.at(scheduler_.now());
 }
 
+core::Instant ScriptedSys::noticed_now() {
+  (void)now();  // counts, and advances the clock
+  return time_.noticed(scheduler_.now());
+}
+
 core::Duration ScriptedSys::unix_time() {
   ++counts_["unix_time"];
   return scheduler_.now().time_since_epoch() + unix_offset_;

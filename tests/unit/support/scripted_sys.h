@@ -394,6 +394,9 @@ class ScriptedSys {
 #endif
   Result<std::size_t> poll(std::span<pollfd> fds, core::Duration timeout);
   core::Instant now();
+  core::Instant noticed_now();
+  void plan_reading(core::Instant when) { time_.plan(when); }
+  [[nodiscard]] core::Instant planned_reading() const { return time_.planned(); }
   bool notice_freeze(core::Instant planned) { return time_.notice(planned, scheduler_.now()); }
   [[nodiscard]] core::Duration left_out() const { return time_.left_out(); }
   core::Duration unix_time();

@@ -49,7 +49,7 @@ struct OneRequest : LoopParts {
   /// The client reads everything that the outbox has.
   void drain() {
     client.read_by_hand(1 << 30);
-    EXPECT_EQ(s->link.outbox->drain(1 << 30, sys.now()), driver::Drained::empty);
+    EXPECT_EQ(s->link.outbox->drain(1 << 30), driver::Drained::empty);
     client.read(1 << 30);
   }
 
@@ -146,10 +146,10 @@ TEST(Sender, AResponseThatIsSetAsideIsSentWithoutTheMachine) {
   one.sender.set_aside(one.lead, *one.s);
   EXPECT_TRUE(one.s->link.machine.output().empty());
   EXPECT_EQ(one.sends(), 0U);
-  one.sender.send_earlier(one.lead, *one.s, one.sys.now());
+  one.sender.send_earlier(one.lead, *one.s);
   EXPECT_TRUE(one.client.received().ends_with("\r\n\r\nok"));
   EXPECT_TRUE(one.s->link.earlier_output.empty(one.lead));
-  one.sender.send_earlier(one.lead, *one.s, one.sys.now());  // nothing is left
+  one.sender.send_earlier(one.lead, *one.s);  // nothing is left
   EXPECT_EQ(one.sends(), 1U);
 }
 
@@ -159,7 +159,7 @@ TEST(Sender, BytesBesideTheMachineWaitBehindUnsentOutput) {
   support::write_response(*one.s, "ok");
   one.send();
   one.client.read_by_hand(10000);
-  one.sender.send_beside(one.lead, *one.s, bytes_of(" beside"), one.sys.now());
+  one.sender.send_beside(one.lead, *one.s, bytes_of(" beside"));
   one.drain();
   EXPECT_TRUE(one.client.received().ends_with("ok beside"));
 }
@@ -167,7 +167,7 @@ TEST(Sender, BytesBesideTheMachineWaitBehindUnsentOutput) {
 TEST(Sender, BytesBesideTheMachineAreNotSentToADisconnectedClient) {
   OneRequest one;
   one.s->link.disconnected.store(true);
-  one.sender.send_beside(one.lead, *one.s, bytes_of("late"), one.sys.now());
+  one.sender.send_beside(one.lead, *one.s, bytes_of("late"));
   EXPECT_EQ(one.sends(), 0U);
 }
 

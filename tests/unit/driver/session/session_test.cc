@@ -59,7 +59,7 @@ TEST(OutboxOnce, IsMadeOnFirstUseAndThenKept) {
 TEST(OutboxOnce, ReleasingItGivesItsMemoryBack) {
   OneOutbox one;
   const std::uint64_t room = one.intake.budget().response_memory.left();
-  one.outbox().append(bytes_of(std::string(100'000, 'x')), one.sys.now());
+  one.outbox().append(bytes_of(std::string(100'000, 'x')));
   EXPECT_LT(one.intake.budget().response_memory.left(), room);
   EXPECT_TRUE(one.s->link.backlogged());
   one.s->link.outbox.release(one.lead);
@@ -75,9 +75,9 @@ TEST(Link, IsBackloggedWhileItsOutboxHasUnsentBytes) {
   EXPECT_FALSE(one.s->link.backlogged());
   one.outbox();
   EXPECT_FALSE(one.s->link.backlogged());
-  one.outbox().append(bytes_of("text"), one.sys.now());
+  one.outbox().append(bytes_of("text"));
   EXPECT_TRUE(one.s->link.backlogged());
-  EXPECT_EQ(one.outbox().drain(100, one.sys.now()), driver::Drained::empty);
+  EXPECT_EQ(one.outbox().drain(100), driver::Drained::empty);
   EXPECT_FALSE(one.s->link.backlogged());
 }
 
