@@ -1,8 +1,9 @@
 """iotax: a WSGI server. `serve("main:app")` loads an application and serves it, `run(app)` serves
 an object, Server gives control over each step."""
 
-from iotax._app.hooks import WorkerInfo
-from iotax._app.load_error import LoadError
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 from iotax._iotax import (
     BodyMalformed,
     BodyTimedOut,
@@ -10,8 +11,12 @@ from iotax._iotax import (
     RequestTimeout,
     __version__,
 )
-from iotax._net.bind_error import BindError
-from iotax.server import Server, load_app, run, serve
+
+if TYPE_CHECKING:
+    from iotax._app.hooks import WorkerInfo
+    from iotax._app.load_error import LoadError
+    from iotax._net.bind_error import BindError
+    from iotax.server import Server, load_app, run, serve
 
 __all__ = [
     "BindError",
@@ -27,3 +32,27 @@ __all__ = [
     "run",
     "serve",
 ]
+
+# Imported on first use: the command, and an application that needs an exception, start faster.
+_MODULES: Final = {
+    "BindError": "iotax._net.bind_error",
+    "LoadError": "iotax._app.load_error",
+    "Server": "iotax.server",
+    "WorkerInfo": "iotax._app.hooks",
+    "load_app": "iotax.server",
+    "run": "iotax.server",
+    "serve": "iotax.server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "server":
+        return importlib.import_module("iotax.server")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,8 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 import tomllib
 import types
 from collections.abc import Iterator
@@ -108,6 +110,20 @@ def test_old_spelling_is_the_same_objects() -> None:
     for name in public_modules():
         old = importlib.import_module(name.replace("iotax", "iotaX", 1))
         assert old is importlib.import_module(name)
+
+
+def test_names_of_the_library_are_imported_on_first_use() -> None:
+    code = """
+import sys, iotax
+assert "iotax.server" not in sys.modules, "import iotax has imported iotax.server"
+assert set(iotax.__all__) <= set(dir(iotax))
+assert iotax.server.Server is iotax.Server
+for name in iotax.__all__: getattr(iotax, name)
+try: iotax.Serve
+except AttributeError as error: assert "has no attribute 'Serve'" in str(error), error
+else: raise AssertionError("iotax.Serve exists")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_extension_has_the_names_of_its_stub() -> None:
