@@ -6,8 +6,7 @@ For any other form, says what is wrong and what to write instead. Does not impor
 import ast
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class TargetError(ValueError):
@@ -18,8 +17,7 @@ class TargetError(ValueError):
         self.problem, self.fix = problem, fix
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """APP, parsed. `attribute`: "" for one of the usual names. `call`: the arguments of a factory;
     None: the attribute is the application."""
 

@@ -5,7 +5,7 @@ The extension makes, keeps and sends the lines. Does not know requests or proces
 
 import os
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iotax import _iotax
 from iotax._config.address import UNIX_PATH_BYTES_MAX, TcpAddress, UnixAddress
@@ -13,8 +13,7 @@ from iotax._config.errors import OptionError
 from iotax._config.options import OPTIONS, Config
 
 
-@dataclass(frozen=True)
-class Receiver:
+class Receiver(NamedTuple):
     """`where`: as _iotax.open_statsd() takes it."""
 
     where: tuple[str, int, int] | bytes

@@ -7,8 +7,7 @@ they write there themselves.
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from iotax import _iotax
 from iotax._log import server_log
@@ -39,8 +38,7 @@ _SHOWN: Final = {
 }
 
 
-@dataclass(frozen=True)
-class AdminJob:
+class AdminJob(NamedTuple):
     scoreboard: _iotax.Scoreboard
     admin: Listeners
     served: Listeners

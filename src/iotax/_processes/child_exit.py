@@ -8,8 +8,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from iotax._app import working_directory
 from iotax._app.hooks import Hooks, WorkerInfo
@@ -30,8 +29,7 @@ SECONDS: Final = 10.0
 _PROMETHEUS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-@dataclass(frozen=True)
-class ChildExitJob:
+class ChildExitJob(NamedTuple):
     config: Config
     listeners: Listeners
     supervisor: int

@@ -7,9 +7,8 @@ failed boot cannot clear it.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 FOREVER: Final = float("inf")
 
@@ -88,8 +87,7 @@ class Cause(enum.StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
-class Replacement:
+class Replacement(NamedTuple):
     """A request to replace a worker.
 
     `cause`: the word for `reason`.
@@ -104,8 +102,7 @@ class Replacement:
     drain_first: bool = False
 
 
-@dataclass(frozen=True)
-class Termination:
+class Termination(NamedTuple):
     """How the exit of a process is enforced. `reason`: logged when the process has to be killed;
     "": expected, not logged. `kill_at`: when to kill it or, if it was killed, when to stop waiting
     for its exit."""

@@ -1,6 +1,6 @@
 """Connects the parts that the supervisor and its policy share."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iotax import _iotax
 from iotax._config.options import Config
@@ -20,8 +20,7 @@ from iotax._processes.system import System
 from iotax._processes.target import Target
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     settings: LiveSettings
     listeners: Listeners
     admin: Listeners

@@ -8,7 +8,8 @@ import gc
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from iotax._app import working_directory
 from iotax._app.load_error import LoadError
@@ -21,8 +22,7 @@ from iotax._processes.worker_process import WorkerJob, buffer_lines, load
 from iotax._runtime import native
 
 
-@dataclass(frozen=True)
-class TemplateJob:
+class TemplateJob(NamedTuple):
     """`worker` is the job of its forks, without a slot and a channel."""
 
     worker: WorkerJob

@@ -4,8 +4,6 @@ replacement.py decides which steps. Decides what happens to a worker that become
 worker that it replaces.
 """
 
-from dataclasses import replace
-
 from iotax._log import server_log
 from iotax._processes.lifecycle import Event, State
 from iotax._processes.parts import Parts
@@ -62,7 +60,7 @@ class Replacer:
     def _drain_first(self, worker: Worker) -> None:
         server_log.info(f"Worker [{worker.pid}] drains before another one starts: memory is short")
         if worker.replacement is not None:
-            worker.replacement = replace(worker.replacement, urgent=False, drain_first=True)
+            worker.replacement = worker.replacement._replace(urgent=False, drain_first=True)
         self._control.drain(worker)
 
     def _is_short_of_memory(self, worker: Worker) -> bool:

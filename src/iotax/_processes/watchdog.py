@@ -7,7 +7,7 @@ Calls that hang or hold the GIL do not stop a loop: --request-timeout is for tho
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from iotax._log import server_log
 from iotax._processes.lifecycle import FOREVER
@@ -16,8 +16,7 @@ from iotax._processes.notifier import Notifier
 LOOK_SECONDS_MAX: Final = 1.0
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """`turns`: how many turns it has made; `wake`: makes it turn; `name`: unique, for the log."""
 
     name: str

@@ -159,7 +159,7 @@ class Reloading:
         self._parts.backoff.reset()
         for worker in self._pool.workers:
             worker.replacement = None  # the new generation replaces all workers
-            worker.leaves_for = replace(worker.leaves_for, cause=Cause.RELOAD)
+            worker.leaves_for = worker.leaves_for._replace(cause=Cause.RELOAD)
             if worker.state is State.READY:
                 worker.channel.send(Order.PAUSE)
             elif worker.boots():
