@@ -4,7 +4,6 @@ Decides what counts as an application, and the likely fix for each failure. Does
 or the worker. Calls a factory, never the application.
 """
 
-import difflib
 import importlib
 import inspect
 import os
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from iotax._app.load_error import LoadError, load_error, summary, trace_of, with_article
 from iotax._app.target import Target, TargetError, parse_target
 from iotax._app.working_directory import make_importable
+from iotax._config.similar import similar
 
 _USUAL_NAMES = ("application", "app")
 _LIKELY_NAMES = (*_USUAL_NAMES, "wsgi_app", "wsgi", "create_app", "make_app", "get_app", "api")
@@ -89,7 +89,7 @@ def _no_such_module(target: Target, name: str) -> LoadError:
             target, f'"{parent}" is a module, not a package: it has no module "{last}"', fix
         )
     here = _modules_in(list(holder.__path__) if holder is not None else [os.getcwd()])
-    close = difflib.get_close_matches(last, here, n=3, cutoff=0.6)
+    close = similar(last, here, count=3, cutoff=0.6)
     prefix = f"{parent}." if parent else ""
     beneath = name != target.module and target.module.removeprefix(name)
     if close:
@@ -199,7 +199,7 @@ def _suggest(prefix: str, holder: object, name: str, suffix: str = "") -> str:
     `holder`, else usual names of applications, else all names."""
     names = [other for other in dir(holder) if not other.startswith("_")]
     fitting = names if suffix else [other for other in names if _is_likely(holder, other)]
-    close = difflib.get_close_matches(name, fitting, n=2, cutoff=0.6)
+    close = similar(name, fitting, count=2, cutoff=0.6)
     likely = close or [other for other in _LIKELY_NAMES if other in fitting]
     if likely:
         spelled = (

@@ -20,10 +20,10 @@ from iotax._check.report.baseline import Ignore, compared, ignored, known_clause
 from iotax._check.report.findings import Report
 from iotax._check.requests import RequestSpec, parse_request, read_requests, with_parts
 from iotax._config.errors import ConfigError
-from iotax._config.given import nearest
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE
 from iotax._config.option_types import Integer, Kind, String, Time
 from iotax._config.settings_file import CHECK, SettingsFile
+from iotax._config.similar import nearest
 
 EXAMPLES: Final = """\
 Examples:

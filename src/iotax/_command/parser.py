@@ -4,13 +4,13 @@ Does not know single options: options.py has their table.
 """
 
 import argparse
-import difflib
 from typing import Final, NoReturn
 
 from iotax import _iotax
 from iotax._config.foreign_options import FOREIGN, spelled
 from iotax._config.option_types import Flag, ListOf
 from iotax._config.options import OPTIONS
+from iotax._config.similar import similar
 
 USAGE: Final = "iotax [options] APP\n       iotax check [options] APP\n       iotax migrate SOURCE"
 EXAMPLES: Final = """\
@@ -118,6 +118,6 @@ def _unknown(word: str) -> str:
     ]
     if not word.startswith("--"):
         return f"unknown option {flag}: iotax -h lists all"
-    close = difflib.get_close_matches(flag, flags, n=1, cutoff=0.5)
+    close = similar(flag, flags)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"unknown option {flag}: {hint}iotax -h lists all"

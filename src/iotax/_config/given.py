@@ -1,7 +1,6 @@
 """Values of options, each with the place that it comes from."""
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -51,8 +50,3 @@ def read_value(
 def _quoted(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
     return f'"{text}"' if text.isprintable() else repr(text)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that looks most like `name`."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]

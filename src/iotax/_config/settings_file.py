@@ -3,7 +3,6 @@
 A start without a file does not import this module. Does not know which source wins (sources.py).
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -18,6 +17,7 @@ from iotax._config.given import Given, Source
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, Option
 from iotax._config.option_types import Flag, PartError
 from iotax._config.options import OPTIONS
+from iotax._config.similar import similar
 from iotax._config.toml_values import shown, string
 from iotax._config.variables import MemberErrors, Variables
 
@@ -174,7 +174,7 @@ def _unknown(key: str, value: object) -> str:
     if hint := FOREIGN.get(f"--{dashed}"):
         use = spelled(hint, lambda row: row.key or row.flag)
         return f"unknown key {string(key)}: it is an option of other servers; {use}"
-    close = difflib.get_close_matches(dashed, [*_KEYS, CHECK], n=1, cutoff=0.5)
+    close = similar(dashed, [*_KEYS, CHECK])
     nearest = f": did you mean {close[0]}?" if close else ""
     what = "table" if isinstance(value, Mapping) else "key"
     return f"unknown {what} {string(key)}{nearest}"

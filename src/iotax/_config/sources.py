@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from iotax._config.address import Address, PassedAddress
 from iotax._config.environment import Environment, read_environment
 from iotax._config.errors import ConfigError, OptionError
-from iotax._config.given import Given, Source, nearest, read_value
+from iotax._config.given import Given, Source, read_value
 from iotax._config.option import PROJECT_FILE, SETTINGS_FILE, VARIABLE_PREFIX, Option
 from iotax._config.option_types import Flag, Integer, ListOf
 from iotax._config.options import OPTIONS, Config
 from iotax._config.passed import LISTEN_FDS, descriptors_of, passed_sockets, unused_sockets
+from iotax._config.similar import nearest
 from iotax._config.variables import Variables
 
 if TYPE_CHECKING:

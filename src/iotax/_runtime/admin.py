@@ -4,7 +4,7 @@ Decides what it shows, and to whom. Does not know in which process it is served.
 """
 
 import os
-import platform
+import sys
 import time
 
 from iotax import _iotax
@@ -21,7 +21,7 @@ def make_admin(
     return _iotax.Admin(
         scoreboard,
         admin.descriptors(),
-        python=platform.python_version(),
+        python=sys.version.split()[0],
         urls=[listener.url for listener in served.all],
         shows_requests=not admin.open_to_others,
         channel=channel,

@@ -17,7 +17,7 @@ from typing import Any, Final
 from iotax._check.report.clauses import clauses
 from iotax._check.report.findings import Finding, Report
 from iotax._config.errors import ConfigError
-from iotax._config.given import nearest
+from iotax._config.similar import nearest
 
 FORMAT: Final = 1
 _KEYS: Final = ("clause", "what", "file", "function", "request")

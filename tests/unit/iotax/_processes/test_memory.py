@@ -13,7 +13,7 @@ def test_memory_is_read_from_the_cgroup(tmp_path: Path) -> None:
     (directory / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
     (directory / "memory.max").write_text("1000\n")
     (directory / "memory.current").write_text("400\n")
-    cgroup = memory.Cgroup(tmp_path / "sys", membership)
+    cgroup = memory.Cgroup(str(tmp_path / "sys"), str(membership))
     assert cgroup.oom_kills() == 3
     assert cgroup.headroom() == 600
     (directory / "memory.max").write_text("max\n")
@@ -21,6 +21,6 @@ def test_memory_is_read_from_the_cgroup(tmp_path: Path) -> None:
 
 
 def test_memory_without_a_cgroup_is_unknown(tmp_path: Path) -> None:
-    cgroup = memory.Cgroup(tmp_path, tmp_path / "missing")
+    cgroup = memory.Cgroup(str(tmp_path), str(tmp_path / "missing"))
     assert cgroup.oom_kills() == 0
     assert cgroup.headroom() is None
