@@ -1,12 +1,14 @@
 # llhttp >= 9.2, always linked statically: the interface target iotax_llhttp. Looked for in this order:
-#   1. installed (a CMake package, else header and libllhttp.a);
-#   2. Debian 13's package, unpacked privately below build/llhttp by cmake/fetch_llhttp (machines with apt and Debian's keyring);
-#   3. the upstream release tag through FetchContent (FETCHCONTENT_SOURCE_DIR_LLHTTP names a source tree to use instead).
-# An archive that is too old, or that cannot be linked into a shared object, is skipped with a message.
+#   1. installed (a CMake package, else header and libllhttp.a), or unpacked below IOTAX_LLHTTP_PREFIX;
+#   2. third_party/llhttp, the files of its release that a source distribution carries (CarryLlhttp.cmake);
+#   3. Debian 13's package, unpacked privately by cmake/fetch_llhttp (machines with apt and Debian's keyring);
+#   4. the upstream release through FetchContent (FETCHCONTENT_SOURCE_DIR_LLHTTP names a source tree to use instead).
+# An archive that is too old, or that cannot be linked into a shared object, is skipped with a message. Sets iotax_llhttp_version.
 set(IOTAX_LLHTTP_VERSION 9.2)
-set(IOTAX_LLHTTP_TAG release/v9.2.1)
 set(IOTAX_LLHTTP_PREFIX "${PROJECT_SOURCE_DIR}/build/llhttp/usr" CACHE PATH "Where a privately unpacked llhttp lies")
+option(IOTAX_LLHTTP_CARRIED "Use third_party/llhttp only, whatever is installed" OFF)
 option(IOTAX_LLHTTP_FETCH_PACKAGE "Let cmake/fetch_llhttp unpack the Debian package when llhttp is not installed" ON)
+include("${CMAKE_CURRENT_LIST_DIR}/LlhttpRelease.cmake")
 
 add_library(iotax_llhttp INTERFACE)
 
@@ -40,6 +42,14 @@ int iotax_check(const char* data, unsigned long bytes) {\n\
   unset(links CACHE)
 endfunction()
 
+# Sets ${result} to the version that llhttp.h in the directory has.
+function(iotax_read_llhttp_version result directory)
+  file(STRINGS "${directory}/llhttp.h" lines REGEX "define LLHTTP_VERSION_(MAJOR|MINOR|PATCH)")
+  string(REGEX MATCHALL "[0-9]+" numbers "${lines}")
+  list(JOIN numbers "." version)
+  set(${result} "${version}" PARENT_SCOPE)
+endfunction()
+
 # Sets iotax_llhttp_header and iotax_llhttp_archive if both lie below the given prefixes (or the system's, if none) and are new enough.
 function(iotax_find_llhttp)
   if(ARGN)
@@ -52,8 +62,7 @@ function(iotax_find_llhttp)
   if(NOT header OR NOT archive)
     return()
   endif()
-  file(STRINGS "${header}/llhttp.h" lines REGEX "define LLHTTP_VERSION_(MAJOR|MINOR)")
-  string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*" "\\1.\\2" version "${lines}")
+  iotax_read_llhttp_version(version "${header}")
   if(version VERSION_LESS IOTAX_LLHTTP_VERSION)
     message(STATUS "iotax: ${archive} is llhttp ${version}, older than ${IOTAX_LLHTTP_VERSION}")
     return()
@@ -66,6 +75,28 @@ function(iotax_find_llhttp)
   set(iotax_llhttp_archive "${archive}" PARENT_SCOPE)
 endfunction()
 
+# Compile the C files of the release below the directory, without its own build files, which vary from version to version.
+function(iotax_compile_llhttp directory)
+  add_library(iotax_llhttp_static STATIC "${directory}/src/api.c" "${directory}/src/http.c" "${directory}/src/llhttp.c")
+  set_target_properties(iotax_llhttp_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(iotax_llhttp_static SYSTEM PUBLIC "${directory}/include")
+  target_link_libraries(iotax_llhttp INTERFACE iotax_llhttp_static)
+  message(STATUS "iotax: llhttp from ${directory}")
+  iotax_read_llhttp_version(version "${directory}/include")
+  set(iotax_llhttp_version "${version}" PARENT_SCOPE)
+  # The wheel contains the code, so it contains the license too.
+  if(SKBUILD AND EXISTS "${directory}/LICENSE")
+    install(FILES "${directory}/LICENSE" DESTINATION "${SKBUILD_METADATA_DIR}/licenses/third_party/llhttp" COMPONENT iotax)
+  endif()
+endfunction()
+
+set(carried "${PROJECT_SOURCE_DIR}/third_party/llhttp")
+if(IOTAX_LLHTTP_CARRIED)
+  iotax_verify_llhttp("${carried}")
+  iotax_compile_llhttp("${carried}")
+  return()
+endif()
+
 # Debian's own CMake config exports only the shared target; other builds export llhttp::llhttp_static. Both install the archive below
 # the header's prefix, where the search below finds it too. The package comes first, because it may know other prefixes.
 find_package(llhttp ${IOTAX_LLHTTP_VERSION} CONFIG QUIET)
@@ -75,6 +106,7 @@ if(TARGET llhttp::llhttp_static)
 endif()
 if(usable)
   target_link_libraries(iotax_llhttp INTERFACE llhttp::llhttp_static)
+  set(iotax_llhttp_version "${llhttp_VERSION}")
   message(STATUS "iotax: llhttp from ${llhttp_DIR}")
   return()
 endif()
@@ -82,6 +114,10 @@ endif()
 iotax_find_llhttp()
 if(NOT iotax_llhttp_archive)
   iotax_find_llhttp("${IOTAX_LLHTTP_PREFIX}")
+endif()
+if(NOT iotax_llhttp_archive AND EXISTS "${carried}/src/llhttp.c" AND NOT FETCHCONTENT_SOURCE_DIR_LLHTTP)
+  iotax_compile_llhttp("${carried}")
+  return()
 endif()
 if(NOT iotax_llhttp_archive AND IOTAX_LLHTTP_FETCH_PACKAGE AND NOT FETCHCONTENT_SOURCE_DIR_LLHTTP)
   set(private "${PROJECT_BINARY_DIR}/llhttp")
@@ -93,20 +129,18 @@ endif()
 if(iotax_llhttp_archive)
   target_include_directories(iotax_llhttp SYSTEM INTERFACE "${iotax_llhttp_header}")
   target_link_libraries(iotax_llhttp INTERFACE "${iotax_llhttp_archive}")
+  iotax_read_llhttp_version(iotax_llhttp_version "${iotax_llhttp_header}")
   message(STATUS "iotax: llhttp from ${iotax_llhttp_archive}")
   return()
 endif()
 
-# Compile the release's three C files here, without its own build files, which vary from version to version.
 include(FetchContent)
 FetchContent_Declare(llhttp
-  URL "https://github.com/nodejs/llhttp/archive/refs/tags/${IOTAX_LLHTTP_TAG}.tar.gz"
+  URL "${IOTAX_LLHTTP_URL}"
   DOWNLOAD_EXTRACT_TIMESTAMP TRUE
   SOURCE_SUBDIR no-build-files)
 FetchContent_MakeAvailable(llhttp)
-set(source "${llhttp_SOURCE_DIR}")
-add_library(iotax_llhttp_static STATIC "${source}/src/api.c" "${source}/src/http.c" "${source}/src/llhttp.c")
-set_target_properties(iotax_llhttp_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
-target_include_directories(iotax_llhttp_static SYSTEM PUBLIC "${source}/include")
-target_link_libraries(iotax_llhttp INTERFACE iotax_llhttp_static)
-message(STATUS "iotax: llhttp from ${source}")
+if(NOT FETCHCONTENT_SOURCE_DIR_LLHTTP)
+  iotax_verify_llhttp("${llhttp_SOURCE_DIR}")
+endif()
+iotax_compile_llhttp("${llhttp_SOURCE_DIR}")

@@ -42,45 +42,85 @@ int user(const char* d) { llhttp_t p; llhttp_settings_t s; llhttp_settings_init(
 """
 
 
+def make_project(top: Path, flag: str) -> Path:
+    """A project that uses llhttp, and an installed archive made with `flag`: its prefix."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler
+    system = top / "system"
+    for name in ("include", "lib"):
+        (system / name).mkdir(parents=True)
+    (system / "include/llhttp.h").write_text(HEADER)
+    (top / "llhttp.c").write_text(SOURCE)
+    (top / "CMakeLists.txt").write_text(PROJECT)
+    (top / "user.c").write_text(USER)
+    made = [compiler, flag, "-O2", "-c", f"-I{system}/include", "llhttp.c", "-o", "llhttp.o"]
+    subprocess.run(made, cwd=top, check=True)
+    subprocess.run(["ar", "rcs", system / "lib/libllhttp.a", "llhttp.o"], cwd=top, check=True)
+    return system
+
+
+def write_release(directory: Path) -> Path:
+    """The files of a release, of which one has all the code."""
+    for name in ("include", "src"):
+        (directory / name).mkdir(parents=True)
+    (directory / "include/llhttp.h").write_text(HEADER)
+    (directory / "src/llhttp.c").write_text(SOURCE)
+    for name in ("api.c", "http.c"):
+        (directory / "src" / name).write_text("extern int nothing;\n")
+    return directory
+
+
+def build(top: Path, system: Path, *definitions: str) -> str:
+    """Configure and compile the project. Returns what CMake printed when it configured."""
+    command = ["cmake", "-G", "Ninja", "-B", "build", f"-DCMAKE_PREFIX_PATH={system}"]
+    configured = subprocess.run(
+        [*command, *definitions, "."], cwd=top, capture_output=True, text=True, check=True
+    )
+    built = subprocess.run(["cmake", "--build", "build"], cwd=top, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout
+    return configured.stdout
+
+
 @pytest.mark.parametrize(("flag", "taken"), [("-fPIC", True), ("-fno-pic", False)])
 def test_an_archive_that_no_shared_object_can_be_made_of_is_passed_over(
     tmp_path: Path, flag: str, taken: bool
 ) -> None:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler
-    system, upstream = tmp_path / "system", tmp_path / "upstream"
-    for directory in (system / "include", system / "lib", upstream / "include", upstream / "src"):
-        directory.mkdir(parents=True)
-    for directory in (system, upstream):
-        (directory / "include/llhttp.h").write_text(HEADER)
-    (tmp_path / "llhttp.c").write_text(SOURCE)
-    (upstream / "src/llhttp.c").write_text(SOURCE)
-    for name in ("api.c", "http.c"):
-        (upstream / "src" / name).write_text("extern int nothing;\n")
-    made = [compiler, flag, "-O2", "-c", f"-I{system}/include", "llhttp.c", "-o", "llhttp.o"]
-    subprocess.run(made, cwd=tmp_path, check=True)
-    subprocess.run(["ar", "rcs", system / "lib/libllhttp.a", "llhttp.o"], cwd=tmp_path, check=True)
-    (tmp_path / "CMakeLists.txt").write_text(PROJECT)
-    (tmp_path / "user.c").write_text(USER)
+    system = make_project(tmp_path, flag)
+    upstream = write_release(tmp_path / "upstream")
 
-    configured = subprocess.run(
-        [
-            *("cmake", "-G", "Ninja", "-B", "build", f"-DCMAKE_PREFIX_PATH={system}"),
-            *(f"-DFETCHCONTENT_SOURCE_DIR_LLHTTP={upstream}", "."),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    built = subprocess.run(
-        ["cmake", "--build", "build"], cwd=tmp_path, capture_output=True, text=True
-    )
+    said = build(tmp_path, system, f"-DFETCHCONTENT_SOURCE_DIR_LLHTTP={upstream}")
 
     archive = f"{system}/lib/libllhttp.a"
     source = archive if taken else str(upstream)
-    assert f"iotax: llhttp from {source}" in configured.stdout, configured.stdout
+    assert f"iotax: llhttp from {source}" in said, said
     passed_over = f"iotax: {archive} is passed over, it cannot be linked into a shared object: "
-    assert (passed_over in configured.stdout) == (not taken)
-    assert taken or "relocation" in configured.stdout.partition(passed_over)[2].splitlines()[0]
-    assert built.returncode == 0, built.stdout
+    assert (passed_over in said) == (not taken)
+    assert taken or "relocation" in said.partition(passed_over)[2].splitlines()[0]
+
+
+@pytest.mark.parametrize(("flag", "taken"), [("-fPIC", True), ("-fno-pic", False)])
+def test_carried_files_are_compiled_where_no_archive_is_usable(
+    tmp_path: Path, flag: str, taken: bool
+) -> None:
+    system = make_project(tmp_path, flag)
+    carried = write_release(tmp_path / "third_party" / "llhttp")
+
+    said = build(tmp_path, system)
+
+    source = f"{system}/lib/libllhttp.a" if taken else str(carried)
+    assert f"iotax: llhttp from {source}" in said, said
+
+
+def test_changed_files_of_llhttp_do_not_enter_a_source_distribution(tmp_path: Path) -> None:
+    (tmp_path / "cmake").mkdir()
+    for name in ("CarryLlhttp.cmake", "LlhttpRelease.cmake"):
+        shutil.copy(ROOT / "cmake" / name, tmp_path / "cmake")
+    carried = write_release(tmp_path / "third_party" / "llhttp")
+    (carried / "LICENSE").write_text("changed")
+
+    done = subprocess.run(
+        ["cmake", "-P", "cmake/CarryLlhttp.cmake"], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.returncode != 0
+    assert "LICENSE is not that of llhttp" in " ".join(done.stderr.split())
