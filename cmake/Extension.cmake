@@ -46,7 +46,7 @@ target_include_directories(iotax_bridge PUBLIC "${room}")
 target_link_libraries(iotax_bridge PUBLIC pybind11::pybind11 iotax_driver iotax_core PRIVATE iotax_flags)
 
 pybind11_add_module(_iotax MODULE NO_EXTRAS ${module_sources})
-target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}" IOTAX_LLHTTP_VERSION="${iotax_llhttp_version}")
 target_link_libraries(_iotax PRIVATE iotax_bridge iotax_admin iotax_flags)
 target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/extension.map")
 set_target_properties(_iotax PROPERTIES LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/extension.map")

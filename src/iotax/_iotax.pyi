@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 __version__: Final[str]
+llhttp_version: Final[str]  # of the llhttp that is linked in
 
 class ClientDisconnected(ConnectionError):
     """The client has disconnected: nothing more can be received or sent."""

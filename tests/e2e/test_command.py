@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,10 +165,14 @@ def test_unknown_variable_is_a_warning_that_names_the_nearest(start):
     assert "IOTAX_APP" not in server.err.text
 
 
-def test_version_is_printed():
+def test_versions_are_printed():
     done = run_command("--version", cwd=APPS)
     assert done.returncode == 0
-    assert re.fullmatch(r"iotax \d+\.\d+\.\d+\S*\n", done.stdout)
+    python = sys.version.split()[0]
+    number = r"\d+\.\d+\.\d+\S*"
+    assert re.fullmatch(
+        rf"iotax {number} \(Python {re.escape(python)}, llhttp {number}\)\n", done.stdout
+    )
 
 
 def test_help_names_every_option():

@@ -340,6 +340,7 @@ PYBIND11_MODULE(_iotax, module) {
   namespace py = pybind11;
   if (!init_bridge(Gil::held(), module.ptr())) throw py::error_already_set();
   module.attr("__version__") = IOTAX_VERSION;
+  module.attr("llhttp_version") = IOTAX_LLHTTP_VERSION;
   own_process_log();
   define_page(module);
   define_admin(module);

@@ -4,6 +4,7 @@ Does not know single options: options.py has their table.
 """
 
 import argparse
+import sys
 from typing import Final, NoReturn
 
 from iotax import _iotax
@@ -21,6 +22,9 @@ Examples:
   iotax main:app
   iotax --host 0.0.0.0 --port 80 --threads 8 'mysite.factory:create_app("live")'
 """
+VERSIONS: Final = (
+    f"iotax {_iotax.__version__} (Python {sys.version.split()[0]}, llhttp {_iotax.llhttp_version})"
+)
 VARIABLES: Final = """\
 Every option is also a variable, and a key of iotax.toml: --limit-body 10M is IOTAX_LIMIT_BODY=10M,
 and limit-body = "10M". The option beats the variable, which beats the file."""
@@ -76,8 +80,8 @@ def make_parser() -> argparse.ArgumentParser:
     about.add_argument(
         "--version",
         action="version",
-        version=f"iotax {_iotax.__version__}",
-        help="print the version and exit",
+        version=VERSIONS,
+        help="print the versions of iotax, Python and llhttp, and exit",
     )
     return parser
 

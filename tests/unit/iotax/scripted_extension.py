@@ -27,6 +27,7 @@ def _stand_in() -> types.ModuleType:
     module = types.ModuleType("iotax._iotax")
     vars(module).update(
         __version__="0.0.0",
+        llhttp_version="0.0.0",
         ClientDisconnected=type("ClientDisconnected", (ConnectionError,), {}),
         BodyTimedOut=type("BodyTimedOut", (ConnectionError,), {}),
         BodyMalformed=type("BodyMalformed", (ConnectionError,), {}),

@@ -1,6 +1,7 @@
 """The table of options, compared with everything that is made from it."""
 
 import re
+import sys
 import typing
 from pathlib import Path
 
@@ -315,4 +316,7 @@ def test_version_is_that_of_the_extension(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as end:
         make_parser().parse_args(["--version"])
     assert end.value.code == 0
-    assert capsys.readouterr().out == f"iotax {_iotax.__version__}\n"
+    python = sys.version.split()[0]
+    assert capsys.readouterr().out == (
+        f"iotax {_iotax.__version__} (Python {python}, llhttp {_iotax.llhttp_version})\n"
+    )
