@@ -48,7 +48,7 @@ target_link_libraries(iotax_bridge PUBLIC pybind11::pybind11 iotax_driver iotax_
 pybind11_add_module(_iotax MODULE NO_EXTRAS ${module_sources})
 target_compile_definitions(_iotax PRIVATE IOTAX_VERSION="${PROJECT_VERSION}" IOTAX_LLHTTP_VERSION="${iotax_llhttp_version}")
 target_link_libraries(_iotax PRIVATE iotax_bridge iotax_admin iotax_flags)
-target_link_options(_iotax PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/extension.map")
+target_link_options(_iotax PRIVATE "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/extension.map")
 set_target_properties(_iotax PROPERTIES LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/extension.map")
 set_target_properties(_iotax PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PYTHON_ROOT}/iotax")
 install(TARGETS _iotax LIBRARY DESTINATION iotax COMPONENT iotax)

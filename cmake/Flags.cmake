@@ -6,6 +6,15 @@ if(IOTAX_WERROR)
   target_compile_options(iotax_flags INTERFACE -Werror)
 endif()
 
+# A failed assertion then names the file as an include does. Off otherwise: ccache would no longer find what another directory has compiled.
+option(IOTAX_REPRODUCIBLE "Keep the directory of the build out of the binaries" OFF)
+if(IOTAX_REPRODUCIBLE)
+  foreach(root "${PROJECT_SOURCE_DIR}/src" "${PROJECT_BINARY_DIR}/rooms/core" "${PROJECT_BINARY_DIR}/rooms/driver"
+      "${PROJECT_BINARY_DIR}/rooms/admin" "${PROJECT_BINARY_DIR}/rooms/bridge")
+    target_compile_options(iotax_flags INTERFACE "-fmacro-prefix-map=${root}/=")
+  endforeach()
+endif()
+
 target_compile_options(iotax_flags INTERFACE -fno-semantic-interposition -fno-plt -fstack-protector)
 target_link_options(iotax_flags INTERFACE "LINKER:-z,relro,-z,now,-z,noexecstack")
 
