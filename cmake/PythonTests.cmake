@@ -45,6 +45,7 @@ endif()
 iotax_pytest(unit.bridge unit tests/unit/bridge)
 if(NOT IOTAX_SANITIZE)  # they run almost no native code
   iotax_pytest(unit.iotax unit tests/unit/iotax --ignore=tests/unit/iotax/_check --ignore=tests/unit/iotax/testing)
+  iotax_pytest(unit.packaging unit tests/unit/packaging)
   iotax_pytest(unit.check unit tests/unit/iotax/_check)
   iotax_pytest(conformance.check conformance conformance/check)
 endif()

@@ -21,7 +21,7 @@ OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z0-9_-]*")
 # Options of other programs, and the pages that may name them.
 OTHERS = {
     "CONTRIBUTING.md": "--full --build --preset --gtest_filter --gtest_list_tests --schedules"
-    " --minutes --only",
+    " --minutes --only --dry-run",
     "docs/migrating/index.md": "--timeout",
     "docs/migrating/waitress.md": "--call",
     "docs/internals/hardening.md": "--deviations --server --count --preset",
